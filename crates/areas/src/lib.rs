@@ -1,0 +1,1 @@
+//! Chunks of memory as first-class things on Linux.
