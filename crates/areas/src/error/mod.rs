@@ -1,0 +1,295 @@
+//! One error type for the whole library: a small bug report.
+//!
+//! An [`Error`] says what was being done, with which values, which system call failed and what the kernel said, what
+//! was found out at that moment (limits, free memory, who stands in the way), and what to do about it. It is built at
+//! the place of the failure, because facts such as a limit's use are gone a moment later.
+
+mod errno;
+pub(crate) mod remedy;
+
+use std::borrow::Cow;
+use std::fmt;
+
+pub use errno::Errno;
+
+/// The result of everything in this library that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What sort of failure an [`Error`] is: what a program can act upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The request makes no sense: size 0, a bad name, an unknown word.
+    InvalidInput,
+    /// An offset or range lies outside the area.
+    OutOfRange,
+    /// A NUMA node does not exist, or this process may not use it.
+    NodeNotAllowed,
+    /// No area of that name or id.
+    NoSuchArea,
+    /// The machine, a node or a huge-page pool does not have that much memory.
+    NoMemory,
+    /// The addresses asked for are taken or unusable.
+    AddressInUse,
+    /// A limit of this process (`RLIMIT_*`) or of the system stands in the way.
+    Limit,
+    /// The kernel does not permit it to this user.
+    NotPermitted,
+    /// The area lives in a process that this one may not read.
+    Unreadable,
+    /// Somebody still uses the memory in a way that forbids the operation.
+    Busy,
+    /// The area is frozen: nobody can write it any more.
+    Frozen,
+    /// The area was mapped without the protection that the operation needs.
+    ReadOnly,
+    /// The registry's folder or tables are not as they must be.
+    Registry,
+    /// This kernel or machine cannot do it.
+    Unsupported,
+    /// A deadline has passed.
+    TimedOut,
+    /// Reading or writing a file failed.
+    Io,
+    /// A system call failed in a way that has no kind of its own.
+    System,
+}
+
+/// What failed, with everything that was known at that moment.
+///
+/// `{}` prints one line, `{:#}` adds the remedy on a second one:
+///
+/// ```text
+/// cannot lock area "ring": mlock2(0x7f3a40000000, 64 MiB, ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 8 MiB, 6 MiB in use
+///   help: raise it: `ulimit -l 65536`, or LimitMEMLOCK=64M in the systemd unit
+/// ```
+///
+/// It is one pointer wide, so that a `Result` stays cheap where nothing fails.
+pub struct Error(Box<Facts>);
+
+#[derive(Debug)]
+struct Facts {
+    kind: Kind,
+    what: Cow<'static, str>,
+    call: Option<Cow<'static, str>>,
+    errno: Option<Errno>,
+    detail: Option<Cow<'static, str>>,
+    help: Option<Cow<'static, str>>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// A new error: `what` completes the sentence "cannot …", with the values that matter in it.
+    ///
+    /// Public so that custom providers can report in the same form.
+    #[must_use]
+    pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
+        Error(Box::new(Facts {
+            kind,
+            what: what.into(),
+            call: None,
+            errno: None,
+            detail: None,
+            help: None,
+            source: None,
+        }))
+    }
+
+    /// The system call that failed, with its arguments, and what the kernel said.
+    #[must_use]
+    pub fn call(mut self, call: impl Into<Cow<'static, str>>, errno: impl Into<Errno>) -> Self {
+        self.0.call = Some(call.into());
+        self.0.errno = Some(errno.into());
+        self
+    }
+
+    /// What was found out at the moment of the failure.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// What the reader can do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// Another error that led to this one.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What sort of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// What was being done: it completes "cannot …".
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.0.what
+    }
+
+    /// The system call that failed, with its arguments.
+    #[must_use]
+    pub fn system_call(&self) -> Option<&str> {
+        self.0.call.as_deref()
+    }
+
+    /// What the kernel said, if it was the kernel that refused.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        self.0.errno
+    }
+
+    /// What was found out at the moment of the failure.
+    #[must_use]
+    pub fn facts(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Facts { what, call, errno, detail, help, source, .. } = &*self.0;
+        write!(f, "cannot {what}")?;
+        if let Some(call) = call {
+            write!(f, ": {call}")?;
+        }
+        if let Some(errno) = errno {
+            write!(f, ": {errno}")?;
+        }
+        if let Some(detail) = detail {
+            f.write_str(if call.is_some() { "; " } else { ": " })?;
+            f.write_str(detail)?;
+        }
+        if let Some(source) = source {
+            write!(f, " ({source})")?;
+        }
+        if let (true, Some(help)) = (f.alternate(), help) {
+            write!(f, "\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What `unwrap` and `main` print: the whole report, as a person reads it, and the kind for the programmer.
+        write!(f, "{self:#}\n  kind: {:?}", self.0.kind)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            Kind::InvalidInput | Kind::OutOfRange | Kind::NodeNotAllowed => std::io::ErrorKind::InvalidInput,
+            Kind::NoSuchArea => std::io::ErrorKind::NotFound,
+            Kind::NoMemory => std::io::ErrorKind::OutOfMemory,
+            Kind::NotPermitted | Kind::Unreadable | Kind::ReadOnly | Kind::Frozen => {
+                std::io::ErrorKind::PermissionDenied
+            }
+            Kind::Busy => std::io::ErrorKind::ResourceBusy,
+            Kind::Unsupported => std::io::ErrorKind::Unsupported,
+            Kind::TimedOut => std::io::ErrorKind::TimedOut,
+            _ => std::io::ErrorKind::Other,
+        };
+        std::io::Error::new(kind, error)
+    }
+}
+
+/// A consuming call that failed: the error, and the value back, unchanged.
+#[must_use = "the value is inside: take it out, or drop it knowingly"]
+pub struct Rejected<T> {
+    /// Why it failed.
+    pub error: Error,
+    /// What was given to the call, as it was.
+    pub value: T,
+}
+
+impl<T> Rejected<T> {
+    pub(crate) fn new(error: Error, value: T) -> Self {
+        Rejected { error, value }
+    }
+}
+
+impl<T> fmt::Debug for Rejected<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.error, f)
+    }
+}
+
+impl<T> fmt::Display for Rejected<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl<T> std::error::Error for Rejected<T> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.error)
+    }
+}
+
+/// For `?` where the value is not wanted back: it is dropped.
+impl<T> From<Rejected<T>> for Error {
+    fn from(rejected: Rejected<T>) -> Self {
+        rejected.error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Error {
+        Error::new(Kind::Limit, "lock area \"ring\"")
+            .call("mlock2(0x7f3a40000000, 64 MiB, ONFAULT)", Errno::NOMEM)
+            .detail("RLIMIT_MEMLOCK is 8 MiB, 6 MiB in use")
+            .help("raise it: `ulimit -l 65536`")
+    }
+
+    #[test]
+    fn one_line_and_with_help() {
+        assert_eq!(
+            sample().to_string(),
+            "cannot lock area \"ring\": mlock2(0x7f3a40000000, 64 MiB, ONFAULT): ENOMEM; \
+             RLIMIT_MEMLOCK is 8 MiB, 6 MiB in use"
+        );
+        assert_eq!(format!("{:#}", sample()), format!("{}\n  help: raise it: `ulimit -l 65536`", sample()));
+    }
+
+    #[test]
+    fn facts_survive_every_conversion() {
+        let io: std::io::Error = sample().into();
+        assert_eq!(io.to_string(), sample().to_string());
+        let rejected = Rejected::new(sample(), 7);
+        assert_eq!(rejected.to_string(), sample().to_string());
+        let back: Error = rejected.into();
+        assert_eq!((back.kind(), back.errno()), (Kind::Limit, Some(Errno::NOMEM)));
+        assert_eq!(back.remedy(), sample().remedy());
+    }
+
+    #[test]
+    fn one_pointer() {
+        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    }
+}
