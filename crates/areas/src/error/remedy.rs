@@ -1,1 +1,115 @@
-//! What to do about a failure, and the facts that lead there: one sentence each, in one place.
+//! What to do about a failure, and the facts that lead there: gathered at the moment of the failure, in one place.
+
+use super::Error;
+use crate::size::Bytes;
+use crate::sys::process::{Limit, limit};
+
+/// A value in kilobytes from `/proc/self/status`, in bytes.
+fn own_status(field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+fn in_words(limit: Option<u64>) -> String {
+    limit.map_or_else(|| "unlimited".to_owned(), |bytes| Bytes(bytes).to_string())
+}
+
+fn used(field: &str) -> String {
+    own_status(field).map_or_else(|| "an unknown part".to_owned(), |bytes| Bytes(bytes).to_string())
+}
+
+/// For a failed `mlock2` of `wanted` bytes.
+pub(crate) fn locked_memory(error: Error, wanted: usize) -> Error {
+    let Some(limit) = limit(Limit::LockedMemory) else {
+        return error
+            .detail(format!("RLIMIT_MEMLOCK is unlimited, {} free", free_memory()))
+            .help("free some memory, or lock less");
+    };
+    let needed = own_status("VmLck").unwrap_or(0).saturating_add(wanted as u64);
+    error
+        .detail(format!("RLIMIT_MEMLOCK is {}, {} in use, {} wanted", Bytes(limit), used("VmLck"), Bytes::from(wanted)))
+        .help(format!(
+            "raise it: `ulimit -l {}`, or LimitMEMLOCK={} in the systemd unit; or use no lock",
+            needed.div_ceil(1024),
+            needed
+        ))
+}
+
+/// For a failed `mmap` with ENOMEM.
+pub(crate) fn address_space(error: Error, wanted: usize) -> Error {
+    match limit(Limit::AddressSpace) {
+        Some(limit) => error
+            .detail(format!(
+                "RLIMIT_AS is {}, {} in use, {} wanted",
+                Bytes(limit),
+                used("VmSize"),
+                Bytes::from(wanted)
+            ))
+            .help("raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve"),
+        None => error.detail(format!("{}; {}", mappings(), overcommit())).help(
+            "ask for less, unmap something, raise vm.max_map_count if the mappings are near it, \
+             or see vm.overcommit_memory",
+        ),
+    }
+}
+
+fn mappings() -> String {
+    let count = std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count());
+    let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    format!("{count} of {} mappings in use", limit.trim())
+}
+
+fn overcommit() -> String {
+    let mode = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
+    format!("vm.overcommit_memory is {}, {} free", mode.trim(), free_memory())
+}
+
+/// What `/proc/meminfo` calls available.
+pub(crate) fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+fn free_memory() -> String {
+    available_memory().map_or_else(|| "unknown memory".to_owned(), |bytes| format!("{:#}", Bytes(bytes)))
+}
+
+/// For a descriptor that could not be had (EMFILE, ENFILE).
+pub(crate) fn open_files(error: Error) -> Error {
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    error
+        .detail(format!(
+            "RLIMIT_NOFILE is {}, {open} descriptors open",
+            limit(Limit::OpenFiles).map_or_else(|| "unlimited".to_owned(), |files| files.to_string())
+        ))
+        .help("each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas")
+}
+
+/// For a size that RLIMIT_FSIZE forbids, which the kernel would answer with a deadly signal.
+pub(crate) fn file_size(error: Error, wanted: u64) -> Error {
+    error
+        .detail(format!("RLIMIT_FSIZE is {}, {} wanted", in_words(limit(Limit::FileSize)), Bytes(wanted)))
+        .help("shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)")
+}
+
+/// For a huge-page pool that has too few pages.
+pub(crate) fn huge_pages(error: Error, page: crate::PageSize, wanted: usize) -> Error {
+    let kilobytes = page.bytes() / 1024;
+    let folder = format!("/sys/kernel/mm/hugepages/hugepages-{kilobytes}kB");
+    let read = |file: &str| {
+        std::fs::read_to_string(format!("{folder}/{file}")).map_or_else(|_| "no".to_owned(), |text| text.trim().to_owned())
+    };
+    let pages = wanted.div_ceil(page.bytes());
+    error
+        .detail(format!(
+            "the pool of {page} pages has {} pages, {} free, {} reserved; {pages} wanted",
+            read("nr_hugepages"),
+            read("free_hugepages"),
+            read("resv_hugepages")
+        ))
+        .help(format!(
+            "fill the pool: `echo N > {folder}/nr_hugepages` as root, or allow less: `prefer_pages`, `--huge auto`"
+        ))
+}

@@ -1,0 +1,297 @@
+//! The object: kernel memory that can be mapped many times. A memfd, with its seals and its size.
+//!
+//! The file size *is* the size of the area: asked of the kernel, never stored where it could go stale. What may happen to
+//! it is told by the seals, which every holder can read and nobody can take off.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, Kind, Result, remedy};
+use crate::page::PageSize;
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::file::Identity;
+use crate::sys::object::SealFlags;
+
+/// How the size of an object may change: chosen at creation, told by the seals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Extent {
+    /// Never: nobody can make a holder's access fault.
+    Fixed,
+    /// It may grow, up to `max` bytes, which every holder has reserved; it never shrinks.
+    Growable {
+        /// Bytes, a multiple of the page size.
+        max: usize,
+    },
+}
+
+/// Kernel memory that can be mapped many times, here and in other processes.
+///
+/// # Invariants
+/// - `fd` is an open memfd; its identity and page size never change.
+/// - A fixed object carries the seals SHRINK and GROW, a growable one SHRINK: its size never falls below what was seen.
+#[derive(Debug)]
+pub struct Object {
+    fd: OwnedFd,
+    identity: Identity,
+    page: PageSize,
+    extent: Extent,
+    /// The exact bytes asked, where the file size has to be a multiple of a huge page.
+    exact: Option<u64>,
+    /// The largest size seen: a lower bound for ever, as no object shrinks.
+    seen: AtomicU64,
+}
+
+impl Object {
+    /// Makes an object of `size` bytes, all zero, of which no page is in memory yet.
+    ///
+    /// `label` shows in `/proc/PID/maps` as `/memfd:label`; it is no name that anybody could find it by.
+    ///
+    /// # Errors
+    /// [`Kind::Limit`] over `RLIMIT_FSIZE` or `RLIMIT_NOFILE`; [`Kind::Unsupported`] for a page size that the kernel has
+    /// no pool of; [`Kind::InvalidInput`] if `size` is more than the extent or than a file can hold.
+    pub fn create(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
+        let what = || format!("make a memory object of {}", Bytes::from(size));
+        let pool = page != PageSize::base();
+        let rounded = match (pool, extent) {
+            (false, Extent::Fixed) => Some(size),
+            _ => page.round_up(size),
+        };
+        let Some(file_size) = rounded.filter(|&size| i64::try_from(size).is_ok()) else {
+            return Err(Error::new(Kind::InvalidInput, what()).detail("it is more than a file can hold (2^63 - 1 bytes)"));
+        };
+        if let Extent::Growable { max } = extent
+            && max < file_size
+        {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail(format!("it may only grow to {}", Bytes::from(max)))
+                .help("make the maximum at least as large as the size"));
+        }
+        let file_size = file_size as u64;
+        check_file_size(file_size, what)?;
+        let pages = if pool { sys::object::Pages::Pool(u32::from(page.log2())) } else { sys::object::Pages::Base };
+        let fd = sys::object::create(&file_label(label), pages).map_err(|errno| {
+            let error = |kind| Error::new(kind, what()).call("memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …)", errno);
+            match errno {
+                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
+                sys::Errno::NODEV | sys::Errno::INVAL if pool => {
+                    remedy::huge_pages(error(Kind::Unsupported), page, size)
+                }
+                _ => error(Kind::System),
+            }
+        })?;
+        // Nobody else may open it by way of /proc: group and others have no rights.
+        let object = Object { fd, identity: Identity::default(), page, extent, exact: None, seen: AtomicU64::new(0) };
+        let failed = |call: &'static str| move |errno| Error::new(Kind::System, what()).call(call, errno);
+        sys::file::set_mode(object.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
+        sys::object::set_size(object.as_fd(), file_size).map_err(failed("ftruncate"))?;
+        let seals = match extent {
+            Extent::Fixed => SealFlags::SHRINK | SealFlags::GROW,
+            Extent::Growable { .. } => SealFlags::SHRINK,
+        };
+        sys::object::seal(object.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
+        let identity = sys::file::stat(object.as_fd()).map_err(failed("fstat"))?.identity;
+        let exact = (pool && file_size != size as u64).then_some(size as u64);
+        Ok(Object { identity, exact, seen: AtomicU64::new(file_size), ..object })
+    }
+
+    /// Takes over a descriptor that came from elsewhere, after looking at what it is.
+    ///
+    /// `max` is what growable objects may grow to; `exact` the size in bytes where the pages are huge.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] for what is no memory object, or one whose size could shrink under its holders.
+    pub(crate) fn adopt(fd: OwnedFd, max: Option<usize>, exact: Option<u64>) -> Result<Self> {
+        let what = "use the descriptor as an area's memory";
+        let stat =
+            sys::file::stat(fd.as_fd()).map_err(|errno| Error::new(Kind::System, what).call("fstat", errno))?;
+        let no_object = |detail: String| Error::new(Kind::InvalidInput, what).detail(detail);
+        if !stat.is_file() {
+            return Err(no_object(format!("it is no memory object (file mode {:o})", stat.mode)));
+        }
+        let seals = sys::object::seals(fd.as_fd())
+            .map_err(|errno| no_object("it has no seals".to_owned()).call("fcntl(F_GET_SEALS)", errno))?;
+        if !seals.contains(SealFlags::SHRINK) {
+            return Err(no_object("its size may shrink under us: it is not sealed against that".to_owned()));
+        }
+        let size = usize::try_from(stat.size)
+            .map_err(|_| no_object(format!("its size of {} bytes is too large", stat.size)))?;
+        let page = usize::try_from(stat.block_size)
+            .ok()
+            .and_then(PageSize::of)
+            // tmpfs names the base size, or the huge one where whole files are made of transparent huge pages.
+            .filter(|&page| page != PageSize::base() && is_pool(fd.as_fd(), page))
+            .unwrap_or_else(PageSize::base);
+        let extent = match max {
+            _ if seals.contains(SealFlags::GROW) => Extent::Fixed,
+            Some(max) if max >= size => Extent::Growable { max },
+            // It may grow, but nobody told how far: what is there now is all that we map.
+            _ => Extent::Growable { max: page.round_up(size).unwrap_or(size) },
+        };
+        let exact = exact.filter(|&exact| {
+            page != PageSize::base() && exact <= stat.size && stat.size - exact < page.bytes() as u64
+        });
+        Ok(Object { fd, identity: stat.identity, page, extent, exact, seen: AtomicU64::new(stat.size) })
+    }
+
+    /// The size in bytes: what the kernel says now.
+    ///
+    /// One `fstat` for growable objects, none for fixed ones.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        if let Extent::Growable { .. } = self.extent
+            && let Ok(stat) = sys::file::stat(self.as_fd())
+        {
+            self.seen.fetch_max(stat.size, Ordering::Relaxed);
+        }
+        self.size_seen()
+    }
+
+    /// The size in bytes when it was last asked for: it may have grown since.
+    pub(crate) fn size_seen(&self) -> usize {
+        let size = self.exact.unwrap_or_else(|| self.seen.load(Ordering::Relaxed));
+        usize::try_from(size).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes of the file: the size, in whole pages where they are huge.
+    pub(crate) fn file_size(&self) -> usize {
+        usize::try_from(self.seen.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn exact(&self) -> Option<u64> {
+        self.exact
+    }
+
+    /// Whether, and how far, it may grow.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// The pages it is made of.
+    #[must_use]
+    pub fn page_size(&self) -> PageSize {
+        self.page
+    }
+
+    /// Addresses that a mapping of it takes: its whole pages, up to where it may grow.
+    pub(crate) fn span(&self) -> usize {
+        let most = match self.extent {
+            Extent::Fixed => self.file_size(),
+            Extent::Growable { max } => max,
+        };
+        // An empty area has one page mapped.
+        self.page.round_up(most.max(1)).unwrap_or(most)
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Whether nobody can write it any more.
+    ///
+    /// # Errors
+    /// [`Kind::System`] if the kernel does not answer.
+    pub fn is_frozen(&self) -> Result<bool> {
+        let seals = self.seals()?;
+        Ok(seals.contains(FROZEN))
+    }
+
+    fn seals(&self) -> Result<SealFlags> {
+        sys::object::seals(self.as_fd())
+            .map_err(|errno| Error::new(Kind::System, "read an object's seals").call("fcntl(F_GET_SEALS)", errno))
+    }
+
+    /// Seals it against every change, for ever. `Err(EBUSY)` while somebody can still write.
+    pub(crate) fn seal_frozen(&self) -> sys::Result<()> {
+        sys::object::seal(self.as_fd(), FROZEN | SealFlags::SEAL)
+    }
+
+    /// Grows to at least `size` bytes (an atomic maximum over all who grow it).
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::Limit`] over `RLIMIT_FSIZE`.
+    pub(crate) fn grow(&self, size: usize, whose: &str) -> Result<()> {
+        let what = || format!("grow {whose} to {}", Bytes::from(size));
+        let Extent::Growable { max } = self.extent else {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail(format!("its size is fixed at {}", Bytes::from(self.size_seen())))
+                .help("create it as growable: `.growable(max)`, `areas create --growable MAX`"));
+        };
+        let rounded = self.page.round_up(size).filter(|&size| size <= max);
+        let Some(rounded) = rounded else {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail(format!("it was created to grow to {} at most", Bytes::from(max)))
+                .help("the reserve is fixed at creation: create the area with a larger one"));
+        };
+        let rounded = rounded as u64;
+        while (self.size() as u64) < rounded {
+            check_file_size(rounded, what)?;
+            match sys::object::set_size(self.as_fd(), rounded) {
+                Ok(()) => {
+                    self.seen.fetch_max(rounded, Ordering::Relaxed);
+                }
+                // Somebody else grew it further in between: the seal kept us from cutting it. Look again.
+                Err(sys::Errno::PERM) if self.size() as u64 > rounded => {}
+                Err(sys::Errno::PERM) => {
+                    return Err(Error::new(Kind::Frozen, what())
+                        .call("ftruncate", sys::Errno::PERM)
+                        .detail("it is sealed against growth: somebody has frozen it"));
+                }
+                Err(errno) => return Err(Error::new(Kind::System, what()).call("ftruncate", errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Another open file of the same object, which the kernel lets read only.
+    pub(crate) fn reopen_read_only(&self) -> Result<OwnedFd> {
+        use std::os::fd::AsRawFd;
+        let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let failed = |errno| {
+            Error::new(Kind::System, "open an object for reading only")
+                .call(format!("open({path:?}, O_RDONLY)"), errno)
+                .help("/proc must be mounted")
+        };
+        let path = CString::new(path.as_str()).map_err(|_| failed(sys::Errno::INVAL))?;
+        sys::file::open_at(sys::file::CWD, &path, sys::file::OFlags::RDONLY, 0).map_err(failed)
+    }
+
+    /// Puts another open file of the same object under the descriptor's number.
+    pub(crate) fn replace_descriptor(&mut self, with: &OwnedFd) -> sys::Result<()> {
+        sys::file::replace(with.as_fd(), &mut self.fd)
+    }
+}
+
+impl AsFd for Object {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// What makes a frozen object: no byte and no length can change.
+pub(crate) const FROZEN: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);
+
+/// Whether the object is made of pool pages of that size: the hugetlb file system refuses sizes that are no multiple, and
+/// says so without changing anything.
+fn is_pool(object: BorrowedFd<'_>, page: PageSize) -> bool {
+    const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;
+    rustix::fs::fstatfs(object).is_ok_and(|fs| {
+        u64::try_from(fs.f_type) == Ok(HUGETLBFS_MAGIC) && u64::try_from(fs.f_bsize) == Ok(page.bytes() as u64)
+    })
+}
+
+fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {
+    match sys::process::limit(sys::process::Limit::FileSize) {
+        Some(limit) if size > limit => Err(remedy::file_size(Error::new(Kind::Limit, what()), size)),
+        _ => Ok(()),
+    }
+}
+
+/// A label as `memfd_create` takes it: at most 249 bytes, no NUL.
+fn file_label(label: &str) -> CString {
+    let bytes: Vec<u8> = label.bytes().filter(|&byte| byte != 0).take(240).collect();
+    CString::new(bytes).unwrap_or_default()
+}

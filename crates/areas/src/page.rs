@@ -1,0 +1,103 @@
+//! Page sizes, and what a caller may ask for.
+
+use std::fmt;
+
+use crate::size::Bytes;
+use crate::sys;
+
+/// The size of a page: the base size that the kernel was built with, or a huge one. A power of two, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageSize(u8);
+
+impl PageSize {
+    /// 2 MiB.
+    pub const HUGE_2M: PageSize = PageSize(21);
+    /// 1 GiB.
+    pub const HUGE_1G: PageSize = PageSize(30);
+
+    /// The base page size of this kernel: 4 KiB on `x86_64`, 4, 16 or 64 KiB elsewhere.
+    #[must_use]
+    pub fn base() -> Self {
+        PageSize::of(sys::page_size()).unwrap_or(PageSize(12))
+    }
+
+    /// A page size from its bytes: a power of two from 4 KiB to 16 GiB.
+    #[must_use]
+    pub fn of(bytes: usize) -> Option<Self> {
+        let log2 = bytes.checked_ilog2()?;
+        (bytes.is_power_of_two() && (12..=34).contains(&log2)).then_some(PageSize(u8::try_from(log2).ok()?))
+    }
+
+    /// In bytes.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        1 << self.0
+    }
+
+    pub(crate) const fn log2(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) fn from_log2(log2: u8) -> Option<Self> {
+        1_usize.checked_shl(u32::from(log2)).and_then(PageSize::of)
+    }
+
+    /// Rounds up to whole pages; `None` if that is more than `usize` holds.
+    pub(crate) fn round_up(self, size: usize) -> Option<usize> {
+        size.checked_next_multiple_of(self.bytes())
+    }
+}
+
+impl fmt::Display for PageSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Bytes::from(self.bytes()).fmt(f)
+    }
+}
+
+impl fmt::Debug for PageSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PageSize({self})")
+    }
+}
+
+/// Which pages an area is to be made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Pages {
+    /// Base pages.
+    #[default]
+    Base,
+    /// Pages of this size from the hugetlb pool: a promise or an error.
+    Pool(PageSize),
+    /// Pages of this size from the pool if it has them, else base pages; `granted()` says which.
+    PreferPool(PageSize),
+    /// The pool's 2 MiB pages if there are enough, else transparent huge pages gathered when the area is populated,
+    /// else base pages; `granted()` says which.
+    Auto,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_powers_of_two_that_machines_have() {
+        assert_eq!(PageSize::of(2 << 20), Some(PageSize::HUGE_2M));
+        assert_eq!(PageSize::of(1 << 30), Some(PageSize::HUGE_1G));
+        for wrong in [0, 1, 2048, 4097, 3 << 20, 1 << 40] {
+            assert_eq!(PageSize::of(wrong), None, "{wrong}");
+        }
+        assert_eq!(PageSize::HUGE_2M.to_string(), "2 MiB");
+    }
+
+    #[test]
+    fn rounds_for_every_base_size() {
+        for base in [4096, 16384, 65536] {
+            let page = PageSize::of(base).unwrap();
+            assert_eq!(page.round_up(1), Some(base));
+            assert_eq!(page.round_up(base), Some(base));
+            assert_eq!(page.round_up(base + 1), Some(2 * base));
+            assert_eq!(page.round_up(usize::MAX), None);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Files and folders: relative to an open folder, never following a link unless the name says so.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{self, AtFlags, Mode};
+pub(crate) use rustix::fs::{CWD, OFlags};
+
+use super::object::retry;
+use super::{Errno, Result};
+
+/// What `stat` tells, as far as we ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// Device and inode: which file it is.
+    pub(crate) identity: Identity,
+    pub(crate) size: u64,
+    /// Allocated memory or disk, in bytes.
+    pub(crate) allocated: u64,
+    pub(crate) links: u64,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    /// Time of the last change of contents, in nanoseconds since 1970.
+    pub(crate) modified: i128,
+    /// The unit in which the file is best read: for hugetlb objects, the page size.
+    pub(crate) block_size: u64,
+}
+
+/// Device and inode: two descriptors with the same identity are the same file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+impl Stat {
+    pub(crate) fn is_dir(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFDIR
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFREG
+    }
+}
+
+#[expect(clippy::cast_sign_loss, reason = "sizes and block counts are never negative")]
+fn stat_of(raw: &fs::Stat) -> Stat {
+    Stat {
+        identity: Identity { device: raw.st_dev, inode: raw.st_ino },
+        size: raw.st_size as u64,
+        allocated: raw.st_blocks as u64 * 512,
+        #[expect(clippy::useless_conversion, reason = "u32 on some architectures")]
+        links: raw.st_nlink.into(),
+        mode: raw.st_mode,
+        uid: raw.st_uid,
+        modified: i128::from(raw.st_mtime) * 1_000_000_000 + i128::from(raw.st_mtime_nsec),
+        block_size: raw.st_blksize as u64,
+    }
+}
+
+/// What an open file is.
+pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
+    fs::fstat(file).map(|raw| stat_of(&raw))
+}
+
+/// What a path leads to, through links (for `/proc/PID/fd/N`: the open file itself).
+pub(crate) fn stat_through(path: &CStr) -> Result<Stat> {
+    fs::stat(path).map(|raw| stat_of(&raw))
+}
+
+/// What a name in a folder is; a link is itself.
+pub(crate) fn stat_at(folder: BorrowedFd<'_>, name: &CStr) -> Result<Stat> {
+    fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map(|raw| stat_of(&raw))
+}
+
+/// Opens; close-on-exec always.
+pub(crate) fn open_at(folder: BorrowedFd<'_>, name: &CStr, flags: OFlags, mode: u32) -> Result<OwnedFd> {
+    retry(|| fs::openat(folder, name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode)))
+}
+
+/// Opens a folder for what the `*_at` calls need of it.
+pub(crate) fn open_folder(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    open_at(folder, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY, 0)
+}
+
+/// Makes a folder.
+pub(crate) fn make_folder(folder: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
+    fs::mkdirat(folder, name, Mode::from_raw_mode(mode))
+}
+
+/// Makes a symbolic link; EEXIST if the name is taken.
+pub(crate) fn make_link(target: &CStr, folder: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    fs::symlinkat(target, folder, name)
+}
+
+/// What a symbolic link says.
+pub(crate) fn read_link(folder: BorrowedFd<'_>, name: &CStr) -> Result<CString> {
+    fs::readlinkat(folder, name, Vec::new())
+}
+
+/// Removes a name.
+pub(crate) fn unlink(folder: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    fs::unlinkat(folder, name, AtFlags::empty())
+}
+
+/// Removes an empty folder.
+pub(crate) fn remove_folder(folder: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    fs::unlinkat(folder, name, AtFlags::REMOVEDIR)
+}
+
+/// The names in a folder, without `.` and `..`; at most `limit` of them.
+pub(crate) fn names_in(folder: BorrowedFd<'_>, limit: usize) -> Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name != c"." && name != c".." {
+            if names.len() == limit {
+                return Err(Errno::OVERFLOW);
+            }
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Changes who may open a file.
+pub(crate) fn set_mode(file: BorrowedFd<'_>, mode: u32) -> Result<()> {
+    fs::fchmod(file, Mode::from_raw_mode(mode))
+}
+
+/// Reads at an offset; less than asked at the end only.
+pub(crate) fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match retry(|| rustix::io::pread(file, &mut buffer[done..], offset + done as u64))? {
+            0 => break,
+            got => done += got,
+        }
+    }
+    Ok(done)
+}
+
+/// Writes all bytes at an offset.
+pub(crate) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match retry(|| rustix::io::pwrite(file, &bytes[done..], offset + done as u64))? {
+            0 => return Err(Errno::NOSPC),
+            put => done += put,
+        }
+    }
+    Ok(())
+}
+
+/// Marks a folder as in use by us, for as long as the descriptor (or a copy in a forked child) is open.
+pub(crate) fn share_folder(folder: BorrowedFd<'_>) -> Result<()> {
+    fs::flock(folder, fs::FlockOperation::NonBlockingLockShared)
+}
+
+/// Whether nobody marks the folder as in use; it stays ours until the descriptor is closed.
+pub(crate) fn claim_folder(folder: BorrowedFd<'_>) -> Result<()> {
+    fs::flock(folder, fs::FlockOperation::NonBlockingLockExclusive)
+}
+
+/// Puts a copy of `from` in place of the descriptor `to`, in one step.
+pub(crate) fn replace(from: BorrowedFd<'_>, to: &mut OwnedFd) -> Result<()> {
+    rustix::io::dup3(from.as_fd(), to, rustix::io::DupFlags::CLOEXEC)
+}

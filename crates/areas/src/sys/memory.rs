@@ -1,0 +1,178 @@
+//! Mapping, protecting, locking and faulting in ranges of addresses.
+
+#![expect(unsafe_code, reason = "system calls on memory; each block has its proof")]
+
+use std::ffi::c_void;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::ptr::NonNull;
+
+use rustix::mm;
+pub(crate) use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+
+use super::{Errno, Result};
+
+/// Where a new mapping goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// Wherever the kernel likes.
+    Anywhere,
+    /// There if it is free, else wherever the kernel likes.
+    Hint(usize),
+    /// There or nowhere; what is mapped there already stays (`EEXIST`).
+    Exactly(usize),
+}
+
+/// Maps `len` bytes. `fd` and its offset, or none for anonymous memory.
+///
+/// Making a new mapping disturbs nobody, which is why this one is safe: it never replaces what is there.
+pub(crate) fn map(
+    at: At,
+    len: usize,
+    protection: ProtFlags,
+    flags: MapFlags,
+    fd: Option<(BorrowedFd<'_>, u64)>,
+) -> Result<NonNull<u8>> {
+    debug_assert!(!flags.contains(MapFlags::FIXED), "replacing is `map_over`");
+    let (hint, flags) = match at {
+        At::Anywhere => (0, flags),
+        At::Hint(address) => (address, flags),
+        At::Exactly(address) => (address, flags | MapFlags::FIXED_NOREPLACE),
+    };
+    // SAFETY: without MAP_FIXED the kernel only uses addresses at which nothing is mapped.
+    let got = unsafe { raw_map(hint, len, protection, flags, fd) }?;
+    match at {
+        // Kernels before 4.17 (and valgrind) take FIXED_NOREPLACE for a hint.
+        At::Exactly(address) if got.as_ptr().addr() != address => {
+            // SAFETY: the mapping was made two lines above, and nobody else knows of it.
+            unsafe { unmap(got, len) }?;
+            Err(Errno::EXIST)
+        }
+        _ => Ok(got),
+    }
+}
+
+/// Maps `len` bytes over what is mapped at `address` now, in one step.
+///
+/// # Safety
+/// The caller owns `address..address+len`, and no reference into it outlives the change.
+pub(crate) unsafe fn map_over(
+    address: NonNull<u8>,
+    len: usize,
+    protection: ProtFlags,
+    flags: MapFlags,
+    fd: Option<(BorrowedFd<'_>, u64)>,
+) -> Result<NonNull<u8>> {
+    // SAFETY: the caller owns what is replaced.
+    unsafe { raw_map(address.as_ptr().addr(), len, protection, flags | MapFlags::FIXED, fd) }
+}
+
+/// # Safety
+/// With `MAP_FIXED` in `flags`, the caller owns the range.
+unsafe fn raw_map(
+    hint: usize,
+    len: usize,
+    protection: ProtFlags,
+    flags: MapFlags,
+    fd: Option<(BorrowedFd<'_>, u64)>,
+) -> Result<NonNull<u8>> {
+    let hint = std::ptr::without_provenance_mut(hint);
+    let got = match fd {
+        // SAFETY: the caller's promise where MAP_FIXED is set; else the kernel picks unused addresses.
+        Some((fd, offset)) => unsafe { mm::mmap(hint, len, protection, flags, fd.as_fd(), offset) },
+        // SAFETY: as above.
+        None => unsafe { mm::mmap_anonymous(hint, len, protection, flags) },
+    }?;
+    // A mapping at address 0 cannot be told from null in Rust, and root may make one.
+    NonNull::new(got.cast::<u8>()).ok_or(Errno::INVAL)
+}
+
+/// Unmaps. `len` is what was granted: for huge pages a multiple of theirs.
+///
+/// # Safety
+/// The caller owns the range, and no reference into it is used again.
+pub(crate) unsafe fn unmap(address: NonNull<u8>, len: usize) -> Result<()> {
+    // SAFETY: the caller's promise, passed on.
+    unsafe { mm::munmap(address.as_ptr().cast::<c_void>(), len) }
+}
+
+/// Changes what may be done with the pages.
+///
+/// # Safety
+/// The caller owns the range, and no reference into it outlives a right that is taken away.
+pub(crate) unsafe fn protect(address: NonNull<u8>, len: usize, protection: MprotectFlags) -> Result<()> {
+    // SAFETY: the caller's promise, passed on.
+    unsafe { mm::mprotect(address.as_ptr().cast::<c_void>(), len, protection) }
+}
+
+/// Advice that changes no content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advice {
+    /// Leave the range out of core dumps.
+    DontDump,
+    /// The child of a fork does not get the range.
+    DontFork,
+    /// The child of a fork finds zeros here.
+    WipeOnFork,
+    /// Use transparent huge pages where they are enabled for those who ask.
+    HugePages,
+    /// Fault all pages in for reading (5.14).
+    PopulateRead,
+    /// Fault all pages in for writing (5.14).
+    PopulateWrite,
+    /// Gather the range's pages into huge ones now (6.1).
+    Collapse,
+}
+
+/// `madvise` with advice that never changes what a page holds.
+pub(crate) fn advise(address: NonNull<u8>, len: usize, advice: Advice) -> Result<()> {
+    let advice = match advice {
+        Advice::DontDump => libc::MADV_DONTDUMP,
+        Advice::DontFork => libc::MADV_DONTFORK,
+        Advice::WipeOnFork => libc::MADV_WIPEONFORK,
+        Advice::HugePages => libc::MADV_HUGEPAGE,
+        Advice::PopulateRead => libc::MADV_POPULATE_READ,
+        Advice::PopulateWrite => libc::MADV_POPULATE_WRITE,
+        Advice::Collapse => libc::MADV_COLLAPSE,
+    };
+    // SAFETY: none of these changes content in this process or makes an address invalid; unmapped ranges give ENOMEM.
+    let status = unsafe { libc::syscall(libc::SYS_madvise, address.as_ptr(), len, advice) };
+    if status == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// Drops the contents of private memory: the pages read as zero afterwards.
+///
+/// # Safety
+/// The caller owns the range, and no reference to its contents is alive.
+pub(crate) unsafe fn discard(address: NonNull<u8>, len: usize) -> Result<()> {
+    // SAFETY: the caller's promise, passed on.
+    unsafe { mm::madvise(address.as_ptr().cast::<c_void>(), len, mm::Advice::LinuxDontNeed) }
+}
+
+/// Locks the range in RAM: now, or each page as it comes in.
+pub(crate) fn lock(address: NonNull<u8>, len: usize, on_fault: bool) -> Result<()> {
+    let address = address.as_ptr().cast::<c_void>();
+    if on_fault {
+        // SAFETY: locking changes no content and no validity; an unmapped range gives ENOMEM.
+        unsafe { mm::mlock_with(address, len, mm::MlockFlags::ONFAULT) }
+    } else {
+        // SAFETY: as above.
+        unsafe { mm::mlock(address, len) }
+    }
+}
+
+/// Names an anonymous range in `/proc/PID/maps`, where the kernel can (5.17, a build option); no harm where it cannot.
+pub(crate) fn label(address: NonNull<u8>, len: usize, name: &std::ffi::CStr) {
+    const PR_SET_VMA: libc::c_ulong = 0x5356_4d41;
+    const PR_SET_VMA_ANON_NAME: libc::c_ulong = 0;
+    // SAFETY: only a name is attached; the kernel copies the string. What it answers does not matter: a label is for
+    // people, and the file behind a mapping has its name anyway.
+    let _ = unsafe {
+        libc::syscall(libc::SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, address.as_ptr(), len, name.as_ptr())
+    };
+}
+
+/// The error number that libc's last call left.
+pub(super) fn last_errno() -> Errno {
+    let raw = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+    Errno::from_raw_os_error(raw)
+}

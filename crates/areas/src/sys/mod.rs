@@ -1,0 +1,27 @@
+//! The system calls, one typed function each. Nothing else in the library makes one.
+//!
+//! `sys` knows no areas, takes no decisions and builds no messages: a function here takes checked values, makes its call
+//! and gives back the kernel's error number. What the kernel demands of the arguments is written at the function, and
+//! the quirks (mbind's count of bits, `MAP_FIXED_NOREPLACE` on kernels that ignore it) are known here and nowhere else.
+//!
+//! Functions that could invalidate memory which somebody else has are `unsafe`; those that only ask, place, lock or
+//! fault in are not: the worst that a wrong address makes of them is an error number.
+
+pub(crate) mod copy;
+pub(crate) mod file;
+pub(crate) mod memory;
+pub(crate) mod object;
+pub(crate) mod pages;
+pub(crate) mod policy;
+pub(crate) mod process;
+pub(crate) mod record_lock;
+
+pub(crate) use rustix::io::Errno;
+
+/// What a system call gives back.
+pub(crate) type Result<T> = rustix::io::Result<T>;
+
+/// The size of a base page, asked of the kernel.
+pub(crate) fn page_size() -> usize {
+    rustix::param::page_size()
+}

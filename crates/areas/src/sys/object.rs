@@ -1,0 +1,73 @@
+//! Memory objects: memfds, their size, seals and contents.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{self, FallocateFlags, MemfdFlags};
+pub(crate) use rustix::fs::SealFlags;
+
+use super::{Errno, Result};
+
+/// Which pages an object is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// Base pages (which may be gathered into transparent huge ones).
+    Base,
+    /// Pages of the hugetlb pool, by the logarithm of their size.
+    Pool(u32),
+}
+
+/// Makes a memory object of size 0: close-on-exec, sealable, never executable as a file where the kernel can promise
+/// that (`MFD_NOEXEC_SEAL`, 6.3).
+pub(crate) fn create(name: &CStr, pages: Pages) -> Result<OwnedFd> {
+    let mut flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    if let Pages::Pool(log2) = pages {
+        flags |= MemfdFlags::HUGETLB | MemfdFlags::from_bits_retain(log2 << 26);
+    }
+    match fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        // A kernel that does not know the flag.
+        Err(Errno::INVAL) => fs::memfd_create(name, flags),
+        other => other,
+    }
+}
+
+/// Sets the size. The caller has looked at RLIMIT_FSIZE: going over it is a signal, not an error.
+pub(crate) fn set_size(object: BorrowedFd<'_>, size: u64) -> Result<()> {
+    retry(|| fs::ftruncate(object, size))
+}
+
+/// Makes sure that all bytes of the range have memory.
+pub(crate) fn allocate(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
+    retry(|| fs::fallocate(object, FallocateFlags::empty(), offset, len))
+}
+
+/// Seals, once and for all.
+pub(crate) fn seal(object: BorrowedFd<'_>, seals: SealFlags) -> Result<()> {
+    fs::fcntl_add_seals(object, seals)
+}
+
+/// The seals that are on; EINVAL for what is no memory object.
+pub(crate) fn seals(object: BorrowedFd<'_>) -> Result<SealFlags> {
+    fs::fcntl_get_seals(object)
+}
+
+/// The next range at or after `from` that holds data, as (start, end); `None` if only a hole follows.
+///
+/// Moves the descriptor's file position, which nothing in this library uses.
+pub(crate) fn next_data(object: BorrowedFd<'_>, from: u64) -> Result<Option<(u64, u64)>> {
+    match fs::seek(object, fs::SeekFrom::Data(from)) {
+        Ok(start) => Ok(Some((start, fs::seek(object.as_fd(), fs::SeekFrom::Hole(start))?))),
+        Err(Errno::NXIO) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// Calls again when a signal came in between.
+pub(super) fn retry<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Asking the kernel where pages are. Nothing here faults a page in.
+
+#![expect(unsafe_code, reason = "system calls that no kept crate wraps; each block has its proof")]
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ptr::NonNull;
+
+use super::Result;
+use super::memory::last_errno;
+
+/// For each page: the node it is on (0 or more), or a negative error number (-ENOENT: not in this address space).
+///
+/// `move_pages` without targets, for this process.
+pub(crate) fn nodes_of(pages: &[*const u8], status: &mut [i32]) -> Result<()> {
+    assert_eq!(pages.len(), status.len(), "one answer a page");
+    let count = pages.len();
+    // SAFETY: both arrays hold `count` elements and outlive the call; without targets nothing is moved, and the
+    // addresses are looked up, never accessed.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_pages,
+            0,
+            count,
+            pages.as_ptr(),
+            std::ptr::null::<libc::c_int>(),
+            status.as_mut_ptr(),
+            0,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// For each base page of the range: bit 0 says that it is in RAM, in the page cache for shared memory.
+///
+/// `address` begins at a page; `resident` holds one byte a page.
+pub(crate) fn in_core(address: NonNull<u8>, len: usize, resident: &mut [u8]) -> Result<()> {
+    assert!(resident.len() >= len.div_ceil(super::page_size()), "one byte a page");
+    // SAFETY: the vector has a byte for each page of the range and outlives the call.
+    let status = unsafe { libc::syscall(libc::SYS_mincore, address.as_ptr(), len, resident.as_mut_ptr()) };
+    if status == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// A run of pages that the kernel describes alike (`struct page_region`, `include/uapi/linux/fs.h`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Region {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) categories: u64,
+}
+
+/// In RAM and mapped here.
+pub(crate) const PRESENT: u64 = 1 << 3;
+/// Swapped out.
+pub(crate) const SWAPPED: u64 = 1 << 4;
+/// The zero page, which costs nothing.
+pub(crate) const ZERO_PAGE: u64 = 1 << 5;
+/// Mapped by a huge page-table entry: transparent or from the pool.
+pub(crate) const HUGE: u64 = 1 << 6;
+
+/// `struct pm_scan_arg`, `include/uapi/linux/fs.h`.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Scan {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    vec: u64,
+    vec_len: u64,
+    max_pages: u64,
+    category_inverted: u64,
+    category_mask: u64,
+    category_anyof_mask: u64,
+    return_mask: u64,
+}
+
+/// `_IOWR('f', 16, struct pm_scan_arg)`.
+const PAGEMAP_SCAN: u32 = 0xc060_6610;
+
+/// Pages of `start..end` that are present or swapped, as runs: how many were written to `regions`, and where the walk
+/// ended (`end`, or earlier when `regions` was full). Linux 6.7; ENOTTY before.
+pub(crate) fn scan(
+    pagemap: BorrowedFd<'_>,
+    start: usize,
+    end: usize,
+    regions: &mut [Region],
+) -> Result<(usize, usize)> {
+    let mut request = Scan {
+        size: size_of::<Scan>() as u64,
+        start: start as u64,
+        end: end as u64,
+        vec: regions.as_mut_ptr().addr() as u64,
+        vec_len: regions.len() as u64,
+        category_anyof_mask: PRESENT | SWAPPED,
+        return_mask: PRESENT | SWAPPED | ZERO_PAGE | HUGE,
+        ..Scan::default()
+    };
+    // SAFETY: the request and the array that it names outlive the call, with the lengths that it gives; without the
+    // write-protect flag the call only reads page tables.
+    let found = unsafe {
+        libc::syscall(libc::SYS_ioctl, pagemap.as_fd().as_raw_fd(), PAGEMAP_SCAN, &raw mut request)
+    };
+    match usize::try_from(found) {
+        Ok(found) => Ok((found.min(regions.len()), usize::try_from(request.walk_end).unwrap_or(end))),
+        Err(_) => Err(last_errno()),
+    }
+}

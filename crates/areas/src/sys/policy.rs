@@ -1,0 +1,139 @@
+//! NUMA memory policies: mbind, get_mempolicy, set_mempolicy_home_node.
+//!
+//! The kernel reads `maxnode - 1` bits of a mask (`mm/mempolicy.c`, `get_nodes`), so a caller that passes the number of
+//! bits loses the last node. That is known to this file and to no other.
+
+#![expect(unsafe_code, reason = "system calls that no kept crate wraps; each block has its proof")]
+
+use std::ptr::NonNull;
+
+use linux_raw_sys::mempolicy as raw;
+
+use super::memory::last_errno;
+use super::{Errno, Result};
+use crate::place::{Node, NodeSet, Policy};
+
+/// Words of a mask, and what the kernel must be told of its length.
+const MASK_WORDS: usize = 16;
+const MAXNODE: usize = MASK_WORDS * 64 + 1;
+
+fn mode_and_mask(policy: &Policy) -> (raw::_bindgen_ty_1, NodeSet) {
+    use raw::_bindgen_ty_1 as mode;
+    match policy {
+        Policy::Default => (mode::MPOL_DEFAULT, NodeSet::EMPTY),
+        Policy::Local => (mode::MPOL_LOCAL, NodeSet::EMPTY),
+        Policy::Bind(nodes) => (mode::MPOL_BIND, *nodes),
+        Policy::Preferred(node) => (mode::MPOL_PREFERRED, NodeSet::single(*node)),
+        Policy::PreferredMany(nodes) => (mode::MPOL_PREFERRED_MANY, *nodes),
+        Policy::Interleave(nodes) => (mode::MPOL_INTERLEAVE, *nodes),
+        Policy::WeightedInterleave(nodes) => (mode::MPOL_WEIGHTED_INTERLEAVE, *nodes),
+    }
+}
+
+/// Sets the policy of a range in which no page need be yet: `mbind` without any move flag.
+///
+/// The range begins at a page (a huge one for huge pages). The nodes must have been checked: the kernel silently
+/// intersects masks that are only partly allowed.
+pub(crate) fn bind(address: NonNull<u8>, len: usize, policy: &Policy) -> Result<()> {
+    let (mode, mask) = mode_and_mask(policy);
+    let (pointer, maxnode) = match policy {
+        // EINVAL with a mask, however empty it is.
+        Policy::Default | Policy::Local => (std::ptr::null(), 0),
+        _ => (mask.words().as_ptr(), MAXNODE),
+    };
+    // SAFETY: the mask outlives the call and has MASK_WORDS words, which is what MAXNODE says; a policy decides where
+    // future pages come from and changes no content.
+    let status =
+        unsafe { libc::syscall(libc::SYS_mbind, address.as_ptr(), len, mode as libc::c_ulong, pointer, maxnode, 0) };
+    if status == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// The kernel's numbers for a policy: for tables that other processes read.
+pub(crate) fn number_of(policy: &Policy) -> u8 {
+    // The modes are 0 to 6.
+    u8::try_from(mode_and_mask(policy).0 as u32).unwrap_or(u8::MAX)
+}
+
+/// The policy that a number and a mask stand for; `None` for what is no policy.
+pub(crate) fn from_number(number: u32, nodes: NodeSet) -> Option<Policy> {
+    use raw::_bindgen_ty_1 as mode;
+    let known = [
+        (mode::MPOL_DEFAULT, Some(Policy::Default)),
+        (mode::MPOL_LOCAL, Some(Policy::Local)),
+        (mode::MPOL_BIND, Some(Policy::Bind(nodes))),
+        (mode::MPOL_PREFERRED, Some(nodes.first().map_or(Policy::Local, Policy::Preferred))),
+        (mode::MPOL_PREFERRED_MANY, Some(Policy::PreferredMany(nodes))),
+        (mode::MPOL_INTERLEAVE, Some(Policy::Interleave(nodes))),
+        (mode::MPOL_WEIGHTED_INTERLEAVE, Some(Policy::WeightedInterleave(nodes))),
+    ];
+    known.into_iter().find(|(mode, _)| *mode as u32 == number).and_then(|(_, policy)| policy)
+}
+
+/// The policy of the memory at an address, as the kernel has it. Faults nothing in.
+pub(crate) fn policy_at(address: NonNull<u8>) -> Result<Policy> {
+    let mut mode: libc::c_int = 0;
+    let mut words = [0_u64; MASK_WORDS];
+    // SAFETY: `mode` and `words` outlive the call, and the kernel writes at most MAXNODE - 1 bits, which fit.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_get_mempolicy,
+            &raw mut mode,
+            words.as_mut_ptr(),
+            MAXNODE,
+            address.as_ptr(),
+            raw::MPOL_F_ADDR,
+        )
+    };
+    if status != 0 {
+        return Err(last_errno());
+    }
+    let number = u32::try_from(mode).map_err(|_| Errno::INVAL)? & !raw::MPOL_MODE_FLAGS;
+    from_number(number, NodeSet::from_words(words)).ok_or(Errno::INVAL)
+}
+
+/// The nodes that this process may take memory from (its cpuset, among others).
+///
+/// A kernel without NUMA has node 0 (ENOSYS).
+pub(crate) fn allowed_nodes() -> Result<NodeSet> {
+    let mut words = [0_u64; MASK_WORDS];
+    // SAFETY: `words` outlives the call, and the kernel writes at most MAXNODE - 1 bits, which fit; the mode pointer may
+    // be null with MPOL_F_MEMS_ALLOWED.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_get_mempolicy,
+            std::ptr::null_mut::<libc::c_int>(),
+            words.as_mut_ptr(),
+            MAXNODE,
+            std::ptr::null::<u8>(),
+            raw::MPOL_F_MEMS_ALLOWED,
+        )
+    };
+    match status {
+        0 => Ok(NodeSet::from_words(words)),
+        _ => match last_errno() {
+            Errno::NOSYS => Ok(NodeSet::EMPTY.union(NodeSet::from_words(first_node_only()))),
+            other => Err(other),
+        },
+    }
+}
+
+const fn first_node_only() -> [u64; MASK_WORDS] {
+    let mut words = [0; MASK_WORDS];
+    words[0] = 1;
+    words
+}
+
+/// The node from which bind and preferred-many start looking (5.17).
+pub(crate) fn set_home_node(address: NonNull<u8>, len: usize, home: Node) -> Result<()> {
+    // SAFETY: decides where future pages come from and changes no content.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_set_mempolicy_home_node,
+            address.as_ptr(),
+            len,
+            libc::c_ulong::from(home.get()),
+            0_usize,
+        )
+    };
+    if status == 0 { Ok(()) } else { Err(last_errno()) }
+}

@@ -1,0 +1,95 @@
+//! This process and others: identity, limits, clocks, processors.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::process::{self, Pid, PidfdFlags, PidfdGetfdFlags, Resource};
+use rustix::thread::{self, ClockId};
+
+use super::{Errno, Result};
+
+/// Our process number, in the pid namespace that we are in.
+pub(crate) fn pid() -> u32 {
+    process::getpid().as_raw_nonzero().get().unsigned_abs()
+}
+
+/// The user whose rights we have.
+pub(crate) fn user() -> u32 {
+    process::geteuid().as_raw()
+}
+
+/// Whether a process of this number exists, a zombie included; no number (0, or more than `i32` holds) is nobody's.
+pub(crate) fn exists(pid: u32) -> bool {
+    let Some(pid) = to_pid(pid) else { return false };
+    // EPERM says that it exists and is not ours.
+    !matches!(process::test_kill_process(pid), Err(Errno::SRCH))
+}
+
+fn to_pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// A handle of a process that no other process can take over.
+pub(crate) fn open(pid: u32) -> Result<OwnedFd> {
+    process::pidfd_open(to_pid(pid).ok_or(Errno::SRCH)?, PidfdFlags::empty())
+}
+
+/// A copy of another process's descriptor (ptrace attach rights).
+pub(crate) fn take_descriptor(process: BorrowedFd<'_>, number: i32) -> Result<OwnedFd> {
+    process::pidfd_getfd(process, number, PidfdGetfdFlags::empty())
+}
+
+/// A limit of this process in bytes or pieces; `None` is unlimited.
+pub(crate) fn limit(of: Limit) -> Option<u64> {
+    process::getrlimit(match of {
+        Limit::AddressSpace => Resource::As,
+        Limit::LockedMemory => Resource::Memlock,
+        Limit::FileSize => Resource::Fsize,
+        Limit::OpenFiles => Resource::Nofile,
+    })
+    .current
+}
+
+/// The limits that matter to memory objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    AddressSpace,
+    LockedMemory,
+    FileSize,
+    OpenFiles,
+}
+
+/// Nanoseconds since boot, time asleep included: the same for all processes, never set back.
+pub(crate) fn boot_time() -> u64 {
+    nanoseconds(ClockId::Boottime)
+}
+
+/// Nanoseconds since 1970.
+pub(crate) fn wall_time() -> u64 {
+    nanoseconds(ClockId::Realtime)
+}
+
+/// The clock that stamps files: nanoseconds since 1970, a tick coarse.
+pub(crate) fn file_time() -> u64 {
+    nanoseconds(ClockId::RealtimeCoarse)
+}
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    let now = rustix::time::clock_gettime(clock);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+/// The processors that this thread may run on.
+pub(crate) fn processors() -> Result<Vec<usize>> {
+    let set = thread::sched_getaffinity(None)?;
+    Ok((0..thread::CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect())
+}
+
+/// Keeps this thread on the given processors.
+pub(crate) fn stay_on(processors: &[usize]) -> Result<()> {
+    let mut set = thread::CpuSet::new();
+    for &cpu in processors.iter().filter(|&&cpu| cpu < thread::CpuSet::MAX_CPU) {
+        set.set(cpu);
+    }
+    thread::sched_setaffinity(None, &set)
+}
