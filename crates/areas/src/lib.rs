@@ -8,4 +8,5 @@ pub mod place;
 mod size;
 
 pub use error::{Errno, Error, Kind, Rejected, Result};
+pub use place::{Node, NodeSet, Placement, Policy};
 pub use size::Bytes;

@@ -1,1 +1,15 @@
-//! Where memory must live.
+//! Where memory must live: nodes, sets of them, policies, and the choice of nodes by what they are good at.
+//!
+//! Everything here is plain data: nothing in this module makes a system call, and the kernel's numbers for policies
+//! are not known here.
+
+pub(crate) mod list;
+mod node;
+mod nodeset;
+mod placement;
+mod policy;
+
+pub use node::Node;
+pub use nodeset::{NodeSet, Nodes};
+pub use placement::Placement;
+pub use policy::Policy;

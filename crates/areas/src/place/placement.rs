@@ -1,0 +1,116 @@
+//! What was asked of an area's place: a policy and, for some, a home node.
+
+use std::fmt;
+
+use super::node::Node;
+use super::nodeset::NodeSet;
+use super::policy::Policy;
+use crate::error::{Error, Kind, Result};
+
+/// Where memory is asked to live: a [`Policy`], and a home node if one is wanted.
+///
+/// It is what was *asked*; where pages really are is measured. It is made of constants, so that it can stand in a
+/// static:
+///
+/// ```
+/// use areas::{Node, NodeSet, Placement, Policy};
+/// static PLACED: Placement = Placement::new(Policy::Bind(NodeSet::ALL)).home(Node::of::<1>());
+/// assert_eq!(PLACED.to_string(), "bind:all, home 1");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct Placement {
+    policy: Policy,
+    home: Option<Node>,
+}
+
+impl Placement {
+    /// That policy, without a home node.
+    pub const fn new(policy: Policy) -> Self {
+        Placement { policy, home: None }
+    }
+
+    /// Searches for free pages from this node outwards, instead of from the node of the touching CPU
+    /// (set_mempolicy_home_node(2), Linux 5.17). Only [`Policy::Bind`] and [`Policy::PreferredMany`] know one:
+    /// [`Placement::resolve`] refuses it with others.
+    #[doc(alias = "set_mempolicy_home_node")]
+    pub const fn home(mut self, node: Node) -> Self {
+        self.home = Some(node);
+        self
+    }
+
+    /// The policy.
+    #[must_use]
+    pub const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// The home node, if one was asked for.
+    #[must_use]
+    pub const fn home_node(&self) -> Option<Node> {
+        self.home
+    }
+
+    /// Whether nothing was asked: [`Policy::Default`] and no home node.
+    #[must_use]
+    pub const fn is_default(&self) -> bool {
+        matches!(self.policy, Policy::Default) && self.home.is_none()
+    }
+
+    /// The placement for the nodes that this process may use: [`NodeSet::ALL`] becomes `allowed`, and everything else
+    /// must lie inside. The kernel itself silently drops the nodes of a mask that it does not allow, as long as one is
+    /// left; this does not.
+    ///
+    /// # Errors
+    /// - [`Kind::NodeNotAllowed`] if a node of the policy, or the home node, is not in `allowed`.
+    /// - [`Kind::InvalidInput`] for a policy over the empty set, and for a home node with a policy that knows none.
+    pub fn resolve(self, allowed: NodeSet) -> Result<Self> {
+        let what = || format!("place memory as {self}");
+        let mut resolved = self;
+        if let Some(asked) = self.policy.nodes() {
+            let nodes = if asked.is_all() { allowed } else { asked };
+            if nodes.is_empty() {
+                return Err(Error::new(Kind::InvalidInput, what())
+                    .detail("the set of nodes is empty")
+                    .help("name at least one node, or use policy `local`"));
+            }
+            not_allowed(nodes - allowed, allowed, what)?;
+            resolved.policy = self.policy.over(nodes);
+        }
+        if let Some(home) = self.home {
+            if !matches!(self.policy, Policy::Bind(_) | Policy::PreferredMany(_)) {
+                return Err(Error::new(Kind::InvalidInput, what())
+                    .detail(format!("policy {} knows no home node", self.policy.name()))
+                    .help("use `bind` or `preferred-many`, or leave the home node out"));
+            }
+            not_allowed(NodeSet::single(home) - allowed, allowed, what)?;
+        }
+        Ok(resolved)
+    }
+}
+
+fn not_allowed(outside: NodeSet, allowed: NodeSet, what: impl Fn() -> String) -> Result<()> {
+    if outside.is_empty() {
+        return Ok(());
+    }
+    let (noun, verb) = if outside.len() == 1 { ("node", "does") } else { ("nodes", "do") };
+    Err(Error::new(Kind::NodeNotAllowed, what())
+        .detail(format!("{noun} {outside} {verb} not exist or may not be used; allowed are {allowed}"))
+        .help("use the nodes that are allowed; the cpuset of the process or container sets them (cpuset(7))"))
+}
+
+impl From<Policy> for Placement {
+    fn from(policy: Policy) -> Self {
+        Placement::new(policy)
+    }
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.policy)?;
+        match self.home {
+            Some(home) => write!(f, ", home {home}"),
+            None => Ok(()),
+        }
+    }
+}

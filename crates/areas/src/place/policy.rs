@@ -1,0 +1,181 @@
+//! Which nodes the pages of an area come from: the kernel's memory policies, as data.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::list;
+use super::node::Node;
+use super::nodeset::NodeSet;
+use crate::error::{Error, Kind, Result};
+
+/// From which nodes pages are taken as they are first touched: a memory policy of mbind(2) and set_mempolicy(2).
+///
+/// A policy says where *new* pages come from. It does not move pages that exist, and success in setting one is no
+/// proof of where pages are: measure that.
+///
+/// It prints as `interleave:0-3` and is read back from that. Wherever a [`NodeSet`] stands, [`NodeSet::ALL`] means the
+/// nodes that are allowed when memory is mapped; an empty set is refused by [`Placement::resolve`](crate::Placement::resolve).
+#[doc(alias = "mbind")]
+#[doc(alias = "set_mempolicy")]
+#[doc(alias = "MPOL")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Policy {
+    /// No policy of its own: what the calling thread has (set_mempolicy(2)), which is [`Local`](Policy::Local) unless
+    /// somebody set it.
+    #[doc(alias = "MPOL_DEFAULT")]
+    #[default]
+    Default,
+    /// The node of the CPU that first touches a page; others when it is full. Whatever the thread's policy is.
+    #[doc(alias = "MPOL_LOCAL")]
+    Local,
+    /// These nodes and no other, the one nearest to the touching CPU first. If they are full, memory is reclaimed from
+    /// them, and if that is not enough the out-of-memory killer comes.
+    #[doc(alias = "MPOL_BIND")]
+    Bind(NodeSet),
+    /// This node as long as it has memory, then those nearest to it.
+    #[doc(alias = "MPOL_PREFERRED")]
+    Preferred(Node),
+    /// These nodes as long as they have memory, then any other. Linux 5.15.
+    #[doc(alias = "MPOL_PREFERRED_MANY")]
+    PreferredMany(NodeSet),
+    /// Page after page from each of these nodes in turn: the bandwidth of all of them. With transparent huge pages the
+    /// turn is one huge page.
+    #[doc(alias = "MPOL_INTERLEAVE")]
+    Interleave(NodeSet),
+    /// As [`Interleave`](Policy::Interleave), each node as many pages a turn as its weight in
+    /// `/sys/kernel/mm/mempolicy/weighted_interleave` says. Linux 6.9.
+    #[doc(alias = "MPOL_WEIGHTED_INTERLEAVE")]
+    WeightedInterleave(NodeSet),
+}
+
+impl Policy {
+    /// All names that [`Policy::from_parts`] knows.
+    pub const NAMES: [&'static str; 7] =
+        ["default", "local", "bind", "preferred", "preferred-many", "interleave", "weighted-interleave"];
+
+    /// The name alone: `weighted-interleave`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Policy::Default => "default",
+            Policy::Local => "local",
+            Policy::Bind(_) => "bind",
+            Policy::Preferred(_) => "preferred",
+            Policy::PreferredMany(_) => "preferred-many",
+            Policy::Interleave(_) => "interleave",
+            Policy::WeightedInterleave(_) => "weighted-interleave",
+        }
+    }
+
+    /// The nodes that it names; `None` for [`Default`](Policy::Default) and [`Local`](Policy::Local), which name none.
+    #[must_use]
+    pub const fn nodes(&self) -> Option<NodeSet> {
+        match *self {
+            Policy::Default | Policy::Local => None,
+            Policy::Preferred(node) => Some(NodeSet::single(node)),
+            Policy::Bind(nodes)
+            | Policy::PreferredMany(nodes)
+            | Policy::Interleave(nodes)
+            | Policy::WeightedInterleave(nodes) => Some(nodes),
+        }
+    }
+
+    /// The same policy over other nodes; [`Default`](Policy::Default), [`Local`](Policy::Local) and
+    /// [`Preferred`](Policy::Preferred) stay as they are.
+    #[must_use]
+    pub(crate) const fn over(self, nodes: NodeSet) -> Self {
+        match self {
+            Policy::Default | Policy::Local | Policy::Preferred(_) => self,
+            Policy::Bind(_) => Policy::Bind(nodes),
+            Policy::PreferredMany(_) => Policy::PreferredMany(nodes),
+            Policy::Interleave(_) => Policy::Interleave(nodes),
+            Policy::WeightedInterleave(_) => Policy::WeightedInterleave(nodes),
+        }
+    }
+
+    /// Whether it confines pages to its nodes: what is elsewhere is misplaced, not spilled.
+    #[must_use]
+    pub const fn is_strict(&self) -> bool {
+        matches!(self, Policy::Bind(_))
+    }
+
+    /// From a name and nodes, as a command line has them: `--policy interleave --nodes 0-3`.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] for an unknown name, nodes where the policy takes none, no nodes (or an empty set) where it
+    /// needs some, and several nodes for `preferred`.
+    pub fn from_parts(name: &str, nodes: Option<NodeSet>) -> Result<Self> {
+        let wrong = |detail: String, help: String| {
+            Err(Error::new(Kind::InvalidInput, format!("use policy {}", list::excerpt(name)))
+                .detail(detail)
+                .help(help))
+        };
+        let of_set: fn(NodeSet) -> Policy = match name {
+            "default" | "local" => {
+                let policy = if name == "default" { Policy::Default } else { Policy::Local };
+                return match nodes {
+                    None => Ok(policy),
+                    Some(nodes) => wrong(
+                        format!("it takes no nodes, and nodes {nodes} are given"),
+                        "leave the nodes out, or choose `bind`, `preferred-many` or `interleave`".to_owned(),
+                    ),
+                };
+            }
+            "preferred" => |nodes| nodes.first().map_or(Policy::Local, Policy::Preferred),
+            "bind" => Policy::Bind,
+            "preferred-many" => Policy::PreferredMany,
+            "interleave" => Policy::Interleave,
+            "weighted-interleave" => Policy::WeightedInterleave,
+            _ => {
+                return wrong(
+                    "no policy has that name".to_owned(),
+                    format!("the policies are {}", Policy::NAMES.join(", ")),
+                );
+            }
+        };
+        match nodes {
+            Some(nodes) if nodes.is_empty() => {
+                wrong("the set of nodes is empty".to_owned(), "name at least one node: `0`".to_owned())
+            }
+            Some(nodes) if name == "preferred" && nodes.len() > 1 => wrong(
+                format!("it takes one node, and nodes {nodes} are given"),
+                "use `preferred-many` for several".to_owned(),
+            ),
+            Some(nodes) => Ok(of_set(nodes)),
+            None => wrong(
+                "it needs nodes, and none are given".to_owned(),
+                match name {
+                    "preferred" => "name one node: `0`",
+                    _ => "name them: `0-3,8`, or `all` for those allowed",
+                }
+                .to_owned(),
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self.nodes() {
+            Some(nodes) => write!(f, ":{nodes}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Policy {
+    type Err = Error;
+
+    /// Reads what it prints: `default`, `interleave:0-3`, `bind:all`.
+    ///
+    /// # Errors
+    /// As [`Policy::from_parts`], and as reading a [`NodeSet`].
+    fn from_str(text: &str) -> Result<Self> {
+        match text.split_once(':') {
+            Some((name, nodes)) => Self::from_parts(name, Some(nodes.parse()?)),
+            None => Self::from_parts(text, None),
+        }
+    }
+}
