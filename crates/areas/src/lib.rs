@@ -4,9 +4,23 @@
 compile_error!("areas is for 64-bit little-endian Linux");
 
 mod error;
+mod lock;
+mod mapping;
+mod object;
+mod page;
 pub mod place;
+mod protection;
+pub mod provider;
 mod size;
+mod sys;
 
 pub use error::{Errno, Error, Kind, Rejected, Result};
+pub use lock::Lock;
+pub use mapping::{Fallback, Mapping};
+pub use object::{Extent, Object};
+pub use page::{PageSize, Pages};
 pub use place::{Node, NodeSet, Placement, Policy};
+pub use protection::Protection;
+pub use provider::{Address, Backing, Placed, Provider, Request, System};
 pub use size::Bytes;
+pub use sys::copy::Word;

@@ -83,7 +83,8 @@ impl std::str::FromStr for Lock {
 
     fn from_str(text: &str) -> Result<Self> {
         [Lock::None, Lock::Lazy, Lock::Full].into_iter().find(|lock| lock.name() == text).ok_or_else(|| {
-            Error::new(Kind::InvalidInput, format!("read {text:?} as a lock")).help("write none, lazy or full")
+            Error::new(Kind::InvalidInput, format!("read {text:?} as a lock"))
+                .help("write none, lazy or full")
         })
     }
 }

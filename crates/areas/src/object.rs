@@ -60,7 +60,8 @@ impl Object {
             _ => page.round_up(size),
         };
         let Some(file_size) = rounded.filter(|&size| i64::try_from(size).is_ok()) else {
-            return Err(Error::new(Kind::InvalidInput, what()).detail("it is more than a file can hold (2^63 - 1 bytes)"));
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail("it is more than a file can hold (2^63 - 1 bytes)"));
         };
         if let Extent::Growable { max } = extent
             && max < file_size
@@ -71,9 +72,12 @@ impl Object {
         }
         let file_size = file_size as u64;
         check_file_size(file_size, what)?;
-        let pages = if pool { sys::object::Pages::Pool(u32::from(page.log2())) } else { sys::object::Pages::Base };
+        let pages =
+            if pool { sys::object::Pages::Pool(u32::from(page.log2())) } else { sys::object::Pages::Base };
         let fd = sys::object::create(&file_label(label), pages).map_err(|errno| {
-            let error = |kind| Error::new(kind, what()).call("memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …)", errno);
+            let error = |kind| {
+                Error::new(kind, what()).call("memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …)", errno)
+            };
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
                 sys::Errno::NODEV | sys::Errno::INVAL if pool => {
@@ -83,7 +87,8 @@ impl Object {
             }
         })?;
         // Nobody else may open it by way of /proc: group and others have no rights.
-        let object = Object { fd, identity: Identity::default(), page, extent, exact: None, seen: AtomicU64::new(0) };
+        let object =
+            Object { fd, identity: Identity::default(), page, extent, exact: None, seen: AtomicU64::new(0) };
         let failed = |call: &'static str| move |errno| Error::new(Kind::System, what()).call(call, errno);
         sys::file::set_mode(object.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
         sys::object::set_size(object.as_fd(), file_size).map_err(failed("ftruncate"))?;
@@ -105,8 +110,8 @@ impl Object {
     /// [`Kind::InvalidInput`] for what is no memory object, or one whose size could shrink under its holders.
     pub(crate) fn adopt(fd: OwnedFd, max: Option<usize>, exact: Option<u64>) -> Result<Self> {
         let what = "use the descriptor as an area's memory";
-        let stat =
-            sys::file::stat(fd.as_fd()).map_err(|errno| Error::new(Kind::System, what).call("fstat", errno))?;
+        let stat = sys::file::stat(fd.as_fd())
+            .map_err(|errno| Error::new(Kind::System, what).call("fstat", errno))?;
         let no_object = |detail: String| Error::new(Kind::InvalidInput, what).detail(detail);
         if !stat.is_file() {
             return Err(no_object(format!("it is no memory object (file mode {:o})", stat.mode)));
@@ -118,11 +123,9 @@ impl Object {
         }
         let size = usize::try_from(stat.size)
             .map_err(|_| no_object(format!("its size of {} bytes is too large", stat.size)))?;
-        let page = usize::try_from(stat.block_size)
-            .ok()
+        let page = sys::object::pool_page(fd.as_fd())
+            .map_err(|errno| Error::new(Kind::System, what).call("fstatfs", errno))?
             .and_then(PageSize::of)
-            // tmpfs names the base size, or the huge one where whole files are made of transparent huge pages.
-            .filter(|&page| page != PageSize::base() && is_pool(fd.as_fd(), page))
             .unwrap_or_else(PageSize::base);
         let extent = match max {
             _ if seals.contains(SealFlags::GROW) => Extent::Fixed,
@@ -200,8 +203,9 @@ impl Object {
     }
 
     fn seals(&self) -> Result<SealFlags> {
-        sys::object::seals(self.as_fd())
-            .map_err(|errno| Error::new(Kind::System, "read an object's seals").call("fcntl(F_GET_SEALS)", errno))
+        sys::object::seals(self.as_fd()).map_err(|errno| {
+            Error::new(Kind::System, "read an object's seals").call("fcntl(F_GET_SEALS)", errno)
+        })
     }
 
     /// Seals it against every change, for ever. `Err(EBUSY)` while somebody can still write.
@@ -273,15 +277,6 @@ impl AsFd for Object {
 
 /// What makes a frozen object: no byte and no length can change.
 pub(crate) const FROZEN: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);
-
-/// Whether the object is made of pool pages of that size: the hugetlb file system refuses sizes that are no multiple, and
-/// says so without changing anything.
-fn is_pool(object: BorrowedFd<'_>, page: PageSize) -> bool {
-    const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;
-    rustix::fs::fstatfs(object).is_ok_and(|fs| {
-        u64::try_from(fs.f_type) == Ok(HUGETLBFS_MAGIC) && u64::try_from(fs.f_bsize) == Ok(page.bytes() as u64)
-    })
-}
 
 fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {
     match sys::process::limit(sys::process::Limit::FileSize) {

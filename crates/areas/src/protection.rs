@@ -43,13 +43,10 @@ impl Default for Protection {
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let letter = |flag, letter| if self.contains(flag) { letter } else { '-' };
-        let text: String = [
-            letter(Protection::READ, 'r'),
-            letter(Protection::WRITE, 'w'),
-            letter(Protection::EXECUTE, 'x'),
-        ]
-        .iter()
-        .collect();
+        let text: String =
+            [letter(Protection::READ, 'r'), letter(Protection::WRITE, 'w'), letter(Protection::EXECUTE, 'x')]
+                .iter()
+                .collect();
         f.pad(&text)
     }
 }

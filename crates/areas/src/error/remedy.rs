@@ -28,7 +28,12 @@ pub(crate) fn locked_memory(error: Error, wanted: usize) -> Error {
     };
     let needed = own_status("VmLck").unwrap_or(0).saturating_add(wanted as u64);
     error
-        .detail(format!("RLIMIT_MEMLOCK is {}, {} in use, {} wanted", Bytes(limit), used("VmLck"), Bytes::from(wanted)))
+        .detail(format!(
+            "RLIMIT_MEMLOCK is {}, {} in use, {} wanted",
+            Bytes(limit),
+            used("VmLck"),
+            Bytes::from(wanted)
+        ))
         .help(format!(
             "raise it: `ulimit -l {}`, or LimitMEMLOCK={} in the systemd unit; or use no lock",
             needed.div_ceil(1024),
@@ -99,7 +104,8 @@ pub(crate) fn huge_pages(error: Error, page: crate::PageSize, wanted: usize) -> 
     let kilobytes = page.bytes() / 1024;
     let folder = format!("/sys/kernel/mm/hugepages/hugepages-{kilobytes}kB");
     let read = |file: &str| {
-        std::fs::read_to_string(format!("{folder}/{file}")).map_or_else(|_| "no".to_owned(), |text| text.trim().to_owned())
+        std::fs::read_to_string(format!("{folder}/{file}"))
+            .map_or_else(|_| "no".to_owned(), |text| text.trim().to_owned())
     };
     let pages = wanted.div_ceil(page.bytes());
     error

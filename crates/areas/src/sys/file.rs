@@ -22,8 +22,6 @@ pub(crate) struct Stat {
     pub(crate) uid: u32,
     /// Time of the last change of contents, in nanoseconds since 1970.
     pub(crate) modified: i128,
-    /// The unit in which the file is best read: for hugetlb objects, the page size.
-    pub(crate) block_size: u64,
 }
 
 /// Device and inode: two descriptors with the same identity are the same file.
@@ -54,7 +52,6 @@ fn stat_of(raw: &fs::Stat) -> Stat {
         mode: raw.st_mode,
         uid: raw.st_uid,
         modified: i128::from(raw.st_mtime) * 1_000_000_000 + i128::from(raw.st_mtime_nsec),
-        block_size: raw.st_blksize as u64,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, FallocateFlags, MemfdFlags};
 pub(crate) use rustix::fs::SealFlags;
+use rustix::fs::{self, FallocateFlags, MemfdFlags};
 
 use super::{Errno, Result};
 
@@ -39,6 +39,14 @@ pub(crate) fn set_size(object: BorrowedFd<'_>, size: u64) -> Result<()> {
 /// Makes sure that all bytes of the range have memory.
 pub(crate) fn allocate(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
     retry(|| fs::fallocate(object, FallocateFlags::empty(), offset, len))
+}
+
+/// The size of the pool pages that an object is made of; `None` for base pages.
+pub(crate) fn pool_page(object: BorrowedFd<'_>) -> Result<Option<usize>> {
+    const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;
+    let system = fs::fstatfs(object)?;
+    let pool = u64::try_from(system.f_type) == Ok(HUGETLBFS_MAGIC);
+    Ok(usize::try_from(system.f_bsize).ok().filter(|_| pool))
 }
 
 /// Seals, once and for all.

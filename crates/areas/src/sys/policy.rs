@@ -43,8 +43,9 @@ pub(crate) fn bind(address: NonNull<u8>, len: usize, policy: &Policy) -> Result<
     };
     // SAFETY: the mask outlives the call and has MASK_WORDS words, which is what MAXNODE says; a policy decides where
     // future pages come from and changes no content.
-    let status =
-        unsafe { libc::syscall(libc::SYS_mbind, address.as_ptr(), len, mode as libc::c_ulong, pointer, maxnode, 0) };
+    let status = unsafe {
+        libc::syscall(libc::SYS_mbind, address.as_ptr(), len, mode as libc::c_ulong, pointer, maxnode, 0)
+    };
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
 

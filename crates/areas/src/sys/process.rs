@@ -93,3 +93,10 @@ pub(crate) fn stay_on(processors: &[usize]) -> Result<()> {
     }
     thread::sched_setaffinity(None, &set)
 }
+
+/// RAM and swap of the machine, in bytes.
+pub(crate) fn memory() -> (u64, u64) {
+    let info = rustix::system::sysinfo();
+    let unit = u64::from(info.mem_unit.max(1));
+    (info.totalram.saturating_mul(unit), info.totalswap.saturating_mul(unit))
+}

@@ -24,7 +24,8 @@ const fn whole_file() -> libc::flock {
 pub(crate) fn take(file: BorrowedFd<'_>) -> Result<()> {
     let request = whole_file();
     // SAFETY: the structure outlives the call, which only reads it.
-    let status = unsafe { libc::syscall(libc::SYS_fcntl, file.as_raw_fd(), libc::F_SETLK, &raw const request) };
+    let status =
+        unsafe { libc::syscall(libc::SYS_fcntl, file.as_raw_fd(), libc::F_SETLK, &raw const request) };
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
@@ -34,7 +35,8 @@ pub(crate) fn take(file: BorrowedFd<'_>) -> Result<()> {
 pub(crate) fn owner(file: BorrowedFd<'_>) -> Result<Option<i32>> {
     let mut question = whole_file();
     // SAFETY: the structure outlives the call, which writes only into it.
-    let status = unsafe { libc::syscall(libc::SYS_fcntl, file.as_raw_fd(), libc::F_GETLK, &raw mut question) };
+    let status =
+        unsafe { libc::syscall(libc::SYS_fcntl, file.as_raw_fd(), libc::F_GETLK, &raw mut question) };
     match status {
         0 if i32::from(question.l_type) == libc::F_UNLCK => Ok(None),
         0 => Ok(Some(question.l_pid)),

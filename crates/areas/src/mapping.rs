@@ -1,0 +1,369 @@
+//! The owner of an address range: the only place that unmaps, and the only one that checks ranges.
+
+#![expect(unsafe_code, reason = "owns raw memory; each block has its proof")]
+
+use std::fmt;
+use std::ops::Range;
+use std::ptr::NonNull;
+
+use crate::error::{Error, Kind, Rejected, Result, remedy};
+use crate::page::PageSize;
+use crate::place::{Placement, Policy};
+use crate::protection::Protection;
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::memory::{Advice, At, MapFlags};
+
+/// Who else may write the memory behind a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Nobody: private anonymous memory.
+    Exclusive,
+    /// Nobody writes *our* copies, but pages that we have not written show a file that others may change.
+    PrivateFile,
+    /// Other processes, through mappings of their own.
+    Shared,
+}
+
+/// What a provider gave that is not what was asked first: only where the caller allowed it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Fallback {
+    /// What was asked for, in words: "2 MiB pages from the pool".
+    pub asked: String,
+    /// What was given instead.
+    pub given: String,
+    /// Why the first could not be had.
+    pub because: Error,
+}
+
+/// A range of mapped addresses, and the only right to unmap it.
+///
+/// It is what a [`Provider`](crate::Provider) makes. Dropping it unmaps.
+///
+/// # Invariants
+/// - `base..base+span` was mapped by us, by one mmap, and belongs to this value alone; `base` and `span` are multiples of
+///   `page`.
+/// - `size <= span`.
+/// - With `Sharing::Exclusive`, all `span` bytes are private anonymous memory: no other process writes them.
+/// - The protection of all its pages is `protection`.
+pub struct Mapping {
+    base: NonNull<u8>,
+    size: usize,
+    span: usize,
+    page: PageSize,
+    protection: Protection,
+    sharing: Sharing,
+    fallbacks: Vec<Fallback>,
+}
+
+// SAFETY: a mapping is an address range of the process, not of a thread; nothing in it is bound to the thread that made it.
+unsafe impl Send for Mapping {}
+// SAFETY: through `&Mapping` only shared reads of exclusive memory are lent, and raw pointers, whose use is the
+// user's to justify.
+unsafe impl Sync for Mapping {}
+
+/// What `Mapping::new` needs to know.
+pub(crate) struct Plan<'a> {
+    pub(crate) at: At,
+    pub(crate) size: usize,
+    pub(crate) span: usize,
+    pub(crate) page: PageSize,
+    pub(crate) protection: Protection,
+    pub(crate) sharing: Sharing,
+    pub(crate) flags: MapFlags,
+    pub(crate) file: Option<(std::os::fd::BorrowedFd<'a>, u64)>,
+}
+
+impl Mapping {
+    /// Maps new addresses.
+    pub(crate) fn new(plan: &Plan<'_>) -> Result<Self> {
+        let &Plan { at, size, span, page, protection, sharing, flags, file } = plan;
+        debug_assert!(size <= span && span.is_multiple_of(page.bytes()));
+        debug_assert!(sharing != Sharing::Exclusive || file.is_none());
+        let base = sys::memory::map(at, span, protection.for_mmap(), flags, file).map_err(|errno| {
+            let place = match at {
+                At::Anywhere => "NULL".to_owned(),
+                At::Hint(address) | At::Exactly(address) => format!("{address:#x}"),
+            };
+            let call = format!("mmap({place}, {}, {protection}, {flags:?})", Bytes::from(span));
+            let error = |kind| {
+                Error::new(kind, format!("map {}", Bytes::from(size))).call(call, errno)
+            };
+            match (errno, at) {
+                (sys::Errno::EXIST, At::Exactly(address)) => error(Kind::AddressInUse)
+                    .detail(format!("something is mapped in {:#x}..{:#x}", address, address.saturating_add(span)))
+                    .help("choose another address, or let the kernel choose one; `/proc/self/maps` shows what is there"),
+                (sys::Errno::NOMEM, _) if page != PageSize::base() => {
+                    remedy::huge_pages(error(Kind::NoMemory), page, span)
+                }
+                (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
+                    error(Kind::AddressInUse).detail("the range ends beyond the addresses of a process")
+                }
+                (sys::Errno::NOMEM, _) => match sys::process::limit(sys::process::Limit::AddressSpace) {
+                    Some(_) => remedy::address_space(error(Kind::Limit), span),
+                    None => remedy::address_space(error(Kind::NoMemory), span),
+                },
+                (sys::Errno::AGAIN, _) => remedy::locked_memory(error(Kind::Limit), span),
+                (sys::Errno::ACCESS | sys::Errno::PERM, _) => error(Kind::NotPermitted)
+                    .detail("the file was not opened for this, is sealed, or lies on a file system mounted noexec"),
+                _ => error(Kind::System),
+            }
+        })?;
+        Ok(Mapping { base, size, span, page, protection, sharing, fallbacks: Vec::new() })
+    }
+
+    /// Where the memory begins.
+    ///
+    /// What may be done through the pointer: memory that no other process writes may be read and written as any memory
+    /// that Rust does not know of, up to [`size`](Mapping::size) bytes. In memory that others may write, Rust's rules allow no
+    /// reference at all: volatile or atomic accesses and copies made outside Rust only.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// The bytes that were asked for.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The bytes of addresses taken: whole pages, a reserve included.
+    #[must_use]
+    pub fn span(&self) -> usize {
+        self.span
+    }
+
+    /// The pages that it is mapped with. (Transparent huge pages are base pages here: a measurement tells them.)
+    #[must_use]
+    pub fn page_size(&self) -> PageSize {
+        self.page
+    }
+
+    /// What may be done with its pages.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        self.protection
+    }
+
+    /// Whether other processes may write the memory, or change the file that it shows.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.sharing != Sharing::Exclusive
+    }
+
+    /// What was given instead of what was asked first.
+    #[must_use]
+    pub fn fallbacks(&self) -> &[Fallback] {
+        &self.fallbacks
+    }
+
+    /// Records that something else was given than was asked first. For providers.
+    pub fn record_fallback(&mut self, asked: impl Into<String>, given: impl Into<String>, because: Error) {
+        self.fallbacks.push(Fallback { asked: asked.into(), given: given.into(), because });
+    }
+
+    /// The bytes, to read.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] where other processes may write the memory, [`Kind::ReadOnly`] where it may not be read.
+    pub fn as_bytes(&self) -> Result<&[u8]> {
+        self.lendable(Protection::READ, "lend the bytes of a mapping")?;
+        // SAFETY: `base..base+size` is mapped and ours (invariant), readable (checked), and private anonymous memory, which
+        // nobody else writes (checked); writes of our own need `&mut self`.
+        Ok(unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.size) })
+    }
+
+    /// The bytes, to read and write.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] where other processes may write the memory, [`Kind::ReadOnly`] where it may not be written.
+    pub fn as_bytes_mut(&mut self) -> Result<&mut [u8]> {
+        self.lendable(Protection::READ_WRITE, "lend the bytes of a mapping for writing")?;
+        // SAFETY: as in `as_bytes`, writable too (checked), and `&mut self` makes it the only reference.
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.size) })
+    }
+
+    fn lendable(&self, needed: Protection, what: &'static str) -> Result<()> {
+        if self.is_shared() {
+            return Err(Error::new(Kind::Unsupported, what)
+                .detail(
+                    "other processes may write this memory, and Rust's references promise that nobody does",
+                )
+                .help("copy in and out: `read_at`, `write_at`; or freeze the area"));
+        }
+        if !self.protection.contains(needed) {
+            return Err(
+                Error::new(Kind::ReadOnly, what).detail(format!("its protection is {}", self.protection))
+            );
+        }
+        Ok(())
+    }
+
+    /// The addresses of a range of bytes, or an error if it is not inside the first `size` bytes.
+    pub(crate) fn check(&self, offset: usize, len: usize, size: usize) -> Result<NonNull<u8>> {
+        match offset.checked_add(len) {
+            Some(end) if end <= size && end <= self.span => {
+                // SAFETY: `offset <= span`, and `base..base+span` is one mapping (invariant), so the sum does not
+                // overflow and stays inside it or one past its end.
+                Ok(unsafe { self.base.add(offset) })
+            }
+            _ => Err(out_of_range(offset, len, size)),
+        }
+    }
+
+    /// Unmaps. Where the kernel refuses, the mapping comes back.
+    ///
+    /// # Errors
+    /// [`Kind::System`] with what munmap said, for instance ENOMEM where splitting would make too many mappings.
+    pub fn unmap(self) -> Result<(), Rejected<Self>> {
+        let mut mapping = std::mem::ManuallyDrop::new(self);
+        // SAFETY: the range is ours alone (invariant), and `self` is consumed, so that nothing uses it again.
+        match unsafe { sys::memory::unmap(mapping.base, mapping.span) } {
+            Ok(()) => {
+                // The destructor, which would unmap again, does not run: what else it would free is taken out first.
+                drop(std::mem::take(&mut mapping.fallbacks));
+                Ok(())
+            }
+            Err(errno) => {
+                let mapping = std::mem::ManuallyDrop::into_inner(mapping);
+                let error = Error::new(Kind::System, format!("unmap {}", Bytes::from(mapping.span)))
+                    .call(format!("munmap({:p}, {})", mapping.base, mapping.span), errno);
+                Err(Rejected::new(error, mapping))
+            }
+        }
+    }
+
+    /// Changes what may be done with all its pages.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] beyond what the file behind it allows; [`Kind::System`] with what mprotect said.
+    pub fn protect(&mut self, protection: Protection) -> Result<()> {
+        // SAFETY: the range is ours (invariant), and `&mut self` says that no reference that we lent is alive.
+        unsafe { sys::memory::protect(self.base, self.span, protection.for_mprotect()) }.map_err(
+            |errno| {
+                let kind = match errno {
+                    sys::Errno::ACCESS | sys::Errno::PERM => Kind::NotPermitted,
+                    _ => Kind::System,
+                };
+                Error::new(
+                    kind,
+                    format!(
+                        "change the protection of {} from {} to {protection}",
+                        Bytes::from(self.span),
+                        self.protection
+                    ),
+                )
+                .call(format!("mprotect({:p}, {}, {protection})", self.base, self.span), errno)
+            },
+        )?;
+        self.protection = protection;
+        Ok(())
+    }
+
+    /// Sets where the pages of a range come from, from now on. Pages that are there already stay where they are.
+    ///
+    /// `range` is in bytes from the beginning; its start is a multiple of the page size. The placement has been resolved
+    /// against the allowed nodes.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`] where a sandbox forbids it.
+    pub(crate) fn place(&self, range: Range<usize>, placement: Placement) -> Result<()> {
+        let len = range.len();
+        let start = self.check(range.start, len, self.span)?;
+        let failed = |call: String, errno: sys::Errno| {
+            let what = format!("place {} as {placement}", Bytes::from(len));
+            match errno {
+                sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(Kind::Unsupported, what)
+                    .call(call, errno)
+                    .help("this kernel does not know the policy: preferred-many needs 5.15, a home node 5.17, weighted \
+                           interleave 6.9, any policy a kernel built with NUMA"),
+                sys::Errno::PERM => Error::new(Kind::NotPermitted, what)
+                    .call(call, errno)
+                    .help("the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind"),
+                _ => Error::new(Kind::System, what).call(call, errno),
+            }
+        };
+        sys::policy::bind(start, len, &placement.policy()).map_err(|errno| {
+            failed(format!("mbind({start:p}, {}, {})", Bytes::from(len), placement.policy()), errno)
+        })?;
+        if let Some(home) = placement.home_node() {
+            sys::policy::set_home_node(start, len, home).map_err(|errno| {
+                failed(format!("set_mempolicy_home_node({start:p}, {}, {home})", Bytes::from(len)), errno)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The policy that the kernel has for the first page. (A home node does not show.)
+    ///
+    /// # Errors
+    /// [`Kind::System`] with what `get_mempolicy` said.
+    pub fn policy(&self) -> Result<Policy> {
+        sys::policy::policy_at(self.base).map_err(|errno| {
+            Error::new(Kind::System, "ask for the policy of a mapping")
+                .call(format!("get_mempolicy({:p}, MPOL_F_ADDR)", self.base), errno)
+        })
+    }
+
+    /// Advice about the whole range that changes no content.
+    pub(crate) fn advise(&self, advice: Advice) -> sys::Result<()> {
+        sys::memory::advise(self.base, self.span, advice)
+    }
+
+    /// Maps something else over the whole range, in one step: the address is held all the while.
+    ///
+    /// # Safety
+    /// No reference into the mapping is alive, and `file` is the same object as before: whoever keeps a pointer finds
+    /// the same bytes.
+    pub(crate) unsafe fn replace(
+        &mut self,
+        protection: Protection,
+        file: (std::os::fd::BorrowedFd<'_>, u64),
+    ) -> sys::Result<()> {
+        // SAFETY: the range is ours (invariant), and no reference is alive (the caller).
+        unsafe {
+            sys::memory::map_over(self.base, self.span, protection.for_mmap(), MapFlags::SHARED, Some(file))
+        }?;
+        self.protection = protection;
+        Ok(())
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is ours alone (invariant), and nothing uses it after the drop. A refusal leaves it mapped: there
+        // is nobody to tell, and `unmap` is there for those who want to know.
+        let _ = unsafe { sys::memory::unmap(self.base, self.span) };
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping")
+            .field("address", &self.base)
+            .field("size", &self.size)
+            .field("span", &self.span)
+            .field("page", &self.page)
+            .field("protection", &self.protection)
+            .field("sharing", &self.sharing)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The error for an access beyond the end.
+pub(crate) fn out_of_range(offset: usize, len: usize, size: usize) -> Error {
+    Error::new(Kind::OutOfRange, format!("access {len} bytes at offset {offset}"))
+        .detail(format!("the size is {size} bytes"))
+        .help("stay inside `0..size()`")
+}
+
+/// Whether a range ends beyond what user processes can have (47 bits here, or what the architecture has at most).
+fn out_of_user_range(address: usize, len: usize) -> bool {
+    address.checked_add(len).is_none_or(|end| end > 1 << 47)
+}

@@ -1,0 +1,74 @@
+//! Providers: where areas come from.
+//!
+//! A provider maps memory on request and unmaps it. The ready-made one is [`System`]; a layer such as [`Placed`] wraps
+//! another provider; your own implements [`Provider`] by asking one that exists and working on what it gave. No unsafe
+//! code is needed for that: the [`Mapping`] that a provider hands out owns its addresses, and only it can unmap them.
+//!
+//! ```
+//! use areas::{Mapping, Provider, Request, Result, System};
+//!
+//! /// Memory that is filled with a pattern instead of zeros.
+//! #[derive(Debug)]
+//! struct Patterned {
+//!     linux: System,
+//!     pattern: u8,
+//! }
+//!
+//! impl Provider for Patterned {
+//!     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
+//!         let mut mapping = self.linux.map(request)?;
+//!         mapping.as_bytes_mut()?.fill(self.pattern);
+//!         Ok(mapping)
+//!     }
+//! }
+//!
+//! let provider = Patterned { linux: System::new(), pattern: 0x5a };
+//! let area = areas::builder(4096).provider(&provider).private()?;
+//! assert!(area.iter().all(|&byte| byte == 0x5a));
+//! # Ok::<(), areas::Error>(())
+//! ```
+
+mod placed;
+mod request;
+mod system;
+
+use std::fmt;
+
+pub use placed::Placed;
+pub use request::{Address, Backing, Request};
+pub use system::System;
+
+use crate::error::{Rejected, Result};
+use crate::mapping::Mapping;
+
+/// Where areas come from: an object that maps and unmaps memory.
+///
+/// A provider never faults a page in before it is placed, answers every request that it cannot fulfil with an error, and
+/// records in the mapping what it gave instead where the request allowed that.
+#[doc(alias = "aml_area")]
+#[doc(alias = "aml_area_ops")]
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// Maps what the request describes.
+    ///
+    /// # Errors
+    /// Whatever keeps it from fulfilling the request; nothing stays mapped then.
+    fn map(&self, request: &Request<'_>) -> Result<Mapping>;
+
+    /// Unmaps what this provider mapped. Override it to do something before, or instead (keep it for the next request).
+    ///
+    /// # Errors
+    /// The mapping comes back if it could not be unmapped.
+    fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
+        mapping.unmap()
+    }
+}
+
+impl<P: Provider + ?Sized> Provider for &P {
+    fn map(&self, request: &Request<'_>) -> Result<Mapping> {
+        (**self).map(request)
+    }
+
+    fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
+        (**self).unmap(mapping)
+    }
+}

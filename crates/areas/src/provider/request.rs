@@ -1,0 +1,146 @@
+//! What is asked of a provider.
+
+use std::os::fd::BorrowedFd;
+
+use crate::object::Object;
+use crate::page::Pages;
+use crate::place::Placement;
+use crate::protection::Protection;
+
+/// At which addresses to map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Address {
+    /// Wherever the kernel likes.
+    #[default]
+    Any,
+    /// There, or an error: what is mapped there already is never touched.
+    #[doc(alias = "MAP_FIXED_NOREPLACE")]
+    Exactly(usize),
+}
+
+/// What lies behind the addresses.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub enum Backing<'a> {
+    /// Zeroed memory of this process alone; a forked child gets a copy (copy-on-write).
+    #[default]
+    Private,
+    /// Zeroed memory shared with the children that are forked later (`MAP_SHARED | MAP_ANONYMOUS`).
+    Inherited,
+    /// An object, shared with everybody who maps it.
+    Object(&'a Object),
+    /// A file from `offset` on. Shared: writes reach the file, and memory policies have no effect on its page cache.
+    /// Not shared: writes stay here.
+    File {
+        /// The open file.
+        file: BorrowedFd<'a>,
+        /// Where to start, in bytes: a multiple of the page size.
+        offset: u64,
+        /// Whether writes reach the file.
+        shared: bool,
+    },
+}
+
+/// What is asked of a provider: so many bytes, and how.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    size: usize,
+    backing: Backing<'a>,
+    address: Address,
+    pages: Pages,
+    protection: Protection,
+    placement: Option<Placement>,
+}
+
+impl<'a> Request<'a> {
+    /// `size` bytes of private memory, readable and writable, in base pages, anywhere.
+    #[must_use]
+    pub fn new(size: usize) -> Self {
+        Request {
+            size,
+            backing: Backing::Private,
+            address: Address::Any,
+            pages: Pages::Base,
+            protection: Protection::READ_WRITE,
+            placement: None,
+        }
+    }
+
+    /// The same, over an object: as many bytes as it has now, with addresses for as many as it may get.
+    #[must_use]
+    pub fn object(object: &'a Object) -> Self {
+        Request { backing: Backing::Object(object), ..Request::new(object.size()) }
+    }
+
+    /// What lies behind the addresses.
+    #[must_use]
+    pub fn backed_by(mut self, backing: Backing<'a>) -> Self {
+        self.backing = backing;
+        self
+    }
+
+    /// At which addresses.
+    #[must_use]
+    pub fn at(mut self, address: Address) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Which pages. (An object has chosen its own.)
+    #[must_use]
+    pub fn pages(mut self, pages: Pages) -> Self {
+        self.pages = pages;
+        self
+    }
+
+    /// What may be done with them.
+    #[must_use]
+    pub fn protection(mut self, protection: Protection) -> Self {
+        self.protection = protection;
+        self
+    }
+
+    /// Where the pages come from.
+    #[must_use]
+    pub fn placed(mut self, placement: impl Into<Placement>) -> Self {
+        self.placement = Some(placement.into());
+        self
+    }
+
+    /// The bytes asked for.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What lies behind the addresses.
+    #[must_use]
+    pub fn backing(&self) -> Backing<'a> {
+        self.backing
+    }
+
+    /// At which addresses.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
+    /// Which pages.
+    #[must_use]
+    pub fn page_request(&self) -> Pages {
+        self.pages
+    }
+
+    /// What may be done with them.
+    #[must_use]
+    pub fn wanted_protection(&self) -> Protection {
+        self.protection
+    }
+
+    /// Where the pages come from; `None` leaves it to the provider.
+    #[must_use]
+    pub fn placement(&self) -> Option<Placement> {
+        self.placement
+    }
+}

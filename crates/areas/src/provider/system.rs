@@ -1,0 +1,170 @@
+//! The kernel itself as a provider: mmap, mbind, and pages of the size that was asked for.
+
+use super::{Address, Backing, Provider, Request};
+use crate::error::{Error, Kind, Result, remedy};
+use crate::mapping::{Mapping, Plan, Sharing};
+use crate::page::{PageSize, Pages};
+use crate::place::{NodeSet, Placement};
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::memory::{Advice, At, MapFlags};
+
+/// The kernel: private and shared memory, files, base and huge pages, at any or an exact address, placed on nodes.
+///
+/// It needs no set-up and can be a `static`. Memory comes zeroed, and no page is taken before it is touched or
+/// populated, except pages of the pool: those are taken at once, on the nodes that were asked for, because a pool that
+/// runs dry later would be a SIGBUS.
+#[doc(alias = "aml_area_linux")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System(());
+
+impl System {
+    /// The kernel, as a constant.
+    #[must_use]
+    pub const fn new() -> Self {
+        System(())
+    }
+}
+
+impl Provider for System {
+    fn map(&self, request: &Request<'_>) -> Result<Mapping> {
+        let what = || format!("map {}", Bytes::from(request.size()));
+        if request.size() == 0 && !matches!(request.backing(), Backing::Object(_)) {
+            return Err(Error::new(Kind::InvalidInput, what()).detail("the size is 0"));
+        }
+        let placement =
+            request.placement().map(resolve).transpose()?.filter(|placement| !placement.is_default());
+        match (request.backing(), request.page_request()) {
+            (Backing::Object(object), _) => map_one(request, object.page_size(), placement),
+            (_, Pages::Base) => map_one(request, PageSize::base(), placement),
+            (Backing::File { .. }, _) => Err(Error::new(Kind::Unsupported, what())
+                .detail("a file's pages are what its file system makes of them")
+                .help("ask for base pages")),
+            (_, Pages::Pool(page)) => map_one(request, page, placement),
+            (_, Pages::PreferPool(page)) => map_one(request, page, placement).or_else(|because| {
+                let mut mapping = map_one(request, PageSize::base(), placement)?;
+                mapping.record_fallback(format!("{page} pages of the pool"), "base pages", because);
+                Ok(mapping)
+            }),
+            (_, Pages::Auto) => map_one(request, PageSize::HUGE_2M, placement).or_else(|because| {
+                let mut mapping = map_one(request, PageSize::base(), placement)?;
+                let given = match mapping.advise(Advice::HugePages) {
+                    Ok(()) => "transparent huge pages where the kernel has them",
+                    Err(_) => "base pages (the kernel has no transparent huge pages)",
+                };
+                mapping.record_fallback("2 MiB pages of the pool", given, because);
+                Ok(mapping)
+            }),
+        }
+    }
+}
+
+/// The placement for the nodes that this process may use now.
+pub(crate) fn resolve(placement: Placement) -> Result<Placement> {
+    if placement.is_default() {
+        return Ok(placement);
+    }
+    // Policies that name no node need no look.
+    let allowed = match placement.policy().nodes().is_some() || placement.home_node().is_some() {
+        true => allowed_nodes()?,
+        false => NodeSet::EMPTY,
+    };
+    placement.resolve(allowed)
+}
+
+/// The nodes that this process may take memory from: its cpuset, among others.
+///
+/// # Errors
+/// [`Kind::NotPermitted`] where a sandbox forbids the question.
+#[doc(alias = "MPOL_F_MEMS_ALLOWED")]
+#[doc(alias = "numa_get_mems_allowed")]
+pub fn allowed_nodes() -> Result<NodeSet> {
+    sys::policy::allowed_nodes().map_err(|errno| {
+        Error::new(Kind::NotPermitted, "ask which nodes may be used")
+            .call("get_mempolicy(MPOL_F_MEMS_ALLOWED)", errno)
+            .help("containers need CAP_SYS_NICE or a seccomp profile that allows get_mempolicy and mbind")
+    })
+}
+
+/// Maps with pages of one size, places, and takes the pages of the pool.
+fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) -> Result<Mapping> {
+    let pool = page != PageSize::base();
+    let size = request.size();
+    let (wanted, sharing, mut flags, file) = match request.backing() {
+        Backing::Private => (size, Sharing::Exclusive, MapFlags::PRIVATE, None),
+        Backing::Inherited => (size, Sharing::Shared, MapFlags::SHARED, None),
+        Backing::Object(object) => {
+            (object.span(), Sharing::Shared, MapFlags::SHARED, Some((std::os::fd::AsFd::as_fd(object), 0)))
+        }
+        Backing::File { file, offset, shared: true } => {
+            (size, Sharing::Shared, MapFlags::SHARED, Some((file, offset)))
+        }
+        Backing::File { file, offset, shared: false } => {
+            (size, Sharing::PrivateFile, MapFlags::PRIVATE, Some((file, offset)))
+        }
+    };
+    if let (Some(placement), Backing::File { shared: true, .. }) = (placement, request.backing()) {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("place {} of a shared file as {placement}", Bytes::from(size)),
+        )
+        .detail("the page cache ignores memory policies")
+        .help("map the file privately, or put it into an area: `areas put FILE`"));
+    }
+    if file.is_none() && pool {
+        flags |= MapFlags::HUGETLB | MapFlags::from_bits_retain(u32::from(page.log2()) << 26);
+    }
+    let Some(span) = page.round_up(wanted) else {
+        return Err(Error::new(Kind::InvalidInput, format!("map {}", Bytes::from(size)))
+            .detail("rounded up to whole pages it is more than there are addresses"));
+    };
+    refuse_impossible(size)?;
+    let at = match request.address() {
+        Address::Any => At::Anywhere,
+        Address::Exactly(address) if !address.is_multiple_of(page.bytes()) => {
+            return Err(Error::new(Kind::InvalidInput, format!("map {} at {address:#x}", Bytes::from(size)))
+                .detail(format!("the address is no multiple of the page size, {page}")));
+        }
+        Address::Exactly(address) => At::Exactly(address),
+    };
+    let protection = request.wanted_protection();
+    let mapping = Mapping::new(&Plan { at, size, span, page, protection, sharing, flags, file })?;
+    if let Some(placement) = placement {
+        mapping.place(0..span, placement)?;
+    }
+    if pool && file.is_none() {
+        take_pool_pages(&mapping, placement)?;
+    }
+    Ok(mapping)
+}
+
+/// Faults all pages of a pool mapping in, where a missing one is an error and not yet a SIGBUS.
+pub(crate) fn take_pool_pages(mapping: &Mapping, placement: Option<Placement>) -> Result<()> {
+    let writable = mapping.protection().contains(crate::Protection::WRITE);
+    let advice = if writable { Advice::PopulateWrite } else { Advice::PopulateRead };
+    mapping.advise(advice).map_err(|errno| {
+        let place = placement.map_or(String::new(), |placement| format!(" placed as {placement}"));
+        let error = Error::new(
+            Kind::NoMemory,
+            format!("take {} in {} pages{place}", Bytes::from(mapping.span()), mapping.page_size()),
+        )
+        .call(format!("madvise({:p}, {}, {advice:?})", mapping.base(), Bytes::from(mapping.span())), errno);
+        remedy::huge_pages(error, mapping.page_size(), mapping.span())
+    })
+}
+
+/// Sizes that plainly cannot be: larger than RAM and swap together.
+fn refuse_impossible(size: usize) -> Result<()> {
+    /// Below this nobody's machine is too small, and the question is saved.
+    const WORTH_ASKING: usize = 64 << 20;
+    if size < WORTH_ASKING {
+        return Ok(());
+    }
+    let (ram, swap) = sys::process::memory();
+    if size as u64 <= ram.saturating_add(swap) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::NoMemory, format!("map {}", Bytes::from(size)))
+        .detail(format!("the machine has {:#} of RAM and {:#} of swap", Bytes(ram), Bytes(swap)))
+        .help("ask for less; addresses without memory behind them are a reserve: `.growable(max)`"))
+}
