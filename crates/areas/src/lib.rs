@@ -11,6 +11,7 @@ mod page;
 pub mod place;
 mod protection;
 pub mod provider;
+pub mod registry;
 mod size;
 mod sys;
 
@@ -22,5 +23,6 @@ pub use page::{PageSize, Pages};
 pub use place::{Node, NodeSet, Placement, Policy};
 pub use protection::Protection;
 pub use provider::{Address, Backing, Placed, Provider, Request, System};
+pub use registry::{AreaId, Name};
 pub use size::Bytes;
 pub use sys::copy::Word;

@@ -1,0 +1,7 @@
+//! The registry.
+mod id;
+mod name;
+mod table;
+
+pub use id::AreaId;
+pub use name::Name;
