@@ -6,7 +6,9 @@ compile_error!("areas is for 64-bit little-endian Linux");
 mod error;
 pub mod place;
 mod size;
+pub mod topology;
 
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use place::{Node, NodeSet, Placement, Policy};
 pub use size::Bytes;
+pub use topology::Topology;
