@@ -14,6 +14,7 @@ pub mod provider;
 pub mod registry;
 mod size;
 mod sys;
+pub mod topology;
 
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;
@@ -26,3 +27,4 @@ pub use provider::{Address, Backing, Placed, Provider, Request, System};
 pub use registry::{AreaId, Name};
 pub use size::Bytes;
 pub use sys::copy::Word;
+pub use topology::Topology;

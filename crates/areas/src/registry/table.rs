@@ -459,6 +459,21 @@ impl Table {
         Ok(())
     }
 
+    /// Gives a record another id, where the team had to move to another slot. The block of its sequence number is open.
+    pub(crate) fn set_id(&self, number: u32, id: AreaId) -> Result<()> {
+        let at = record_at(number);
+        let generation = self.view.u64_at(at + field::GENERATION);
+        let old = self.word(at + field::ID) % SEQUENCES;
+        self.put(at + field::GENERATION, generation.wrapping_add(1))?;
+        fence(Ordering::Release);
+        self.put(BY_SEQUENCE + old as usize * 4, 0_u32)?;
+        self.put(at + field::ID, id.get())?;
+        fence(Ordering::Release);
+        self.put(at + field::GENERATION, generation.wrapping_add(2))?;
+        fence(Ordering::Release);
+        self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)
+    }
+
     /// Changes the one word of a record that may change.
     pub(crate) fn set_protection(&self, number: u32, protection: Protection) -> Result<()> {
         self.put(record_at(number) + field::PROTECTION, protection.bits())
