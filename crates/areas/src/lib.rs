@@ -3,6 +3,7 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("areas is for 64-bit little-endian Linux");
 
+mod area;
 mod error;
 mod lock;
 mod mapping;
@@ -16,6 +17,9 @@ mod size;
 mod sys;
 pub mod topology;
 
+pub use area::{
+    Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Shared, SharedSlice, builder,
+};
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;
 pub use mapping::{Fallback, Mapping};
@@ -23,7 +27,7 @@ pub use object::{Extent, Object};
 pub use page::{PageSize, Pages};
 pub use place::{Node, NodeSet, Placement, Policy};
 pub use protection::Protection;
-pub use provider::{Address, Backing, Placed, Provider, Request, System};
+pub use provider::{allowed_nodes, Address, Backing, Placed, Provider, Request, System};
 pub use registry::{AreaId, Name};
 pub use size::Bytes;
 pub use sys::copy::Word;

@@ -302,6 +302,17 @@ impl Mapping {
         Ok(())
     }
 
+    /// The address of an atomic word in shared memory that may be read and written.
+    ///
+    /// # Errors
+    /// As [`store`](Mapping::store).
+    pub(crate) fn check_atomic<T>(&self, offset: usize, size: usize) -> Result<NonNull<T>> {
+        let word = self.check_word::<T>(offset, size)?;
+        self.permits(Protection::READ, "use an atomic word")?;
+        self.permits_sharing_writes()?;
+        NonNull::new(word).ok_or_else(|| out_of_range(offset, size_of::<T>(), size))
+    }
+
     #[inline]
     fn check_word<T>(&self, offset: usize, size: usize) -> Result<*mut T> {
         let address = self.check(offset, size_of::<T>(), size)?.cast::<T>().as_ptr();

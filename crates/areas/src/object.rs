@@ -163,6 +163,12 @@ impl Object {
         usize::try_from(self.seen.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
+    /// The whole pages that hold its bytes now.
+    pub(crate) fn size_in_pages(&self) -> usize {
+        self.size();
+        self.page.round_up(self.file_size()).unwrap_or(usize::MAX)
+    }
+
     pub(crate) fn exact(&self) -> Option<u64> {
         self.exact
     }

@@ -10,6 +10,7 @@
 //! Reading the registry makes nothing; a process joins with the first area that it publishes.
 
 mod directory;
+mod holders;
 mod id;
 mod info;
 mod name;
@@ -21,6 +22,7 @@ mod team;
 
 use std::path::PathBuf;
 
+pub(crate) use holders::holders;
 pub use id::AreaId;
 pub use info::{Info, Listing, UnreadableTeam};
 pub use name::Name;
