@@ -147,6 +147,7 @@ pub(crate) fn prepare(cache: &Path, kernel: &Kernel) -> Result<Kit> {
             fetch.update()?;
             fetch.everything(&qemu, kernel, folder.as_deref())
         })?;
+        remove_folder(&cache.join("apt-lists"))?;
         eprintln!("vm: fetched in {:.0} s", start.elapsed().as_secs_f64());
     }
     let (kernel, modules) = match (kernel, folder) {
@@ -193,7 +194,11 @@ impl Fetch<'_> {
     }
 
     fn kernel(&self, kernel: &Kernel, folder: &Path) -> Result<()> {
-        let candidates = kernel.packages();
+        // The second choice may be an older kernel: only once own lists say that there is no first.
+        let mut candidates = kernel.packages();
+        if self.lists.is_none() {
+            candidates.truncate(1);
+        }
         let package = candidates
             .iter()
             .find_map(|meta| {
