@@ -1,8 +1,13 @@
 //! The project's own tools: `cargo xtask test` checks everything, `cargo xtask vm` runs a program on a machine with
 //! several NUMA nodes. They are Rust like the rest, so that a clone needs nothing but cargo.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks through its standard streams")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command speaks through its standard streams"
+)]
 
 mod process;
+mod test;
 mod vm;
 
 use std::process::ExitCode;
@@ -19,11 +24,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    Test(test::Options),
     Vm(Box<vm::Options>),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Task::Test(options) => test::main(&options),
         Task::Vm(options) => vm::main(&options),
     }
 }

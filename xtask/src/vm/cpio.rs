@@ -55,10 +55,15 @@ impl<W: Write> Archive<W> {
     pub(crate) fn copy(&mut self, path: &[u8], from: &Path, executable: bool) -> Result<()> {
         let content = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
         if u32::try_from(content.len()).is_err() {
-            bail!("{} has {} bytes, and a cpio archive holds files below 4 GiB", from.display(), content.len());
+            bail!(
+                "{} has {} bytes, and a cpio archive holds files below 4 GiB",
+                from.display(),
+                content.len()
+            );
         }
         let mode = if executable { 0o755 } else { 0o644 };
-        self.file(path, mode, &content).with_context(|| format!("cannot write {} to the image", from.display()))
+        self.file(path, mode, &content)
+            .with_context(|| format!("cannot write {} to the image", from.display()))
     }
 
     pub(crate) fn symlink(&mut self, path: &[u8], target: &[u8]) -> io::Result<()> {
@@ -92,7 +97,8 @@ impl<W: Write> Archive<W> {
         if !self.names.insert(path.to_vec()) {
             return Err(io::Error::other(format!("{} is in the image twice", String::from_utf8_lossy(path))));
         }
-        let number = |len: usize| u32::try_from(len).map_err(|_| io::Error::other("an entry of 4 GiB or more"));
+        let number =
+            |len: usize| u32::try_from(len).map_err(|_| io::Error::other("an entry of 4 GiB or more"));
         let (inode, links) = (number(self.names.len())?, 1 + u32::from(mode & DIRECTORY != 0));
         // magic, then inode mode uid gid links mtime size device(major minor) rdevice(major minor) name-size check
         let fields = [

@@ -81,7 +81,8 @@ fn once(machine: &Machine<'_>, stdout: &mut dyn Write, stderr: &mut dyn Write) -
         File::create(machine.folder.join(port))?;
     }
     let mut command = command(machine)?;
-    let mut qemu = Running(command.spawn().with_context(|| format!("cannot run {:?}", command.get_program()))?);
+    let mut qemu =
+        Running(command.spawn().with_context(|| format!("cannot run {:?}", command.get_program()))?);
     let mut output = Follow::open(&machine.folder.join("stdout"))?;
     let mut errors = Follow::open(&machine.folder.join("stderr"))?;
     let (mut started, mut booted) = (Instant::now(), false);

@@ -62,7 +62,8 @@ fn base(image: &mut Image, kit: &Kit) -> Result<()> {
         image.file(format!("etc/{name}").as_bytes(), 0o644, text.as_bytes())?;
     }
     image.copy(b"bin/busybox", &kit.busybox, true)?;
-    let listed = Command::new(&kit.busybox).arg("--list").output().context("cannot run the unpacked busybox")?;
+    let listed =
+        Command::new(&kit.busybox).arg("--list").output().context("cannot run the unpacked busybox")?;
     ensure!(listed.status.success(), "{} --list failed", kit.busybox.display());
     for applet in String::from_utf8_lossy(&listed.stdout).lines().filter(|&applet| applet != "busybox") {
         image.symlink(format!("bin/{applet}").as_bytes(), b"busybox")?;
@@ -122,9 +123,11 @@ fn program(image: &mut Image, payload: &Payload<'_>) -> Result<Vec<u8>> {
 
 /// Runs every program of the folder; the first that fails decides the status.
 fn run_each(args: &OsStr) -> Vec<u8> {
-    let head: &[u8] = b"code=0\nfor each in /payload/*; do\n  [ -f \"$each\" ] && [ -x \"$each\" ] || continue\n  \
+    let head: &[u8] =
+        b"code=0\nfor each in /payload/*; do\n  [ -f \"$each\" ] && [ -x \"$each\" ] || continue\n  \
                         echo \"=== ${each##*/}\"\n  \"$each\"";
-    let tail: &[u8] = b"\n  status=$?\n  [ $status = 0 ] || echo \"=== ${each##*/}: exit status $status\"\n  \
+    let tail: &[u8] =
+        b"\n  status=$?\n  [ $status = 0 ] || echo \"=== ${each##*/}: exit status $status\"\n  \
                         [ $code = 0 ] && code=$status\ndone\nexit $code\n";
     [head, args.as_bytes(), tail].concat()
 }

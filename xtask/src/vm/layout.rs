@@ -64,9 +64,10 @@ impl FromStr for Matrix {
     fn from_str(text: &str) -> Result<Self, String> {
         let cell = |cell: &str| match cell.trim() {
             "-" => Ok(None),
-            number => {
-                number.parse().map(Some).map_err(|error| format!("'{number}' is no number and not '-': {error}"))
-            }
+            number => number
+                .parse()
+                .map(Some)
+                .map_err(|error| format!("'{number}' is no number and not '-': {error}")),
         };
         text.split(';').map(|row| row.split(',').map(cell).collect()).collect::<Result<_, _>>().map(Self)
     }
@@ -135,7 +136,10 @@ impl Layout {
         }
         // Linux rejects QEMU's whole HMAT then, and the test would see no attributes at all.
         if self.hmat && self.nodes.iter().any(|node| node.mib == 0) {
-            return Err("a node without memory makes Linux ignore the HMAT: give it memory or leave --hmat out".into());
+            return Err(
+                "a node without memory makes Linux ignore the HMAT: give it memory or leave --hmat out"
+                    .into(),
+            );
         }
         Ok(())
     }
@@ -243,10 +247,19 @@ mod tests {
         assert!(!two.contains("hmat"), "{two}");
         let uneven = args("2:64 1:64 0:64", None, true, None);
         assert!(uneven.contains("-smp 3,sockets=3,cores=1,threads=1"), "{uneven}");
-        assert!(uneven.contains("initiator=0,target=1,hierarchy=memory,data-type=access-latency,latency=200"));
-        assert!(uneven.contains("initiator=0,target=0,hierarchy=memory,data-type=access-bandwidth,bandwidth=20000M"));
+        assert!(
+            uneven.contains("initiator=0,target=1,hierarchy=memory,data-type=access-latency,latency=200")
+        );
+        assert!(
+            uneven.contains(
+                "initiator=0,target=0,hierarchy=memory,data-type=access-bandwidth,bandwidth=20000M"
+            )
+        );
         let left_out = args("1:64 0:64", None, false, Some("80,-"));
-        assert!(left_out.contains("target=0,hierarchy=memory,data-type=access-latency,latency=80"), "{left_out}");
+        assert!(
+            left_out.contains("target=0,hierarchy=memory,data-type=access-latency,latency=80"),
+            "{left_out}"
+        );
         assert!(!left_out.contains("target=1,hierarchy=memory,data-type=access-latency"), "{left_out}");
         let memoryless = args("1:64 1:0", None, false, None);
         assert!(memoryless.contains("-numa node,nodeid=1,cpus=1-1"), "{memoryless}");
@@ -264,7 +277,11 @@ mod tests {
         let args = default.qemu_args().join(" ");
         assert_eq!(default.total_mib(), 2048);
         assert!(args.contains("q35,hmat=on"), "{args}");
-        assert!(args.contains("initiator=0,target=3,hierarchy=memory,data-type=access-bandwidth,bandwidth=400000M"));
+        assert!(
+            args.contains(
+                "initiator=0,target=3,hierarchy=memory,data-type=access-bandwidth,bandwidth=400000M"
+            )
+        );
         assert!(args.contains("initiator=1,target=2,hierarchy=memory,data-type=access-latency,latency=360"));
     }
 

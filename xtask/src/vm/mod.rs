@@ -206,7 +206,10 @@ pub(crate) fn run(options: &Options, stdout: &mut dyn Write, stderr: &mut dyn Wr
         },
         guest::Ended::NoGuest(why) => Outcome {
             code: NO_GUEST,
-            message: Some(format!("{why}(--keep keeps the image and the whole logs; kernel {:?})", options.kernel)),
+            message: Some(format!(
+                "{why}(kernel: {}; --keep keeps the image and the whole logs)",
+                options.kernel
+            )),
         },
     })
 }
@@ -214,7 +217,8 @@ pub(crate) fn run(options: &Options, stdout: &mut dyn Write, stderr: &mut dyn Wr
 fn bring_back(tar: &Path, out: &Path) -> Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     if fs::metadata(tar).is_ok_and(|metadata| metadata.len() > 0) {
-        let status = Command::new("tar").arg("-C").arg(out).arg("-xf").arg(tar).arg("--no-same-owner").status()?;
+        let status =
+            Command::new("tar").arg("-C").arg(out).arg("-xf").arg(tar).arg("--no-same-owner").status()?;
         ensure!(status.success(), "tar cannot unpack what the program left in /out into {}", out.display());
     }
     Ok(())

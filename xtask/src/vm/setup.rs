@@ -2,6 +2,7 @@
 //! cache folder and never installed, so that no root is needed and the machine stays as it is.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,17 @@ impl FromStr for Kernel {
             _ if text.starts_with("linux-image-") && !text.contains('/') => Ok(Self::Package(text.into())),
             _ if Path::new(text).is_file() => Ok(Self::File(text.into())),
             _ => Err(format!("'{text}' is not 'cloud', 'full', a package linux-image-… or a kernel file")),
+        }
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cloud => f.write_str("cloud"),
+            Self::Full => f.write_str("full"),
+            Self::Package(name) => f.write_str(name),
+            Self::File(path) => path.display().fmt(f),
         }
     }
 }
@@ -109,8 +121,9 @@ pub(crate) fn cache_folder() -> Result<PathBuf> {
         Some(folder) => PathBuf::from(folder),
         None => process::target_folder().join("numa-vm"),
     };
-    fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot create the cache folder {} (AREAS_VM_CACHE moves it)", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| {
+        format!("cannot create the cache folder {} (AREAS_VM_CACHE moves it)", folder.display())
+    })?;
     Ok(fs::canonicalize(folder)?)
 }
 
@@ -233,7 +246,9 @@ impl Fetch<'_> {
         let mut wanted: Vec<String> = MODULES.iter().map(ToString::to_string).collect();
         while let Some(name) = wanted.pop() {
             let target = modules.join(format!("{name}.ko"));
-            let Some(file) = tree.iter().find(|file| module_name(file).as_ref() == Some(&name)) else { continue };
+            let Some(file) = tree.iter().find(|file| module_name(file).as_ref() == Some(&name)) else {
+                continue;
+            };
             if target.exists() {
                 continue;
             }
@@ -359,7 +374,10 @@ fn module_name(file: &Path) -> Option<String> {
 
 /// The first package that `apt-cache depends` names.
 fn dependency(listed: &str) -> Option<&str> {
-    listed.lines().find_map(|line| line.trim().strip_prefix("Depends: ")).filter(|name| !name.starts_with('<'))
+    listed
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Depends: "))
+        .filter(|name| !name.starts_with('<'))
 }
 
 /// What the `depends=` string in a module's .modinfo section names.
