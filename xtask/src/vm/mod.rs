@@ -5,12 +5,13 @@
 //! | file | what |
 //! |---|---|
 //! | `layout.rs` | nodes, distances and attributes, from the command line to QEMU's arguments |
-//! | `setup.rs` | QEMU, kernel and busybox, fetched once |
+//! | `setup.rs`, `fetch.rs` | QEMU, kernel and busybox, fetched once |
 //! | `image.rs`, `cpio.rs` | the guest's file system |
 //! | `guest.rs` | the guest's run |
 //! | `init.sh` | the guest's first process |
 
 mod cpio;
+mod fetch;
 mod guest;
 mod image;
 mod layout;
