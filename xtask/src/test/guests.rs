@@ -212,7 +212,11 @@ mod tests {
 
     #[test]
     fn a_boot_line_is_the_commands_own_options() {
-        assert!(Boot::try_parse_from(["--hmat", "--nodes", "1:64", "--", "p", "--test-threads=1"]).is_ok());
+        for separator in [&["--"][..], &[]] {
+            let words =
+                [&["--hmat", "--nodes", "1:64"], separator, &["p", "--test-threads=1", "--", "--hmat"]];
+            assert!(Boot::try_parse_from(words.concat()).is_ok(), "{words:?}");
+        }
         assert!(Boot::try_parse_from(["--nonsense", "--", "p"]).is_err());
     }
 }

@@ -104,7 +104,7 @@ pub(crate) struct Options {
     #[arg(long)]
     setup_only: bool,
     /// The program and its arguments; of a folder, its file `run`, else each of its programs in turn
-    #[arg(value_name = "PROGRAM|DIR [ARG…]", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "PROGRAM|DIR [ARG…]", trailing_var_arg = true)]
     #[arg(required_unless_present = "setup_only")]
     program: Vec<OsString>,
 }
