@@ -10,6 +10,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
@@ -76,6 +77,19 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     } else {
         Ok(Done::failed(counts, failures.join("\n")))
     }
+}
+
+/// Whether any test of `program` passes the filter: a boot for none would be seconds for nothing.
+fn has_tests(program: &Path, filter: &[String]) -> Result<bool> {
+    if filter.is_empty() {
+        return Ok(true);
+    }
+    let listed = Command::new(program)
+        .arg("--list")
+        .args(filter)
+        .output()
+        .with_context(|| format!("cannot run {} to list its tests", program.display()))?;
+    Ok(listed.stdout.split(|&byte| byte == b'\n').any(|line| line.ends_with(b": test")))
 }
 
 fn boot(run: &Run, line: &str, program: &Path) -> Result<(Counts, Option<String>)> {
