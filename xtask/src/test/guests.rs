@@ -62,14 +62,17 @@ pub(super) fn run(run: &Run) -> Result<Done> {
             .iter()
             .find(|(built, _)| *built == name)
             .with_context(|| format!("cargo built no test binary {name}"))?;
+        if !has_tests(program, &run.options.filter)? {
+            continue;
+        }
         let text =
             fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
         for line in boots(&text) {
-            eprintln!("--- guest: {name} {line}");
-            let (these, failure) =
-                boot(run, &line, program).with_context(|| format!("{name}, vm: {line}"))?;
+            let what = if line.is_empty() { name.clone() } else { format!("{name}, vm: {line}") };
+            eprintln!("--- guest: {what}");
+            let (these, failure) = boot(run, &line, program).with_context(|| what.clone())?;
             counts += these;
-            failures.extend(failure.map(|why| format!("{name} {line}: {why}")));
+            failures.extend(failure.map(|why| format!("{what}: {why}")));
         }
     }
     if failures.is_empty() {
