@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::setup::{BUSYBOX, Kernel};
+use crate::process;
 
 /// Drivers that a test may ask for, and those that the guest's own ports need in kernels without them built in.
 const MODULES: [&str; 8] =
@@ -135,7 +136,7 @@ impl Fetch<'_> {
         if let Some(lists) = &self.lists {
             fs::create_dir_all(lists.join("partial"))?;
         }
-        self.run(self.apt("apt-get").arg("update"))?;
+        self.run(self.apt("apt-get").args(["update", "-o", "APT::Update::Error-Mode=any"]))?;
         Ok(())
     }
 
@@ -155,7 +156,7 @@ impl Fetch<'_> {
     /// Runs `command` with its output in the log as well as in the answer.
     fn run(&self, command: &mut Command) -> Result<String> {
         let program = command.get_program().to_owned();
-        self.note(&format!("{command:?}"))?;
+        self.note(&format!("$ {}", process::shown(command)))?;
         let output = command.stdin(Stdio::null()).env("LC_ALL", "C").output().with_context(|| {
             format!(
                 "cannot run {}: guests are made from Debian packages and need apt and dpkg (without them, put \
@@ -168,10 +169,11 @@ impl Fetch<'_> {
         let complaint = String::from_utf8_lossy(&output.stderr);
         self.note(&format!("{said}{complaint}"))?;
         if !output.status.success() {
-            let last: Vec<&str> = complaint.lines().rev().take(3).collect();
-            let last: Vec<&str> = last.into_iter().rev().collect();
+            let end = complaint.lines().count().saturating_sub(3);
+            let last: Vec<&str> = complaint.lines().skip(end).collect();
             bail!(
-                "{command:?} failed ({}): {}\nEverything tried so far is in {}. Is the package mirror reachable?",
+                "{} failed ({}): {}\n(all that was tried is in {}; is the package mirror reachable?)",
+                process::shown(command),
                 output.status,
                 last.join(" / "),
                 self.cache.join("setup.log").display()

@@ -154,8 +154,13 @@ pub(crate) fn prepare(cache: &Path, kernel: &Kernel) -> Result<Kit> {
             // The machine's package lists are absent or too old: fetch own ones, which needs no root.
             fetch.note(&format!("with the machine's package lists: {first:#}"))?;
             let fetch = Fetch { cache, lists: Some(cache.join("apt-lists")) };
-            fetch.update()?;
-            fetch.everything(&qemu, kernel, folder.as_deref())
+            // One broken source among good ones does no harm, so go on; but if this fails too it is the likely reason.
+            let updated = fetch.update();
+            let fetched = fetch.everything(&qemu, kernel, folder.as_deref());
+            match updated {
+                Err(why) => fetched.with_context(|| format!("{why:#}")),
+                Ok(()) => fetched,
+            }
         })?;
         remove_folder(&cache.join("apt-lists"))?;
         eprintln!("vm: fetched in {:.0} s", start.elapsed().as_secs_f64());
