@@ -94,6 +94,11 @@ pub(crate) fn stay_on(processors: &[usize]) -> Result<()> {
     thread::sched_setaffinity(None, &set)
 }
 
+/// The processor that this thread is on at this moment.
+pub(crate) fn processor() -> usize {
+    thread::sched_getcpu()
+}
+
 /// RAM and swap of the machine, in bytes.
 pub(crate) fn memory() -> (u64, u64) {
     let info = rustix::system::sysinfo();
