@@ -85,7 +85,7 @@ impl Mapping {
         let base = sys::memory::map(at, span, protection.for_mmap(), flags, file).map_err(|errno| {
             let place = match at {
                 At::Anywhere => "NULL".to_owned(),
-                At::Hint(address) | At::Exactly(address) => format!("{address:#x}"),
+                At::Exactly(address) => format!("{address:#x}"),
             };
             let call = format!("mmap({place}, {}, {protection}, {flags:?})", Bytes::from(span));
             let error = |kind| {
@@ -112,6 +112,58 @@ impl Mapping {
             }
         })?;
         Ok(Mapping { base, size, span, page, protection, sharing, fallbacks: Vec::new() })
+    }
+
+    /// Maps new addresses, of which the first is a multiple of `align` (a power of two): what huge page-table entries
+    /// need. It reserves more, puts the mapping into the middle and gives the rest back.
+    pub(crate) fn aligned(plan: &Plan<'_>, align: usize) -> Result<Self> {
+        debug_assert!(align.is_power_of_two() && plan.at == At::Anywhere);
+        let room = Plan {
+            span: plan.span.saturating_add(align),
+            protection: Protection::empty(),
+            sharing: Sharing::Exclusive,
+            flags: MapFlags::PRIVATE | MapFlags::NORESERVE,
+            file: None,
+            page: PageSize::base(),
+            ..*plan
+        };
+        let room = std::mem::ManuallyDrop::new(Mapping::new(&room)?);
+        let before = room.base.as_ptr().align_offset(align);
+        // SAFETY: `before < align`, so that it lies inside the `span + align` bytes that were just mapped.
+        let base = unsafe { room.base.add(before) };
+        // SAFETY: `before + span <= span + align`, as above.
+        let after = unsafe { base.add(plan.span) };
+        for (address, len) in [(room.base, before), (after, align - before)] {
+            if len > 0 {
+                // SAFETY: a part of the range that was just mapped; nobody else knows of it. Where the kernel refuses
+                // (too many mappings), inaccessible addresses are left over, which cost nothing.
+                let _ = unsafe { sys::memory::unmap(address, len) };
+            }
+        }
+        let mut mapping = Mapping {
+            base,
+            size: plan.size,
+            span: plan.span,
+            page: plan.page,
+            protection: plan.protection,
+            sharing: plan.sharing,
+            fallbacks: Vec::new(),
+        };
+        // SAFETY: the range is ours alone, and nothing has been lent yet.
+        let mapped = unsafe {
+            sys::memory::map_over(base, plan.span, plan.protection.for_mmap(), plan.flags, plan.file)
+        };
+        match mapped {
+            Ok(at) => {
+                mapping.base = at;
+                Ok(mapping)
+            }
+            // Dropping the mapping gives the reserved addresses back.
+            Err(errno) => Err(Error::new(Kind::System, format!("map {}", Bytes::from(plan.size))).call(
+                format!("mmap({base:p}, {}, {}, MAP_FIXED)", Bytes::from(plan.span), plan.protection),
+                errno,
+            )),
+        }
     }
 
     /// Where the memory begins.
@@ -156,6 +208,10 @@ impl Mapping {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.sharing != Sharing::Exclusive
+    }
+
+    pub(crate) fn sharing(&self) -> Sharing {
+        self.sharing
     }
 
     /// What was given instead of what was asked first.

@@ -1,6 +1,7 @@
 //! Page sizes, and what a caller may ask for.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::size::Bytes;
 use crate::sys;
@@ -19,6 +20,20 @@ impl PageSize {
     #[must_use]
     pub fn base() -> Self {
         PageSize::of(sys::page_size()).unwrap_or(PageSize(12))
+    }
+
+    /// The size of transparent huge pages here: 2 MiB where base pages are 4 KiB; what the kernel says in
+    /// `/sys/kernel/mm/transparent_hugepage/hpage_pmd_size`.
+    pub(crate) fn transparent() -> Self {
+        static SIZE: OnceLock<PageSize> = OnceLock::new();
+        *SIZE.get_or_init(|| {
+            std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
+                .ok()
+                .and_then(|text| PageSize::of(text.trim().parse().ok()?))
+                // A page table of 8-byte entries fills one base page, and a huge page spans what it maps.
+                .or_else(|| PageSize::of(sys::page_size() / 8 * sys::page_size()))
+                .unwrap_or(PageSize::HUGE_2M)
+        })
     }
 
     /// A page size from its bytes: a power of two from 4 KiB to 16 GiB.

@@ -116,7 +116,9 @@ impl<'a> AreaBuilder<'a> {
 
     fn what(&self, kind: &str) -> String {
         match &self.name {
-            Some(name) => format!("make {kind} area {:?} of {}", String::from_utf8_lossy(name), Bytes::from(self.size)),
+            Some(name) => {
+                format!("make {kind} area {:?} of {}", String::from_utf8_lossy(name), Bytes::from(self.size))
+            }
             None => format!("make a {kind} area of {}", Bytes::from(self.size)),
         }
     }
@@ -133,13 +135,12 @@ impl<'a> AreaBuilder<'a> {
                 .help("use `.shared()`, or leave `.name()` and `.growable()` out"));
         }
         let placement = resolve(self.placement)?;
-        let request = Request::new(self.size)
-            .at(self.address)
-            .pages(self.pages)
-            .protection(self.protection);
+        let request = Request::new(self.size).at(self.address).pages(self.pages).protection(self.protection);
         let mapping = self.provider.map(&place(request, placement))?;
         if mapping.is_shared() {
-            return Err(Error::new(Kind::Unsupported, self.what("private")).detail("the provider gave shared memory"));
+            return Err(
+                Error::new(Kind::Unsupported, self.what("private")).detail("the provider gave shared memory")
+            );
         }
         self.finish(mapping, None, placement)
     }
@@ -219,7 +220,8 @@ impl<'a> AreaBuilder<'a> {
             Wanted::Fixed => Extent::Fixed,
             Wanted::Growable(max) => {
                 let max = page.round_up(max.max(1)).ok_or_else(|| {
-                    Error::new(Kind::InvalidInput, self.what("shared")).detail("the maximum is more than there are addresses")
+                    Error::new(Kind::InvalidInput, self.what("shared"))
+                        .detail("the maximum is more than there are addresses")
                 })?;
                 Extent::Growable { max }
             }
@@ -241,7 +243,7 @@ impl<'a> AreaBuilder<'a> {
         placement: Placement,
     ) -> Result<Area<K>> {
         dress(&mapping, object.as_ref());
-        let mut area = Area {
+        let mut area: Area<K> = Area {
             publication: None,
             gather: self.pages == Pages::Auto && mapping.page_size() == PageSize::base(),
             mapping,

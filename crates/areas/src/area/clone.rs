@@ -125,7 +125,11 @@ impl CloneBuilder<'_> {
         let what = || format!("clone area {} {:?} with protection {protection}", record.id, record.name);
         if write && !record.protection.contains(Protection::WRITE) && !self.source.is_own() {
             return Err(Error::new(Kind::ReadOnly, what())
-                .detail(format!("process {} holds it with protection {}", self.source.pid(), record.protection))
+                .detail(format!(
+                    "process {} holds it with protection {}",
+                    self.source.pid(),
+                    record.protection
+                ))
                 .help("clone it for reading: `open_read_only`"));
         }
         let object = self.source.open_object(write)?;
@@ -145,9 +149,12 @@ impl CloneBuilder<'_> {
         let record = self.source.record();
         let object = self.source.open_object(false)?;
         if !object.is_frozen()? {
-            return Err(Error::new(Kind::InvalidInput, format!("clone area {} {:?} as frozen", record.id, record.name))
-                .detail("it is not frozen: others may still write it")
-                .help("clone it as shared: `open_read_only`; or have its holder freeze it"));
+            return Err(Error::new(
+                Kind::InvalidInput,
+                format!("clone area {} {:?} as frozen", record.id, record.name),
+            )
+            .detail("it is not frozen: others may still write it")
+            .help("clone it as shared: `open_read_only`; or have its holder freeze it"));
         }
         Ok(self.finish(object, Protection::READ)?.into_kind())
     }

@@ -55,8 +55,9 @@ impl Area<Shared> {
         self.populate()?;
         let read_only = self.object().reopen_read_only()?;
         // SAFETY: a shared area lends no references, and the descriptor is one of the same object.
-        unsafe { self.mapping.replace(Protection::READ, (read_only.as_fd(), 0)) }
-            .map_err(|errno| Error::new(Kind::System, what.clone()).call("mmap(MAP_FIXED, PROT_READ)", errno))?;
+        unsafe { self.mapping.replace(Protection::READ, (read_only.as_fd(), 0)) }.map_err(|errno| {
+            Error::new(Kind::System, what.clone()).call("mmap(MAP_FIXED, PROT_READ)", errno)
+        })?;
         match self.lock_again().and_then(|()| self.seal(&what, patience)) {
             Ok(()) => {
                 // From here on it is frozen, and what follows only tidies up: older kernels map a sealed object through a
@@ -79,7 +80,9 @@ impl Area<Shared> {
         loop {
             match self.object().seal_frozen() {
                 Ok(()) => return Ok(()),
-                Err(sys::Errno::BUSY) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
+                Err(sys::Errno::BUSY) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(2))
+                }
                 Err(sys::Errno::BUSY) => {
                     let holders = holders(self.object());
                     return Err(Error::new(Kind::Busy, what.to_owned())
@@ -91,7 +94,8 @@ impl Area<Shared> {
                         .help("have them drop it, or clone it for reading only"));
                 }
                 Err(errno) => {
-                    return Err(Error::new(Kind::System, what.to_owned()).call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", errno));
+                    return Err(Error::new(Kind::System, what.to_owned())
+                        .call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", errno));
                 }
             }
         }
@@ -103,14 +107,17 @@ impl Area<Shared> {
         // SAFETY: as in `try_freeze`: no references, and the object's own descriptor.
         let replaced = unsafe { self.mapping.replace(before, (object.as_fd(), 0)) };
         let restored = replaced
-            .map_err(|errno| Error::new(Kind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno))
+            .map_err(|errno| {
+                Error::new(Kind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno)
+            })
             .and_then(|()| self.place_again())
             .and_then(|()| self.lock_again());
         match restored {
             Ok(()) => error,
             // It is there, at its address, with all its bytes; what it lacks is told.
             Err(second) => {
-                let help = format!("{}; {second}", error.remedy().unwrap_or("it could not be put back as it was"));
+                let help =
+                    format!("{}; {second}", error.remedy().unwrap_or("it could not be put back as it was"));
                 error.help(help)
             }
         }
@@ -118,7 +125,11 @@ impl Area<Shared> {
 
     /// A new mapping is not locked, even where the old one was.
     fn lock_again(&self) -> Result<()> {
-        self.lock.apply(self.mapping.base(), self.used().max(self.mapping.page_size().bytes()), &self.to_string())
+        self.lock.apply(
+            self.mapping.base(),
+            self.used().max(self.mapping.page_size().bytes()),
+            &self.to_string(),
+        )
     }
 
     /// The policy of pool pages lies on the mapping.

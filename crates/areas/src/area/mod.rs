@@ -203,11 +203,7 @@ impl<K: Access> Area<K> {
     /// The whole pages that hold its bytes.
     fn used(&self) -> usize {
         match &self.object {
-            Some(object) => {
-                object.size();
-                let page = object.page_size();
-                page.round_up(object.file_size()).unwrap_or(self.mapping.span()).min(self.mapping.span())
-            }
+            Some(object) => object.size_in_pages().min(self.mapping.span()),
             None => self.mapping.span(),
         }
     }
@@ -222,7 +218,8 @@ impl<K: Access> Area<K> {
     fn publish_as(&mut self, name: Name) -> Result<AreaId> {
         use std::os::fd::AsRawFd;
         let Some(object) = &self.object else {
-            return Err(Error::new(Kind::Unsupported, format!("publish {self} as {name:?}")).detail("it is private memory"));
+            return Err(Error::new(Kind::Unsupported, format!("publish {self} as {name:?}"))
+                .detail("it is private memory"));
         };
         if let Some(id) = self.id() {
             return Err(Error::new(Kind::InvalidInput, format!("publish {self} as {name:?}"))

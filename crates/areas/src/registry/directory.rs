@@ -53,7 +53,8 @@ impl Link {
         let mut parts = std::str::from_utf8(name).ok()?.split('.');
         let mut next = || number::<u64>(parts.next()?);
         let (slot, start_time, inode) = (next()?, next()?, next()?);
-        let (pid, descriptor) = std::str::from_utf8(target).ok()?.strip_prefix("/proc/")?.split_once("/fd/")?;
+        let (pid, descriptor) =
+            std::str::from_utf8(target).ok()?.strip_prefix("/proc/")?.split_once("/fd/")?;
         let link = Link {
             slot: u32::try_from(slot).ok().filter(|&slot| slot < SLOTS)?,
             start_time,
@@ -71,14 +72,20 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
+/// What only those have who joined.
+#[derive(Debug)]
+struct Joined {
+    control: OwnedFd,
+    /// Its flock says that the folder is in use.
+    _in_use: OwnedFd,
+}
+
 /// The registry's folder of our pid namespace, open.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    space: OwnedFd,
     teams: OwnedFd,
-    /// Only where we joined: nobody else's flock keeps the folder for us.
-    control: Option<OwnedFd>,
+    joined: Option<Joined>,
 }
 
 impl Directory {
@@ -95,7 +102,7 @@ impl Directory {
             Err(sys::Errno::NOENT) => return Ok(None),
             other => other.map_err(|errno| failed("teams", errno))?,
         };
-        Ok(Some(Directory { path: path.join(lossy(&name)), space, teams, control: None }))
+        Ok(Some(Directory { path: path.join(lossy(&name)), teams, joined: None }))
     }
 
     /// The folder, made where it is missing, and marked as in use by us. Folders of pid namespaces that are gone are
@@ -144,7 +151,7 @@ impl Directory {
                 other => other.map_err(|errno| problem(&full.join("control"), "openat", errno))?,
             };
             clear_dead_spaces(root.as_fd(), &name);
-            return Ok(Directory { path: full, space, teams, control: Some(control) });
+            return Ok(Directory { path: full, teams, joined: Some(Joined { control, _in_use: space }) });
         }
         Err(Error::new(Kind::Registry, "join the registry").detail("its folder is removed again and again"))
     }
@@ -162,7 +169,7 @@ impl Directory {
 
     /// Whether we joined: nobody clears the folder away while we live.
     pub(super) fn is_joined(&self) -> bool {
-        self.control.is_some()
+        self.joined.is_some()
     }
 
     /// When teams last came or went: nanoseconds since 1970, a clock tick coarse.
@@ -240,14 +247,15 @@ impl Directory {
                 }
             }
         }
-        Err(Error::new(Kind::Registry, "join the registry").detail("every slot that was tried went to somebody else"))
+        Err(Error::new(Kind::Registry, "join the registry")
+            .detail("every slot that was tried went to somebody else"))
     }
 
     /// The next block of sequence numbers of a slot that we have claimed. It starts anywhere and goes round.
     pub(super) fn lease(&self, slot: u32) -> Result<u32> {
         const FIRST: u64 = 64;
         let failed = |call, errno| problem(&self.path.join("control"), call, errno);
-        let Some(control) = &self.control else {
+        let Some(Joined { control, .. }) = &self.joined else {
             return Err(failed("pread", sys::Errno::BADF));
         };
         let at = FIRST + u64::from(slot) * 4;
@@ -260,7 +268,8 @@ impl Directory {
             next => (next - 1) % BLOCKS,
         };
         let next = (block + 1) % BLOCKS + 1;
-        sys::file::write_at(control.as_fd(), &next.to_le_bytes(), at).map_err(|errno| failed("pwrite", errno))?;
+        sys::file::write_at(control.as_fd(), &next.to_le_bytes(), at)
+            .map_err(|errno| failed("pwrite", errno))?;
         Ok(block)
     }
 }
@@ -305,7 +314,11 @@ fn find_root(make: bool) -> Result<Option<(PathBuf, OwnedFd)>> {
     }
     Err(squatters.into_iter().next().map_or_else(
         || Error::new(Kind::Registry, "join the registry").detail("its folder comes and goes"),
-        |(_, error)| error.help("set AREAS_DIR to a folder of your own; all names under which one is looked for are taken"),
+        |(_, error)| {
+            error.help(
+                "set AREAS_DIR to a folder of your own; all names under which one is looked for are taken",
+            )
+        },
     ))
 }
 
@@ -318,7 +331,10 @@ enum Root {
 
 fn open_root(path: &std::path::Path, user: u32, make: bool) -> Result<Root> {
     use std::os::unix::ffi::OsStrExt;
-    let invalid = |detail: &str| Error::new(Kind::Registry, format!("use {} as the registry", path.display())).detail(detail.to_owned());
+    let invalid = |detail: &str| {
+        Error::new(Kind::Registry, format!("use {} as the registry", path.display()))
+            .detail(detail.to_owned())
+    };
     let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid("the path holds a NUL"))?;
     if make {
         match sys::file::make_folder(CWD, &c_path, 0o700) {
@@ -331,17 +347,22 @@ fn open_root(path: &std::path::Path, user: u32, make: bool) -> Result<Root> {
         Err(sys::Errno::NOENT) => return Ok(Root::Missing),
         Err(errno @ (sys::Errno::LOOP | sys::Errno::NOTDIR)) => {
             return Ok(Root::Foreign(
-                invalid("it is a symbolic link, or no folder; a link is never followed").call("open(O_DIRECTORY | O_NOFOLLOW)", errno)
+                invalid("it is a symbolic link, or no folder; a link is never followed")
+                    .call("open(O_DIRECTORY | O_NOFOLLOW)", errno)
                     .help("remove it, or set AREAS_DIR to a folder of your own"),
             ));
         }
         Err(errno @ (sys::Errno::ACCESS | sys::Errno::PERM)) => {
-            return Ok(Root::Foreign(invalid("it is somebody else's").call("open(O_DIRECTORY)", errno)
-                .help("set AREAS_DIR to a folder of your own")));
+            return Ok(Root::Foreign(
+                invalid("it is somebody else's")
+                    .call("open(O_DIRECTORY)", errno)
+                    .help("set AREAS_DIR to a folder of your own"),
+            ));
         }
         Err(errno) => return Err(problem(path, "open(O_DIRECTORY)", errno)),
     };
-    let Stat { uid, mode, .. } = sys::file::stat(fd.as_fd()).map_err(|errno| problem(path, "fstat", errno))?;
+    let Stat { uid, mode, .. } =
+        sys::file::stat(fd.as_fd()).map_err(|errno| problem(path, "fstat", errno))?;
     if uid != user {
         return Ok(Root::Foreign(
             invalid(&format!("it belongs to user {uid}, and we are user {user}"))
@@ -364,7 +385,9 @@ fn space_name() -> Result<CString> {
         )
     };
     let read = |path: &'static std::ffi::CStr| {
-        sys::file::read_link(CWD, path).map_err(|errno| refuse(format!("there is no {}", path.to_string_lossy())).call("readlink", errno))
+        sys::file::read_link(CWD, path).map_err(|errno| {
+            refuse(format!("there is no {}", path.to_string_lossy())).call("readlink", errno)
+        })
     };
     let pid = sys::process::pid();
     let shown = read(c"/proc/self")?;
@@ -414,9 +437,12 @@ fn lossy(name: &CString) -> String {
 
 /// The error for a file of the registry.
 fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Error {
-    let error = Error::new(Kind::Registry, format!("use the registry's {}", path.display())).call(call, errno);
+    let error =
+        Error::new(Kind::Registry, format!("use the registry's {}", path.display())).call(call, errno);
     match errno {
-        sys::Errno::NOSPC | sys::Errno::DQUOT => error.help("the file system is full: free some space, or set AREAS_DIR to a folder elsewhere"),
+        sys::Errno::NOSPC | sys::Errno::DQUOT => {
+            error.help("the file system is full: free some space, or set AREAS_DIR to a folder elsewhere")
+        }
         sys::Errno::MFILE | sys::Errno::NFILE => crate::error::remedy::open_files(error),
         sys::Errno::NOENT => error.help("make the folder above it, or set AREAS_DIR to a folder of your own"),
         _ => error.help("set AREAS_DIR to a folder of your own"),
@@ -442,7 +468,10 @@ mod tests {
     fn only_links_of_ours_are_links() {
         let good = Link { slot: 7, start_time: 123, inode: 99, pid: 42, descriptor: 5 };
         assert_eq!(Link::parse(b"7.123.99", b"/proc/42/fd/5"), Some(good.clone()));
-        assert_eq!((good.name().as_bytes(), good.target().as_bytes()), (&b"7.123.99"[..], &b"/proc/42/fd/5"[..]));
+        assert_eq!(
+            (good.name().as_bytes(), good.target().as_bytes()),
+            (&b"7.123.99"[..], &b"/proc/42/fd/5"[..])
+        );
         let bad: [(&[u8], &[u8]); 12] = [
             (b"7.123", b"/proc/42/fd/5"),
             (b"7.123.99.1", b"/proc/42/fd/5"),

@@ -13,8 +13,9 @@ pub(crate) fn holders(object: &Object) -> Vec<String> {
     pids.sort_unstable();
     pids.into_iter()
         .filter(|pid| {
-            std::fs::read(format!("/proc/{pid}/maps"))
-                .is_ok_and(|maps| maps.split(|&byte| byte == b'\n').any(|line| maps_for_writing(line, identity.inode)))
+            std::fs::read(format!("/proc/{pid}/maps")).is_ok_and(|maps| {
+                maps.split(|&byte| byte == b'\n').any(|line| maps_for_writing(line, identity.inode))
+            })
         })
         .map(|pid| match super::info::command_of(pid) {
             Some(command) => format!("{pid} ({command})"),

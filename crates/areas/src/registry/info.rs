@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::id::AreaId;
 use super::name::Name;
+use super::source::Source;
 use super::table::Record;
 use crate::lock::Lock;
 use crate::object::Extent;
@@ -109,5 +110,3 @@ pub struct Listing {
     /// The teams that cannot be read.
     pub unreadable: Vec<UnreadableTeam>,
 }
-
-pub use super::source::Source;

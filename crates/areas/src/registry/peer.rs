@@ -171,9 +171,11 @@ pub(super) fn examine(link: &Link) -> State {
 
 impl Peer {
     fn open(link: &Link, folder: &str) -> Result<Option<Self>, String> {
-        let failed = |call: &str, errno| format!("{call} {folder}/{}: {}", link.descriptor, crate::Errno::from(errno));
-        let Some((table, stat)) = reopen(folder, link.descriptor, OFlags::RDONLY, |stat| is_table(stat, link))
-            .map_err(|errno| failed("open", errno))?
+        let failed =
+            |call: &str, errno| format!("{call} {folder}/{}: {}", link.descriptor, crate::Errno::from(errno));
+        let Some((table, stat)) =
+            reopen(folder, link.descriptor, OFlags::RDONLY, |stat| is_table(stat, link))
+                .map_err(|errno| failed("open", errno))?
         else {
             return Ok(None);
         };
@@ -201,7 +203,9 @@ impl Peer {
             Ok(owner) if owner == expected => {}
             Ok(_) | Err(None) => return Ok(None),
             Err(Some(version)) => {
-                return Err(format!("its table has format {version}, and this library reads format {VERSION}"));
+                return Err(format!(
+                    "its table has format {version}, and this library reads format {VERSION}"
+                ));
             }
         }
         Ok(Some(Peer {
@@ -250,7 +254,9 @@ impl Peer {
 
     /// What the kernel says of an area's object now; `None` if the area is gone.
     pub(super) fn stat(&self, record: &Record) -> Option<Stat> {
-        stat_of(&format!("{}/{}", self.folder, record.descriptor)).ok().filter(|stat| stat.identity == record.object)
+        stat_of(&format!("{}/{}", self.folder, record.descriptor))
+            .ok()
+            .filter(|stat| stat.identity == record.object)
     }
 
     /// Opens an area's object: for reading only, or with the rights that the owner's descriptor has.
@@ -345,7 +351,8 @@ pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Resu
                 sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
                 _ => Kind::System,
             };
-            let error = Error::new(kind, what()).call(format!("open({folder}/{}, {flags:?})", record.descriptor), errno);
+            let error = Error::new(kind, what())
+                .call(format!("open({folder}/{}, {flags:?})", record.descriptor), errno);
             Err(match kind {
                 Kind::Limit => crate::error::remedy::open_files(error),
                 Kind::Unreadable => error.help(
@@ -367,9 +374,15 @@ mod tests {
         let behind = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
         for name in ["cat", ") Z 1 2 3", "a b", "(((", "\n"] {
             let text = format!("42 ({name}){behind}");
-            assert_eq!(ProcessStat::parse(text.as_bytes()), Some(ProcessStat { state: b'S', start_time: 4711 }), "{name:?}");
+            assert_eq!(
+                ProcessStat::parse(text.as_bytes()),
+                Some(ProcessStat { state: b'S', start_time: 4711 }),
+                "{name:?}"
+            );
         }
-        for wrong in ["", "42 (cat", "42 (cat)", "42 (cat) S 1", "42 (cat) S a b c d e f g h i j k l m n o p q r s t"] {
+        for wrong in
+            ["", "42 (cat", "42 (cat)", "42 (cat) S 1", "42 (cat) S a b c d e f g h i j k l m n o p q r s t"]
+        {
             assert_eq!(ProcessStat::parse(wrong.as_bytes()), None, "{wrong:?}");
         }
     }

@@ -109,8 +109,11 @@ impl Source {
         };
         let object = Object::adopt(fd, max, self.record.exact)?;
         if object.page_size() != self.record.page {
-            return Err(Error::new(Kind::Registry, format!("open area {} {:?}", self.record.id, self.record.name))
-                .detail("its table and its memory disagree about the page size"));
+            return Err(Error::new(
+                Kind::Registry,
+                format!("open area {} {:?}", self.record.id, self.record.name),
+            )
+            .detail("its table and its memory disagree about the page size"));
         }
         Ok(object)
     }

@@ -262,7 +262,9 @@ impl State {
         for (link, team) in &self.teams {
             match team {
                 Known::Readable(peer) if peer.is_live() => listing.areas.extend(
-                    peer.view().records().map(|(_, _, record)| Source::new(Holder::Peer(peer.clone()), record)),
+                    peer.view()
+                        .records()
+                        .map(|(_, _, record)| Source::new(Holder::Peer(peer.clone()), record)),
                 ),
                 Known::Readable(peer) => dead.push(Holder::Peer(peer.clone())),
                 Known::Unreadable(reason) => listing.unreadable.push(UnreadableTeam {

@@ -82,7 +82,9 @@ impl Team {
         let identity = sys::file::stat(fd.as_fd()).map_err(failed("fstat"))?.identity;
         let pid = sys::process::pid();
         let start_time = ProcessStat::read("/proc/self/stat")
-            .map_err(|error| Error::new(Kind::Registry, WHAT).detail("/proc/self/stat cannot be read").caused_by(error))?
+            .map_err(|error| {
+                Error::new(Kind::Registry, WHAT).detail("/proc/self/stat cannot be read").caused_by(error)
+            })?
             .start_time;
         // The slot is claimed by the link, which is last: until then the table says a slot that nobody looks for.
         let table = Table::create(mapping, &Owner { slot: 0, pid, start_time, table: identity })?;
@@ -149,13 +151,39 @@ impl Team {
                 .help("drop some, or hold them in several processes"));
         }
         let id = self.next_id(directory)?;
-        let Announcement { name, descriptor, object, address, span, extent, exact, protection, lock, page, placement } = area;
+        let Announcement {
+            name,
+            descriptor,
+            object,
+            address,
+            span,
+            extent,
+            exact,
+            protection,
+            lock,
+            page,
+            placement,
+        } = area;
         let created = sys::process::boot_time();
         let record = Record {
-            id, name, descriptor, object, created, address, span, extent, exact, protection, lock, page, placement,
+            id,
+            name,
+            descriptor,
+            object,
+            created,
+            address,
+            span,
+            extent,
+            exact,
+            protection,
+            lock,
+            page,
+            placement,
         };
         let number = self.table.insert(&record)?;
-        number.map(|number| (number, id)).ok_or_else(|| Error::new(Kind::Limit, what).detail("the table is full"))
+        number
+            .map(|number| (number, id))
+            .ok_or_else(|| Error::new(Kind::Limit, what).detail("the table is full"))
     }
 
     pub(super) fn withdraw(&mut self, number: u32) -> Result<()> {
@@ -177,6 +205,7 @@ impl Team {
             self.table.open_block(self.block)?;
             self.used = 0;
         }
-        Err(Error::new(Kind::Limit, "give an area an id").detail(format!("all {SEQUENCES} ids of this team are in use")))
+        Err(Error::new(Kind::Limit, "give an area an id")
+            .detail(format!("all {SEQUENCES} ids of this team are in use")))
     }
 }

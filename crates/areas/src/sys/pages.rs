@@ -2,11 +2,11 @@
 
 #![expect(unsafe_code, reason = "system calls that no kept crate wraps; each block has its proof")]
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
-use super::Result;
 use super::memory::last_errno;
+use super::{Errno, Result};
 
 /// For each page: the node it is on (0 or more), or a negative error number (-ENOENT: not in this address space).
 ///
@@ -57,6 +57,8 @@ pub(crate) const SWAPPED: u64 = 1 << 4;
 pub(crate) const ZERO_PAGE: u64 = 1 << 5;
 /// Mapped by a huge page-table entry: transparent or from the pool.
 pub(crate) const HUGE: u64 = 1 << 6;
+/// A guard marker (`MADV_GUARD_INSTALL`), which counts as swapped where this flag is not known (before 6.15).
+pub(crate) const GUARD: u64 = 1 << 8;
 
 /// `struct pm_scan_arg`, `include/uapi/linux/fs.h`.
 #[derive(Debug, Default)]
@@ -87,6 +89,21 @@ pub(crate) fn scan(
     end: usize,
     regions: &mut [Region],
 ) -> Result<(usize, usize)> {
+    const ALWAYS: u64 = PRESENT | SWAPPED | ZERO_PAGE | HUGE;
+    match scan_for(pagemap, start, end, regions, ALWAYS | GUARD) {
+        // A kernel that does not know the category.
+        Err(Errno::INVAL) => scan_for(pagemap, start, end, regions, ALWAYS),
+        other => other,
+    }
+}
+
+fn scan_for(
+    pagemap: BorrowedFd<'_>,
+    start: usize,
+    end: usize,
+    regions: &mut [Region],
+    return_mask: u64,
+) -> Result<(usize, usize)> {
     let mut request = Scan {
         size: size_of::<Scan>() as u64,
         start: start as u64,
@@ -94,7 +111,7 @@ pub(crate) fn scan(
         vec: regions.as_mut_ptr().addr() as u64,
         vec_len: regions.len() as u64,
         category_anyof_mask: PRESENT | SWAPPED,
-        return_mask: PRESENT | SWAPPED | ZERO_PAGE | HUGE,
+        return_mask,
         ..Scan::default()
     };
     // SAFETY: the request and the array that it names outlive the call, with the lengths that it gives; without the
@@ -105,5 +122,54 @@ pub(crate) fn scan(
     match usize::try_from(found) {
         Ok(found) => Ok((found.min(regions.len()), usize::try_from(request.walk_end).unwrap_or(end))),
         Err(_) => Err(last_errno()),
+    }
+}
+
+/// This process's page tables, to be asked by [`scan`] and [`table_words`].
+pub(crate) fn open_table() -> Result<OwnedFd> {
+    super::file::open_at(super::file::CWD, c"/proc/self/pagemap", super::file::OFlags::RDONLY, 0)
+}
+
+/// For each base page from `start` on: 8 bytes, of which bit 63 says present and bit 62 swapped
+/// (`Documentation/admin-guide/mm/pagemap.rst`). What kernels before 6.7 have instead of [`scan`].
+///
+/// As many pages as `words` has room for; gives how many there were.
+pub(crate) fn table_words(pagemap: BorrowedFd<'_>, start: usize, words: &mut [[u8; 8]]) -> Result<usize> {
+    let offset = (start / super::page_size() * 8) as u64;
+    super::file::read_at(pagemap, words.as_flattened_mut(), offset).map(|bytes| bytes / 8)
+}
+
+/// What the page cache has of a range of an object, in base pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cached {
+    /// In RAM, mapped or not, touched or only allocated.
+    pub(crate) resident: u64,
+    /// For memory objects: swapped out.
+    pub(crate) evicted: u64,
+}
+
+/// What the page cache has of `len` bytes from `offset` on; to the end if `len` is 0. Faults nothing in.
+///
+/// `cachestat`, Linux 6.5. EOPNOTSUPP for objects of pool pages; EPERM for who neither owns the object nor may write it.
+pub(crate) fn cache_of(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<Cached> {
+    use linux_raw_sys::general::{__NR_cachestat, cachestat, cachestat_range};
+    let range = cachestat_range { off: offset, len };
+    let mut answer =
+        cachestat { nr_cache: 0, nr_dirty: 0, nr_writeback: 0, nr_evicted: 0, nr_recently_evicted: 0 };
+    // SAFETY: both structures have the kernel's layout and outlive the call, which reads the one, writes the other and
+    // changes nothing else.
+    let status = unsafe {
+        libc::syscall(
+            libc::c_long::from(__NR_cachestat),
+            object.as_raw_fd(),
+            &raw const range,
+            &raw mut answer,
+            0_u32,
+        )
+    };
+    if status == 0 {
+        Ok(Cached { resident: answer.nr_cache, evicted: answer.nr_evicted })
+    } else {
+        Err(last_errno())
     }
 }

@@ -63,11 +63,6 @@ pub(crate) fn boot_time() -> u64 {
     nanoseconds(ClockId::Boottime)
 }
 
-/// Nanoseconds since 1970.
-pub(crate) fn wall_time() -> u64 {
-    nanoseconds(ClockId::Realtime)
-}
-
 /// The clock that stamps files: nanoseconds since 1970, a tick coarse.
 pub(crate) fn file_time() -> u64 {
     nanoseconds(ClockId::RealtimeCoarse)
@@ -92,6 +87,11 @@ pub(crate) fn stay_on(processors: &[usize]) -> Result<()> {
         set.set(cpu);
     }
     thread::sched_setaffinity(None, &set)
+}
+
+/// The processor that this thread is on at this moment.
+pub(crate) fn processor() -> usize {
+    thread::sched_getcpu()
 }
 
 /// RAM and swap of the machine, in bytes.

@@ -1,0 +1,270 @@
+//! The threads that populate: how many, on which processors, and sharing pieces of work out among them.
+//!
+//! They live as long as the call. The thread that calls reports and waits, and keeps its own processors.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use crate::error::{Error, Kind, Result};
+use crate::place::{NodeSet, Placement, Policy, list};
+use crate::sys;
+
+/// The largest processor number that is believed.
+const MAX_CPU: u32 = 65_535;
+
+/// The processors to work on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Crew {
+    threads: usize,
+    /// The processors to stay on, where they are not simply all that are allowed.
+    pinned: Option<Vec<usize>>,
+}
+
+impl Crew {
+    /// The processors near to where the pages are to be.
+    ///
+    /// Memory without nodes of its own (default, local) goes to the node of the thread that touches it: the threads stay on
+    /// the node of the calling one, so that the pages are where it would have put them alone.
+    pub(super) fn of(placement: Option<Placement>) -> Result<Self> {
+        let allowed = sys::process::processors().map_err(|errno| {
+            Error::new(Kind::System, "ask which processors may be used").call("sched_getaffinity(0)", errno)
+        })?;
+        let near = match placement.unwrap_or_default().policy() {
+            Policy::Default | Policy::Local => processors_beside(sys::process::processor()),
+            Policy::Bind(nodes) | Policy::PreferredMany(nodes) => processors_of(nodes),
+            Policy::Preferred(node) => processors_of(node.into()),
+            Policy::Interleave(_) | Policy::WeightedInterleave(_) => Vec::new(),
+        };
+        Ok(Self::choose(allowed, &near))
+    }
+
+    fn choose(allowed: Vec<usize>, near: &[usize]) -> Self {
+        let both: Vec<usize> = allowed.iter().copied().filter(|cpu| near.contains(cpu)).collect();
+        if both.is_empty() || both.len() == allowed.len() {
+            return Crew { threads: allowed.len().max(1), pinned: None };
+        }
+        Crew { threads: both.len(), pinned: Some(both) }
+    }
+
+    /// Has `work` done for every piece from 0 to `pieces`, and tells this thread of each as it is `finished`. The first error
+    /// ends it early. Gives the number of threads.
+    pub(super) fn share_out(
+        &self,
+        pieces: usize,
+        work: &(impl Fn(usize) -> Result<()> + Sync),
+        finished: &mut dyn FnMut(usize),
+    ) -> Result<usize> {
+        let threads = self.threads.min(pieces);
+        if threads <= 1 {
+            return alone(pieces, work, finished);
+        }
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            // Even if `finished` panics, nobody goes on working.
+            let _stop = StopAtEnd(&stop);
+            let (sender, receiver) = mpsc::channel();
+            let mut started = 0;
+            for _ in 0..threads {
+                let (sender, next, stop) = (sender.clone(), &next, &stop);
+                let worker = move || {
+                    let mut ready = self.stay();
+                    while !stop.load(Ordering::Relaxed) {
+                        let piece = next.fetch_add(1, Ordering::Relaxed);
+                        if piece >= pieces {
+                            break;
+                        }
+                        let result = std::mem::replace(&mut ready, Ok(())).and_then(|()| work(piece));
+                        let failed = result.is_err();
+                        if sender.send((piece, result)).is_err() || failed {
+                            break;
+                        }
+                    }
+                };
+                // Where a limit of threads is reached, those that could be started do it all.
+                if thread::Builder::new()
+                    .name("areas-populate".to_owned())
+                    .spawn_scoped(scope, worker)
+                    .is_err()
+                {
+                    break;
+                }
+                started += 1;
+            }
+            drop(sender);
+            if started == 0 {
+                return alone(pieces, work, finished);
+            }
+            let mut outcome = Ok(started);
+            for (piece, result) in receiver {
+                match result {
+                    Ok(()) if outcome.is_ok() => finished(piece),
+                    Ok(()) => {}
+                    Err(error) => {
+                        stop.store(true, Ordering::Relaxed);
+                        outcome = outcome.and(Err(error));
+                    }
+                }
+            }
+            outcome
+        })
+    }
+
+    /// Keeps the calling thread, which is one of ours, on the crew's processors.
+    fn stay(&self) -> Result<()> {
+        let Some(processors) = &self.pinned else { return Ok(()) };
+        sys::process::stay_on(processors).map_err(|errno| {
+            Error::new(Kind::System, format!("run a thread on processors {processors:?}"))
+                .call("sched_setaffinity(0)", errno)
+        })
+    }
+}
+
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn alone(
+    pieces: usize,
+    work: &impl Fn(usize) -> Result<()>,
+    finished: &mut dyn FnMut(usize),
+) -> Result<usize> {
+    for piece in 0..pieces {
+        work(piece)?;
+        finished(piece);
+    }
+    Ok(1)
+}
+
+/// The processors of some nodes; none for nodes without any, and where the kernel has no NUMA.
+fn processors_of(nodes: NodeSet) -> Vec<usize> {
+    nodes.iter().flat_map(|node| read_list(&format!("/sys/devices/system/node/node{node}/cpulist"))).collect()
+}
+
+/// The processors of the node that this one belongs to.
+fn processors_beside(processor: usize) -> Vec<usize> {
+    let online = std::fs::read_to_string("/sys/devices/system/node/has_cpu").unwrap_or_default();
+    let nodes = NodeSet::from_kernel_list(&online).unwrap_or_default();
+    nodes
+        .iter()
+        .map(|node| processors_of(node.into()))
+        .find(|cpus| cpus.contains(&processor))
+        .unwrap_or_default()
+}
+
+fn read_list(path: &str) -> Vec<usize> {
+    let mut processors = Vec::new();
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let read = list::parse_kernel(&text, MAX_CPU, |first, last| {
+        processors.extend((first..=last).filter_map(|cpu| usize::try_from(cpu).ok()));
+    });
+    if read.is_err() {
+        processors.clear();
+    }
+    processors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_near_to_the_pages_if_there_are_any() {
+        let crew = |threads, pinned: Option<&[usize]>| Crew { threads, pinned: pinned.map(<[_]>::to_vec) };
+        let cases: [(&[usize], &[usize], Crew); 6] = [
+            (&[0, 1, 2, 3], &[2, 3], crew(2, Some(&[2, 3]))),
+            (&[0, 1, 2, 3], &[], crew(4, None)),
+            (&[0, 1], &[4, 5], crew(2, None)),
+            (&[0, 1], &[0, 1, 2, 3], crew(2, None)),
+            (&[1, 2], &[2, 3], crew(1, Some(&[2]))),
+            (&[], &[], crew(1, None)),
+        ];
+        for (allowed, near, expected) in cases {
+            assert_eq!(Crew::choose(allowed.to_vec(), near), expected, "{allowed:?} {near:?}");
+        }
+    }
+
+    #[test]
+    fn every_piece_once_and_told_to_the_caller() {
+        let crew = Crew { threads: 4, pinned: None };
+        let me = thread::current().id();
+        let counts: Vec<_> = (0..100).map(|_| AtomicUsize::new(0)).collect();
+        let mut told = Vec::new();
+        let work = |piece: usize| {
+            assert_ne!(thread::current().id(), me);
+            counts[piece].fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        let mut finished = |piece| {
+            assert_eq!(thread::current().id(), me);
+            told.push(piece);
+        };
+        assert_eq!(crew.share_out(100, &work, &mut finished).unwrap(), 4);
+        assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+        told.sort_unstable();
+        assert_eq!(told, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn one_piece_needs_no_thread() {
+        let me = thread::current().id();
+        let work = |_| {
+            assert_eq!(thread::current().id(), me);
+            Ok(())
+        };
+        assert_eq!(Crew { threads: 4, pinned: None }.share_out(1, &work, &mut |_| {}).unwrap(), 1);
+        assert_eq!(Crew { threads: 4, pinned: None }.share_out(0, &work, &mut |_| {}).unwrap(), 1);
+    }
+
+    #[test]
+    fn the_first_error_wins_and_ends_the_others() {
+        let crew = Crew { threads: 2, pinned: None };
+        let begun = AtomicUsize::new(0);
+        let work = |piece: usize| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            match piece {
+                3 => Err(Error::new(Kind::NoMemory, "do piece 3")),
+                _ => {
+                    thread::sleep(std::time::Duration::from_millis(1));
+                    Ok(())
+                }
+            }
+        };
+        let error = crew.share_out(100_000, &work, &mut |_| {}).unwrap_err();
+        assert_eq!(error.what(), "do piece 3");
+        assert!(begun.load(Ordering::Relaxed) < 1000);
+    }
+
+    #[test]
+    fn a_panic_of_the_callback_ends_the_threads() {
+        let crew = Crew { threads: 2, pinned: None };
+        let begun = AtomicUsize::new(0);
+        let work = |_| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            thread::sleep(std::time::Duration::from_millis(1));
+            Ok(())
+        };
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            crew.share_out(100_000, &work, &mut |_| panic!("enough"))
+        }));
+        assert!(caught.is_err());
+        assert!(begun.load(Ordering::Relaxed) < 1000);
+    }
+
+    #[test]
+    fn the_caller_keeps_its_processors() {
+        let before = sys::process::processors().unwrap();
+        let crew = Crew { threads: 2, pinned: Some(vec![before[0]]) };
+        let expected = vec![before[0]];
+        let work = |_| {
+            assert_eq!(sys::process::processors().unwrap(), expected);
+            Ok(())
+        };
+        assert_eq!(crew.share_out(8, &work, &mut |_| {}).unwrap(), 2);
+        assert_eq!(sys::process::processors().unwrap(), before);
+    }
+}

@@ -1,0 +1,291 @@
+//! Populate: fault pages in now, in parallel, instead of one by one at the first touch.
+//!
+//! It is the guarantee that there is memory: what plainly cannot fit is refused before the first page is taken
+//! ([`room`]), because a policy that confines pages to nodes ends in the out-of-memory killer, not in an error. The threads
+//! ([`crew`]) end before the call does.
+
+mod crew;
+mod room;
+
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+
+use crew::Crew;
+
+use crate::error::{Errno, Error, Kind, Result, remedy};
+use crate::mapping::{Mapping, Sharing};
+use crate::object::Object;
+use crate::page::PageSize;
+use crate::place::Placement;
+use crate::protection::Protection;
+use crate::residency;
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::memory::Advice;
+
+/// What one thread takes at a time: small enough to share out evenly and to report, large enough to cost nothing.
+const CHUNK: usize = 8 << 20;
+/// How often a collapse is tried again where the kernel asks for that.
+const ATTEMPTS: usize = 3;
+
+/// How far populating has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Bytes that are in RAM, of those that this call looks after.
+    pub done: usize,
+    /// Bytes that this call looks after. The last report has `done == total`.
+    pub total: usize,
+}
+
+/// What is to be populated, and how.
+#[derive(Debug)]
+pub(crate) struct Job<'a> {
+    pub(crate) mapping: &'a Mapping,
+    /// What lies behind the mapping, if it is an object: from its first byte on.
+    pub(crate) object: Option<&'a Object>,
+    /// Bytes from the beginning.
+    pub(crate) len: usize,
+    /// Where the pages were asked to be, resolved against the allowed nodes. It has been set already (mbind).
+    pub(crate) placement: Option<Placement>,
+    /// Whether to gather the pages into transparent huge ones afterwards: the parts inside `len` that are aligned.
+    pub(crate) collapse: bool,
+    /// For messages: `area "ring"`.
+    pub(crate) whose: &'a str,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Populated {
+    /// How many threads did it.
+    pub(crate) threads: usize,
+    /// Bytes that are in transparent huge pages because this call gathered them (or found them so).
+    pub(crate) collapsed_bytes: usize,
+    /// What the kernel said about the first part that could not be gathered.
+    pub(crate) collapse_failed: Option<Errno>,
+}
+
+/// Faults in all pages of the first `len` bytes. Pages that are there already stay as they are.
+///
+/// `progress` is called on this thread, now and then, and at the end.
+///
+/// # Errors
+/// - [`Kind::NoMemory`] if it cannot fit: before anything is taken where that can be known, else where a page could not be
+///   had (then those that could stay in).
+/// - [`Kind::ReadOnly`] for private memory that may not be written, and for memory without any right.
+/// - [`Kind::OutOfRange`] beyond the mapping or the object.
+/// - [`Kind::Unsupported`] before Linux 5.14 (`MADV_POPULATE_READ`, `MADV_POPULATE_WRITE`; madvise(2)).
+/// - [`Kind::Io`] for RAM that is broken; [`Kind::System`] for what else the kernel said.
+pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Populated> {
+    let total = job.len;
+    let way = Way::of(job)?;
+    let size = job.object.map_or(job.mapping.span(), Object::size);
+    job.mapping.check(0, total, size)?;
+    let page = job.mapping.page_size();
+    let pages = page.round_up(total).unwrap_or(total);
+    job.mapping.check(0, pages, job.mapping.span())?;
+    room::check(job, pages.saturating_sub(already(job)?))?;
+
+    let crew = Crew::of(job.placement)?;
+    let chunks = Chunks { total: pages, step: CHUNK.max(page.bytes()) };
+    let mut done = 0;
+    let mut threads =
+        crew.share_out(chunks.count(), &|index| way.populate(job, chunks.at(index)), &mut |index| {
+            done += chunks.at(index).len();
+            // The last report comes at the very end.
+            if done < pages {
+                progress(Progress { done, total });
+            }
+        })?;
+
+    let (collapsed, failed) = (AtomicUsize::new(0), AtomicI32::new(0));
+    if job.collapse && page == PageSize::base() {
+        let parts = collapsible(job.mapping.base(), total);
+        let gather = |index| {
+            let step = PageSize::transparent().bytes();
+            match collapse(job, parts.start + index * step, step) {
+                Ok(()) => _ = collapsed.fetch_add(step, Ordering::Relaxed),
+                Err(errno) => {
+                    let _ = failed.compare_exchange(
+                        0,
+                        errno.raw_os_error(),
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    );
+                }
+            }
+            Ok(())
+        };
+        let count = parts.len() / PageSize::transparent().bytes();
+        threads = threads.max(crew.share_out(count, &gather, &mut |_| {})?);
+    }
+    progress(Progress { done: total, total });
+    let failed = failed.into_inner();
+    Ok(Populated {
+        threads,
+        collapsed_bytes: collapsed.into_inner(),
+        collapse_failed: (failed != 0).then(|| Errno::from_raw(failed)),
+    })
+}
+
+/// How the pages of a job are brought in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// By a write fault each, which changes no content.
+    Write,
+    /// By a read fault each: mappings that may not be written. Holes of objects get pages, too.
+    Read,
+    /// By `fallocate` and a read fault: for objects of base pages it is the quickest.
+    AllocateAndRead,
+}
+
+impl Way {
+    fn of(job: &Job<'_>) -> Result<Self> {
+        let protection = job.mapping.protection();
+        let writable = protection.contains(Protection::WRITE);
+        let readable = protection.contains(Protection::READ);
+        let pool = job.mapping.page_size() != PageSize::base();
+        let refuse = |detail: &'static str, help: &'static str| {
+            Err(Error::new(Kind::ReadOnly, format!("populate {}", job.whose))
+                .detail(format!("its protection is {protection}; {detail}"))
+                .help(help))
+        };
+        match (job.mapping.sharing(), job.object) {
+            (Sharing::Shared, Some(_)) if writable && readable && !pool => Ok(Way::AllocateAndRead),
+            _ if writable => Ok(Way::Write),
+            (Sharing::Shared | Sharing::PrivateFile, _) if readable => Ok(Way::Read),
+            (Sharing::Exclusive, _) if readable => refuse(
+                "reading private memory that nobody has written takes no memory",
+                "populate first, then take the right to write away",
+            ),
+            _ => refuse(
+                "pages that may not be accessed cannot be faulted in",
+                "allow reading or writing first",
+            ),
+        }
+    }
+
+    fn populate(self, job: &Job<'_>, range: Range<usize>) -> Result<()> {
+        let advice = match self {
+            Way::Write => Advice::PopulateWrite,
+            Way::Read | Way::AllocateAndRead => Advice::PopulateRead,
+        };
+        if let (Way::AllocateAndRead, Some(object)) = (self, job.object) {
+            // Not beyond the size, which a seal may forbid to change.
+            let len = range.end.min(object.file_size()).saturating_sub(range.start);
+            sys::object::allocate(object.as_fd(), range.start as u64, len as u64).map_err(|errno| {
+                let call = format!("fallocate({}, {})", range.start, Bytes::from(len));
+                match errno {
+                    sys::Errno::NOSPC | sys::Errno::NOMEM => no_memory(job, &range).call(call, errno),
+                    _ => Error::new(Kind::System, format!("populate {}", job.whose)).call(call, errno),
+                }
+            })?;
+        }
+        let address = job.mapping.check(range.start, range.len(), job.mapping.span())?;
+        loop {
+            match sys::memory::advise(address, range.len(), advice) {
+                Ok(()) => return Ok(()),
+                Err(sys::Errno::INTR | sys::Errno::AGAIN) => {}
+                Err(errno) => return Err(explain(job, address, &range, advice, errno)),
+            }
+        }
+    }
+}
+
+fn explain(
+    job: &Job<'_>,
+    address: NonNull<u8>,
+    range: &Range<usize>,
+    advice: Advice,
+    errno: sys::Errno,
+) -> Error {
+    let name = if advice == Advice::PopulateWrite { "MADV_POPULATE_WRITE" } else { "MADV_POPULATE_READ" };
+    let call = format!("madvise({address:p}, {}, {name})", Bytes::from(range.len()));
+    let error = |kind| Error::new(kind, format!("populate {}", job.whose)).call(call.clone(), errno);
+    let page = job.mapping.page_size();
+    match errno {
+        sys::Errno::FAULT | sys::Errno::NOMEM if page != PageSize::base() => {
+            remedy::huge_pages(error(Kind::NoMemory), page, job.len)
+        }
+        sys::Errno::NOMEM => no_memory(job, range).call(call, errno),
+        sys::Errno::FAULT => error(Kind::System)
+            .detail(format!("an access to bytes {}..{} would be a SIGBUS", range.start, range.end))
+            .help("the file behind it is shorter than the mapping, or its file system is full"),
+        sys::Errno::HWPOISON => error(Kind::Io)
+            .detail(format!("a page in bytes {}..{} lies in RAM that is broken", range.start, range.end))
+            .help("the kernel's log names the address; drop the area and make it anew"),
+        sys::Errno::INVAL => {
+            error(Kind::Unsupported).help(format!("populating needs Linux 5.14, which brought {name}"))
+        }
+        _ => error(Kind::System),
+    }
+}
+
+fn no_memory(job: &Job<'_>, range: &Range<usize>) -> Error {
+    let free =
+        remedy::available_memory().map_or_else(|| "unknown".to_owned(), |free| format!("{:#}", Bytes(free)));
+    Error::new(Kind::NoMemory, format!("populate {}", job.whose))
+        .detail(format!("{} of {} were in; {free} available", Bytes::from(range.start), Bytes::from(job.len)))
+        .help("ask for less, or free some memory")
+}
+
+/// How many bytes need no page any more: a lower bound, and cheap.
+fn already(job: &Job<'_>) -> Result<usize> {
+    match job.object {
+        Some(object) => {
+            let resident = residency::resident_bytes(object).or_else(|error| match error.kind() {
+                // Somebody else's object on an old kernel: nothing is known to be there.
+                Kind::Unsupported => Ok(0),
+                _ => Err(error),
+            })?;
+            Ok(usize::try_from(resident).unwrap_or(usize::MAX))
+        }
+        None => residency::present_bytes(job.mapping, job.len),
+    }
+}
+
+/// A range in equal parts but for the last.
+#[derive(Clone, Copy, Debug)]
+struct Chunks {
+    total: usize,
+    step: usize,
+}
+
+impl Chunks {
+    fn count(self) -> usize {
+        self.total.div_ceil(self.step)
+    }
+
+    fn at(self, index: usize) -> Range<usize> {
+        let start = index * self.step;
+        start..self.total.min(start.saturating_add(self.step))
+    }
+}
+
+/// The bytes that whole, aligned huge pages could take, without one byte more: what lies beyond the end would appear as
+/// stray contents when the object grows.
+fn collapsible(base: NonNull<u8>, len: usize) -> Range<usize> {
+    let page = PageSize::transparent().bytes();
+    let first = base.addr().get().wrapping_neg() % page;
+    if first > len {
+        return 0..0;
+    }
+    first..first + (len - first) / page * page
+}
+
+fn collapse(job: &Job<'_>, start: usize, len: usize) -> sys::Result<()> {
+    let address = job.mapping.check(start, len, job.mapping.span()).map_err(|_| sys::Errno::INVAL)?;
+    let mut attempt = 1;
+    loop {
+        match sys::memory::advise(address, len, Advice::Collapse) {
+            // Pages are in somebody's hands at this moment.
+            Err(sys::Errno::AGAIN | sys::Errno::BUSY) if attempt < ATTEMPTS => attempt += 1,
+            other => return other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

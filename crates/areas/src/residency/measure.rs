@@ -1,0 +1,239 @@
+//! Measuring a mapping of ours: which of its pages are in RAM, brought into our page tables where the kernel would not
+//! tell their node otherwise, and never taken out of a hole or of the swap.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::object::{Cache, Piece, measure_object};
+use super::table::{Table, View};
+use super::{Builder, Residency, Where};
+use crate::error::{Error, Kind, Result};
+use crate::mapping::{Mapping, Sharing};
+use crate::object::Object;
+use crate::page::PageSize;
+use crate::protection::Protection;
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::memory::Advice;
+
+/// How much is looked at in one go: what the buffers must hold, and what a temporary mapping takes.
+pub(super) const WINDOW: usize = 64 << 20;
+
+/// Where the first `len` bytes of a mapping are. `object` is what lies behind it, if it is one.
+///
+/// - Private memory: what our page tables have.
+/// - Objects, and memory shared with children: what is in RAM, whoever brought it in. Our page tables get entries for it,
+///   and nothing else changes.
+/// - Files: what our page tables have; their page cache may have more.
+///
+/// # Errors
+/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::NotPermitted`] where a sandbox forbids move_pages;
+/// [`Kind::Unsupported`] for a hugetlb object with pages that only other processes have mapped, where the kernel has no
+/// way to tell which (see [`measure_object`]); [`Kind::System`] with what the kernel said.
+pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) -> Result<Residency> {
+    let readable = mapping.protection().contains(Protection::READ);
+    if let (Some(object), false) = (object, readable) {
+        // Pages that we may not read cannot be brought into this mapping's page tables: into another's they can.
+        return measure_object(object, len);
+    }
+    let end = whole_pages(mapping, len)?;
+    let view = View { base: mapping.base(), range: 0..end };
+    let mut ruler = Ruler::new(mapping.page_size())?;
+    let cache = match (object, mapping.sharing()) {
+        (Some(object), _) => Cache::of(object, &mut ruler.table, Some(&view))?,
+        (None, Sharing::Shared) if is_shared_anonymous(&view) => {
+            if !readable {
+                return Err(Error::new(Kind::ReadOnly, format!("measure {}", Bytes::from(len)))
+                    .detail(format!("its protection is {}", mapping.protection()))
+                    .help(
+                        "pages that are shared with children can only be looked up where they may be read",
+                    ));
+            }
+            Cache::Anonymous
+        }
+        _ => Cache::Table,
+    };
+    ruler.windows(&view, &cache)?;
+    ruler.finish(&view, cache.knows_swap())
+}
+
+/// How many of the first `len` bytes our page tables have in RAM. Cheap: no page is asked for by itself.
+///
+/// # Errors
+/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::System`] with what the kernel said.
+pub(crate) fn present_bytes(mapping: &Mapping, len: usize) -> Result<usize> {
+    let end = whole_pages(mapping, len)?;
+    Table::open(mapping.page_size())?.present(&View { base: mapping.base(), range: 0..end }, 0..end)
+}
+
+fn whole_pages(mapping: &Mapping, len: usize) -> Result<usize> {
+    let end = mapping.page_size().round_up(len).unwrap_or(usize::MAX);
+    mapping.check(0, end, mapping.span())?;
+    Ok(end)
+}
+
+/// Whether the memory at an address is shared and has no file that a user knows of.
+fn is_shared_anonymous(view: &View) -> bool {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    shared_anonymous_in(&maps, view.base.addr().get())
+}
+
+fn shared_anonymous_in(maps: &str, address: usize) -> bool {
+    maps.lines().any(|line| {
+        let Some((range, rest)) = line.split_once(' ') else { return false };
+        let Some((start, end)) = range.split_once('-') else { return false };
+        let (Ok(start), Ok(end)) = (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)) else {
+            return false;
+        };
+        let is_anonymous = || {
+            rest.ends_with(" /dev/zero (deleted)")
+                || rest.contains(" [anon_shmem:")
+                || rest.contains(" /anon_hugepage")
+        };
+        (start..end).contains(&address) && is_anonymous()
+    })
+}
+
+/// What a measurement works with: the page tables, the buffers, and what it has found so far.
+#[derive(Debug)]
+pub(super) struct Ruler {
+    pub(super) table: Table,
+    page: PageSize,
+    pieces: Vec<Piece>,
+    cores: Vec<u8>,
+    pub(super) built: Builder,
+    /// Bytes in transparent huge pages, where pages do not tell it one by one; `None` once it is unknown.
+    huge: Option<u64>,
+}
+
+impl Ruler {
+    pub(super) fn new(page: PageSize) -> Result<Self> {
+        let table = Table::open(page)?;
+        Ok(Ruler {
+            table,
+            page,
+            pieces: Vec::new(),
+            cores: Vec::new(),
+            built: Builder::default(),
+            huge: Some(0),
+        })
+    }
+
+    /// All of a view, a window at a time.
+    pub(super) fn windows(&mut self, view: &View, cache: &Cache<'_>) -> Result<()> {
+        let step = WINDOW.max(self.page.bytes());
+        let mut start = view.range.start;
+        while start < view.range.end {
+            let range = start..view.range.end.min(start.saturating_add(step));
+            start = range.end;
+            self.window(view, range, cache)?;
+        }
+        Ok(())
+    }
+
+    fn window(&mut self, view: &View, range: Range<usize>, cache: &Cache<'_>) -> Result<()> {
+        self.pieces.clear();
+        cache.look(view, range.clone(), &mut self.cores, &mut self.pieces)?;
+        let resident: usize = self.resident_pieces().map(|piece| piece.range.len()).sum();
+        if resident > 0 && self.table.present(view, range.clone())? < resident {
+            for piece in self.resident_pieces() {
+                bring_in(view, &piece.range)?;
+            }
+        }
+        // What our page tables do not have is what the page cache says: swapped out, or nowhere.
+        let mut pieces = self.pieces.as_slice();
+        self.table.locate(view, range, &mut self.built, |gap, built| fill(&mut pieces, gap, built))
+    }
+
+    fn resident_pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.pieces.iter().filter(|piece| piece.state == super::object::State::Resident)
+    }
+
+    /// Adds the totals of a view that is about to go, where the kernel does not tell page sizes one by one.
+    pub(super) fn count_huge(&mut self, view: &View) {
+        if !self.table.scans && self.page == PageSize::base() {
+            self.huge = self.huge.zip(Table::huge_by_totals(view)).map(|(sum, more)| sum + more);
+        }
+    }
+
+    fn finish(mut self, view: &View, knows_swap: bool) -> Result<Residency> {
+        self.count_huge(view);
+        Ok(self.done(knows_swap))
+    }
+
+    pub(super) fn done(self, knows_swap: bool) -> Residency {
+        let mut residency = self.built.finish(knows_swap);
+        if !self.table.scans && self.page == PageSize::base() {
+            let resident = residency.resident();
+            residency.page_sizes = self.huge.map(|huge| {
+                let huge = huge.min(resident);
+                let sizes = [(PageSize::base(), resident - huge), (PageSize::transparent(), huge)];
+                sizes.into_iter().filter(|(_, bytes)| *bytes > 0).collect::<BTreeMap<_, _>>()
+            });
+        }
+        residency
+    }
+}
+
+/// Puts a gap of our page tables into `built`, as what `pieces` (in order, from the gap's beginning or earlier) say of it.
+fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder) {
+    let mut at = gap.start;
+    while at < gap.end {
+        let Some((piece, rest)) = pieces.split_first() else { break };
+        if piece.range.end <= at {
+            *pieces = rest;
+            continue;
+        }
+        let end = piece.range.end.min(gap.end);
+        let place = match piece.state {
+            super::object::State::Swapped => Where::Swapped,
+            // What was in RAM and is not in our page tables has gone since.
+            super::object::State::Absent | super::object::State::Resident => Where::Absent,
+        };
+        built.push(end - at, place);
+        at = end;
+    }
+    built.push(gap.end - at, Where::Absent);
+}
+
+/// Makes entries in our page tables for pages that are in RAM.
+fn bring_in(view: &View, range: &Range<usize>) -> Result<()> {
+    let (address, len) = (view.address(range.start), range.len());
+    loop {
+        match sys::memory::advise(address, len, Advice::PopulateRead) {
+            Ok(()) => return Ok(()),
+            Err(sys::Errno::INTR | sys::Errno::AGAIN) => {}
+            Err(errno) => {
+                let error = |kind| {
+                    Error::new(kind, format!("look up {} that are in RAM", Bytes::from(len)))
+                        .call(format!("madvise({address:p}, {len}, MADV_POPULATE_READ)"), errno)
+                };
+                return Err(match errno {
+                    sys::Errno::INVAL => error(Kind::Unsupported)
+                        .help("measuring shared memory needs Linux 5.14, which brought MADV_POPULATE_READ"),
+                    sys::Errno::HWPOISON => error(Kind::Io)
+                        .detail("a page of it lies in RAM that is broken")
+                        .help("the kernel's log names the address; drop the area and make it anew"),
+                    sys::Errno::NOMEM => error(Kind::NoMemory).detail("there is no memory for page tables"),
+                    _ => error(Kind::System),
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_memory_without_a_file() {
+        let maps = "1000-2000 rw-s 00000000 00:01 5    /dev/zero (deleted)\n\
+                    2000-3000 rw-s 00000000 00:01 6    /memfd:areas:x (deleted)\n\
+                    3000-4000 rw-s 00000000 00:01 7    [anon_shmem:ring]\n";
+        let cases = [(0x1000, true), (0x1fff, true), (0x2000, false), (0x3000, true), (0x4000, false)];
+        for (address, expected) in cases {
+            assert_eq!(shared_anonymous_in(maps, address), expected, "{address:#x}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Residency: where each page *is*, and at which page size. What was measured, never what was asked.
+//!
+//! [`measure`](measure::measure) asks the kernel and brings no page in that was not in RAM; this file holds the answer. It
+//! is a photograph: pages may move the moment after.
+
+#[cfg(test)]
+mod kernel_tests;
+mod measure;
+mod object;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+pub(crate) use measure::{measure, present_bytes};
+pub(crate) use object::{measure_object, resident_bytes};
+
+use crate::page::PageSize;
+use crate::place::Node;
+use crate::size::Bytes;
+
+/// Where a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Where {
+    /// In RAM.
+    On {
+        /// The memory node that it lies on.
+        node: Node,
+        /// The size of the page that it is mapped with. Kernels before 6.7 do not tell it page by page: there,
+        /// transparent huge pages are base pages here, and [`Residency::page_sizes`] has the totals.
+        page: PageSize,
+    },
+    /// Swapped out: it has contents, and none of them are in RAM.
+    Swapped,
+    /// Nowhere: a hole that nobody has touched, or only read (private memory shows the kernel's zero page then).
+    Absent,
+}
+
+/// Neighbouring bytes that are in the same place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Run {
+    /// Bytes from the beginning of the area; whole pages.
+    pub range: Range<usize>,
+    /// Where all of them are.
+    pub place: Where,
+}
+
+/// Where the pages of an area are, measured by asking the kernel for every one of them (move_pages(2), mincore(2),
+/// `PAGEMAP_SCAN`, `cachestat`).
+///
+/// All numbers are bytes, of whole pages: an area of 5000 bytes looks like two pages of 4 KiB. It prints as one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Residency {
+    runs: Vec<Run>,
+    nodes: BTreeMap<Node, u64>,
+    page_sizes: Option<BTreeMap<PageSize, u64>>,
+    swapped: Option<u64>,
+    absent: u64,
+}
+
+impl Residency {
+    /// How many bytes were looked at: the size, rounded up to whole pages.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.runs.last().map_or(0, |run| run.range.end as u64)
+    }
+
+    /// How many bytes are in RAM.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        self.nodes.values().sum()
+    }
+
+    /// How many bytes are on that node.
+    #[must_use]
+    pub fn on(&self, node: Node) -> u64 {
+        self.nodes.get(&node).copied().unwrap_or(0)
+    }
+
+    /// The nodes that hold pages, ascending, with the bytes on each.
+    pub fn nodes(&self) -> impl Iterator<Item = (Node, u64)> + '_ {
+        self.nodes.iter().map(|(&node, &bytes)| (node, bytes))
+    }
+
+    /// The bytes in RAM by the size of the page that they are mapped with, smallest first.
+    ///
+    /// `None` where the kernel cannot tell: before 6.7, when the area shares an entry of `/proc/self/smaps` with
+    /// other memory that has transparent huge pages.
+    #[must_use]
+    pub fn page_sizes(&self) -> Option<impl Iterator<Item = (PageSize, u64)> + '_> {
+        Some(self.page_sizes.as_ref()?.iter().map(|(&page, &bytes)| (page, bytes)))
+    }
+
+    /// How many bytes are swapped out; `None` where the kernel cannot tell. What is swapped counts as absent then, or, for
+    /// objects that somebody else owns, has been swapped in by the measurement.
+    #[must_use]
+    pub fn swapped(&self) -> Option<u64> {
+        self.swapped
+    }
+
+    /// How many bytes are nowhere: holes that take no memory until they are touched.
+    #[must_use]
+    pub fn absent(&self) -> u64 {
+        self.absent
+    }
+
+    /// The whole range in order, from 0 to [`size`](Residency::size); neighbours differ in place.
+    #[must_use]
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+}
+
+impl fmt::Display for Residency {
+    /// `768 MiB of 1.00 GiB in RAM (node 0: 512 MiB, node 1: 256 MiB; 512 MiB in 2 MiB pages), 64.0 MiB swapped`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#} of {:#} in RAM", Bytes(self.resident()), Bytes(self.size()))?;
+        if self.resident() > 0 {
+            let mut before = " (";
+            for (node, bytes) in self.nodes() {
+                write!(f, "{before}node {node}: {:#}", Bytes(bytes))?;
+                before = ", ";
+            }
+            before = "; ";
+            match &self.page_sizes {
+                None => write!(f, "; page sizes unknown")?,
+                Some(sizes) => {
+                    for (page, bytes) in sizes.iter().filter(|(page, _)| **page != PageSize::base()) {
+                        write!(f, "{before}{:#} in {page} pages", Bytes(*bytes))?;
+                        before = ", ";
+                    }
+                }
+            }
+            write!(f, ")")?;
+        }
+        match self.swapped {
+            None => write!(f, ", swapped unknown"),
+            Some(0) => Ok(()),
+            Some(bytes) => write!(f, ", {:#} swapped", Bytes(bytes)),
+        }
+    }
+}
+
+/// Collects a measurement from its beginning to its end.
+#[derive(Debug, Default)]
+struct Builder {
+    runs: Vec<Run>,
+    end: usize,
+}
+
+impl Builder {
+    /// The next `len` bytes are there.
+    #[inline]
+    fn push(&mut self, len: usize, place: Where) {
+        if len == 0 {
+            return;
+        }
+        let start = self.end;
+        self.end += len;
+        match self.runs.last_mut() {
+            Some(last) if last.place == place => last.range.end = self.end,
+            _ => self.runs.push(Run { range: start..self.end, place }),
+        }
+    }
+
+    fn finish(self, knows_swap: bool) -> Residency {
+        let mut residency = Residency {
+            runs: Vec::new(),
+            nodes: BTreeMap::new(),
+            page_sizes: None,
+            swapped: knows_swap.then_some(0),
+            absent: 0,
+        };
+        let mut sizes = BTreeMap::new();
+        for run in &self.runs {
+            let bytes = run.range.len() as u64;
+            match run.place {
+                Where::On { node, page } => {
+                    *residency.nodes.entry(node).or_default() += bytes;
+                    *sizes.entry(page).or_default() += bytes;
+                }
+                Where::Swapped => residency.swapped = Some(residency.swapped.unwrap_or(0) + bytes),
+                Where::Absent => residency.absent += bytes,
+            }
+        }
+        Residency { runs: self.runs, page_sizes: Some(sizes), ..residency }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place(of: u8) -> Where {
+        let node = |id| Node::new(id).unwrap();
+        match of {
+            0 => Where::Absent,
+            1 => Where::Swapped,
+            2 => Where::On { node: node(0), page: PageSize::base() },
+            3 => Where::On { node: node(0), page: PageSize::HUGE_2M },
+            _ => Where::On { node: node(3), page: PageSize::base() },
+        }
+    }
+
+    fn built(pages: &[(usize, u8)]) -> Residency {
+        let mut builder = Builder::default();
+        for &(count, of) in pages {
+            builder.push(count * 4096, place(of));
+        }
+        builder.finish(true)
+    }
+
+    proptest! {
+        #[test]
+        fn runs_and_totals_are_those_of_a_plain_list_of_pages(
+            pages in prop::collection::vec((0_usize..4, 0_u8..5), 0..60)
+        ) {
+            let residency = built(&pages);
+            let model: Vec<Where> =
+                pages.iter().flat_map(|&(count, of)| std::iter::repeat_n(place(of), count)).collect();
+            let told: Vec<Where> =
+                residency.runs().iter().flat_map(|run| std::iter::repeat_n(run.place, run.range.len() / 4096)).collect();
+            prop_assert_eq!(&told, &model);
+            let mut end = 0;
+            for run in residency.runs() {
+                prop_assert_eq!(run.range.start, end);
+                prop_assert!(!run.range.is_empty());
+                end = run.range.end;
+            }
+            prop_assert!(residency.runs().windows(2).all(|pair| pair[0].place != pair[1].place));
+            let count = |which: &dyn Fn(Where) -> bool| {
+                model.iter().filter(|place| which(**place)).count() as u64 * 4096
+            };
+            prop_assert_eq!(residency.size(), count(&|_| true));
+            prop_assert_eq!(residency.absent(), count(&|place| place == Where::Absent));
+            prop_assert_eq!(residency.swapped(), Some(count(&|place| place == Where::Swapped)));
+            for id in 0..5 {
+                let node = Node::new(id).unwrap();
+                let there = count(&|place| matches!(place, Where::On { node: on, .. } if on == node));
+                prop_assert_eq!(residency.on(node), there);
+                prop_assert_eq!(residency.nodes().any(|(on, _)| on == node), there > 0);
+            }
+            let sizes: u64 = residency.page_sizes().unwrap().map(|(_, bytes)| bytes).sum();
+            prop_assert_eq!(sizes, residency.resident());
+            prop_assert_eq!(residency.resident() + residency.absent() + residency.swapped().unwrap(), residency.size());
+        }
+    }
+
+    #[test]
+    fn one_line() {
+        let mib = 256;
+        let cases = [
+            (built(&[]), "0 B of 0 B in RAM"),
+            (built(&[(3 * mib, 0)]), "0 B of 3.00 MiB in RAM"),
+            (built(&[(mib, 2)]), "1.00 MiB of 1.00 MiB in RAM (node 0: 1.00 MiB)"),
+            (
+                built(&[(mib, 4), (2 * mib, 3), (mib, 1), (mib, 0)]),
+                "3.00 MiB of 5.00 MiB in RAM (node 0: 2.00 MiB, node 3: 1.00 MiB; 2.00 MiB in 2 MiB pages), \
+                 1.00 MiB swapped",
+            ),
+        ];
+        for (residency, expected) in cases {
+            assert_eq!(residency.to_string(), expected);
+        }
+        let mut unknown = built(&[(mib, 2)]);
+        (unknown.swapped, unknown.page_sizes) = (None, None);
+        assert_eq!(
+            unknown.to_string(),
+            "1.00 MiB of 1.00 MiB in RAM (node 0: 1.00 MiB; page sizes unknown), swapped unknown"
+        );
+    }
+}

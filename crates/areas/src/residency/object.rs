@@ -1,0 +1,312 @@
+//! What the page cache has of an object, mapped or not, and measuring an object that is not mapped here.
+//!
+//! Which pages of an object are in RAM is asked of `cachestat` (6.5): it tells resident, swapped and absent apart without
+//! mapping, and counts pages that `fallocate` took and nobody touched, which mincore and SEEK_DATA do not. On older kernels,
+//! mincore and SEEK_DATA together tell the rest. mincore claims that all is in RAM if the file is somebody else's, so it is
+//! only believed about files of our own.
+
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::Residency;
+use super::measure::{Ruler, WINDOW};
+use super::table::{Table, View};
+use crate::error::{Error, Kind, Result};
+use crate::mapping::{Mapping, Plan, Sharing};
+use crate::object::Object;
+use crate::page::PageSize;
+use crate::protection::Protection;
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::memory::{At, MapFlags};
+use crate::sys::pages::Cached;
+
+/// Where the page cache has a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Resident,
+    Swapped,
+    Absent,
+}
+
+/// Neighbouring bytes of an object in the same state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) range: Range<usize>,
+    pub(super) state: State,
+}
+
+/// How to learn what is in RAM of the memory behind a mapping.
+#[derive(Debug)]
+pub(super) enum Cache<'a> {
+    /// Our page tables tell all.
+    Table,
+    /// `cachestat`, with mincore for quick answers about mixed ranges where it is to be believed.
+    Stat { object: BorrowedFd<'a>, in_core: bool },
+    /// mincore for what is in RAM, SEEK_DATA for what is swapped: before 6.5.
+    Core { object: BorrowedFd<'a> },
+    /// mincore alone: shared memory that has no descriptor.
+    Anonymous,
+    /// SEEK_DATA alone, for somebody else's object before 6.5: what is swapped is brought in.
+    Data { object: BorrowedFd<'a> },
+    /// A pool object all of whose pages are there.
+    Full,
+    /// An object without any page.
+    Empty,
+}
+
+impl<'a> Cache<'a> {
+    /// The way for an object, which is mapped at `view` if it is.
+    pub(super) fn of(object: &'a Object, table: &mut Table, view: Option<&View>) -> Result<Self> {
+        let fd = object.as_fd();
+        let stat = sys::file::stat(fd).map_err(|errno| failed("fstat", errno))?;
+        if stat.allocated == 0 {
+            return Ok(Cache::Empty);
+        }
+        if object.page_size() != PageSize::base() {
+            return Self::of_pool(stat.allocated, stat.size, table, view);
+        }
+        let in_core = [stat.uid, 0].contains(&sys::process::user());
+        match sys::pages::cache_of(fd, 0, 1) {
+            Ok(_) => Ok(Cache::Stat { object: fd, in_core }),
+            Err(sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP) if in_core => {
+                Ok(Cache::Core { object: fd })
+            }
+            Err(sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP) => {
+                Ok(Cache::Data { object: fd })
+            }
+            Err(errno) => Err(failed("cachestat", errno)),
+        }
+    }
+
+    /// Pages of the pool: no call tells which ones an object has. But it may have all, or we may have mapped all it has.
+    fn of_pool(allocated: u64, size: u64, table: &mut Table, view: Option<&View>) -> Result<Self> {
+        if allocated >= size {
+            return Ok(Cache::Full);
+        }
+        let mapped = view.map_or(Ok(0), |view| table.present(view, view.range.clone()))? as u64;
+        if mapped >= allocated {
+            return Ok(Cache::Table);
+        }
+        Err(Error::new(Kind::Unsupported, format!("measure an object of {}", Bytes(size)))
+            .detail(format!(
+                "{} of it are pages of the pool, {} of which this process has mapped; for the others the kernel does \
+                 not tell which they are without taking the missing ones",
+                Bytes(allocated),
+                Bytes(mapped)
+            ))
+            .help("measure it in the process that touched them, or populate it all"))
+    }
+
+    /// Whether swapped pages can be told from absent ones.
+    pub(super) fn knows_swap(&self) -> bool {
+        !matches!(self, Cache::Anonymous | Cache::Data { .. })
+    }
+
+    /// Puts the pieces of a range into `pieces`, in order. Ways that leave it to the page tables put none.
+    pub(super) fn look(
+        &self,
+        view: &View,
+        range: Range<usize>,
+        cores: &mut Vec<u8>,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<()> {
+        match *self {
+            Cache::Table | Cache::Empty => {}
+            Cache::Full => put(pieces, range, State::Resident),
+            Cache::Stat { object, in_core } => {
+                by_stat(object, range, in_core.then_some((view, cores)), pieces)?
+            }
+            Cache::Core { object } => by_core(view, range, cores, pieces, |gap, pieces| {
+                by_data(object, gap, State::Swapped, pieces)
+            })?,
+            Cache::Anonymous => by_core(view, range, cores, pieces, |gap, pieces| {
+                put(pieces, gap, State::Absent);
+                Ok(())
+            })?,
+            Cache::Data { object } => by_data(object, range, State::Resident, pieces)?,
+        }
+        Ok(())
+    }
+}
+
+fn put(pieces: &mut Vec<Piece>, range: Range<usize>, state: State) {
+    match pieces.last_mut() {
+        Some(last) if last.state == state && last.range.end == range.start => last.range.end = range.end,
+        _ if range.is_empty() => {}
+        _ => pieces.push(Piece { range, state }),
+    }
+}
+
+/// Asks `cachestat` about ever smaller parts until each is in one state, or mincore once if it is to be believed.
+fn by_stat(
+    object: BorrowedFd<'_>,
+    range: Range<usize>,
+    in_core: Option<(&View, &mut Vec<u8>)>,
+    pieces: &mut Vec<Piece>,
+) -> Result<()> {
+    let page = sys::page_size();
+    let count = range.len() / page;
+    let Cached { resident, evicted } = sys::pages::cache_of(object, range.start as u64, range.len() as u64)
+        .map_err(|errno| failed("cachestat", errno))?;
+    let state = match (resident, evicted) {
+        (0, 0) => Some(State::Absent),
+        _ if resident >= count as u64 => Some(State::Resident),
+        _ if evicted >= count as u64 => Some(State::Swapped),
+        _ => None,
+    };
+    if let Some(state) = state {
+        put(pieces, range, state);
+        return Ok(());
+    }
+    if let Some((view, cores)) = in_core {
+        return by_core(view, range, cores, pieces, |gap, pieces| by_stat(object, gap, None, pieces));
+    }
+    let middle = range.start + count / 2 * page;
+    by_stat(object, range.start..middle, None, pieces)?;
+    by_stat(object, middle..range.end, None, pieces)
+}
+
+/// What mincore says is in RAM; `other` looks at the rest.
+fn by_core(
+    view: &View,
+    range: Range<usize>,
+    cores: &mut Vec<u8>,
+    pieces: &mut Vec<Piece>,
+    mut other: impl FnMut(Range<usize>, &mut Vec<Piece>) -> Result<()>,
+) -> Result<()> {
+    let page = sys::page_size();
+    cores.resize(range.len() / page, 0);
+    let address = view.address(range.start);
+    sys::pages::in_core(address, range.len(), cores).map_err(|errno| failed("mincore", errno))?;
+    let mut at = range.start;
+    for same in cores.chunk_by(|one, next| one & 1 == next & 1) {
+        let part = at..at + same.len() * page;
+        at = part.end;
+        if same[0] & 1 == 1 {
+            put(pieces, part, State::Resident);
+        } else {
+            other(part, pieces)?;
+        }
+    }
+    Ok(())
+}
+
+/// What SEEK_DATA finds is `data`, the rest are holes.
+fn by_data(object: BorrowedFd<'_>, range: Range<usize>, data: State, pieces: &mut Vec<Piece>) -> Result<()> {
+    let page = sys::page_size();
+    let inside = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).clamp(range.start, range.end);
+    let mut at = range.start;
+    while at < range.end {
+        let next =
+            sys::object::next_data(object, at as u64).map_err(|errno| failed("lseek(SEEK_DATA)", errno))?;
+        let (start, end) = next.map_or((range.end, range.end), |(start, end)| {
+            // The last page of a file may be a part of one.
+            (inside(start) / page * page, inside(end).next_multiple_of(page).min(range.end))
+        });
+        put(pieces, at..start.max(at), State::Absent);
+        put(pieces, start.max(at)..end.max(at), data);
+        at = if end > at { end } else { range.end };
+    }
+    Ok(())
+}
+
+fn failed(call: &'static str, errno: sys::Errno) -> Error {
+    Error::new(Kind::System, "ask which pages of an object are in RAM").call(call, errno)
+}
+
+/// Where the first `len` bytes of an object are, by way of short read-only mappings of it. No page is taken or brought in
+/// that was not in RAM.
+///
+/// # Errors
+/// [`Kind::Unsupported`] for a hugetlb object that has some of its pages: the kernel does not tell which;
+/// [`Kind::NotPermitted`] where a sandbox forbids move_pages; [`Kind::Limit`] where there is no room for 64 MiB of
+/// addresses; [`Kind::System`] with what the kernel said.
+pub(crate) fn measure_object(object: &Object, len: usize) -> Result<Residency> {
+    let page = object.page_size();
+    let whole = |bytes: usize| page.round_up(bytes).unwrap_or(usize::MAX / page.bytes() * page.bytes());
+    let end = whole(len);
+    let _now = object.size();
+    let mapped_end = end.min(whole(object.file_size()));
+    let mut ruler = Ruler::new(page)?;
+    let cache = Cache::of(object, &mut ruler.table, None)?;
+    let step = WINDOW.max(page.bytes());
+    let mut start = 0;
+    while start < mapped_end && !matches!(cache, Cache::Empty) {
+        let range = start..mapped_end.min(start.saturating_add(step));
+        start = range.end;
+        let mapping = map_window(object, &range)?;
+        let view = View { base: mapping.base(), range };
+        ruler.windows(&view, &cache)?;
+        ruler.count_huge(&view);
+        mapping.unmap()?;
+    }
+    ruler.built.push(end - ruler.built.end, super::Where::Absent);
+    Ok(ruler.done(cache.knows_swap()))
+}
+
+/// A read-only mapping of a part of an object, aligned so that huge pages can be mapped as such, reserving no page.
+fn map_window(object: &Object, range: &Range<usize>) -> Result<Mapping> {
+    let plan = Plan {
+        at: At::Anywhere,
+        size: range.len(),
+        span: range.len(),
+        page: object.page_size(),
+        protection: Protection::READ,
+        sharing: Sharing::Shared,
+        flags: MapFlags::SHARED | MapFlags::NORESERVE,
+        file: Some((object.as_fd(), range.start as u64)),
+    };
+    let transparent = PageSize::transparent().bytes();
+    if object.page_size() == PageSize::base() && range.len() >= transparent {
+        Mapping::aligned(&plan, transparent)
+    } else {
+        Mapping::new(&plan)
+    }
+}
+
+/// How many bytes of an object are in RAM now, swapped ones not counted. One call where there is `cachestat` (6.5).
+///
+/// # Errors
+/// [`Kind::Unsupported`] for somebody else's object on an older kernel; [`Kind::System`] with what the kernel said.
+pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
+    let fd = object.as_fd();
+    let stat = sys::file::stat(fd).map_err(|errno| failed("fstat", errno))?;
+    if stat.allocated == 0 || object.page_size() != PageSize::base() {
+        // Pages of the pool are never swapped.
+        return Ok(stat.allocated);
+    }
+    match sys::pages::cache_of(fd, 0, 0) {
+        Ok(cached) => Ok(cached.resident * sys::page_size() as u64),
+        Err(errno @ (sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP)) => {
+            if [stat.uid, 0].contains(&sys::process::user()) {
+                return resident_by_core(object);
+            }
+            Err(Error::new(Kind::Unsupported, "ask how much of an object is in RAM")
+                .call("cachestat", errno)
+                .detail("the object belongs to another user, and the kernel tells only its owner")
+                .help("ask as that user, or with Linux 6.5 or later"))
+        }
+        Err(errno) => Err(failed("cachestat", errno)),
+    }
+}
+
+/// The same by mincore over short mappings, which fault nothing in.
+fn resident_by_core(object: &Object) -> Result<u64> {
+    let _now = object.size();
+    let page = sys::page_size();
+    let end = object.page_size().round_up(object.file_size()).unwrap_or(0);
+    let mut cores = vec![0; WINDOW.min(end) / page];
+    let mut pages = 0;
+    let mut start = 0;
+    while start < end {
+        let range = start..end.min(start.saturating_add(WINDOW));
+        start = range.end;
+        let mapping = map_window(object, &range)?;
+        let cores = &mut cores[..range.len() / page];
+        sys::pages::in_core(mapping.base(), range.len(), cores).map_err(|errno| failed("mincore", errno))?;
+        pages += cores.iter().filter(|core| **core & 1 == 1).count();
+        mapping.unmap()?;
+    }
+    Ok((pages * page) as u64)
+}

@@ -1,0 +1,301 @@
+//! Reading this process's page tables: which pages are present or swapped, on which node, at which size.
+
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+
+use super::{Builder, Where};
+use crate::error::{Error, Kind, Result};
+use crate::page::PageSize;
+use crate::place::Node;
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::pages::{GUARD, HUGE, PRESENT, Region, SWAPPED, ZERO_PAGE};
+
+/// Pages for one call of `move_pages`, and regions for one scan.
+const BATCH: usize = 4096;
+/// How often pages that are said to be present and not to be found are asked for again: they are being moved.
+const ATTEMPTS: usize = 3;
+
+/// A part of an area, mapped here: its bytes `range` begin at `base`.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) base: NonNull<u8>,
+    pub(super) range: Range<usize>,
+}
+
+impl View {
+    /// The address of a byte of the area.
+    pub(super) fn address(&self, at: usize) -> NonNull<u8> {
+        debug_assert!(self.range.start <= at && at <= self.range.end);
+        self.base.map_addr(|base| base.saturating_add(at - self.range.start))
+    }
+
+    fn number(&self, at: usize) -> usize {
+        self.address(at).addr().get()
+    }
+
+    fn offset(&self, address: u64) -> usize {
+        let address = usize::try_from(address).unwrap_or(usize::MAX);
+        let inside = address.saturating_sub(self.base.addr().get()).min(self.range.len());
+        self.range.start + inside
+    }
+}
+
+/// The page tables of this process, with the buffers for asking them.
+#[derive(Debug)]
+pub(super) struct Table {
+    pagemap: OwnedFd,
+    /// Whether the kernel has `PAGEMAP_SCAN` (6.7); else the words of the file are read, which do not tell page sizes.
+    pub(super) scans: bool,
+    /// The pages that the mapping is made of.
+    page: PageSize,
+    regions: Vec<Region>,
+    words: Vec<[u8; 8]>,
+    addresses: Vec<*const u8>,
+    status: Vec<i32>,
+}
+
+impl Table {
+    pub(super) fn open(page: PageSize) -> Result<Self> {
+        let pagemap = sys::pages::open_table().map_err(|errno| {
+            Error::new(Kind::System, "look at this process's page tables")
+                .call("open(\"/proc/self/pagemap\")", errno)
+                .help("/proc must be mounted")
+        })?;
+        Ok(Table {
+            pagemap,
+            scans: true,
+            page,
+            regions: vec![Region::default(); BATCH],
+            words: Vec::new(),
+            addresses: Vec::with_capacity(BATCH),
+            status: vec![0; BATCH],
+        })
+    }
+
+    /// Fills `regions` from `start` on: how many, and how far it came.
+    fn walk(&mut self, start: usize, end: usize) -> Result<(usize, usize)> {
+        if self.scans {
+            match sys::pages::scan(self.pagemap.as_fd(), start, end, &mut self.regions) {
+                // The kernel does not know the request.
+                Err(sys::Errno::NOTTY | sys::Errno::INVAL | sys::Errno::OPNOTSUPP) => self.scans = false,
+                other => {
+                    return other.map(|(found, to)| (found, if to > start { to } else { end })).map_err(
+                        |errno| {
+                            Error::new(
+                                Kind::System,
+                                format!("look at {} of page tables", Bytes::from(end - start)),
+                            )
+                            .call(format!("ioctl(pagemap, PAGEMAP_SCAN, {start:#x}..{end:#x})"), errno)
+                        },
+                    );
+                }
+            }
+        }
+        self.walk_words(start, end)
+    }
+
+    /// The same from the words of `/proc/self/pagemap`, without page sizes and zero pages.
+    fn walk_words(&mut self, start: usize, end: usize) -> Result<(usize, usize)> {
+        let page = sys::page_size();
+        self.words.resize(BATCH, [0; 8]);
+        let wanted = ((end - start) / page).min(BATCH);
+        let words = &mut self.words[..wanted];
+        let got = sys::pages::table_words(self.pagemap.as_fd(), start, words).map_err(|errno| {
+            Error::new(Kind::System, format!("look at {} of page tables", Bytes::from(end - start)))
+                .call(format!("pread(\"/proc/self/pagemap\", page {:#x})", start / page), errno)
+        })?;
+        let mut found = 0;
+        for (index, word) in words[..got].iter().enumerate() {
+            let word = u64::from_ne_bytes(*word);
+            let categories = match (word >> 63 & 1, word >> 62 & 1) {
+                (1, _) => PRESENT,
+                (_, 1) => SWAPPED,
+                _ => continue,
+            };
+            let address = (start + index * page) as u64;
+            match self.regions[..found].last_mut() {
+                Some(last) if last.end == address && last.categories == categories => last.end += page as u64,
+                _ => {
+                    self.regions[found] = Region { start: address, end: address + page as u64, categories };
+                    found += 1;
+                }
+            }
+        }
+        // A short read ends where user addresses end.
+        Ok((found, if got < wanted { end } else { start + got * page }))
+    }
+
+    /// How many bytes of a range our page tables have in RAM.
+    pub(super) fn present(&mut self, view: &View, range: Range<usize>) -> Result<usize> {
+        let (mut at, end) = (view.number(range.start), view.number(range.end));
+        let mut bytes = 0;
+        while at < end {
+            let (found, to) = self.walk(at, end)?;
+            let present = self.regions[..found]
+                .iter()
+                .filter(|region| region.categories & (PRESENT | ZERO_PAGE) == PRESENT)
+                .map(|region| view.offset(region.end) - view.offset(region.start));
+            bytes += present.sum::<usize>();
+            at = to;
+        }
+        Ok(bytes)
+    }
+
+    /// Puts all of a range into `built`; `gap` does so for what our page tables have nothing of.
+    pub(super) fn locate(
+        &mut self,
+        view: &View,
+        range: Range<usize>,
+        built: &mut Builder,
+        mut gap: impl FnMut(Range<usize>, &mut Builder),
+    ) -> Result<()> {
+        let (mut at, end) = (view.number(range.start), view.number(range.end));
+        let mut done = range.start;
+        while at < end {
+            let (found, to) = self.walk(at, end)?;
+            for index in 0..found {
+                let region = self.regions[index];
+                let part = view.offset(region.start)..view.offset(region.end);
+                gap(done..part.start, built);
+                let has = |category| region.categories & category != 0;
+                if has(PRESENT) && !has(ZERO_PAGE) {
+                    self.ask(view, part.clone(), has(HUGE), built)?;
+                } else if has(SWAPPED) && !has(GUARD) {
+                    built.push(part.len(), Where::Swapped);
+                } else {
+                    built.push(part.len(), Where::Absent);
+                }
+                done = part.end;
+            }
+            at = to;
+        }
+        gap(done..range.end, built);
+        Ok(())
+    }
+
+    /// Asks for the nodes of pages that are present: of each base page, or once for each huge one.
+    fn ask(&mut self, view: &View, part: Range<usize>, huge: bool, built: &mut Builder) -> Result<()> {
+        let pool = self.page != PageSize::base();
+        let page = match (pool, huge) {
+            (true, _) => self.page,
+            (false, true) => PageSize::transparent(),
+            (false, false) => PageSize::base(),
+        };
+        let mut at = part.start;
+        while at < part.end {
+            let from = at;
+            self.addresses.clear();
+            while at < part.end && self.addresses.len() < BATCH {
+                let address = view.address(at);
+                self.addresses.push(address.as_ptr());
+                // The first and the last of the range may be parts of a huge page.
+                at = (at + page.bytes() - address.addr().get() % page.bytes()).min(part.end);
+            }
+            self.nodes_of_batch(pool)?;
+            let mut done = from;
+            for index in 0..self.addresses.len() {
+                let next = self.addresses.get(index + 1).map_or(at, |next| view.offset(next.addr() as u64));
+                let node = u32::try_from(self.status[index]).ok().and_then(Node::checked);
+                built.push(next - done, node.map_or(Where::Absent, |node| Where::On { node, page }));
+                done = next;
+            }
+        }
+        Ok(())
+    }
+
+    /// `status` for `addresses`. What is not there after all (the zero page, what has gone in the meantime) is negative.
+    fn nodes_of_batch(&mut self, pool: bool) -> Result<()> {
+        let count = self.addresses.len();
+        let status = &mut self.status[..count];
+        for attempt in 1..=ATTEMPTS {
+            sys::pages::nodes_of(&self.addresses, status).map_err(|errno| {
+                let call = format!("move_pages(0, {count}, {:p}, …)", self.addresses[0]);
+                let error = |kind| Error::new(kind, "ask which node pages are on").call(call, errno);
+                match errno {
+                    sys::Errno::PERM => error(Kind::NotPermitted).help(
+                        "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows move_pages",
+                    ),
+                    sys::Errno::NOSYS => {
+                        error(Kind::Unsupported).help("this kernel is built without NUMA or page migration")
+                    }
+                    _ => error(Kind::System),
+                }
+            })?;
+            let gone = |status: &i32| *status == -libc::ENOENT || (pool && *status < 0);
+            match status.iter().position(gone) {
+                // Being moved, most likely: it is back in a moment.
+                Some(_) if attempt < ATTEMPTS => std::thread::yield_now(),
+                Some(index) if pool => {
+                    let errno = sys::Errno::from_raw_os_error(-status[index]);
+                    return Err(Error::new(Kind::Unsupported, "ask which node a page of the pool is on")
+                        .call(format!("move_pages(0, {count}, …), page {:p}", self.addresses[index]), errno)
+                        .detail("the page is present, and the kernel does not tell its node"));
+                }
+                _ => break,
+            }
+        }
+        let odd = [0, libc::ENOENT, libc::EFAULT];
+        match status.iter().find(|status| **status < 0 && !odd.contains(&-**status)) {
+            None => Ok(()),
+            Some(status) => Err(Error::new(Kind::System, "ask which node a page is on")
+                .call(format!("move_pages(0, {count}, …)"), sys::Errno::from_raw_os_error(-status))),
+        }
+    }
+
+    /// Transparent huge pages in a range, by the totals of `/proc/self/smaps`: what there is before 6.7. `None` if an entry
+    /// with such pages reaches beyond the range.
+    pub(super) fn huge_by_totals(view: &View) -> Option<u64> {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").ok()?;
+        let start = view.base.addr().get();
+        huge_in(&smaps, start..start.checked_add(view.range.len())?)
+    }
+}
+
+/// The bytes in transparent huge pages of a range of addresses, in the text of a `smaps` file.
+fn huge_in(smaps: &str, range: Range<usize>) -> Option<u64> {
+    let mut total = 0_u64;
+    let mut entry = 0..0;
+    for line in smaps.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let Some(first) = words.next() else { continue };
+        if let Some((start, end)) = first.split_once('-')
+            && let (Ok(start), Ok(end)) = (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16))
+        {
+            entry = start..end;
+        } else if matches!(first, "AnonHugePages:" | "ShmemPmdMapped:" | "FilePmdMapped:") {
+            let bytes = words.next()?.parse::<u64>().ok()?.checked_mul(1024)?;
+            let overlaps = entry.start < range.end && range.start < entry.end;
+            let inside = range.start <= entry.start && entry.end <= range.end;
+            match (overlaps && bytes > 0, inside) {
+                (false, _) => {}
+                (true, true) => total += bytes,
+                (true, false) => return None,
+            }
+        }
+    }
+    Some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_of_smaps_only_where_they_are_ours_alone() {
+        let smaps = "1000-3000 rw-p 00000000 00:00 0\nSize: 8 kB\nAnonHugePages: 4 kB\nShmemPmdMapped: 0 kB\n\
+                     3000-4000 rw-s 00000000 00:01 7 /memfd:x (deleted)\nAnonHugePages: 0 kB\nShmemPmdMapped: 2 kB\n\
+                     VmFlags: rd wr\n";
+        let cases = [
+            (0x1000..0x3000, Some(4096)),
+            (0x1000..0x4000, Some(6144)),
+            (0x3000..0x5000, Some(2048)),
+            (0x5000..0x6000, Some(0)),
+            (0x2000..0x4000, None),
+        ];
+        for (range, expected) in cases {
+            assert_eq!(huge_in(smaps, range.clone()), expected, "{range:x?}");
+        }
+    }
+}
