@@ -1,1 +1,36 @@
-fn main() {}
+//! The project's own tools: `cargo xtask test` checks everything, `cargo xtask vm` runs a program on a machine with
+//! several NUMA nodes. They are Rust like the rest, so that a clone needs nothing but cargo.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command speaks through its standard streams"
+)]
+
+mod process;
+mod test;
+mod vm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own tools.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Test(test::Options),
+    Vm(Box<vm::Options>),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Task::Test(options) => test::main(&options),
+        Task::Vm(options) => vm::main(&options),
+    }
+}

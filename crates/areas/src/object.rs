@@ -163,6 +163,13 @@ impl Object {
         usize::try_from(self.seen.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
+    /// The whole pages that hold its bytes now.
+    pub(crate) fn size_in_pages(&self) -> usize {
+        // Asks the kernel; what was seen is at least that.
+        let _ = self.size();
+        self.page.round_up(self.file_size()).unwrap_or(usize::MAX)
+    }
+
     pub(crate) fn exact(&self) -> Option<u64> {
         self.exact
     }
@@ -211,6 +218,12 @@ impl Object {
     /// Seals it against every change, for ever. `Err(EBUSY)` while somebody can still write.
     pub(crate) fn seal_frozen(&self) -> sys::Result<()> {
         sys::object::seal(self.as_fd(), FROZEN | SealFlags::SEAL)
+    }
+
+    /// Takes note that it was frozen: its size is what the kernel says now, and stays.
+    pub(crate) fn settle(&mut self) {
+        let _ = self.size();
+        self.extent = Extent::Fixed;
     }
 
     /// Grows to at least `size` bytes (an atomic maximum over all who grow it).

@@ -84,6 +84,8 @@ fn cut(text: &str) -> &str {
 mod tests {
     use super::*;
 
+    type Parts<'a> = &'a [(u32, u32)];
+
     fn parts(text: &str) -> Result<Vec<(u32, u32)>, String> {
         let mut parts = Vec::new();
         parse_kernel(text, 1023, |first, last| parts.push((first, last)))?;
@@ -92,7 +94,7 @@ mod tests {
 
     #[test]
     fn kernel_lists() {
-        let cases: [(&str, Result<&[(u32, u32)], &str>); 13] = [
+        let cases: [(&str, Result<Parts<'_>, &str>); 13] = [
             ("", Ok(&[])),
             ("\n", Ok(&[])),
             ("0\n", Ok(&[(0, 0)])),

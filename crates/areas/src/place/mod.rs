@@ -8,8 +8,10 @@ mod node;
 mod nodeset;
 mod placement;
 mod policy;
+mod target;
 
 pub use node::Node;
 pub use nodeset::{NodeSet, Nodes};
 pub use placement::Placement;
 pub use policy::Policy;
+pub use target::{Ranked, Source, Targets};

@@ -81,23 +81,25 @@ pub(crate) struct Populated {
 pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Populated> {
     let total = job.len;
     let way = Way::of(job)?;
-    let size = job.object.map_or(job.mapping.span(), Object::size);
+    let size = job.object.map_or(job.mapping.span(), Object::size_in_pages);
     job.mapping.check(0, total, size)?;
     let page = job.mapping.page_size();
     let pages = page.round_up(total).unwrap_or(total);
     job.mapping.check(0, pages, job.mapping.span())?;
-    room::check(job, pages.saturating_sub(already(job)?))?;
+    let placement = placement(job);
+    room::check(job, placement, pages.saturating_sub(already(job)?))?;
 
-    let crew = Crew::of(job.placement)?;
     let chunks = Chunks { total: pages, step: CHUNK.max(page.bytes()) };
+    let crew = if chunks.count() > 1 { Crew::of(placement)? } else { Crew::alone() };
     let mut done = 0;
-    let mut threads = crew.share_out(chunks.count(), &|index| way.populate(job, chunks.at(index)), &mut |index| {
-        done += chunks.at(index).len();
-        // The last report comes at the very end.
-        if done < pages {
-            progress(Progress { done, total });
-        }
-    })?;
+    let mut threads =
+        crew.share_out(chunks.count(), &|index| way.populate(job, chunks.at(index)), &mut |index| {
+            done += chunks.at(index).len();
+            // The last report comes at the very end.
+            if done < pages {
+                progress(Progress { done, total });
+            }
+        })?;
 
     let (collapsed, failed) = (AtomicUsize::new(0), AtomicI32::new(0));
     if job.collapse && page == PageSize::base() {
@@ -107,7 +109,12 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
             match collapse(job, parts.start + index * step, step) {
                 Ok(()) => _ = collapsed.fetch_add(step, Ordering::Relaxed),
                 Err(errno) => {
-                    let _ = failed.compare_exchange(0, errno.raw_os_error(), Ordering::Relaxed, Ordering::Relaxed);
+                    let _ = failed.compare_exchange(
+                        0,
+                        errno.raw_os_error(),
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    );
                 }
             }
             Ok(())
@@ -124,6 +131,16 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
     })
 }
 
+/// Where the pages go: as was asked here, or else as the mapping's provider or another holder of the object has set it,
+/// which the kernel knows.
+fn placement(job: &Job<'_>) -> Placement {
+    match job.placement {
+        Some(placement) if !placement.is_default() => placement,
+        // A kernel or a sandbox that does not tell leaves it at the default, which is what most memory has.
+        _ => job.mapping.policy().map_or_else(|_| Placement::default(), Placement::new),
+    }
+}
+
 /// How the pages of a job are brought in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -131,7 +148,8 @@ enum Way {
     Write,
     /// By a read fault each: mappings that may not be written. Holes of objects get pages, too.
     Read,
-    /// By `fallocate` and a read fault: for objects of base pages it is the quickest.
+    /// By `fallocate` and a read fault, chunk by chunk: for objects of base pages it is the quickest (1 GiB on two CPUs:
+    /// 0.56 s; read or write faults alone 0.78 to 0.92 s, allocating everything first 0.91 s).
     AllocateAndRead,
 }
 
@@ -154,7 +172,10 @@ impl Way {
                 "reading private memory that nobody has written takes no memory",
                 "populate first, then take the right to write away",
             ),
-            _ => refuse("pages that may not be accessed cannot be faulted in", "allow reading or writing first"),
+            _ => refuse(
+                "pages that may not be accessed cannot be faulted in",
+                "allow reading or writing first",
+            ),
         }
     }
 
@@ -215,7 +236,8 @@ fn explain(
 }
 
 fn no_memory(job: &Job<'_>, range: &Range<usize>) -> Error {
-    let free = remedy::available_memory().map_or_else(|| "unknown".to_owned(), |free| format!("{:#}", Bytes(free)));
+    let free =
+        remedy::available_memory().map_or_else(|| "unknown".to_owned(), |free| format!("{:#}", Bytes(free)));
     Error::new(Kind::NoMemory, format!("populate {}", job.whose))
         .detail(format!("{} of {} were in; {free} available", Bytes::from(range.start), Bytes::from(job.len)))
         .help("ask for less, or free some memory")

@@ -9,6 +9,7 @@ use crate::object::Extent;
 use crate::place::Policy;
 use crate::provider::{Backing, Provider, Request, System};
 use crate::sys::memory::{At, MapFlags};
+use crate::testing::skipped;
 
 const MIB: usize = 1 << 20;
 
@@ -44,7 +45,12 @@ fn all_kinds_of_memory_are_in_ram_afterwards() {
     let (shared, read_only) = (map(&object, Protection::READ_WRITE), map(&object, Protection::READ));
     let private = System::new().map(&Request::new(len)).unwrap();
     let inherited = System::new().map(&Request::new(len).backed_by(Backing::Inherited)).unwrap();
-    for job in [job(&shared, Some(&object)), job(&private, None), job(&inherited, None), job(&read_only, Some(&object))] {
+    for job in [
+        job(&shared, Some(&object)),
+        job(&private, None),
+        job(&inherited, None),
+        job(&read_only, Some(&object)),
+    ] {
         let (done, reports) = populate(&job).unwrap();
         assert_eq!(resident(&job), pages, "{:?}", job.mapping);
         assert_eq!(residency::present_bytes(job.mapping, len).unwrap() as u64, pages);
@@ -84,6 +90,12 @@ fn a_part_of_a_growable_object() {
     let (done, reports) = populate(&part).unwrap();
     assert_eq!((done.threads, reports.len()), (1, 1));
     assert_eq!(residency::resident_bytes(&object).unwrap(), MIB as u64);
+    // Whole pages are what areas ask for, exact as the size may be.
+    let exact = self::object(5000);
+    let mapping_of_it = map(&exact, Protection::READ_WRITE);
+    let whole = Job { len: exact.size_in_pages(), ..job(&mapping_of_it, Some(&exact)) };
+    assert_eq!(populate(&whole).unwrap().1.len(), 1);
+    assert_eq!(exact.size(), 5000);
     let beyond = Job { len: 8 * MIB, ..part };
     assert_eq!(populate(&beyond).unwrap_err().kind(), Kind::OutOfRange);
     assert_eq!(object.size(), 4 * MIB);
@@ -122,7 +134,7 @@ fn what_cannot_fit_is_refused_before_the_first_page() {
     let (ram, _) = sys::process::memory();
     let len = available + 32 * MIB;
     if len as u64 >= ram {
-        return skipped("populating more than there is: all memory is available");
+        return skipped("what_cannot_fit_is_refused_before_the_first_page", "all memory is available");
     }
     // A growable object has addresses for more than the machine would map.
     let object = object(len);
@@ -161,7 +173,7 @@ fn pages_are_gathered_inside_the_size_only() {
         let job = Job { collapse: true, ..job };
         let (done, reports) = populate(&job).unwrap();
         if let Some(errno) = done.collapse_failed {
-            skipped(&format!("gathering pages: MADV_COLLAPSE says {errno}"));
+            skipped("pages_are_gathered_inside_the_size_only", &format!("MADV_COLLAPSE says {errno}"));
             continue;
         }
         let expected = collapsible(job.mapping.base(), len).len();
@@ -186,7 +198,10 @@ fn what_cannot_be_gathered_is_reported_and_no_error() {
     room.unmap().unwrap();
     let request = Request::object(&object).at(crate::provider::Address::Exactly(at));
     let Ok(mapping) = System::new().map(&request) else {
-        return skipped("pages that cannot be gathered: another thread took the addresses");
+        return skipped(
+            "what_cannot_be_gathered_is_reported_and_no_error",
+            "another thread took the addresses",
+        );
     };
     let (done, _) = populate(&Job { collapse: true, ..job(&mapping, Some(&object)) }).unwrap();
     assert_eq!(done.collapsed_bytes, 0);
@@ -213,10 +228,15 @@ fn aligned_parts_inside_the_length() {
 
 #[test]
 fn other_threads_of_ours_are_gone() {
-    let threads = || std::fs::read_dir("/proc/self/task").unwrap().filter_map(|task| {
-        let name = std::fs::read_to_string(task.ok()?.path().join("comm")).ok()?;
-        name.starts_with("areas-populate").then_some(())
-    }).count();
+    let threads = || {
+        std::fs::read_dir("/proc/self/task")
+            .unwrap()
+            .filter_map(|task| {
+                let name = std::fs::read_to_string(task.ok()?.path().join("comm")).ok()?;
+                name.starts_with("areas-populate").then_some(())
+            })
+            .count()
+    };
     let mapping = System::new().map(&Request::new(64 * MIB)).unwrap();
     populate(&job(&mapping, None)).unwrap();
     // Other tests of this process may be populating at this moment: theirs end, too.
@@ -225,15 +245,4 @@ fn other_threads_of_ours_are_gone() {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert_eq!(threads(), 0);
-}
-
-/// Says aloud, and in the file that `AREAS_SKIP_LOG` names, that something was not tested here.
-fn skipped(what: &str) {
-    use std::io::Write as _;
-    let line = format!("SKIPPED: {what}\n");
-    eprint!("{line}");
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let file = std::fs::File::options().append(true).create(true).open(path);
-        file.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
-    }
 }

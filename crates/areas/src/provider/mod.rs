@@ -36,7 +36,8 @@ use std::fmt;
 
 pub use placed::Placed;
 pub use request::{Address, Backing, Request};
-pub use system::System;
+pub use system::{System, allowed_nodes};
+pub(crate) use system::{resolve, take_pool_pages};
 
 use crate::error::{Rejected, Result};
 use crate::mapping::Mapping;

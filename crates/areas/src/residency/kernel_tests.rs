@@ -17,6 +17,7 @@ use crate::protection::Protection;
 use crate::provider::{Backing, Provider, Request, System};
 use crate::sys;
 use crate::sys::memory::Advice;
+use crate::testing::skipped;
 
 const MIB: usize = 1 << 20;
 
@@ -88,7 +89,7 @@ fn measure_by(mapping: &Mapping, cache: &Cache<'_>, scans: bool) -> Result<Resid
 #[test]
 fn private_pages_are_found_and_holes_stay_holes() {
     let mut mapping = private(100 * page());
-    let touched = |index: usize| index % 3 == 0 && index < 60;
+    let touched = |index: usize| index.is_multiple_of(3) && index < 60;
     for index in (0..100).filter(|&index| touched(index)) {
         mapping.as_bytes_mut().unwrap()[index * page()] = 1;
     }
@@ -105,7 +106,10 @@ fn private_pages_are_found_and_holes_stay_holes() {
         let sizes: Vec<_> = residency.page_sizes().unwrap().collect();
         assert_eq!(sizes, [(PageSize::base(), residency.resident())]);
     }
-    assert_eq!(measure(&mapping, None, mapping.size()).unwrap(), measure_by(&mapping, &Cache::Table, true).unwrap());
+    assert_eq!(
+        measure(&mapping, None, mapping.size()).unwrap(),
+        measure_by(&mapping, &Cache::Table, true).unwrap()
+    );
     assert_eq!(present_bytes(&mapping, mapping.size()).unwrap(), 20 * page());
     let after = in_core(&mapping);
     assert_eq!(after.iter().filter(|core| **core).count(), 21, "the touched pages and the zero page");
@@ -138,7 +142,9 @@ fn pages_at_the_borders_of_the_windows() {
     }
     let of_private = measure(&mapping, None, len).unwrap();
     let shared = map(&object);
-    for residency in [of_private, measure(&shared, Some(&object), len).unwrap(), measure_object(&object, len).unwrap()] {
+    for residency in
+        [of_private, measure(&shared, Some(&object), len).unwrap(), measure_object(&object, len).unwrap()]
+    {
         let pages = resident(&residency);
         let found: Vec<usize> = (0..len / page()).filter(|&index| pages[index]).collect();
         assert_eq!(found, expected.map(|offset| offset / page()));
@@ -247,9 +253,10 @@ fn beyond_the_end_of_a_growable_object_there_is_nothing() {
     let object = Object::create("measured", 4 * page(), extent, PageSize::base()).unwrap();
     let mapping = map(&object);
     write(&object, 3);
-    for residency in
-        [measure(&mapping, Some(&object), 64 * page()).unwrap(), measure_object(&object, 64 * page()).unwrap()]
-    {
+    for residency in [
+        measure(&mapping, Some(&object), 64 * page()).unwrap(),
+        measure_object(&object, 64 * page()).unwrap(),
+    ] {
         assert_eq!((residency.size(), residency.resident()), ((64 * page()) as u64, page() as u64));
     }
     object.grow(64 * page(), "the area").unwrap();
@@ -324,7 +331,7 @@ fn gathered_pages_are_huge_in_every_mapping() {
     sys::memory::advise(mapping.base(), len - page(), Advice::PopulateWrite).unwrap();
     let middle = mapping.check(huge.bytes(), huge.bytes(), len).unwrap();
     if let Err(errno) = sys::memory::advise(middle, huge.bytes(), Advice::Collapse) {
-        skipped(&format!("gathered pages: MADV_COLLAPSE says {errno}"));
+        skipped("gathered_pages_are_huge_in_every_mapping", &format!("MADV_COLLAPSE says {errno}"));
         return;
     }
     let gathered = huge.bytes() as u64;
@@ -332,7 +339,8 @@ fn gathered_pages_are_huge_in_every_mapping() {
     for residency in [measure(&mapping, Some(&object), len).unwrap(), measure_object(&object, len).unwrap()] {
         let sizes: Vec<_> = residency.page_sizes().unwrap().collect();
         assert_eq!(sizes, [(PageSize::base(), base), (huge, gathered)], "{residency}");
-        let run = residency.runs().iter().find(|run| matches!(run.place, Where::On { page, .. } if page == huge));
+        let run =
+            residency.runs().iter().find(|run| matches!(run.place, Where::On { page, .. } if page == huge));
         assert_eq!(run.unwrap().range, huge.bytes()..2 * huge.bytes());
         assert_eq!(residency.absent(), page() as u64);
     }
@@ -351,7 +359,7 @@ fn a_part_of_a_huge_page_is_measured_as_such() {
     mapping.as_bytes_mut().unwrap().fill(1);
     let aligned = mapping.check(first, huge.bytes(), mapping.size()).unwrap();
     if let Err(errno) = sys::memory::advise(aligned, huge.bytes(), Advice::Collapse) {
-        skipped(&format!("gathered private pages: MADV_COLLAPSE says {errno}"));
+        skipped("a_part_of_a_huge_page_is_measured_as_such", &format!("MADV_COLLAPSE says {errno}"));
         return;
     }
     let len = first + 3 * page();
@@ -360,17 +368,6 @@ fn a_part_of_a_huge_page_is_measured_as_such() {
     let sizes: Vec<_> = residency.page_sizes().unwrap().filter(|(size, _)| *size == huge).collect();
     assert_eq!(sizes, [(huge, (3 * page()) as u64)]);
     assert!(residency.to_string().contains(&format!("in {huge} pages")));
-}
-
-/// Says aloud, and in the file that `AREAS_SKIP_LOG` names, that something was not tested here.
-fn skipped(what: &str) {
-    use std::io::Write as _;
-    let line = format!("SKIPPED: {what}\n");
-    eprint!("{line}");
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let file = std::fs::File::options().append(true).create(true).open(path);
-        file.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
-    }
 }
 
 /// The machine's pool of 2 MiB pages, grown for a test and put back after it.
@@ -403,7 +400,10 @@ impl Drop for Pool {
 #[test]
 fn machine_pool_pages_are_measured_and_none_is_taken() {
     let Some(_pool) = Pool::grow(8) else {
-        return skipped("pages of the pool: it cannot be filled here");
+        return skipped(
+            "machine_pool_pages_are_measured_and_none_is_taken",
+            "the pool cannot be filled here",
+        );
     };
     let huge = PageSize::HUGE_2M;
     let mapping = System::new().map(&Request::new(3 * MIB).pages(Pages::Pool(huge))).unwrap();
@@ -429,9 +429,10 @@ fn machine_pool_pages_are_measured_and_none_is_taken() {
     assert_eq!(Pool::free(), free - 2);
     // All there: every page is found, mapped or not.
     sys::memory::advise(shared.base(), shared.span(), Advice::PopulateWrite).unwrap();
-    for residency in
-        [measure(&map(&object), Some(&object), object.size()).unwrap(), measure_object(&object, object.size()).unwrap()]
-    {
+    for residency in [
+        measure(&map(&object), Some(&object), object.size()).unwrap(),
+        measure_object(&object, object.size()).unwrap(),
+    ] {
         let sizes: Vec<_> = residency.page_sizes().unwrap().collect();
         assert_eq!(sizes, [(huge, object.size() as u64)]);
         assert_eq!(residency.runs().len(), residency.nodes().count());

@@ -72,7 +72,9 @@ impl<'a> Cache<'a> {
             Err(sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP) if in_core => {
                 Ok(Cache::Core { object: fd })
             }
-            Err(sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP) => Ok(Cache::Data { object: fd }),
+            Err(sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP) => {
+                Ok(Cache::Data { object: fd })
+            }
             Err(errno) => Err(failed("cachestat", errno)),
         }
     }
@@ -112,7 +114,9 @@ impl<'a> Cache<'a> {
         match *self {
             Cache::Table | Cache::Empty => {}
             Cache::Full => put(pieces, range, State::Resident),
-            Cache::Stat { object, in_core } => by_stat(object, range, in_core.then_some((view, cores)), pieces)?,
+            Cache::Stat { object, in_core } => {
+                by_stat(object, range, in_core.then_some((view, cores)), pieces)?
+            }
             Cache::Core { object } => by_core(view, range, cores, pieces, |gap, pieces| {
                 by_data(object, gap, State::Swapped, pieces)
             })?,
@@ -143,8 +147,8 @@ fn by_stat(
 ) -> Result<()> {
     let page = sys::page_size();
     let count = range.len() / page;
-    let Cached { resident, evicted } =
-        sys::pages::cache_of(object, range.start as u64, range.len() as u64).map_err(|errno| failed("cachestat", errno))?;
+    let Cached { resident, evicted } = sys::pages::cache_of(object, range.start as u64, range.len() as u64)
+        .map_err(|errno| failed("cachestat", errno))?;
     let state = match (resident, evicted) {
         (0, 0) => Some(State::Absent),
         _ if resident >= count as u64 => Some(State::Resident),

@@ -83,8 +83,11 @@ impl Table {
                 other => {
                     return other.map(|(found, to)| (found, if to > start { to } else { end })).map_err(
                         |errno| {
-                            Error::new(Kind::System, format!("look at {} of page tables", Bytes::from(end - start)))
-                                .call(format!("ioctl(pagemap, PAGEMAP_SCAN, {start:#x}..{end:#x})"), errno)
+                            Error::new(
+                                Kind::System,
+                                format!("look at {} of page tables", Bytes::from(end - start)),
+                            )
+                            .call(format!("ioctl(pagemap, PAGEMAP_SCAN, {start:#x}..{end:#x})"), errno)
                         },
                     );
                 }
@@ -236,10 +239,8 @@ impl Table {
         let odd = [0, libc::ENOENT, libc::EFAULT];
         match status.iter().find(|status| **status < 0 && !odd.contains(&-**status)) {
             None => Ok(()),
-            Some(status) => Err(Error::new(Kind::System, "ask which node a page is on").call(
-                format!("move_pages(0, {count}, …)"),
-                sys::Errno::from_raw_os_error(-status),
-            )),
+            Some(status) => Err(Error::new(Kind::System, "ask which node a page is on")
+                .call(format!("move_pages(0, {count}, …)"), sys::Errno::from_raw_os_error(-status))),
         }
     }
 

@@ -32,10 +32,6 @@ pub(crate) struct Identity {
 }
 
 impl Stat {
-    pub(crate) fn is_dir(&self) -> bool {
-        self.mode & libc::S_IFMT == libc::S_IFDIR
-    }
-
     pub(crate) fn is_file(&self) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFREG
     }
@@ -63,11 +59,6 @@ pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
 /// What a path leads to, through links (for `/proc/PID/fd/N`: the open file itself).
 pub(crate) fn stat_through(path: &CStr) -> Result<Stat> {
     fs::stat(path).map(|raw| stat_of(&raw))
-}
-
-/// What a name in a folder is; a link is itself.
-pub(crate) fn stat_at(folder: BorrowedFd<'_>, name: &CStr) -> Result<Stat> {
-    fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map(|raw| stat_of(&raw))
 }
 
 /// Opens; close-on-exec always.

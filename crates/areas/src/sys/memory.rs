@@ -16,8 +16,6 @@ use super::{Errno, Result};
 pub(crate) enum At {
     /// Wherever the kernel likes.
     Anywhere,
-    /// There if it is free, else wherever the kernel likes.
-    Hint(usize),
     /// There or nowhere; what is mapped there already stays (`EEXIST`).
     Exactly(usize),
 }
@@ -35,7 +33,6 @@ pub(crate) fn map(
     debug_assert!(!flags.contains(MapFlags::FIXED), "replacing is `map_over`");
     let (hint, flags) = match at {
         At::Anywhere => (0, flags),
-        At::Hint(address) => (address, flags),
         At::Exactly(address) => (address, flags | MapFlags::FIXED_NOREPLACE),
     };
     // SAFETY: without MAP_FIXED the kernel only uses addresses at which nothing is mapped.
@@ -139,15 +136,6 @@ pub(crate) fn advise(address: NonNull<u8>, len: usize, advice: Advice) -> Result
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// Drops the contents of private memory: the pages read as zero afterwards.
-///
-/// # Safety
-/// The caller owns the range, and no reference to its contents is alive.
-pub(crate) unsafe fn discard(address: NonNull<u8>, len: usize) -> Result<()> {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { mm::madvise(address.as_ptr().cast::<c_void>(), len, mm::Advice::LinuxDontNeed) }
-}
-
 /// Locks the range in RAM: now, or each page as it comes in.
 pub(crate) fn lock(address: NonNull<u8>, len: usize, on_fault: bool) -> Result<()> {
     let address = address.as_ptr().cast::<c_void>();
@@ -158,17 +146,6 @@ pub(crate) fn lock(address: NonNull<u8>, len: usize, on_fault: bool) -> Result<(
         // SAFETY: as above.
         unsafe { mm::mlock(address, len) }
     }
-}
-
-/// Names an anonymous range in `/proc/PID/maps`, where the kernel can (5.17, a build option); no harm where it cannot.
-pub(crate) fn label(address: NonNull<u8>, len: usize, name: &std::ffi::CStr) {
-    const PR_SET_VMA: libc::c_ulong = 0x5356_4d41;
-    const PR_SET_VMA_ANON_NAME: libc::c_ulong = 0;
-    // SAFETY: only a name is attached; the kernel copies the string. What it answers does not matter: a label is for
-    // people, and the file behind a mapping has its name anyway.
-    let _ = unsafe {
-        libc::syscall(libc::SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, address.as_ptr(), len, name.as_ptr())
-    };
 }
 
 /// The error number that libc's last call left.

@@ -154,7 +154,8 @@ pub(crate) struct Cached {
 pub(crate) fn cache_of(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<Cached> {
     use linux_raw_sys::general::{__NR_cachestat, cachestat, cachestat_range};
     let range = cachestat_range { off: offset, len };
-    let mut answer = cachestat { nr_cache: 0, nr_dirty: 0, nr_writeback: 0, nr_evicted: 0, nr_recently_evicted: 0 };
+    let mut answer =
+        cachestat { nr_cache: 0, nr_dirty: 0, nr_writeback: 0, nr_evicted: 0, nr_recently_evicted: 0 };
     // SAFETY: both structures have the kernel's layout and outlive the call, which reads the one, writes the other and
     // changes nothing else.
     let status = unsafe {

@@ -63,11 +63,6 @@ pub(crate) fn boot_time() -> u64 {
     nanoseconds(ClockId::Boottime)
 }
 
-/// Nanoseconds since 1970.
-pub(crate) fn wall_time() -> u64 {
-    nanoseconds(ClockId::Realtime)
-}
-
 /// The clock that stamps files: nanoseconds since 1970, a tick coarse.
 pub(crate) fn file_time() -> u64 {
     nanoseconds(ClockId::RealtimeCoarse)

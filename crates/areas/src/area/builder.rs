@@ -1,0 +1,272 @@
+//! Asking for an area.
+
+use std::marker::PhantomData;
+
+use super::{Access, Area, Private, Shared, dress};
+use crate::error::{Error, Kind, Result};
+use crate::lock::Lock;
+use crate::mapping::Mapping;
+use crate::object::{Extent, Object};
+use crate::page::{PageSize, Pages};
+use crate::place::Placement;
+use crate::protection::Protection;
+use crate::provider::{Address, Provider, Request, System, resolve, take_pool_pages};
+use crate::registry::Name;
+use crate::size::Bytes;
+
+/// What is asked of a new area. It can be used many times: the terminal calls take `&self`.
+#[derive(Clone, Debug)]
+#[must_use = "an area is made by `private` or `shared`"]
+pub struct AreaBuilder<'a> {
+    size: usize,
+    name: Option<Vec<u8>>,
+    placement: Placement,
+    pages: Pages,
+    lock: Lock,
+    extent: Wanted,
+    address: Address,
+    protection: Protection,
+    provider: &'a dyn Provider,
+}
+
+/// What was asked of the extent; rounded and checked once the page size is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Fixed,
+    Growable(usize),
+}
+
+static SYSTEM: System = System::new();
+
+/// Starts asking for an area of `size` bytes: zeroed, readable and writable, in base pages, placed nowhere in particular,
+/// not locked, not published.
+///
+/// ```
+/// let mut area = areas::builder(1 << 20).private()?;
+/// area[17] = 42;
+/// assert_eq!(area.iter().filter(|&&byte| byte != 0).count(), 1);
+/// # Ok::<(), areas::Error>(())
+/// ```
+pub fn builder(size: usize) -> AreaBuilder<'static> {
+    AreaBuilder {
+        size,
+        name: None,
+        placement: Placement::default(),
+        pages: Pages::Base,
+        lock: Lock::None,
+        extent: Wanted::Fixed,
+        address: Address::Any,
+        protection: Protection::READ_WRITE,
+        provider: &SYSTEM,
+    }
+}
+
+impl<'a> AreaBuilder<'a> {
+    /// Publishes it under that name as soon as it is there. For shared areas.
+    pub fn name(mut self, name: impl AsRef<[u8]>) -> Self {
+        self.name = Some(name.as_ref().to_owned());
+        self
+    }
+
+    /// Where its pages shall come from.
+    pub fn place(mut self, placement: impl Into<Placement>) -> Self {
+        self.placement = placement.into();
+        self
+    }
+
+    /// Which pages it shall be made of.
+    pub fn pages(mut self, pages: Pages) -> Self {
+        self.pages = pages;
+        self
+    }
+
+    /// Whether it shall stay in RAM.
+    pub fn lock(mut self, lock: Lock) -> Self {
+        self.lock = lock;
+        self
+    }
+
+    /// Lets it grow up to `max` bytes, for all who have a clone at once. Every holder takes that many addresses.
+    ///
+    /// For shared areas.
+    pub fn growable(mut self, max: usize) -> Self {
+        self.extent = Wanted::Growable(max);
+        self
+    }
+
+    /// At which addresses it shall be.
+    pub fn at(mut self, address: Address) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// What may be done with its pages.
+    pub fn protection(mut self, protection: Protection) -> Self {
+        self.protection = protection;
+        self
+    }
+
+    /// Where it shall come from, instead of the kernel as it is.
+    pub fn provider<'b>(self, provider: &'b dyn Provider) -> AreaBuilder<'b>
+    where
+        'a: 'b,
+    {
+        AreaBuilder { provider, ..self }
+    }
+
+    fn what(&self, kind: &str) -> String {
+        match &self.name {
+            Some(name) => {
+                format!("make {kind} area {:?} of {}", String::from_utf8_lossy(name), Bytes::from(self.size))
+            }
+            None => format!("make a {kind} area of {}", Bytes::from(self.size)),
+        }
+    }
+
+    /// Makes an area of this process alone.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] for a size of 0, a name, or growth; [`Kind::NodeNotAllowed`], [`Kind::NoMemory`],
+    /// [`Kind::Limit`], [`Kind::AddressInUse`] as the request meets the machine.
+    pub fn private(&self) -> Result<Area<Private>> {
+        if self.name.is_some() || self.extent != Wanted::Fixed {
+            return Err(Error::new(Kind::InvalidInput, self.what("private"))
+                .detail("only shared areas have names and can grow")
+                .help("use `.shared()`, or leave `.name()` and `.growable()` out"));
+        }
+        let placement = resolve(self.placement)?;
+        let request = Request::new(self.size).at(self.address).pages(self.pages).protection(self.protection);
+        let mapping = self.provider.map(&place(request, placement))?;
+        if mapping.is_shared() {
+            return Err(
+                Error::new(Kind::Unsupported, self.what("private")).detail("the provider gave shared memory")
+            );
+        }
+        self.finish(mapping, None, placement)
+    }
+
+    /// Makes an area that others can clone.
+    ///
+    /// With a name it is published at once; without one, its descriptor can be passed on, or
+    /// [`publish`](Area::publish) called when its contents are complete.
+    ///
+    /// # Errors
+    /// As [`private`](AreaBuilder::private); [`Kind::Registry`] if it cannot be published.
+    pub fn shared(&self) -> Result<Area<Shared>> {
+        let name = self.name.as_deref().map(Name::new).transpose()?;
+        if self.size == 0 && self.extent == Wanted::Fixed {
+            return Err(Error::new(Kind::InvalidInput, self.what("shared")).detail("the size is 0"));
+        }
+        self.shared_of_any_size(name)
+    }
+
+    /// The same, an empty one included: an empty file is an area too.
+    ///
+    /// # Errors
+    /// As [`shared`](AreaBuilder::shared).
+    pub fn shared_or_empty(&self) -> Result<Area<Shared>> {
+        self.shared_of_any_size(self.name.as_deref().map(Name::new).transpose()?)
+    }
+
+    fn shared_of_any_size(&self, name: Option<Name>) -> Result<Area<Shared>> {
+        let placement = resolve(self.placement)?;
+        if let Wanted::Growable(max) = self.extent {
+            if self.lock != Lock::None {
+                return Err(Error::new(Kind::InvalidInput, self.what("shared"))
+                    .detail(format!("it is to grow to {} and to be locked", Bytes::from(max)))
+                    .help("a reserve cannot be locked: choose a fixed size, or no lock"));
+            }
+            if matches!(self.pages, Pages::Pool(_) | Pages::PreferPool(_)) {
+                return Err(Error::new(Kind::Unsupported, self.what("shared"))
+                    .detail("areas in pages of the pool do not grow")
+                    .help("choose a fixed size, base pages, or `Pages::Auto`"));
+            }
+        }
+        let base = PageSize::base();
+        let (mapping, object) = match self.pages {
+            Pages::Base => self.object_of(base, placement)?,
+            Pages::Pool(page) => self.object_of(page, placement)?,
+            Pages::PreferPool(page) => self.object_of(page, placement).or_else(|because| {
+                self.instead(base, placement, format!("{page} pages of the pool"), "base pages", because)
+            })?,
+            Pages::Auto if self.extent != Wanted::Fixed => self.object_of(base, placement)?,
+            Pages::Auto => self.object_of(PageSize::HUGE_2M, placement).or_else(|because| {
+                let given = "base pages, gathered into transparent huge ones when populated";
+                self.instead(base, placement, "2 MiB pages of the pool".to_owned(), given, because)
+            })?,
+        };
+        let mut area: Area<Shared> = self.finish(mapping, Some(object), placement)?;
+        if let Some(name) = name {
+            area.publish_as(name)?;
+        }
+        Ok(area)
+    }
+
+    fn instead(
+        &self,
+        page: PageSize,
+        placement: Placement,
+        asked: String,
+        given: &str,
+        because: Error,
+    ) -> Result<(Mapping, Object)> {
+        let (mut mapping, object) = self.object_of(page, placement)?;
+        mapping.record_fallback(asked, given, because);
+        Ok((mapping, object))
+    }
+
+    fn object_of(&self, page: PageSize, placement: Placement) -> Result<(Mapping, Object)> {
+        let extent = match self.extent {
+            Wanted::Fixed => Extent::Fixed,
+            Wanted::Growable(max) => {
+                let max = page.round_up(max.max(1)).ok_or_else(|| {
+                    Error::new(Kind::InvalidInput, self.what("shared"))
+                        .detail("the maximum is more than there are addresses")
+                })?;
+                Extent::Growable { max }
+            }
+        };
+        let label = self.name.as_deref().map_or("area".into(), String::from_utf8_lossy);
+        let object = Object::create(&format!("area:{label}"), self.size, extent, page)?;
+        let request = Request::object(&object).at(self.address).protection(self.protection);
+        let mapping = self.provider.map(&place(request, placement))?;
+        if page != PageSize::base() {
+            take_pool_pages(&mapping, Some(placement))?;
+        }
+        Ok((mapping, object))
+    }
+
+    fn finish<K: Access>(
+        &self,
+        mapping: Mapping,
+        object: Option<Object>,
+        placement: Placement,
+    ) -> Result<Area<K>> {
+        dress(&mapping, object.as_ref());
+        let mut area: Area<K> = Area {
+            publication: None,
+            gather: self.pages == Pages::Auto && mapping.page_size() == PageSize::base(),
+            mapping,
+            object,
+            name: None,
+            lock: Lock::None,
+            placement,
+            gathered: 0,
+            kind: PhantomData,
+        };
+        let whose = match &self.name {
+            Some(name) => format!("area {:?}", String::from_utf8_lossy(name)),
+            None => area.to_string(),
+        };
+        area.apply_lock(self.lock, &whose)?;
+        Ok(area)
+    }
+}
+
+/// A placement that asks for nothing is left to the provider.
+fn place(request: Request<'_>, placement: Placement) -> Request<'_> {
+    match placement.is_default() {
+        true => request,
+        false => request.placed(placement),
+    }
+}

@@ -1,0 +1,198 @@
+//! Clones: areas over memory that another area, here or in another process, has made.
+
+use std::marker::PhantomData;
+
+use super::{Area, Frozen, Shared, dress};
+use crate::error::{Error, Kind, Result};
+use crate::lock::Lock;
+use crate::object::Object;
+use crate::page::PageSize;
+use crate::place::Placement;
+use crate::protection::Protection;
+use crate::provider::{Address, Provider, Request, System};
+use crate::registry::{Name, Source};
+
+/// How a published area is to be cloned. Its lock is inherited; its protection, name and address are the clone's own.
+#[derive(Clone, Debug)]
+#[must_use = "a clone is made by `open` or `open_frozen`"]
+pub struct CloneBuilder<'a> {
+    source: &'a Source,
+    name: Option<Vec<u8>>,
+    protection: Option<Protection>,
+    address: Address,
+}
+
+impl Source {
+    /// Starts cloning it.
+    #[doc(alias = "clone_area")]
+    pub fn cloning(&self) -> CloneBuilder<'_> {
+        CloneBuilder { source: self, name: None, protection: None, address: Address::Any }
+    }
+
+    /// Clones it, with the protection that it has.
+    ///
+    /// # Errors
+    /// As [`CloneBuilder::open`].
+    pub fn open(&self) -> Result<Area<Shared>> {
+        self.cloning().open()
+    }
+
+    /// Clones it for reading only, which the kernel enforces.
+    ///
+    /// # Errors
+    /// As [`CloneBuilder::open`].
+    pub fn open_read_only(&self) -> Result<Area<Shared>> {
+        self.cloning().protection(Protection::READ).open()
+    }
+
+    /// Clones a frozen area: its bytes can be lent.
+    ///
+    /// # Errors
+    /// As [`CloneBuilder::open_frozen`].
+    pub fn open_frozen(&self) -> Result<Area<Frozen>> {
+        self.cloning().open_frozen()
+    }
+
+    /// Measures where its pages are, by a mapping of our own that faults nothing in.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened.
+    pub fn residency(&self) -> Result<crate::Residency> {
+        let object = self.open_object(false)?;
+        crate::residency::measure_object(&object, object.size_in_pages())
+    }
+
+    /// The bytes of it that are in RAM now, swapped ones not counted.
+    ///
+    /// # Errors
+    /// As [`residency`](Source::residency).
+    pub fn resident(&self) -> Result<u64> {
+        crate::residency::resident_bytes(&self.open_object(false)?)
+    }
+
+    /// Whether nobody can write it any more.
+    ///
+    /// # Errors
+    /// As [`residency`](Source::residency).
+    pub fn is_frozen(&self) -> Result<bool> {
+        self.open_object(false)?.is_frozen()
+    }
+
+    /// The object behind it, open for reading only: to read it without mapping it.
+    ///
+    /// # Errors
+    /// As [`residency`](Source::residency).
+    pub fn object(&self) -> Result<Object> {
+        self.open_object(false)
+    }
+}
+
+impl CloneBuilder<'_> {
+    /// Publishes the clone under a name of its own.
+    pub fn name(mut self, name: impl AsRef<[u8]>) -> Self {
+        self.name = Some(name.as_ref().to_owned());
+        self
+    }
+
+    /// Publishes the clone under the name of its source: it carries on when the source goes.
+    pub fn same_name(self) -> Self {
+        let name = self.source.name().as_bytes().to_owned();
+        self.name(name)
+    }
+
+    /// What may be done with the clone's pages; without this, what may be done with the source's.
+    pub fn protection(mut self, protection: Protection) -> Self {
+        self.protection = Some(protection);
+        self
+    }
+
+    /// At which addresses it shall be.
+    pub fn at(mut self, address: Address) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Makes the clone.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchArea`] if the source went in between, [`Kind::Unreadable`] if it may not be opened,
+    /// [`Kind::ReadOnly`] for writing what its holder in another process may not write, [`Kind::Frozen`] for writing a frozen
+    /// area; and as for new areas.
+    pub fn open(&self) -> Result<Area<Shared>> {
+        let record = self.source.record();
+        let protection = self.protection.unwrap_or(record.protection);
+        let write = protection.contains(Protection::WRITE);
+        let what = || format!("clone area {} {:?} with protection {protection}", record.id, record.name);
+        if write && !record.protection.contains(Protection::WRITE) && !self.source.is_own() {
+            return Err(Error::new(Kind::ReadOnly, what())
+                .detail(format!(
+                    "process {} holds it with protection {}",
+                    self.source.pid(),
+                    record.protection
+                ))
+                .help("clone it for reading: `open_read_only`"));
+        }
+        let object = self.source.open_object(write)?;
+        if write && object.is_frozen()? {
+            return Err(Error::new(Kind::Frozen, what())
+                .detail("it is frozen: nobody writes it any more")
+                .help("clone it for reading: `open_frozen`, `open_read_only`"));
+        }
+        self.finish(object, protection)
+    }
+
+    /// Makes a clone of a frozen area, which lends its bytes.
+    ///
+    /// # Errors
+    /// As [`open`](CloneBuilder::open); [`Kind::InvalidInput`] if the area is not frozen.
+    pub fn open_frozen(&self) -> Result<Area<Frozen>> {
+        let record = self.source.record();
+        let object = self.source.open_object(false)?;
+        if !object.is_frozen()? {
+            return Err(Error::new(
+                Kind::InvalidInput,
+                format!("clone area {} {:?} as frozen", record.id, record.name),
+            )
+            .detail("it is not frozen: others may still write it")
+            .help("clone it as shared: `open_read_only`; or have its holder freeze it"));
+        }
+        Ok(self.finish(object, Protection::READ)?.into_kind())
+    }
+
+    fn finish(&self, object: Object, protection: Protection) -> Result<Area<Shared>> {
+        let record = self.source.record();
+        let name = self.name.as_deref().map(Name::new).transpose()?;
+        let placement = clone_placement(record.placement, object.page_size())?;
+        let mut request = Request::object(&object).at(self.address).protection(protection);
+        if let Some(placement) = placement {
+            request = request.placed(placement);
+        }
+        let mapping = System::new().map(&request)?;
+        dress(&mapping, Some(&object));
+        let mut area: Area<Shared> = Area {
+            publication: None,
+            mapping,
+            object: Some(object),
+            name: None,
+            lock: Lock::None,
+            placement: record.placement,
+            gather: false,
+            gathered: 0,
+            kind: PhantomData,
+        };
+        area.apply_lock(record.lock, &format!("a clone of area {:?}", record.name))?;
+        if let Some(name) = name {
+            area.publish_as(name)?;
+        }
+        Ok(area)
+    }
+}
+
+/// The policy of base pages lies on the object, where the creator put it; that of pool pages on each mapping, so that a
+/// clone has to put it there again.
+fn clone_placement(placement: Placement, page: PageSize) -> Result<Option<Placement>> {
+    if page == PageSize::base() || placement.is_default() {
+        return Ok(None);
+    }
+    crate::provider::resolve(placement).map(Some)
+}

@@ -1,0 +1,143 @@
+//! Freezing: from here on nobody can write, so that the bytes can be lent.
+
+#![expect(unsafe_code, reason = "replaces a mapping in place; each block has its proof")]
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::{Area, Frozen, Shared};
+use crate::error::{Error, Kind, Rejected, Result};
+use crate::protection::Protection;
+use crate::registry::holders;
+use crate::sys;
+
+/// How long [`Area::freeze`] waits for writers that are about to finish.
+pub const FREEZE_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Area<Shared> {
+    /// Freezes it: nobody can write it any more, in no process, root included. Its size is fixed from then on.
+    ///
+    /// # Errors
+    /// The area comes back as it was, at the same address, with
+    /// - [`Kind::Busy`] after a second, if somebody still can write: a clone that is mapped for writing, in this process or
+    ///   another (a forked child's too), or a transfer that has pages pinned; the error names the holders that can be seen;
+    /// - [`Kind::Frozen`] if it is frozen already.
+    #[doc(alias = "F_SEAL_WRITE")]
+    pub fn freeze(self) -> Result<Area<Frozen>, Rejected<Area<Shared>>> {
+        self.freeze_within(FREEZE_PATIENCE)
+    }
+
+    /// The same, with another patience.
+    ///
+    /// # Errors
+    /// As [`freeze`](Area::freeze).
+    pub fn freeze_within(mut self, patience: Duration) -> Result<Area<Frozen>, Rejected<Area<Shared>>> {
+        match self.try_freeze(patience) {
+            Ok(()) => Ok(self.into_kind()),
+            Err(error) => Err(Rejected { error, value: self }),
+        }
+    }
+
+    fn try_freeze(&mut self, patience: Duration) -> Result<()> {
+        let what = format!("freeze {self}");
+        let before = self.protection();
+        if self.object().is_frozen()? {
+            return Err(Error::new(Kind::Frozen, what)
+                .detail("it is frozen already")
+                .help("open it as what it is: `find(name)?.open_frozen()`"));
+        }
+        if !before.contains(Protection::WRITE) {
+            return Err(Error::new(Kind::ReadOnly, what)
+                .detail(format!("its protection is {before}"))
+                .help("who may not write may not take that from others: freeze it where it can be written"));
+        }
+        // Reading a hole of a frozen object would take memory at a moment when there may be none.
+        self.populate()?;
+        let read_only = self.object().reopen_read_only()?;
+        // SAFETY: a shared area lends no references, and the descriptor is one of the same object.
+        unsafe { self.mapping.replace(Protection::READ, (read_only.as_fd(), 0)) }.map_err(|errno| {
+            Error::new(Kind::System, what.clone()).call("mmap(MAP_FIXED, PROT_READ)", errno)
+        })?;
+        match self.lock_again().and_then(|()| self.seal(&what, patience)) {
+            Ok(()) => {
+                // From here on it is frozen, and what follows only tidies up: older kernels map a sealed object through a
+                // descriptor for reading only, and nobody has to open it for more.
+                if let Some(object) = &mut self.object {
+                    object.settle();
+                    let _ = object.replace_descriptor(&read_only);
+                    let _ = sys::file::set_mode(object.as_fd(), 0o400);
+                }
+                if let Some(publication) = &self.publication {
+                    publication.set_protection(Protection::READ);
+                }
+                Ok(())
+            }
+            Err(error) => Err(self.thaw(before, error)),
+        }
+    }
+
+    fn seal(&self, what: &str, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.object().seal_frozen() {
+                Ok(()) => return Ok(()),
+                Err(sys::Errno::BUSY) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(2))
+                }
+                Err(sys::Errno::BUSY) => {
+                    let holders = holders(self.object());
+                    return Err(Error::new(Kind::Busy, what.to_owned())
+                        .call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", sys::Errno::BUSY)
+                        .detail(match holders.is_empty() {
+                            true => "nobody is seen to have it mapped for writing: pages may be pinned by a transfer".to_owned(),
+                            false => format!("mapped for writing by {}", holders.join(", ")),
+                        })
+                        .help("have them drop it, or clone it for reading only"));
+                }
+                Err(errno) => {
+                    return Err(Error::new(Kind::System, what.to_owned())
+                        .call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", errno));
+                }
+            }
+        }
+    }
+
+    /// Puts things back as they were before freezing was tried.
+    fn thaw(&mut self, before: Protection, error: Error) -> Error {
+        let object = super::object_of(self.object.as_ref());
+        // SAFETY: as in `try_freeze`: no references, and the object's own descriptor.
+        let replaced = unsafe { self.mapping.replace(before, (object.as_fd(), 0)) };
+        let restored = replaced
+            .map_err(|errno| {
+                Error::new(Kind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno)
+            })
+            .and_then(|()| self.place_again())
+            .and_then(|()| self.lock_again());
+        match restored {
+            Ok(()) => error,
+            // It is there, at its address, with all its bytes; what it lacks is told.
+            Err(second) => {
+                let help =
+                    format!("{}; {second}", error.remedy().unwrap_or("it could not be put back as it was"));
+                error.help(help)
+            }
+        }
+    }
+
+    /// A new mapping is not locked, even where the old one was.
+    fn lock_again(&self) -> Result<()> {
+        self.lock.apply(
+            self.mapping.base(),
+            self.used().max(self.mapping.page_size().bytes()),
+            &self.to_string(),
+        )
+    }
+
+    /// The policy of pool pages lies on the mapping.
+    fn place_again(&self) -> Result<()> {
+        if self.mapping.page_size() == crate::PageSize::base() || self.placement.is_default() {
+            return Ok(());
+        }
+        self.mapping.place(0..self.mapping.span(), self.placement)
+    }
+}

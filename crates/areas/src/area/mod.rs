@@ -1,0 +1,349 @@
+//! Areas: chunks of mapped memory that you hold.
+//!
+//! The type says who else may write, and so what Rust may do with the bytes:
+//!
+//! | type | who writes | what it lends |
+//! |---|---|---|
+//! | [`Area<Private>`] | this process only | `&[u8]`, `&mut [u8]` |
+//! | [`Area<Shared>`] | everybody who has a clone | nothing: copies, single words, raw pointers |
+//! | [`Area<Frozen>`] | nobody, ever again | `&[u8]` |
+
+mod builder;
+mod clone;
+mod freeze;
+mod frozen;
+mod private;
+mod shared;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd};
+
+pub use builder::{AreaBuilder, builder};
+pub use clone::CloneBuilder;
+pub use freeze::FREEZE_PATIENCE;
+pub use frozen::Frozen;
+pub use private::Private;
+pub use shared::{Shared, SharedSlice};
+
+use crate::error::{Error, Kind, Result};
+use crate::lock::Lock;
+use crate::mapping::{Fallback, Mapping};
+use crate::object::{Extent, Object};
+use crate::page::PageSize;
+use crate::place::Placement;
+use crate::populate::{self, Job, Progress};
+use crate::protection::Protection;
+use crate::registry::{Announcement, AreaId, Name, Publication};
+use crate::residency::{self, Residency};
+use crate::size::Bytes;
+use crate::sys;
+
+/// What says who may write an area: [`Private`], [`Shared`] or [`Frozen`].
+pub trait Access: sealed::Sealed + fmt::Debug + Send + Sync + 'static {}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A chunk of mapped memory that this process holds.
+///
+/// Dropping it unmaps it and takes its name and id back; the memory goes with its last holder.
+pub struct Area<K: Access> {
+    // In the order in which they have to go: first nobody finds it, then it is unmapped, then the object is closed.
+    publication: Option<Publication>,
+    mapping: Mapping,
+    object: Option<Object>,
+    name: Option<Name>,
+    lock: Lock,
+    placement: Placement,
+    /// Whether base pages may be gathered into transparent huge ones.
+    gather: bool,
+    gathered: usize,
+    kind: PhantomData<K>,
+}
+
+/// What an area was actually given.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Granted<'a> {
+    /// Bytes in whole pages.
+    pub mapped: usize,
+    /// Bytes of addresses taken, a reserve included.
+    pub span: usize,
+    /// The pages that it is mapped with.
+    pub page_size: PageSize,
+    /// Bytes that were gathered into transparent huge pages.
+    pub gathered: usize,
+    /// What was given instead of what was asked first.
+    pub fallbacks: &'a [Fallback],
+}
+
+impl<K: Access> Area<K> {
+    /// The bytes asked for, or that it has grown to.
+    ///
+    /// One `fstat` for a growable area, no system call for others.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.object.as_ref().map_or(self.mapping.size(), Object::size)
+    }
+
+    /// The bytes of its whole pages.
+    #[must_use]
+    pub fn mapped(&self) -> usize {
+        let page = self.mapping.page_size();
+        page.round_up(self.size().max(1)).unwrap_or(self.mapping.span()).min(self.mapping.span())
+    }
+
+    /// The bytes of addresses that it has taken, its size included: how far it can grow.
+    #[must_use]
+    pub fn reserve(&self) -> usize {
+        self.mapping.span()
+    }
+
+    /// Where it begins.
+    ///
+    /// What may be done through the pointer: see [`Mapping::as_ptr`].
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.mapping.as_ptr()
+    }
+
+    /// Its name, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    /// Its id, if it is published (and was so by this process, not by the one that forked it).
+    #[must_use]
+    pub fn id(&self) -> Option<AreaId> {
+        self.publication.as_ref().and_then(Publication::id)
+    }
+
+    /// What may be done with its pages.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        self.mapping.protection()
+    }
+
+    /// Whether it stays in RAM.
+    #[must_use]
+    pub fn lock(&self) -> Lock {
+        self.lock
+    }
+
+    /// What was asked of its place. (Where it *is*, [`residency`](Area::residency) measures.)
+    pub fn placement(&self) -> Placement {
+        self.placement
+    }
+
+    /// What was actually given.
+    #[must_use]
+    pub fn granted(&self) -> Granted<'_> {
+        Granted {
+            mapped: self.mapped(),
+            span: self.mapping.span(),
+            page_size: self.mapping.page_size(),
+            gathered: self.gathered,
+            fallbacks: self.mapping.fallbacks(),
+        }
+    }
+
+    /// Measures where each of its pages is, and how large it is. Faults nothing in.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] where a sandbox forbids the question.
+    #[doc(alias = "move_pages")]
+    pub fn residency(&self) -> Result<Residency> {
+        residency::measure(&self.mapping, self.object.as_ref(), self.used())
+    }
+
+    /// Faults all its pages in, in parallel, where they were asked to be.
+    ///
+    /// # Errors
+    /// [`Kind::NoMemory`] where the nodes or the machine plainly do not have that much: told before the kernel's
+    /// out-of-memory killer has its say.
+    #[doc(alias = "MADV_POPULATE_WRITE")]
+    pub fn populate(&mut self) -> Result<()> {
+        self.populate_with(&mut |_| {})
+    }
+
+    /// The same, and tells how far it is, on the calling thread.
+    ///
+    /// # Errors
+    /// As [`populate`](Area::populate).
+    pub fn populate_with(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        let whose = self.to_string();
+        let job = Job {
+            mapping: &self.mapping,
+            object: self.object.as_ref(),
+            len: self.used(),
+            placement: Some(self.placement),
+            collapse: self.gather,
+            whose: &whose,
+        };
+        let done = populate::run(&job, progress)?;
+        self.gathered = done.collapsed_bytes;
+        Ok(())
+    }
+
+    /// Changes what may be done with its pages. Its clones are not affected.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] where it was opened for less, [`Kind::Frozen`] for writing a frozen area.
+    pub fn protect(&mut self, protection: Protection) -> Result<()> {
+        self.mapping.protect(protection)?;
+        if let Some(publication) = &self.publication {
+            publication.set_protection(protection);
+        }
+        Ok(())
+    }
+
+    /// The whole pages that hold its bytes.
+    fn used(&self) -> usize {
+        match &self.object {
+            Some(object) => object.size_in_pages().min(self.mapping.span()),
+            None => self.mapping.span(),
+        }
+    }
+
+    /// The same area as another kind.
+    fn into_kind<L: Access>(self) -> Area<L> {
+        let Area { publication, mapping, object, name, lock, placement, gather, gathered, kind: _ } = self;
+        Area { publication, mapping, object, name, lock, placement, gather, gathered, kind: PhantomData }
+    }
+
+    /// Publishes it under a name, so that others find it.
+    fn publish_as(&mut self, name: Name) -> Result<AreaId> {
+        use std::os::fd::AsRawFd;
+        let Some(object) = &self.object else {
+            return Err(Error::new(Kind::Unsupported, format!("publish {self} as {name:?}"))
+                .detail("it is private memory"));
+        };
+        if let Some(id) = self.id() {
+            return Err(Error::new(Kind::InvalidInput, format!("publish {self} as {name:?}"))
+                .detail(format!("it is published already, with id {id}"))
+                .help("clone it to give it a second name"));
+        }
+        let publication = Publication::new(Announcement {
+            name: name.clone(),
+            descriptor: object.as_fd().as_raw_fd(),
+            object: object.identity(),
+            address: self.mapping.as_ptr().addr() as u64,
+            span: self.mapping.span() as u64,
+            extent: object.extent(),
+            exact: object.exact(),
+            protection: self.mapping.protection(),
+            lock: self.lock,
+            page: object.page_size(),
+            placement: self.placement,
+        })?;
+        let id = publication.id();
+        self.publication = Some(publication);
+        self.name = Some(name);
+        id.ok_or_else(|| Error::new(Kind::Registry, "publish an area").detail("it is gone at once"))
+    }
+
+    /// Applies a lock to the bytes that are there, after bringing them in where that is what it means.
+    fn apply_lock(&mut self, lock: Lock, whose: &str) -> Result<()> {
+        let (base, len) = (self.mapping.base(), self.used().max(self.mapping.page_size().bytes()));
+        if lock == Lock::Full {
+            // First the allowance, which costs nothing, then the pages, in parallel and with an error where one is missing.
+            Lock::Lazy.apply(base, len, whose)?;
+            self.populate()?;
+        }
+        lock.apply(base, len, whose)?;
+        self.lock = lock;
+        Ok(())
+    }
+}
+
+impl Area<Shared> {
+    /// Publishes it under a name, so that others find it: when its contents are complete, say.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] for a bad name or an area that is published already; [`Kind::Registry`],
+    /// [`Kind::Limit`] where the registry cannot take it.
+    pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+        self.publish_as(Name::new(name)?)
+    }
+}
+
+impl Area<Frozen> {
+    /// Publishes it under a name, so that others find it.
+    ///
+    /// # Errors
+    /// As for shared areas.
+    pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+        self.publish_as(Name::new(name)?)
+    }
+}
+
+/// The object's descriptor: to pass it on, or to hand it to a library that wants a file.
+///
+/// Whoever gets it can do with the object what its seals allow.
+impl AsFd for Area<Shared> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.object().as_fd()
+    }
+}
+
+/// As for shared areas; nobody can write through it.
+impl AsFd for Area<Frozen> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.object().as_fd()
+    }
+}
+
+impl Area<Shared> {
+    /// The object behind it.
+    #[must_use]
+    pub fn object(&self) -> &Object {
+        object_of(self.object.as_ref())
+    }
+}
+
+impl Area<Frozen> {
+    /// The object behind it.
+    #[must_use]
+    pub fn object(&self) -> &Object {
+        object_of(self.object.as_ref())
+    }
+}
+
+/// Shared and frozen areas are built with an object, always.
+fn object_of(object: Option<&Object>) -> &Object {
+    object.unwrap_or_else(|| unreachable!("a shared or frozen area has an object"))
+}
+
+/// `area "ring"`, or its size where it has no name: what messages call it.
+impl<K: Access> fmt::Display for Area<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "area {name:?}"),
+            None => write!(f, "an area of {}", Bytes::from(self.mapping.size())),
+        }
+    }
+}
+
+impl<K: Access> fmt::Debug for Area<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Area")
+            .field("name", &self.name)
+            .field("mapping", &self.mapping)
+            .field("object", &self.object)
+            .field("lock", &self.lock)
+            .field("placement", &self.placement)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Lets the kernel's maps show the name, keeps reserves out of core dumps.
+fn dress(mapping: &Mapping, object: Option<&Object>) {
+    let has_reserve = object.is_some_and(|object| matches!(object.extent(), Extent::Growable { .. }));
+    if has_reserve {
+        // Only the size of a core dump depends on it.
+        let _ = mapping.advise(sys::memory::Advice::DontDump);
+    }
+}

@@ -1,0 +1,62 @@
+//! Areas of this process alone.
+
+use std::ops::{Deref, DerefMut};
+
+use super::{Access, Area, sealed};
+use crate::error::Result;
+use crate::mapping::Mapping;
+
+/// Only this process writes: plain memory, copied for a forked child as any memory is.
+#[derive(Debug)]
+pub enum Private {}
+
+impl sealed::Sealed for Private {}
+impl Access for Private {}
+
+impl Area<Private> {
+    /// The bytes.
+    ///
+    /// # Errors
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
+    pub fn as_bytes(&self) -> Result<&[u8]> {
+        self.mapping.as_bytes()
+    }
+
+    /// The bytes, to write.
+    ///
+    /// # Errors
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
+    pub fn as_bytes_mut(&mut self) -> Result<&mut [u8]> {
+        self.mapping.as_bytes_mut()
+    }
+
+    /// The mapping alone: to hand it back to the provider that made it ([`Provider::unmap`](crate::Provider::unmap)).
+    #[must_use]
+    pub fn into_mapping(self) -> Mapping {
+        self.mapping
+    }
+}
+
+/// # Panics
+/// Where the protection does not allow reading: [`Area::as_bytes`] gives an error instead.
+impl Deref for Area<Private> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self.mapping.as_bytes() {
+            Ok(bytes) => bytes,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// # Panics
+/// Where the protection does not allow writing: [`Area::as_bytes_mut`] gives an error instead.
+impl DerefMut for Area<Private> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self.mapping.as_bytes_mut() {
+            Ok(bytes) => bytes,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

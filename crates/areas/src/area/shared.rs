@@ -1,0 +1,210 @@
+//! Areas that others may write at any moment: copies and single words, no references.
+
+#![expect(unsafe_code, reason = "atomics in memory that trusted peers share; the block has its proof")]
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
+
+use super::{Access, Area, sealed};
+use crate::error::Result;
+use crate::mapping::Mapping;
+use crate::sys::copy::Word;
+
+/// Others may write: whoever has a clone.
+///
+/// No reference into it is ever lent, because Rust's references promise that what they point to does not change, and
+/// another process keeps no such promise:
+///
+/// ```compile_fail
+/// let area = areas::builder(4096).shared().unwrap();
+/// let bytes: &[u8] = &area; // there is no such thing
+/// ```
+#[derive(Debug)]
+pub enum Shared {}
+
+impl sealed::Sealed for Shared {}
+impl Access for Shared {}
+
+impl Area<Shared> {
+    /// The size to check an access against: looks at the object only where the last size that was seen does not do.
+    #[inline]
+    fn size_for(&self, end: Option<usize>) -> usize {
+        let seen = self.object().size_seen();
+        match end {
+            Some(end) if end <= seen => seen,
+            _ => self.object().size(),
+        }
+    }
+
+    /// Copies bytes out.
+    ///
+    /// What others write meanwhile may be seen in part: a copy of several bytes is not atomic.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size, [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its
+    /// protection forbids it.
+    pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
+        self.mapping.read(offset, into, self.size_for(offset.checked_add(into.len())))
+    }
+
+    /// Copies bytes in.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size, [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its
+    /// protection forbids it.
+    pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
+        self.mapping.write(offset, bytes, self.size_for(offset.checked_add(bytes.len())))
+    }
+
+    /// Copies `len` bytes from here to another shared area.
+    ///
+    /// # Errors
+    /// As [`read_at`](Area::read_at) and [`write_at`](Area::write_at);
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the two ranges overlap.
+    pub fn copy_to(&self, offset: usize, to: &Area<Shared>, at: usize, len: usize) -> Result<()> {
+        let sizes = (self.size_for(offset.checked_add(len)), to.size_for(at.checked_add(len)));
+        self.mapping.copy_to(offset, &to.mapping, at, len, sizes)
+    }
+
+    /// Loads one word of 8 to 64 bits, in one access.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the offset is no multiple of the word's size,
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
+    pub fn load<T: Word>(&self, offset: usize) -> Result<T> {
+        self.mapping.load(offset, self.size_for(offset.checked_add(size_of::<T>())))
+    }
+
+    /// Stores one word of 8 to 64 bits, in one access.
+    ///
+    /// # Errors
+    /// As [`load`](Area::load).
+    pub fn store<T: Word>(&self, offset: usize, value: T) -> Result<()> {
+        self.mapping.store(offset, value, self.size_for(offset.checked_add(size_of::<T>())))
+    }
+
+    /// A part of the area: checked once, then used without a look at the size.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size.
+    pub fn slice(&self, offset: usize, len: usize) -> Result<SharedSlice<'_>> {
+        self.mapping.check(offset, len, self.size_for(offset.checked_add(len)))?;
+        Ok(SharedSlice { mapping: &self.mapping, offset, len, area: PhantomData })
+    }
+
+    /// Grows it to at least `size` bytes, for all who have a clone at once. The new bytes are zero.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not that far.
+    #[doc(alias = "resize_area")]
+    pub fn grow(&self, size: usize) -> Result<()> {
+        self.object().grow(size, &self.to_string())
+    }
+}
+
+macro_rules! atomics {
+    ($($method:ident: $atomic:ty;)*) => {
+        impl Area<Shared> {
+            $(
+                #[doc = concat!("A [`", stringify!($atomic), "`] in the area, for peers that trust each other.")]
+                ///
+                /// # Safety
+                /// As long as the reference lives, every process that has the area accesses these bytes atomically and with
+                /// this size only, and nobody changes the area's protection to less than reading and writing.
+                ///
+                /// # Errors
+                /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
+                /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) off the alignment,
+                /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection is not reading and writing.
+                pub unsafe fn $method(&self, offset: usize) -> Result<&$atomic> {
+                    let size = self.size_for(offset.checked_add(size_of::<$atomic>()));
+                    let word = self.mapping.check_atomic::<$atomic>(offset, size)?;
+                    // SAFETY:
+                    // - inside the mapping, aligned, readable and writable: checked, and the mapping outlives `&self`;
+                    // - the area never shrinks: its object is sealed against that;
+                    // - all other accesses are atomic: the caller's promise.
+                    Ok(unsafe { word.as_ref() })
+                }
+            )*
+        }
+    };
+}
+
+atomics! {
+    atomic_u8: AtomicU8;
+    atomic_u16: AtomicU16;
+    atomic_u32: AtomicU32;
+    atomic_u64: AtomicU64;
+}
+
+/// A part of a shared area: a pointer and a length, and copies.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedSlice<'a> {
+    mapping: &'a Mapping,
+    offset: usize,
+    len: usize,
+    area: PhantomData<&'a Area<Shared>>,
+}
+
+impl SharedSlice<'_> {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where it begins. Others may write there at any moment: no reference may be made of it.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.mapping.as_ptr().wrapping_add(self.offset)
+    }
+
+    /// The end of the slice, in the mapping.
+    fn end(&self) -> usize {
+        self.offset + self.len
+    }
+
+    fn at(&self, offset: usize) -> usize {
+        self.offset.saturating_add(offset)
+    }
+
+    /// Copies bytes out, from `offset` on.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the slice.
+    pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
+        self.mapping.read(self.at(offset), into, self.end())
+    }
+
+    /// Copies bytes in, from `offset` on.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the slice,
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where it may not be written.
+    pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
+        self.mapping.write(self.at(offset), bytes, self.end())
+    }
+
+    /// Loads one word.
+    ///
+    /// # Errors
+    /// As [`Area::load`].
+    pub fn load<T: Word>(&self, offset: usize) -> Result<T> {
+        self.mapping.load(self.at(offset), self.end())
+    }
+
+    /// Stores one word.
+    ///
+    /// # Errors
+    /// As [`Area::store`].
+    pub fn store<T: Word>(&self, offset: usize, value: T) -> Result<()> {
+        self.mapping.store(self.at(offset), value, self.end())
+    }
+}

@@ -1,0 +1,112 @@
+//! What can be told of an area: one's own or another team's.
+
+use std::time::{Duration, SystemTime};
+
+use super::id::AreaId;
+use super::name::Name;
+use super::source::Source;
+use super::table::Record;
+use crate::lock::Lock;
+use crate::object::Extent;
+use crate::page::PageSize;
+use crate::place::Placement;
+use crate::protection::Protection;
+use crate::sys;
+
+/// What is known of a published area, at the moment of asking.
+///
+/// What was fixed when it was published comes from its team's table; its size is what the kernel said now. How much of it
+/// is in RAM, and where, is measured: [`Source::residency`](super::Source::residency).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Info {
+    /// Its id.
+    pub id: AreaId,
+    /// Its name.
+    pub name: Name,
+    /// The process that holds it.
+    pub pid: u32,
+    /// That process's command name, where it can be read.
+    pub command: Option<String>,
+    /// Bytes.
+    pub size: usize,
+    /// Bytes in whole pages.
+    pub mapped: usize,
+    /// Bytes of addresses that the holder has taken, for growth; no more than `mapped` where it cannot grow.
+    pub reserve: usize,
+    /// Whether, and how far, it may grow.
+    pub extent: Extent,
+    /// Where it is mapped in the holder: meaningful there only.
+    pub address: usize,
+    /// What the holder may do with it.
+    pub protection: Protection,
+    /// Whether it stays in RAM.
+    pub lock: Lock,
+    /// What was asked of its place.
+    pub placement: Placement,
+    /// The pages that it is made of (transparent huge pages are found by measuring).
+    pub page_size: PageSize,
+    /// Device and inode of its object: areas over the same memory have the same.
+    pub object: (u64, u64),
+    /// Nanoseconds since boot at which it was published.
+    pub created_since_boot: u64,
+}
+
+impl Info {
+    pub(super) fn new(record: &Record, pid: u32, file_size: u64) -> Self {
+        let file_size = usize::try_from(file_size).unwrap_or(usize::MAX);
+        let exact = record.exact.and_then(|exact| usize::try_from(exact).ok());
+        Info {
+            id: record.id,
+            name: record.name.clone(),
+            pid,
+            command: command_of(pid),
+            size: exact.filter(|&exact| exact <= file_size).unwrap_or(file_size),
+            mapped: record.page.round_up(file_size.max(1)).unwrap_or(file_size),
+            reserve: usize::try_from(record.span).unwrap_or(usize::MAX),
+            extent: record.extent,
+            address: usize::try_from(record.address).unwrap_or(usize::MAX),
+            protection: record.protection,
+            lock: record.lock,
+            placement: record.placement,
+            page_size: record.page,
+            object: (record.object.device, record.object.inode),
+            created_since_boot: record.created,
+        }
+    }
+
+    /// When it was published, by the wall clock as it stands now.
+    #[must_use]
+    pub fn created(&self) -> SystemTime {
+        let ago = sys::process::boot_time().saturating_sub(self.created_since_boot);
+        SystemTime::now() - Duration::from_nanos(ago)
+    }
+}
+
+/// The name of a process's command; `None` where it cannot be read.
+pub(super) fn command_of(pid: u32) -> Option<String> {
+    let comm = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(comm.trim_ascii_end()).into_owned())
+}
+
+/// A team that lives, and whose areas this process may not see.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UnreadableTeam {
+    /// The process.
+    pub pid: u32,
+    /// Its command name, where it can be read.
+    pub command: Option<String>,
+    /// Why it cannot be read, for people.
+    pub reason: String,
+}
+
+/// All areas that can be seen, and the teams that cannot be looked into.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Listing {
+    /// The areas: by process, then by address.
+    pub areas: Vec<Source>,
+    /// The teams that cannot be read.
+    pub unreadable: Vec<UnreadableTeam>,
+}

@@ -1,0 +1,120 @@
+//! The registry: which processes hold which areas, by what names and ids.
+//!
+//! **Each process publishes one table of its own areas; nobody writes anybody else's memory; the kernel frees everything.**
+//! A process that holds areas is a *team*. Its table is a memory object that goes with it; others find the object through
+//! one symbolic link into `/proc`, which leads nowhere once the process is gone. There is no daemon, nothing to repair
+//! after a crash, and no mutual exclusion between processes.
+//!
+//! "System-wide" means one user and one pid namespace: other users cannot see or disturb what is here.
+//!
+//! Reading the registry makes nothing; a process joins with the first area that it publishes.
+
+mod directory;
+mod holders;
+mod id;
+mod info;
+mod name;
+mod peer;
+mod source;
+mod state;
+mod table;
+mod team;
+
+use std::path::PathBuf;
+
+pub(crate) use holders::holders;
+pub use id::AreaId;
+pub use info::{Info, Listing, UnreadableTeam};
+pub use name::Name;
+pub use source::Source;
+pub(crate) use team::Announcement;
+
+use crate::error::Result;
+use crate::protection::Protection;
+
+/// The oldest live area of that name that this process may read.
+///
+/// Names need not be unique. A name that was found once is found again without asking anybody but its holder's table.
+///
+/// # Errors
+/// [`Kind::NoSuchArea`](crate::Kind::NoSuchArea) if there is none, [`Kind::InvalidInput`](crate::Kind::InvalidInput) for a
+/// bad name, [`Kind::Registry`](crate::Kind::Registry) if the registry's folder is not as it must be.
+#[doc(alias = "find_area")]
+pub fn find(name: impl AsRef<[u8]>) -> Result<Source> {
+    let name = name.as_ref();
+    let mut state = state::state()?;
+    match state.find(name)? {
+        Some(source) => Ok(source),
+        // Only now does it matter whether it could be a name at all.
+        None => Err(state.no_such(&Name::new(name)?)),
+    }
+}
+
+/// The area of that id.
+///
+/// # Errors
+/// [`Kind::NoSuchArea`](crate::Kind::NoSuchArea) if no live area has it,
+/// [`Kind::Unreadable`](crate::Kind::Unreadable) if its holder may not be read.
+pub fn get(id: AreaId) -> Result<Source> {
+    state::state()?.get(id)
+}
+
+/// All published areas that can be seen, and the teams that cannot be looked into.
+///
+/// # Errors
+/// [`Kind::Registry`](crate::Kind::Registry) if the registry's folder is not as it must be. No folder is no error: nothing
+/// is published.
+#[doc(alias = "get_next_area_info")]
+pub fn list() -> Result<Listing> {
+    state::state()?.list()
+}
+
+/// Sees to it that others find this process's areas: where the registry's folder was removed, they are published again.
+///
+/// Every call that publishes or looks for areas does so too; a holder that makes no calls calls this about once a second.
+///
+/// # Errors
+/// [`Kind::Registry`](crate::Kind::Registry) if the folder cannot be made again.
+pub fn keep() -> Result<()> {
+    state::state()?.keep()
+}
+
+/// Where the registry is, if it was found: for messages.
+///
+/// # Errors
+/// As [`list`].
+pub fn path() -> Result<Option<PathBuf>> {
+    let mut state = state::state()?;
+    state.list()?;
+    Ok(state.path())
+}
+
+/// An area's place in the registry. Dropping it takes the area back.
+#[derive(Debug)]
+pub(crate) struct Publication(state::Entry);
+
+impl Publication {
+    pub(crate) fn new(area: Announcement) -> Result<Self> {
+        let (entry, _) = state::state()?.publish(area)?;
+        Ok(Publication(entry))
+    }
+
+    /// The id; `None` in a child that was forked since.
+    pub(crate) fn id(&self) -> Option<AreaId> {
+        state::state().ok()?.id_of(self.0)
+    }
+
+    pub(crate) fn set_protection(&self, protection: Protection) {
+        if let Ok(mut state) = state::state() {
+            state.set_protection(self.0, protection);
+        }
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        if let Ok(mut state) = state::state() {
+            state.withdraw(self.0);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Names of areas: what other processes find them by.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Kind, Result};
+
+/// The name of an area: 1 to 255 bytes, any encoding, no NUL. Names need not be unique.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Box<[u8]>);
+
+impl Name {
+    /// The longest name, in bytes.
+    pub const MAX: usize = 255;
+
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] if it is empty, longer than [`Name::MAX`] bytes, or holds a NUL.
+    pub fn new(name: impl AsRef<[u8]>) -> Result<Self> {
+        let bytes = name.as_ref();
+        let wrong = |why: String| {
+            Err(Error::new(Kind::InvalidInput, format!("name an area {}", shown(bytes)))
+                .detail(why)
+                .help("a name has 1 to 255 bytes, in any encoding, and no NUL"))
+        };
+        match bytes.len() {
+            0 => wrong("the name is empty".to_owned()),
+            1..=Name::MAX if bytes.contains(&0) => wrong("it holds a NUL".to_owned()),
+            1..=Name::MAX => Ok(Name(bytes.into())),
+            len => wrong(format!("it has {len} bytes")),
+        }
+    }
+
+    /// From a table: empty names are there too (BeOS has them).
+    pub(crate) fn from_table(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() <= Name::MAX && !bytes.contains(&0)).then(|| Name(bytes.into()))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A name for people: quoted, with what cannot be printed escaped, and cut when it is very long.
+fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    match text.char_indices().nth(60) {
+        Some((cut, _)) => format!("{:?}…", &text[..cut]),
+        None => format!("{text:?}"),
+    }
+}
+
+impl fmt::Display for Name {
+    /// As UTF-8, control characters escaped so that a terminal shows them instead of obeying them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text: String = String::from_utf8_lossy(&self.0)
+            .chars()
+            .flat_map(|c| {
+                let escaped = c.is_control();
+                escaped.then(|| c.escape_default()).into_iter().flatten().chain((!escaped).then_some(c))
+            })
+            .collect();
+        f.pad(&text)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.0))
+    }
+}
+
+impl FromStr for Name {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Name::new(text)
+    }
+}
+
+impl TryFrom<&str> for Name {
+    type Error = Error;
+
+    fn try_from(text: &str) -> Result<Self> {
+        Name::new(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_to_255_bytes_without_nul() {
+        let cases: [(&[u8], bool); 7] = [
+            (b"", false),
+            (b"a", true),
+            (b"with space/and slash", true),
+            (&[0xff, 0xfe], true),
+            (b"a\0b", false),
+            (&[b'x'; 255], true),
+            (&[b'x'; 256], false),
+        ];
+        for (bytes, good) in cases {
+            assert_eq!(Name::new(bytes).is_ok(), good, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_is_safe_from_it() {
+        assert_eq!(Name::new("a\x1b[31mb\n").unwrap().to_string(), r"a\u{1b}[31mb\n");
+        assert_eq!(Name::new("größe").unwrap().to_string(), "größe");
+    }
+}

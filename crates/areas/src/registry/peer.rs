@@ -1,0 +1,396 @@
+//! Another team: whether it lives, its table, its objects.
+//!
+//! A team is *live*, *unreadable* or *dead*, and only a proven death is acted upon:
+//!
+//! | what we see | what it means |
+//! |---|---|
+//! | the owner holds the record lock of its table | live (one `fcntl`) |
+//! | no process has that number, or the one that has it started at another time | dead |
+//! | no thread of the process has the table at the descriptor that the link names | dead (it exited, or called exec) |
+//! | the process is a zombie as a whole | dead: it holds nothing |
+//! | the thread leader has exited, another thread has the table | live |
+//! | the kernel refuses to show us (other group, capabilities, non-dumpable, user namespace, hidepid) | unreadable |
+
+use std::ffi::CString;
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::sync::OnceLock;
+
+use super::directory::{Link, stat_of};
+use super::table::{Owner, Record, TABLE_BYTES, VERSION, View};
+use crate::error::{Error, Kind, Result};
+use crate::mapping::{Mapping, Plan, Sharing};
+use crate::page::PageSize;
+use crate::protection::Protection;
+use crate::sys;
+use crate::sys::file::{CWD, Identity, OFlags, Stat};
+use crate::sys::memory::{At, MapFlags};
+use crate::sys::object::SealFlags;
+
+/// What makes a table one that only its owner can write.
+pub(super) const TABLE_SEALS: SealFlags =
+    SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::FUTURE_WRITE).union(SealFlags::SEAL);
+
+/// What is known of a team.
+#[derive(Debug)]
+pub(super) enum State {
+    Live(Peer),
+    /// It lives, as far as can be told, and we may not look into it. The reason, for people.
+    Unreadable(String),
+    Dead,
+}
+
+/// What `/proc/PID/stat` says of a process or thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ProcessStat {
+    state: u8,
+    /// In clock ticks since boot.
+    pub(super) start_time: u64,
+}
+
+impl ProcessStat {
+    pub(super) fn read(path: &str) -> std::io::Result<Self> {
+        let text = fs::read(path)?;
+        ProcessStat::parse(&text).ok_or_else(|| std::io::Error::other("not what the kernel writes"))
+    }
+
+    /// The name in parentheses may hold anything, parentheses included: what follows the last one counts.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let behind = text.iter().rposition(|&byte| byte == b')')? + 1;
+        let mut fields = std::str::from_utf8(&text[behind..]).ok()?.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        // Field 22 of proc_pid_stat(5); the state is field 3.
+        let start_time = fields.nth(22 - 4)?.parse().ok()?;
+        Some(ProcessStat { state, start_time })
+    }
+
+    fn holds_nothing(self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+/// Where a team's descriptors can be seen.
+#[derive(Debug)]
+enum Place {
+    /// In this folder of `/proc`.
+    At(String),
+    Unreadable(String),
+    Dead,
+}
+
+fn locate(link: &Link) -> Place {
+    let process = format!("/proc/{}", link.pid);
+    let stat = match ProcessStat::read(&format!("{process}/stat")) {
+        Ok(stat) => stat,
+        Err(_) if !sys::process::exists(link.pid) => return Place::Dead,
+        Err(error) => return Place::Unreadable(format!("{process}/stat cannot be read ({error}): hidepid?")),
+    };
+    if stat.start_time != link.start_time {
+        return Place::Dead;
+    }
+    let shows_table = |folder: &str| match stat_of(&format!("{folder}/{}", link.descriptor)) {
+        Ok(stat) => Ok(is_table(&stat, link)),
+        Err(sys::Errno::NOENT | sys::Errno::SRCH) => Ok(false),
+        Err(errno) => Err(errno),
+    };
+    let folder = format!("{process}/fd");
+    if let Ok(true) = shows_table(&folder) {
+        return Place::At(folder);
+    }
+    // The leader may have left while other threads live, and a thread can have descriptors of its own.
+    let threads = match fs::read_dir(format!("{process}/task")) {
+        Ok(threads) => threads,
+        Err(_) if !sys::process::exists(link.pid) => return Place::Dead,
+        Err(error) => return Place::Unreadable(format!("{process}/task cannot be read ({error})")),
+    };
+    let mut refused = None;
+    for thread in threads {
+        let Ok(thread) = thread else { continue };
+        let thread = thread.path();
+        let Some(thread) = thread.to_str() else { continue };
+        let folder = format!("{thread}/fd");
+        match shows_table(&folder) {
+            Ok(true) => return Place::At(folder),
+            Ok(false) => {}
+            Err(errno) => match ProcessStat::read(&format!("{thread}/stat")) {
+                // The kernel shows a zombie's descriptors, of which there are none, to root alone.
+                Ok(stat) if stat.holds_nothing() => {}
+                // A thread that has ended in between.
+                Err(_) if fs::metadata(thread).is_err() => {}
+                _ => refused = Some(errno),
+            },
+        }
+    }
+    match refused {
+        None => Place::Dead,
+        Some(_) if !sys::process::exists(link.pid) => Place::Dead,
+        Some(errno) => Place::Unreadable(format!(
+            "{folder} cannot be read ({}): another group, a capability that we lack, not dumpable, or another user namespace",
+            crate::Errno::from(errno)
+        )),
+    }
+}
+
+/// Whether a file can be the table that the link names. Its seals are looked at once it is open.
+fn is_table(stat: &Stat, link: &Link) -> bool {
+    stat.is_file() && stat.links == 0 && stat.size == TABLE_BYTES as u64 && stat.identity.inode == link.inode
+}
+
+/// Another team that lives and lets itself be read.
+#[derive(Debug)]
+pub(super) struct Peer {
+    link: Link,
+    view: View,
+    /// `None` only while it is dropped.
+    table: Option<OwnedFd>,
+    identity: Identity,
+    /// Where its descriptors can be seen.
+    folder: String,
+    /// A handle for `pidfd_getfd`, where that is allowed.
+    handle: OnceLock<Option<OwnedFd>>,
+}
+
+/// Looks at the team that a link names.
+pub(super) fn examine(link: &Link) -> State {
+    let folder = match locate(link) {
+        Place::At(folder) => folder,
+        Place::Unreadable(reason) => return State::Unreadable(reason),
+        Place::Dead => return State::Dead,
+    };
+    match Peer::open(link, &folder) {
+        Ok(Some(peer)) => State::Live(peer),
+        // It changed as we came near, or is no table of that team: what the link says no longer holds.
+        Ok(None) => match locate(link) {
+            Place::At(_) => State::Unreadable("its table is not one that we can read".to_owned()),
+            Place::Unreadable(reason) => State::Unreadable(reason),
+            Place::Dead => State::Dead,
+        },
+        Err(reason) => State::Unreadable(reason),
+    }
+}
+
+impl Peer {
+    fn open(link: &Link, folder: &str) -> Result<Option<Self>, String> {
+        let failed =
+            |call: &str, errno| format!("{call} {folder}/{}: {}", link.descriptor, crate::Errno::from(errno));
+        let Some((table, stat)) =
+            reopen(folder, link.descriptor, OFlags::RDONLY, |stat| is_table(stat, link))
+                .map_err(|errno| failed("open", errno))?
+        else {
+            return Ok(None);
+        };
+        // In our own process (a second copy of this library), closing the descriptor would drop its owner's record lock.
+        let table = Kept { fd: Some(table), keep: link.pid == sys::process::pid() };
+        match sys::object::seals(table.as_fd()) {
+            Ok(seals) if seals.contains(TABLE_SEALS) => {}
+            _ => return Ok(None),
+        }
+        let mapping = Mapping::new(&Plan {
+            at: At::Anywhere,
+            size: TABLE_BYTES,
+            span: TABLE_BYTES,
+            page: PageSize::base(),
+            protection: Protection::READ,
+            sharing: Sharing::Shared,
+            flags: MapFlags::SHARED,
+            file: Some((table.as_fd(), 0)),
+        })
+        .map_err(|error| error.to_string())?;
+        let view = View::new(mapping);
+        let expected =
+            Owner { slot: link.slot, pid: link.pid, start_time: link.start_time, table: stat.identity };
+        match view.owner() {
+            Ok(owner) if owner == expected => {}
+            Ok(_) | Err(None) => return Ok(None),
+            Err(Some(version)) => {
+                return Err(format!(
+                    "its table has format {version}, and this library reads format {VERSION}"
+                ));
+            }
+        }
+        Ok(Some(Peer {
+            link: link.clone(),
+            view,
+            table: table.into_inner(),
+            identity: stat.identity,
+            folder: folder.to_owned(),
+            handle: OnceLock::new(),
+        }))
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.link.pid
+    }
+
+    fn is_own_process(&self) -> bool {
+        self.link.pid == sys::process::pid()
+    }
+
+    /// Whether it lives now: one `fcntl` where it does.
+    pub(super) fn is_live(&self) -> bool {
+        if !self.is_own_process()
+            && let Some(table) = &self.table
+            && let Ok(Some(owner)) = sys::record_lock::owner(table.as_fd())
+            && u32::try_from(owner) == Ok(self.link.pid)
+        {
+            return true;
+        }
+        // The record lock can be lost without a death: whoever closes a second descriptor of the table drops it.
+        match locate(&self.link) {
+            Place::At(folder) => stat_of(&format!("{folder}/{}", self.link.descriptor))
+                .is_ok_and(|stat| stat.identity == self.identity),
+            Place::Unreadable(_) => true,
+            Place::Dead => false,
+        }
+    }
+
+    /// What the kernel says of an area's object now; `None` if the area is gone.
+    pub(super) fn stat(&self, record: &Record) -> Option<Stat> {
+        stat_of(&format!("{}/{}", self.folder, record.descriptor))
+            .ok()
+            .filter(|stat| stat.identity == record.object)
+    }
+
+    /// Opens an area's object: for reading only, or with the rights that the owner's descriptor has.
+    pub(super) fn open_object(&self, record: &Record, write: bool) -> Result<OwnedFd> {
+        if write
+            && !self.is_own_process()
+            && let Some(handle) = self.handle()
+            && let Ok(fd) = sys::process::take_descriptor(handle, record.descriptor)
+            && sys::file::stat(fd.as_fd()).is_ok_and(|stat| stat.identity == record.object)
+        {
+            return Ok(fd);
+        }
+        open_object_at(&self.folder, record, write)
+    }
+
+    fn handle(&self) -> Option<BorrowedFd<'_>> {
+        let handle = self.handle.get_or_init(|| {
+            let handle = sys::process::open(self.link.pid).ok()?;
+            // Whoever lives now lived when the handle was made: the number was not somebody else's.
+            let allowed = sys::process::take_descriptor(handle.as_fd(), self.link.descriptor).is_ok();
+            (allowed && self.is_live()).then_some(handle)
+        });
+        handle.as_ref().map(AsFd::as_fd)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        drop(Kept { fd: self.table.take(), keep: self.is_own_process() });
+    }
+}
+
+/// A descriptor that is perhaps never closed.
+struct Kept {
+    fd: Option<OwnedFd>,
+    keep: bool,
+}
+
+impl Kept {
+    fn into_inner(mut self) -> Option<OwnedFd> {
+        self.fd.take()
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_ref().map_or(CWD, AsFd::as_fd)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(fd) = self.fd.take()
+            && self.keep
+        {
+            let _ = fd.into_raw_fd();
+        }
+    }
+}
+
+/// Opens what a process has open under a number, if it is what we expect. It may be a terminal or a FIFO by now, so it is
+/// looked at before it is opened for real.
+fn reopen(
+    folder: &str,
+    descriptor: i32,
+    flags: OFlags,
+    expected: impl Fn(&Stat) -> bool,
+) -> sys::Result<Option<(OwnedFd, Stat)>> {
+    let path = |text: String| CString::new(text).map_err(|_| sys::Errno::INVAL);
+    let looked = match sys::file::open_at(CWD, &path(format!("{folder}/{descriptor}"))?, OFlags::PATH, 0) {
+        Err(sys::Errno::NOENT | sys::Errno::SRCH) => return Ok(None),
+        other => other?,
+    };
+    let stat = sys::file::stat(looked.as_fd())?;
+    if !expected(&stat) {
+        return Ok(None);
+    }
+    let again = path(format!("/proc/self/fd/{}", looked.as_raw_fd()))?;
+    Ok(Some((sys::file::open_at(CWD, &again, flags, 0)?, stat)))
+}
+
+/// Opens an area's object through a folder of `/proc`.
+pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Result<OwnedFd> {
+    let what = || format!("open area {} {:?}", record.id, record.name);
+    let flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
+    match reopen(folder, record.descriptor, flags, |stat| stat.identity == record.object) {
+        Ok(Some((fd, _))) => Ok(fd),
+        Ok(None) => Err(Error::new(Kind::NoSuchArea, what())
+            .detail("it went in between: its holder dropped it or died")
+            .help("look for the name again: another holder may be there")),
+        Err(errno) => {
+            let kind = match errno {
+                sys::Errno::ACCESS | sys::Errno::PERM => Kind::Unreadable,
+                sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
+                _ => Kind::System,
+            };
+            let error = Error::new(kind, what())
+                .call(format!("open({folder}/{}, {flags:?})", record.descriptor), errno);
+            Err(match kind {
+                Kind::Limit => crate::error::remedy::open_files(error),
+                Kind::Unreadable => error.help(
+                    "the holder's memory may not be opened so: run with the same user, group and capabilities, or \
+                     have it passed over a socket; a frozen area opens for reading only",
+                ),
+                _ => error,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_may_have_any_name() {
+        let behind = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
+        for name in ["cat", ") Z 1 2 3", "a b", "(((", "\n"] {
+            let text = format!("42 ({name}){behind}");
+            assert_eq!(
+                ProcessStat::parse(text.as_bytes()),
+                Some(ProcessStat { state: b'S', start_time: 4711 }),
+                "{name:?}"
+            );
+        }
+        for wrong in
+            ["", "42 (cat", "42 (cat)", "42 (cat) S 1", "42 (cat) S a b c d e f g h i j k l m n o p q r s t"]
+        {
+            assert_eq!(ProcessStat::parse(wrong.as_bytes()), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn our_own_is_read_right() {
+        let stat = ProcessStat::read("/proc/self/stat").unwrap();
+        assert!(!stat.holds_nothing());
+        assert!(stat.start_time > 0 && stat.start_time < sys::process::boot_time() / 1_000_000);
+    }
+}

@@ -1,0 +1,120 @@
+//! An area that was found: enough to tell all about it, and to clone it.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::id::AreaId;
+use super::info::Info;
+use super::name::Name;
+use super::peer::{Peer, open_object_at};
+use super::table::Record;
+use crate::error::{Error, Kind, Result};
+use crate::object::Object;
+use crate::sys;
+
+/// Whose table an area stands in.
+#[derive(Clone, Debug)]
+pub(super) enum Holder {
+    /// This process's.
+    Own,
+    /// Another team's.
+    Peer(Arc<Peer>),
+}
+
+impl Holder {
+    pub(super) fn is_live(&self) -> bool {
+        match self {
+            Holder::Own => true,
+            Holder::Peer(peer) => peer.is_live(),
+        }
+    }
+}
+
+/// A published area, as it stood in its holder's table when it was looked up.
+///
+/// It holds nothing: the area can go at any time, and what asks after it then says so.
+#[derive(Clone, Debug)]
+pub struct Source {
+    holder: Holder,
+    record: Record,
+}
+
+impl Source {
+    pub(super) fn new(holder: Holder, record: Record) -> Self {
+        Source { holder, record }
+    }
+
+    pub(super) fn order(&self) -> (u32, u64, AreaId) {
+        (self.pid(), self.record.address, self.record.id)
+    }
+
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> AreaId {
+        self.record.id
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.record.name
+    }
+
+    /// The process that holds it.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        match &self.holder {
+            Holder::Own => sys::process::pid(),
+            Holder::Peer(peer) => peer.pid(),
+        }
+    }
+
+    /// Whether it is this process's own.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        matches!(self.holder, Holder::Own)
+    }
+
+    /// What can be told of it, its size as the kernel has it now.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchArea`] if it is gone.
+    pub fn info(&self) -> Result<Info> {
+        let stat = match &self.holder {
+            Holder::Own => super::directory::stat_of(&format!("/proc/self/fd/{}", self.record.descriptor))
+                .ok()
+                .filter(|stat| stat.identity == self.record.object),
+            Holder::Peer(peer) => peer.stat(&self.record),
+        };
+        let stat = stat.ok_or_else(|| {
+            Error::new(Kind::NoSuchArea, format!("look at area {} {:?}", self.record.id, self.record.name))
+                .detail("it went in between: its holder dropped it or died")
+        })?;
+        Ok(Info::new(&self.record, self.pid(), stat.size))
+    }
+
+    /// Opens the memory behind it, for reading only or with the rights that its holder has.
+    pub(crate) fn open_object(&self, write: bool) -> Result<Object> {
+        let fd: OwnedFd = match &self.holder {
+            Holder::Own => open_object_at("/proc/self/fd", &self.record, write)?,
+            Holder::Peer(peer) => peer.open_object(&self.record, write)?,
+        };
+        let max = match self.record.extent {
+            crate::Extent::Growable { max } => Some(max),
+            crate::Extent::Fixed => None,
+        };
+        let object = Object::adopt(fd, max, self.record.exact)?;
+        if object.page_size() != self.record.page {
+            return Err(Error::new(
+                Kind::Registry,
+                format!("open area {} {:?}", self.record.id, self.record.name),
+            )
+            .detail("its table and its memory disagree about the page size"));
+        }
+        Ok(object)
+    }
+}

@@ -1,0 +1,211 @@
+//! This process's own team: its table, its link, its ids.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use super::directory::{Directory, Link, any_below};
+use super::id::{AreaId, SEQUENCES, SLOTS};
+use super::name::Name;
+use super::peer::{ProcessStat, State, TABLE_SEALS, examine};
+use super::table::{BLOCK, BLOCKS, Owner, RECORDS, Record, TABLE_BYTES, Table};
+use crate::error::{Error, Kind, Result, remedy};
+use crate::lock::Lock;
+use crate::mapping::{Mapping, Plan, Sharing};
+use crate::object::Extent;
+use crate::page::PageSize;
+use crate::place::Placement;
+use crate::protection::Protection;
+use crate::sys;
+use crate::sys::file::Identity;
+use crate::sys::memory::{Advice, At, MapFlags};
+
+/// What an area tells of itself when it is published; the team adds the id and the time.
+#[derive(Clone, Debug)]
+pub(crate) struct Announcement {
+    pub(crate) name: Name,
+    pub(crate) descriptor: i32,
+    pub(crate) object: Identity,
+    pub(crate) address: u64,
+    pub(crate) span: u64,
+    pub(crate) extent: Extent,
+    pub(crate) exact: Option<u64>,
+    pub(crate) protection: Protection,
+    pub(crate) lock: Lock,
+    pub(crate) page: PageSize,
+    pub(crate) placement: Placement,
+}
+
+/// A process that holds areas: ours.
+#[derive(Debug)]
+pub(super) struct Team {
+    table: Table,
+    /// Never closed before the table goes: that would drop the record lock by which others see that we live.
+    fd: OwnedFd,
+    link: Link,
+    identity: Identity,
+    /// The block of sequence numbers that is in use, and how many of it are.
+    block: u32,
+    used: u32,
+}
+
+impl Team {
+    /// Makes the table, and last of all the link by which others find it.
+    pub(super) fn create(directory: &Directory) -> Result<Self> {
+        const WHAT: &str = "join the registry";
+        let failed = |call: &'static str| move |errno| Error::new(Kind::System, WHAT).call(call, errno);
+        let fd = sys::object::create(c"areas table", sys::object::Pages::Base).map_err(|errno| {
+            let error = Error::new(Kind::Limit, WHAT).call("memfd_create", errno);
+            match errno {
+                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error),
+                _ => error,
+            }
+        })?;
+        let size = TABLE_BYTES as u64;
+        if sys::process::limit(sys::process::Limit::FileSize).is_some_and(|limit| limit < size) {
+            return Err(remedy::file_size(Error::new(Kind::Limit, WHAT), size));
+        }
+        sys::file::set_mode(fd.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
+        sys::object::set_size(fd.as_fd(), size).map_err(failed("ftruncate"))?;
+        let mapping = Mapping::new(&Plan {
+            at: At::Anywhere,
+            size: TABLE_BYTES,
+            span: TABLE_BYTES,
+            page: PageSize::base(),
+            protection: Protection::READ_WRITE,
+            sharing: Sharing::Shared,
+            flags: MapFlags::SHARED,
+            file: Some((fd.as_fd(), 0)),
+        })?;
+        // A forked child must not write here, and a core dump must not fill the holes.
+        mapping.advise(Advice::DontFork).map_err(failed("madvise(MADV_DONTFORK)"))?;
+        mapping.advise(Advice::DontDump).map_err(failed("madvise(MADV_DONTDUMP)"))?;
+        sys::record_lock::take(fd.as_fd()).map_err(failed("fcntl(F_SETLK)"))?;
+        let identity = sys::file::stat(fd.as_fd()).map_err(failed("fstat"))?.identity;
+        let pid = sys::process::pid();
+        let start_time = ProcessStat::read("/proc/self/stat")
+            .map_err(|error| {
+                Error::new(Kind::Registry, WHAT).detail("/proc/self/stat cannot be read").caused_by(error)
+            })?
+            .start_time;
+        // The slot is claimed by the link, which is last: until then the table says a slot that nobody looks for.
+        let table = Table::create(mapping, &Owner { slot: 0, pid, start_time, table: identity })?;
+        sys::object::seal(fd.as_fd(), TABLE_SEALS).map_err(|errno| {
+            failed("fcntl(F_ADD_SEALS, F_SEAL_FUTURE_WRITE | …)")(errno).help("this needs Linux 5.1")
+        })?;
+        let wanted = Link {
+            slot: any_below(SLOTS),
+            start_time,
+            inode: identity.inode,
+            pid,
+            descriptor: fd.as_raw_fd(),
+        };
+        let mut team = Team { table, fd, link: wanted, identity, block: 0, used: BLOCK };
+        team.claim(directory)?;
+        Ok(team)
+    }
+
+    /// Claims a slot, the one that we have if it can be. Areas keep their ids where the slot stays the same.
+    pub(super) fn claim(&mut self, directory: &Directory) -> Result<()> {
+        let before = self.link.slot;
+        self.table.set_slot(before)?;
+        let claimed = directory.claim(&self.link, |other| matches!(examine(other), State::Dead))?;
+        if claimed.slot != before || self.table.live() == 0 {
+            // Readers that were quick saw a table that names another slot, and will look again.
+            self.table.set_slot(claimed.slot)?;
+            self.used = BLOCK;
+        }
+        let moved = claimed.slot != before;
+        self.link = claimed;
+        if moved {
+            let live: Vec<u32> = self.table.view().records().map(|(number, _, _)| number).collect();
+            for number in live {
+                let id = self.next_id(directory)?;
+                self.table.set_id(number, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Whether our descriptor is still what it was: a program may have closed all that it does not know.
+    pub(super) fn is_intact(&self) -> bool {
+        sys::file::stat(self.fd.as_fd()).is_ok_and(|stat| stat.identity == self.identity)
+    }
+
+    /// Publishes an area.
+    pub(super) fn publish(&mut self, directory: &Directory, area: Announcement) -> Result<(u32, AreaId)> {
+        let what = format!("publish area {:?}", area.name);
+        if self.table.is_full() {
+            return Err(Error::new(Kind::Limit, what)
+                .detail(format!("this process has published {RECORDS} areas, which is as many as a team can"))
+                .help("drop some, or hold them in several processes"));
+        }
+        let id = self.next_id(directory)?;
+        let Announcement {
+            name,
+            descriptor,
+            object,
+            address,
+            span,
+            extent,
+            exact,
+            protection,
+            lock,
+            page,
+            placement,
+        } = area;
+        let created = sys::process::boot_time();
+        let record = Record {
+            id,
+            name,
+            descriptor,
+            object,
+            created,
+            address,
+            span,
+            extent,
+            exact,
+            protection,
+            lock,
+            page,
+            placement,
+        };
+        let number = self.table.insert(&record)?;
+        number
+            .map(|number| (number, id))
+            .ok_or_else(|| Error::new(Kind::Limit, what).detail("the table is full"))
+    }
+
+    pub(super) fn withdraw(&mut self, number: u32) -> Result<()> {
+        self.table.remove(number)
+    }
+
+    /// An id that no live area has.
+    fn next_id(&mut self, directory: &Directory) -> Result<AreaId> {
+        // Each block once, and the first one again.
+        for _ in 0..=BLOCKS {
+            while self.used < BLOCK {
+                let sequence = self.block * BLOCK + self.used;
+                self.used += 1;
+                if sequence != 0 && !self.table.sequence_is_live(sequence) {
+                    return Ok(AreaId::from_parts(self.link.slot, sequence));
+                }
+            }
+            self.block = directory.lease(self.link.slot)?;
+            self.table.open_block(self.block)?;
+            self.used = 0;
+        }
+        Err(Error::new(Kind::Limit, "give an area an id")
+            .detail(format!("all {SEQUENCES} ids of this team are in use")))
+    }
+}

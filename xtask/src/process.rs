@@ -1,0 +1,129 @@
+//! Running other programs: where they are, where cargo puts things, and output that is shown and kept at once.
+
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+/// Where `program` is in PATH.
+pub(crate) fn which(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    // An ordinary user's PATH often lacks the folders where Debian has tools that need no root.
+    let more = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(more).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// The folder of the workspace's Cargo.toml. Known from the build, as a cargo runner is told another package's.
+pub(crate) fn workspace() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
+
+/// Cargo's target folder.
+pub(crate) fn target_folder() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR").filter(|value| !value.is_empty()) {
+        Some(folder) => workspace().join(folder),
+        None => workspace().join("target"),
+    }
+}
+
+/// The cargo that runs us, in the workspace's folder.
+pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(workspace());
+    // What cargo told xtask about its package is not true of what is built now.
+    for (name, _) in std::env::vars_os() {
+        let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+        if ours.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A command as one would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let mut text = Path::new(command.get_program())
+        .file_name()
+        .map_or_else(|| command.get_program().to_string_lossy(), |name| name.to_string_lossy())
+        .into_owned();
+    for arg in command.get_args() {
+        let arg = arg.to_string_lossy();
+        let plain = !arg.is_empty() && arg.chars().all(|c| c.is_alphanumeric() || "-_=./,:+@".contains(c));
+        let _ = if plain { write!(text, " {arg}") } else { write!(text, " '{arg}'") };
+    }
+    text
+}
+
+/// How a program ended and what it said.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: ExitStatus,
+    /// Its standard output and error, the one after the other.
+    pub(crate) output: String,
+    pub(crate) timed_out: bool,
+}
+
+/// Runs `command` without input, passes its output on as it comes, and keeps a copy. With a `limit` it is killed then.
+pub(crate) fn tee(command: &mut Command, limit: Option<Duration>) -> Result<Ran> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {}", shown(command)))?;
+    let stdout = child.stdout.take().context("the pipe that was asked for")?;
+    let stderr = child.stderr.take().context("the pipe that was asked for")?;
+    let stdout = thread::spawn(move || copy(stdout, io::stdout()));
+    let stderr = thread::spawn(move || copy(stderr, io::stderr()));
+    let start = Instant::now();
+    let mut timed_out = false;
+    let status = loop {
+        let Some(limit) = limit else { break child.wait()? };
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if start.elapsed() > limit {
+            timed_out = true;
+            child.kill()?;
+            break child.wait()?;
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    let mut output = stdout.join().unwrap_or_default();
+    output += &stderr.join().unwrap_or_default();
+    Ok(Ran { status, output, timed_out })
+}
+
+fn copy(mut from: impl Read, mut to: impl Write) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 8192];
+    while let Ok(n @ 1..) = from.read(&mut buffer) {
+        // Whoever reads our output may have gone away; the program's own end is still worth knowing.
+        let _ = to.write_all(&buffer[..n]).and_then(|()| to.flush());
+        kept.extend_from_slice(&buffer[..n]);
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_shown_as_typed() {
+        assert_eq!(shown(Command::new("/usr/bin/cargo").args(["test", "a b", ""])), "cargo test 'a b' ''");
+    }
+
+    #[test]
+    fn output_is_kept_and_time_limited() {
+        let ran = tee(Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"]), None).unwrap();
+        assert_eq!((ran.output.as_str(), ran.status.code(), ran.timed_out), ("one\ntwo\n", Some(3), false));
+        let ran = tee(Command::new("sleep").arg("60"), Some(Duration::from_millis(50))).unwrap();
+        assert!(ran.timed_out);
+    }
+}

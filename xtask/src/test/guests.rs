@@ -1,0 +1,239 @@
+//! The step that runs `crates/areas/tests/guest_*.rs` on machines with several NUMA nodes.
+//!
+//! A file says which machines its tests want in lines `// vm: OPTION…`, with `cargo xtask vm`'s options: one boot a
+//! line, or one boot of the default layout if there is none. What follows ` -- ` goes to the tests themselves:
+//!
+//! ```text
+//! // vm: --nodes "1:512 0:256" --append memmap=4M$8M -- low_memory
+//! ```
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Parser;
+
+use super::counts::Counts;
+use super::{Done, Run, skips};
+use crate::{process, vm};
+
+/// One boot's options, as they stand in a test's source.
+#[derive(Debug, Parser)]
+#[command(name = "vm:", no_binary_name = true)]
+struct Boot {
+    #[command(flatten)]
+    options: vm::Options,
+}
+
+/// Seconds for one boot's tests, where the line does not say.
+const TIMEOUT: &str = "600";
+
+pub(super) fn run(run: &Run) -> Result<Done> {
+    if run.options.no_vm {
+        return Ok(Done::skipped("--no-vm"));
+    }
+    if !cfg!(all(target_arch = "x86_64", target_env = "gnu")) {
+        return Ok(Done::skipped(
+            "the guest is x86_64-unknown-linux-gnu, and this machine builds for another",
+        ));
+    }
+    let sources = sources(&process::workspace().join("crates/areas/tests"))?;
+    if sources.is_empty() {
+        return Ok(Done::skipped("no guest tests yet"));
+    }
+    let mut build = process::cargo([
+        "test",
+        "--package",
+        "areas",
+        "--locked",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+    ]);
+    for (name, _) in &sources {
+        build.args(["--test", name]);
+    }
+    let built = run.executables(&mut build, "test")?;
+    let mut counts = Counts::default();
+    let mut failures = Vec::new();
+    for (name, source) in sources {
+        let (_, program) = built
+            .iter()
+            .find(|(built, _)| *built == name)
+            .with_context(|| format!("cargo built no test binary {name}"))?;
+        if !has_tests(program, &run.options.filter)? {
+            continue;
+        }
+        let text =
+            fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+        for line in boots(&text) {
+            let what = if line.is_empty() { name.clone() } else { format!("{name}, vm: {line}") };
+            eprintln!("--- guest: {what}");
+            let (these, failure) = boot(run, &line, program).with_context(|| what.clone())?;
+            counts += these;
+            failures.extend(failure.map(|why| format!("{what}: {why}")));
+        }
+    }
+    if failures.is_empty() {
+        Ok(Done::counted(counts))
+    } else {
+        Ok(Done::failed(counts, failures.join("\n")))
+    }
+}
+
+/// Whether any test of `program` passes the filter: a boot for none would be seconds for nothing.
+fn has_tests(program: &Path, filter: &[String]) -> Result<bool> {
+    if filter.is_empty() {
+        return Ok(true);
+    }
+    let listed = Command::new(program)
+        .arg("--list")
+        .args(filter)
+        .output()
+        .with_context(|| format!("cannot run {} to list its tests", program.display()))?;
+    Ok(listed.stdout.split(|&byte| byte == b'\n').any(|line| line.ends_with(b": test")))
+}
+
+fn boot(run: &Run, line: &str, program: &Path) -> Result<(Counts, Option<String>)> {
+    let words = words(line)?;
+    let (options, tests) = match words.iter().position(|word| word == "--") {
+        Some(end) => (&words[..end], &words[end + 1..]),
+        None => (&words[..], &[][..]),
+    };
+    let back = process::target_folder().join("guest-out");
+    let log = back.join("skips.txt");
+    let mut args = vec!["--env".into(), format!("{}=/out/skips.txt", skips::VARIABLE)];
+    args.extend(["--env".into(), "RUST_BACKTRACE=1".into(), "--out".into(), back.display().to_string()]);
+    if !options.iter().any(|word| word.starts_with("--timeout")) {
+        args.extend(["--timeout".into(), TIMEOUT.into()]);
+    }
+    args.extend_from_slice(options);
+    // The tests have the machine to themselves, one after the other.
+    args.extend(["--".into(), program.display().to_string(), "--test-threads=1".into()]);
+    args.extend_from_slice(if run.options.filter.is_empty() { tests } else { &run.options.filter });
+
+    if log.exists() {
+        fs::remove_file(&log)?;
+    }
+    let boot = Boot::try_parse_from(args).map_err(|error| anyhow::anyhow!("{}", error.render()))?;
+    let mut stdout = Kept { to: io::stdout(), kept: Vec::new() };
+    let outcome = vm::run(&boot.options, &mut stdout, &mut io::stderr())?;
+    run.skips.add(&log)?;
+    let counts = Counts::of_libtest(&String::from_utf8_lossy(&stdout.kept));
+    let failure = match outcome.message {
+        Some(message) => Some(message),
+        None if outcome.code != 0 => Some(format!("exit status {}", outcome.code)),
+        None => None,
+    };
+    Ok((counts, failure))
+}
+
+/// Names and files of the guest tests.
+fn sources(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let Some(name) =
+            path.file_stem().and_then(|name| name.to_str()).filter(|name| name.starts_with("guest_"))
+        else {
+            continue;
+        };
+        if path.is_dir() && path.join("main.rs").exists() {
+            found.push((name.to_owned(), path.join("main.rs")));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push((name.to_owned(), path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The `// vm:` lines of a source, or one empty line for the default.
+fn boots(source: &str) -> Vec<String> {
+    let lines: Vec<String> = source
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("// vm:"))
+        .map(|line| line.trim().into())
+        .collect();
+    if lines.is_empty() { vec![String::new()] } else { lines }
+}
+
+/// Splits a line at blanks, except within quotes of either kind.
+fn words(line: &str) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    let (mut word, mut quote) = (None::<String>, None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, _) if c.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    if let Some(open) = quote {
+        bail!("{open} is not closed in: {line}");
+    }
+    words.extend(word);
+    ensure!(words.iter().all(|word| word != "--out"), "a vm: line cannot have --out: the test step needs it");
+    Ok(words)
+}
+
+/// Output passed on and kept.
+struct Kept<W> {
+    to: W,
+    kept: Vec<u8>,
+}
+
+impl<W: Write> Write for Kept<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.kept.extend_from_slice(bytes);
+        self.to.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_says_what_machines_it_wants() {
+        assert_eq!(boots("fn x() {}\n"), [""]);
+        assert_eq!(
+            boots("//! Why.\n// vm:\n// vm: --nodes \"1:64 0:64\" -- low\nfn x() {}"),
+            ["", "--nodes \"1:64 0:64\" -- low"]
+        );
+    }
+
+    #[test]
+    fn words_are_split_as_by_a_shell() {
+        assert_eq!(
+            words("--nodes \"1:64 0:64\"  -- 'a'b ''").unwrap(),
+            ["--nodes", "1:64 0:64", "--", "ab", ""]
+        );
+        assert!(words("").unwrap().is_empty());
+        assert!(words("'a").unwrap_err().to_string().contains("not closed"));
+        assert!(words("--out x").is_err());
+    }
+
+    #[test]
+    fn a_boot_line_is_the_commands_own_options() {
+        for separator in [&["--"][..], &[]] {
+            let words =
+                [&["--hmat", "--nodes", "1:64"], separator, &["p", "--test-threads=1", "--", "--hmat"]];
+            assert!(Boot::try_parse_from(words.concat()).is_ok(), "{words:?}");
+        }
+        assert!(Boot::try_parse_from(["--nonsense", "--", "p"]).is_err());
+    }
+}

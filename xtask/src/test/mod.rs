@@ -1,0 +1,259 @@
+//! `cargo xtask test`: every check of the project, one after the other, set-up included; the same for a developer and
+//! for CI. The last line is the count of tests, so that nobody has to believe that they ran.
+//!
+//! | file | what |
+//! |---|---|
+//! | `steps.rs` | what each step does |
+//! | `guests.rs` | tests on machines with several NUMA nodes |
+//! | `native.rs` | the library depends on nothing in C |
+//! | `counts.rs`, `skips.rs` | what ran, and what could not |
+
+mod counts;
+mod guests;
+mod native;
+mod skips;
+mod steps;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+use crate::process::{self, Ran};
+use counts::Counts;
+use skips::SkipLog;
+
+/// Runs every check, stops at the first that fails, and ends with a line `N passed, N failed`.
+///
+/// Skipped checks are listed before it. Of a failed step without tests of its own, the step counts as one failure.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Formatting, clippy and tests only: no docs, doctests, examples, release build or guests
+    #[arg(long)]
+    quick: bool,
+    /// No guests: they need QEMU, fetched once, and some minutes
+    #[arg(long)]
+    no_vm: bool,
+    /// Only tests whose name contains one of these, and none of the checks that are no tests
+    #[arg(value_name = "FILTER")]
+    filter: Vec<String>,
+}
+
+/// One check.
+struct Step {
+    name: &'static str,
+    /// Part of `--quick`.
+    quick: bool,
+    /// Runs named tests, so a filter means something to it. The set-up is for all.
+    tests: bool,
+    run: fn(&Run) -> Result<Done>,
+}
+
+const STEPS: [Step; 10] = [
+    Step { name: "set-up", quick: true, tests: true, run: steps::set_up },
+    Step { name: "format", quick: true, tests: false, run: steps::format },
+    Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
+    Step { name: "docs", quick: false, tests: false, run: steps::docs },
+    Step { name: "pure-rust", quick: true, tests: false, run: steps::pure_rust },
+    Step { name: "tests", quick: true, tests: true, run: steps::tests },
+    Step { name: "doctests", quick: false, tests: true, run: steps::doctests },
+    Step { name: "examples", quick: false, tests: false, run: steps::examples },
+    Step { name: "tour", quick: false, tests: false, run: steps::tour },
+    Step { name: "guests", quick: false, tests: true, run: guests::run },
+];
+
+/// What a step came to, where it came to an end.
+#[derive(Debug, Default)]
+struct Done {
+    counts: Counts,
+    verdict: Verdict,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Verdict {
+    #[default]
+    Passed,
+    Skipped(String),
+    Failed(String),
+    NotRun,
+}
+
+impl Done {
+    fn counted(counts: Counts) -> Self {
+        Self { counts, verdict: Verdict::Passed }
+    }
+
+    fn skipped(why: &str) -> Self {
+        Self { counts: Counts::default(), verdict: Verdict::Skipped(why.into()) }
+    }
+
+    fn failed(counts: Counts, why: String) -> Self {
+        Self { counts, verdict: Verdict::Failed(why) }
+    }
+}
+
+/// What all steps share.
+#[derive(Debug)]
+struct Run {
+    options: Options,
+    skips: SkipLog,
+}
+
+impl Run {
+    /// Runs `command` and passes its output on; a failure is an error.
+    fn command(&self, command: &mut Command) -> Result<Ran> {
+        self.limited(command, None)
+    }
+
+    /// The same for one of our own programs, which is not to run for ever.
+    fn program(&self, command: &mut Command, limit: Duration) -> Result<Ran> {
+        self.limited(command, Some(limit))
+    }
+
+    fn limited(&self, command: &mut Command, limit: Option<Duration>) -> Result<Ran> {
+        let ran = self.start(command, limit)?;
+        if ran.timed_out {
+            bail!("{} was still running after {:?}", process::shown(command), limit.unwrap_or_default());
+        }
+        if !ran.status.success() {
+            bail!("{} failed ({})", process::shown(command), ran.status);
+        }
+        Ok(ran)
+    }
+
+    /// Runs tests, and reads their numbers with `read` however they ended.
+    fn counted(&self, command: &mut Command, read: fn(&str) -> Counts) -> Result<Done> {
+        let ran = self.start(command, None)?;
+        let counts = read(&ran.output);
+        if ran.status.success() {
+            return Ok(Done::counted(counts));
+        }
+        Ok(Done::failed(counts, format!("{} failed ({})", process::shown(command), ran.status)))
+    }
+
+    fn start(&self, command: &mut Command, limit: Option<Duration>) -> Result<Ran> {
+        eprintln!("$ {}", process::shown(command));
+        process::tee(command.env(skips::VARIABLE, self.skips.path()), limit)
+    }
+
+    /// Runs a cargo that builds, and gives back names and files of the programs of `kind`.
+    fn executables(&self, command: &mut Command, kind: &str) -> Result<Vec<(String, PathBuf)>> {
+        eprintln!("$ {}", process::shown(command));
+        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+        if !output.status.success() {
+            bail!("{} failed ({})", process::shown(command), output.status);
+        }
+        let messages = String::from_utf8_lossy(&output.stdout);
+        let artifact = |line: &str| -> Option<(String, PathBuf)> {
+            let message: Value = serde_json::from_str(line).ok()?;
+            let ours = message["target"]["kind"].as_array()?.iter().any(|each| each == kind);
+            let (name, file) = (message["target"]["name"].as_str()?, message["executable"].as_str()?);
+            ours.then(|| (name.to_owned(), file.into()))
+        };
+        Ok(messages.lines().filter_map(artifact).collect())
+    }
+}
+
+/// A step and how it went.
+struct Row {
+    name: &'static str,
+    verdict: Verdict,
+    seconds: f64,
+}
+
+/// The command.
+pub(crate) fn main(options: &Options) -> ExitCode {
+    match all(options) {
+        Ok((counts, good)) => {
+            // Alone on its line, after everything else.
+            let _ = std::io::stderr().flush();
+            println!("{counts}");
+            if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("xtask test: {error:#}");
+            println!("{}", Counts { failed: 1, ..Counts::default() });
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn all(options: &Options) -> Result<(Counts, bool)> {
+    let skips = SkipLog::create(process::target_folder().join("skips.txt"))?;
+    let run = Run { options: options.clone(), skips };
+    let mut counts = Counts::default();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut failure = None;
+    for step in &STEPS {
+        let start = Instant::now();
+        let done = if failure.is_some() {
+            Done { verdict: Verdict::NotRun, ..Done::default() }
+        } else {
+            eprintln!("==> {}", step.name);
+            // An error is a failure of the step, with nothing counted.
+            one(step, &run).unwrap_or_else(|error| Done::failed(Counts::default(), format!("{error:#}")))
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        counts += done.counts;
+        match &done.verdict {
+            Verdict::Passed => eprintln!("<== {}: passed in {seconds:.1} s", step.name),
+            Verdict::Skipped(why) => eprintln!("<== {}: SKIPPED: {why}", step.name),
+            Verdict::Failed(why) => {
+                eprintln!("<== {}: FAILED in {seconds:.1} s: {why}", step.name);
+                // Nobody is to read "0 failed" over a failure.
+                counts.failed += u64::from(done.counts.failed == 0);
+                failure = Some(format!("{}: {why}", step.name));
+            }
+            Verdict::NotRun => {}
+        }
+        rows.push(Row { name: step.name, verdict: done.verdict, seconds });
+    }
+    if failure.is_none() && counts.passed == 0 {
+        counts.failed += 1;
+        failure = Some(format!("no test ran (filter: {:?})", options.filter));
+    }
+    summarize(&rows);
+    let skipped = run.skips.read();
+    if !skipped.is_empty() {
+        eprintln!("\nTests that skipped something here:");
+        for (test, reasons) in &skipped {
+            eprintln!("  SKIPPED: {test}: {}", reasons.join("; "));
+        }
+    }
+    if let Some(failure) = &failure {
+        eprintln!("\nFAILED: {failure}");
+    }
+    eprintln!();
+    // Its runner counts such a test as passed.
+    let skipped = skipped.len() as u64;
+    counts.passed = counts.passed.saturating_sub(skipped);
+    counts.skipped += skipped;
+    Ok((counts, failure.is_none()))
+}
+
+fn one(step: &Step, run: &Run) -> Result<Done> {
+    if run.options.quick && !step.quick {
+        return Ok(Done::skipped("--quick"));
+    }
+    if !run.options.filter.is_empty() && !step.tests {
+        return Ok(Done::skipped("only tests have names to filter by"));
+    }
+    (step.run)(run)
+}
+
+fn summarize(rows: &[Row]) {
+    eprintln!("\n{:<10} {:>8}  result", "step", "seconds");
+    for Row { name, verdict, seconds } in rows {
+        let result = match verdict {
+            Verdict::Passed => "passed".into(),
+            Verdict::Skipped(why) => format!("skipped: {why}"),
+            Verdict::Failed(_) => "FAILED".into(),
+            Verdict::NotRun => "not run".into(),
+        };
+        eprintln!("{name:<10} {seconds:>8.1}  {result}");
+    }
+}

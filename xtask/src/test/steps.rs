@@ -1,0 +1,209 @@
+//! What each step of `cargo xtask test` does. The order is in `mod.rs`; the guests have a file of their own.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use super::counts::Counts;
+use super::native::native_dependencies;
+use super::{Done, Run};
+use crate::process;
+
+/// Programs that tests call, and the Debian packages that have them.
+const TOOLS: [(&str, &str); 5] = [
+    ("setpriv", "util-linux"),
+    ("unshare", "util-linux"),
+    ("prlimit", "util-linux"),
+    ("ps", "procps"),
+    ("ldd", "libc-bin"),
+];
+/// For an example, or the tour: they are to be read while they run.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(180);
+
+/// Installs what tests call and is not there.
+pub(super) fn set_up(run: &Run) -> Result<Done> {
+    let mut missing: Vec<&str> = TOOLS
+        .iter()
+        .filter(|(tool, _)| process::which(tool).is_none())
+        .map(|&(_, package)| package)
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(Done::default());
+    }
+    let install = format!("apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    // /proc/self belongs to the effective user.
+    let root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
+    ensure!(root, "missing packages: {}; run as root: {install}", missing.join(" "));
+    let apt = |line: &str| {
+        let mut words = line.split(' ');
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    if run.command(&mut apt(&install)).is_err() {
+        run.command(&mut apt("apt-get update"))?;
+        run.command(&mut apt(&install))?;
+    }
+    Ok(Done::default())
+}
+
+pub(super) fn format(run: &Run) -> Result<Done> {
+    run.command(&mut process::cargo(["fmt", "--all", "--", "--check"]))?;
+    Ok(Done::default())
+}
+
+pub(super) fn clippy(run: &Run) -> Result<Done> {
+    let args = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    run.command(&mut process::cargo(args))?;
+    Ok(Done::default())
+}
+
+pub(super) fn docs(run: &Run) -> Result<Done> {
+    let flags = env::var("RUSTDOCFLAGS").unwrap_or_default() + " -D warnings";
+    run.command(
+        process::cargo(["doc", "--workspace", "--no-deps", "--locked"])
+            .env("RUSTDOCFLAGS", flags.trim_start()),
+    )?;
+    Ok(Done::default())
+}
+
+/// The library depends on nothing in C.
+pub(super) fn pure_rust(_: &Run) -> Result<Done> {
+    let found = native_dependencies(&metadata()?, "areas")?;
+    ensure!(found.is_empty(), "the library is to depend on nothing in C, but: {}", found.join("; "));
+    Ok(Done::default())
+}
+
+/// Unit and integration tests of the whole workspace, those for guests apart.
+pub(super) fn tests(run: &Run) -> Result<Done> {
+    let nextest = process::cargo(["nextest", "--version"])
+        .stdin(Stdio::null())
+        .output()
+        .is_ok_and(|output| output.status.success());
+    let filter = run.options.filter.iter().map(String::as_str);
+    if nextest {
+        let mut command = process::cargo(["nextest", "run", "--workspace", "--locked"]);
+        if !run.options.filter.is_empty() {
+            // They may all be doctests, or tests for the guest.
+            command.arg("--no-tests=pass").args(filter);
+        }
+        return run.counted(&mut command, Counts::of_nextest);
+    }
+    eprintln!(
+        "cargo-nextest is not here: cargo test instead, one test at a time, as it knows no groups of tests"
+    );
+    let mut command =
+        process::cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins"]);
+    for name in test_targets(&metadata()?).into_iter().filter(|name| !name.starts_with("guest_")) {
+        command.args(["--test", &name]);
+    }
+    command.args(["--", "--test-threads=1"]).args(filter);
+    run.counted(&mut command, Counts::of_libtest)
+}
+
+pub(super) fn doctests(run: &Run) -> Result<Done> {
+    let mut command = process::cargo(["test", "--doc", "--package", "areas", "--locked", "--"]);
+    command.args(&run.options.filter);
+    run.counted(&mut command, Counts::of_libtest)
+}
+
+/// Every example of the library runs and ends well.
+pub(super) fn examples(run: &Run) -> Result<Done> {
+    let folder = process::workspace().join("crates/areas/examples");
+    if !folder.exists() {
+        return Ok(Done::skipped("no examples yet"));
+    }
+    let args =
+        ["build", "--examples", "--package", "areas", "--locked", "--message-format=json-render-diagnostics"];
+    let programs = run.executables(&mut process::cargo(args), "example")?;
+    let sources = fs::read_dir(&folder)?
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"))
+        .count();
+    ensure!(programs.len() >= sources, "{sources} examples, but cargo built {}", programs.len());
+    for (_, program) in &programs {
+        run.program(&mut Command::new(program), PROGRAM_LIMIT)?;
+    }
+    // Each is a check of its own.
+    Ok(Done::counted(Counts { passed: programs.len() as u64, ..Counts::default() }))
+}
+
+/// The command that the README tells everybody to start with.
+pub(super) fn tour(run: &Run) -> Result<Done> {
+    if !process::workspace().join("README.md").exists() {
+        return Ok(Done::skipped("no README.md yet"));
+    }
+    // Built apart, so that the limit is the program's alone.
+    run.command(&mut process::cargo(["build", "--release", "--locked"]))?;
+    run.program(&mut process::cargo(["run", "--release", "--", "tour"]), PROGRAM_LIMIT)?;
+    Ok(Done::default())
+}
+
+fn metadata() -> Result<Value> {
+    let host = host()?;
+    let mut command =
+        process::cargo(["metadata", "--format-version=1", "--locked", "--filter-platform", &host]);
+    let output = command
+        .stderr(Stdio::inherit())
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run cargo metadata")?;
+    ensure!(output.status.success(), "cargo metadata failed ({})", output.status);
+    serde_json::from_slice(&output.stdout).context("cargo metadata's answer is no JSON")
+}
+
+/// What rustc builds for by itself.
+fn host() -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(&rustc)
+        .arg("-vV")
+        .output()
+        .with_context(|| format!("cannot run {}", rustc.display()))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    match said.lines().find_map(|line| line.strip_prefix("host: ")) {
+        Some(host) => Ok(host.to_owned()),
+        None => bail!("{} -vV names no host: {said}", rustc.display()),
+    }
+}
+
+/// The names of the workspace's integration tests.
+fn test_targets(metadata: &Value) -> Vec<String> {
+    let members = metadata["workspace_members"].as_array().cloned().unwrap_or_default();
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let targets = packages
+        .filter(|package| members.contains(&package["id"]))
+        .flat_map(|package| package["targets"].as_array().into_iter().flatten());
+    targets
+        .filter(|target| {
+            target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "test"))
+        })
+        .filter_map(|target| target["name"].as_str().map(str::to_owned))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn integration_tests_of_members_are_found() {
+        let metadata = json!({
+            "workspace_members": ["a"],
+            "packages": [
+                {"id": "a", "targets": [{"kind": ["lib"], "name": "a"}, {"kind": ["test"], "name": "noun"}]},
+                {"id": "b", "targets": [{"kind": ["test"], "name": "other"}]},
+            ],
+        });
+        assert_eq!(test_targets(&metadata), ["noun"]);
+        assert!(test_targets(&json!({})).is_empty());
+    }
+}
