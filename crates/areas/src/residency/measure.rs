@@ -24,7 +24,7 @@ pub(super) const WINDOW: usize = 64 << 20;
 /// - Private memory: what our page tables have.
 /// - Objects, and memory shared with children: what is in RAM, whoever brought it in. Our page tables get entries for it,
 ///   and nothing else changes.
-/// - Files: what our page tables have; their page cache may have more.
+/// - Files, and pages of the pool shared with children: what our page tables have; there may be more.
 ///
 /// # Errors
 /// [`Kind::OutOfRange`] beyond the mapping; [`Kind::NotPermitted`] where a sandbox forbids move_pages;
@@ -41,7 +41,7 @@ pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) ->
     let mut ruler = Ruler::new(mapping.page_size())?;
     let cache = match (object, mapping.sharing()) {
         (Some(object), _) => Cache::of(object, &mut ruler.table, Some(&view))?,
-        (None, Sharing::Shared) if is_shared_anonymous(&view) => {
+        (None, Sharing::Shared) if mapping.page_size() == PageSize::base() && is_shared_anonymous(&view) => {
             if !readable {
                 return Err(Error::new(Kind::ReadOnly, format!("measure {}", Bytes::from(len)))
                     .detail(format!("its protection is {}", mapping.protection()))
@@ -85,11 +85,7 @@ fn shared_anonymous_in(maps: &str, address: usize) -> bool {
         let (Ok(start), Ok(end)) = (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)) else {
             return false;
         };
-        let is_anonymous = || {
-            rest.ends_with(" /dev/zero (deleted)")
-                || rest.contains(" [anon_shmem:")
-                || rest.contains(" /anon_hugepage")
-        };
+        let is_anonymous = || rest.ends_with(" /dev/zero (deleted)") || rest.contains(" [anon_shmem:");
         (start..end).contains(&address) && is_anonymous()
     })
 }
