@@ -219,7 +219,7 @@ pub(crate) fn run(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Stayed>> {
     let targets = Targets::new(placement, residency)?;
-    let wanted: Vec<(Range<usize>, Node)> = pages(residency)
+    let mut wanted: Vec<(Range<usize>, Node)> = pages(residency)
         .map(|(index, node, range)| (range, node, targets.of(index, node)))
         .filter(|(_, node, target)| node != target)
         .map(|(range, _, target)| (range, target))
@@ -227,11 +227,14 @@ pub(crate) fn run(
     let total = wanted.iter().map(|(range, _)| range.len()).sum();
     let mut mover = Mover { mapping, all: true, stayed: Vec::new() };
     let mut done = 0;
-    for batch in wanted.chunks(BATCH) {
+    for batch in wanted.chunks_mut(BATCH) {
+        // The kernel moves those together that stand together and go to one node.
+        batch.sort_by_key(|(_, target)| *target);
         mover.shift(batch)?;
         done += batch.iter().map(|(range, _)| range.len()).sum::<usize>();
         progress(Progress { done, total });
     }
+    mover.stayed.sort_by_key(|part| part.range.start);
     Ok(mover.stayed)
 }
 
@@ -273,12 +276,20 @@ impl Mover<'_> {
             let Some(reached) = status[start..].iter().position(|&answer| answer == NOT_REACHED) else {
                 break;
             };
-            // The run of pages for one node that it failed at is not tried again; what comes behind it is.
+            // The pages for one node that it failed at are not tried again; what comes behind them is. It does not tell which
+            // of them stayed, so that is asked; nor why, but for a lack of memory.
             let at = start + reached;
-            let failed = nodes[at];
-            let errno = answer.err().unwrap_or(sys::Errno::NOMEM).raw_os_error();
-            let end = at + nodes[at..].iter().take_while(|&&node| node == failed).count();
-            status[at..end].fill(-errno);
+            let together = (at..batch.len())
+                .take_while(|&index| nodes[index] == nodes[at] && status[index] == NOT_REACHED)
+                .count();
+            let end = at + together;
+            let errno = answer.err().unwrap_or(sys::Errno::BUSY).raw_os_error();
+            self.nodes_now(&addresses[at..end], &mut status[at..end])?;
+            for (answer, target) in status[at..end].iter_mut().zip(&nodes[at..end]) {
+                if *answer >= 0 && answer != target {
+                    *answer = -errno;
+                }
+            }
             start = end;
         }
         for ((range, target), answer) in batch.iter().zip(status) {
@@ -287,6 +298,13 @@ impl Mover<'_> {
             }
         }
         Ok(())
+    }
+
+    fn nodes_now(&self, addresses: &[*const u8], status: &mut [i32]) -> Result<()> {
+        sys::pages::nodes_of(addresses, status).map_err(|errno| {
+            Error::new(Kind::System, "ask which node pages are on")
+                .call(format!("move_pages(0, {}, {:p}, …)", addresses.len(), addresses[0]), errno)
+        })
     }
 
     fn note(&mut self, range: Range<usize>, target: Node, why: Why) {
