@@ -134,7 +134,7 @@ impl Area<Shared> {
     }
 
     /// The policy of pool pages lies on the mapping.
-    fn place_again(&self) -> Result<()> {
+    fn place_again(&mut self) -> Result<()> {
         if self.mapping.page_size() == crate::PageSize::base() || self.placement.is_default() {
             return Ok(());
         }
