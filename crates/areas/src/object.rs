@@ -220,6 +220,12 @@ impl Object {
         sys::object::seal(self.as_fd(), FROZEN | SealFlags::SEAL)
     }
 
+    /// Takes note that it was frozen: its size is what the kernel says now, and stays.
+    pub(crate) fn settle(&mut self) {
+        let _ = self.size();
+        self.extent = Extent::Fixed;
+    }
+
     /// Grows to at least `size` bytes (an atomic maximum over all who grow it).
     ///
     /// # Errors

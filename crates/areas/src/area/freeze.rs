@@ -63,6 +63,7 @@ impl Area<Shared> {
                 // From here on it is frozen, and what follows only tidies up: older kernels map a sealed object through a
                 // descriptor for reading only, and nobody has to open it for more.
                 if let Some(object) = &mut self.object {
+                    object.settle();
                     let _ = object.replace_descriptor(&read_only);
                     let _ = sys::file::set_mode(object.as_fd(), 0o400);
                 }

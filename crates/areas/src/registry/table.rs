@@ -152,7 +152,6 @@ impl Entry {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper 15 bits of the lower half are what is wanted")]
 fn tag_of(hash: u64) -> u32 {
     ((hash >> 32) as u32) & !0x1_ffff
 }
@@ -184,6 +183,7 @@ impl Which {
         1 << self.log2()
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "64-bit machines only")]
     fn offset_of(self, slot: u64) -> usize {
         let size = 1_usize << self.log2();
         let before = 2 * (size - (1 << SMALLEST_INDEX)) + self.side() * size;
@@ -823,7 +823,7 @@ mod tests {
             }
             for (at, word) in noise {
                 table.put(at & !7, word).unwrap();
-                table.put(INDEX + at % 4096 & !7, word).unwrap();
+                table.put((INDEX + at % 4096) & !7, word).unwrap();
             }
             table.put(header::INDEX, index).unwrap();
             let view = table.view();
