@@ -84,6 +84,8 @@ pub mod registry;
 mod residency;
 mod size;
 mod sys;
+#[cfg(test)]
+mod testing;
 pub mod topology;
 
 pub use area::{

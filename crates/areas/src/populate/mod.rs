@@ -81,15 +81,16 @@ pub(crate) struct Populated {
 pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Populated> {
     let total = job.len;
     let way = Way::of(job)?;
-    let size = job.object.map_or(job.mapping.span(), Object::size);
+    let size = job.object.map_or(job.mapping.span(), Object::size_in_pages);
     job.mapping.check(0, total, size)?;
     let page = job.mapping.page_size();
     let pages = page.round_up(total).unwrap_or(total);
     job.mapping.check(0, pages, job.mapping.span())?;
-    room::check(job, pages.saturating_sub(already(job)?))?;
+    let placement = placement(job);
+    room::check(job, placement, pages.saturating_sub(already(job)?))?;
 
-    let crew = Crew::of(job.placement)?;
     let chunks = Chunks { total: pages, step: CHUNK.max(page.bytes()) };
+    let crew = if chunks.count() > 1 { Crew::of(placement)? } else { Crew::alone() };
     let mut done = 0;
     let mut threads =
         crew.share_out(chunks.count(), &|index| way.populate(job, chunks.at(index)), &mut |index| {
@@ -130,6 +131,16 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
     })
 }
 
+/// Where the pages go: as was asked here, or else as the mapping's provider or another holder of the object has set it,
+/// which the kernel knows.
+fn placement(job: &Job<'_>) -> Placement {
+    match job.placement {
+        Some(placement) if !placement.is_default() => placement,
+        // A kernel or a sandbox that does not tell leaves it at the default, which is what most memory has.
+        _ => job.mapping.policy().map_or_else(|_| Placement::default(), Placement::new),
+    }
+}
+
 /// How the pages of a job are brought in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -137,7 +148,8 @@ enum Way {
     Write,
     /// By a read fault each: mappings that may not be written. Holes of objects get pages, too.
     Read,
-    /// By `fallocate` and a read fault: for objects of base pages it is the quickest.
+    /// By `fallocate` and a read fault, chunk by chunk: for objects of base pages it is the quickest (1 GiB on two CPUs:
+    /// 0.56 s; read or write faults alone 0.78 to 0.92 s, allocating everything first 0.91 s).
     AllocateAndRead,
 }
 
