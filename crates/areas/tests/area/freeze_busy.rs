@@ -42,8 +42,7 @@ fn by_a_clone_in_this_process() {
         assert!(text.contains(&me), "{text}");
         // Reading only for now is no promise: the right to write can be taken back at any time.
         clone.protect(Protection::READ).unwrap();
-        let (text, area) = refused(area.freeze_within(Duration::ZERO), at);
-        assert!(text.contains(&me), "{text}");
+        let (_, area) = refused(area.freeze_within(Duration::ZERO), at);
         let mut kept = [0; 4];
         area.read_at(100, &mut kept).unwrap();
         assert_eq!(&kept, b"kept");

@@ -2,7 +2,7 @@
 //!
 //! Tests that fill the pool are named `machine_…`: they have it to themselves.
 
-use std::fs;
+use std::fs::{self, File};
 
 use areas::{Kind, PageSize, Pages};
 
@@ -17,9 +17,17 @@ fn count(file: &str) -> usize {
     fs::read_to_string(format!("{POOL}/{file}")).map_or(0, |text| text.trim().parse().unwrap())
 }
 
+/// The pool to ourselves, among the tests here: whoever has its file flocked.
+fn pool() -> Option<File> {
+    let file = File::open(format!("{POOL}/nr_hugepages")).ok()?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    Some(file)
+}
+
 /// The pool with some pages more, for as long as the value lives.
 struct Filled {
     before: usize,
+    _pool: Option<File>,
 }
 
 impl Filled {
@@ -29,7 +37,8 @@ impl Filled {
             skip(test, "filling the pool of huge pages needs root");
             return None;
         }
-        let filled = Filled { before: count("nr_hugepages") };
+        let _pool = pool();
+        let filled = Filled { before: count("nr_hugepages"), _pool };
         let wanted = filled.before + pages;
         let written = fs::write(format!("{POOL}/nr_hugepages"), wanted.to_string());
         if written.is_err() || count("nr_hugepages") < wanted || count("free_hugepages") < pages {
@@ -54,6 +63,7 @@ fn huge_bytes(residency: &areas::Residency) -> u64 {
 
 #[test]
 fn machine_an_empty_pool_is_an_error_with_a_remedy() {
+    let _pool = pool();
     if count("free_hugepages") > 0 {
         return skip("area::huge::machine_an_empty_pool_is_an_error_with_a_remedy", "the pool has pages");
     }
@@ -73,6 +83,7 @@ fn machine_an_empty_pool_is_an_error_with_a_remedy() {
 
 #[test]
 fn machine_preferring_an_empty_pool_gives_base_pages_and_says_so() {
+    let _pool = pool();
     if count("free_hugepages") > 0 {
         return skip(
             "area::huge::machine_preferring_an_empty_pool_gives_base_pages_and_says_so",
@@ -167,6 +178,7 @@ fn machine_clones_in_pool_pages_have_the_exact_size() {
 #[test]
 fn machine_auto_without_a_pool_gathers_transparent_ones() {
     const NAME: &str = "area::huge::machine_auto_without_a_pool_gathers_transparent_ones";
+    let _pool = pool();
     if count("free_hugepages") > 0 {
         return skip(NAME, "the pool has pages");
     }
