@@ -193,11 +193,23 @@ impl<K: Access> Area<K> {
     /// # Errors
     /// [`Kind::NotPermitted`] where it was opened for less, [`Kind::Frozen`] for writing a frozen area.
     pub fn protect(&mut self, protection: Protection) -> Result<()> {
-        self.mapping.protect(protection)?;
+        self.mapping.protect(protection).map_err(|error| self.explain_refused(protection, error))?;
         if let Some(publication) = &self.publication {
             publication.set_protection(protection);
         }
         Ok(())
+    }
+
+    /// A refused protection, with the reason where it is that nobody may write any more.
+    fn explain_refused(&self, protection: Protection, error: Error) -> Error {
+        let frozen = || self.object.as_ref().is_some_and(|object| object.is_frozen().unwrap_or(false));
+        if error.kind() != Kind::NotPermitted || !protection.contains(Protection::WRITE) || !frozen() {
+            return error;
+        }
+        Error::new(Kind::Frozen, format!("change the protection of {self} to {protection}"))
+            .detail("it is frozen: nobody writes it any more")
+            .help("copy what it holds into an area of your own")
+            .caused_by(error)
     }
 
     /// The whole pages that hold its bytes.
