@@ -351,7 +351,7 @@ impl<K: Access> fmt::Debug for Area<K> {
     }
 }
 
-/// Lets the kernel's maps show the name, keeps reserves out of core dumps.
+/// Keeps reserves out of core dumps. A mapping that takes the place of another has to be told again.
 fn dress(mapping: &Mapping, object: Option<&Object>) {
     let has_reserve = object.is_some_and(|object| matches!(object.extent(), Extent::Growable { .. }));
     if has_reserve {
