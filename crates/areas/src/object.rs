@@ -229,7 +229,8 @@ impl Object {
     /// Grows to at least `size` bytes (an atomic maximum over all who grow it).
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::Limit`] over `RLIMIT_FSIZE`.
+    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::ReadOnly`] through a descriptor for
+    /// reading only; [`Kind::Frozen`] once it is frozen; [`Kind::Limit`] over `RLIMIT_FSIZE`.
     pub(crate) fn grow(&self, size: usize, whose: &str) -> Result<()> {
         let what = || format!("grow {whose} to {}", Bytes::from(size));
         let Extent::Growable { max } = self.extent else {
@@ -256,6 +257,13 @@ impl Object {
                     return Err(Error::new(Kind::Frozen, what())
                         .call("ftruncate", sys::Errno::PERM)
                         .detail("it is sealed against growth: somebody has frozen it"));
+                }
+                // What the kernel says of a descriptor that is open for reading only.
+                Err(errno @ (sys::Errno::INVAL | sys::Errno::BADF)) => {
+                    return Err(Error::new(Kind::ReadOnly, what())
+                        .call("ftruncate", errno)
+                        .detail("it was opened for reading only")
+                        .help("who may not write may not grow: clone it for writing"));
                 }
                 Err(errno) => return Err(Error::new(Kind::System, what()).call("ftruncate", errno)),
             }

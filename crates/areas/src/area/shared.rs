@@ -96,7 +96,9 @@ impl Area<Shared> {
     /// Grows it to at least `size` bytes, for all who have a clone at once. The new bytes are zero.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not that far.
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not that far;
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) through a clone for reading only;
+    /// [`Kind::Frozen`](crate::Kind::Frozen) once it is frozen; [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`.
     #[doc(alias = "resize_area")]
     pub fn grow(&self, size: usize) -> Result<()> {
         self.object().grow(size, &self.to_string())
