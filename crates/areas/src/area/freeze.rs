@@ -128,11 +128,10 @@ impl Area<Shared> {
 
     /// A new mapping is not locked, even where the old one was.
     fn lock_again(&self) -> Result<()> {
-        self.lock.apply(
-            self.mapping.base(),
-            self.used().max(self.mapping.page_size().bytes()),
-            &self.to_string(),
-        )
+        match self.used() {
+            0 => Ok(()),
+            used => self.lock.apply(self.mapping.base(), used, &self.to_string()),
+        }
     }
 
     /// The policy of pool pages lies on the mapping.

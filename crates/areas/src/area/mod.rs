@@ -259,7 +259,12 @@ impl<K: Access> Area<K> {
 
     /// Applies a lock to the bytes that are there, after bringing them in where that is what it means.
     fn apply_lock(&mut self, lock: Lock, whose: &str) -> Result<()> {
-        let (base, len) = (self.mapping.base(), self.used().max(self.mapping.page_size().bytes()));
+        let (base, len) = (self.mapping.base(), self.used());
+        if len == 0 {
+            // An empty area has a page of addresses and no byte that could stay in RAM.
+            self.lock = lock;
+            return Ok(());
+        }
         if lock == Lock::Full {
             // First the allowance, which costs nothing, then the pages, in parallel and with an error where one is missing.
             Lock::Lazy.apply(base, len, whose)?;
