@@ -49,6 +49,7 @@ mod sealed {
 /// A chunk of mapped memory that this process holds.
 ///
 /// Dropping it unmaps it and takes its name and id back; the memory goes with its last holder.
+#[must_use = "an area that is dropped is gone"]
 pub struct Area<K: Access> {
     // In the order in which they have to go: first nobody finds it, then it is unmapped, then the object is closed.
     publication: Option<Publication>,
