@@ -10,3 +10,4 @@ mod fork;
 mod killed;
 mod storm;
 mod support;
+mod threads;
