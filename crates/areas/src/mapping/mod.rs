@@ -287,6 +287,12 @@ impl Mapping {
         self.attached.push(Box::new(value));
     }
 
+    /// What was attached, of that type, in the order in which it was: how a provider knows again what it mapped. (An address does
+    /// not tell: it may have been unmapped and mapped anew.)
+    pub fn attachments<T: Any>(&self) -> impl Iterator<Item = &T> {
+        self.attached.iter().filter_map(|value| value.downcast_ref())
+    }
+
     /// What was asked of the place of its parts.
     pub(crate) fn asked(&self) -> &Asked {
         &self.asked
