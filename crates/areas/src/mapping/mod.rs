@@ -158,7 +158,7 @@ impl Mapping {
                 Ok(mapping)
             }
             Err(errno) => {
-                home.give_back(base, plan.span);
+                home.recover(base, plan.span);
                 let error =
                     Error::new(Kind::NoMemory, format!("map {} in a reservation", Bytes::from(plan.size)))
                         .call(
