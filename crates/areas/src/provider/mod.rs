@@ -31,6 +31,7 @@
 mod guarded;
 mod limited;
 mod or;
+mod parts;
 mod placed;
 mod request;
 mod spilled;
