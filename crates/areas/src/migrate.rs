@@ -276,35 +276,23 @@ impl Mover<'_> {
             let Some(reached) = status[start..].iter().position(|&answer| answer == NOT_REACHED) else {
                 break;
             };
-            // The pages for one node that it failed at are not tried again; what comes behind them is. It does not tell which
-            // of them stayed, so that is asked; nor why, but for a lack of memory.
+            // The pages for one node that it failed at are not tried again; what comes behind them is. It does not tell why they
+            // stayed, but for a lack of memory.
             let at = start + reached;
-            let together = (at..batch.len())
-                .take_while(|&index| nodes[index] == nodes[at] && status[index] == NOT_REACHED)
-                .count();
-            let end = at + together;
             let errno = answer.err().unwrap_or(sys::Errno::BUSY).raw_os_error();
-            self.nodes_now(&addresses[at..end], &mut status[at..end])?;
-            for (answer, target) in status[at..end].iter_mut().zip(&nodes[at..end]) {
-                if *answer >= 0 && answer != target {
-                    *answer = -errno;
-                }
+            start = at;
+            while start < batch.len() && nodes[start] == nodes[at] && status[start] == NOT_REACHED {
+                status[start] = -errno;
+                start += 1;
             }
-            start = end;
         }
+        ask_again(&addresses, &nodes, &mut status)?;
         for ((range, target), answer) in batch.iter().zip(status) {
             if let Some(why) = reason(answer, *target, self.all) {
                 self.note(range.clone(), *target, why);
             }
         }
         Ok(())
-    }
-
-    fn nodes_now(&self, addresses: &[*const u8], status: &mut [i32]) -> Result<()> {
-        sys::pages::nodes_of(addresses, status).map_err(|errno| {
-            Error::new(Kind::System, "ask which node pages are on")
-                .call(format!("move_pages(0, {}, {:p}, …)", addresses.len(), addresses[0]), errno)
-        })
     }
 
     fn note(&mut self, range: Range<usize>, target: Node, why: Why) {
@@ -315,6 +303,27 @@ impl Mover<'_> {
             _ => self.stayed.push(Stayed { range, target, why }),
         }
     }
+}
+
+/// An error may be about another page: the kernel gives one answer for pages that it moves together, and parts of a huge page
+/// that has moved are busy before 6.6. So it is asked where those pages are.
+fn ask_again(addresses: &[*const u8], nodes: &[i32], status: &mut [i32]) -> Result<()> {
+    let failed: Vec<usize> = (0..status.len()).filter(|&index| status[index] < 0).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let asked: Vec<*const u8> = failed.iter().map(|&index| addresses[index]).collect();
+    let mut now = vec![0; asked.len()];
+    sys::pages::nodes_of(&asked, &mut now).map_err(|errno| {
+        Error::new(Kind::System, "ask which node pages are on")
+            .call(format!("move_pages(0, {}, {:p}, …)", asked.len(), asked[0]), errno)
+    })?;
+    for (&index, node) in failed.iter().zip(now) {
+        if node == nodes[index] {
+            status[index] = node;
+        }
+    }
+    Ok(())
 }
 
 /// Why a page is not on its target, by the kernel's answer; `None` if it is.

@@ -14,7 +14,7 @@
 //! The first filter names each test that the default layout is for; a new module goes there.
 // vm: -- cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
 // vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
-// vm: --nodes "1:1024 0:2048" -- giant::
+// vm: --nodes "1:1024 0:3072" -- giant::
 // vm: --kernel linux-image-cloud-amd64 -- policies:: ranges:: migrate:: sharing:: refused:: movers::
 
 mod absent;

@@ -11,6 +11,15 @@ const SIZE: usize = 4 * MIB;
 /// Room for what is locked and little else.
 const LIMIT: usize = 20 * MIB;
 
+/// Pages: this process's own heap and code are in the group as well, and come and go.
+const FEW: u64 = 100;
+
+#[track_caller]
+fn few_came_in(before: u64) {
+    let now = vmstat("pswpin");
+    assert!(now - before < FEW, "{} pages were swapped in", now - before);
+}
+
 fn fill(area: &Area<Shared>) {
     for at in (0..area.size()).step_by(PAGE) {
         area.write_at(at, &[u8::try_from(at / PAGE % 251).unwrap()]).unwrap();
@@ -49,16 +58,16 @@ fn unlocked_pages_leave_and_locked_ones_stay() {
         }
         // A measurement brings nothing in, a second one sees the same.
         assert_eq!(none.residency().unwrap(), gone);
-        assert_eq!(vmstat("pswpin"), before);
+        assert_eq!(private.residency().unwrap(), gone_privately);
         // Verifying is measuring.
         assert_eq!(none.verify().unwrap().not_in_ram(), SIZE as u64 - gone.resident());
-        assert_eq!(vmstat("pswpin"), before);
+        few_came_in(before);
         // And all of it is still what it was.
         assert!(private.iter().all(|&byte| byte == 3));
         for at in (0..SIZE).step_by(PAGE) {
             assert_eq!(usize::from(none.load::<u8>(at).unwrap()), at / PAGE % 251);
         }
-        assert!(vmstat("pswpin") > before, "reading it brought it in");
+        assert!(vmstat("pswpin") > before + 2 * FEW, "reading it brought it in");
     });
     assert_eq!(ended, Ended::Well);
 }
@@ -79,7 +88,8 @@ fn resident_bytes_of_others_do_not_count_swapped_ones() {
         let residency = source.residency().unwrap();
         assert!(residency.swapped().unwrap() >= SIZE as u64 / 2, "{residency}");
         assert_eq!(source.resident().unwrap(), residency.resident());
-        assert_eq!(vmstat("pswpin"), before);
+        assert_eq!(source.residency().unwrap(), residency);
+        few_came_in(before);
     });
     assert_eq!(ended, Ended::Well);
 }
