@@ -58,7 +58,9 @@ fn check_parts(job: &Job<'_>, parts: &[(Range<usize>, Placement)]) -> Result<()>
     let mut measured = None;
     for nodes in sets {
         let inside = || {
-            parts.iter().filter(|(_, placement)| confined(placement).is_some_and(|part| part.is_subset(&nodes)))
+            parts
+                .iter()
+                .filter(|(_, placement)| confined(placement).is_some_and(|part| part.is_subset(&nodes)))
         };
         let all: u64 = inside().map(|(range, _)| range.len() as u64).sum();
         let Some((room, whose)) = supply(Some(nodes)).filter(|(room, _)| all > *room) else { continue };

@@ -15,7 +15,9 @@ fn nodes_outside_of_the_cpuset_are_refused_by_name() {
         group.enter();
         assert_eq!(allowed_nodes().unwrap(), nodes([1, 3]));
         // The kernel would bind to node 1 and say nothing.
-        for policy in [Policy::Bind(nodes([1, 2])), Policy::Interleave(nodes([1, 2])), Policy::Preferred(node(2))] {
+        for policy in
+            [Policy::Bind(nodes([1, 2])), Policy::Interleave(nodes([1, 2])), Policy::Preferred(node(2))]
+        {
             for sort in Sort::BASE {
                 let error = placed(sort, 1, policy).unwrap_err();
                 assert_eq!(error.kind(), Kind::NodeNotAllowed);

@@ -78,9 +78,8 @@ fn allocated(fd: &OwnedFd) -> u64 {
 fn policy_at(address: *const u8) -> (i32, u64) {
     let (mut mode, mut mask) = (-1, 0_u64);
     // SAFETY: both outlive the call, which writes 64 bits at most.
-    let status = unsafe {
-        libc::syscall(libc::SYS_get_mempolicy, &raw mut mode, &raw mut mask, BITS + 1, address, 2)
-    };
+    let status =
+        unsafe { libc::syscall(libc::SYS_get_mempolicy, &raw mut mode, &raw mut mask, BITS + 1, address, 2) };
     assert_eq!(status, 0, "get_mempolicy: {}", std::io::Error::last_os_error());
     (mode, mask)
 }
@@ -114,7 +113,8 @@ fn mbind_intersects_masks_silently() {
 fn mbind_refuses_what_makes_no_sense() {
     guest!();
     let map = Map::private(4 * PAGE);
-    for (mode, mask, flags) in [(BIND, 0, 0), (DEFAULT, 1, 0), (LOCAL, 1, 0), (99, 1, 0), (BIND, 1, 1 << 20)] {
+    for (mode, mask, flags) in [(BIND, 0, 0), (DEFAULT, 1, 0), (LOCAL, 1, 0), (99, 1, 0), (BIND, 1, 1 << 20)]
+    {
         assert_eq!(mbind(map.0, map.1, mode, mask, BITS, flags), Err(libc::EINVAL), "{mode} {mask} {flags}");
     }
     assert_eq!(mbind(map.0.wrapping_add(1), PAGE, BIND, 1, BITS, 0), Err(libc::EINVAL), "unaligned");

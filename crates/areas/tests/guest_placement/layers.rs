@@ -13,7 +13,9 @@ use crate::support::{HUGE, MIB, PAGE, guest, node, nodes, pages};
 fn stripes_are_exact() {
     guest!();
     let _cpu = OnCpu::of_node(0);
-    for (set, block) in [(nodes([0, 2, 3]), 3), (nodes([1, 3]), 1), (nodes([2]), 5), (nodes([0, 1, 2, 3]), 64)] {
+    for (set, block) in
+        [(nodes([0, 2, 3]), 3), (nodes([1, 3]), 1), (nodes([2]), 5), (nodes([0, 1, 2, 3]), 64)]
+    {
         let order: Vec<u32> = set.iter().map(|node| node.get()).collect();
         let expected: Vec<u32> = (0..100).map(|page| order[page / block % order.len()]).collect();
         let provider = System::new().striped(set, block);
@@ -113,7 +115,8 @@ fn a_list_of_nodes_with_room_on_the_first() {
     let mut area = areas::builder(4 * MIB).provider(&provider).shared().unwrap();
     area.populate().unwrap();
     assert_eq!(expand(&area.residency().unwrap(), PAGE), vec![2; 4 * MIB / PAGE]);
-    for (order, kind) in [(vec![], Kind::InvalidInput), (vec![1, 1], Kind::InvalidInput), (vec![1, 9], Kind::NodeNotAllowed)]
+    for (order, kind) in
+        [(vec![], Kind::InvalidInput), (vec![1, 1], Kind::InvalidInput), (vec![1, 9], Kind::NodeNotAllowed)]
     {
         let provider = System::new().spilled(order.iter().copied().map(node));
         let error = areas::builder(PAGE).provider(&provider).private().unwrap_err();
@@ -152,11 +155,8 @@ fn a_fallback_is_taken_and_recorded() {
     // The first one that can.
     let provider =
         System::new().placed(Policy::Bind(nodes([1]))).or(System::new().placed(Policy::Bind(nodes([2]))));
-    let area = areas::builder(2 * HUGE)
-        .pages(Pages::Pool(PageSize::HUGE_2M))
-        .provider(&provider)
-        .private()
-        .unwrap();
+    let area =
+        areas::builder(2 * HUGE).pages(Pages::Pool(PageSize::HUGE_2M)).provider(&provider).private().unwrap();
     assert_eq!(pages::nodes_of(area.as_ptr(), area.mapped(), HUGE), [1, 1]);
     assert!(area.granted().fallbacks.is_empty());
 }

@@ -92,7 +92,8 @@ fn interleaving_and_back() {
         }
         // Dealt out already: nothing moves.
         assert_eq!(shared.migrate(Policy::Interleave(set)).unwrap().moved(), 0);
-        for migration in [private.migrate(Policy::Bind(nodes([3]))), shared.migrate(Policy::Bind(nodes([3])))] {
+        for migration in [private.migrate(Policy::Bind(nodes([3]))), shared.migrate(Policy::Bind(nodes([3])))]
+        {
             assert_eq!(migration.unwrap().moved(), 48 * PAGE as u64, "round {round}");
         }
     }
@@ -159,7 +160,10 @@ fn a_full_node_takes_what_it_can() {
     area.populate().unwrap();
     let migration = area.migrate(Policy::Bind(nodes([3]))).unwrap();
     let stayed: u64 = migration.stayed().iter().map(|part| part.range.len() as u64).sum();
-    assert!(migration.stayed().iter().all(|part| part.why == Why::NoRoom && part.target == node(3)), "{migration}");
+    assert!(
+        migration.stayed().iter().all(|part| part.why == Why::NoRoom && part.target == node(3)),
+        "{migration}"
+    );
     assert_eq!(migration.moved() + stayed, 40 * MIB as u64, "{migration}");
     assert!(stayed >= 20 * MIB as u64, "{migration}");
     assert_eq!(migration.verification().elsewhere(), stayed);

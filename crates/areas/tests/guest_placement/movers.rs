@@ -53,7 +53,10 @@ fn without_the_privilege_they_stay_and_are_named() {
         assert_eq!((stayed.range.clone(), stayed.target), (8 * PAGE..12 * PAGE, node(1)));
         assert_eq!(stayed.why, Why::MappedByOthers);
         let misplaced = migration.verification().misplaced();
-        assert_eq!(misplaced.iter().map(|part| part.range.clone()).collect::<Vec<_>>(), [8 * PAGE..12 * PAGE]);
+        assert_eq!(
+            misplaced.iter().map(|part| part.range.clone()).collect::<Vec<_>>(),
+            [8 * PAGE..12 * PAGE]
+        );
         assert!(migration.to_string().contains("CAP_SYS_NICE"), "{migration}");
         // Once the other process has gone, they move.
         drop(other);

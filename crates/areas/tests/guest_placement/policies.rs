@@ -30,9 +30,7 @@ fn count(policy: Policy, sort: Sort) -> usize {
 
 /// The nodes of a set in turn, each as often as its weight.
 fn turns(set: NodeSet) -> Vec<u32> {
-    set.iter()
-        .flat_map(|node| std::iter::repeat_n(node.get(), WEIGHTS[node.get() as usize].into()))
-        .collect()
+    set.iter().flat_map(|node| std::iter::repeat_n(node.get(), WEIGHTS[node.get() as usize].into())).collect()
 }
 
 /// All policies over a set. (Preferred takes one node.)
@@ -201,7 +199,8 @@ fn a_home_node_is_where_looking_begins() {
         }
     }
     // A home outside of the nodes: the nearest to it.
-    let memory = placed(Sort::Private, 20, Placement::new(Policy::Bind(nodes([0, 2]))).home(node(1))).unwrap();
+    let memory =
+        placed(Sort::Private, 20, Placement::new(Policy::Bind(nodes([0, 2]))).home(node(1))).unwrap();
     memory.touch();
     assert_eq!(memory.nodes(), [0; 20]);
     for policy in [Policy::Interleave(set), Policy::Local, Policy::Preferred(node(1))] {

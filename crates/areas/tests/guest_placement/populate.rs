@@ -17,7 +17,9 @@ fn processors_of_workers() -> BTreeSet<String> {
         let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap_or_default();
         if read("comm").trim() == "areas-populate" {
             let status = read("status");
-            found.extend(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t")).map(str::to_owned));
+            found.extend(
+                status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t")).map(str::to_owned),
+            );
         }
     }
     found

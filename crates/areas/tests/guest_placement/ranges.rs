@@ -58,8 +58,11 @@ fn a_placement_is_for_new_pages() {
 fn parts_of_pool_areas_are_whole_pool_pages() {
     guest!();
     let _pool = pool(0, HUGE, 4);
-    let mut area =
-        areas::builder(2 * HUGE).pages(Pages::Pool(PageSize::HUGE_2M)).place(Policy::Bind(nodes([0]))).private().unwrap();
+    let mut area = areas::builder(2 * HUGE)
+        .pages(Pages::Pool(PageSize::HUGE_2M))
+        .place(Policy::Bind(nodes([0])))
+        .private()
+        .unwrap();
     let error = area.place(PAGE..HUGE, Policy::Bind(nodes([1]))).unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidInput, "{error:#}");
     assert!(area.verify().unwrap().holds());

@@ -23,7 +23,10 @@ fn a_node_that_does_not_exist_is_named() {
             let error = placed(sort, 1, policy).unwrap_err();
             assert_eq!(error.kind(), Kind::NodeNotAllowed, "{policy}, {sort:?}");
             let facts = error.facts().unwrap();
-            assert_eq!(facts, "node 7 does not exist or may not be used; allowed are 0-3", "{policy}, {sort:?}");
+            assert_eq!(
+                facts, "node 7 does not exist or may not be used; allowed are 0-3",
+                "{policy}, {sort:?}"
+            );
         }
     }
     let home = Placement::new(Policy::Bind(nodes([1]))).home(node(9));

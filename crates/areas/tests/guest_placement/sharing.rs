@@ -41,7 +41,10 @@ fn pages_that_a_clone_touches_first_are_where_the_creator_said() {
             write_each_page(&clone);
             // A clone knows what was asked, too.
             assert!(clone.verify().unwrap().holds());
-            assert_eq!(clone.placement().policy().nodes().map(|nodes| nodes.len()), Some(pattern_len(&clone)));
+            assert_eq!(
+                clone.placement().policy().nodes().map(|nodes| nodes.len()),
+                Some(pattern_len(&clone))
+            );
         });
         let area = areas::builder(60 * PAGE).name("first touch").place(placement).shared().unwrap();
         child.go();
@@ -78,16 +81,14 @@ fn without_a_placement_the_toucher_decides() {
 #[test]
 fn grown_parts_are_where_the_area_was_placed() {
     guest!();
-    for (policy, pattern) in [
-        (Policy::Interleave(nodes([1, 3])), vec![1, 3]),
-        (Policy::Bind(nodes([2])), vec![2]),
-    ] {
+    for (policy, pattern) in
+        [(Policy::Interleave(nodes([1, 3])), vec![1, 3]), (Policy::Bind(nodes([2])), vec![2])]
+    {
         let mut child = cloner("growing", |clone| {
             clone.grow(100 * PAGE).unwrap();
             write_each_page(&clone);
         });
-        let mut area =
-            areas::builder(4 * PAGE).name("growing").growable(MIB).place(policy).shared().unwrap();
+        let mut area = areas::builder(4 * PAGE).name("growing").growable(MIB).place(policy).shared().unwrap();
         area.populate().unwrap();
         child.go();
         child.wait();

@@ -105,7 +105,10 @@ fn a_group_that_cannot_hold_it_is_named() {
         let mut area = areas::builder(48 * MIB).shared().unwrap();
         let error = area.populate().unwrap_err();
         assert_eq!(error.kind(), areas::Kind::NoMemory);
-        assert!(error.facts().unwrap().contains("control group /test-memory (memory.max 20.0 MiB)"), "{error:#}");
+        assert!(
+            error.facts().unwrap().contains("control group /test-memory (memory.max 20.0 MiB)"),
+            "{error:#}"
+        );
         assert_eq!(area.residency().unwrap().resident(), 0);
     });
     assert_eq!(ended, Ended::Well);

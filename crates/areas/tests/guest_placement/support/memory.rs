@@ -58,7 +58,8 @@ pub(crate) fn placed(sort: Sort, count: usize, placement: impl Into<Placement>) 
         Sort::Shared | Sort::PoolShared => Memory::Shared(builder.shared()?),
         Sort::PrivateFile => {
             let path = format!("/tmp/placed-{}", std::process::id());
-            let file = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+            let file =
+                File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
             std::fs::remove_file(path).unwrap();
             file.set_len(size as u64).unwrap();
             let backing = Backing::File { file: file.as_fd(), offset: 0, shared: false };

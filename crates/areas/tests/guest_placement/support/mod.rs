@@ -27,16 +27,6 @@ macro_rules! guest {
 }
 pub(crate) use guest;
 
-/// Says in a test why the rest of it cannot be checked on this machine.
-macro_rules! skip {
-    ($($why:tt)*) => {{
-        fn here() {}
-        $crate::support::skipped(std::any::type_name_of_val(&here), &format!($($why)*));
-        return;
-    }};
-}
-pub(crate) use skip;
-
 pub(crate) fn in_guest(test: &str) -> bool {
     let guest = std::env::var_os("AREAS_GUEST").is_some();
     if !guest {

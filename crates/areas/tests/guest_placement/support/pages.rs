@@ -62,11 +62,12 @@ pub(crate) fn numa_maps(start: *const u8, len: usize) -> Vec<NumaMap> {
             let (address, rest) = line.split_once(' ')?;
             let address = usize::from_str_radix(address, 16).ok()?;
             // A policy can have a blank in its name: `prefer (many):0-1`.
-            let end = ["file=", "anon=", "dirty=", "huge", "mapped=", "N0=", "N1=", "N2=", "N3=", "stack", "heap"]
-                .iter()
-                .filter_map(|word| rest.find(&format!(" {word}")))
-                .min()
-                .unwrap_or(rest.len());
+            let end =
+                ["file=", "anon=", "dirty=", "huge", "mapped=", "N0=", "N1=", "N2=", "N3=", "stack", "heap"]
+                    .iter()
+                    .filter_map(|word| rest.find(&format!(" {word}")))
+                    .min()
+                    .unwrap_or(rest.len());
             let pages = rest[end..].split(' ').filter_map(|word| {
                 let (node, pages) = word.strip_prefix('N')?.split_once('=')?;
                 Some((node.parse().ok()?, pages.parse().ok()?))
@@ -88,8 +89,7 @@ pub(crate) fn mbind(
     flags: i32,
 ) -> Result<(), i32> {
     // SAFETY: the mask is alive during the call and `maxnode` is at most 64; a policy changes no content.
-    let status =
-        unsafe { libc::syscall(libc::SYS_mbind, start, len, mode, &raw const mask, maxnode, flags) };
+    let status = unsafe { libc::syscall(libc::SYS_mbind, start, len, mode, &raw const mask, maxnode, flags) };
     if status == 0 { Ok(()) } else { Err(errno()) }
 }
 
