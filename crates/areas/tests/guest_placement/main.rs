@@ -11,12 +11,11 @@
 //! | pages of 1 GiB | 0, and 1 with room for such pages |
 //! | Linux 6.1 | as the default; no PAGEMAP_SCAN, no cachestat, no weighted interleaving |
 //!
-//! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none names. Under 6.1 each
-//! measurement reads all of smaps, so that the test with most of them is left out there.
+//! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none names.
 // vm: -- cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
 // vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
 // vm: --nodes "1:512 0:3072" --append "hugepagesz=1G hugepages=1:1" -- giant::
-// vm: --kernel linux-image-cloud-amd64 -- cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing:: --skip every_policy_on
+// vm: --kernel linux-image-cloud-amd64 -- cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing::
 
 mod absent;
 mod cpuset;

@@ -12,8 +12,7 @@ const POOL: u64 = 8;
 const WEIGHTS: [u8; 4] = [3, 1, 2, 1];
 
 /// The member of a set that is nearest to a node: where the kernel begins to look for pages.
-fn nearest(set: NodeSet, from: u32) -> u32 {
-    let topology = Topology::read().unwrap();
+fn nearest(topology: &Topology, set: NodeSet, from: u32) -> u32 {
     let distance = |to: &Node| topology.distance(node(from), *to).unwrap();
     set.iter().min_by_key(distance).unwrap().get()
 }
@@ -47,11 +46,12 @@ fn policies(set: NodeSet) -> Vec<Policy> {
 
 /// Each page where the policy says, by a thread on node 0.
 #[track_caller]
-fn assert_obeyed(memory: &Memory, policy: Policy, what: &str) {
+fn assert_obeyed(topology: &Topology, memory: &Memory, policy: Policy, what: &str) {
     let found = memory.nodes();
     match policy {
         Policy::Bind(set) | Policy::PreferredMany(set) => {
-            assert!(found.iter().all(|&node| node == nearest(set, 0)), "{what}: {found:?}");
+            let nearest = nearest(topology, set, 0);
+            assert!(found.iter().all(|&node| node == nearest), "{what}: {found:?}");
         }
         Policy::Preferred(node) => assert!(found.iter().all(|&on| on == node.get()), "{what}: {found:?}"),
         Policy::Interleave(set) => {
@@ -73,6 +73,7 @@ fn assert_obeyed(memory: &Memory, policy: Policy, what: &str) {
 fn every_set_for(sorts: &[Sort]) {
     let _cpu = OnCpu::of_node(0);
     let _weights = if has_weights() { weights(&WEIGHTS) } else { Vec::new() };
+    let topology = Topology::read().unwrap();
     for &sort in sorts {
         for set in subsets() {
             for policy in policies(set) {
@@ -80,12 +81,12 @@ fn every_set_for(sorts: &[Sort]) {
                 let memory = placed(sort, count(policy, sort), policy)
                     .unwrap_or_else(|error| panic!("{what}: {error:#}"));
                 memory.touch();
-                assert_obeyed(&memory, policy, &what);
+                assert_obeyed(&topology, &memory, policy, &what);
                 // Populating puts them where touching does.
                 if !sort.is_pool() {
                     let mut memory = placed(sort, count(policy, sort), policy).unwrap();
                     memory.populate();
-                    assert_obeyed(&memory, policy, &format!("{what}, populated"));
+                    assert_obeyed(&topology, &memory, policy, &format!("{what}, populated"));
                 }
             }
         }
