@@ -1,13 +1,13 @@
-//! The step that runs `crates/areas/tests/guest_*.rs` on machines with several NUMA nodes.
+//! The step that runs `crates/areas/tests/guest_*.rs` on machines with several NUMA nodes, and some of the library's unit tests.
 //!
-//! A file says which machines its tests want in lines `// vm: OPTION…`, with `cargo xtask vm`'s options: one boot a
+//! A file (for the unit tests: `crates/areas/src/testing.rs`) says which machines its tests want in lines `// vm: OPTION…`, with `cargo xtask vm`'s options: one boot a
 //! line, or one boot of the default layout if there is none. What follows ` -- ` chooses the tests, as libtest's filters do:
 //!
 //! ```text
 //! // vm: --nodes "1:512 0:256" --append memmap=4M$8M -- low_memory
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,8 @@ struct Boot {
     options: vm::Options,
 }
 
+/// The library's own tests are a binary of this name.
+const UNIT_TESTS: &str = "areas";
 /// Seconds for one boot's tests, where the line does not say.
 const TIMEOUT: &str = "600";
 
@@ -40,24 +42,19 @@ pub(super) fn run(run: &Run) -> Result<Done> {
             "the guest is x86_64-unknown-linux-gnu, and this machine builds for another",
         ));
     }
-    let sources = sources(&process::workspace().join("crates/areas/tests"))?;
-    if sources.is_empty() {
-        return Ok(Done::skipped("no guest tests yet"));
-    }
-    let mut build = process::cargo([
-        "test",
-        "--package",
-        "areas",
-        "--locked",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ]);
-    for (name, _) in &sources {
-        build.args(["--test", name]);
-    }
-    let built = run.executables(&mut build, "test")?;
+    let library = process::workspace().join("crates/areas");
+    let mut sources = sources(&library.join("tests"))?;
+    let build = |args: &[&str], kind| {
+        let mut build = process::cargo(["test", "--package", "areas", "--locked", "--no-run"]);
+        run.executables(build.arg("--message-format=json-render-diagnostics").args(args), kind)
+    };
+    let args: Vec<&str> = sources.iter().flat_map(|(name, _)| ["--test", name]).collect();
+    let mut built = if args.is_empty() { Vec::new() } else { build(&args, "test")? };
+    // Unit tests that want more than one node, swap or an old kernel, too.
+    built.extend(build(&["--lib"], "lib")?);
+    sources.push((UNIT_TESTS.into(), library.join("src/testing.rs")));
     let mut counts = Counts::default();
-    let (mut failures, mut notes) = (Vec::new(), Vec::new());
+    let (mut failures, mut notes, mut whole) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (name, source) in sources {
         let (_, program) = built
             .iter()
@@ -67,7 +64,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
             fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
         let boots = boots(&text).iter().map(|line| Plan::of(line, program)).collect::<Result<Vec<_>>>()?;
         // Not even looked for when named: a test that no boot runs is as good as none.
-        let all = listed(program, &[])?;
+        let all = if name == UNIT_TESTS { Vec::new() } else { listed(program, &[])? };
         let forgotten: Vec<_> =
             all.iter().filter(|test| !boots.iter().any(|plan| plan.tests.contains(test))).collect();
         ensure!(forgotten.is_empty(), "{}: no vm: line runs {forgotten:?}", source.display());
@@ -80,9 +77,12 @@ pub(super) fn run(run: &Run) -> Result<Done> {
             }
             let what = format!("{name}, vm: {}", plan.options.join(" "));
             eprintln!("--- guest: {what}");
-            let (these, passed, failure) = boot(run, &plan, &tests, program).with_context(|| what.clone())?;
+            let Booted { counts: these, passed, skipped, failure } =
+                boot(run, &plan, &tests, program).with_context(|| what.clone())?;
             counts += these;
             notes.push(note(&what, &passed));
+            let short = passed.iter().map(|test| skips::short(test).to_owned());
+            whole.extend(short.filter(|test| !skipped.contains(test)));
             failures.extend(failure.map(|why| format!("{what}: {why}")));
         }
     }
@@ -90,7 +90,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         true => Done::counted(counts),
         false => Done::failed(counts, failures.join("\n")),
     };
-    done.notes = notes;
+    (done.notes, done.in_guests) = (notes, whole);
     Ok(done)
 }
 
@@ -139,13 +139,16 @@ fn note(what: &str, passed: &[String]) -> String {
     text
 }
 
-/// Boots; gives the numbers, the tests that passed, and what went wrong.
-fn boot(
-    run: &Run,
-    plan: &Plan,
-    tests: &[&String],
-    program: &Path,
-) -> Result<(Counts, Vec<String>, Option<String>)> {
+/// What came of a boot: the numbers, the tests that passed, those of them that skipped something, and what went wrong.
+#[derive(Debug)]
+struct Booted {
+    counts: Counts,
+    passed: Vec<String>,
+    skipped: BTreeSet<String>,
+    failure: Option<String>,
+}
+
+fn boot(run: &Run, plan: &Plan, tests: &[&String], program: &Path) -> Result<Booted> {
     let options = &plan.options;
     let back = process::target_folder().join("guest-out");
     let log = back.join("skips.txt");
@@ -166,6 +169,8 @@ fn boot(
     let mut stdout = Kept { to: io::stdout(), kept: Vec::new() };
     let outcome = vm::run(&boot.options, &mut stdout, &mut io::stderr())?;
     run.skips.add(&log)?;
+    let skipped = fs::read_to_string(&log).unwrap_or_default();
+    let skipped = skips::by_test(&skipped).into_keys().map(|test| skips::short(&test).to_owned()).collect();
     let output = String::from_utf8_lossy(&stdout.kept);
     let (counts, passed) = (Counts::of_libtest(&output), passed_tests(&output));
     let failure = match outcome.message {
@@ -173,7 +178,7 @@ fn boot(
         None if outcome.code != 0 => Some(format!("exit status {}", outcome.code)),
         None => None,
     };
-    Ok((counts, passed, failure))
+    Ok(Booted { counts, passed, skipped, failure })
 }
 
 /// Names and files of the guest tests.

@@ -14,6 +14,7 @@ mod native;
 mod skips;
 mod steps;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -73,6 +74,8 @@ struct Done {
     verdict: Verdict,
     /// What was checked elsewhere, for the end of the run.
     notes: Vec<String>,
+    /// Tests, without their modules, that ran in a guest and skipped nothing there.
+    in_guests: BTreeSet<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -189,7 +192,7 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
     let run = Run { options: options.clone(), skips };
     let mut counts = Counts::default();
     let mut rows: Vec<Row> = Vec::new();
-    let (mut failure, mut notes) = (None, Vec::new());
+    let (mut failure, mut notes, mut in_guests) = (None, Vec::new(), BTreeSet::new());
     for step in &STEPS {
         let start = Instant::now();
         let done = if failure.is_some() {
@@ -202,6 +205,7 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
         let seconds = start.elapsed().as_secs_f64();
         counts += done.counts;
         notes.extend(done.notes);
+        in_guests.extend(done.in_guests);
         match &done.verdict {
             Verdict::Passed => eprintln!("<== {}: passed in {seconds:.1} s", step.name),
             Verdict::Skipped(why) => eprintln!("<== {}: SKIPPED: {why}", step.name),
@@ -228,7 +232,11 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
     if !skipped.is_empty() {
         eprintln!("\nTests that skipped something here:");
         for (test, reasons) in &skipped {
-            eprintln!("  SKIPPED: {test}: {}", reasons.join("; "));
+            let elsewhere = match in_guests.contains(skips::short(test)) {
+                true => " (checked in a guest)",
+                false => "",
+            };
+            eprintln!("  SKIPPED: {test}: {}{elsewhere}", reasons.join("; "));
         }
     }
     if let Some(failure) = &failure {
