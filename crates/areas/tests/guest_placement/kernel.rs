@@ -203,7 +203,7 @@ fn reading_a_hole_of_a_memfd_allocates_it() {
     assert_eq!(advise(map.0, 2 * PAGE, libc::MADV_POPULATE_READ), Ok(()));
     assert_eq!(allocated(&fd), 2 * PAGE as u64);
     // SAFETY: mapped, and inside of the object.
-    unsafe { map.0.add(5 * PAGE).read_volatile() };
+    unsafe { map.0.wrapping_add(5 * PAGE).read_volatile() };
     assert_eq!(allocated(&fd), 3 * PAGE as u64);
 }
 

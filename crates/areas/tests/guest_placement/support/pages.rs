@@ -42,7 +42,7 @@ pub(crate) fn nodes_of(start: *const u8, len: usize, page: usize) -> Vec<u32> {
 pub(crate) unsafe fn touch(start: *mut u8, len: usize, page: usize) {
     for at in (0..len).step_by(page) {
         // SAFETY: inside the range (the caller's promise); what else is written there is a byte as well.
-        unsafe { start.add(at).write_volatile(7) };
+        unsafe { start.wrapping_add(at).write_volatile(7) };
     }
 }
 
