@@ -90,17 +90,16 @@ pub fn path() -> Result<Option<PathBuf>> {
     Ok(state.path())
 }
 
-/// An area's place in the registry. Dropping it takes the area back.
+/// An area's place in the registry, in this process and in the children that inherit it. Dropping it takes the area back.
 #[derive(Debug)]
-pub(crate) struct Publication(state::Entry);
+pub(crate) struct Publication(state::Key);
 
 impl Publication {
     pub(crate) fn new(area: Announcement) -> Result<Self> {
-        let (entry, _) = state::state()?.publish(area)?;
-        Ok(Publication(entry))
+        state::state()?.publish(area).map(Publication)
     }
 
-    /// The id; `None` in a child that was forked since.
+    /// The id, which is another one in a child that was forked since.
     pub(crate) fn id(&self) -> Option<AreaId> {
         state::state().ok()?.id_of(self.0)
     }
@@ -120,8 +119,6 @@ impl Publication {
 
 impl Drop for Publication {
     fn drop(&mut self) {
-        if let Ok(mut state) = state::state() {
-            state.withdraw(self.0);
-        }
+        state::withdraw(self.0);
     }
 }
