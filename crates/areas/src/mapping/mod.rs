@@ -112,6 +112,10 @@ impl Mapping {
                 (sys::Errno::NOMEM, _) if page != PageSize::base() => {
                     remedy::huge_pages(error(Kind::NoMemory), page, span)
                 }
+                // The kernel has no pool of that size.
+                (sys::Errno::INVAL, _) if page != PageSize::base() => {
+                    remedy::huge_pages(error(Kind::Unsupported), page, span)
+                }
                 (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
                     error(Kind::AddressInUse).detail("the range ends beyond the addresses of a process")
                 }

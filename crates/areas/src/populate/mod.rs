@@ -5,6 +5,7 @@
 //! ([`crew`]) end before the call does.
 
 mod crew;
+mod fill;
 mod room;
 
 use std::ops::Range;
@@ -13,6 +14,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use crew::Crew;
+pub(crate) use fill::run as fill;
 
 use crate::error::{Errno, Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Sharing};

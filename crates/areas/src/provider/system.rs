@@ -122,6 +122,12 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
     refuse_impossible(size)?;
     let at = match request.address() {
         Address::Any => At::Anywhere,
+        // Root may map there, and could not hold what it got: Rust's pointers to memory are never null.
+        Address::Exactly(0) => {
+            return Err(Error::new(Kind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
+                .detail("address 0 is no place for memory")
+                .help("choose another address, or let the kernel choose one"));
+        }
         Address::Exactly(address) if !address.is_multiple_of(page.bytes()) => {
             return Err(Error::new(Kind::InvalidInput, format!("map {} at {address:#x}", Bytes::from(size)))
                 .detail(format!("the address is no multiple of the page size, {page}")));

@@ -22,7 +22,8 @@ mod team;
 
 use std::path::PathBuf;
 
-pub(crate) use holders::holders;
+pub use holders::Holder;
+pub(crate) use holders::writers;
 pub use id::AreaId;
 pub use info::{Info, Listing, UnreadableTeam};
 pub use name::Name;
