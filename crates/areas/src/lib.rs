@@ -91,8 +91,8 @@ pub mod topology;
 mod verify;
 
 pub use area::{
-    Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Shared, SharedSlice,
-    builder,
+    Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Received, Shared,
+    SharedSlice, builder, receive,
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;

@@ -112,6 +112,13 @@ impl CloneBuilder<'_> {
         self
     }
 
+    /// At the very addresses that the source has in its holder, or an error.
+    #[doc(alias = "B_CLONE_ADDRESS")]
+    pub fn same_address(self) -> Self {
+        let address = usize::try_from(self.source.record().address).unwrap_or(usize::MAX);
+        self.at(Address::Exactly(address))
+    }
+
     /// Makes the clone.
     ///
     /// # Errors

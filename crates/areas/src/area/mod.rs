@@ -12,6 +12,7 @@ mod builder;
 mod clone;
 mod freeze;
 mod frozen;
+mod passing;
 mod place;
 mod private;
 mod shared;
@@ -24,6 +25,7 @@ pub use builder::{AreaBuilder, builder};
 pub use clone::CloneBuilder;
 pub use freeze::FREEZE_PATIENCE;
 pub use frozen::Frozen;
+pub use passing::{Received, receive};
 pub use private::Private;
 pub use shared::{Shared, SharedSlice};
 

@@ -28,6 +28,7 @@
 //! # Ok::<(), areas::Error>(())
 //! ```
 
+mod address;
 mod guarded;
 mod limited;
 mod or;

@@ -1,6 +1,6 @@
 //! The kernel itself as a provider: mmap, mbind, and pages of the size that was asked for.
 
-use super::{Address, Backing, Provider, Request};
+use super::{Address, Backing, Provider, Request, address};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::{PageSize, Pages};
@@ -121,7 +121,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
     };
     refuse_impossible(size)?;
     let at = match request.address() {
-        Address::Any => At::Anywhere,
+        Address::Any | Address::AtOrAbove(_) | Address::Random | Address::RandomAtOrAbove(_) => At::Anywhere,
         // Root may map there, and could not hold what it got: Rust's pointers to memory are never null.
         Address::Exactly(0) => {
             return Err(Error::new(Kind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
@@ -138,6 +138,14 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
     let plan = Plan { at, size, span, page, protection, sharing, flags, file };
     let mut mapping = match request.home() {
         Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset)?,
+        None if !matches!(request.address(), Address::Any | Address::Exactly(_)) => {
+            let align = page.bytes().max(request.alignment());
+            match request.address() {
+                Address::AtOrAbove(hint) => address::at_or_above(&plan, hint, align)?,
+                Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
+                _ => address::at_random(&plan, 0, align)?,
+            }
+        }
         None if request.alignment() > page.bytes() && at == At::Anywhere => {
             Mapping::aligned(&plan, request.alignment())?
         }

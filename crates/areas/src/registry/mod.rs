@@ -19,8 +19,10 @@ mod source;
 mod state;
 mod table;
 mod team;
+mod wait;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use holders::Holder;
 pub(crate) use holders::writers;
@@ -30,7 +32,8 @@ pub use name::Name;
 pub use source::Source;
 pub(crate) use team::Announcement;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::object::Extent;
 use crate::place::Placement;
 use crate::protection::Protection;
 
@@ -69,6 +72,35 @@ pub fn get(id: AreaId) -> Result<Source> {
 #[doc(alias = "get_next_area_info")]
 pub fn list() -> Result<Listing> {
     state::state()?.list()
+}
+
+/// This process's own published area that holds an address: any byte of its whole pages, not of a reserve behind them.
+///
+/// # Errors
+/// [`Kind::NoSuchArea`](crate::Kind::NoSuchArea) if there is none.
+#[doc(alias = "area_for")]
+pub fn at(address: usize) -> Result<Source> {
+    let none = || {
+        Error::new(Kind::NoSuchArea, format!("find the area at {address:#x}"))
+            .detail("no published area of this process has that address")
+    };
+    let source = state::state()?.at(address as u64).ok_or_else(none)?;
+    // Only what can grow has addresses that are not its own yet.
+    match source.record().extent {
+        Extent::Fixed => Ok(source),
+        Extent::Growable { .. } => {
+            let info = source.info()?;
+            if address - info.address < info.mapped { Ok(source) } else { Err(none()) }
+        }
+    }
+}
+
+/// Waits until there is an area of that name, and gives it as [`find`] does. Without a time-out it waits for ever.
+///
+/// # Errors
+/// [`Kind::TimedOut`](crate::Kind::TimedOut); else as [`find`].
+pub fn wait(name: impl AsRef<[u8]>, timeout: Option<Duration>) -> Result<Source> {
+    wait::wait(&Name::new(name)?, timeout)
 }
 
 /// Sees to it that others find this process's areas: where the registry's folder was removed, they are published again.

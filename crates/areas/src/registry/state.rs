@@ -7,8 +7,9 @@
 //! not even mapped in it. A child that never calls, because it calls exec, pays nothing.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::directory::{Directory, Link};
@@ -121,6 +122,8 @@ pub(super) struct State {
     directory: Option<Directory>,
     own: Option<Team>,
     held: HashMap<Key, Held>,
+    /// The first address of each of them.
+    addresses: BTreeMap<u64, Key>,
     next_key: u64,
     /// Whether some of what we hold is not published yet: what a child inherited.
     waiting: bool,
@@ -136,6 +139,17 @@ const MOST_NAMES: usize = 4096;
 const TICKS: i128 = 100_000_000;
 
 impl State {
+    /// Our own area that has an address, and the address at which it begins.
+    pub(super) fn at(&self, address: u64) -> Option<Source> {
+        let (&start, key) = self.addresses.range(..=address).next_back()?;
+        let held = self.held.get(key)?;
+        if address - start >= held.area.span {
+            return None;
+        }
+        let (_, record) = self.own.as_ref()?.table().view().record(held.number?)?;
+        Some(Source::new(Holder::Own, record))
+    }
+
     fn new() -> Result<Self> {
         let mut canary = System::new().map(&Request::new(1))?;
         canary.as_bytes_mut()?[0] = 1;
@@ -149,6 +163,7 @@ impl State {
             directory: None,
             own: None,
             held: HashMap::new(),
+            addresses: BTreeMap::new(),
             next_key: 0,
             waiting: false,
             teams: HashMap::new(),
@@ -204,6 +219,10 @@ impl State {
         let number = self.announce(area.clone())?;
         let key = Key(self.next_key);
         self.next_key += 1;
+        if let Some(directory) = &self.directory {
+            directory.wake_waiters();
+        }
+        self.addresses.insert(area.address, key);
         self.held.insert(key, Held { area, number: Some(number) });
         Ok(key)
     }
@@ -245,9 +264,16 @@ impl State {
         Ok(())
     }
 
+    /// No longer an area of ours; its record's number, if it has one.
+    fn forget(&mut self, key: Key) -> Option<u32> {
+        let held = self.held.remove(&key)?;
+        self.addresses.remove(&held.area.address);
+        held.number
+    }
+
     /// Takes an area back.
     fn withdraw(&mut self, key: Key) {
-        let number = self.held.remove(&key).and_then(|held| held.number);
+        let number = self.forget(key);
         if let (Some(team), Some(number)) = (&mut self.own, number) {
             // Only a mapping that is gone could refuse, and then there is nothing to take back.
             let _ = team.withdraw(number);
@@ -439,6 +465,12 @@ impl State {
         Ok(())
     }
 
+    /// The control file, to wait on; `None` where there is no registry.
+    pub(super) fn control(&mut self) -> Result<Option<OwnedFd>> {
+        self.read_folder(false)?;
+        Ok(self.directory.as_ref().and_then(Directory::control))
+    }
+
     /// Where the registry is, if it is there.
     pub(super) fn path(&self) -> Option<std::path::PathBuf> {
         self.directory.as_ref().map(|directory| directory.path().to_owned())
@@ -468,7 +500,7 @@ impl State {
 pub(super) fn withdraw(key: Key) {
     if let Ok(mut state) = state_as_it_is() {
         if state.is_inherited() {
-            state.held.remove(&key);
+            let _ = state.forget(key);
         } else {
             state.withdraw(key);
         }
