@@ -6,8 +6,12 @@
 //! test that looks at what the whole machine shares says so by `machine_` in its name.
 
 mod exec;
+mod forged;
 mod fork;
+mod hostile;
 mod killed;
+mod pid;
 mod storm;
 mod support;
 mod threads;
+mod unreadable;
