@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
@@ -147,6 +148,7 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
     let nothing = Ok(String::new());
     match *words {
         ["publish", name, size] => Ok(holdings.keep(area::create(name, size.parse()?)?)),
+        ["unnamed"] => Ok(holdings.keep(areas::builder(4096).shared()?)),
         ["drop", handle] => {
             holdings.areas.remove(&handle.parse()?);
             nothing
@@ -188,6 +190,12 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             let status = Command::new(program).args(&words[2..]).status()?;
             if status.success() { nothing } else { Err(format!("{words:?}: {status}").into()) }
         }
+        // For what only this process's mount namespace shows.
+        ["mode", path] => Ok(format!("{:o}", fs::metadata(path)?.permissions().mode() & 0o7777)),
+        ["fails", program, ..] => {
+            let output = Command::new(program).args(&words[2..]).output()?;
+            Ok((!output.status.success()).to_string())
+        }
         ["dumpable", yes] => {
             identity::set_dumpable(yes == "yes")?;
             nothing
@@ -210,7 +218,6 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             nothing
         }
         ["open", path] => {
-            use std::os::unix::fs::OpenOptionsExt;
             let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
             let folder = fs::metadata(path)?.is_dir();
             let file = File::options().read(true).write(!folder).custom_flags(flags).open(path)?;
