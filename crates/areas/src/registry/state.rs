@@ -455,7 +455,11 @@ impl State {
                 PeerState::Unreadable(reason) => {
                     self.teams.insert(link, Known::Unreadable(reason));
                 }
-                PeerState::Dead => directory.remove(&link),
+                PeerState::Dead => {
+                    // One that could not be read, and has died since, was known.
+                    self.teams.remove(&link);
+                    directory.remove(&link);
+                }
             }
         }
         // Removing dead links changes the time, and so may others, within the same tick.

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, ftruncate, memfd_create, seek};
@@ -43,10 +44,9 @@ fn noise(mut seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
-/// A memory object as large as a table: `noise` or `zeros`, `sealed` as a table is or `unsealed`; or a file on a disk, which
+/// A memory object: `noise` or `zeros`, `sealed` as a table is or `unsealed`; or a file on a disk, which
 /// nobody can find by a name.
-pub(crate) fn object(holdings: &mut Holdings, kind: &str, seals: &str) -> Result<String, Failure> {
-    let size = table_size()?;
+pub(crate) fn object(holdings: &mut Holdings, kind: &str, seals: &str, size: u64) -> Result<String, Failure> {
     let file = match kind {
         "file" => {
             let path = std::env::temp_dir().join(format!("areas-test-forged-{}", std::process::id()));
@@ -69,17 +69,21 @@ pub(crate) fn object(holdings: &mut Holdings, kind: &str, seals: &str) -> Result
     Ok(keep(holdings, file)?)
 }
 
-/// How large tables are: a real one tells.
-fn table_size() -> Result<u64, Failure> {
-    let area = areas::builder(4096).name("measure").shared()?;
-    for entry in fs::read_dir("/proc/self/fd")? {
+/// How large tables are: a real one, which goes at once, tells.
+pub(crate) fn table_size() -> Result<u64, Failure> {
+    let _area = areas::builder(4096).name("measure").shared()?;
+    Ok(fs::metadata(own_table()?)?.len())
+}
+
+/// Our table's descriptor, in `/proc`.
+pub(crate) fn own_table() -> Result<PathBuf, Failure> {
+    for entry in fs::read_dir("/proc/thread-self/fd")? {
         let path = entry?.path();
         if fs::read_link(&path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:areas table")) {
-            drop(area);
-            return Ok(fs::metadata(path)?.len());
+            return Ok(path);
         }
     }
-    Err("no table".to_owned().into())
+    Err("this process has no table".to_owned().into())
 }
 
 /// A table of ours that says what another team's says; for so many seconds, if any, we then write nonsense all over it.

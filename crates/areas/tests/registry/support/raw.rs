@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::ptr::NonNull;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 /// An agent begins here, before `main`: libtest would run it on a second thread, and what agents are for (other users, a
 /// leader that leaves, fork) needs a process whose only thread is its leader.
@@ -33,6 +34,12 @@ pub(crate) fn fork() -> io::Result<Option<u32>> {
         -1 => Err(io::Error::last_os_error()),
         child => Ok(Some(child.unsigned_abs())),
     }
+}
+
+/// Goes into a new user namespace.
+pub(crate) fn new_user_namespace() -> io::Result<()> {
+    // SAFETY: the descriptor table is not touched (no CLONE_FILES).
+    Ok(unsafe { unshare_unsafe(UnshareFlags::NEWUSER) }?)
 }
 
 /// Ends the calling thread, and no other: nothing of what is on its stack is dropped.

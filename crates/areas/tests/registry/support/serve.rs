@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 use areas::registry::{self, Source};
 use areas::{Area, AreaId, Shared};
@@ -146,6 +148,7 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
     let nothing = Ok(String::new());
     match *words {
         ["publish", name, size] => Ok(holdings.keep(area::create(name, size.parse()?)?)),
+        ["unnamed"] => Ok(holdings.keep(areas::builder(4096).shared()?)),
         ["drop", handle] => {
             holdings.areas.remove(&handle.parse()?);
             nothing
@@ -179,6 +182,20 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             identity::become_user(user.parse()?, group.parse()?, capability)?;
             nothing
         }
+        ["new-user-namespace"] => {
+            identity::new_user_namespace()?;
+            nothing
+        }
+        ["run", program, ..] => {
+            let status = Command::new(program).args(&words[2..]).status()?;
+            if status.success() { nothing } else { Err(format!("{words:?}: {status}").into()) }
+        }
+        // For what only this process's mount namespace shows.
+        ["mode", path] => Ok(format!("{:o}", fs::metadata(path)?.permissions().mode() & 0o7777)),
+        ["fails", program, ..] => {
+            let output = Command::new(program).args(&words[2..]).output()?;
+            Ok((!output.status.success()).to_string())
+        }
         ["dumpable", yes] => {
             identity::set_dumpable(yes == "yes")?;
             nothing
@@ -190,24 +207,24 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         }
         ["lose-record-lock"] => {
             // Closing any descriptor of a file drops the process's record locks on it.
-            drop(File::open(format!("/proc/self/fd/{}", table()?))?);
+            drop(File::open(forge::own_table()?)?);
             nothing
         }
         ["close-table"] => {
             // What a program does that closes all descriptors which it does not know: here, one is put in its place.
-            let target = table()?;
-            let null = File::open("/dev/null")?;
-            forge::replace_descriptor(&null, target)?;
+            let table = forge::own_table()?;
+            let number = table.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            forge::replace_descriptor(&File::open("/dev/null")?, number.parse()?)?;
             nothing
         }
         ["open", path] => {
-            use std::os::unix::fs::OpenOptionsExt;
             let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
             let folder = fs::metadata(path)?.is_dir();
             let file = File::options().read(true).write(!folder).custom_flags(flags).open(path)?;
             Ok(forge::keep(holdings, file)?)
         }
-        ["forge", kind, seals] => forge::object(holdings, kind, seals),
+        ["table-size"] => Ok(forge::table_size()?.to_string()),
+        ["forge", kind, seals, size] => forge::object(holdings, kind, seals, size.parse()?),
         ["forge-of", pid, descriptor] => forge::copy(holdings, &format!("/proc/{pid}/fd/{descriptor}"), None),
         ["scribble-of", pid, descriptor, seconds] => {
             forge::copy(holdings, &format!("/proc/{pid}/fd/{descriptor}"), Some(seconds.parse()?))
@@ -218,19 +235,6 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
 
 fn child(pid: &str) -> Result<Pid, Failure> {
     Pid::from_raw(pid.parse()?).ok_or_else(|| "process 0".to_owned().into())
-}
-
-/// The number of our table's descriptor.
-fn table() -> Result<i32, Failure> {
-    for entry in fs::read_dir("/proc/self/fd")? {
-        let entry = entry?;
-        if fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:areas table"))
-            && let Some(number) = entry.file_name().to_str()
-        {
-            return Ok(number.parse()?);
-        }
-    }
-    Err("this process has no table".to_owned().into())
 }
 
 fn seen(source: &Source) -> String {

@@ -13,13 +13,17 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
     match *words {
         ["publish-many", prefix, count] => publish_many(holdings, prefix, count.parse()?),
         ["find-all", prefix, count] => find_all(prefix, count.parse()?),
+        ["drop-every-other"] => {
+            holdings.areas.retain(|handle, _| handle % 2 == 1);
+            Ok(String::new())
+        }
         ["churn", name, count] => churn(name, count.parse()?),
         ["storm", own, all, millis] => {
             let others: Vec<String> = (0..all.parse::<u32>()?).map(|i| format!("storm-{i}")).collect();
             storm(own, &others, Duration::from_millis(millis.parse()?)).map(|rounds| rounds.to_string())
         }
         ["threads", count, millis] => threads(count.parse()?, Duration::from_millis(millis.parse()?)),
-        ["soft-limit", "nofile", wanted] => raise_open_files(wanted.parse()?),
+        ["open-files", wanted] => raise_open_files(wanted.parse()?),
         _ => Err(format!("no such command: {words:?}").into()),
     }
 }
