@@ -78,7 +78,7 @@ fn after_the_kill_of_a_process_group_nothing_is_left() {
     let mut child = holder.fork();
     child.publish("child");
     let mut reader = Agent::start(&folder);
-    assert_eq!(reader.list().names(), ["child", "parent"]);
+    assert_eq!(reader.list().names(), ["child", "parent", "parent"], "the child holds what it inherited");
     holder.kill_group();
     // The child is init's to reap; it holds nothing as soon as it has ended.
     crate::support::eventually("the whole group is gone", || reader.list().is_empty());

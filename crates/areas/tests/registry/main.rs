@@ -24,3 +24,4 @@ mod support;
 mod threads;
 mod unreadable;
 mod users;
+mod wait;

@@ -26,9 +26,11 @@ extern "C" fn begin() {
 
 /// Forks; `None` in the child.
 ///
-/// For agents only: they have one thread, so that the child inherits nothing half done.
+/// For agents only. The C library sees to its own state, and this library to its; an agent's other threads, if it has any,
+/// hold nothing else.
 pub(crate) fn fork() -> io::Result<Option<u32>> {
-    // SAFETY: this process has one thread: no other one holds a mutex that the child would wait for.
+    // SAFETY: the child goes on with what is safe after a fork: the C library's own calls, and this library, whose state no
+    // other thread is in the middle of changing (its handlers of fork see to that).
     match unsafe { libc::fork() } {
         0 => Ok(None),
         -1 => Err(io::Error::last_os_error()),

@@ -48,6 +48,8 @@ helpers!(std::io::Error, rustix::io::Errno, std::num::ParseIntError, String);
 pub(crate) struct Holdings {
     pub(crate) areas: BTreeMap<u32, Area<Shared>>,
     pub(crate) next: u32,
+    /// Threads that use the registry in the background.
+    pub(crate) busy: Option<workload::Busy>,
     /// Kept open for links that lead to them.
     pub(crate) files: Vec<File>,
 }
@@ -158,6 +160,27 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             nothing
         }
         ["id", handle] => Ok(holdings.area(handle)?.id().map_or("-".to_owned(), |id| id.to_string())),
+        ["address", handle] => Ok(holdings.area(handle)?.as_ptr().addr().to_string()),
+        ["at", handle] => {
+            let area = holdings.area(handle)?;
+            let last = area.as_ptr().addr() + area.mapped() - 1;
+            if registry::at(last + 1).is_ok_and(|behind| Some(behind.id()) == area.id()) {
+                return Err("the address behind the area is taken for the area's".to_owned().into());
+            }
+            Ok(registry::at(last)?.id().to_string())
+        }
+        ["busy", threads] => {
+            holdings.busy = Some(workload::Busy::start(threads.parse()?));
+            nothing
+        }
+        ["idle"] => {
+            holdings.busy.take().ok_or("not busy".to_owned())?.stop()?;
+            nothing
+        }
+        ["wait", name, millis] => {
+            let timeout = std::time::Duration::from_millis(millis.parse()?);
+            Ok(seen(&registry::wait(name, Some(timeout))?))
+        }
         ["check", handle, name] => Ok(area::is_filled(holdings.area(handle)?, name)?.to_string()),
         ["fill", handle, name] => area::fill(holdings.area(handle)?, name).map(|()| String::new()),
         ["populate", handle] => {
