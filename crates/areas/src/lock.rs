@@ -66,11 +66,9 @@ impl Lock {
             match errno {
                 // EPERM where the limit is 0.
                 sys::Errno::NOMEM | sys::Errno::PERM => remedy::locked_memory(error(Kind::Limit), len),
-                sys::Errno::AGAIN => {
-                    error(Kind::NoMemory).detail("some of its pages could not be brought in").help(
-                        "free some memory, or see the limit of the control group (memory.max)",
-                    )
-                }
+                sys::Errno::AGAIN => error(Kind::NoMemory)
+                    .detail("some of its pages could not be brought in")
+                    .help("free some memory, or see the limit of the control group (memory.max)"),
                 _ => error(Kind::System),
             }
         })

@@ -67,8 +67,9 @@ impl Area<Shared> {
         to.mapping.check(at, len, sizes.1)?;
         // Two clones of one object are two mappings of the same bytes.
         if self.object().identity() == to.object().identity() && offset.abs_diff(at) < len {
-            return Err(Error::new(Kind::InvalidInput, format!("copy {len} bytes"))
-                .detail("the two ranges overlap"));
+            return Err(
+                Error::new(Kind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
+            );
         }
         self.mapping.copy_to(offset, &to.mapping, at, len, sizes)
     }
