@@ -1,7 +1,7 @@
 //! Takes out of a message what differs from run to run: addresses, processes, descriptors, this machine's sizes.
 
 /// Numbers that follow these words, up to the next blank or bracket.
-const AFTER: [(&str, &str); 15] = [
+const AFTER: [(&str, &str); 18] = [
     ("0x", "ADDRESS"),
     ("/proc/", "PID"),
     ("/fd/", "N"),
@@ -17,7 +17,13 @@ const AFTER: [(&str, &str); 15] = [
     ("as process ", "PID"),
     ("look at area ", "ID"),
     ("with id ", "ID"),
+    ("overcommit_memory is ", "N"),
+    ("join the registry: RLIMIT_FSIZE is 0 B, ", "SIZE"),
+    ("join the registry: RLIMIT_FSIZE is 1 MiB, ", "SIZE"),
 ];
+
+/// Counts that stand before these words.
+const COUNTS: [&str; 2] = [" mappings in use", " descriptors open"];
 
 /// Amounts in words, as the library prints them, that depend on the machine or the moment: "N unit WORD".
 const BEFORE: [&str; 5] = [" of RAM", " of swap", " in use", " available", " free"];
@@ -29,6 +35,15 @@ pub(crate) fn redact(text: &str) -> String {
     }
     for word in BEFORE {
         text = before(&text, word);
+    }
+    for word in COUNTS {
+        if let Some((head, tail)) = text.split_once(word) {
+            let head = head.trim_end_matches(|c: char| c.is_ascii_digit());
+            let head = head
+                .strip_suffix(" of ")
+                .map_or(head, |head| head.trim_end_matches(|c: char| c.is_ascii_digit()));
+            text = format!("{head}COUNT{word}{tail}");
+        }
     }
     text.replace(std::env::temp_dir().to_str().unwrap(), "TMP")
 }
@@ -94,6 +109,8 @@ fn what_differs_is_taken_out_and_nothing_else() {
         ("by 12 (areas), 13 (cat)", "by 12 (areas), 13 (cat)"),
         ("/proc/self/fd/7", "/proc/self/fd/N"),
         ("process of this", "process of this"),
+        ("ENOMEM; 43 of 65530 mappings in use; so", "ENOMEM; COUNT mappings in use; so"),
+        ("is 64, 12 descriptors open", "is 64, COUNT descriptors open"),
     ];
     for (text, expected) in cases {
         assert_eq!(redact(text), expected);

@@ -2,6 +2,7 @@
 
 use areas::{Area, Lock, Policy, Shared};
 use insta::assert_snapshot;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::sandbox::{Refuse, enter, refuse};
 use super::support::child::{Stage, Test, tell, test};
@@ -15,6 +16,9 @@ type Case = (&'static str, Refuse, fn() -> String);
 fn run(test: Test, cases: &[Case]) -> Option<String> {
     if let Some(role) = test.role() {
         let (_, rule, body) = cases[role.parse::<usize>().unwrap()];
+        for (limit, value) in [(Resource::Memlock, 64 << 10), (Resource::Nofile, 256)] {
+            setrlimit(limit, Rlimit { current: Some(value), maximum: Some(value) }).unwrap();
+        }
         // What is made once, before there is a sandbox.
         drop(areas::builder(4096).shared().unwrap());
         enter(&[rule]);
@@ -138,7 +142,7 @@ fn making() {
           help: the sandbox forbids it: allow memfd_create in its seccomp profile
 
         memfd_create, no descriptor
-        Limit: cannot make a memory object of 64 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): EMFILE; RLIMIT_NOFILE is 20000, 5 descriptors open
+        Limit: cannot make a memory object of 64 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): EMFILE; RLIMIT_NOFILE is 256, COUNT descriptors open
           help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
         memfd_create, no memory
@@ -195,16 +199,16 @@ fn filling_and_locking() {
         System: cannot populate an area of 64 KiB: fallocate(0, 64 KiB): EIO
 
         mlock2, a lazy lock, over the limit
-        Limit: cannot lock an area of 64 KiB: mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 8 MiB, AMOUNT in use, 64 KiB wanted
-          help: the limit is not what stands in the way: a sandbox may be, or vm.max_map_count (37 of 65530 mappings in use)
+        Limit: cannot lock an area of 64 KiB: mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 64 KiB, AMOUNT in use, 64 KiB wanted
+          help: the limit is not what stands in the way: a sandbox may be, or vm.max_map_count (COUNT mappings in use)
 
         mlock2, a page that does not come
         NoMemory: cannot lock an area of 64 KiB: mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): EAGAIN; some of its pages could not be brought in
           help: free some memory, or see the limit of the control group (memory.max)
 
         mlock, a full lock, not allowed
-        Limit: cannot lock an area of 64 KiB: mlock(0xADDRESS, 64 KiB): EPERM; RLIMIT_MEMLOCK is 8 MiB, AMOUNT in use, 64 KiB wanted
-          help: the limit is not what stands in the way: a sandbox may be, or vm.max_map_count (37 of 65530 mappings in use)
+        Limit: cannot lock an area of 64 KiB: mlock(0xADDRESS, 64 KiB): EPERM; RLIMIT_MEMLOCK is 64 KiB, AMOUNT in use, 64 KiB wanted
+          help: raise it: `ulimit -l 128`, or LimitMEMLOCK=131072 in the systemd unit; or use no lock
 
         mlock, something else
         System: cannot lock an area of 64 KiB: mlock(0xADDRESS, 64 KiB): ENOSYS
