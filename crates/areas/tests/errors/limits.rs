@@ -222,7 +222,8 @@ fn too_many_mappings() {
         let text = super::report(&error);
         let used: usize = error.facts().unwrap().split(" of ").next().unwrap().parse().unwrap();
         assert!(used > most - 100, "{text}");
-        text
+        // Whether the last one was to be written depends on how many there were before.
+        text.replace("rw-, MAP", "r--, MAP")
     });
     if !told.is_empty() {
         assert_snapshot!(told, @r#"

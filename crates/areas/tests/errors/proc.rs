@@ -15,7 +15,7 @@ fn unshared(test: Test, through: &[&'static str], body: impl FnOnce() -> String)
         let mut tried = std::process::Command::new(through[0]);
         tried.args(&through[1..]).arg("true").stdin(std::process::Stdio::null());
         if !tried.status().is_ok_and(|status| status.success()) {
-            skip(test.name(), "unshare(1) may not make namespaces here");
+            skip(test.0, "unshare(1) may not make namespaces here");
             return None;
         }
     }
