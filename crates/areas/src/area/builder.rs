@@ -206,6 +206,11 @@ impl<'a> AreaBuilder<'a> {
         Ok(area)
     }
 
+    /// Whether base pages are to be gathered into transparent huge ones, which needs an address to match.
+    fn gathers(&self, page: PageSize) -> bool {
+        self.pages == Pages::Auto && page == PageSize::base()
+    }
+
     fn instead(
         &self,
         page: PageSize,
@@ -232,7 +237,10 @@ impl<'a> AreaBuilder<'a> {
         };
         let label = self.name.as_deref().map_or("area".into(), String::from_utf8_lossy);
         let object = Object::create(&format!("area:{label}"), self.size, extent, page)?;
-        let request = Request::object(&object).at(self.address).protection(self.protection);
+        let mut request = Request::object(&object).at(self.address).protection(self.protection);
+        if self.gathers(page) {
+            request = request.aligned(PageSize::HUGE_2M.bytes());
+        }
         let mapping = self.provider.map(&place(request, placement))?;
         // What lends a frozen area's bytes relies on it that all of the object is mapped.
         if mapping.sharing() != Sharing::Shared || mapping.span() < object.span() {
@@ -258,7 +266,7 @@ impl<'a> AreaBuilder<'a> {
         dress(&mapping, object.as_ref());
         let mut area: Area<K> = Area {
             publication: None,
-            gather: self.pages == Pages::Auto && mapping.page_size() == PageSize::base(),
+            gather: self.gathers(mapping.page_size()),
             mapping,
             object,
             name: None,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Area, Frozen, Shared};
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::protection::Protection;
-use crate::registry::holders;
+use crate::registry::{Holder, writers};
 use crate::sys;
 
 /// How long [`Area::freeze`] waits for writers that are about to finish.
@@ -86,7 +86,7 @@ impl Area<Shared> {
                     std::thread::sleep(Duration::from_millis(2))
                 }
                 Err(sys::Errno::BUSY) => {
-                    let holders = holders(self.object());
+                    let holders: Vec<String> = writers(self.object()).iter().map(Holder::to_string).collect();
                     return Err(Error::new(Kind::Busy, what.to_owned())
                         .call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", sys::Errno::BUSY)
                         .detail(match holders.is_empty() {
@@ -135,7 +135,7 @@ impl Area<Shared> {
     }
 
     /// The policy of pool pages lies on the mapping.
-    fn place_again(&self) -> Result<()> {
+    fn place_again(&mut self) -> Result<()> {
         if self.mapping.page_size() == crate::PageSize::base() || self.placement.is_default() {
             return Ok(());
         }

@@ -12,6 +12,7 @@ mod builder;
 mod clone;
 mod freeze;
 mod frozen;
+mod place;
 mod private;
 mod shared;
 

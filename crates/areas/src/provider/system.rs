@@ -47,7 +47,8 @@ impl Provider for System {
                 Ok(mapping)
             }),
             (_, Pages::Auto) => map_one(request, PageSize::HUGE_2M, placement).or_else(|because| {
-                let mut mapping = map_one(request, PageSize::base(), placement)?;
+                let aligned = request.clone().aligned(PageSize::HUGE_2M.bytes().max(request.alignment()));
+                let mut mapping = map_one(&aligned, PageSize::base(), placement)?;
                 let given = match mapping.advise(Advice::HugePages) {
                     Ok(()) => "transparent huge pages where the kernel has them",
                     Err(_) => "base pages (the kernel has no transparent huge pages)",
@@ -143,7 +144,14 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         Address::Exactly(address) => At::Exactly(address),
     };
     let protection = request.wanted_protection();
-    let mapping = Mapping::new(&Plan { at, size, span, page, protection, sharing, flags, file })?;
+    let plan = Plan { at, size, span, page, protection, sharing, flags, file };
+    let mut mapping = match request.home() {
+        Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset)?,
+        None if request.alignment() > page.bytes() && at == At::Anywhere => {
+            Mapping::aligned(&plan, request.alignment())?
+        }
+        None => Mapping::new(&plan)?,
+    };
     if let Some(placement) = placement {
         mapping.place(0..span, placement)?;
     }

@@ -191,6 +191,20 @@ impl Builder {
     }
 }
 
+/// A measurement that never was: so many base pages on a node, or absent. For the tests of those who read one.
+#[cfg(test)]
+pub(crate) fn made_up(pages: &[(usize, Option<u32>)]) -> Residency {
+    let mut builder = Builder::default();
+    for &(count, node) in pages {
+        let place = match node.and_then(|id| Node::new(id).ok()) {
+            Some(node) => Where::On { node, page: PageSize::base() },
+            None => Where::Absent,
+        };
+        builder.push(count * PageSize::base().bytes(), place);
+    }
+    builder.finish(true)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
