@@ -87,6 +87,7 @@ impl Object {
                     .help("this needs a kernel with memfd_create (3.17, CONFIG_MEMFD_CREATE) and a sandbox that allows it"),
                 sys::Errno::PERM | sys::Errno::ACCESS => error(Kind::NotPermitted)
                     .help("the sandbox forbids it: allow memfd_create in its seccomp profile"),
+                sys::Errno::NOMEM => error(Kind::NoMemory),
                 _ => error(Kind::System),
             }
         })?;
@@ -261,6 +262,11 @@ impl Object {
                     return Err(Error::new(Kind::Frozen, what())
                         .call("ftruncate", sys::Errno::PERM)
                         .detail("it is sealed against growth: somebody has frozen it"));
+                }
+                Err(errno) if self.is_frozen().unwrap_or(false) => {
+                    return Err(Error::new(Kind::Frozen, what())
+                        .call("ftruncate", errno)
+                        .detail("it is frozen: its size is fixed for ever"));
                 }
                 // What the kernel says of a descriptor that is open for reading only.
                 Err(errno @ (sys::Errno::INVAL | sys::Errno::BADF)) => {

@@ -150,7 +150,7 @@ impl CloneBuilder<'_> {
         let object = match self.source.open_object(write) {
             // A frozen object may be opened for reading only, by all but root.
             Err(error) if write && error.kind() == Kind::Unreadable && self.source.is_frozen()? => {
-                return Err(frozen().caused_by(error));
+                return Err(frozen());
             }
             other => other?,
         };

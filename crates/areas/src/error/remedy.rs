@@ -27,18 +27,23 @@ pub(crate) fn locked_memory(error: Error, wanted: usize) -> Error {
             .help("free some memory, or lock less");
     };
     let needed = own_status("VmLck").unwrap_or(0).saturating_add(wanted as u64);
-    error
-        .detail(format!(
-            "RLIMIT_MEMLOCK is {}, {} in use, {} wanted",
-            Bytes(limit),
-            used("VmLck"),
-            Bytes::from(wanted)
-        ))
-        .help(format!(
-            "raise it: `ulimit -l {}`, or LimitMEMLOCK={} in the systemd unit; or use no lock",
-            needed.div_ceil(1024),
-            needed
-        ))
+    let error = error.detail(format!(
+        "RLIMIT_MEMLOCK is {}, {} in use, {} wanted",
+        Bytes(limit),
+        used("VmLck"),
+        Bytes::from(wanted)
+    ));
+    if needed <= limit {
+        return error.help(format!(
+            "the limit is not what stands in the way: a sandbox may be, or vm.max_map_count ({})",
+            mappings()
+        ));
+    }
+    error.help(format!(
+        "raise it: `ulimit -l {}`, or LimitMEMLOCK={} in the systemd unit; or use no lock",
+        needed.div_ceil(1024),
+        needed
+    ))
 }
 
 /// For a failed `mmap` with ENOMEM.

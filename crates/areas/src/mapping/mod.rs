@@ -101,7 +101,7 @@ impl Mapping {
                 At::Anywhere => "NULL".to_owned(),
                 At::Exactly(address) => format!("{address:#x}"),
             };
-            let call = format!("mmap({place}, {}, {protection}, {flags:?})", Bytes::from(span));
+            let call = format!("mmap({place}, {}, {protection}, {})", Bytes::from(span), in_words(flags));
             let error = |kind| {
                 Error::new(kind, format!("map {}", Bytes::from(size))).call(call, errno)
             };
@@ -118,6 +118,9 @@ impl Mapping {
                 }
                 (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
                     error(Kind::AddressInUse).detail("the range ends beyond the addresses of a process")
+                }
+                (sys::Errno::NOMEM, _) if out_of_user_range(0, span) => {
+                    error(Kind::InvalidInput).detail("it is more than the addresses of a process")
                 }
                 (sys::Errno::NOMEM, _) => match sys::process::limit(sys::process::Limit::AddressSpace) {
                     Some(_) => remedy::address_space(error(Kind::Limit), span),
@@ -507,9 +510,20 @@ impl fmt::Debug for Mapping {
 
 /// The error for an access beyond the end.
 pub(crate) fn out_of_range(offset: usize, len: usize, size: usize) -> Error {
-    Error::new(Kind::OutOfRange, format!("access {len} bytes at offset {offset}"))
+    let bytes = if len == 1 { "byte" } else { "bytes" };
+    Error::new(Kind::OutOfRange, format!("access {len} {bytes} at offset {offset}"))
         .detail(format!("the size is {size} bytes"))
         .help("stay inside `0..size()`")
+}
+
+/// Flags as C writes them: `MAP_PRIVATE|MAP_HUGETLB`.
+fn in_words(flags: MapFlags) -> String {
+    let mut names = flags.iter_names();
+    let mut words: Vec<String> = names.by_ref().map(|(name, _)| format!("MAP_{name}")).collect();
+    if !names.remaining().is_empty() {
+        words.push(format!("{:#x}", names.remaining().bits()));
+    }
+    words.join("|")
 }
 
 /// Whether a range ends beyond what user processes can have (47 bits here, or what the architecture has at most).

@@ -112,6 +112,15 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         .detail("the page cache ignores memory policies")
         .help("map the file privately, or put it into an area: `areas put FILE`"));
     }
+    if let Some((_, offset)) = file
+        && !offset.is_multiple_of(page.bytes() as u64)
+    {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            format!("map {} from offset {offset}", Bytes::from(size)),
+        )
+        .detail(format!("the offset is no multiple of the page size, {page}")));
+    }
     if file.is_none() && pool {
         flags |= MapFlags::HUGETLB | MapFlags::from_bits_retain(u32::from(page.log2()) << 26);
     }
