@@ -194,6 +194,11 @@ impl Directory {
             .collect())
     }
 
+    /// Whether a link is there.
+    pub(super) fn has(&self, link: &Link) -> bool {
+        sys::file::read_link(self.teams.as_fd(), &link.name()).is_ok_and(|target| target == link.target())
+    }
+
     /// Takes away the link of a team that is proven dead. It may have gone already.
     pub(super) fn remove(&self, link: &Link) {
         // Whoever is left to care looks at the folder again.

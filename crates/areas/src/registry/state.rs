@@ -108,7 +108,7 @@ const TICKS: i128 = 100_000_000;
 impl State {
     /// Publishes an area under this process's team, which begins with its first one.
     pub(super) fn publish(&mut self, area: Announcement) -> Result<(Entry, AreaId)> {
-        self.keep()?;
+        self.stay()?;
         let directory = match &mut self.directory {
             Some(directory) if directory.is_joined() => directory,
             other => {
@@ -126,8 +126,19 @@ impl State {
         Ok((Entry { table: team.identity(), number }, id))
     }
 
-    /// Sees to it that others find our team: publishes it again where the folder was removed.
+    /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.
     pub(super) fn keep(&mut self) -> Result<()> {
+        self.stay()?;
+        if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
+            && !directory.has(team.link())
+        {
+            team.claim(directory)?;
+        }
+        Ok(())
+    }
+
+    /// What publishing needs of that: a table, and a folder.
+    fn stay(&mut self) -> Result<()> {
         if self.own.as_ref().is_some_and(|team| !team.is_intact()) {
             return Err(Error::new(Kind::Registry, "keep this process's areas published")
                 .detail("somebody closed the descriptor of its table: nobody finds its areas any more")
@@ -315,8 +326,13 @@ impl State {
         if !thoroughly && self.read_at == Some(changed) {
             return Ok(());
         }
-        let own = self.own.as_ref().map(Team::link);
         let links = directory.links()?;
+        if let Some(team) = &mut self.own
+            && !links.contains(team.link())
+        {
+            team.claim(directory)?;
+        }
+        let own = self.own.as_ref().map(Team::link);
         self.teams.retain(|link, _| links.contains(link));
         for link in links.into_iter().filter(|link| Some(link) != own) {
             // One that could not be read may let itself be read by now.
