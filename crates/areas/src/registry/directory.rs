@@ -194,6 +194,11 @@ impl Directory {
             .collect())
     }
 
+    /// Whether a link is there.
+    pub(super) fn has(&self, link: &Link) -> bool {
+        sys::file::read_link(self.teams.as_fd(), &link.name()).is_ok_and(|target| target == link.target())
+    }
+
     /// Takes away the link of a team that is proven dead. It may have gone already.
     pub(super) fn remove(&self, link: &Link) {
         // Whoever is left to care looks at the folder again.
@@ -406,6 +411,9 @@ fn open_root(path: &std::path::Path, user: u32, make: bool) -> Result<Root> {
 
 /// The name of our pid namespace's folder; refuses where `/proc` shows another namespace's processes, in which our
 /// numbers would mean somebody else.
+///
+/// A time namespace has a folder of its own: the kernel tells those in it other start times for the very same processes, by
+/// which they would take the living for dead.
 fn space_name() -> Result<CString> {
     let refuse = |detail: String| {
         Error::new(Kind::Registry, "use the registry").detail(detail).help(
@@ -425,13 +433,24 @@ fn space_name() -> Result<CString> {
             shown.to_string_lossy()
         )));
     }
-    let space = read(c"/proc/self/ns/pid")?;
-    space
-        .to_str()
-        .ok()
-        .and_then(|text| number::<u64>(text.strip_prefix("pid:[")?.strip_suffix(']')?))
-        .and_then(|inode| CString::new(format!("pid-{inode}")).ok())
-        .ok_or_else(|| refuse(format!("/proc/self/ns/pid is {space:?}")))
+    // `/proc/self` is the leader's, which may have ended and is in no time namespace then.
+    let space = read(c"/proc/thread-self/ns/pid")?;
+    let pid = namespace(&space, "pid").ok_or_else(|| refuse(format!("our pid namespace is {space:?}")))?;
+    // Kernels without time namespaces have no such file.
+    let time = sys::file::read_link(CWD, c"/proc/thread-self/ns/time").ok();
+    let name = match time.and_then(|time| namespace(&time, "time")) {
+        None | Some(USUAL_TIME) => format!("pid-{pid}"),
+        Some(time) => format!("pid-{pid}-time-{time}"),
+    };
+    CString::new(name).map_err(|_| refuse(format!("our pid namespace is {space:?}")))
+}
+
+/// The time namespace that a machine starts with: `TIME_NS_INIT_INO` of `linux/nsfs.h`.
+const USUAL_TIME: u64 = 0xEFFF_FFFA;
+
+/// The inode in what a link in `/proc/PID/ns` says: `pid:[4026531836]`.
+fn namespace(link: &CString, kind: &str) -> Option<u64> {
+    number(link.to_str().ok()?.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?)
 }
 
 fn is_removed(folder: BorrowedFd<'_>) -> bool {

@@ -103,9 +103,10 @@ pub fn wait(name: impl AsRef<[u8]>, timeout: Option<Duration>) -> Result<Source>
     wait::wait(&Name::new(name)?, timeout)
 }
 
-/// Sees to it that others find this process's areas: where the registry's folder was removed, they are published again.
+/// Sees to it that others find this process's areas: where the registry's folder was removed, or this process's link in it,
+/// they are published again.
 ///
-/// Every call that publishes or looks for areas does so too; a holder that makes no calls calls this about once a second.
+/// Publishing, and looking for areas, notices a removed folder too; a holder that makes no calls calls this about once a second.
 ///
 /// # Errors
 /// [`Kind::Registry`](crate::Kind::Registry) if the folder cannot be made again.

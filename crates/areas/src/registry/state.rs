@@ -78,13 +78,16 @@ fn state_as_it_is() -> Result<Guard> {
 }
 
 /// This process's state. In a forked child, what it inherited is published first.
+///
+/// Where that cannot be done (a full file system), looking for others' areas works all the same; it is tried again at
+/// each call, and publishing and keeping tell the error.
 pub(super) fn state() -> Result<Guard> {
     let mut state = state_as_it_is()?;
     if state.is_inherited() {
         state.become_child()?;
     }
     if state.waiting {
-        state.publish_inherited()?;
+        let _ = state.publish_inherited();
     }
     Ok(state)
 }
@@ -193,6 +196,9 @@ impl State {
 
     /// Publishes what was inherited, under ids of our own. What could not be is tried again at the next call.
     fn publish_inherited(&mut self) -> Result<()> {
+        if !self.waiting {
+            return Ok(());
+        }
         let mut waiting: Vec<Key> =
             self.held.iter().filter(|(_, held)| held.number.is_none()).map(|(&key, _)| key).collect();
         // In the order in which they were made: which one is the oldest of a name stays so.
@@ -216,6 +222,7 @@ impl State {
 
     /// Publishes an area under this process's team, which begins with its first one.
     pub(super) fn publish(&mut self, area: Announcement) -> Result<Key> {
+        self.publish_inherited()?;
         let number = self.announce(area.clone())?;
         let key = Key(self.next_key);
         self.next_key += 1;
@@ -228,7 +235,7 @@ impl State {
     }
 
     fn announce(&mut self, area: Announcement) -> Result<u32> {
-        self.keep()?;
+        self.stay()?;
         if !self.directory.as_ref().is_some_and(Directory::is_joined) {
             self.forget_teams();
             self.directory = Some(Directory::join()?);
@@ -241,8 +248,20 @@ impl State {
         team.publish(directory, area)
     }
 
-    /// Sees to it that others find our team: publishes it again where the folder was removed.
+    /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.
     pub(super) fn keep(&mut self) -> Result<()> {
+        self.publish_inherited()?;
+        self.stay()?;
+        if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
+            && !directory.has(team.link())
+        {
+            team.claim(directory)?;
+        }
+        Ok(())
+    }
+
+    /// What publishing needs of that: a table, and a folder.
+    fn stay(&mut self) -> Result<()> {
         if self.own.as_ref().is_some_and(|team| !team.is_intact()) {
             return Err(Error::new(Kind::Registry, "keep this process's areas published")
                 .detail("somebody closed the descriptor of its table: nobody finds its areas any more")
@@ -440,8 +459,13 @@ impl State {
         if !thoroughly && self.read_at == Some(changed) {
             return Ok(());
         }
-        let own = self.own.as_ref().map(Team::link);
         let links = directory.links()?;
+        if let Some(team) = &mut self.own
+            && !links.contains(team.link())
+        {
+            team.claim(directory)?;
+        }
+        let own = self.own.as_ref().map(Team::link);
         self.teams.retain(|link, _| links.contains(link));
         for link in links.into_iter().filter(|link| Some(link) != own) {
             // One that could not be read may let itself be read by now.

@@ -15,6 +15,7 @@ mod ids;
 mod killed;
 mod machine_memory;
 mod names;
+mod namespaces;
 mod pid;
 mod removed;
 mod scale;

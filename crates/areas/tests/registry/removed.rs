@@ -78,15 +78,20 @@ fn a_publication_brings_the_older_areas_back() {
 }
 
 #[test]
-fn the_link_alone_is_beyond_help_and_harms_nobody() {
+fn a_teams_link_alone() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let area = holder.publish("ring");
-    reader.find("ring").unwrap();
-    fs::remove_file(folder.teams().join(folder.link_of(holder.pid()).name())).unwrap();
-    assert!(reader.list().is_empty());
-    assert!(holder.has_bytes_of(area, "ring"));
-    holder.drop_area(area);
+    for heal in ["keep", "list"] {
+        reader.find("ring").unwrap();
+        let link = folder.link_of(holder.pid());
+        fs::remove_file(folder.teams().join(link.name())).unwrap();
+        assert!(reader.list().is_empty());
+        holder.tell(heal);
+        assert_eq!(folder.links(), [link], "by {heal}");
+        assert_eq!(Some(reader.find("ring").unwrap().id), area.id);
+        assert!(reader.clone_of("ring").is_ok());
+    }
 }
 
 #[test]

@@ -14,16 +14,18 @@ fn neither_sees_the_other() {
     }
     let mut machine = Launch::by_default().within(&["unshare", "--mount"]).start();
     machine.tell("run mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
-    let mut users = USERS.map(|user| {
-        let mut agent = machine.fork();
-        agent.become_user(user, user, None);
-        agent
-    });
+    // All of them are forked while there is nothing yet that a child could inherit.
+    let mut somebody = || {
+        USERS.map(|user| {
+            let mut agent = machine.fork();
+            agent.become_user(user, user, None);
+            agent
+        })
+    };
+    let (mut users, readers) = (somebody(), somebody());
     let ids = users.each_mut().map(|agent| agent.publish("ring").id.unwrap());
     machine.publish("roots");
-    for (i, user) in USERS.into_iter().enumerate() {
-        let mut reader = machine.fork();
-        reader.become_user(user, user, None);
+    for (i, mut reader) in readers.into_iter().enumerate() {
         for agent in [&mut reader, &mut users[i]] {
             let listed = agent.list();
             assert_eq!(listed.names(), ["ring"]);

@@ -59,11 +59,17 @@ impl Folder {
         self.0.join("areas")
     }
 
-    /// The folder of our pid namespace.
+    /// The folder of our pid namespace (and of our time namespace, if that is not the usual one).
     pub(crate) fn space(&self) -> PathBuf {
-        let space = fs::read_link("/proc/self/ns/pid").expect("our pid namespace");
-        let number: String = space.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
-        self.registry().join(format!("pid-{number}"))
+        let inode = |kind: &str| {
+            let link = fs::read_link(format!("/proc/self/ns/{kind}")).ok()?;
+            Some(link.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>())
+        };
+        let pid = inode("pid").expect("our pid namespace");
+        self.registry().join(match inode("time").filter(|time| time != "4026531834") {
+            Some(time) => format!("pid-{pid}-time-{time}"),
+            None => format!("pid-{pid}"),
+        })
     }
 
     /// Where links are.
