@@ -173,7 +173,7 @@ fn open_files() {
     Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, OFlags(0xADDRESS)): EMFILE; RLIMIT_NOFILE is 64, all of them open
       help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
-    Limit: cannot open an object for reading only: open("/proc/thread-self/fd/N", O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
+    Limit: cannot open an object for reading only: open("/proc/self/fd/N", O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
       help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
     "#);
 }
