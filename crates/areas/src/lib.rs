@@ -93,8 +93,8 @@ pub mod topology;
 mod verify;
 
 pub use area::{
-    Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Received, Shared,
-    SharedSlice, builder, receive,
+    Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Received, Resizable,
+    Shared, SharedSlice, builder, receive,
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;

@@ -118,10 +118,7 @@ impl Message {
     const BYTES: usize = Message::NAME + Name::MAX + 1;
 
     fn of(object: &Object, name: Option<&Name>, lock: Lock) -> Self {
-        let max = match object.extent() {
-            Extent::Fixed => None,
-            Extent::Growable { max } => Some(max),
-        };
+        let max = object.extent().max();
         Message { max, exact: object.exact(), lock, name: name.cloned() }
     }
 
@@ -167,7 +164,8 @@ impl Message {
         })?;
         let page = crate::PageSize::base();
         let max = self.max.filter(|max| max.is_multiple_of(page.bytes()));
-        let object = Object::adopt(descriptor, max, self.exact)?;
+        let told = max.map_or(Extent::Fixed, |max| Extent::Growable { max });
+        let object = Object::adopt(descriptor, told, self.exact)?;
         let frozen = object.is_frozen()?;
         let protection = if writable && !frozen { Protection::READ_WRITE } else { Protection::READ };
         let mapping = System::new().map(&Request::object(&object).protection(protection))?;

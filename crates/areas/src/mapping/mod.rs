@@ -51,7 +51,7 @@ pub struct Fallback {
 /// It is what a [`Provider`](crate::Provider) makes. Dropping it unmaps.
 ///
 /// # Invariants
-/// - `base..base+span` was mapped by us, by one mmap, and belongs to this value alone (inside a reservation, which
+/// - `base..base+span` was mapped by us, by one mmap or by several in a row, and belongs to this value alone (inside a reservation, which
 ///   `home` keeps: to this value among all users of the reservation); `base` and `span` are multiples of `page`.
 /// - `size <= span`.
 /// - With `Sharing::Exclusive`, all `span` bytes are private anonymous memory: no other process writes them.
@@ -225,6 +225,46 @@ impl Mapping {
                 format!("mmap({base:p}, {}, {}, MAP_FIXED)", Bytes::from(plan.span), plan.protection),
                 errno,
             )),
+        }
+    }
+
+    /// Takes the addresses behind as well, up to `span` bytes: more of the same shared file, with the same protection.
+    ///
+    /// # Errors
+    /// [`Kind::AddressInUse`] if something is mapped there; as for new mappings.
+    pub(crate) fn extend(&mut self, span: usize, file: std::os::fd::BorrowedFd<'_>) -> Result<()> {
+        debug_assert!(
+            self.sharing == Sharing::Shared && self.home.is_none() && span.is_multiple_of(self.page.bytes())
+        );
+        let Some(more) = span.checked_sub(self.span).filter(|&more| more > 0) else { return Ok(()) };
+        let behind = self.base.addr().get().saturating_add(self.span);
+        let plan = Plan {
+            at: At::Exactly(behind),
+            size: more,
+            span: more,
+            page: self.page,
+            protection: self.protection,
+            sharing: self.sharing,
+            flags: MapFlags::SHARED,
+            file: Some((file, self.span as u64)),
+        };
+        // From here on the range belongs to this mapping.
+        let _ = std::mem::ManuallyDrop::new(Mapping::new(&plan)?);
+        self.span = span;
+        Ok(())
+    }
+
+    /// Gives the addresses behind `span` bytes back.
+    pub(crate) fn cut(&mut self, span: usize) {
+        debug_assert!(self.sharing == Sharing::Shared && span.is_multiple_of(self.page.bytes()));
+        if let Some(more) = self.span.checked_sub(span).filter(|&more| more > 0) {
+            // SAFETY: `span < self.span`, and `base..base+self.span` is ours (invariant).
+            let behind = unsafe { self.base.add(span) };
+            // SAFETY: the range is ours alone (invariant), shared memory, of which no reference is lent. Where the kernel
+            // refuses, the addresses stay ours.
+            if unsafe { sys::memory::unmap(behind, more) }.is_ok() {
+                self.span = span;
+            }
         }
     }
 

@@ -185,7 +185,7 @@ pub(crate) fn take_pool_pages(mapping: &Mapping, placement: Option<Placement>) -
 }
 
 /// Sizes that plainly cannot be: larger than RAM and swap together.
-fn refuse_impossible(size: usize) -> Result<()> {
+pub(crate) fn refuse_impossible(size: usize) -> Result<()> {
     /// Below this nobody's machine is too small, and the question is saved.
     const WORTH_ASKING: usize = 64 << 20;
     if size < WORTH_ASKING {

@@ -88,7 +88,7 @@ pub fn at(address: usize) -> Result<Source> {
     // Only what can grow has addresses that are not its own yet.
     match source.record().extent {
         Extent::Fixed => Ok(source),
-        Extent::Growable { .. } => {
+        Extent::Growable { .. } | Extent::Resizable { .. } => {
             let info = source.info()?;
             if address - info.address < info.mapped { Ok(source) } else { Err(none()) }
         }
@@ -140,8 +140,20 @@ impl Publication {
 
     pub(crate) fn set_placement(&self, placement: Placement) {
         if let Ok(mut state) = state::state() {
-            state.set_placement(self.0, placement);
+            state.update(self.0, |area| area.placement = placement);
         }
+    }
+
+    /// Tells how many bytes of addresses the area has now, and up to where it may grow.
+    pub(crate) fn set_extent(&self, span: u64, extent: Extent) {
+        if let Ok(mut state) = state::state() {
+            state.update(self.0, |area| (area.span, area.extent) = (span, extent));
+        }
+    }
+
+    /// Whether that area is this one.
+    pub(crate) fn is(&self, id: AreaId) -> bool {
+        self.id() == Some(id)
     }
 
     pub(crate) fn set_protection(&self, protection: Protection) {

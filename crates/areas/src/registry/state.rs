@@ -22,7 +22,6 @@ use super::table::Record;
 use super::team::{Announcement, Team};
 use crate::error::{Error, Kind, Result};
 use crate::mapping::Mapping;
-use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::{Provider, Request, System};
 use crate::sys;
@@ -307,11 +306,13 @@ impl State {
         }
     }
 
-    pub(super) fn set_placement(&mut self, key: Key, placement: Placement) {
+    /// Tells what has changed of an area's place or extent.
+    pub(super) fn update(&mut self, key: Key, change: impl FnOnce(&mut Announcement)) {
         let Some(held) = self.held.get_mut(&key) else { return };
-        held.area.placement = placement;
+        change(&mut held.area);
+        let Announcement { placement, span, extent, .. } = held.area;
         if let (Some(team), Some(number)) = (&self.own, held.number) {
-            let _ = team.table().set_placement(number, placement);
+            let _ = team.table().update(number, placement, span, extent);
         }
     }
 
