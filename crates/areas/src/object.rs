@@ -284,7 +284,8 @@ impl Object {
     /// Another open file of the same object, which the kernel lets read only.
     pub(crate) fn reopen_read_only(&self) -> Result<OwnedFd> {
         use std::os::fd::AsRawFd;
-        let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        // A thread can have descriptors of its own, and the first one may have left: then /proc/self shows others.
+        let path = format!("/proc/thread-self/fd/{}", self.fd.as_raw_fd());
         let failed = |errno| {
             let error = |kind| {
                 Error::new(kind, "open an object for reading only")
@@ -296,7 +297,14 @@ impl Object {
             }
         };
         let path = CString::new(path.as_str()).map_err(|_| failed(sys::Errno::INVAL))?;
-        sys::file::open_at(sys::file::CWD, &path, sys::file::OFlags::RDONLY, 0).map_err(failed)
+        let again =
+            sys::file::open_at(sys::file::CWD, &path, sys::file::OFlags::RDONLY, 0).map_err(&failed)?;
+        // Freezing relies on it that this is the same object.
+        match sys::file::stat(again.as_fd()) {
+            Ok(stat) if stat.identity == self.identity => Ok(again),
+            Ok(_) => Err(failed(sys::Errno::STALE)),
+            Err(errno) => Err(failed(errno)),
+        }
     }
 
     /// Puts another open file of the same object under the descriptor's number.
