@@ -167,13 +167,13 @@ fn open_files() {
     Limit: cannot make a memory object of 4 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): EMFILE; RLIMIT_NOFILE is 64, all of them open
       help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
-    Limit: cannot open area ID "one": open(/proc/self/fd/N, OFlags(RDWR)): EMFILE; RLIMIT_NOFILE is 64, all of them open
+    Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, O_RDWR): EMFILE; RLIMIT_NOFILE is 64, all of them open
       help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
-    Limit: cannot open area ID "one": open(/proc/self/fd/N, OFlags(0xADDRESS)): EMFILE; RLIMIT_NOFILE is 64, all of them open
+    Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
       help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
-    Limit: cannot open an object for reading only: open("/proc/self/fd/N", O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
+    Limit: cannot open an object for reading only: open("/proc/thread-self/fd/N", O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
       help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
     "#);
 }
