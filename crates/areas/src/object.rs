@@ -51,7 +51,8 @@ impl Object {
     ///
     /// # Errors
     /// [`Kind::Limit`] over `RLIMIT_FSIZE` or `RLIMIT_NOFILE`; [`Kind::Unsupported`] for a page size that the kernel has
-    /// no pool of; [`Kind::InvalidInput`] if `size` is more than the extent or than a file can hold.
+    /// no pool of, and for a kernel without memory objects; [`Kind::NotPermitted`] where a sandbox forbids them;
+    /// [`Kind::InvalidInput`] if `size` is more than the extent or than a file can hold.
     pub fn create(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
         let what = || format!("make a memory object of {}", Bytes::from(size));
         let pool = page != PageSize::base();
