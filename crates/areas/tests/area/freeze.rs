@@ -51,13 +51,22 @@ fn its_holes_are_filled_before() {
 
 #[test]
 fn every_way_of_writing_is_refused() {
-    let frozen = frozen(&vec![7; 3 * page()]);
+    // A fixed area's size was sealed before; of a growable one, freezing has to take that right, too.
+    let size = 3 * page();
+    for builder in [areas::builder(size), areas::builder(size).growable(9 * page())] {
+        let area = builder.shared().unwrap();
+        area.write_at(0, &vec![7; size]).unwrap();
+        refuses_every_way_of_writing(&area.freeze().unwrap());
+    }
+}
+
+fn refuses_every_way_of_writing(frozen: &Area<Frozen>) {
     let len = frozen.size() as u64;
     let refuses = [Errno::PERM, Errno::BADF, Errno::INVAL, Errno::ACCESS, Errno::TXTBSY];
     // The area's own descriptor, and the best one that can be had through /proc: root may open it for writing.
     let path = format!("/proc/self/fd/{}", frozen.object_descriptor());
     let reopened = std::fs::File::options().read(true).write(true).open(&path);
-    let own = std::fs::File::from(rustix::io::dup(&frozen).unwrap());
+    let own = std::fs::File::from(rustix::io::dup(frozen).unwrap());
     for file in [Some(own), reopened.ok()].into_iter().flatten() {
         let results = [
             ("pwrite", rustix::io::pwrite(&file, b"x", 0).map(drop)),
