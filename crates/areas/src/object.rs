@@ -68,7 +68,8 @@ impl Object {
     ///
     /// # Errors
     /// [`Kind::Limit`] over `RLIMIT_FSIZE` or `RLIMIT_NOFILE`; [`Kind::Unsupported`] for a page size that the kernel has
-    /// no pool of; [`Kind::InvalidInput`] if `size` is more than the extent or than a file can hold.
+    /// no pool of, and for a kernel without memory objects; [`Kind::NotPermitted`] where a sandbox forbids them;
+    /// [`Kind::InvalidInput`] if `size` is more than the extent or than a file can hold.
     pub fn create(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
         let what = || format!("make a memory object of {}", Bytes::from(size));
         let pool = page != PageSize::base();
@@ -329,7 +330,8 @@ impl Object {
     /// Another open file of the same object, which the kernel lets read only.
     pub(crate) fn reopen_read_only(&self) -> Result<OwnedFd> {
         use std::os::fd::AsRawFd;
-        let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        // A thread can have descriptors of its own, and the first one may have left: then /proc/self shows others.
+        let path = format!("/proc/thread-self/fd/{}", self.fd.as_raw_fd());
         let failed = |errno| {
             let error = |kind| {
                 Error::new(kind, "open an object for reading only")
@@ -341,7 +343,14 @@ impl Object {
             }
         };
         let path = CString::new(path.as_str()).map_err(|_| failed(sys::Errno::INVAL))?;
-        sys::file::open_at(sys::file::CWD, &path, sys::file::OFlags::RDONLY, 0).map_err(failed)
+        let again =
+            sys::file::open_at(sys::file::CWD, &path, sys::file::OFlags::RDONLY, 0).map_err(&failed)?;
+        // Freezing relies on it that this is the same object.
+        match sys::file::stat(again.as_fd()) {
+            Ok(stat) if stat.identity == self.identity => Ok(again),
+            Ok(_) => Err(failed(sys::Errno::STALE)),
+            Err(errno) => Err(failed(errno)),
+        }
     }
 
     /// Puts another open file of the same object under the descriptor's number.

@@ -300,6 +300,11 @@ impl<'a> AreaBuilder<'a> {
         placement: Placement,
     ) -> Result<Area<K>> {
         dress(&mapping, object.as_ref());
+        // Where nothing was asked here, the provider may have asked for something.
+        let placement = match placement.is_default() {
+            true => mapping.asked().of_all(mapping.span()).unwrap_or(placement),
+            false => placement,
+        };
         let mut area: Area<K> = Area {
             publication: None,
             gather: self.gathers(mapping.page_size()),

@@ -111,7 +111,8 @@ impl Area<Shared> {
     /// # Errors
     /// [`Kind::Io`](crate::Kind::Io) if the file cannot be read, or has fewer bytes;
     /// [`Kind::NoMemory`](crate::Kind::NoMemory) as [`populate`](Area::populate);
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) and [`Kind::Frozen`](crate::Kind::Frozen) where it may not be written.
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) and [`Kind::Frozen`](crate::Kind::Frozen) where it may not be written;
+    /// [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`, which counts for a clone as for a file.
     pub fn fill_from(&mut self, file: impl AsFd, progress: &mut dyn FnMut(Progress)) -> Result<()> {
         let whose = self.to_string();
         let size = self.size();

@@ -23,14 +23,16 @@ fn refusals(test: Test, path: &Path) -> String {
     })
 }
 
-/// A folder in which to put things; in the process of the test's own it is not needed.
-fn place(test: Test, name: &str, make: impl FnOnce(&Path)) -> (Folder, std::path::PathBuf) {
+/// A folder in which to put things, and what is put there. The process that a test has to itself needs none of it: it knows
+/// the path by its environment, and never comes back here.
+fn place(test: Test, name: &str, make: impl FnOnce(&Path)) -> (Option<Folder>, std::path::PathBuf) {
+    if test.role().is_some() {
+        return (None, std::path::PathBuf::new());
+    }
     let folder = Folder::new();
     let path = folder.join(name);
-    if test.role().is_none() {
-        make(&path);
-    }
-    (folder, path)
+    make(&path);
+    (Some(folder), path)
 }
 
 #[test]
@@ -43,9 +45,13 @@ fn a_symbolic_link_is_not_followed() {
         symlink(&real, path).unwrap();
     });
     let told = refusals(this, &path);
-    assert_eq!(fs::read_dir(folder.join("real")).unwrap().count(), 0, "nothing was made behind the link");
+    assert_eq!(
+        fs::read_dir(folder.unwrap().join("real")).unwrap().count(),
+        0,
+        "nothing was made behind the link"
+    );
     assert_snapshot!(told, @r#"
-    Registry: cannot use TMP/areas-test-N/link as the registry: open(O_DIRECTORY | O_NOFOLLOW): ENOTDIR; it is a symbolic link, or no folder; a link is never followed
+    Registry: cannot use TMP/areas-stage-N/link as the registry: open(O_DIRECTORY | O_NOFOLLOW): ENOTDIR; it is a symbolic link, or no folder; a link is never followed
       help: remove it, or set AREAS_DIR to a folder of your own
     "#);
 }
@@ -57,7 +63,7 @@ fn a_file_is_no_folder() {
     let told = refusals(this, &path);
     assert_eq!(fs::read(&path).unwrap(), b"mine");
     assert_snapshot!(told, @r#"
-    Registry: cannot use TMP/areas-test-N/file as the registry: open(O_DIRECTORY | O_NOFOLLOW): ENOTDIR; it is a symbolic link, or no folder; a link is never followed
+    Registry: cannot use TMP/areas-stage-N/file as the registry: open(O_DIRECTORY | O_NOFOLLOW): ENOTDIR; it is a symbolic link, or no folder; a link is never followed
       help: remove it, or set AREAS_DIR to a folder of your own
     "#);
 }
@@ -73,8 +79,8 @@ fn a_folder_that_others_can_write() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o777, "it was not changed");
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
     assert_snapshot!(told, @r#"
-    Registry: cannot use TMP/areas-test-N/open as the registry: its mode is 0777: others could reach into it
-      help: make it yours alone: `chmod 700 TMP/areas-test-N/open`
+    Registry: cannot use TMP/areas-stage-N/open as the registry: its mode is 0777: others could reach into it
+      help: make it yours alone: `chmod 700 TMP/areas-stage-N/open`
     "#);
 }
 
@@ -92,7 +98,7 @@ fn somebody_elses_folder() {
     let told = refusals(this, &path);
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
     assert_snapshot!(told, @r#"
-    Registry: cannot use TMP/areas-test-N/theirs as the registry: it belongs to user UID, and we are user UID
+    Registry: cannot use TMP/areas-stage-N/theirs as the registry: it belongs to user UID, and we are user UID
       help: set AREAS_DIR to a folder of your own
     "#);
 }
@@ -125,7 +131,7 @@ fn a_folder_whose_parent_is_missing() {
     let told =
         this.alone(Stage::default().registry(path), || failure(areas::builder(4096).name("ring").shared()));
     assert_snapshot!(told, @r#"
-    Registry: cannot use the registry's TMP/areas-test-N/no/such: mkdir(0700): ENOENT
+    Registry: cannot use the registry's TMP/areas-stage-N/no/such: mkdir(0700): ENOENT
       help: make the folder above it, or set AREAS_DIR to a folder of your own
     "#);
 }

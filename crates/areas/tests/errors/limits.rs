@@ -138,6 +138,25 @@ fn file_size_is_an_error_and_not_a_deadly_signal() {
 }
 
 #[test]
+fn filling_and_populating_obey_the_file_size_limit_too() {
+    let told = test!("filling_and_populating_obey_the_file_size_limit_too").alone(Stage::ordinary(), || {
+        let text = areas::builder(4 << 20).shared().unwrap();
+        let mut area = areas::builder(4 << 20).shared().unwrap();
+        limit(Resource::Fsize, 1 << 20);
+        // The bytes are there already, so that no size changes: populating is no write.
+        area.populate().unwrap();
+        area.write_at(3 << 20, b"a store is none either").unwrap();
+        let told = failure(area.fill_from(&text, &mut |_| {}));
+        drop(area.freeze().unwrap());
+        told
+    });
+    assert_snapshot!(told, @r#"
+    Limit: cannot fill an area of 4 MiB from a file: RLIMIT_FSIZE is 1 MiB, 4 MiB wanted
+      help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
+    "#);
+}
+
+#[test]
 fn open_files() {
     let told = test!("open_files").alone(Stage::ordinary(), || {
         let area = areas::builder(4096).name("one").shared().unwrap();
@@ -167,13 +186,13 @@ fn open_files() {
     Limit: cannot make a memory object of 4 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): EMFILE; RLIMIT_NOFILE is 64, all of them open
       help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
-    Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, OFlags(RDWR)): EMFILE; RLIMIT_NOFILE is 64, all of them open
+    Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, O_RDWR): EMFILE; RLIMIT_NOFILE is 64, all of them open
       help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
-    Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, OFlags(0xADDRESS)): EMFILE; RLIMIT_NOFILE is 64, all of them open
+    Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
       help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
-    Limit: cannot open an object for reading only: open("/proc/self/fd/N", O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
+    Limit: cannot open an object for reading only: open("/proc/thread-self/fd/N", O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
       help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
     "#);
 }

@@ -75,7 +75,7 @@ fn missing() {
         Registry: cannot use the registry: readlink: ENOENT; there is no /proc/self
           help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
 
-        System: cannot open an object for reading only: open("/proc/self/fd/N", O_RDONLY): ENOENT
+        System: cannot open an object for reading only: open("/proc/thread-self/fd/N", O_RDONLY): ENOENT
           help: /proc must be mounted
         "#);
     }

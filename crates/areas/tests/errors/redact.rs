@@ -11,7 +11,7 @@ const AFTER: [(&str, &str); 18] = [
     ("for writing by ", "PID"),
     ("belongs to user ", "UID"),
     ("we are user ", "UID"),
-    ("areas-test-", "N"),
+    ("areas-stage-", "N"),
     ("clone area ", "ID"),
     ("open area ", "ID"),
     ("as process ", "PID"),
@@ -52,7 +52,7 @@ pub(crate) fn redact(text: &str) -> String {
 fn after(text: &str, word: &str, name: &str) -> String {
     let is_part = |c: char| match word {
         "0x" => c.is_ascii_hexdigit(),
-        "areas-test-" => c.is_ascii_digit() || c == '-',
+        "areas-stage-" => c.is_ascii_digit() || c == '-',
         _ => c.is_ascii_digit(),
     };
     let mut out = String::new();

@@ -132,6 +132,7 @@ fn a_request_has_its_way_over_a_layer() {
     assert_eq!(mapping.policy().unwrap(), Policy::Local);
     let area = areas::builder(1 << 20).provider(&BOUND).shared().unwrap();
     assert_eq!(policy_of(&area).name(), "interleave");
+    assert_eq!(area.placement().policy(), policy_of(&area), "what was asked, by whomever");
     let area = areas::builder(1 << 20).provider(&BOUND).place(Policy::Local).shared().unwrap();
     assert_eq!(policy_of(&area), Policy::Local);
 }
