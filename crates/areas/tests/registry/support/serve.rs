@@ -73,13 +73,6 @@ pub(crate) fn begin() {
     }
 }
 
-/// What is to be done once a command is answered.
-enum Next {
-    Listen,
-    /// The leader ends; another thread goes on.
-    LeaveLeader,
-}
-
 fn serve(mut channel: Channel, mut holdings: Holdings) -> ! {
     // Whoever does not listen any more has ended.
     let gone = |_| std::process::exit(0);
@@ -89,20 +82,16 @@ fn serve(mut channel: Channel, mut holdings: Holdings) -> ! {
 
 fn listen(mut channel: Channel, holdings: &mut Holdings) -> ! {
     while let Ok(Some(line)) = channel.receive() {
-        if line == "exec" {
-            // The new program greets; if there is none, the test sees that the agent has ended.
-            eprintln!("exec: {}", launch::exec(channel));
-            std::process::exit(1);
-        }
         let words: Vec<&str> = line.split(' ').collect();
-        let mut next = Next::Listen;
         let done = match *words.as_slice() {
+            ["exec"] => {
+                // The new program greets; if there is none, the test sees that the agent has ended.
+                let error = launch::exec(channel);
+                panic!("exec: {error}");
+            }
+            ["leave-leader"] => leave_leader(channel, std::mem::take(holdings)),
             ["fork", ear] => fork(ear, holdings),
             ["fork-as", pid, ear] => choose_next(pid).and_then(|()| fork(ear, holdings)),
-            ["leave-leader"] => {
-                next = Next::LeaveLeader;
-                Ok(String::new())
-            }
             _ => perform(&words, holdings),
         };
         let answer = match done {
@@ -112,20 +101,21 @@ fn listen(mut channel: Channel, holdings: &mut Holdings) -> ! {
             }
             Err(Failure::Helper(why)) => format!("failed {}", why.replace('\n', " ")),
         };
-        if let Next::LeaveLeader = next {
-            let mut holdings = std::mem::take(holdings);
-            std::thread::spawn(move || {
-                super::eventually("the leader has ended", || super::folder::is_zombie(std::process::id()));
-                let _ = channel.send(&answer);
-                listen(channel, &mut holdings)
-            });
-            raw::end_thread();
-        }
         if channel.send(&answer).is_err() {
             break;
         }
     }
     std::process::exit(0)
+}
+
+/// Ends the leader; another thread goes on.
+fn leave_leader(mut channel: Channel, mut holdings: Holdings) -> ! {
+    std::thread::spawn(move || {
+        super::eventually("the leader has ended", || super::folder::is_zombie(std::process::id()));
+        let _ = channel.send("ok");
+        listen(channel, &mut holdings)
+    });
+    raw::end_thread()
 }
 
 fn fork(ear: &str, holdings: &mut Holdings) -> Result<String, Failure> {
