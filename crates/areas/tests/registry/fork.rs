@@ -128,3 +128,16 @@ fn a_childs_clone_of_what_it_inherited_survives_the_parent() {
     assert_eq!(reader.find("ring").unwrap().pid, child.pid());
     assert!(reader.clone_of("ring").is_ok());
 }
+
+#[test]
+fn a_child_that_takes_the_parents_record_lock_is_not_the_parent() {
+    let folder = Folder::new();
+    let (mut parent, mut reader) = (Agent::start(&folder), Agent::start(&folder));
+    parent.publish("ring");
+    assert!(reader.clone_of("ring").is_ok());
+    let mut child = parent.fork();
+    parent.kill();
+    child.tell("take-record-lock");
+    refused(reader.find("ring"), Kind::NoSuchArea);
+    assert!(reader.list().is_empty());
+}

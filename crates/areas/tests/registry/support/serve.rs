@@ -50,6 +50,8 @@ pub(crate) struct Holdings {
     pub(crate) next: u32,
     /// Kept open for links that lead to them.
     pub(crate) files: Vec<File>,
+    /// What was found some time ago.
+    source: Option<Source>,
 }
 
 impl Holdings {
@@ -58,6 +60,10 @@ impl Holdings {
         self.areas.insert(self.next, area);
         self.next += 1;
         format!("{} {id}", self.next - 1)
+    }
+
+    fn remembered(&self) -> Result<&Source, Failure> {
+        self.source.as_ref().ok_or_else(|| Failure::Helper("nothing is remembered".to_owned()))
     }
 
     fn area(&self, handle: &str) -> Result<&Area<Shared>, Failure> {
@@ -161,6 +167,16 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         ["list"] => list(),
         ["clone", name] => Ok(holdings.keep(area::clone(&registry::find(name)?, name, None)?)),
         ["clone", name, own] => Ok(holdings.keep(area::clone(&registry::find(name)?, name, Some(own))?)),
+        ["remember", name] => {
+            holdings.source = Some(registry::find(name)?);
+            nothing
+        }
+        // What was remembered, whatever has happened since.
+        ["remembered", "size"] => Ok(holdings.remembered()?.info()?.size.to_string()),
+        ["remembered", "clone"] => {
+            let clone = holdings.remembered()?.open()?;
+            Ok(holdings.keep(clone))
+        }
         ["keep"] => Ok(registry::keep().map(|()| String::new())?),
         ["path"] => Ok(registry::path()?.map_or("-".to_owned(), |path| path.display().to_string())),
         ["become", user, group, capability] => {
@@ -200,6 +216,13 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             drop(File::open(forge::own_table()?)?);
             nothing
         }
+        ["take-record-lock"] => {
+            // A child has its parent's table, and may do with it what it likes.
+            let table = File::options().read(true).write(true).open(forge::own_table()?)?;
+            rustix::fs::fcntl_lock(&table, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+            holdings.files.push(table);
+            nothing
+        }
         ["close-table"] => {
             // What a program does that closes all descriptors which it does not know: here, one is put in its place.
             let table = forge::own_table()?;
@@ -215,10 +238,7 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         }
         ["table-size"] => Ok(forge::table_size()?.to_string()),
         ["forge", kind, seals, size] => forge::object(holdings, kind, seals, size.parse()?),
-        ["forge-of", pid, descriptor] => forge::copy(holdings, &format!("/proc/{pid}/fd/{descriptor}"), None),
-        ["scribble-of", pid, descriptor, seconds] => {
-            forge::copy(holdings, &format!("/proc/{pid}/fd/{descriptor}"), Some(seconds.parse()?))
-        }
+        ["copy", table, how] => forge::copy(holdings, table, how),
         _ => workload::perform(words, holdings),
     }
 }
