@@ -109,7 +109,7 @@ fn a_dead_teams_ids_are_not_given_out_again_at_once() {
 
 #[test]
 fn teams_that_come_at_once_get_a_slot_each() {
-    for _ in 0..4 {
+    for _ in 0..3 {
         let folder = Folder::new();
         let mut first = Agent::start(&folder);
         first.publish("first");
