@@ -74,6 +74,7 @@ mod area;
 mod error;
 mod lock;
 mod mapping;
+mod migrate;
 mod object;
 mod page;
 pub mod place;
@@ -84,7 +85,10 @@ pub mod registry;
 mod residency;
 mod size;
 mod sys;
+#[cfg(test)]
+mod testing;
 pub mod topology;
+mod verify;
 
 pub use area::{
     Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Shared, SharedSlice,
@@ -92,7 +96,8 @@ pub use area::{
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;
-pub use mapping::{Fallback, Mapping};
+pub use mapping::{Fallback, Mapping, Reservation};
+pub use migrate::{Migration, Stayed, Why};
 pub use object::{Extent, Object};
 pub use page::{PageSize, Pages};
 pub use place::{Node, NodeSet, Placement, Policy};
@@ -104,3 +109,4 @@ pub use residency::{Residency, Run, Where};
 pub use size::Bytes;
 pub use sys::copy::Word;
 pub use topology::Topology;
+pub use verify::{Misplaced, Verification};

@@ -3,11 +3,13 @@
 #![expect(unsafe_code, reason = "atomics in memory that trusted peers share; the block has its proof")]
 
 use std::marker::PhantomData;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 use super::{Access, Area, sealed};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::mapping::Mapping;
+use crate::populate::{self, Job, Progress};
 use crate::sys::copy::Word;
 
 /// Others may write: whoever has a clone.
@@ -63,6 +65,14 @@ impl Area<Shared> {
     /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the two ranges overlap.
     pub fn copy_to(&self, offset: usize, to: &Area<Shared>, at: usize, len: usize) -> Result<()> {
         let sizes = (self.size_for(offset.checked_add(len)), to.size_for(at.checked_add(len)));
+        self.mapping.check(offset, len, sizes.0)?;
+        to.mapping.check(at, len, sizes.1)?;
+        // Two clones of one object are two mappings of the same bytes.
+        if self.object().identity() == to.object().identity() && offset.abs_diff(at) < len {
+            return Err(
+                Error::new(Kind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
+            );
+        }
         self.mapping.copy_to(offset, &to.mapping, at, len, sizes)
     }
 
@@ -93,10 +103,35 @@ impl Area<Shared> {
         Ok(SharedSlice { mapping: &self.mapping, offset, len, area: PhantomData })
     }
 
+    /// Takes its contents from a file: as many bytes as it has, from the file's first one on, read and written in parallel by
+    /// threads near to where the pages are to be. Tells how far it is, on the calling thread.
+    ///
+    /// All of its pages are in RAM afterwards, as if it had been populated, holes of the file included.
+    ///
+    /// # Errors
+    /// [`Kind::Io`](crate::Kind::Io) if the file cannot be read, or has fewer bytes;
+    /// [`Kind::NoMemory`](crate::Kind::NoMemory) as [`populate`](Area::populate);
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) and [`Kind::Frozen`](crate::Kind::Frozen) where it may not be written.
+    pub fn fill_from(&mut self, file: impl AsFd, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        let whose = self.to_string();
+        let size = self.size();
+        let job = Job {
+            mapping: &self.mapping,
+            object: self.object.as_ref(),
+            len: size,
+            placement: Some(self.placement),
+            collapse: false,
+            whose: &whose,
+        };
+        populate::fill(&job, file.as_fd(), size, progress)
+    }
+
     /// Grows it to at least `size` bytes, for all who have a clone at once. The new bytes are zero.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not that far.
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not that far;
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) through a clone for reading only;
+    /// [`Kind::Frozen`](crate::Kind::Frozen) once it is frozen; [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`.
     #[doc(alias = "resize_area")]
     pub fn grow(&self, size: usize) -> Result<()> {
         self.object().grow(size, &self.to_string())

@@ -99,6 +99,14 @@ impl Source {
         Ok(Info::new(&self.record, self.pid(), stat.size))
     }
 
+    /// The processes that have its memory, published or not: as long as one of them is there, the memory is.
+    ///
+    /// Only those that this process may look into.
+    #[must_use]
+    pub fn holders(&self) -> Vec<super::Holder> {
+        super::holders::holders(self.record.object)
+    }
+
     /// Opens the memory behind it, for reading only or with the rights that its holder has.
     pub(crate) fn open_object(&self, write: bool) -> Result<Object> {
         let fd: OwnedFd = match &self.holder {

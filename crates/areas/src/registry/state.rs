@@ -17,6 +17,7 @@ use super::table::Record;
 use super::team::{Announcement, Team};
 use crate::error::{Error, Kind, Result};
 use crate::mapping::Mapping;
+use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::{Provider, Request, System};
 use crate::sys;
@@ -177,6 +178,12 @@ impl State {
     pub(super) fn set_protection(&mut self, entry: Entry, protection: Protection) {
         if let Some((team, number)) = self.own_entry(entry) {
             let _ = team.table().set_protection(number, protection);
+        }
+    }
+
+    pub(super) fn set_placement(&mut self, entry: Entry, placement: Placement) {
+        if let Some((team, number)) = self.own_entry(entry) {
+            let _ = team.table().set_placement(number, placement);
         }
     }
 

@@ -474,6 +474,20 @@ impl Table {
         self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)
     }
 
+    /// Changes what is told of a record's place. Who looked it up before looks again.
+    pub(crate) fn set_placement(&self, number: u32, placement: Placement) -> Result<()> {
+        let Some((generation, record)) = self.view.record(number) else { return Ok(()) };
+        let at = record_at(number);
+        let bytes = encode(&Record { placement, ..record }, 0);
+        self.put(at + field::GENERATION, generation.wrapping_add(1))?;
+        fence(Ordering::Release);
+        for (from, len) in [(field::HOME, 2), (field::POLICY, 1), (field::NODES, 16 * 8)] {
+            self.view.0.write(at + from, &bytes[from..from + len], TABLE_BYTES)?;
+        }
+        fence(Ordering::Release);
+        self.put(at + field::GENERATION, generation.wrapping_add(2))
+    }
+
     /// Changes the one word of a record that may change.
     pub(crate) fn set_protection(&self, number: u32, protection: Protection) -> Result<()> {
         self.put(record_at(number) + field::PROTECTION, protection.bits())

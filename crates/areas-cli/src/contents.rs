@@ -1,0 +1,138 @@
+//! What an area is filled with: a file of known size, or a stream that is staged until it ends.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use areas::{Area, AreaBuilder, Bytes, Error, Kind, Placement, Private, Shared};
+
+use crate::failure::io_error;
+use crate::output::progress::Bar;
+
+/// Where the bytes come from.
+#[derive(Debug)]
+pub(crate) enum Contents {
+    /// A regular file with that many bytes.
+    File(File, usize),
+    /// A pipe, a terminal, a device, a file of `/proc`: its end tells how much there is.
+    Stream(Box<File>),
+}
+
+impl Contents {
+    /// Opens a file; `-` is the standard input.
+    pub(crate) fn open(path: &Path) -> areas::Result<Self> {
+        if path.as_os_str() == "-" {
+            return standard_input().map(|file| Contents::Stream(Box::new(file)));
+        }
+        let failed = |error| io_error(format!("read {path:?}"), error);
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.is_dir() {
+            return Err(Error::new(Kind::Io, format!("read {path:?}"))
+                .detail("it is a directory")
+                .help("name a file; for a whole directory, an archive: `tar c DIR | areas put - …`"));
+        }
+        // Files of /proc and /sys say that they are empty, and are not.
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Ok(Contents::Stream(Box::new(file)));
+        }
+        let size = usize::try_from(metadata.len())
+            .map_err(|_| Error::new(Kind::Io, format!("read {path:?}")).detail("it is too large"))?;
+        Ok(Contents::File(file, size))
+    }
+
+    /// Makes an area of just this size and fills it. `ask` makes the request for a size; progress is shown meanwhile.
+    pub(crate) fn into_area(
+        self,
+        ask: impl Fn(usize) -> AreaBuilder<'static>,
+        placement: Placement,
+        quiet: bool,
+    ) -> areas::Result<Area<Shared>> {
+        match self {
+            Contents::File(file, size) => {
+                let mut area = ask(size).shared()?;
+                let bar = Bar::new("filling", Some(size as u64), quiet);
+                area.fill_from(&file, &mut bar.follow())?;
+                Ok(area)
+            }
+            Contents::Stream(stream) => Stage::read(*stream, placement, quiet)?.into_area(ask),
+        }
+    }
+}
+
+fn standard_input() -> areas::Result<File> {
+    use std::os::fd::AsFd;
+    io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(File::from)
+        .map_err(|error| io_error("read the standard input", error))
+}
+
+/// The first piece of a stage, and the largest: they double.
+const SMALLEST: usize = 1 << 20;
+const LARGEST: usize = 64 << 20;
+
+/// What has come of a stream so far: private memory in pieces, placed as the area will be and taken before it is read
+/// into, so that a stream that does not fit ends in an error and not in the kernel's out-of-memory killer.
+#[derive(Debug, Default)]
+struct Stage {
+    /// Each with the number of its bytes that are filled; only the last one is not full.
+    pieces: Vec<(Area<Private>, usize)>,
+}
+
+impl Stage {
+    fn read(mut stream: File, placement: Placement, quiet: bool) -> areas::Result<Self> {
+        let bar = Bar::new("reading", None, quiet);
+        let mut stage = Stage::default();
+        let mut total = 0_usize;
+        loop {
+            let mut space = stage.space(total, placement)?;
+            match stream.read(&mut space) {
+                Ok(0) => return Ok(stage),
+                Ok(got) => {
+                    stage.fill(got);
+                    total += got;
+                    bar.set(total as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let what = format!("read on after {}", Bytes::from(total));
+                    return Err(io_error(what, error));
+                }
+            }
+        }
+    }
+
+    /// Where the next bytes go.
+    fn space(&mut self, total: usize, placement: Placement) -> areas::Result<&mut [u8]> {
+        let full = self.pieces.last().is_none_or(|(piece, filled)| *filled == piece.size());
+        if full {
+            let mut piece = areas::builder(total.clamp(SMALLEST, LARGEST)).place(placement).private()?;
+            piece.populate()?;
+            self.pieces.push((piece, 0));
+        }
+        match self.pieces.last_mut() {
+            Some((piece, filled)) => Ok(&mut piece.as_bytes_mut()?[*filled..]),
+            None => Ok(&mut []),
+        }
+    }
+
+    fn fill(&mut self, got: usize) {
+        if let Some((_, filled)) = self.pieces.last_mut() {
+            *filled += got;
+        }
+    }
+
+    /// Moves it into an area, piece after piece: at no time is more than one piece there twice.
+    fn into_area(self, ask: impl Fn(usize) -> AreaBuilder<'static>) -> areas::Result<Area<Shared>> {
+        let size = self.pieces.iter().map(|(_, filled)| filled).sum();
+        let area = ask(size).shared_or_empty()?;
+        let mut at = 0;
+        for (piece, filled) in self.pieces {
+            area.write_at(at, &piece.as_bytes()?[..filled])?;
+            at += filled;
+        }
+        Ok(area)
+    }
+}
