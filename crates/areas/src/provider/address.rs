@@ -52,9 +52,9 @@ fn random() -> usize {
 }
 
 fn read_maps() -> Result<String> {
-    std::fs::read_to_string("/proc/self/maps").map_err(|error| {
+    std::fs::read_to_string("/proc/thread-self/maps").map_err(|error| {
         Error::new(Kind::System, "look for free addresses")
-            .detail("/proc/self/maps cannot be read")
+            .detail("/proc/thread-self/maps cannot be read")
             .caused_by(error)
     })
 }

@@ -26,7 +26,11 @@ fn a_copied_table_leads_to_no_memory() {
     let (mut holder, mut forger) = (Agent::start(&folder), Agent::start(&folder));
     holder.publish("ring");
     let original = folder.link_of(holder.pid());
-    let opened = forger.tell(&format!("forge-of {} {}", original.pid, original.descriptor));
+    let opened = forger.tell(&format!("copy {} sealed", original.target()));
+    // Whatever descriptor the record names, there is something as large, and it is something else.
+    for _ in 0..50 {
+        forger.tell("forge zeros unsealed 4096");
+    }
     let mut reader = Agent::start(&folder);
     plant(&folder, &forger, &original, &opened);
     // It is believed to list areas of the forger (so the forgery is a good one) ...
@@ -45,6 +49,22 @@ fn a_copied_table_leads_to_no_memory() {
 }
 
 #[test]
+fn a_copied_table_that_others_could_write_is_not_believed() {
+    let folder = Folder::new();
+    let (mut holder, mut forger) = (Agent::start(&folder), Agent::start(&folder));
+    holder.publish("ring");
+    let original = folder.link_of(holder.pid());
+    let opened = forger.tell(&format!("copy {} unsealed", original.target()));
+    let link = plant(&folder, &forger, &original, &opened);
+    let listed = Agent::start(&folder).list();
+    assert_eq!(listed.areas.len(), 1);
+    assert_eq!(listed.areas[0].pid, holder.pid());
+    assert_eq!(listed.unreadable.len(), 1);
+    assert_eq!(listed.unreadable[0].0, forger.pid());
+    assert!(folder.has(&link), "nor is its owner taken for dead");
+}
+
+#[test]
 fn a_table_that_changes_all_the_time_does_no_harm() {
     let folder = Folder::new();
     let (mut bait, mut holder) = (Agent::start(&folder), Agent::start(&folder));
@@ -52,7 +72,7 @@ fn a_table_that_changes_all_the_time_does_no_harm() {
     holder.tell("publish-many ring 50");
     let original = folder.link_of(bait.pid());
     let mut forger = Agent::start(&folder);
-    let opened = forger.tell(&format!("scribble-of {} {} 4", original.pid, original.descriptor));
+    let opened = forger.tell(&format!("copy {} scribbled", original.target()));
     plant(&folder, &forger, &original, &opened);
     let mut reader = Agent::start(&folder);
     let mut foreign = 0;

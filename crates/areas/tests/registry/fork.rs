@@ -165,3 +165,16 @@ fn a_fork_among_busy_threads_leaves_the_child_able_to_call() {
         assert!(reader.list().areas.iter().any(|seen| seen.pid == child.pid() && seen.name == "ring"));
     }
 }
+
+#[test]
+fn a_child_that_takes_the_parents_record_lock_is_not_the_parent() {
+    let folder = Folder::new();
+    let (mut parent, mut reader) = (Agent::start(&folder), Agent::start(&folder));
+    parent.publish("ring");
+    assert!(reader.clone_of("ring").is_ok());
+    let mut child = parent.fork();
+    parent.kill();
+    child.tell("take-record-lock");
+    refused(reader.find("ring"), Kind::NoSuchArea);
+    assert!(reader.list().is_empty());
+}

@@ -108,6 +108,35 @@ fn a_dead_teams_ids_are_not_given_out_again_at_once() {
 }
 
 #[test]
+fn teams_that_come_at_once_get_a_slot_each() {
+    for _ in 0..3 {
+        let folder = Folder::new();
+        let mut first = Agent::start(&folder);
+        first.publish("first");
+        // Dead links in all slots but a few in a row, which all will try.
+        let own = folder.link_of(first.pid()).slot;
+        let free: Vec<u32> = (1..=10).map(|i| (own + i) % SLOTS).collect();
+        for slot in (0..SLOTS).filter(|slot| *slot != own && !free.contains(slot)) {
+            folder.plant_link(&Link { slot, start_time: 1, inode: 1, pid: 1 << 30, descriptor: 3 });
+        }
+        let mut agents: Vec<Agent> = (0..8).map(|_| Agent::start(&folder)).collect();
+        for agent in &mut agents {
+            agent.begin("publish ring 4096");
+        }
+        let mut ids: Vec<i32> =
+            agents.iter_mut().map(|agent| Held::parse(&agent.end().unwrap()).id.unwrap()).collect();
+        ids.sort_unstable_by_key(|id| slot(*id));
+        assert!(ids.iter().all(|id| free.contains(&slot(*id))), "{ids:?}");
+        ids.dedup_by_key(|id| slot(*id));
+        assert_eq!(ids.len(), 8, "each in a slot of its own");
+        assert_eq!(first.list().areas.len(), 9);
+        for id in ids {
+            assert_eq!(first.get(id).unwrap().id, id);
+        }
+    }
+}
+
+#[test]
 fn slots_of_the_dead_are_taken_when_no_other_is_left() {
     let folder = Folder::new();
     let mut first = Agent::start(&folder);

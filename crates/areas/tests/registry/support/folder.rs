@@ -1,7 +1,7 @@
 //! A registry's folder of a test's own, and what lies in it, looked at without the library.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -159,9 +159,4 @@ pub(crate) fn start_time(pid: u32) -> u64 {
 /// Whether a process has died and nobody has fetched its status.
 pub(crate) fn is_zombie(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| fields[0] == "Z")
-}
-
-/// The inode of a file.
-pub(crate) fn inode(path: &Path) -> u64 {
-    fs::metadata(path).expect("a file").ino()
 }

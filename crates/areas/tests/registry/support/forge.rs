@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, ftruncate, memfd_create, seek};
 
@@ -86,8 +85,9 @@ pub(crate) fn own_table() -> Result<PathBuf, Failure> {
     Err("this process has no table".to_owned().into())
 }
 
-/// A table of ours that says what another team's says; for so many seconds, if any, we then write nonsense all over it.
-pub(crate) fn copy(holdings: &mut Holdings, of: &str, seconds: Option<u64>) -> Result<String, Failure> {
+/// A table of ours that says what another team's says: `sealed` as a table is, `unsealed`, or `scribbled`: sealed, and as long
+/// as we live we write nonsense all over it.
+pub(crate) fn copy(holdings: &mut Holdings, of: &str, how: &str) -> Result<String, Failure> {
     let original = File::open(of)?;
     let size = original.metadata()?.len();
     let file = File::from(memfd_create("forged", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
@@ -108,19 +108,20 @@ pub(crate) fn copy(holdings: &mut Holdings, of: &str, seconds: Option<u64>) -> R
     file.write_all_at(&metadata.ino().to_le_bytes(), header::INODE)?;
     let bytes = usize::try_from(size).map_err(|error| error.to_string())?;
     let scratch = Scratch::new(&file, bytes)?;
-    fcntl_add_seals(&file, SEALS)?;
-    if let Some(seconds) = seconds {
-        std::thread::spawn(move || scribble(scratch, Duration::from_secs(seconds)));
+    if how != "unsealed" {
+        fcntl_add_seals(&file, SEALS)?;
+    }
+    if how == "scribbled" {
+        std::thread::spawn(move || scribble(scratch));
     }
     Ok(keep(holdings, file)?)
 }
 
 /// Everything but who the owner is changes all the time.
-fn scribble(table: Scratch, time: Duration) {
+fn scribble(table: Scratch) {
     let mut next = noise(88_172_645_463_325_252);
     let mut any = |below: usize| usize::try_from(next() % below as u64).unwrap_or(0);
-    let end = Instant::now() + time;
-    while Instant::now() < end {
+    loop {
         for _ in 0..1000 {
             // The first records, half of the time, as readers look there first.
             let region = if any(2) == 0 { table.words() / 6 } else { table.words() };

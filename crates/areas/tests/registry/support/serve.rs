@@ -52,6 +52,8 @@ pub(crate) struct Holdings {
     pub(crate) busy: Option<workload::Busy>,
     /// Kept open for links that lead to them.
     pub(crate) files: Vec<File>,
+    /// What was found some time ago.
+    source: Option<Source>,
 }
 
 impl Holdings {
@@ -60,6 +62,10 @@ impl Holdings {
         self.areas.insert(self.next, area);
         self.next += 1;
         format!("{} {id}", self.next - 1)
+    }
+
+    fn remembered(&self) -> Result<&Source, Failure> {
+        self.source.as_ref().ok_or_else(|| Failure::Helper("nothing is remembered".to_owned()))
     }
 
     fn area(&self, handle: &str) -> Result<&Area<Shared>, Failure> {
@@ -75,13 +81,6 @@ pub(crate) fn begin() {
     }
 }
 
-/// What is to be done once a command is answered.
-enum Next {
-    Listen,
-    /// The leader ends; another thread goes on.
-    LeaveLeader,
-}
-
 fn serve(mut channel: Channel, mut holdings: Holdings) -> ! {
     // Whoever does not listen any more has ended.
     let gone = |_| std::process::exit(0);
@@ -91,20 +90,16 @@ fn serve(mut channel: Channel, mut holdings: Holdings) -> ! {
 
 fn listen(mut channel: Channel, holdings: &mut Holdings) -> ! {
     while let Ok(Some(line)) = channel.receive() {
-        if line == "exec" {
-            // The new program greets; if there is none, the test sees that the agent has ended.
-            eprintln!("exec: {}", launch::exec(channel));
-            std::process::exit(1);
-        }
         let words: Vec<&str> = line.split(' ').collect();
-        let mut next = Next::Listen;
         let done = match *words.as_slice() {
+            ["exec"] => {
+                // The new program greets; if there is none, the test sees that the agent has ended.
+                let error = launch::exec(channel);
+                panic!("exec: {error}");
+            }
+            ["leave-leader"] => leave_leader(channel, std::mem::take(holdings)),
             ["fork", ear] => fork(ear, holdings),
             ["fork-as", pid, ear] => choose_next(pid).and_then(|()| fork(ear, holdings)),
-            ["leave-leader"] => {
-                next = Next::LeaveLeader;
-                Ok(String::new())
-            }
             _ => perform(&words, holdings),
         };
         let answer = match done {
@@ -114,20 +109,21 @@ fn listen(mut channel: Channel, holdings: &mut Holdings) -> ! {
             }
             Err(Failure::Helper(why)) => format!("failed {}", why.replace('\n', " ")),
         };
-        if let Next::LeaveLeader = next {
-            let mut holdings = std::mem::take(holdings);
-            std::thread::spawn(move || {
-                super::eventually("the leader has ended", || super::folder::is_zombie(std::process::id()));
-                let _ = channel.send(&answer);
-                listen(channel, &mut holdings)
-            });
-            raw::end_thread();
-        }
         if channel.send(&answer).is_err() {
             break;
         }
     }
     std::process::exit(0)
+}
+
+/// Ends the leader; another thread goes on.
+fn leave_leader(mut channel: Channel, mut holdings: Holdings) -> ! {
+    std::thread::spawn(move || {
+        super::eventually("the leader has ended", || super::folder::is_zombie(std::process::id()));
+        let _ = channel.send("ok");
+        listen(channel, &mut holdings)
+    });
+    raw::end_thread()
 }
 
 fn fork(ear: &str, holdings: &mut Holdings) -> Result<String, Failure> {
@@ -194,6 +190,16 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         ["list"] => list(),
         ["clone", name] => Ok(holdings.keep(area::clone(&registry::find(name)?, name, None)?)),
         ["clone", name, own] => Ok(holdings.keep(area::clone(&registry::find(name)?, name, Some(own))?)),
+        ["remember", name] => {
+            holdings.source = Some(registry::find(name)?);
+            nothing
+        }
+        // What was remembered, whatever has happened since.
+        ["remembered", "size"] => Ok(holdings.remembered()?.info()?.size.to_string()),
+        ["remembered", "clone"] => {
+            let clone = holdings.remembered()?.open()?;
+            Ok(holdings.keep(clone))
+        }
         ["keep"] => Ok(registry::keep().map(|()| String::new())?),
         ["path"] => Ok(registry::path()?.map_or("-".to_owned(), |path| path.display().to_string())),
         ["become", user, group, capability] => {
@@ -233,6 +239,13 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             drop(File::open(forge::own_table()?)?);
             nothing
         }
+        ["take-record-lock"] => {
+            // A child has its parent's table, and may do with it what it likes.
+            let table = File::options().read(true).write(true).open(forge::own_table()?)?;
+            rustix::fs::fcntl_lock(&table, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+            holdings.files.push(table);
+            nothing
+        }
         ["close-table"] => {
             // What a program does that closes all descriptors which it does not know: here, one is put in its place.
             let table = forge::own_table()?;
@@ -248,10 +261,7 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         }
         ["table-size"] => Ok(forge::table_size()?.to_string()),
         ["forge", kind, seals, size] => forge::object(holdings, kind, seals, size.parse()?),
-        ["forge-of", pid, descriptor] => forge::copy(holdings, &format!("/proc/{pid}/fd/{descriptor}"), None),
-        ["scribble-of", pid, descriptor, seconds] => {
-            forge::copy(holdings, &format!("/proc/{pid}/fd/{descriptor}"), Some(seconds.parse()?))
-        }
+        ["copy", table, how] => forge::copy(holdings, table, how),
         _ => workload::perform(words, holdings),
     }
 }
