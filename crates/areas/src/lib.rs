@@ -1,4 +1,71 @@
 //! Chunks of memory as first-class things on Linux.
+//!
+//! Ask for an area by size; say where it must live; name it; let other processes clone it; grow it under everybody; freeze it; see
+//! where every page really is. The kernel takes the memory back when its last holder goes, however it goes.
+//!
+//! # First area
+//!
+//! ```
+//! let mut area = areas::builder(1 << 20).private()?; // 1 MiB, zeroed, this process's alone
+//! area[..5].copy_from_slice(b"hello");
+//! assert_eq!(area.len(), 1 << 20);
+//! println!("{}", area.residency()?); // measured: how much of it is in RAM, and on which node
+//! # Ok::<(), areas::Error>(())
+//! ```
+//!
+//! # Sharing
+//!
+//! One process makes an area and names it; others find it and clone it. A clone is the same memory: a write through one is
+//! seen through all, and the memory stays as long as any of them is held.
+//!
+//! ```
+//! let ring = areas::builder(1 << 16).name("doc: ring").shared()?;
+//! ring.write_at(0, b"hello")?;
+//!
+//! // In any process of the same user:
+//! let clone = areas::registry::find("doc: ring")?.open()?;
+//! let mut bytes = [0; 5];
+//! clone.read_at(0, &mut bytes)?;
+//! assert_eq!(&bytes, b"hello");
+//! # Ok::<(), areas::Error>(())
+//! ```
+//!
+//! # Placing, and looking
+//!
+//! ```
+//! use areas::{NodeSet, Policy};
+//! let mut area = areas::builder(4 << 20).place(Policy::Interleave(NodeSet::ALL)).private()?;
+//! area.populate()?; // in parallel, on the nodes that were asked for, or an error
+//! let residency = area.residency()?;
+//! assert_eq!(residency.resident(), 4 << 20);
+//! for (node, bytes) in residency.nodes() {
+//!     println!("node {node}: {bytes} bytes");
+//! }
+//! # Ok::<(), areas::Error>(())
+//! ```
+//!
+//! # Which type do I want?
+//!
+//! - Memory of this process alone: [`builder`]`(n).private()`, an [`Area`]`<`[`Private`]`>`. It lends `&[u8]` and `&mut [u8]`.
+//! - Memory that others write too: `.shared()`, an [`Area`]`<`[`Shared`]`>`. It lends no reference, because Rust's references promise
+//!   what another process does not keep: copies ([`Area::read_at`], [`Area::write_at`]), single words ([`Area::load`],
+//!   [`Area::store`]), [`SharedSlice`], raw pointers.
+//! - Data that many read and nobody changes any more: [`Area::freeze`], an [`Area`]`<`[`Frozen`]`>`. It lends `&[u8]`.
+//! - Somebody else's area: [`registry::find`], a [`registry::Source`]; then `open`, `open_read_only` or `open_frozen`.
+//! - Memory from somewhere of your own: a [`Provider`]. Mapped memory without the rest: [`System`] and its [`Mapping`].
+//!
+//! # What it does not do
+//!
+//! - It does not coordinate writers: shared memory is as racy as its users make it. Bring atomics, or a protocol.
+//! - It does not reach other users or other machines; names hold for one user in one pid namespace.
+//! - It keeps nothing: an area without a holder is gone. What must outlive its holders belongs into a file.
+//! - It does not log, print, or start threads that outlive a call. No call is async-signal-safe.
+//! - It does not guess: what was asked and cannot be had is an error, unless you allowed a fallback, which is then recorded.
+//!
+//! # Children made by fork
+//!
+//! A forked child has its parent's shared areas mapped, as any shared memory. It is no team of its own until it publishes an
+//! area itself, and dropping what it inherited does not take the parent's areas back.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("areas is for 64-bit little-endian Linux");
@@ -7,6 +74,7 @@ mod area;
 mod error;
 mod lock;
 mod mapping;
+mod migrate;
 mod object;
 mod page;
 pub mod place;
@@ -17,7 +85,10 @@ pub mod registry;
 mod residency;
 mod size;
 mod sys;
+#[cfg(test)]
+mod testing;
 pub mod topology;
+mod verify;
 
 pub use area::{
     Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Shared, SharedSlice,
@@ -25,7 +96,8 @@ pub use area::{
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;
-pub use mapping::{Fallback, Mapping};
+pub use mapping::{Fallback, Mapping, Reservation};
+pub use migrate::{Migration, Stayed, Why};
 pub use object::{Extent, Object};
 pub use page::{PageSize, Pages};
 pub use place::{Node, NodeSet, Placement, Policy};
@@ -37,3 +109,4 @@ pub use residency::{Residency, Run, Where};
 pub use size::Bytes;
 pub use sys::copy::Word;
 pub use topology::Topology;
+pub use verify::{Misplaced, Verification};

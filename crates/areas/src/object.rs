@@ -80,9 +80,13 @@ impl Object {
             };
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
-                sys::Errno::NODEV | sys::Errno::INVAL if pool => {
+                sys::Errno::NODEV | sys::Errno::INVAL | sys::Errno::NOENT if pool => {
                     remedy::huge_pages(error(Kind::Unsupported), page, size)
                 }
+                sys::Errno::NOSYS => error(Kind::Unsupported)
+                    .help("this needs a kernel with memfd_create (3.17, CONFIG_MEMFD_CREATE) and a sandbox that allows it"),
+                sys::Errno::PERM | sys::Errno::ACCESS => error(Kind::NotPermitted)
+                    .help("the sandbox forbids it: allow memfd_create in its seccomp profile"),
                 _ => error(Kind::System),
             }
         })?;
@@ -220,10 +224,17 @@ impl Object {
         sys::object::seal(self.as_fd(), FROZEN | SealFlags::SEAL)
     }
 
+    /// Takes note that it was frozen: its size is what the kernel says now, and stays.
+    pub(crate) fn settle(&mut self) {
+        let _ = self.size();
+        self.extent = Extent::Fixed;
+    }
+
     /// Grows to at least `size` bytes (an atomic maximum over all who grow it).
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::Limit`] over `RLIMIT_FSIZE`.
+    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::ReadOnly`] through a descriptor for
+    /// reading only; [`Kind::Frozen`] once it is frozen; [`Kind::Limit`] over `RLIMIT_FSIZE`.
     pub(crate) fn grow(&self, size: usize, whose: &str) -> Result<()> {
         let what = || format!("grow {whose} to {}", Bytes::from(size));
         let Extent::Growable { max } = self.extent else {
@@ -251,6 +262,13 @@ impl Object {
                         .call("ftruncate", sys::Errno::PERM)
                         .detail("it is sealed against growth: somebody has frozen it"));
                 }
+                // What the kernel says of a descriptor that is open for reading only.
+                Err(errno @ (sys::Errno::INVAL | sys::Errno::BADF)) => {
+                    return Err(Error::new(Kind::ReadOnly, what())
+                        .call("ftruncate", errno)
+                        .detail("it was opened for reading only")
+                        .help("who may not write may not grow: clone it for writing"));
+                }
                 Err(errno) => return Err(Error::new(Kind::System, what()).call("ftruncate", errno)),
             }
         }
@@ -262,9 +280,14 @@ impl Object {
         use std::os::fd::AsRawFd;
         let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
         let failed = |errno| {
-            Error::new(Kind::System, "open an object for reading only")
-                .call(format!("open({path:?}, O_RDONLY)"), errno)
-                .help("/proc must be mounted")
+            let error = |kind| {
+                Error::new(kind, "open an object for reading only")
+                    .call(format!("open({path:?}, O_RDONLY)"), errno)
+            };
+            match errno {
+                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
+                _ => error(Kind::System).help("/proc must be mounted"),
+            }
         };
         let path = CString::new(path.as_str()).map_err(|_| failed(sys::Errno::INVAL))?;
         sys::file::open_at(sys::file::CWD, &path, sys::file::OFlags::RDONLY, 0).map_err(failed)

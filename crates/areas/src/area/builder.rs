@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::{Access, Area, Private, Shared, dress};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Sharing};
 use crate::object::{Extent, Object};
 use crate::page::{PageSize, Pages};
 use crate::place::Placement;
@@ -142,6 +142,10 @@ impl<'a> AreaBuilder<'a> {
                 Error::new(Kind::Unsupported, self.what("private")).detail("the provider gave shared memory")
             );
         }
+        if mapping.size() != self.size {
+            return Err(Error::new(Kind::Unsupported, self.what("private"))
+                .detail(format!("the provider gave {}", Bytes::from(mapping.size()))));
+        }
         self.finish(mapping, None, placement)
     }
 
@@ -202,6 +206,11 @@ impl<'a> AreaBuilder<'a> {
         Ok(area)
     }
 
+    /// Whether base pages are to be gathered into transparent huge ones, which needs an address to match.
+    fn gathers(&self, page: PageSize) -> bool {
+        self.pages == Pages::Auto && page == PageSize::base()
+    }
+
     fn instead(
         &self,
         page: PageSize,
@@ -228,8 +237,20 @@ impl<'a> AreaBuilder<'a> {
         };
         let label = self.name.as_deref().map_or("area".into(), String::from_utf8_lossy);
         let object = Object::create(&format!("area:{label}"), self.size, extent, page)?;
-        let request = Request::object(&object).at(self.address).protection(self.protection);
+        let mut request = Request::object(&object).at(self.address).protection(self.protection);
+        if self.gathers(page) {
+            request = request.aligned(PageSize::HUGE_2M.bytes());
+        }
         let mapping = self.provider.map(&place(request, placement))?;
+        // What lends a frozen area's bytes relies on it that all of the object is mapped.
+        if mapping.sharing() != Sharing::Shared || mapping.span() < object.span() {
+            let how = if mapping.sharing() == Sharing::Shared { "shared" } else { "private" };
+            return Err(Error::new(Kind::Unsupported, self.what("shared")).detail(format!(
+                "the provider gave {} of {how} memory instead of all {} of the object that it was asked to map",
+                Bytes::from(mapping.span()),
+                Bytes::from(object.span())
+            )));
+        }
         if page != PageSize::base() {
             take_pool_pages(&mapping, Some(placement))?;
         }
@@ -245,7 +266,7 @@ impl<'a> AreaBuilder<'a> {
         dress(&mapping, object.as_ref());
         let mut area: Area<K> = Area {
             publication: None,
-            gather: self.pages == Pages::Auto && mapping.page_size() == PageSize::base(),
+            gather: self.gathers(mapping.page_size()),
             mapping,
             object,
             name: None,

@@ -123,7 +123,15 @@ impl CloneBuilder<'_> {
         let protection = self.protection.unwrap_or(record.protection);
         let write = protection.contains(Protection::WRITE);
         let what = || format!("clone area {} {:?} with protection {protection}", record.id, record.name);
+        let frozen = || {
+            Error::new(Kind::Frozen, what())
+                .detail("it is frozen: nobody writes it any more")
+                .help("clone it for reading: `open_frozen`, `open_read_only`")
+        };
         if write && !record.protection.contains(Protection::WRITE) && !self.source.is_own() {
+            if self.source.is_frozen()? {
+                return Err(frozen());
+            }
             return Err(Error::new(Kind::ReadOnly, what())
                 .detail(format!(
                     "process {} holds it with protection {}",
@@ -132,11 +140,15 @@ impl CloneBuilder<'_> {
                 ))
                 .help("clone it for reading: `open_read_only`"));
         }
-        let object = self.source.open_object(write)?;
+        let object = match self.source.open_object(write) {
+            // A frozen object may be opened for reading only, by all but root.
+            Err(error) if write && error.kind() == Kind::Unreadable && self.source.is_frozen()? => {
+                return Err(frozen().caused_by(error));
+            }
+            other => other?,
+        };
         if write && object.is_frozen()? {
-            return Err(Error::new(Kind::Frozen, what())
-                .detail("it is frozen: nobody writes it any more")
-                .help("clone it for reading: `open_frozen`, `open_read_only`"));
+            return Err(frozen());
         }
         self.finish(object, protection)
     }

@@ -58,11 +58,13 @@ impl Area<Shared> {
         unsafe { self.mapping.replace(Protection::READ, (read_only.as_fd(), 0)) }.map_err(|errno| {
             Error::new(Kind::System, what.clone()).call("mmap(MAP_FIXED, PROT_READ)", errno)
         })?;
+        super::dress(&self.mapping, self.object.as_ref());
         match self.lock_again().and_then(|()| self.seal(&what, patience)) {
             Ok(()) => {
                 // From here on it is frozen, and what follows only tidies up: older kernels map a sealed object through a
                 // descriptor for reading only, and nobody has to open it for more.
                 if let Some(object) = &mut self.object {
+                    object.settle();
                     let _ = object.replace_descriptor(&read_only);
                     let _ = sys::file::set_mode(object.as_fd(), 0o400);
                 }
@@ -106,6 +108,7 @@ impl Area<Shared> {
         let object = super::object_of(self.object.as_ref());
         // SAFETY: as in `try_freeze`: no references, and the object's own descriptor.
         let replaced = unsafe { self.mapping.replace(before, (object.as_fd(), 0)) };
+        super::dress(&self.mapping, Some(object));
         let restored = replaced
             .map_err(|errno| {
                 Error::new(Kind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno)
@@ -125,15 +128,14 @@ impl Area<Shared> {
 
     /// A new mapping is not locked, even where the old one was.
     fn lock_again(&self) -> Result<()> {
-        self.lock.apply(
-            self.mapping.base(),
-            self.used().max(self.mapping.page_size().bytes()),
-            &self.to_string(),
-        )
+        match self.used() {
+            0 => Ok(()),
+            used => self.lock.apply(self.mapping.base(), used, &self.to_string()),
+        }
     }
 
     /// The policy of pool pages lies on the mapping.
-    fn place_again(&self) -> Result<()> {
+    fn place_again(&mut self) -> Result<()> {
         if self.mapping.page_size() == crate::PageSize::base() || self.placement.is_default() {
             return Ok(());
         }

@@ -5,6 +5,7 @@
 use std::ops::Deref;
 
 use super::{Access, Area, sealed};
+use crate::protection::Protection;
 
 /// Nobody writes, ever again: the kernel has sealed the memory, against root too. So the bytes can be lent.
 #[derive(Debug)]
@@ -15,15 +16,19 @@ impl Access for Frozen {}
 
 impl Area<Frozen> {
     /// The bytes: the same for ever, for everybody.
+    ///
+    /// # Panics
+    /// Where its protection was changed to one that forbids reading.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         let object = self.object();
-        debug_assert!(self.mapping.span() >= object.size_seen());
+        let readable = self.protection().contains(Protection::READ);
+        assert!(readable, "cannot lend the bytes of {self}: its protection is {}", self.protection());
+        assert!(self.mapping.span() >= object.size_seen(), "a frozen object is mapped whole");
         // SAFETY:
         // - `base..base+span` is mapped and ours (`Mapping`'s invariant), and the object has `size_seen` bytes of it for
         //   ever: it is sealed against shrinking and growing;
-        // - it is readable: an `Area<Frozen>` is made with that protection, and `protect` can only be called on it with
-        //   `&mut`, when no reference is alive; `Deref` on an area that was protected otherwise faults, as documented;
+        // - it is readable (checked), and stays so as long as the bytes are lent: `protect` takes `&mut self`;
         // - nobody changes a byte: the seal on writing is on (checked by whoever makes an `Area<Frozen>`), which the kernel
         //   gives only when no writable mapping exists, and after which it makes none.
         unsafe { std::slice::from_raw_parts(self.mapping.as_ptr(), object.size_seen()) }

@@ -12,6 +12,7 @@ mod builder;
 mod clone;
 mod freeze;
 mod frozen;
+mod place;
 mod private;
 mod shared;
 
@@ -49,6 +50,7 @@ mod sealed {
 /// A chunk of mapped memory that this process holds.
 ///
 /// Dropping it unmaps it and takes its name and id back; the memory goes with its last holder.
+#[must_use = "an area that is dropped is gone"]
 pub struct Area<K: Access> {
     // In the order in which they have to go: first nobody finds it, then it is unmapped, then the object is closed.
     publication: Option<Publication>,
@@ -193,11 +195,23 @@ impl<K: Access> Area<K> {
     /// # Errors
     /// [`Kind::NotPermitted`] where it was opened for less, [`Kind::Frozen`] for writing a frozen area.
     pub fn protect(&mut self, protection: Protection) -> Result<()> {
-        self.mapping.protect(protection)?;
+        self.mapping.protect(protection).map_err(|error| self.explain_refused(protection, error))?;
         if let Some(publication) = &self.publication {
             publication.set_protection(protection);
         }
         Ok(())
+    }
+
+    /// A refused protection, with the reason where it is that nobody may write any more.
+    fn explain_refused(&self, protection: Protection, error: Error) -> Error {
+        let frozen = || self.object.as_ref().is_some_and(|object| object.is_frozen().unwrap_or(false));
+        if error.kind() != Kind::NotPermitted || !protection.contains(Protection::WRITE) || !frozen() {
+            return error;
+        }
+        Error::new(Kind::Frozen, format!("change the protection of {self} to {protection}"))
+            .detail("it is frozen: nobody writes it any more")
+            .help("copy what it holds into an area of your own")
+            .caused_by(error)
     }
 
     /// The whole pages that hold its bytes.
@@ -247,7 +261,12 @@ impl<K: Access> Area<K> {
 
     /// Applies a lock to the bytes that are there, after bringing them in where that is what it means.
     fn apply_lock(&mut self, lock: Lock, whose: &str) -> Result<()> {
-        let (base, len) = (self.mapping.base(), self.used().max(self.mapping.page_size().bytes()));
+        let (base, len) = (self.mapping.base(), self.used());
+        if len == 0 {
+            // An empty area has a page of addresses and no byte that could stay in RAM.
+            self.lock = lock;
+            return Ok(());
+        }
         if lock == Lock::Full {
             // First the allowance, which costs nothing, then the pages, in parallel and with an error where one is missing.
             Lock::Lazy.apply(base, len, whose)?;
@@ -339,7 +358,7 @@ impl<K: Access> fmt::Debug for Area<K> {
     }
 }
 
-/// Lets the kernel's maps show the name, keeps reserves out of core dumps.
+/// Keeps reserves out of core dumps. A mapping that takes the place of another has to be told again.
 fn dress(mapping: &Mapping, object: Option<&Object>) {
     let has_reserve = object.is_some_and(|object| matches!(object.extent(), Extent::Growable { .. }));
     if has_reserve {

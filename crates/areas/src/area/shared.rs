@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 use super::{Access, Area, sealed};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::mapping::Mapping;
 use crate::populate::{self, Job, Progress};
 use crate::sys::copy::Word;
@@ -65,6 +65,14 @@ impl Area<Shared> {
     /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the two ranges overlap.
     pub fn copy_to(&self, offset: usize, to: &Area<Shared>, at: usize, len: usize) -> Result<()> {
         let sizes = (self.size_for(offset.checked_add(len)), to.size_for(at.checked_add(len)));
+        self.mapping.check(offset, len, sizes.0)?;
+        to.mapping.check(at, len, sizes.1)?;
+        // Two clones of one object are two mappings of the same bytes.
+        if self.object().identity() == to.object().identity() && offset.abs_diff(at) < len {
+            return Err(
+                Error::new(Kind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
+            );
+        }
         self.mapping.copy_to(offset, &to.mapping, at, len, sizes)
     }
 
@@ -121,7 +129,9 @@ impl Area<Shared> {
     /// Grows it to at least `size` bytes, for all who have a clone at once. The new bytes are zero.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not that far.
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not that far;
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) through a clone for reading only;
+    /// [`Kind::Frozen`](crate::Kind::Frozen) once it is frozen; [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`.
     #[doc(alias = "resize_area")]
     pub fn grow(&self, size: usize) -> Result<()> {
         self.object().grow(size, &self.to_string())

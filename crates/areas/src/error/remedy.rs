@@ -83,10 +83,15 @@ fn free_memory() -> String {
 
 /// For a descriptor that could not be had (EMFILE, ENFILE).
 pub(crate) fn open_files(error: Error) -> Error {
-    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    // Counting them takes a descriptor, which is what there is none of: where it does not work, all are open.
+    let open = std::fs::read_dir("/proc/self/fd").map_or_else(
+        |_| "all of them open".to_owned(),
+        // Less the one that counted.
+        |entries| format!("{} descriptors open", entries.count().saturating_sub(1)),
+    );
     error
         .detail(format!(
-            "RLIMIT_NOFILE is {}, {open} descriptors open",
+            "RLIMIT_NOFILE is {}, {open}",
             limit(Limit::OpenFiles).map_or_else(|| "unlimited".to_owned(), |files| files.to_string())
         ))
         .help("each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas")
@@ -108,6 +113,11 @@ pub(crate) fn huge_pages(error: Error, page: crate::PageSize, wanted: usize) -> 
             .map_or_else(|_| "no".to_owned(), |text| text.trim().to_owned())
     };
     let pages = wanted.div_ceil(page.bytes());
+    if !std::path::Path::new(&folder).exists() {
+        return error
+            .detail(format!("this kernel has no pool of {page} pages"))
+            .help("the sizes that it has are the folders of /sys/kernel/mm/hugepages");
+    }
     error
         .detail(format!(
             "the pool of {page} pages has {} pages, {} free, {} reserved; {pages} wanted",
@@ -116,6 +126,6 @@ pub(crate) fn huge_pages(error: Error, page: crate::PageSize, wanted: usize) -> 
             read("resv_hugepages")
         ))
         .help(format!(
-            "fill the pool: `echo N > {folder}/nr_hugepages` as root, or allow less: `prefer_pages`, `--huge auto`"
+            "fill the pool: `echo N > {folder}/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`"
         ))
 }

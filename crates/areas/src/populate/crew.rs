@@ -7,11 +7,9 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::error::{Error, Kind, Result};
-use crate::place::{NodeSet, Placement, Policy, list};
+use crate::place::{NodeSet, Placement, Policy};
 use crate::sys;
-
-/// The largest processor number that is believed.
-const MAX_CPU: u32 = 65_535;
+use crate::topology::CpuSet;
 
 /// The processors to work on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +20,20 @@ pub(super) struct Crew {
 }
 
 impl Crew {
+    /// The calling thread and nobody else.
+    pub(super) fn alone() -> Self {
+        Crew { threads: 1, pinned: None }
+    }
+
     /// The processors near to where the pages are to be.
     ///
     /// Memory without nodes of its own (default, local) goes to the node of the thread that touches it: the threads stay on
     /// the node of the calling one, so that the pages are where it would have put them alone.
-    pub(super) fn of(placement: Option<Placement>) -> Result<Self> {
+    pub(super) fn of(placement: Placement) -> Result<Self> {
         let allowed = sys::process::processors().map_err(|errno| {
             Error::new(Kind::System, "ask which processors may be used").call("sched_getaffinity(0)", errno)
         })?;
-        let near = match placement.unwrap_or_default().policy() {
+        let near = match placement.policy() {
             Policy::Default | Policy::Local => processors_beside(sys::process::processor()),
             Policy::Bind(nodes) | Policy::PreferredMany(nodes) => processors_of(nodes),
             Policy::Preferred(node) => processors_of(node.into()),
@@ -142,30 +145,23 @@ fn alone(
 
 /// The processors of some nodes; none for nodes without any, and where the kernel has no NUMA.
 fn processors_of(nodes: NodeSet) -> Vec<usize> {
-    nodes.iter().flat_map(|node| read_list(&format!("/sys/devices/system/node/node{node}/cpulist"))).collect()
+    let lists = (nodes & nodes_with_processors()).iter().map(|node| {
+        let list = std::fs::read_to_string(format!("/sys/devices/system/node/node{node}/cpulist"));
+        CpuSet::from_kernel_list(&list.unwrap_or_default()).unwrap_or_default()
+    });
+    let lists: Vec<CpuSet> = lists.collect();
+    lists.iter().flat_map(CpuSet::iter).filter_map(|cpu| usize::try_from(cpu).ok()).collect()
 }
 
 /// The processors of the node that this one belongs to.
 fn processors_beside(processor: usize) -> Vec<usize> {
-    let online = std::fs::read_to_string("/sys/devices/system/node/has_cpu").unwrap_or_default();
-    let nodes = NodeSet::from_kernel_list(&online).unwrap_or_default();
-    nodes
-        .iter()
-        .map(|node| processors_of(node.into()))
-        .find(|cpus| cpus.contains(&processor))
-        .unwrap_or_default()
+    let each = nodes_with_processors().iter().map(|node| processors_of(node.into()));
+    each.into_iter().find(|processors| processors.contains(&processor)).unwrap_or_default()
 }
 
-fn read_list(path: &str) -> Vec<usize> {
-    let mut processors = Vec::new();
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let read = list::parse_kernel(&text, MAX_CPU, |first, last| {
-        processors.extend((first..=last).filter_map(|cpu| usize::try_from(cpu).ok()));
-    });
-    if read.is_err() {
-        processors.clear();
-    }
-    processors
+fn nodes_with_processors() -> NodeSet {
+    let list = std::fs::read_to_string("/sys/devices/system/node/has_cpu").unwrap_or_default();
+    NodeSet::from_kernel_list(&list).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -249,7 +245,7 @@ mod tests {
             Ok(())
         };
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            crew.share_out(100_000, &work, &mut |_| panic!("enough"))
+            crew.share_out(100_000, &work, &mut |_| std::panic::resume_unwind(Box::new("enough")))
         }));
         assert!(caught.is_err());
         assert!(begun.load(Ordering::Relaxed) < 1000);

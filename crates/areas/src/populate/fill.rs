@@ -37,9 +37,10 @@ pub(crate) fn run(
         return Err(Error::new(Kind::ReadOnly, format!("fill {} from a file", job.whose))
             .detail(format!("its protection is {protection}")));
     }
-    room::check(job, size.saturating_sub(already(job)?))?;
+    let placement = super::placement(job);
+    room::check(job, placement, size.saturating_sub(already(job)?))?;
     let chunks = Chunks { total: job.len, step: CHUNK };
-    let crew = Crew::of(job.placement)?;
+    let crew = Crew::of(placement)?;
     // One for each thread that is at work.
     let buffers: Mutex<Vec<Vec<u8>>> = Mutex::default();
     let spare = || buffers.lock().unwrap_or_else(PoisonError::into_inner);

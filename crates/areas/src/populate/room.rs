@@ -9,20 +9,20 @@ use std::path::Path;
 use super::Job;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
-use crate::place::{Node, NodeSet, Policy};
+use crate::place::{Node, NodeSet, Placement, Policy};
 use crate::size::Bytes;
 use crate::sys;
+use crate::topology::meminfo;
 
 /// Below this the question costs more than it is worth: even a small machine has it.
 const WORTH_ASKING: usize = 1 << 20;
 
-/// Refuses what cannot fit: `missing` bytes that are not in RAM yet.
-pub(super) fn check(job: &Job<'_>, missing: usize) -> Result<()> {
+/// Refuses what cannot fit: `missing` bytes that are not in RAM yet, placed like that.
+pub(super) fn check(job: &Job<'_>, placement: Placement, missing: usize) -> Result<()> {
     // A pool says itself that it is empty, by an error.
     if missing < WORTH_ASKING || job.mapping.page_size() != PageSize::base() {
         return Ok(());
     }
-    let placement = job.placement.unwrap_or_default();
     let nodes = match placement.policy() {
         Policy::Bind(nodes) => Some(nodes),
         // All other policies spill, but not out of the cpuset.
@@ -42,30 +42,21 @@ pub(super) fn check(job: &Job<'_>, missing: usize) -> Result<()> {
 /// What some nodes can give, or the machine if they are all that it has; and who that is, in words.
 fn supply(nodes: Option<NodeSet>) -> Option<(u64, String)> {
     let with_memory = std::fs::read_to_string("/sys/devices/system/node/has_memory").unwrap_or_default();
-    let with_memory = NodeSet::from_kernel_list(with_memory.trim()).unwrap_or_default();
+    let with_memory = NodeSet::from_kernel_list(&with_memory).unwrap_or_default();
     match nodes {
         Some(nodes) if !nodes.is_superset(&with_memory) => {
             let zones = std::fs::read_to_string("/proc/zoneinfo").unwrap_or_default();
             let each = nodes.iter().map(|node| {
                 let text =
                     std::fs::read_to_string(format!("/sys/devices/system/node/node{node}/meminfo")).ok()?;
-                Some(node_room(&text)?.saturating_sub(kept_back(&zones, node)))
+                let room = meminfo::parse(&text).ok()?.available();
+                Some(room.saturating_sub(kept_back(&zones, node)))
             });
             let noun = if nodes.len() == 1 { "node" } else { "nodes" };
             Some((each.sum::<Option<u64>>()?, format!("{noun} {nodes}")))
         }
         _ => Some((remedy::available_memory()?, "the machine".to_owned())),
     }
-}
-
-/// Free and easily reclaimed memory of a node, from its `meminfo`.
-fn node_room(meminfo: &str) -> Option<u64> {
-    let value = |name: &str| {
-        let line = meminfo.lines().find_map(|line| line.split_once(name)?.1.strip_prefix(':'))?;
-        line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
-    };
-    let reclaimable = ["Active(file)", "Inactive(file)", "SReclaimable"].map(|name| value(name).unwrap_or(0));
-    Some(value("MemFree")?.saturating_add(reclaimable.iter().sum()))
 }
 
 /// What the kernel keeps free of a node for itself: the `low` watermarks of its zones, from the text of `/proc/zoneinfo`.
@@ -113,16 +104,6 @@ fn in_group(root: &Path) -> Option<(u64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_node_can_give() {
-        let meminfo = "Node 1 MemTotal:        511112 kB\nNode 1 MemFree:         1000 kB\n\
-                       Node 1 Active(anon):       77 kB\nNode 1 Active(file):       100 kB\n\
-                       Node 1 Inactive(file):     20 kB\nNode 1 SReclaimable:         3 kB\n";
-        assert_eq!(node_room(meminfo), Some(1123 * 1024));
-        assert_eq!(node_room("Node 1 MemFree: 5 kB\n"), Some(5 * 1024));
-        assert_eq!(node_room(""), None);
-    }
 
     #[test]
     fn what_the_kernel_keeps() {

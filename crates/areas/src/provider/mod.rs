@@ -28,19 +28,30 @@
 //! # Ok::<(), areas::Error>(())
 //! ```
 
+mod guarded;
+mod limited;
+mod or;
 mod placed;
 mod request;
+mod spilled;
+mod striped;
 mod system;
 
 use std::fmt;
 
+pub use guarded::Guarded;
+pub use limited::Limited;
+pub use or::Or;
 pub use placed::Placed;
 pub use request::{Address, Backing, Request};
+pub use spilled::Spilled;
+pub use striped::Striped;
 pub use system::{System, allowed_nodes};
 pub(crate) use system::{resolve, take_pool_pages};
 
 use crate::error::{Rejected, Result};
 use crate::mapping::Mapping;
+use crate::place::{Node, NodeSet, Placement};
 
 /// Where areas come from: an object that maps and unmaps memory.
 ///
@@ -61,6 +72,54 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// The mapping comes back if it could not be unmapped.
     fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
         mapping.unmap()
+    }
+
+    /// This provider with a placement for requests that bring none.
+    fn placed(self, placement: impl Into<Placement>) -> Placed<Self>
+    where
+        Self: Sized,
+    {
+        Placed::new(self, placement.into())
+    }
+
+    /// This provider, or else the other one. What the first could not do is recorded in the mapping.
+    fn or<B: Provider>(self, other: B) -> Or<Self, B>
+    where
+        Self: Sized,
+    {
+        Or::new(self, other)
+    }
+
+    /// This provider with at most so many bytes mapped at once.
+    fn limited(self, bytes: usize) -> Limited<Self>
+    where
+        Self: Sized,
+    {
+        Limited::new(self, bytes)
+    }
+
+    /// This provider with blocks of so many pages on each of the nodes in turn.
+    fn striped(self, nodes: NodeSet, pages: usize) -> Striped<Self>
+    where
+        Self: Sized,
+    {
+        Striped::new(self, nodes, pages)
+    }
+
+    /// This provider with nodes that are filled one after the other, in that order.
+    fn spilled(self, order: impl IntoIterator<Item = Node>) -> Spilled<Self>
+    where
+        Self: Sized,
+    {
+        Spilled::new(self, order)
+    }
+
+    /// This provider with so many inaccessible pages before and behind each mapping.
+    fn guarded(self, pages: usize) -> Guarded<Self>
+    where
+        Self: Sized,
+    {
+        Guarded::new(self, pages)
     }
 }
 

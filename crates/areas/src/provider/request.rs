@@ -1,7 +1,9 @@
 //! What is asked of a provider.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
+use crate::mapping::Reservation;
 use crate::object::Object;
 use crate::page::Pages;
 use crate::place::Placement;
@@ -51,6 +53,8 @@ pub struct Request<'a> {
     pages: Pages,
     protection: Protection,
     placement: Option<Placement>,
+    home: Option<(&'a Arc<Reservation>, usize)>,
+    alignment: usize,
 }
 
 impl<'a> Request<'a> {
@@ -64,6 +68,8 @@ impl<'a> Request<'a> {
             pages: Pages::Base,
             protection: Protection::READ_WRITE,
             placement: None,
+            home: None,
+            alignment: 1,
         }
     }
 
@@ -84,6 +90,28 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn at(mut self, address: Address) -> Self {
         self.address = address;
+        self
+    }
+
+    /// At an offset of addresses that were reserved in advance. (Then [`at`](Request::at) does not count.)
+    #[must_use]
+    pub fn inside(mut self, reservation: &'a Arc<Reservation>, offset: usize) -> Self {
+        self.home = Some((reservation, offset));
+        self
+    }
+
+    /// At a multiple of that many bytes, a power of two: where the address is the kernel's choice. Transparent huge pages
+    /// need a multiple of theirs.
+    #[must_use]
+    pub fn aligned(mut self, bytes: usize) -> Self {
+        self.alignment = bytes;
+        self
+    }
+
+    /// The same for another number of bytes.
+    #[must_use]
+    pub fn resized(mut self, size: usize) -> Self {
+        self.size = size;
         self
     }
 
@@ -124,6 +152,18 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn address(&self) -> Address {
         self.address
+    }
+
+    /// In which reservation, and where in it.
+    #[must_use]
+    pub fn home(&self) -> Option<(&'a Arc<Reservation>, usize)> {
+        self.home
+    }
+
+    /// The multiple at which it shall begin, in bytes.
+    #[must_use]
+    pub fn alignment(&self) -> usize {
+        self.alignment
     }
 
     /// Which pages.

@@ -47,7 +47,8 @@ impl Provider for System {
                 Ok(mapping)
             }),
             (_, Pages::Auto) => map_one(request, PageSize::HUGE_2M, placement).or_else(|because| {
-                let mut mapping = map_one(request, PageSize::base(), placement)?;
+                let aligned = request.clone().aligned(PageSize::HUGE_2M.bytes().max(request.alignment()));
+                let mut mapping = map_one(&aligned, PageSize::base(), placement)?;
                 let given = match mapping.advise(Advice::HugePages) {
                     Ok(()) => "transparent huge pages where the kernel has them",
                     Err(_) => "base pages (the kernel has no transparent huge pages)",
@@ -121,6 +122,12 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
     refuse_impossible(size)?;
     let at = match request.address() {
         Address::Any => At::Anywhere,
+        // Root may map there, and could not hold what it got: Rust's pointers to memory are never null.
+        Address::Exactly(0) => {
+            return Err(Error::new(Kind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
+                .detail("address 0 is no place for memory")
+                .help("choose another address, or let the kernel choose one"));
+        }
         Address::Exactly(address) if !address.is_multiple_of(page.bytes()) => {
             return Err(Error::new(Kind::InvalidInput, format!("map {} at {address:#x}", Bytes::from(size)))
                 .detail(format!("the address is no multiple of the page size, {page}")));
@@ -128,7 +135,14 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         Address::Exactly(address) => At::Exactly(address),
     };
     let protection = request.wanted_protection();
-    let mapping = Mapping::new(&Plan { at, size, span, page, protection, sharing, flags, file })?;
+    let plan = Plan { at, size, span, page, protection, sharing, flags, file };
+    let mut mapping = match request.home() {
+        Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset)?,
+        None if request.alignment() > page.bytes() && at == At::Anywhere => {
+            Mapping::aligned(&plan, request.alignment())?
+        }
+        None => Mapping::new(&plan)?,
+    };
     if let Some(placement) = placement {
         mapping.place(0..span, placement)?;
     }

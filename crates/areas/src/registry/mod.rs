@@ -31,6 +31,7 @@ pub use source::Source;
 pub(crate) use team::Announcement;
 
 use crate::error::Result;
+use crate::place::Placement;
 use crate::protection::Protection;
 
 /// The oldest live area of that name that this process may read.
@@ -103,6 +104,12 @@ impl Publication {
     /// The id; `None` in a child that was forked since.
     pub(crate) fn id(&self) -> Option<AreaId> {
         state::state().ok()?.id_of(self.0)
+    }
+
+    pub(crate) fn set_placement(&self, placement: Placement) {
+        if let Ok(mut state) = state::state() {
+            state.set_placement(self.0, placement);
+        }
     }
 
     pub(crate) fn set_protection(&self, protection: Protection) {

@@ -17,6 +17,7 @@ use super::table::Record;
 use super::team::{Announcement, Team};
 use crate::error::{Error, Kind, Result};
 use crate::mapping::Mapping;
+use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::{Provider, Request, System};
 use crate::sys;
@@ -128,12 +129,17 @@ impl State {
 
     /// Sees to it that others find our team: publishes it again where the folder was removed.
     pub(super) fn keep(&mut self) -> Result<()> {
-        let Some(team) = &mut self.own else { return Ok(()) };
-        if !team.is_intact() {
+        if self.own.as_ref().is_some_and(|team| !team.is_intact()) {
             return Err(Error::new(Kind::Registry, "keep this process's areas published")
                 .detail("somebody closed the descriptor of its table: nobody finds its areas any more")
                 .help("leave descriptors alone that are not yours; areas that are mapped stay usable"));
         }
+        self.rejoin()
+    }
+
+    /// Joins again where the folder was removed under a team of ours.
+    fn rejoin(&mut self) -> Result<()> {
+        let Some(team) = &mut self.own else { return Ok(()) };
         if self.directory.as_ref().is_some_and(|directory| !directory.is_gone()) {
             return Ok(());
         }
@@ -161,6 +167,12 @@ impl State {
     pub(super) fn set_protection(&mut self, entry: Entry, protection: Protection) {
         if let Some((team, number)) = self.own_entry(entry) {
             let _ = team.table().set_protection(number, protection);
+        }
+    }
+
+    pub(super) fn set_placement(&mut self, entry: Entry, placement: Placement) {
+        if let Some((team, number)) = self.own_entry(entry) {
+            let _ = team.table().set_placement(number, placement);
         }
     }
 
@@ -298,7 +310,7 @@ impl State {
 
     /// Meets the teams that came, forgets those that went. Without a change of the folder it is one `fstat`.
     fn read_folder(&mut self, thoroughly: bool) -> Result<()> {
-        self.keep()?;
+        self.rejoin()?;
         if self.directory.as_ref().is_none_or(Directory::is_gone) {
             self.directory = Directory::open()?;
             self.teams.clear();
@@ -345,7 +357,8 @@ impl State {
         let unreadable: Vec<String> = self
             .teams
             .iter()
-            .filter_map(|(link, team)| matches!(team, Known::Unreadable(_)).then(|| link.pid.to_string()))
+            .filter(|(_, team)| matches!(team, Known::Unreadable(_)))
+            .map(|(link, _)| link.pid.to_string())
             .collect();
         let error = Error::new(Kind::NoSuchArea, format!("find area {name:?}"));
         let error = match unreadable.is_empty() {

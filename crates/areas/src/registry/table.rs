@@ -152,7 +152,6 @@ impl Entry {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper 15 bits of the lower half are what is wanted")]
 fn tag_of(hash: u64) -> u32 {
     ((hash >> 32) as u32) & !0x1_ffff
 }
@@ -184,6 +183,7 @@ impl Which {
         1 << self.log2()
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "64-bit machines only")]
     fn offset_of(self, slot: u64) -> usize {
         let size = 1_usize << self.log2();
         let before = 2 * (size - (1 << SMALLEST_INDEX)) + self.side() * size;
@@ -472,6 +472,20 @@ impl Table {
         self.put(at + field::GENERATION, generation.wrapping_add(2))?;
         fence(Ordering::Release);
         self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)
+    }
+
+    /// Changes what is told of a record's place. Who looked it up before looks again.
+    pub(crate) fn set_placement(&self, number: u32, placement: Placement) -> Result<()> {
+        let Some((generation, record)) = self.view.record(number) else { return Ok(()) };
+        let at = record_at(number);
+        let bytes = encode(&Record { placement, ..record }, 0);
+        self.put(at + field::GENERATION, generation.wrapping_add(1))?;
+        fence(Ordering::Release);
+        for (from, len) in [(field::HOME, 2), (field::POLICY, 1), (field::NODES, 16 * 8)] {
+            self.view.0.write(at + from, &bytes[from..from + len], TABLE_BYTES)?;
+        }
+        fence(Ordering::Release);
+        self.put(at + field::GENERATION, generation.wrapping_add(2))
     }
 
     /// Changes the one word of a record that may change.
@@ -823,7 +837,7 @@ mod tests {
             }
             for (at, word) in noise {
                 table.put(at & !7, word).unwrap();
-                table.put(INDEX + at % 4096 & !7, word).unwrap();
+                table.put((INDEX + at % 4096) & !7, word).unwrap();
             }
             table.put(header::INDEX, index).unwrap();
             let view = table.view();

@@ -24,11 +24,11 @@ pub(super) const WINDOW: usize = 64 << 20;
 /// - Private memory: what our page tables have.
 /// - Objects, and memory shared with children: what is in RAM, whoever brought it in. Our page tables get entries for it,
 ///   and nothing else changes.
-/// - Files: what our page tables have; their page cache may have more.
+/// - Files, and pages of the pool shared with children: what our page tables have; there may be more.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::NotPermitted`] where a sandbox forbids move_pages;
-/// [`Kind::Unsupported`] for a hugetlb object with pages that only other processes have mapped, where the kernel has no
+/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::NotPermitted`] where a sandbox forbids move_pages; [`Kind::ReadOnly`] for
+/// memory that may not be read, where the kernel does not tell then; [`Kind::Unsupported`] for a hugetlb object with pages that only other processes have mapped, where the kernel has no
 /// way to tell which (see [`measure_object`]); [`Kind::System`] with what the kernel said.
 pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) -> Result<Residency> {
     let readable = mapping.protection().contains(Protection::READ);
@@ -41,7 +41,7 @@ pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) ->
     let mut ruler = Ruler::new(mapping.page_size())?;
     let cache = match (object, mapping.sharing()) {
         (Some(object), _) => Cache::of(object, &mut ruler.table, Some(&view))?,
-        (None, Sharing::Shared) if is_shared_anonymous(&view) => {
+        (None, Sharing::Shared) if mapping.page_size() == PageSize::base() && is_shared_anonymous(&view) => {
             if !readable {
                 return Err(Error::new(Kind::ReadOnly, format!("measure {}", Bytes::from(len)))
                     .detail(format!("its protection is {}", mapping.protection()))
@@ -57,7 +57,8 @@ pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) ->
     ruler.finish(&view, cache.knows_swap())
 }
 
-/// How many of the first `len` bytes our page tables have in RAM. Cheap: no page is asked for by itself.
+/// How many of the first `len` bytes our page tables have in RAM. Cheap: no page is asked for by itself. Before 6.7, private
+/// pages that were only read count, too.
 ///
 /// # Errors
 /// [`Kind::OutOfRange`] beyond the mapping; [`Kind::System`] with what the kernel said.
@@ -85,11 +86,7 @@ fn shared_anonymous_in(maps: &str, address: usize) -> bool {
         let (Ok(start), Ok(end)) = (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)) else {
             return false;
         };
-        let is_anonymous = || {
-            rest.ends_with(" /dev/zero (deleted)")
-                || rest.contains(" [anon_shmem:")
-                || rest.contains(" /anon_hugepage")
-        };
+        let is_anonymous = || rest.ends_with(" /dev/zero (deleted)") || rest.contains(" [anon_shmem:");
         (start..end).contains(&address) && is_anonymous()
     })
 }

@@ -32,7 +32,8 @@ pub enum Where {
         /// transparent huge pages are base pages here, and [`Residency::page_sizes`] has the totals.
         page: PageSize,
     },
-    /// Swapped out: it has contents, and none of them are in RAM.
+    /// Swapped out. (The swap cache may have a copy in RAM for a while; before 6.5, what it has of objects is
+    /// [`On`](Where::On) a node.)
     Swapped,
     /// Nowhere: a hole that nobody has touched, or only read (private memory shows the kernel's zero page then).
     Absent,
@@ -188,6 +189,20 @@ impl Builder {
         }
         Residency { runs: self.runs, page_sizes: Some(sizes), ..residency }
     }
+}
+
+/// A measurement that never was: so many base pages on a node, or absent. For the tests of those who read one.
+#[cfg(test)]
+pub(crate) fn made_up(pages: &[(usize, Option<u32>)]) -> Residency {
+    let mut builder = Builder::default();
+    for &(count, node) in pages {
+        let place = match node.and_then(|id| Node::new(id).ok()) {
+            Some(node) => Where::On { node, page: PageSize::base() },
+            None => Where::Absent,
+        };
+        builder.push(count * PageSize::base().bytes(), place);
+    }
+    builder.finish(true)
 }
 
 #[cfg(test)]

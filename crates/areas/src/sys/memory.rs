@@ -118,6 +118,12 @@ pub(crate) enum Advice {
     PopulateWrite,
     /// Gather the range's pages into huge ones now (6.1).
     Collapse,
+    /// No transparent huge pages here, wherever they are enabled for everybody.
+    #[cfg(test)]
+    BasePages,
+    /// Swap the pages out now (5.4).
+    #[cfg(test)]
+    PageOut,
 }
 
 /// `madvise` with advice that never changes what a page holds.
@@ -130,6 +136,10 @@ pub(crate) fn advise(address: NonNull<u8>, len: usize, advice: Advice) -> Result
         Advice::PopulateRead => libc::MADV_POPULATE_READ,
         Advice::PopulateWrite => libc::MADV_POPULATE_WRITE,
         Advice::Collapse => libc::MADV_COLLAPSE,
+        #[cfg(test)]
+        Advice::BasePages => libc::MADV_NOHUGEPAGE,
+        #[cfg(test)]
+        Advice::PageOut => libc::MADV_PAGEOUT,
     };
     // SAFETY: none of these changes content in this process or makes an address invalid; unmapped ranges give ENOMEM.
     let status = unsafe { libc::syscall(libc::SYS_madvise, address.as_ptr(), len, advice) };

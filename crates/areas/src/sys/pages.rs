@@ -30,6 +30,30 @@ pub(crate) fn nodes_of(pages: &[*const u8], status: &mut [i32]) -> Result<()> {
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
+/// Moves each page to the node beside it; `status` has for each the node that it is on afterwards, or a negative error
+/// number. Where the kernel gives up early, the rest of `status` is left as it was. The answer is how many were not moved.
+///
+/// `all` moves pages that other processes have mapped too (CAP_SYS_NICE, else EPERM).
+pub(crate) fn move_to(pages: &[*const u8], nodes: &[i32], status: &mut [i32], all: bool) -> Result<usize> {
+    assert!(pages.len() == nodes.len() && pages.len() == status.len(), "one target and one answer a page");
+    let flags =
+        if all { linux_raw_sys::mempolicy::MPOL_MF_MOVE_ALL } else { linux_raw_sys::mempolicy::MPOL_MF_MOVE };
+    // SAFETY: the three arrays have the same length, which is told, and outlive the call; moving a page changes neither
+    // its content nor its address.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_pages,
+            0,
+            pages.len(),
+            pages.as_ptr(),
+            nodes.as_ptr(),
+            status.as_mut_ptr(),
+            flags,
+        )
+    };
+    usize::try_from(result).map_err(|_| last_errno())
+}
+
 /// For each base page of the range: bit 0 says that it is in RAM, in the page cache for shared memory.
 ///
 /// `address` begins at a page; `resident` holds one byte a page.

@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use super::Result;
 use super::memory::last_errno;
 
+#[expect(clippy::cast_possible_truncation, reason = "the constants are 0 and 1")]
 const fn whole_file() -> libc::flock {
     libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,

@@ -4,7 +4,7 @@ use super::node_info::Memory;
 use crate::place::list::excerpt;
 
 /// Reads lines such as `Node 1 MemFree:  57913400 kB`, or the same without `Node 1`. The error is a phrase.
-pub(super) fn parse(text: &str) -> Result<Memory, String> {
+pub(crate) fn parse(text: &str) -> Result<Memory, String> {
     let mut memory = Memory::default();
     let (mut total, mut free) = (false, false);
     for line in text.lines() {

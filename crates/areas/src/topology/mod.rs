@@ -4,7 +4,7 @@
 
 mod cpuset;
 mod file;
-mod meminfo;
+pub(crate) mod meminfo;
 mod node_info;
 mod read;
 

@@ -2,9 +2,18 @@
 
 #![expect(unsafe_code, reason = "owns raw memory; each block has its proof")]
 
+mod access;
+mod asked;
+mod reservation;
+
+use std::any::Any;
 use std::fmt;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::sync::Arc;
+
+pub(crate) use asked::Asked;
+pub use reservation::Reservation;
 
 use crate::error::{Error, Kind, Rejected, Result, remedy};
 use crate::page::PageSize;
@@ -12,7 +21,6 @@ use crate::place::{Placement, Policy};
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
-use crate::sys::copy::Word;
 use crate::sys::memory::{Advice, At, MapFlags};
 
 /// Who else may write the memory behind a mapping.
@@ -43,8 +51,8 @@ pub struct Fallback {
 /// It is what a [`Provider`](crate::Provider) makes. Dropping it unmaps.
 ///
 /// # Invariants
-/// - `base..base+span` was mapped by us, by one mmap, and belongs to this value alone; `base` and `span` are multiples of
-///   `page`.
+/// - `base..base+span` was mapped by us, by one mmap, and belongs to this value alone (inside a reservation, which
+///   `home` keeps: to this value among all users of the reservation); `base` and `span` are multiples of `page`.
 /// - `size <= span`.
 /// - With `Sharing::Exclusive`, all `span` bytes are private anonymous memory: no other process writes them.
 /// - The protection of all its pages is `protection`.
@@ -56,6 +64,12 @@ pub struct Mapping {
     protection: Protection,
     sharing: Sharing,
     fallbacks: Vec<Fallback>,
+    /// What was asked of the place of each part.
+    asked: Asked,
+    /// Whose addresses these are, if not the mapping's own.
+    home: Option<Arc<Reservation>>,
+    /// Dropped once the addresses are unmapped.
+    attached: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 // SAFETY: a mapping is an address range of the process, not of a thread; nothing in it is bound to the thread that made it.
@@ -98,6 +112,10 @@ impl Mapping {
                 (sys::Errno::NOMEM, _) if page != PageSize::base() => {
                     remedy::huge_pages(error(Kind::NoMemory), page, span)
                 }
+                // The kernel has no pool of that size.
+                (sys::Errno::INVAL, _) if page != PageSize::base() => {
+                    remedy::huge_pages(error(Kind::Unsupported), page, span)
+                }
                 (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
                     error(Kind::AddressInUse).detail("the range ends beyond the addresses of a process")
                 }
@@ -111,7 +129,56 @@ impl Mapping {
                 _ => error(Kind::System),
             }
         })?;
-        Ok(Mapping { base, size, span, page, protection, sharing, fallbacks: Vec::new() })
+        Ok(Mapping::of(plan, base))
+    }
+
+    fn of(plan: &Plan<'_>, base: NonNull<u8>) -> Self {
+        let &Plan { size, span, page, protection, sharing, .. } = plan;
+        Mapping {
+            base,
+            size,
+            span,
+            page,
+            protection,
+            sharing,
+            fallbacks: Vec::new(),
+            asked: Asked::default(),
+            home: None,
+            attached: Vec::new(),
+        }
+    }
+
+    /// Maps at an offset of a reservation, over nothing but reserved addresses.
+    pub(crate) fn inside(plan: &Plan<'_>, home: &Arc<Reservation>, offset: usize) -> Result<Self> {
+        let base = home.take(offset, plan.span, plan.page)?;
+        // SAFETY: the reservation has just given us this range, which nobody else uses.
+        let mapped = unsafe {
+            sys::memory::map_over(base, plan.span, plan.protection.for_mmap(), plan.flags, plan.file)
+        };
+        match mapped {
+            Ok(base) => {
+                let mut mapping = Mapping::of(plan, base);
+                mapping.home = Some(home.clone());
+                Ok(mapping)
+            }
+            Err(errno) => {
+                home.give_back(base, plan.span);
+                let error =
+                    Error::new(Kind::NoMemory, format!("map {} in a reservation", Bytes::from(plan.size)))
+                        .call(
+                            format!(
+                                "mmap({base:p}, {}, {}, MAP_FIXED)",
+                                Bytes::from(plan.span),
+                                plan.protection
+                            ),
+                            errno,
+                        );
+                Err(match plan.page == PageSize::base() {
+                    true => remedy::address_space(error, plan.span),
+                    false => remedy::huge_pages(error, plan.page, plan.span),
+                })
+            }
+        }
     }
 
     /// Maps new addresses, of which the first is a multiple of `align` (a power of two): what huge page-table entries
@@ -140,15 +207,7 @@ impl Mapping {
                 let _ = unsafe { sys::memory::unmap(address, len) };
             }
         }
-        let mut mapping = Mapping {
-            base,
-            size: plan.size,
-            span: plan.span,
-            page: plan.page,
-            protection: plan.protection,
-            sharing: plan.sharing,
-            fallbacks: Vec::new(),
-        };
+        let mut mapping = Mapping::of(plan, base);
         // SAFETY: the range is ours alone, and nothing has been lent yet.
         let mapped = unsafe {
             sys::memory::map_over(base, plan.span, plan.protection.for_mmap(), plan.flags, plan.file)
@@ -225,6 +284,18 @@ impl Mapping {
         self.fallbacks.push(Fallback { asked: asked.into(), given: given.into(), because });
     }
 
+    /// Keeps a value as long as the addresses are mapped: it is dropped once they are unmapped, however that comes about.
+    ///
+    /// For providers that count, lend or note what they map.
+    pub fn attach(&mut self, value: impl Any + Send + Sync) {
+        self.attached.push(Box::new(value));
+    }
+
+    /// What was asked of the place of its parts.
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
     /// The bytes, to read.
     ///
     /// # Errors
@@ -274,133 +345,6 @@ impl Mapping {
         }
     }
 
-    /// Copies bytes out of memory that others may write.
-    ///
-    /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::ReadOnly`] where it may not be read.
-    #[inline]
-    pub(crate) fn read(&self, offset: usize, into: &mut [u8], size: usize) -> Result<()> {
-        let from = self.check(offset, into.len(), size)?;
-        self.permits(Protection::READ, "read from a mapping")?;
-        // SAFETY: the source is inside our mapping (checked) and readable (checked); `into` is exclusive memory of the
-        // caller, and cannot overlap a mapping of which only `as_bytes_mut` lends exclusive references: that takes
-        // `&mut self`.
-        unsafe { sys::copy::copy(from.as_ptr(), into.as_mut_ptr(), into.len()) }
-        Ok(())
-    }
-
-    /// Copies bytes into memory that others may read and write.
-    ///
-    /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::ReadOnly`] where it may not be written.
-    #[inline]
-    pub(crate) fn write(&self, offset: usize, bytes: &[u8], size: usize) -> Result<()> {
-        let to = self.check(offset, bytes.len(), size)?;
-        self.permits_sharing_writes()?;
-        // SAFETY: the target is inside our mapping (checked) and writable (checked), and shared memory, of which no
-        // reference is ever lent (checked), so that `bytes` cannot be part of it.
-        unsafe { sys::copy::copy(bytes.as_ptr(), to.as_ptr(), bytes.len()) }
-        Ok(())
-    }
-
-    /// Copies from one mapping to another, neither of which lends references.
-    ///
-    /// # Errors
-    /// As [`read`](Mapping::read) and [`write`](Mapping::write); [`Kind::InvalidInput`] if the ranges overlap.
-    pub(crate) fn copy_to(
-        &self,
-        offset: usize,
-        to: &Mapping,
-        at: usize,
-        len: usize,
-        sizes: (usize, usize),
-    ) -> Result<()> {
-        let from = self.check(offset, len, sizes.0)?;
-        let target = to.check(at, len, sizes.1)?;
-        self.permits(Protection::READ, "read from a mapping")?;
-        to.permits_sharing_writes()?;
-        let (first, second) = (from.as_ptr().addr(), target.as_ptr().addr());
-        if len > 0 && first < second + len && second < first + len {
-            return Err(
-                Error::new(Kind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
-            );
-        }
-        // SAFETY: both ranges are inside their mappings, with the rights that are needed (checked), do not overlap
-        // (checked), and the target is shared memory, of which no reference is ever lent.
-        unsafe { sys::copy::copy(from.as_ptr(), target.as_ptr(), len) }
-        Ok(())
-    }
-
-    /// Loads one word, in one access.
-    ///
-    /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, [`Kind::ReadOnly`] where it may not
-    /// be read.
-    #[inline]
-    pub(crate) fn load<T: Word>(&self, offset: usize, size: usize) -> Result<T> {
-        let from = self.check_word::<T>(offset, size)?;
-        self.permits(Protection::READ, "load from a mapping")?;
-        // SAFETY: inside our mapping, aligned and readable (checked).
-        Ok(unsafe { sys::copy::load(from) })
-    }
-
-    /// Stores one word, in one access.
-    ///
-    /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, [`Kind::ReadOnly`] where it may not
-    /// be written.
-    #[inline]
-    pub(crate) fn store<T: Word>(&self, offset: usize, value: T, size: usize) -> Result<()> {
-        let to = self.check_word::<T>(offset, size)?;
-        self.permits_sharing_writes()?;
-        // SAFETY: inside our mapping, aligned and writable (checked), and shared memory, of which no reference is lent.
-        unsafe { sys::copy::store(to, value) }
-        Ok(())
-    }
-
-    /// The address of an atomic word in shared memory that may be read and written.
-    ///
-    /// # Errors
-    /// As [`store`](Mapping::store).
-    pub(crate) fn check_atomic<T>(&self, offset: usize, size: usize) -> Result<NonNull<T>> {
-        let word = self.check_word::<T>(offset, size)?;
-        self.permits(Protection::READ, "use an atomic word")?;
-        self.permits_sharing_writes()?;
-        NonNull::new(word).ok_or_else(|| out_of_range(offset, size_of::<T>(), size))
-    }
-
-    #[inline]
-    fn check_word<T>(&self, offset: usize, size: usize) -> Result<*mut T> {
-        let address = self.check(offset, size_of::<T>(), size)?.cast::<T>().as_ptr();
-        if address.is_aligned() {
-            return Ok(address);
-        }
-        Err(Error::new(
-            Kind::InvalidInput,
-            format!("access {} bytes at offset {offset} as one word", size_of::<T>()),
-        )
-        .detail("the offset is no multiple of its size"))
-    }
-
-    #[inline]
-    fn permits(&self, needed: Protection, what: &'static str) -> Result<()> {
-        if self.protection.contains(needed) {
-            return Ok(());
-        }
-        Err(Error::new(Kind::ReadOnly, what).detail(format!("its protection is {}", self.protection)))
-    }
-
-    #[inline]
-    fn permits_sharing_writes(&self) -> Result<()> {
-        debug_assert!(self.sharing == Sharing::Shared, "private memory is written through `as_bytes_mut`");
-        if self.sharing != Sharing::Shared {
-            return Err(
-                Error::new(Kind::Unsupported, "write to a mapping by copies").detail("it is private memory")
-            );
-        }
-        self.permits(Protection::WRITE, "write to a mapping")
-    }
-
     /// Unmaps. Where the kernel refuses, the mapping comes back.
     ///
     /// # Errors
@@ -408,10 +352,13 @@ impl Mapping {
     pub fn unmap(self) -> Result<(), Rejected<Self>> {
         let mut mapping = std::mem::ManuallyDrop::new(self);
         // SAFETY: the range is ours alone (invariant), and `self` is consumed, so that nothing uses it again.
-        match unsafe { sys::memory::unmap(mapping.base, mapping.span) } {
+        match unsafe { mapping.unmap_range() } {
             Ok(()) => {
                 // The destructor, which would unmap again, does not run: what else it would free is taken out first.
                 drop(std::mem::take(&mut mapping.fallbacks));
+                drop(std::mem::take(&mut mapping.asked));
+                drop(std::mem::take(&mut mapping.attached));
+                drop(mapping.home.take());
                 Ok(())
             }
             Err(errno) => {
@@ -419,6 +366,23 @@ impl Mapping {
                 let error = Error::new(Kind::System, format!("unmap {}", Bytes::from(mapping.span)))
                     .call(format!("munmap({:p}, {})", mapping.base, mapping.span), errno);
                 Err(Rejected::new(error, mapping))
+            }
+        }
+    }
+
+    /// Unmaps, or makes it reserved addresses again.
+    ///
+    /// # Safety
+    /// Nothing uses the range again.
+    unsafe fn unmap_range(&self) -> sys::Result<()> {
+        match &self.home {
+            // SAFETY: the range is ours alone (invariant), and nothing uses it again (the caller).
+            None => unsafe { sys::memory::unmap(self.base, self.span) },
+            Some(home) => {
+                // SAFETY: as above; the addresses stay taken, so that nobody else can come to be there.
+                unsafe { reservation::reserve_over(self.base, self.span) }?;
+                home.give_back(self.base, self.span);
+                Ok(())
             }
         }
     }
@@ -457,7 +421,7 @@ impl Mapping {
     ///
     /// # Errors
     /// [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`] where a sandbox forbids it.
-    pub(crate) fn place(&self, range: Range<usize>, placement: Placement) -> Result<()> {
+    pub(crate) fn place(&mut self, range: Range<usize>, placement: Placement) -> Result<()> {
         let len = range.len();
         let start = self.check(range.start, len, self.span)?;
         let failed = |call: String, errno: sys::Errno| {
@@ -481,6 +445,7 @@ impl Mapping {
                 failed(format!("set_mempolicy_home_node({start:p}, {}, {home})", Bytes::from(len)), errno)
             })?;
         }
+        self.asked.place(range, placement);
         Ok(())
     }
 
@@ -523,7 +488,7 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the range is ours alone (invariant), and nothing uses it after the drop. A refusal leaves it mapped: there
         // is nobody to tell, and `unmap` is there for those who want to know.
-        let _ = unsafe { sys::memory::unmap(self.base, self.span) };
+        let _ = unsafe { self.unmap_range() };
     }
 }
 

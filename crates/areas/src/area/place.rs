@@ -1,0 +1,89 @@
+//! Placing a part of an area anew, comparing with what is, and moving what is elsewhere.
+
+use std::ops::Range;
+
+use super::{Access, Area};
+use crate::error::Result;
+use crate::migrate::{self, Migration};
+use crate::place::Placement;
+use crate::populate::Progress;
+use crate::provider::resolve;
+use crate::verify::{self, Verification};
+
+impl<K: Access> Area<K> {
+    /// From now on, new pages of a part come from there. Pages that are there already stay: [`migrate`](Area::migrate)
+    /// moves them.
+    ///
+    /// `range` is in bytes; it begins at a page, and is rounded up to whole ones. It may lie in the reserve: then it counts
+    /// when the area has grown that far. For shared base pages it holds for all clones.
+    ///
+    /// # Errors
+    /// [`Kind::NodeNotAllowed`](crate::Kind::NodeNotAllowed) for nodes that may not be used,
+    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the reserve,
+    /// [`Kind::Unsupported`](crate::Kind::Unsupported) for what this kernel does not know.
+    #[doc(alias = "mbind")]
+    pub fn place(&mut self, range: Range<usize>, placement: impl Into<Placement>) -> Result<()> {
+        let placement = resolve(placement.into())?;
+        let end = self.mapping.page_size().round_up(range.end).unwrap_or(usize::MAX);
+        self.mapping.place(range.start..end, placement)?;
+        if range.start == 0 && end >= self.mapping.span() {
+            self.note_placement(placement);
+        }
+        Ok(())
+    }
+
+    /// Measures, and compares with what was asked: by the builder, by [`place`](Area::place) for a part of it, by the
+    /// provider for blocks of stripes.
+    ///
+    /// # Errors
+    /// As [`residency`](Area::residency).
+    pub fn verify(&self) -> Result<Verification> {
+        let residency = self.residency()?;
+        let asked = self.mapping.asked();
+        Ok(match asked.is_empty() {
+            false => verify::verify(&residency, asked.parts()),
+            true => verify::verify(&residency, [(0..self.mapping.span(), self.placement)].into_iter()),
+        })
+    }
+
+    /// Places the whole area anew, and moves the pages that are elsewhere. What would not move is reported, with the reason.
+    ///
+    /// Interleaved pages are dealt out anew, as if they had been interleaved from the start; with `bind` and `preferred-many`, those
+    /// move that are on none of the nodes.
+    ///
+    /// Pages that other processes have mapped too move only with `CAP_SYS_NICE`.
+    ///
+    /// # Errors
+    /// As [`place`](Area::place) and [`residency`](Area::residency). Pages that stay are no error.
+    #[doc(alias = "move_pages")]
+    #[doc(alias = "migrate_pages")]
+    pub fn migrate(&mut self, placement: impl Into<Placement>) -> Result<Migration> {
+        self.migrate_with(placement, &mut |_| {})
+    }
+
+    /// The same, and tells how far it is: bytes looked at, of those that are to move.
+    ///
+    /// # Errors
+    /// As [`migrate`](Area::migrate).
+    pub fn migrate_with(
+        &mut self,
+        placement: impl Into<Placement>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Migration> {
+        let placement = resolve(placement.into())?;
+        self.mapping.place(0..self.mapping.span(), placement)?;
+        self.note_placement(placement);
+        let before = self.residency()?;
+        let stayed = migrate::run(&self.mapping, &before, placement, progress)?;
+        let after = self.residency()?;
+        let verification = verify::verify(&after, self.mapping.asked().parts());
+        Ok(Migration::new(&before, &after, stayed, verification))
+    }
+
+    fn note_placement(&mut self, placement: Placement) {
+        self.placement = placement;
+        if let Some(publication) = &self.publication {
+            publication.set_placement(placement);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Reading and writing shared memory by copies and single words, each checked against the range.
+
+#![expect(unsafe_code, reason = "accesses raw memory; each block has its proof")]
+
+use std::ptr::NonNull;
+
+use super::{Mapping, Sharing, out_of_range};
+use crate::error::{Error, Kind, Result};
+use crate::protection::Protection;
+use crate::sys;
+use crate::sys::copy::Word;
+
+impl Mapping {
+    /// Copies bytes out of memory that others may write.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::ReadOnly`] where it may not be read.
+    #[inline]
+    pub(crate) fn read(&self, offset: usize, into: &mut [u8], size: usize) -> Result<()> {
+        let from = self.check(offset, into.len(), size)?;
+        self.permits(Protection::READ, "read from a mapping")?;
+        // SAFETY: the source is inside our mapping (checked) and readable (checked); `into` is exclusive memory of the
+        // caller, and cannot overlap a mapping of which only `as_bytes_mut` lends exclusive references: that takes
+        // `&mut self`.
+        unsafe { sys::copy::copy(from.as_ptr(), into.as_mut_ptr(), into.len()) }
+        Ok(())
+    }
+
+    /// Copies bytes into memory that others may read and write.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::ReadOnly`] where it may not be written.
+    #[inline]
+    pub(crate) fn write(&self, offset: usize, bytes: &[u8], size: usize) -> Result<()> {
+        let to = self.check(offset, bytes.len(), size)?;
+        self.permits_sharing_writes()?;
+        // SAFETY: the target is inside our mapping (checked) and writable (checked), and shared memory, of which no
+        // reference is ever lent (checked), so that `bytes` cannot be part of it.
+        unsafe { sys::copy::copy(bytes.as_ptr(), to.as_ptr(), bytes.len()) }
+        Ok(())
+    }
+
+    /// Copies from one mapping to another, neither of which lends references.
+    ///
+    /// # Errors
+    /// As [`read`](Mapping::read) and [`write`](Mapping::write); [`Kind::InvalidInput`] if the ranges overlap.
+    pub(crate) fn copy_to(
+        &self,
+        offset: usize,
+        to: &Mapping,
+        at: usize,
+        len: usize,
+        sizes: (usize, usize),
+    ) -> Result<()> {
+        let from = self.check(offset, len, sizes.0)?;
+        let target = to.check(at, len, sizes.1)?;
+        self.permits(Protection::READ, "read from a mapping")?;
+        to.permits_sharing_writes()?;
+        let (first, second) = (from.as_ptr().addr(), target.as_ptr().addr());
+        if len > 0 && first < second + len && second < first + len {
+            return Err(
+                Error::new(Kind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
+            );
+        }
+        // SAFETY: both ranges are inside their mappings, with the rights that are needed (checked), do not overlap
+        // (checked), and the target is shared memory, of which no reference is ever lent.
+        unsafe { sys::copy::copy(from.as_ptr(), target.as_ptr(), len) }
+        Ok(())
+    }
+
+    /// Loads one word, in one access.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, [`Kind::ReadOnly`] where it may not
+    /// be read.
+    #[inline]
+    pub(crate) fn load<T: Word>(&self, offset: usize, size: usize) -> Result<T> {
+        let from = self.check_word::<T>(offset, size)?;
+        self.permits(Protection::READ, "load from a mapping")?;
+        // SAFETY: inside our mapping, aligned and readable (checked).
+        Ok(unsafe { sys::copy::load(from) })
+    }
+
+    /// Stores one word, in one access.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, [`Kind::ReadOnly`] where it may not
+    /// be written.
+    #[inline]
+    pub(crate) fn store<T: Word>(&self, offset: usize, value: T, size: usize) -> Result<()> {
+        let to = self.check_word::<T>(offset, size)?;
+        self.permits_sharing_writes()?;
+        // SAFETY: inside our mapping, aligned and writable (checked), and shared memory, of which no reference is lent.
+        unsafe { sys::copy::store(to, value) }
+        Ok(())
+    }
+
+    /// The address of an atomic word in shared memory that may be read and written.
+    ///
+    /// # Errors
+    /// As [`store`](Mapping::store).
+    pub(crate) fn check_atomic<T>(&self, offset: usize, size: usize) -> Result<NonNull<T>> {
+        let word = self.check_word::<T>(offset, size)?;
+        self.permits(Protection::READ, "use an atomic word")?;
+        self.permits_sharing_writes()?;
+        NonNull::new(word).ok_or_else(|| out_of_range(offset, size_of::<T>(), size))
+    }
+
+    #[inline]
+    fn check_word<T>(&self, offset: usize, size: usize) -> Result<*mut T> {
+        let address = self.check(offset, size_of::<T>(), size)?.cast::<T>().as_ptr();
+        if address.is_aligned() {
+            return Ok(address);
+        }
+        Err(Error::new(
+            Kind::InvalidInput,
+            format!("access {} bytes at offset {offset} as one word", size_of::<T>()),
+        )
+        .detail("the offset is no multiple of its size"))
+    }
+
+    #[inline]
+    pub(super) fn permits(&self, needed: Protection, what: &'static str) -> Result<()> {
+        if self.protection.contains(needed) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::ReadOnly, what).detail(format!("its protection is {}", self.protection)))
+    }
+
+    #[inline]
+    fn permits_sharing_writes(&self) -> Result<()> {
+        debug_assert!(self.sharing == Sharing::Shared, "private memory is written through `as_bytes_mut`");
+        if self.sharing != Sharing::Shared {
+            return Err(
+                Error::new(Kind::Unsupported, "write to a mapping by copies").detail("it is private memory")
+            );
+        }
+        self.permits(Protection::WRITE, "write to a mapping")
+    }
+}

@@ -1,0 +1,160 @@
+//! Addresses taken in advance, with nothing behind them: room into which mappings fit exactly.
+
+#![expect(unsafe_code, reason = "owns raw addresses; each block has its proof")]
+
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, Kind, Result};
+use crate::page::PageSize;
+use crate::protection::Protection;
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::memory::{At, MapFlags};
+
+use super::Mapping;
+
+/// A range of addresses that is taken, without memory: what touches it faults.
+///
+/// Mappings are put into it with [`Request::inside`](crate::Request::inside); while one lives it keeps the
+/// reservation, and when it goes, its addresses are reserved again. The whole range is given back in one piece when
+/// the last of them goes, so that nobody else can come to be in between.
+///
+/// # Invariants
+/// - `base..base+span` was mapped by us and belongs to this value, but for the parts in `taken`, of which each belongs to
+///   one [`Mapping`].
+/// - The parts in `taken` do not overlap.
+#[derive(Debug)]
+pub struct Reservation {
+    base: NonNull<u8>,
+    span: usize,
+    /// Offset and length of the parts that are in use.
+    taken: Mutex<BTreeMap<usize, usize>>,
+}
+
+// SAFETY: addresses of the process, not of a thread; what is shared is behind a mutex.
+unsafe impl Send for Reservation {}
+// SAFETY: as above.
+unsafe impl Sync for Reservation {}
+
+impl Reservation {
+    /// Takes `size` bytes of addresses, rounded up to whole pages, of which the first is a multiple of `align` bytes.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] for a size of 0 or an alignment that is no power of two; [`Kind::Limit`], [`Kind::NoMemory`]
+    /// where so many addresses cannot be had (`RLIMIT_AS`, `vm.max_map_count`).
+    pub fn new(size: usize, align: usize) -> Result<Arc<Self>> {
+        let page = PageSize::base();
+        let wrong = |why: &str| {
+            Error::new(Kind::InvalidInput, format!("reserve {} of addresses", Bytes::from(size)))
+                .detail(why.to_owned())
+        };
+        if size == 0 {
+            return Err(wrong("the size is 0"));
+        }
+        if !align.is_power_of_two() {
+            return Err(wrong("the alignment is no power of two"));
+        }
+        let span = page.round_up(size).ok_or_else(|| wrong("it is more than there are addresses"))?;
+        let plan = reserved(At::Anywhere, span);
+        let mapping =
+            if align <= page.bytes() { Mapping::new(&plan)? } else { Mapping::aligned(&plan, align)? };
+        Ok(Reservation::of(mapping))
+    }
+
+    /// Takes `size` bytes of addresses, from `address` on, if nothing is mapped there.
+    ///
+    /// # Errors
+    /// [`Kind::AddressInUse`] if something is; [`Kind::InvalidInput`] if either is no multiple of the page size.
+    pub fn at(address: usize, size: usize) -> Result<Arc<Self>> {
+        let page = PageSize::base().bytes();
+        if size == 0 || !size.is_multiple_of(page) || !address.is_multiple_of(page) {
+            return Err(Error::new(
+                Kind::InvalidInput,
+                format!("reserve {size} bytes of addresses at {address:#x}"),
+            )
+            .detail(format!("address and size must be multiples of the page size, {page}, and not 0")));
+        }
+        Mapping::new(&reserved(At::Exactly(address), size)).map(Reservation::of)
+    }
+
+    fn of(mapping: Mapping) -> Arc<Self> {
+        // From here on the reservation unmaps the range, not the mapping.
+        let mapping = std::mem::ManuallyDrop::new(mapping);
+        Arc::new(Reservation { base: mapping.base(), span: mapping.span(), taken: Mutex::default() })
+    }
+
+    /// The first address.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.base.addr().get()
+    }
+
+    /// Bytes of addresses.
+    #[must_use]
+    pub fn span(&self) -> usize {
+        self.span
+    }
+
+    /// Takes a part for a mapping.
+    pub(super) fn take(&self, offset: usize, len: usize, page: PageSize) -> Result<NonNull<u8>> {
+        let what = || format!("map {} at offset {offset:#x} of a reservation", Bytes::from(len));
+        let end = offset.checked_add(len).filter(|&end| end <= self.span).ok_or_else(|| {
+            Error::new(Kind::OutOfRange, what())
+                .detail(format!("it has {} of addresses", Bytes::from(self.span)))
+        })?;
+        if !(self.address() + offset).is_multiple_of(page.bytes()) {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail(format!("that is no multiple of the page size, {page}")));
+        }
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((&start, &other)) = taken.range(..end).next_back()
+            && start + other > offset
+        {
+            return Err(Error::new(Kind::AddressInUse, what())
+                .detail(format!("{start:#x}..{:#x} of it is in use", start + other)));
+        }
+        taken.insert(offset, len);
+        // SAFETY: `offset < span`, and `base..base+span` is one mapping of ours (invariant).
+        Ok(unsafe { self.base.add(offset) })
+    }
+
+    /// Takes note that a part is reserved addresses again.
+    pub(super) fn give_back(&self, base: NonNull<u8>, len: usize) {
+        let offset = base.addr().get() - self.address();
+        let removed = self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&offset);
+        debug_assert_eq!(removed, Some(len), "only what was taken is given back");
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // SAFETY: the range is ours (invariant), and no mapping is left in it: each would keep the reservation alive.
+        let _ = unsafe { sys::memory::unmap(self.base, self.span) };
+    }
+}
+
+const RESERVED: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
+
+fn reserved(at: At, span: usize) -> super::Plan<'static> {
+    super::Plan {
+        at,
+        size: span,
+        span,
+        page: PageSize::base(),
+        protection: Protection::empty(),
+        sharing: super::Sharing::Exclusive,
+        flags: RESERVED,
+        file: None,
+    }
+}
+
+/// Makes a range reserved addresses again, in one step.
+///
+/// # Safety
+/// The caller owns the range, and nothing uses it again.
+pub(super) unsafe fn reserve_over(base: NonNull<u8>, len: usize) -> sys::Result<()> {
+    // SAFETY: the caller's promise, passed on.
+    unsafe { sys::memory::map_over(base, len, Protection::empty().for_mmap(), RESERVED, None) }.map(|_| ())
+}

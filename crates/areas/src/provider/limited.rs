@@ -1,0 +1,89 @@
+//! A layer that maps no more than so many bytes at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Provider, Request};
+use crate::error::{Error, Kind, Rejected, Result};
+use crate::mapping::Mapping;
+use crate::page::PageSize;
+use crate::size::Bytes;
+
+/// A budget: the bytes of addresses that may be mapped at once, in whole pages.
+///
+/// What is unmapped, or dropped, is free again.
+#[derive(Debug)]
+pub struct Limited<P> {
+    inner: P,
+    limit: usize,
+    used: Arc<AtomicUsize>,
+}
+
+/// A part of the budget, given back when dropped.
+struct Share {
+    bytes: usize,
+    used: Arc<AtomicUsize>,
+}
+
+impl Share {
+    fn take(used: &Arc<AtomicUsize>, bytes: usize, limit: usize) -> Result<Self, usize> {
+        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            used.checked_add(bytes).filter(|&sum| sum <= limit)
+        })
+        .map(|_| Share { bytes, used: used.clone() })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl<P> Limited<P> {
+    /// At most `limit` bytes at once.
+    pub fn new(inner: P, limit: usize) -> Self {
+        Limited { inner, limit, used: Arc::default() }
+    }
+
+    /// The bytes that are mapped now.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The bytes that may be mapped at once.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    fn over(&self, wanted: usize, used: usize) -> Error {
+        Error::new(Kind::Limit, format!("map {}", Bytes::from(wanted)))
+            .detail(format!(
+                "the provider is limited to {}, {} in use",
+                Bytes::from(self.limit),
+                Bytes::from(used)
+            ))
+            .help("drop some areas of this provider, or give it a larger limit")
+    }
+}
+
+impl<P: Provider> Provider for Limited<P> {
+    fn map(&self, request: &Request<'_>) -> Result<Mapping> {
+        let size = request.size();
+        // At least that much; what more the pages make is taken once it is known.
+        let least = PageSize::base().round_up(size).unwrap_or(usize::MAX);
+        let share = Share::take(&self.used, least, self.limit).map_err(|used| self.over(size, used))?;
+        let mut mapping = self.inner.map(request)?;
+        if let Some(more) = mapping.span().checked_sub(least).filter(|&more| more > 0) {
+            let more =
+                Share::take(&self.used, more, self.limit).map_err(|used| self.over(mapping.span(), used))?;
+            mapping.attach(more);
+        }
+        mapping.attach(share);
+        Ok(mapping)
+    }
+
+    fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
+        self.inner.unmap(mapping)
+    }
+}

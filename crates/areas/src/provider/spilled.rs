@@ -1,0 +1,77 @@
+//! A layer that fills nodes one after the other.
+
+use super::{Provider, Request};
+use crate::error::{Error, Kind, Rejected, Result};
+use crate::mapping::Mapping;
+use crate::page::PageSize;
+use crate::place::{Node, NodeSet, Placement, Policy};
+use crate::size::Bytes;
+use crate::sys;
+use crate::topology::Topology;
+
+/// An ordered list of nodes, filled one after the other: as much of the area on the first as it has room for, the next part
+/// on the second, and so on.
+///
+/// The kernel's own "preferred" knows one node and then goes where it likes. Here the area is cut, when it is mapped, by what
+/// each node has free then: one system call a node. Each part prefers its node, so that a wrong guess (somebody
+/// took the memory in between) spills instead of waking the out-of-memory killer; a measurement shows it.
+#[derive(Clone, Debug)]
+pub struct Spilled<P> {
+    inner: P,
+    order: Vec<Node>,
+}
+
+impl<P> Spilled<P> {
+    /// These nodes, in this order.
+    pub fn new(inner: P, order: impl IntoIterator<Item = Node>) -> Self {
+        Spilled { inner, order: order.into_iter().collect() }
+    }
+}
+
+/// What is left free on each node for others: the kernel spills before the last page, and so does this.
+const LEFT_FREE: u64 = 16 << 20;
+
+impl<P: Provider> Provider for Spilled<P> {
+    fn map(&self, request: &Request<'_>) -> Result<Mapping> {
+        let list = self.order.iter().map(Node::to_string).collect::<Vec<_>>().join(", ");
+        let what = || format!("map {} on nodes {list}, one after the other", Bytes::from(request.size()));
+        let allowed = super::allowed_nodes()?;
+        let asked: NodeSet = self.order.iter().copied().collect();
+        if asked.is_empty() || asked.len() != self.order.len() {
+            return Err(
+                Error::new(Kind::InvalidInput, what()).detail("the list is empty, or names a node twice")
+            );
+        }
+        // The same check as for every placement: nodes that are not allowed are an error.
+        let _ = Placement::new(Policy::Bind(asked)).resolve(allowed)?;
+        let topology = Topology::read()?;
+        let mut mapping = self.inner.map(request)?;
+        let page = mapping.page_size();
+        let mut start = 0;
+        for (index, &node) in self.order.iter().enumerate() {
+            let rest = mapping.span() - start;
+            let room = match (page == PageSize::base(), topology.node(node)) {
+                (true, Some(info)) => {
+                    info.memory.map_or(0, |memory| memory.available().saturating_sub(LEFT_FREE))
+                }
+                (false, Some(info)) => info
+                    .huge_pool(page.bytes() as u64)
+                    .map_or(0, |pool| pool.free.saturating_mul(pool.page_size)),
+                (_, None) => 0,
+            };
+            let room = usize::try_from(room).unwrap_or(usize::MAX) / page.bytes() * page.bytes();
+            let last = index + 1 == self.order.len();
+            let len = if last { rest } else { rest.min(room) };
+            if len > 0 {
+                mapping.place(start..start + len, Placement::new(Policy::Preferred(node)))?;
+            }
+            start += len;
+        }
+        debug_assert_eq!(start % sys::page_size(), 0);
+        Ok(mapping)
+    }
+
+    fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
+        self.inner.unmap(mapping)
+    }
+}

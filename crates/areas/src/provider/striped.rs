@@ -1,0 +1,89 @@
+//! A layer that lays blocks of pages on nodes in turn.
+
+use super::{Provider, Request, resolve};
+use crate::error::{Error, Kind, Rejected, Result};
+use crate::mapping::Mapping;
+use crate::place::{Node, NodeSet, Placement, Policy};
+
+/// Blocks of so many pages, the first on the first node, the next on the next one, and round: exactly, whoever touches
+/// them first.
+///
+/// It is interleaving with a grain of one's own, and with a known beginning. Each block is a range with a policy of its own
+/// (bind), and so a mapping of the kernel's: 65,530 of them fit a process, so large areas want large blocks.
+#[derive(Clone, Debug)]
+pub struct Striped<P> {
+    inner: P,
+    nodes: NodeSet,
+    pages: usize,
+}
+
+impl<P> Striped<P> {
+    /// Blocks of `pages` pages (of the size that the mapping has) on each of the nodes in turn.
+    pub const fn new(inner: P, nodes: NodeSet, pages: usize) -> Self {
+        Striped { inner, nodes, pages }
+    }
+}
+
+/// The blocks of a range of `span` bytes: which bytes go to which node.
+pub(crate) fn blocks(
+    span: usize,
+    block: usize,
+    nodes: &[Node],
+) -> impl Iterator<Item = (std::ops::Range<usize>, Node)> {
+    (0..span)
+        .step_by(block.max(1))
+        .zip(nodes.iter().copied().cycle())
+        .map(move |(start, node)| (start..span.min(start.saturating_add(block)), node))
+}
+
+impl<P: Provider> Provider for Striped<P> {
+    fn map(&self, request: &Request<'_>) -> Result<Mapping> {
+        let what = || {
+            format!(
+                "stripe {} bytes over nodes {} in blocks of {} pages",
+                request.size(),
+                self.nodes,
+                self.pages
+            )
+        };
+        if self.pages == 0 {
+            return Err(Error::new(Kind::InvalidInput, what()).detail("a block has no page"));
+        }
+        if let Some(placement) = request.placement().filter(|placement| !placement.is_default()) {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail(format!("the request wants its pages placed as {placement}"))
+                .help("ask either for a placement or for stripes"));
+        }
+        let whole = resolve(Placement::new(Policy::Interleave(self.nodes)))?;
+        let nodes: Vec<Node> = whole.policy().nodes().unwrap_or_default().iter().collect();
+        let mut mapping = self.inner.map(request)?;
+        let block = self.pages.saturating_mul(mapping.page_size().bytes());
+        for (range, node) in blocks(mapping.span(), block, &nodes) {
+            mapping.place(range, Placement::new(Policy::Bind(NodeSet::single(node)))).map_err(|error| {
+                error.help(
+                    "each block is a mapping of its own, and vm.max_map_count limits them: use larger blocks",
+                )
+            })?;
+        }
+        Ok(mapping)
+    }
+
+    fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
+        self.inner.unmap(mapping)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_go_round_and_end_with_the_range() {
+        let node = |id| Node::new(id).unwrap();
+        let nodes = [node(0), node(3)];
+        let told: Vec<_> = blocks(10, 4, &nodes).collect();
+        assert_eq!(told, [(0..4, node(0)), (4..8, node(3)), (8..10, node(0))]);
+        assert_eq!(blocks(0, 4, &nodes).count(), 0);
+        assert_eq!(blocks(10, usize::MAX, &nodes).collect::<Vec<_>>(), [(0..10, node(0))]);
+    }
+}
