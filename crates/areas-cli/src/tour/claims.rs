@@ -32,13 +32,18 @@ impl Claims {
         output::print(&format!("\n{}\n", self.terminal.paint(Look::Bold, &title)))
     }
 
-    /// An explanation, or something to look at.
+    /// An explanation.
     pub(super) fn say(&self, text: &str) -> Result<()> {
+        output::print(&self.wrapped("   ", "   ", text))
+    }
+
+    /// Something to look at: its lines stay as they are.
+    pub(super) fn display(&self, text: &str) -> Result<()> {
         let lines: String = text.lines().map(|line| format!("   {line}\n")).collect();
         output::print(&lines)
     }
 
-    /// The columns that are left for what [`Claims::say`] shows.
+    /// What is left of the terminal for what [`Claims::display`] shows.
     pub(super) fn terminal(&self) -> Terminal {
         let columns = self.terminal.columns.map(|columns| columns.saturating_sub(3).max(20));
         Terminal { columns, ..self.terminal }
@@ -46,12 +51,18 @@ impl Claims {
 
     /// Says something that was measured, and whether it holds.
     pub(super) fn claim(&mut self, holds: bool, text: &str) -> Result<()> {
-        let mark = match holds {
-            true => self.terminal.paint(Look::Good, &self.terminal.plain("✓")),
-            false => self.terminal.paint(Look::Bad, &self.terminal.plain("✗")),
-        };
+        let (look, mark) = if holds { (Look::Good, "✓") } else { (Look::Bad, "✗") };
+        let mark = self.terminal.plain(mark);
+        let rest = " ".repeat(3 + mark.chars().count() + 1);
         *(if holds { &mut self.held } else { &mut self.failed }) += 1;
-        output::print(&format!("   {mark} {text}\n"))
+        // The mark may have colours, which take no room.
+        let text = self.wrapped(&rest, &rest, text);
+        output::print(&format!("   {} {}", self.terminal.paint(look, &mark), text.trim_start()))
+    }
+
+    /// Lines no longer than the terminal is wide, broken between words.
+    fn wrapped(&self, first: &str, rest: &str, text: &str) -> String {
+        wrapped(first, rest, &self.terminal.plain(text), self.terminal.columns.map(usize::from))
     }
 
     /// The last line, and the exit code.
@@ -64,5 +75,46 @@ impl Claims {
         };
         output::print(&format!("\n{} ({seconds:.1} s)\n", self.terminal.paint(look, &text)))?;
         Ok(code)
+    }
+}
+
+/// A text in lines of at most so many columns, where there is a limit and no word is longer.
+fn wrapped(first: &str, rest: &str, text: &str, columns: Option<usize>) -> String {
+    let columns = columns.unwrap_or(usize::MAX);
+    let mut lines = String::new();
+    let mut line = first.to_owned();
+    let mut begun = false;
+    for word in text.split(' ') {
+        if begun && line.chars().count() + 1 + word.chars().count() > columns {
+            lines += &line;
+            lines.push('\n');
+            line = rest.to_owned();
+            begun = false;
+        }
+        if begun {
+            line.push(' ');
+        }
+        line += word;
+        begun = true;
+    }
+    lines + &line + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        let cases = [
+            (None, "- one two three\n"),
+            (Some(80), "- one two three\n"),
+            (Some(9), "- one two\n  three\n"),
+            (Some(8), "- one\n  two\n  three\n"),
+            (Some(1), "- one\n  two\n  three\n"),
+        ];
+        for (columns, expected) in cases {
+            assert_eq!(wrapped("- ", "  ", "one two three", columns), expected, "{columns:?}");
+        }
     }
 }

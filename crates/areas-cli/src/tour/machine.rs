@@ -14,12 +14,12 @@ pub(super) fn shared_memory() -> areas::Result<u64> {
     kilobytes("/proc/meminfo", "Shmem:")
 }
 
-/// The memory of this process's own that is in RAM (`RssAnon`): what it shares does not count.
+/// The memory of this process's own that is in RAM (`Anonymous`, counted page by page): what it shares does not count.
 pub(super) fn own_memory() -> areas::Result<u64> {
-    kilobytes("/proc/self/status", "RssAnon:")
+    kilobytes("/proc/self/smaps_rollup", "Anonymous:")
 }
 
-/// The shared memory that this process has touched (`RssShmem`).
+/// The shared memory that this process has mapped pages of (`RssShmem`).
 pub(super) fn touched_shared_memory() -> areas::Result<u64> {
     kilobytes("/proc/self/status", "RssShmem:")
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(tour: &Tour, quiet: bool) -> Result<ExitCode> {
     };
     let mut claims = Claims::new();
     claims.title("areas tour: a file in shared memory, from its maker to its last holder")?;
-    claims.say(&format!("The file: {}, {:#}.", file.display(), Bytes::from(size)))?;
+    claims.display(&format!("The file: {}, {:#}.", file.display(), Bytes::from(size)))?;
     steps::all(&mut claims, &file, contents, size, quiet)?;
     claims.sum_up(start.elapsed())
 }

@@ -67,7 +67,7 @@ pub(super) fn all(claims: &mut Claims, file: &Path, contents: File, size: usize,
     ))?;
     let area = put(claims, &subject, contents, quiet)?;
     let mut holders = share(claims, &subject)?;
-    look(claims, &subject)?;
+    look(claims, &subject, &area)?;
     let (area, writer) = freeze(claims, &subject, area)?;
     refuse(claims, &subject, &area, &writer)?;
     lend(claims, &subject, &mut holders)?;
@@ -119,7 +119,7 @@ fn share(claims: &mut Claims, subject: &Subject<'_>) -> Result<[Holder; 2]> {
         claims.claim(
             answer.same == subject.size as u64 && small && seen,
             &format!(
-                "process {}: {} of {} bytes are the same; it sees {:#} of shared memory, and its own has grown by {:#}",
+                "process {}: {} of {} bytes are the same; it shares {:#}, and its own memory has grown by {:#}",
                 holder.pid(),
                 answer.same,
                 subject.size,
@@ -137,25 +137,27 @@ fn share(claims: &mut Claims, subject: &Subject<'_>) -> Result<[Holder; 2]> {
     Ok(holders)
 }
 
-fn look(claims: &mut Claims, subject: &Subject<'_>) -> Result<()> {
+fn look(claims: &mut Claims, subject: &Subject<'_>, area: &Area<Shared>) -> Result<()> {
     claims.step("Who holds it, and where its pages are")?;
     let rows = subject.rows()?;
-    claims.say(&ls::table(&rows).render(claims.terminal()))?;
+    claims.display(&ls::table(&rows).render(claims.terminal()))?;
     claims.claim(rows.len() == 3, &format!("{} processes hold it", rows.len()))?;
     let residency = subject.find()?.residency()?;
     let page = areas::PageSize::base().bytes() as u64;
-    for (node, bytes) in residency.nodes() {
-        claims.say(&format!("node {node}: {:#}, {} pages", Bytes(bytes), bytes / page))?;
-    }
     claims.claim(
         residency.resident() == residency.size() && residency.size() >= subject.size as u64,
-        &format!("all {} pages are in RAM, asked of the kernel one by one", residency.size() / page),
+        &format!("all {} pages are in RAM, asked of the kernel one by one:", residency.size() / page),
     )?;
-    let on: NodeSet = residency.nodes().map(|(node, _)| node).collect();
-    claims.claim(
-        on.is_subset(&subject.allowed) && is_even(&residency, subject.allowed),
-        &format!("they lie on nodes {on} of {} allowed ones, in equal parts", subject.allowed.len()),
-    )
+    for (node, bytes) in residency.nodes() {
+        claims.display(&format!("  node {node}: {:#}, {} pages", Bytes(bytes), bytes / page))?;
+    }
+    let verification = area.verify()?;
+    claims.claim(verification.holds(), &format!("asked was {}: {verification}", area.placement()))?;
+    let nodes = subject.allowed.len();
+    if nodes > 1 {
+        claims.claim(is_even(&residency, subject.allowed), &format!("each of {nodes} nodes has its part"))?;
+    }
+    Ok(())
 }
 
 /// Whether each node has its part: to a hundredth, or to a few pages.
@@ -233,7 +235,7 @@ fn kill_one(claims: &mut Claims, subject: &Subject<'_>, first: Holder, second: H
     let (gone, _) = becomes(PATIENCE, || Ok(subject.rows()?.iter().all(|row| row.info.pid != killed)))?;
     let rows = subject.rows()?;
     claims.claim(gone && rows.len() == 1, &format!("process {killed}: SIGKILL, and its row is gone"))?;
-    claims.say(&ls::table(&rows).render(claims.terminal()))?;
+    claims.display(&ls::table(&rows).render(claims.terminal()))?;
     let answer = last.ask(Question::CompareLent)?;
     claims.claim(
         answer.same == subject.size as u64,

@@ -6,7 +6,7 @@ use std::io::{self, BufRead};
 use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 
-use areas::{Area, Protection, Shared, registry};
+use areas::{Protection, registry};
 use serde::{Deserialize, Serialize};
 
 use super::machine;
@@ -39,8 +39,8 @@ const PIECE: usize = 256 << 10;
 
 pub(crate) fn run(worker: &TourWorker) -> Result<ExitCode> {
     let own = machine::own_memory()?;
-    let failed = |error| io_error(format!("read {:?}", worker.file), error);
-    let file = File::open(&worker.file).map_err(failed)?;
+    let file =
+        File::open(&worker.file).map_err(|error| io_error(format!("read {:?}", worker.file), error))?;
     let source = registry::find(worker.name.as_bytes())?;
     // Held under the name of its source: it is found when the source has gone.
     let area = source.cloning().protection(Protection::READ).same_name().open()?;
@@ -48,50 +48,43 @@ pub(crate) fn run(worker: &TourWorker) -> Result<ExitCode> {
         let line = line.map_err(|error| io_error("read the tour's questions", error))?;
         let question: Question = serde_json::from_str(&line)
             .map_err(|error| io_error(format!("understand {line:?}"), error.into()))?;
-        let same = match question {
-            Question::Compare => compare(&file, &area).map_err(failed)?,
+        let mut found = match question {
+            Question::Compare => {
+                let mut buffer = vec![0; PIECE];
+                compare(&file, area.size(), |at, piece| {
+                    let ours = &mut buffer[..piece.len()];
+                    area.read_at(at, ours)?;
+                    Ok(ours == piece)
+                })?
+            }
             Question::CompareLent => {
                 let frozen = registry::find(worker.name.as_bytes())?.open_frozen()?;
-                compare_with(&file, frozen.len(), |at, piece| Ok(&frozen[at..at + piece.len()] == piece))
-                    .map_err(failed)?
+                compare(&file, frozen.len(), |at, piece| Ok(&frozen[at..at + piece.len()] == piece))?
             }
         };
-        let answer = Answer {
-            same,
-            own: machine::own_memory()?.saturating_sub(own),
-            touched: machine::touched_shared_memory()?,
-        };
-        let text = serde_json::to_string(&answer).map_err(|error| io_error("answer", error.into()))?;
+        found.own = found.own.saturating_sub(own);
+        let text = serde_json::to_string(&found).map_err(|error| io_error("answer", error.into()))?;
         output::print_raw(&(text + "\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn compare(file: &File, area: &Area<Shared>) -> io::Result<u64> {
-    let mut buffer = vec![0; PIECE];
-    compare_with(file, area.size(), |at, piece| {
-        let ours = &mut buffer[..piece.len()];
-        area.read_at(at, ours)?;
-        Ok(ours == piece)
-    })
-}
-
-/// Compares a file with `size` bytes, piece by piece; gives how many are the same up to the first piece that is not. A file
-/// that is longer has nothing to be compared with.
-fn compare_with(
+/// Compares a file with `size` bytes, piece by piece, up to the first piece that is not the same. The memory in use is
+/// looked at before any of it is given back.
+fn compare(
     file: &File,
     size: usize,
-    mut is_same: impl FnMut(usize, &[u8]) -> io::Result<bool>,
-) -> io::Result<u64> {
+    mut is_same: impl FnMut(usize, &[u8]) -> areas::Result<bool>,
+) -> areas::Result<Answer> {
     let mut piece = vec![0; PIECE];
     let mut at = 0;
     while at < size {
         let part = &mut piece[..PIECE.min(size - at)];
-        file.read_exact_at(part, at as u64)?;
+        file.read_exact_at(part, at as u64).map_err(|error| io_error("read the file", error))?;
         if !is_same(at, part)? {
             break;
         }
         at += part.len();
     }
-    Ok(at as u64)
+    Ok(Answer { same: at as u64, own: machine::own_memory()?, touched: machine::touched_shared_memory()? })
 }
