@@ -1,9 +1,9 @@
 //! What an area is filled with: a file of known size, or a stream that is staged until it ends.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use areas::{Area, AreaBuilder, Bytes, Error, Kind, PageSize, Placement, Private, Shared};
@@ -34,8 +34,8 @@ impl Contents {
                 .detail("it is a directory")
                 .help("name a file; for a whole directory, an archive: `tar c DIR | areas put - …`"));
         }
-        // Files of /proc and /sys say that they are empty, and are not. Of the standard input, somebody may have read a part.
-        if !metadata.is_file() || metadata.len() == 0 || file.stream_position().map_err(failed)? != 0 {
+        // Of the standard input, somebody may have read a part.
+        if !metadata.is_file() || is_made_up(&metadata) || file.stream_position().map_err(failed)? != 0 {
             return Ok(Contents::Stream(Box::new(file)));
         }
         let size = usize::try_from(metadata.len())
@@ -60,6 +60,11 @@ impl Contents {
             Contents::Stream(stream) => Stage::read(*stream, placement, quiet)?.into_area(ask),
         }
     }
+}
+
+/// Whether a file's size may be invented: files of `/proc` say that they are empty, those of `/sys` that they are a page.
+fn is_made_up(metadata: &Metadata) -> bool {
+    metadata.blocks() == 0 && metadata.len() <= 64 << 10
 }
 
 fn standard_input() -> areas::Result<File> {
