@@ -17,9 +17,7 @@ pub(crate) fn run(completions: &Completions) -> Result<ExitCode> {
 
 /// The command without those subcommands that are not for people: generators complete hidden ones too.
 fn for_people(whole: Command) -> Command {
-    let mut command = Command::new("areas").args(whole.get_arguments().cloned());
-    if let Some(version) = whole.get_version() {
-        command = command.version(version.to_owned());
-    }
+    let command =
+        Command::new("areas").version(env!("CARGO_PKG_VERSION")).args(whole.get_arguments().cloned());
     command.subcommands(whole.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned())
 }

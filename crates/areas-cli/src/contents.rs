@@ -93,8 +93,8 @@ impl Stage {
         let mut stage = Stage::default();
         let mut total = 0_usize;
         loop {
-            let mut space = stage.space(total, placement)?;
-            match stream.read(&mut space) {
+            let space = stage.space(total, placement)?;
+            match stream.read(space) {
                 Ok(0) => return Ok(stage),
                 Ok(got) => {
                     stage.fill(got);

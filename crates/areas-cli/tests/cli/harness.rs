@@ -255,7 +255,7 @@ pub(crate) fn is_root() -> bool {
 /// Says aloud that something could not be tested here, on stderr and in the file that `AREAS_SKIP_LOG` names.
 pub(crate) fn skipped(test: &str, why: &str) {
     let line = format!("SKIPPED: cli::{test}: {why}\n");
-    eprint!("{line}");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
     if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
         let log = std::fs::File::options().append(true).create(true).open(path);
         log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();

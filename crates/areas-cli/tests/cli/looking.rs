@@ -46,14 +46,18 @@ fn a_table_of_areas() {
         }
     }
     // The rest is checked without the blanks and numbers that differ from run to run.
+    let ids: Vec<String> = registry.list().iter().map(|area| area["id"].to_string()).collect();
     let pids = [(first.pid(), "[A]"), (second.pid(), "[B]")];
     let mut rows: Vec<String> = lines
         .iter()
         .map(|line| {
             let words = line.split_whitespace().map(|word| {
-                let id = registry.list().iter().any(|area| area["id"].to_string() == word);
-                let pid = pids.iter().find(|(pid, _)| pid.to_string() == word);
-                if id { "[ID]" } else { pid.map_or(word, |(_, stand_in)| *stand_in) }
+                let pid = pids.iter().find(|(pid, _)| word.parse() == Ok(*pid));
+                if ids.iter().any(|id| id == word) {
+                    "[ID]"
+                } else {
+                    pid.map_or(word, |(_, stand_in)| *stand_in)
+                }
             });
             words.collect::<Vec<_>>().join(" ")
         })
@@ -65,7 +69,7 @@ fn a_table_of_areas() {
     [ID] weights 97.7 KiB 100 KiB 0 none frozen [A] areas
     2 areas, 100 KiB in RAM
     ");
-    let mut ids: Vec<String> = registry.list().iter().map(|area| area["id"].to_string()).collect();
+    let mut ids = ids;
     ids.sort();
     let quiet = registry.run(["ls", "-q"]).stdout();
     let mut said: Vec<&str> = quiet.lines().collect();

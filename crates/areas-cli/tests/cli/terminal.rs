@@ -2,10 +2,12 @@
 
 use std::process::Command;
 
-use crate::harness::{AREAS, Ran, Registry, path_with_areas, skipped};
+use crate::harness::{Ran, Registry, path_with_areas, skipped};
+
+type Variables<'a> = &'a [(&'a str, &'a str)];
 
 /// What `areas …` shows on a terminal with those variables.
-fn shown(registry: &Registry, arguments: &str, variables: &[(&str, &str)]) -> Option<String> {
+fn shown(registry: &Registry, arguments: &str, variables: Variables<'_>) -> Option<String> {
     let line = format!("stty cols 100; areas {arguments}");
     let mut command = registry.program("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
@@ -24,7 +26,7 @@ fn shown(registry: &Registry, arguments: &str, variables: &[(&str, &str)]) -> Op
 fn colours_for_terminals_that_want_them() {
     let registry = Registry::new();
     let _holder = registry.hold(["create", "--name", "x", "--size", "1M"]);
-    let cases: [(&[(&str, &str)], bool); 4] = [
+    let cases: [(Variables<'_>, bool); 4] = [
         (&[], true),
         (&[("NO_COLOR", "1")], false),
         (&[("NO_COLOR", "")], true),
@@ -47,7 +49,7 @@ fn progress_on_terminals_only() {
     let registry = Registry::new();
     let file = registry.file_of("file", 40 << 20);
     let put = format!("put {} --name x -- true", file.display());
-    let cases: [(&str, &[(&str, &str)], bool); 4] = [
+    let cases: [(&str, Variables<'_>, bool); 4] = [
         ("", &[], true),
         ("--quiet ", &[], false),
         ("", &[("TERM", "dumb")], false),
@@ -119,19 +121,20 @@ fn names_are_not_obeyed() {
 #[test]
 fn an_interrupt_from_the_keyboard_comes_once() {
     let registry = Registry::new();
-    let log = registry.file("log");
-    // The terminal sends ^C to the whole group in front. `script` types it, a moment after the command is ready.
-    let inner = format!(
-        "trap 'echo got >> {0}' INT; echo ready >> {0}; for i in $(seq 60); do sleep 0.02; done; exit 3",
-        log.display()
-    );
+    let (log, inner) = (registry.file("log"), registry.file("inner"));
+    let text =
+        "trap 'echo got >> LOG' INT\necho ready >> LOG\nfor i in {1..60}; do sleep 0.02; done\nexit 3\n";
+    std::fs::write(&inner, text.replace("LOG", log.to_str().unwrap())).unwrap();
+    // The terminal sends ^C to the whole group in front. It is typed a moment after the command is ready.
     let script = format!(
-        "{{ until grep -q ready {log}; do sleep 0.05; done; printf '\\003'; sleep 1.5; }} 2>/dev/null |
-         script --quiet --return --command \"{AREAS} create --name x --size 1M -- bash -c \\\"$INNER\\\"\" /dev/null",
-        log = log.display()
+        "{{ for i in {{1..200}}; do grep -q ready {log} 2>/dev/null && break; sleep 0.05; done
+            printf '\\003'; sleep 1.5; }} |
+         script --quiet --return --command \"areas create --name x --size 1M -- bash {inner}\" /dev/null",
+        log = log.display(),
+        inner = inner.display()
     );
     let mut command: Command = registry.program("bash");
-    command.args(["-c", &script]).env("INNER", &inner).env("TERM", "xterm");
+    command.args(["-c", &script]).env("TERM", "xterm").env("PATH", path_with_areas());
     if Command::new("script").arg("--version").output().is_err() {
         return skipped("terminal::an_interrupt_from_the_keyboard_comes_once", "there is no `script`");
     }
