@@ -130,6 +130,10 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         return Err(Error::new(Kind::InvalidInput, format!("map {}", Bytes::from(size)))
             .detail("rounded up to whole pages it is more than there are addresses"));
     };
+    if let (Backing::Object(_), true) = (request.backing(), size > span) {
+        return Err(Error::new(Kind::OutOfRange, format!("map {} of an object", Bytes::from(size)))
+            .detail(format!("it has {} of addresses", Bytes::from(span))));
+    }
     refuse_impossible(size)?;
     let at = match request.address() {
         Address::Any => At::Anywhere,
