@@ -165,7 +165,7 @@ impl Mapping {
                 Ok(mapping)
             }
             Err(errno) => {
-                home.give_back(base, plan.span);
+                home.recover(base, plan.span);
                 let error =
                     Error::new(Kind::NoMemory, format!("map {} in a reservation", Bytes::from(plan.size)))
                         .call(
@@ -332,6 +332,12 @@ impl Mapping {
     /// For providers that count, lend or note what they map.
     pub fn attach(&mut self, value: impl Any + Send + Sync) {
         self.attached.push(Box::new(value));
+    }
+
+    /// What was attached, of that type, in the order in which it was: how a provider knows again what it mapped. (An address does
+    /// not tell: it may have been unmapped and mapped anew.)
+    pub fn attachments<T: Any>(&self) -> impl Iterator<Item = &T> {
+        self.attached.iter().filter_map(|value| value.downcast_ref())
     }
 
     /// What was asked of the place of its parts.

@@ -32,6 +32,7 @@ mod address;
 mod guarded;
 mod limited;
 mod or;
+mod parts;
 mod placed;
 mod request;
 mod spilled;

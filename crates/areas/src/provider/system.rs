@@ -1,5 +1,7 @@
 //! The kernel itself as a provider: mmap, mbind, and pages of the size that was asked for.
 
+use std::fmt;
+
 use super::{Address, Backing, Provider, Request, address};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
@@ -15,7 +17,7 @@ use crate::sys::memory::{Advice, At, MapFlags};
 /// populated, except pages of the pool: those are taken at once, on the nodes that were asked for, because a pool that
 /// runs dry later would be a SIGBUS.
 #[doc(alias = "aml_area_linux")]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct System(());
 
 impl System {
@@ -23,6 +25,12 @@ impl System {
     #[must_use]
     pub const fn new() -> Self {
         System(())
+    }
+}
+
+impl fmt::Debug for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("System")
     }
 }
 
@@ -47,8 +55,11 @@ impl Provider for System {
                 Ok(mapping)
             }),
             (_, Pages::Auto) => map_one(request, PageSize::HUGE_2M, placement).or_else(|because| {
-                let aligned = request.clone().aligned(PageSize::HUGE_2M.bytes().max(request.alignment()));
-                let mut mapping = map_one(&aligned, PageSize::base(), placement)?;
+                let mut wanted = request.clone();
+                if request.home().is_none() && request.address() == Address::Any {
+                    wanted = wanted.aligned(PageSize::HUGE_2M.bytes().max(request.alignment()));
+                }
+                let mut mapping = map_one(&wanted, PageSize::base(), placement)?;
                 let given = match mapping.advise(Advice::HugePages) {
                     Ok(()) => "transparent huge pages where the kernel has them",
                     Err(_) => "base pages (the kernel has no transparent huge pages)",
@@ -128,6 +139,10 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         return Err(Error::new(Kind::InvalidInput, format!("map {}", Bytes::from(size)))
             .detail("rounded up to whole pages it is more than there are addresses"));
     };
+    if let (Backing::Object(_), true) = (request.backing(), size > span) {
+        return Err(Error::new(Kind::OutOfRange, format!("map {} of an object", Bytes::from(size)))
+            .detail(format!("it has {} of addresses", Bytes::from(span))));
+    }
     refuse_impossible(size)?;
     let at = match request.address() {
         Address::Any | Address::AtOrAbove(_) | Address::Random | Address::RandomAtOrAbove(_) => At::Anywhere,
@@ -143,6 +158,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         }
         Address::Exactly(address) => At::Exactly(address),
     };
+    check_alignment(request)?;
     let protection = request.wanted_protection();
     let plan = Plan { at, size, span, page, protection, sharing, flags, file };
     let mut mapping = match request.home() {
@@ -163,6 +179,9 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
     if let Some(placement) = placement {
         mapping.place(0..span, placement)?;
     }
+    if let Some(placer) = request.placer() {
+        placer.place(&mut mapping)?;
+    }
     if pool && file.is_none() {
         take_pool_pages(&mapping, placement)?;
     }
@@ -182,6 +201,26 @@ pub(crate) fn take_pool_pages(mapping: &Mapping, placement: Option<Placement>) -
         .call(format!("madvise({:p}, {}, {advice:?})", mapping.base(), Bytes::from(mapping.span())), errno);
         remedy::huge_pages(error, mapping.page_size(), mapping.span())
     })
+}
+
+/// Where the address is the kernel's choice, it is aligned; an address that was chosen must be.
+fn check_alignment(request: &Request<'_>) -> Result<()> {
+    let align = request.alignment();
+    let what = || {
+        format!("map {} at a multiple of {}", Bytes::from(request.size()), Bytes::from(request.alignment()))
+    };
+    if !align.is_power_of_two() {
+        return Err(Error::new(Kind::InvalidInput, what()).detail("that is no power of two"));
+    }
+    let chosen = match (request.home(), request.address()) {
+        (Some((reservation, offset)), _) => reservation.address().saturating_add(offset),
+        (None, Address::Exactly(address)) => address,
+        (None, _) => return Ok(()),
+    };
+    if chosen.is_multiple_of(align) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::InvalidInput, what()).detail(format!("the address asked for is {chosen:#x}")))
 }
 
 /// Sizes that plainly cannot be: larger than RAM and swap together.
