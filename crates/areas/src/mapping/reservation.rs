@@ -25,12 +25,15 @@ use super::Mapping;
 /// - `base..base+span` was mapped by us and belongs to this value, but for the parts in `taken`, of which each belongs to
 ///   one [`Mapping`].
 /// - The parts in `taken` do not overlap.
+/// - What is in `lost` stays in `taken` for ever, and is not ours.
 #[derive(Debug)]
 pub struct Reservation {
     base: NonNull<u8>,
     span: usize,
     /// Offset and length of the parts that are in use.
     taken: Mutex<BTreeMap<usize, usize>>,
+    /// Offset and length of the parts that a failed call left to whoever came first.
+    lost: Mutex<BTreeMap<usize, usize>>,
 }
 
 // SAFETY: addresses of the process, not of a thread; what is shared is behind a mutex.
@@ -82,7 +85,12 @@ impl Reservation {
     fn of(mapping: Mapping) -> Arc<Self> {
         // From here on the reservation unmaps the range, not the mapping.
         let mapping = std::mem::ManuallyDrop::new(mapping);
-        Arc::new(Reservation { base: mapping.base(), span: mapping.span(), taken: Mutex::default() })
+        Arc::new(Reservation {
+            base: mapping.base(),
+            span: mapping.span(),
+            taken: Mutex::default(),
+            lost: Mutex::default(),
+        })
     }
 
     /// The first address.
@@ -128,10 +136,61 @@ impl Reservation {
     }
 }
 
+impl Reservation {
+    /// Gives a part back into which the kernel refused to map.
+    ///
+    /// An mmap with `MAP_FIXED` that fails may have removed what was there before: it does so, for instance, for an object in
+    /// pages of the pool when the pool is empty (Linux 6.18). The hole is filled again; if somebody else was quicker, the part is
+    /// theirs from now on, and never touched again.
+    pub(super) fn recover(&self, base: NonNull<u8>, len: usize) {
+        let at = At::Exactly(base.addr().get());
+        let filled = sys::memory::map(at, len, Protection::empty().for_mmap(), RESERVED, None);
+        if filled.is_ok() || still_reserved(base.addr().get(), len) {
+            self.give_back(base, len);
+            return;
+        }
+        let offset = base.addr().get() - self.address();
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(offset, len);
+    }
+}
+
+/// Whether all of a range is addresses without memory, as far as the kernel shows.
+fn still_reserved(start: usize, len: usize) -> bool {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let end = start + len;
+    let mut covered = start;
+    for line in maps.lines() {
+        let mut fields = line.split_ascii_whitespace();
+        let range = fields.next().and_then(|range| {
+            let (from, to) = range.split_once('-')?;
+            Some((usize::from_str_radix(from, 16).ok()?, usize::from_str_radix(to, 16).ok()?))
+        });
+        let Some((from, to)) = range.filter(|&(from, to)| from < end && to > start) else {
+            continue;
+        };
+        let bare = fields.next() == Some("---p") && fields.nth(2) == Some("0");
+        if !bare || from > covered {
+            return false;
+        }
+        covered = to;
+    }
+    covered >= end
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // SAFETY: the range is ours (invariant), and no mapping is left in it: each would keep the reservation alive.
-        let _ = unsafe { sys::memory::unmap(self.base, self.span) };
+        let lost = std::mem::take(self.lost.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let mut start = 0;
+        for (offset, len) in lost.into_iter().chain([(self.span, 0)]) {
+            if offset > start {
+                // SAFETY: `start < span`, and `base..base+span` was one mapping of ours (invariant).
+                let base = unsafe { self.base.add(start) };
+                // SAFETY: what lies between the lost parts is ours (invariant), and no mapping is left in it: each would keep the
+                // reservation alive.
+                let _ = unsafe { sys::memory::unmap(base, offset - start) };
+            }
+            start = offset + len;
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! A layer that puts inaccessible pages around what it maps.
 
+use std::fmt;
+
 use super::{Address, Provider, Request};
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::mapping::{Mapping, Reservation};
@@ -11,7 +13,7 @@ use crate::size::Bytes;
 /// neighbour.
 ///
 /// They are addresses only, and cost no memory.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Guarded<P> {
     inner: P,
     pages: usize,
@@ -62,5 +64,11 @@ impl<P: Provider> Provider for Guarded<P> {
 
     fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
         self.inner.unmap(mapping)
+    }
+}
+
+impl<P: fmt::Debug> fmt::Debug for Guarded<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}.guarded({})", self.inner, self.pages)
     }
 }

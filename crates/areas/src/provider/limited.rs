@@ -1,18 +1,18 @@
 //! A layer that maps no more than so many bytes at once.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Provider, Request};
+use super::{Backing, Provider, Request};
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::mapping::Mapping;
-use crate::page::PageSize;
+use crate::page::{PageSize, Pages};
 use crate::size::Bytes;
 
 /// A budget: the bytes of addresses that may be mapped at once, in whole pages.
 ///
 /// What is unmapped, or dropped, is free again.
-#[derive(Debug)]
 pub struct Limited<P> {
     inner: P,
     limit: usize,
@@ -69,14 +69,19 @@ impl<P> Limited<P> {
 
 impl<P: Provider> Provider for Limited<P> {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
-        let size = request.size();
         // At least that much; what more the pages make is taken once it is known.
-        let least = PageSize::base().round_up(size).unwrap_or(usize::MAX);
-        let share = Share::take(&self.used, least, self.limit).map_err(|used| self.over(size, used))?;
+        let (size, page) = match (request.backing(), request.page_request()) {
+            (Backing::Object(object), _) => (object.span(), object.page_size()),
+            (_, Pages::Pool(page)) => (request.size(), page),
+            _ => (request.size(), PageSize::base()),
+        };
+        let least = page.round_up(size).unwrap_or(usize::MAX);
+        let share = Share::take(&self.used, least, self.limit).map_err(|used| self.over(least, used))?;
         let mut mapping = self.inner.map(request)?;
         if let Some(more) = mapping.span().checked_sub(least).filter(|&more| more > 0) {
-            let more =
-                Share::take(&self.used, more, self.limit).map_err(|used| self.over(mapping.span(), used))?;
+            let more = Share::take(&self.used, more, self.limit)
+                // Our own share is not what stands in the way.
+                .map_err(|used| self.over(mapping.span(), used.saturating_sub(least)))?;
             mapping.attach(more);
         }
         mapping.attach(share);
@@ -85,5 +90,11 @@ impl<P: Provider> Provider for Limited<P> {
 
     fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
         self.inner.unmap(mapping)
+    }
+}
+
+impl<P: fmt::Debug> fmt::Debug for Limited<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}.limited({})", self.inner, Bytes::from(self.limit))
     }
 }

@@ -1,10 +1,12 @@
 //! A layer that asks a second provider where the first one cannot.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::error::Error as _;
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Provider, Request};
-use crate::error::{Rejected, Result};
+use crate::error::{Error, Rejected, Result};
 use crate::mapping::Mapping;
 
 /// The first provider, or else the second: an explicit fallback, recorded in the mapping with what the first one said.
@@ -19,30 +21,44 @@ use crate::mapping::Mapping;
 /// }
 /// # Ok::<(), areas::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Or<A, B> {
     first: A,
     second: B,
-    /// The addresses of what the second one mapped, so that it gets them back.
-    seconds: Arc<Mutex<HashSet<usize>>>,
+    /// Tells this one from all others; given when it is first needed, so that `new` is a constant.
+    number: OnceLock<u64>,
 }
 
-/// Forgets an address once it is unmapped.
-struct Forget {
-    address: usize,
-    seconds: Arc<Mutex<HashSet<usize>>>,
+/// Attached to what the second provider mapped, so that it gets it back. The number is that of its [`Or`].
+struct Second(u64);
+
+/// Two reasons for one failure, where an error holds one.
+#[derive(Debug)]
+struct Reasons {
+    first: Error,
+    second: String,
 }
 
-impl Drop for Forget {
-    fn drop(&mut self) {
-        self.seconds.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.address);
+impl fmt::Display for Reasons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.first, self.second)
+    }
+}
+
+impl std::error::Error for Reasons {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.first)
     }
 }
 
 impl<A, B> Or<A, B> {
     /// The first, or else the second.
-    pub fn new(first: A, second: B) -> Self {
-        Or { first, second, seconds: Arc::default() }
+    pub const fn new(first: A, second: B) -> Self {
+        Or { first, second, number: OnceLock::new() }
+    }
+
+    fn number(&self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        *self.number.get_or_init(|| NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -52,21 +68,32 @@ impl<A: Provider, B: Provider> Provider for Or<A, B> {
             Ok(mapping) => return Ok(mapping),
             Err(because) => because,
         };
-        // The error of the second is told: the caller knows what it asked for first, and why that failed is in the text.
         let mut mapping = match self.second.map(request) {
             Ok(mapping) => mapping,
-            Err(error) => return Err(error.caused_by(because)),
+            // The error of the second is told: it was the last hope. Why the first one failed is in its text.
+            Err(error) => {
+                return Err(match error.source().map(ToString::to_string) {
+                    None => error.caused_by(because),
+                    Some(second) => error.caused_by(Reasons { first: because, second }),
+                });
+            }
         };
-        let address = mapping.as_ptr().addr();
-        self.seconds.lock().unwrap_or_else(PoisonError::into_inner).insert(address);
-        mapping.attach(Forget { address, seconds: self.seconds.clone() });
+        mapping.attach(Second(self.number()));
         mapping.record_fallback(format!("{:?}", self.first), format!("{:?}", self.second), because);
         Ok(mapping)
     }
 
     fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
-        let address = mapping.as_ptr().addr();
-        let seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner).contains(&address);
-        if seconds { self.second.unmap(mapping) } else { self.first.unmap(mapping) }
+        let number = self.number();
+        if mapping.attachments().any(|&Second(of)| of == number) {
+            return self.second.unmap(mapping);
+        }
+        self.first.unmap(mapping)
+    }
+}
+
+impl<A: fmt::Debug, B: fmt::Debug> fmt::Debug for Or<A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}.or({:?})", self.first, self.second)
     }
 }

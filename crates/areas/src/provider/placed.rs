@@ -1,5 +1,7 @@
 //! A layer that places what the provider below it maps.
 
+use std::fmt;
+
 use super::{Provider, Request};
 use crate::error::{Rejected, Result};
 use crate::mapping::Mapping;
@@ -16,7 +18,7 @@ use crate::place::{Node, Placement, Policy};
 /// assert_eq!(mapping.policy()?.name(), "interleave");
 /// # Ok::<(), areas::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Placed<P> {
     inner: P,
     placement: Placement,
@@ -58,5 +60,11 @@ impl<P: Provider> Provider for Placed<P> {
 
     fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
         self.inner.unmap(mapping)
+    }
+}
+
+impl<P: fmt::Debug> fmt::Debug for Placed<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}.placed({})", self.inner, self.placement)
     }
 }

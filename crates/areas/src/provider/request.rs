@@ -1,9 +1,11 @@
 //! What is asked of a provider.
 
+use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use crate::mapping::Reservation;
+use crate::error::Result;
+use crate::mapping::{Mapping, Reservation};
 use crate::object::Object;
 use crate::page::Pages;
 use crate::place::Placement;
@@ -18,7 +20,17 @@ pub enum Address {
     Any,
     /// There, or an error: what is mapped there already is never touched.
     #[doc(alias = "MAP_FIXED_NOREPLACE")]
+    #[doc(alias = "B_EXACT_ADDRESS")]
     Exactly(usize),
+    /// At the first free addresses at or above this one; where there are none, wherever the kernel likes.
+    #[doc(alias = "B_BASE_ADDRESS")]
+    AtOrAbove(usize),
+    /// Where nobody can foresee it.
+    #[doc(alias = "B_RANDOMIZED_ANY_ADDRESS")]
+    Random,
+    /// Where nobody can foresee it, at or above this address.
+    #[doc(alias = "B_RANDOMIZED_BASE_ADDRESS")]
+    RandomAtOrAbove(usize),
 }
 
 /// What lies behind the addresses.
@@ -44,6 +56,22 @@ pub enum Backing<'a> {
     },
 }
 
+/// Places the parts of a mapping, before any page is there.
+#[derive(Clone, Copy)]
+pub(crate) struct Placer<'a>(&'a (dyn Fn(&mut Mapping) -> Result<()> + Sync));
+
+impl Placer<'_> {
+    pub(crate) fn place(self, mapping: &mut Mapping) -> Result<()> {
+        (self.0)(mapping)
+    }
+}
+
+impl fmt::Debug for Placer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("part by part")
+    }
+}
+
 /// What is asked of a provider: so many bytes, and how.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
@@ -53,6 +81,7 @@ pub struct Request<'a> {
     pages: Pages,
     protection: Protection,
     placement: Option<Placement>,
+    placer: Option<Placer<'a>>,
     home: Option<(&'a Arc<Reservation>, usize)>,
     alignment: usize,
 }
@@ -68,6 +97,7 @@ impl<'a> Request<'a> {
             pages: Pages::Base,
             protection: Protection::READ_WRITE,
             placement: None,
+            placer: None,
             home: None,
             alignment: 1,
         }
@@ -100,8 +130,7 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// At a multiple of that many bytes, a power of two: where the address is the kernel's choice. Transparent huge pages
-    /// need a multiple of theirs.
+    /// At a multiple of that many bytes, a power of two. Transparent huge pages need a multiple of theirs.
     #[must_use]
     pub fn aligned(mut self, bytes: usize) -> Self {
         self.alignment = bytes;
@@ -134,6 +163,18 @@ impl<'a> Request<'a> {
     pub fn placed(mut self, placement: impl Into<Placement>) -> Self {
         self.placement = Some(placement.into());
         self
+    }
+
+    /// Placed part by part, by a call that the kernel's provider makes once the addresses are there, after the placement of
+    /// the whole, and before any page is.
+    #[must_use]
+    pub(crate) fn placed_by(mut self, placer: &'a (dyn Fn(&mut Mapping) -> Result<()> + Sync)) -> Self {
+        self.placer = Some(Placer(placer));
+        self
+    }
+
+    pub(crate) fn placer(&self) -> Option<Placer<'a>> {
+        self.placer
     }
 
     /// The bytes asked for.

@@ -1,12 +1,14 @@
 //! A layer that fills nodes one after the other.
 
+use std::fmt;
+
+use super::parts::map_placed_by;
 use super::{Provider, Request};
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement, Policy};
 use crate::size::Bytes;
-use crate::sys;
 use crate::topology::Topology;
 
 /// An ordered list of nodes, filled one after the other: as much of the area on the first as it has room for, the next part
@@ -15,7 +17,7 @@ use crate::topology::Topology;
 /// The kernel's own "preferred" knows one node and then goes where it likes. Here the area is cut, when it is mapped, by what
 /// each node has free then: one system call a node. Each part prefers its node, so that a wrong guess (somebody
 /// took the memory in between) spills instead of waking the out-of-memory killer; a measurement shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Spilled<P> {
     inner: P,
     order: Vec<Node>,
@@ -45,7 +47,17 @@ impl<P: Provider> Provider for Spilled<P> {
         // The same check as for every placement: nodes that are not allowed are an error.
         let _ = Placement::new(Policy::Bind(asked)).resolve(allowed)?;
         let topology = Topology::read()?;
-        let mut mapping = self.inner.map(request)?;
+        map_placed_by(&self.inner, request, what, |mapping| self.cut(mapping, &topology))
+    }
+
+    fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
+        self.inner.unmap(mapping)
+    }
+}
+
+impl<P> Spilled<P> {
+    /// Gives each node as much as it has room for, in their order; the last one gets the rest.
+    fn cut(&self, mapping: &mut Mapping, topology: &Topology) -> Result<()> {
         let page = mapping.page_size();
         let mut start = 0;
         for (index, &node) in self.order.iter().enumerate() {
@@ -67,11 +79,14 @@ impl<P: Provider> Provider for Spilled<P> {
             }
             start += len;
         }
-        debug_assert_eq!(start % sys::page_size(), 0);
-        Ok(mapping)
+        debug_assert_eq!(start, mapping.span());
+        Ok(())
     }
+}
 
-    fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
-        self.inner.unmap(mapping)
+impl<P: fmt::Debug> fmt::Debug for Spilled<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = self.order.iter().map(Node::to_string).collect::<Vec<_>>().join(", ");
+        write!(f, "{:?}.spilled([{list}])", self.inner)
     }
 }

@@ -1,7 +1,10 @@
 //! A layer that lays blocks of pages on nodes in turn.
 
+use std::fmt;
+
+use super::parts::map_placed_by;
 use super::{Provider, Request, resolve};
-use crate::error::{Error, Kind, Rejected, Result};
+use crate::error::{Errno, Error, Kind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::place::{Node, NodeSet, Placement, Policy};
 
@@ -10,7 +13,7 @@ use crate::place::{Node, NodeSet, Placement, Policy};
 ///
 /// It is interleaving with a grain of one's own, and with a known beginning. Each block is a range with a policy of its own
 /// (bind), and so a mapping of the kernel's: 65,530 of them fit a process, so large areas want large blocks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Striped<P> {
     inner: P,
     nodes: NodeSet,
@@ -49,27 +52,31 @@ impl<P: Provider> Provider for Striped<P> {
         if self.pages == 0 {
             return Err(Error::new(Kind::InvalidInput, what()).detail("a block has no page"));
         }
-        if let Some(placement) = request.placement().filter(|placement| !placement.is_default()) {
-            return Err(Error::new(Kind::InvalidInput, what())
-                .detail(format!("the request wants its pages placed as {placement}"))
-                .help("ask either for a placement or for stripes"));
-        }
         let whole = resolve(Placement::new(Policy::Interleave(self.nodes)))?;
         let nodes: Vec<Node> = whole.policy().nodes().unwrap_or_default().iter().collect();
-        let mut mapping = self.inner.map(request)?;
-        let block = self.pages.saturating_mul(mapping.page_size().bytes());
-        for (range, node) in blocks(mapping.span(), block, &nodes) {
-            mapping.place(range, Placement::new(Policy::Bind(NodeSet::single(node)))).map_err(|error| {
-                error.help(
-                    "each block is a mapping of its own, and vm.max_map_count limits them: use larger blocks",
-                )
-            })?;
-        }
-        Ok(mapping)
+        map_placed_by(&self.inner, request, what, |mapping| {
+            let block = self.pages.saturating_mul(mapping.page_size().bytes());
+            for (range, node) in blocks(mapping.span(), block, &nodes) {
+                let placement = Placement::new(Policy::Bind(NodeSet::single(node)));
+                mapping.place(range, placement).map_err(|error| match error.errno() {
+                    Some(Errno::NOMEM) => error.help(
+                        "each block is a mapping of its own, and vm.max_map_count limits them: use larger blocks",
+                    ),
+                    _ => error,
+                })?;
+            }
+            Ok(())
+        })
     }
 
     fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
         self.inner.unmap(mapping)
+    }
+}
+
+impl<P: fmt::Debug> fmt::Debug for Striped<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}.striped({}, {})", self.inner, self.nodes, self.pages)
     }
 }
 

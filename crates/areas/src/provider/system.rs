@@ -1,6 +1,8 @@
 //! The kernel itself as a provider: mmap, mbind, and pages of the size that was asked for.
 
-use super::{Address, Backing, Provider, Request};
+use std::fmt;
+
+use super::{Address, Backing, Provider, Request, address};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::{PageSize, Pages};
@@ -15,7 +17,7 @@ use crate::sys::memory::{Advice, At, MapFlags};
 /// populated, except pages of the pool: those are taken at once, on the nodes that were asked for, because a pool that
 /// runs dry later would be a SIGBUS.
 #[doc(alias = "aml_area_linux")]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct System(());
 
 impl System {
@@ -23,6 +25,12 @@ impl System {
     #[must_use]
     pub const fn new() -> Self {
         System(())
+    }
+}
+
+impl fmt::Debug for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("System")
     }
 }
 
@@ -47,8 +55,11 @@ impl Provider for System {
                 Ok(mapping)
             }),
             (_, Pages::Auto) => map_one(request, PageSize::HUGE_2M, placement).or_else(|because| {
-                let aligned = request.clone().aligned(PageSize::HUGE_2M.bytes().max(request.alignment()));
-                let mut mapping = map_one(&aligned, PageSize::base(), placement)?;
+                let mut wanted = request.clone();
+                if request.home().is_none() && request.address() == Address::Any {
+                    wanted = wanted.aligned(PageSize::HUGE_2M.bytes().max(request.alignment()));
+                }
+                let mut mapping = map_one(&wanted, PageSize::base(), placement)?;
                 let given = match mapping.advise(Advice::HugePages) {
                     Ok(()) => "transparent huge pages where the kernel has them",
                     Err(_) => "base pages (the kernel has no transparent huge pages)",
@@ -112,6 +123,15 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         .detail("the page cache ignores memory policies")
         .help("map the file privately, or put it into an area: `areas put FILE`"));
     }
+    if let Some((_, offset)) = file
+        && !offset.is_multiple_of(page.bytes() as u64)
+    {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            format!("map {} from offset {offset}", Bytes::from(size)),
+        )
+        .detail(format!("the offset is no multiple of the page size, {page}")));
+    }
     if file.is_none() && pool {
         flags |= MapFlags::HUGETLB | MapFlags::from_bits_retain(u32::from(page.log2()) << 26);
     }
@@ -119,9 +139,13 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         return Err(Error::new(Kind::InvalidInput, format!("map {}", Bytes::from(size)))
             .detail("rounded up to whole pages it is more than there are addresses"));
     };
+    if let (Backing::Object(_), true) = (request.backing(), size > span) {
+        return Err(Error::new(Kind::OutOfRange, format!("map {} of an object", Bytes::from(size)))
+            .detail(format!("it has {} of addresses", Bytes::from(span))));
+    }
     refuse_impossible(size)?;
     let at = match request.address() {
-        Address::Any => At::Anywhere,
+        Address::Any | Address::AtOrAbove(_) | Address::Random | Address::RandomAtOrAbove(_) => At::Anywhere,
         // Root may map there, and could not hold what it got: Rust's pointers to memory are never null.
         Address::Exactly(0) => {
             return Err(Error::new(Kind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
@@ -134,10 +158,19 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         }
         Address::Exactly(address) => At::Exactly(address),
     };
+    check_alignment(request)?;
     let protection = request.wanted_protection();
     let plan = Plan { at, size, span, page, protection, sharing, flags, file };
     let mut mapping = match request.home() {
         Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset)?,
+        None if !matches!(request.address(), Address::Any | Address::Exactly(_)) => {
+            let align = page.bytes().max(request.alignment());
+            match request.address() {
+                Address::AtOrAbove(hint) => address::at_or_above(&plan, hint, align)?,
+                Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
+                _ => address::at_random(&plan, 0, align)?,
+            }
+        }
         None if request.alignment() > page.bytes() && at == At::Anywhere => {
             Mapping::aligned(&plan, request.alignment())?
         }
@@ -145,6 +178,9 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
     };
     if let Some(placement) = placement {
         mapping.place(0..span, placement)?;
+    }
+    if let Some(placer) = request.placer() {
+        placer.place(&mut mapping)?;
     }
     if pool && file.is_none() {
         take_pool_pages(&mapping, placement)?;
@@ -167,8 +203,28 @@ pub(crate) fn take_pool_pages(mapping: &Mapping, placement: Option<Placement>) -
     })
 }
 
+/// Where the address is the kernel's choice, it is aligned; an address that was chosen must be.
+fn check_alignment(request: &Request<'_>) -> Result<()> {
+    let align = request.alignment();
+    let what = || {
+        format!("map {} at a multiple of {}", Bytes::from(request.size()), Bytes::from(request.alignment()))
+    };
+    if !align.is_power_of_two() {
+        return Err(Error::new(Kind::InvalidInput, what()).detail("that is no power of two"));
+    }
+    let chosen = match (request.home(), request.address()) {
+        (Some((reservation, offset)), _) => reservation.address().saturating_add(offset),
+        (None, Address::Exactly(address)) => address,
+        (None, _) => return Ok(()),
+    };
+    if chosen.is_multiple_of(align) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::InvalidInput, what()).detail(format!("the address asked for is {chosen:#x}")))
+}
+
 /// Sizes that plainly cannot be: larger than RAM and swap together.
-fn refuse_impossible(size: usize) -> Result<()> {
+pub(crate) fn refuse_impossible(size: usize) -> Result<()> {
     /// Below this nobody's machine is too small, and the question is saved.
     const WORTH_ASKING: usize = 64 << 20;
     if size < WORTH_ASKING {
