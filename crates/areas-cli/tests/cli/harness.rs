@@ -106,10 +106,12 @@ pub(crate) fn path_with_areas() -> String {
 
 /// Bytes of which no two pages are the same.
 pub(crate) fn bytes_of(len: usize) -> Vec<u8> {
-    (0..len.div_ceil(8))
-        .flat_map(|at| (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).to_le_bytes())
-        .take(len)
-        .collect()
+    let mut bytes = vec![0; len.next_multiple_of(8)];
+    for (at, word) in bytes.as_chunks_mut().0.iter_mut().enumerate() {
+        *word = (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).to_le_bytes();
+    }
+    bytes.truncate(len);
+    bytes
 }
 
 /// What a command did.

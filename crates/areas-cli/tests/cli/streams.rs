@@ -120,6 +120,18 @@ fn a_stream_that_fails_leaves_nothing_behind() {
     registry.assert_empty();
 }
 
+/// A stream without an end is an error, told before the machine runs out of memory.
+#[test]
+fn a_stream_that_does_not_fit_leaves_nothing_behind() {
+    let registry = Registry::new();
+    let mut command = registry.program("prlimit");
+    command.args(["--as=600000000", crate::harness::AREAS, "put", "/dev/zero", "--name", "x", "--", "true"]);
+    let ran = Ran::of(&mut command);
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.stderr.contains("RLIMIT_AS is "), "{ran:?}");
+    registry.assert_empty();
+}
+
 #[test]
 fn what_is_fed_is_what_comes_out() {
     let registry = Registry::new();
