@@ -16,7 +16,7 @@ use crate::target::Target;
 /// An area is memory that processes share by name. It lives as long as a process holds it, and not a moment longer: there
 /// is no daemon, and nothing to clean up after a crash.
 #[derive(Debug, Parser)]
-#[command(name = "areas", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "areas", version, max_term_width = 100)]
 #[command(after_help = "Start with `areas tour`: it shows everything on a real file, in under a minute.")]
 #[command(after_long_help = AFTER_LONG_HELP)]
 pub(crate) struct Args {
@@ -59,16 +59,21 @@ pub(crate) enum Command {
 /// The area is filled first and published when it is complete: whoever finds it finds all of it. It is held until a signal
 /// ends this command, or until COMMAND ends.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  areas put model.bin --name model --policy interleave --freeze
+  tar c FOLDER | areas put - --name archive
+  areas put data --name data -- ./worker    # there as long as the worker runs")]
 pub(crate) struct Put {
     /// The file; `-` is the standard input
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) holding: Holding,
-    #[command(flatten)]
-    pub(crate) placing: Placing,
     /// Freeze it: nobody can change it any more, root included
     #[arg(long)]
     pub(crate) freeze: bool,
+    #[command(flatten)]
+    pub(crate) placing: Placing,
 }
 
 /// Create a named area full of zeros, and hold it
@@ -76,11 +81,11 @@ pub(crate) struct Put {
 /// Its pages are taken as they are touched, where its placement says, unless --populate or a lock takes them at once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Create {
-    #[command(flatten)]
-    pub(crate) holding: Holding,
     /// How large it is
     #[arg(long)]
     pub(crate) size: Bytes,
+    #[command(flatten)]
+    pub(crate) holding: Holding,
     /// Let it grow up to this size, for all who have a clone at once
     #[arg(long, value_name = "MAX")]
     pub(crate) growable: Option<Bytes>,

@@ -1,10 +1,12 @@
 //! What an area is filled with: a file of known size, or a stream that is staged until it ends.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use areas::{Area, AreaBuilder, Bytes, Error, Kind, Placement, Private, Shared};
+use areas::{Area, AreaBuilder, Bytes, Error, Kind, PageSize, Placement, Private, Shared};
 
 use crate::failure::io_error;
 use crate::output::progress::Bar;
@@ -21,19 +23,19 @@ pub(crate) enum Contents {
 impl Contents {
     /// Opens a file; `-` is the standard input.
     pub(crate) fn open(path: &Path) -> areas::Result<Self> {
-        if path.as_os_str() == "-" {
-            return standard_input().map(|file| Contents::Stream(Box::new(file)));
-        }
         let failed = |error| io_error(format!("read {path:?}"), error);
-        let file = File::open(path).map_err(failed)?;
+        let mut file = match path.as_os_str() == "-" {
+            true => standard_input()?,
+            false => File::open(path).map_err(failed)?,
+        };
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
             return Err(Error::new(Kind::Io, format!("read {path:?}"))
                 .detail("it is a directory")
                 .help("name a file; for a whole directory, an archive: `tar c DIR | areas put - …`"));
         }
-        // Files of /proc and /sys say that they are empty, and are not.
-        if !metadata.is_file() || metadata.len() == 0 {
+        // Of the standard input, somebody may have read a part.
+        if !metadata.is_file() || is_made_up(&metadata) || file.stream_position().map_err(failed)? != 0 {
             return Ok(Contents::Stream(Box::new(file)));
         }
         let size = usize::try_from(metadata.len())
@@ -60,8 +62,12 @@ impl Contents {
     }
 }
 
+/// Whether a file's size may be invented: files of `/proc` say that they are empty, those of `/sys` that they are a page.
+fn is_made_up(metadata: &Metadata) -> bool {
+    metadata.blocks() == 0 && metadata.len() <= 64 << 10
+}
+
 fn standard_input() -> areas::Result<File> {
-    use std::os::fd::AsFd;
     io::stdin()
         .as_fd()
         .try_clone_to_owned()
@@ -87,8 +93,8 @@ impl Stage {
         let mut stage = Stage::default();
         let mut total = 0_usize;
         loop {
-            let mut space = stage.space(total, placement)?;
-            match stream.read(&mut space) {
+            let space = stage.space(total, placement)?;
+            match stream.read(space) {
                 Ok(0) => return Ok(stage),
                 Ok(got) => {
                     stage.fill(got);
@@ -128,9 +134,16 @@ impl Stage {
     fn into_area(self, ask: impl Fn(usize) -> AreaBuilder<'static>) -> areas::Result<Area<Shared>> {
         let size = self.pieces.iter().map(|(_, filled)| filled).sum();
         let area = ask(size).shared_or_empty()?;
+        let failed = |error| io_error(format!("fill {area}"), error);
+        let object = File::from(area.as_fd().try_clone_to_owned().map_err(failed)?);
         let mut at = 0;
         for (piece, filled) in self.pieces {
-            area.write_at(at, &piece.as_bytes()?[..filled])?;
+            let bytes = &piece.as_bytes()?[..filled];
+            // Pages that come with their contents are not zeroed first. Those of the pool have come, and cannot be written so.
+            match area.granted().page_size == PageSize::base() {
+                true => object.write_all_at(bytes, at as u64).map_err(failed)?,
+                false => area.write_at(at, bytes)?,
+            }
             at += filled;
         }
         Ok(area)

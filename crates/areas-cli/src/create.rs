@@ -24,7 +24,7 @@ pub(crate) fn run(create: &Create, quiet: bool) -> Result<ExitCode> {
         let bar = Bar::new("populating", Some(size as u64), quiet);
         area.populate_with(&mut bar.follow())?;
     }
-    output::tell_fallbacks(&area, quiet);
+    output::tell_granted(&area, quiet);
     hold(Held::Shared(area), &create.holding, quiet)
 }
 

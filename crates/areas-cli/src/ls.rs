@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::args::Ls;
 use crate::failure::Result;
 use crate::output::style::{Look, Terminal};
-use crate::output::table::{Lean, Table};
+use crate::output::table::{Holds, Table};
 use crate::output::{self, json};
 use crate::report::{AreaJson, Report};
 
@@ -61,15 +61,15 @@ fn reports(listing: &Listing) -> areas::Result<Vec<Report>> {
 /// Areas as a table, one a row.
 pub(crate) fn table(reports: &[Report]) -> Table {
     let mut table = Table::new([
-        ("ID", Lean::Right),
-        ("NAME", Lean::Left),
-        ("SIZE", Lean::Right),
-        ("IN RAM", Lean::Right),
-        ("NODES", Lean::Left),
-        ("LOCK", Lean::Left),
-        ("PROT", Lean::Left),
-        ("PID", Lean::Right),
-        ("COMMAND", Lean::Left),
+        ("ID", Holds::Numbers),
+        ("NAME", Holds::Text),
+        ("SIZE", Holds::Numbers),
+        ("IN RAM", Holds::Numbers),
+        ("NODES", Holds::Words),
+        ("LOCK", Holds::Words),
+        ("PROT", Holds::Words),
+        ("PID", Holds::Numbers),
+        ("COMMAND", Holds::Text),
     ]);
     for report in reports {
         let info = &report.info;
@@ -77,7 +77,6 @@ pub(crate) fn table(reports: &[Report]) -> Table {
             let nodes: NodeSet = nodes.iter().map(|&(node, _)| node).collect();
             if nodes.is_empty() { String::new() } else { nodes.to_string() }
         });
-        let frozen = if report.frozen == Some(true) { " frozen" } else { "" };
         table.row([
             info.id.to_string(),
             info.name.to_string(),
@@ -85,7 +84,8 @@ pub(crate) fn table(reports: &[Report]) -> Table {
             report.resident.map_or("?".to_owned(), |bytes| format!("{:#}", Bytes(bytes))),
             nodes,
             info.lock.to_string(),
-            format!("{}{frozen}", info.protection),
+            // Frozen says more than that it may not be written here.
+            if report.frozen == Some(true) { "frozen".to_owned() } else { info.protection.to_string() },
             info.pid.to_string(),
             info.command.clone().unwrap_or_else(|| "?".to_owned()),
         ]);

@@ -11,7 +11,7 @@ use crate::failure::Result;
 use crate::output;
 use crate::output::json::{self, in_order};
 use crate::output::style::Terminal;
-use crate::output::table::{Lean, Table};
+use crate::output::table::{Holds, Table};
 
 pub(crate) fn run(nodes: &Nodes) -> Result<ExitCode> {
     let topology = Topology::read()?;
@@ -28,18 +28,18 @@ pub(crate) fn run(nodes: &Nodes) -> Result<ExitCode> {
 /// A node a row; columns of which the kernel tells nothing are left out.
 fn table(nodes: &[NodeInfo], allowed: NodeSet) -> Table {
     let mut table = Table::new([
-        ("NODE", Lean::Right),
-        ("ALLOWED", Lean::Left),
-        ("CPUS", Lean::Left),
-        ("MEMORY", Lean::Right),
-        ("FREE", Lean::Right),
-        ("HUGE PAGES FREE/ALL", Lean::Left),
-        ("DISTANCES", Lean::Left),
-        ("TIER", Lean::Right),
-        ("WEIGHT", Lean::Right),
-        ("READ", Lean::Right),
-        ("WRITE", Lean::Right),
-        ("LATENCY", Lean::Right),
+        ("NODE", Holds::Numbers),
+        ("ALLOWED", Holds::Words),
+        ("CPUS", Holds::Text),
+        ("MEMORY", Holds::Numbers),
+        ("FREE", Holds::Numbers),
+        ("HUGE FREE/ALL", Holds::Text),
+        ("DISTANCES", Holds::Text),
+        ("TIER", Holds::Numbers),
+        ("WEIGHT", Holds::Numbers),
+        ("READ", Holds::Numbers),
+        ("WRITE", Holds::Numbers),
+        ("LATENCY", Holds::Numbers),
     ]);
     for info in nodes {
         let bytes = |bytes: Option<u64>| bytes.map_or("?".to_owned(), |bytes| format!("{:#}", Bytes(bytes)));
@@ -75,7 +75,9 @@ fn state(info: &NodeInfo, allowed: NodeSet) -> &'static str {
 }
 
 fn pool(pool: &HugePool) -> String {
-    format!("{} {}/{}", Bytes(pool.page_size), pool.free, pool.total)
+    // 2M, 1G: as --huge has it.
+    let size = Bytes(pool.page_size).to_string().replace(' ', "").replace("iB", "");
+    format!("{size} {}/{}", pool.free, pool.total)
 }
 
 #[derive(Debug, Serialize)]

@@ -20,7 +20,7 @@ pub(crate) fn run(put: &Put, quiet: bool) -> Result<ExitCode> {
     if pages == Pages::Auto || lock == Lock::Lazy {
         area.populate()?;
     }
-    output::tell_fallbacks(&area, quiet);
+    output::tell_granted(&area, quiet);
     let area =
         if put.freeze { Held::Frozen(area.freeze().map_err(Error::from)?) } else { Held::Shared(area) };
     hold(area, &put.holding, quiet)

@@ -57,11 +57,10 @@ impl Lock {
             Lock::Full => false,
         };
         sys::memory::lock(address, len, on_fault).map_err(|errno| {
-            let call = format!(
-                "mlock2({address:p}, {}, {})",
-                Bytes::from(len),
-                if on_fault { "ONFAULT" } else { "0" }
-            );
+            let call = match on_fault {
+                true => format!("mlock2({address:p}, {}, MLOCK_ONFAULT)", Bytes::from(len)),
+                false => format!("mlock({address:p}, {})", Bytes::from(len)),
+            };
             let error = |kind| Error::new(kind, format!("lock {whose}")).call(call, errno);
             match errno {
                 // EPERM where the limit is 0.

@@ -7,7 +7,7 @@ pub(crate) mod table;
 
 use std::io::{self, Write};
 
-use areas::{Area, Shared};
+use areas::{Area, NodeSet, Placement, Shared};
 
 use crate::failure::{Failure, Result};
 use style::Terminal;
@@ -30,16 +30,27 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "areas: {text}");
 }
 
-/// Prints a remark to stderr.
-pub(crate) fn remark(text: &str, quiet: bool) {
-    if !quiet {
-        complain(text);
+/// Remarks on what an area was given instead of what was asked, and on pages that are not where they were asked to be.
+pub(crate) fn tell_granted(area: &Area<Shared>, quiet: bool) {
+    if quiet {
+        return;
+    }
+    let granted = area.granted();
+    for fallback in granted.fallbacks {
+        let because = fallback.because.facts().map_or_else(|| fallback.because.to_string(), str::to_owned);
+        complain(&format!("{}, instead of {}: {because}", fallback.given, fallback.asked));
+    }
+    if may_be_elsewhere(area.placement()) {
+        match area.verify() {
+            Ok(verification) if verification.holds() => {}
+            Ok(verification) => complain(&format!("asked was {}: {verification}", area.placement())),
+            Err(error) => complain(&format!("where the pages are is not known: {error}")),
+        }
     }
 }
 
-/// Remarks on what an area was given instead of what was asked first.
-pub(crate) fn tell_fallbacks(area: &Area<Shared>, quiet: bool) {
-    for fallback in area.granted().fallbacks {
-        remark(&format!("{} instead of {}: {}", fallback.given, fallback.asked, fallback.because), quiet);
-    }
+/// Whether there is a node that may be used and was not asked for.
+fn may_be_elsewhere(placement: Placement) -> bool {
+    let allowed = areas::allowed_nodes().unwrap_or(NodeSet::ALL);
+    placement.policy().nodes().is_some_and(|nodes| !allowed.is_subset(&nodes))
 }

@@ -5,6 +5,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::style::{Terminal, shows_progress};
 
+/// What is smaller is done before anybody has seen the bar.
+const WORTH_SHOWING: u64 = 16 << 20;
+
 /// A bar that goes away when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Bar(ProgressBar);
@@ -12,7 +15,7 @@ pub(crate) struct Bar(ProgressBar);
 impl Bar {
     /// Of something that has so many bytes, or an unknown number of them.
     pub(crate) fn new(what: &str, total: Option<u64>, quiet: bool) -> Self {
-        if quiet || !shows_progress() {
+        if quiet || !shows_progress() || total.is_some_and(|total| total < WORTH_SHOWING) {
             return Bar(ProgressBar::hidden());
         }
         let terminal = Terminal::stderr();

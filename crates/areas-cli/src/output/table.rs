@@ -1,26 +1,33 @@
 //! Tables: lined up, without frames, as wide as the terminal; unbroken lines where the output is no terminal.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table as Grid, presets};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, Width, presets};
 
 use super::style::{Look, Terminal};
 
-/// Which way a column leans.
+/// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lean {
-    Left,
-    Right,
+pub(crate) enum Holds {
+    /// Numbers: to the right, and never broken, as a part of a number is another number.
+    Numbers,
+    /// Words of a few: to the left, never broken.
+    Words,
+    /// Anything: broken where the terminal is too narrow, but not into splinters.
+    Text,
 }
+
+/// The narrowest that a column of text becomes, the blanks behind it included.
+const NARROWEST: u16 = 10;
 
 /// Columns with a heading each, and rows.
 #[derive(Debug)]
 pub(crate) struct Table {
-    columns: Vec<(String, Lean)>,
+    columns: Vec<(String, Holds)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(crate) fn new(columns: impl IntoIterator<Item = (&'static str, Lean)>) -> Self {
-        let columns = columns.into_iter().map(|(heading, lean)| (heading.to_owned(), lean)).collect();
+    pub(crate) fn new(columns: impl IntoIterator<Item = (&'static str, Holds)>) -> Self {
+        let columns = columns.into_iter().map(|(heading, holds)| (heading.to_owned(), holds)).collect();
         Table { columns, rows: Vec::new() }
     }
 
@@ -64,14 +71,18 @@ impl Table {
         for row in &self.rows {
             grid.add_row(cells(&mut row.iter()));
         }
-        for (at, (_, lean)) in self.columns.iter().enumerate() {
-            if let Some(column) = grid.column_mut(at) {
-                column.set_padding((0, 2));
-                column.set_cell_alignment(match lean {
-                    Lean::Left => CellAlignment::Left,
-                    Lean::Right => CellAlignment::Right,
-                });
-            }
+        for (at, (_, holds)) in self.columns.iter().enumerate() {
+            let last = at + 1 == self.columns.len();
+            let Some(column) = grid.column_mut(at) else { continue };
+            column.set_padding((0, if last { 0 } else { 2 }));
+            column.set_cell_alignment(match holds {
+                Holds::Numbers => CellAlignment::Right,
+                Holds::Words | Holds::Text => CellAlignment::Left,
+            });
+            column.set_constraint(match holds {
+                Holds::Numbers | Holds::Words => ColumnConstraint::ContentWidth,
+                Holds::Text => ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST)),
+            });
         }
         let mut text = String::new();
         for (at, line) in grid.lines().enumerate() {
@@ -91,7 +102,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Table {
-        let mut table = Table::new([("NAME", Lean::Left), ("SIZE", Lean::Right), ("NOTE", Lean::Left)]);
+        let mut table = Table::new([("NAME", Holds::Text), ("SIZE", Holds::Numbers), ("NOTE", Holds::Words)]);
         table.row(["a".into(), "1 B".into(), String::new()]);
         table.row(["a long name".into(), "100 MiB".into(), String::new()]);
         table
@@ -108,11 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_the_terminal() {
-        for columns in [20, 40, 80, 200] {
+    fn only_text_is_broken() {
+        for columns in [24, 40, 80, 200] {
             let text = sample().render(Terminal { columns: Some(columns), ..PIPED });
             assert!(text.lines().all(|line| line.chars().count() <= columns.into()), "{text}");
         }
+        let narrow = sample().render(Terminal { columns: Some(24), ..PIPED });
+        assert_eq!(narrow, "NAME         SIZE  NOTE\na             1 B\na long    100 MiB\nname\n");
     }
 
     #[test]

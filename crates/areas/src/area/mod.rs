@@ -6,14 +6,17 @@
 //! |---|---|---|
 //! | [`Area<Private>`] | this process only | `&[u8]`, `&mut [u8]` |
 //! | [`Area<Shared>`] | everybody who has a clone | nothing: copies, single words, raw pointers |
+//! | [`Area<Resizable>`] | everybody who has a clone, and its size may shrink | nothing: copies through the kernel |
 //! | [`Area<Frozen>`] | nobody, ever again | `&[u8]` |
 
 mod builder;
 mod clone;
 mod freeze;
 mod frozen;
+mod passing;
 mod place;
 mod private;
+mod resizable;
 mod shared;
 
 use std::fmt;
@@ -24,7 +27,9 @@ pub use builder::{AreaBuilder, builder};
 pub use clone::CloneBuilder;
 pub use freeze::FREEZE_PATIENCE;
 pub use frozen::Frozen;
+pub use passing::{Received, receive};
 pub use private::Private;
+pub use resizable::Resizable;
 pub use shared::{Shared, SharedSlice};
 
 use crate::error::{Error, Kind, Result};
@@ -289,6 +294,16 @@ impl Area<Shared> {
     }
 }
 
+impl Area<Resizable> {
+    /// Publishes it under a name, so that others find it.
+    ///
+    /// # Errors
+    /// As for shared areas.
+    pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+        self.publish_as(Name::new(name)?)
+    }
+}
+
 impl Area<Frozen> {
     /// Publishes it under a name, so that others find it.
     ///
@@ -315,25 +330,22 @@ impl AsFd for Area<Frozen> {
     }
 }
 
-impl Area<Shared> {
-    /// The object behind it.
-    #[must_use]
-    pub fn object(&self) -> &Object {
-        object_of(self.object.as_ref())
-    }
+macro_rules! has_an_object {
+    ($($kind:ty),*) => {$(
+        impl Area<$kind> {
+            /// The object behind it.
+            #[must_use]
+            pub fn object(&self) -> &Object {
+                object_of(self.object.as_ref())
+            }
+        }
+    )*};
 }
+has_an_object!(Shared, Resizable, Frozen);
 
-impl Area<Frozen> {
-    /// The object behind it.
-    #[must_use]
-    pub fn object(&self) -> &Object {
-        object_of(self.object.as_ref())
-    }
-}
-
-/// Shared and frozen areas are built with an object, always.
+/// Shared, resizable and frozen areas are built with an object, always.
 fn object_of(object: Option<&Object>) -> &Object {
-    object.unwrap_or_else(|| unreachable!("a shared or frozen area has an object"))
+    object.unwrap_or_else(|| unreachable!("only private areas have no object"))
 }
 
 /// `area "ring"`, or its size where it has no name: what messages call it.
@@ -360,7 +372,7 @@ impl<K: Access> fmt::Debug for Area<K> {
 
 /// Keeps reserves out of core dumps. A mapping that takes the place of another has to be told again.
 fn dress(mapping: &Mapping, object: Option<&Object>) {
-    let has_reserve = object.is_some_and(|object| matches!(object.extent(), Extent::Growable { .. }));
+    let has_reserve = object.is_some_and(|object| !matches!(object.extent(), Extent::Fixed));
     if has_reserve {
         // Only the size of a core dump depends on it.
         let _ = mapping.advise(sys::memory::Advice::DontDump);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 use super::{Access, Area, sealed};
 use crate::error::{Error, Kind, Result};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, out_of_range};
 use crate::populate::{self, Job, Progress};
 use crate::sys::copy::Word;
 
@@ -111,7 +111,8 @@ impl Area<Shared> {
     /// # Errors
     /// [`Kind::Io`](crate::Kind::Io) if the file cannot be read, or has fewer bytes;
     /// [`Kind::NoMemory`](crate::Kind::NoMemory) as [`populate`](Area::populate);
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) and [`Kind::Frozen`](crate::Kind::Frozen) where it may not be written.
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) and [`Kind::Frozen`](crate::Kind::Frozen) where it may not be written;
+    /// [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`, which counts for a clone as for a file.
     pub fn fill_from(&mut self, file: impl AsFd, progress: &mut dyn FnMut(Progress)) -> Result<()> {
         let whose = self.to_string();
         let size = self.size();
@@ -206,8 +207,14 @@ impl SharedSlice<'_> {
         self.offset + self.len
     }
 
-    fn at(&self, offset: usize) -> usize {
-        self.offset.saturating_add(offset)
+    /// Where `len` bytes at `offset` of the slice are in the mapping.
+    #[inline]
+    fn at(&self, offset: usize, len: usize) -> Result<usize> {
+        match offset.checked_add(len) {
+            // No overflow: the slice's end is inside the mapping.
+            Some(end) if end <= self.len => Ok(self.offset + offset),
+            _ => Err(out_of_range(offset, len, self.len)),
+        }
     }
 
     /// Copies bytes out, from `offset` on.
@@ -215,7 +222,7 @@ impl SharedSlice<'_> {
     /// # Errors
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the slice.
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
-        self.mapping.read(self.at(offset), into, self.end())
+        self.mapping.read(self.at(offset, into.len())?, into, self.end())
     }
 
     /// Copies bytes in, from `offset` on.
@@ -224,7 +231,7 @@ impl SharedSlice<'_> {
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the slice,
     /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where it may not be written.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
-        self.mapping.write(self.at(offset), bytes, self.end())
+        self.mapping.write(self.at(offset, bytes.len())?, bytes, self.end())
     }
 
     /// Loads one word.
@@ -232,7 +239,7 @@ impl SharedSlice<'_> {
     /// # Errors
     /// As [`Area::load`].
     pub fn load<T: Word>(&self, offset: usize) -> Result<T> {
-        self.mapping.load(self.at(offset), self.end())
+        self.mapping.load(self.at(offset, size_of::<T>())?, self.end())
     }
 
     /// Stores one word.
@@ -240,6 +247,6 @@ impl SharedSlice<'_> {
     /// # Errors
     /// As [`Area::store`].
     pub fn store<T: Word>(&self, offset: usize, value: T) -> Result<()> {
-        self.mapping.store(self.at(offset), value, self.end())
+        self.mapping.store(self.at(offset, size_of::<T>())?, value, self.end())
     }
 }

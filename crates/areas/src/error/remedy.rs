@@ -6,7 +6,7 @@ use crate::sys::process::{Limit, limit};
 
 /// A value in kilobytes from `/proc/self/status`, in bytes.
 fn own_status(field: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
@@ -27,18 +27,23 @@ pub(crate) fn locked_memory(error: Error, wanted: usize) -> Error {
             .help("free some memory, or lock less");
     };
     let needed = own_status("VmLck").unwrap_or(0).saturating_add(wanted as u64);
-    error
-        .detail(format!(
-            "RLIMIT_MEMLOCK is {}, {} in use, {} wanted",
-            Bytes(limit),
-            used("VmLck"),
-            Bytes::from(wanted)
-        ))
-        .help(format!(
-            "raise it: `ulimit -l {}`, or LimitMEMLOCK={} in the systemd unit; or use no lock",
-            needed.div_ceil(1024),
-            needed
-        ))
+    let error = error.detail(format!(
+        "RLIMIT_MEMLOCK is {}, {} in use, {} wanted",
+        Bytes(limit),
+        used("VmLck"),
+        Bytes::from(wanted)
+    ));
+    if needed <= limit {
+        return error.help(format!(
+            "the limit is not what stands in the way: a sandbox may be, or vm.max_map_count ({})",
+            mappings()
+        ));
+    }
+    error.help(format!(
+        "raise it: `ulimit -l {}`, or LimitMEMLOCK={} in the systemd unit; or use no lock",
+        needed.div_ceil(1024),
+        needed
+    ))
 }
 
 /// For a failed `mmap` with ENOMEM.
@@ -60,7 +65,7 @@ pub(crate) fn address_space(error: Error, wanted: usize) -> Error {
 }
 
 fn mappings() -> String {
-    let count = std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count());
+    let count = std::fs::read_to_string("/proc/thread-self/maps").map_or(0, |maps| maps.lines().count());
     let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     format!("{count} of {} mappings in use", limit.trim())
 }
@@ -84,7 +89,7 @@ fn free_memory() -> String {
 /// For a descriptor that could not be had (EMFILE, ENFILE).
 pub(crate) fn open_files(error: Error) -> Error {
     // Counting them takes a descriptor, which is what there is none of: where it does not work, all are open.
-    let open = std::fs::read_dir("/proc/self/fd").map_or_else(
+    let open = std::fs::read_dir("/proc/thread-self/fd").map_or_else(
         |_| "all of them open".to_owned(),
         // Less the one that counted.
         |entries| format!("{} descriptors open", entries.count().saturating_sub(1)),

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::crew::Crew;
 use super::{CHUNK, Chunks, Job, Progress, already, room};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
@@ -23,7 +23,7 @@ const BUFFER: usize = 1 << 20;
 /// `progress` is called on this thread, now and then, and at the end.
 ///
 /// # Errors
-/// As populating; [`Kind::Io`] if the file cannot be read, or has fewer bytes.
+/// As populating; [`Kind::Io`] if the file cannot be read, or has fewer bytes; [`Kind::Limit`] over `RLIMIT_FSIZE`.
 pub(crate) fn run(
     job: &Job<'_>,
     file: BorrowedFd<'_>,
@@ -36,6 +36,12 @@ pub(crate) fn run(
     if !protection.contains(Protection::WRITE) {
         return Err(Error::new(Kind::ReadOnly, format!("fill {} from a file", job.whose))
             .detail(format!("its protection is {protection}")));
+    }
+    // Writing beyond the limit is a deadly signal, even where the object has the bytes already.
+    let limit = sys::process::limit(sys::process::Limit::FileSize);
+    if job.object.is_some() && limit.is_some_and(|limit| job.len as u64 > limit) {
+        let error = Error::new(Kind::Limit, format!("fill {} from a file", job.whose));
+        return Err(remedy::file_size(error, job.len as u64));
     }
     let placement = super::placement(job);
     room::check(job, placement, size.saturating_sub(already(job)?))?;

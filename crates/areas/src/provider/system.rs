@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Address, Backing, Provider, Request};
+use super::{Address, Backing, Provider, Request, address};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::{PageSize, Pages};
@@ -123,6 +123,15 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         .detail("the page cache ignores memory policies")
         .help("map the file privately, or put it into an area: `areas put FILE`"));
     }
+    if let Some((_, offset)) = file
+        && !offset.is_multiple_of(page.bytes() as u64)
+    {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            format!("map {} from offset {offset}", Bytes::from(size)),
+        )
+        .detail(format!("the offset is no multiple of the page size, {page}")));
+    }
     if file.is_none() && pool {
         flags |= MapFlags::HUGETLB | MapFlags::from_bits_retain(u32::from(page.log2()) << 26);
     }
@@ -130,9 +139,13 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         return Err(Error::new(Kind::InvalidInput, format!("map {}", Bytes::from(size)))
             .detail("rounded up to whole pages it is more than there are addresses"));
     };
+    if let (Backing::Object(_), true) = (request.backing(), size > span) {
+        return Err(Error::new(Kind::OutOfRange, format!("map {} of an object", Bytes::from(size)))
+            .detail(format!("it has {} of addresses", Bytes::from(span))));
+    }
     refuse_impossible(size)?;
     let at = match request.address() {
-        Address::Any => At::Anywhere,
+        Address::Any | Address::AtOrAbove(_) | Address::Random | Address::RandomAtOrAbove(_) => At::Anywhere,
         // Root may map there, and could not hold what it got: Rust's pointers to memory are never null.
         Address::Exactly(0) => {
             return Err(Error::new(Kind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
@@ -150,6 +163,14 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
     let plan = Plan { at, size, span, page, protection, sharing, flags, file };
     let mut mapping = match request.home() {
         Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset)?,
+        None if !matches!(request.address(), Address::Any | Address::Exactly(_)) => {
+            let align = page.bytes().max(request.alignment());
+            match request.address() {
+                Address::AtOrAbove(hint) => address::at_or_above(&plan, hint, align)?,
+                Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
+                _ => address::at_random(&plan, 0, align)?,
+            }
+        }
         None if request.alignment() > page.bytes() && at == At::Anywhere => {
             Mapping::aligned(&plan, request.alignment())?
         }
@@ -194,7 +215,7 @@ fn check_alignment(request: &Request<'_>) -> Result<()> {
     let chosen = match (request.home(), request.address()) {
         (Some((reservation, offset)), _) => reservation.address().saturating_add(offset),
         (None, Address::Exactly(address)) => address,
-        (None, Address::Any) => return Ok(()),
+        (None, _) => return Ok(()),
     };
     if chosen.is_multiple_of(align) {
         return Ok(());
@@ -203,7 +224,7 @@ fn check_alignment(request: &Request<'_>) -> Result<()> {
 }
 
 /// Sizes that plainly cannot be: larger than RAM and swap together.
-fn refuse_impossible(size: usize) -> Result<()> {
+pub(crate) fn refuse_impossible(size: usize) -> Result<()> {
     /// Below this nobody's machine is too small, and the question is saved.
     const WORTH_ASKING: usize = 64 << 20;
     if size < WORTH_ASKING {

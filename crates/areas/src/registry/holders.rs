@@ -59,11 +59,33 @@ pub(super) fn holders(identity: Identity) -> Vec<Holder> {
         .collect()
 }
 
-/// The processes that can write an object through a mapping.
+/// The processes that keep an object from being sealed: those that can write it through a mapping, or could after a change of
+/// its protection.
 pub(crate) fn writers(object: &Object) -> Vec<Holder> {
-    let mut holders = holders(object.identity());
-    holders.retain(|holder| holder.mapped.is_some_and(|mapped| mapped.contains(Protection::WRITE)));
+    let identity = object.identity();
+    let mut holders = holders(identity);
+    holders.retain(|holder| {
+        holder.mapped.is_some_and(|mapped| mapped.contains(Protection::WRITE))
+            || std::fs::read_to_string(format!("/proc/{}/smaps", holder.pid))
+                .is_ok_and(|smaps| may_be_written(&smaps, identity.inode))
+    });
     holders
+}
+
+/// Whether a process may make a shared mapping of an object writable: `mw` among its flags, from the text of `smaps`.
+fn may_be_written(smaps: &str, inode: u64) -> bool {
+    let mut ours = false;
+    smaps.lines().any(|line| match line.strip_prefix("VmFlags:") {
+        Some(flags) => ours && flags.split_ascii_whitespace().any(|flag| flag == "mw"),
+        None => {
+            // All other lines but those that begin a mapping are a name with a colon, and a value.
+            let names_value = line.split_ascii_whitespace().next().is_some_and(|word| word.ends_with(':'));
+            if !names_value {
+                ours = shared_mapping(line.as_bytes(), inode).is_some();
+            }
+            false
+        }
+    })
 }
 
 /// How many descriptors of a file a process has open; none where that cannot be seen.
@@ -124,6 +146,23 @@ mod tests {
             assert_eq!(shared_mapping(line.as_bytes(), 4711), expected, "{line}");
         }
         assert_eq!(shared_mapping(line("rw-s", "/memfd:x").as_bytes(), 4712), None);
+    }
+
+    #[test]
+    fn a_mapping_that_may_become_writable_is_in_the_way() {
+        let smaps = |flags: &str| {
+            format!(
+                "7f0000000000-7f0000001000 r--s 00000000 00:01 4711      /memfd:area:ring (deleted)\n\
+                 Size:                  4 kB\nVmFlags: {flags}\n\
+                 7f0000002000-7f0000003000 rw-p 00000000 00:00 0\nVmFlags: rd wr mr mw me ac\n"
+            )
+        };
+        assert!(may_be_written(&smaps("rd sh mr mw me ms"), 4711));
+        assert!(!may_be_written(&smaps("rd sh mr me ms"), 4711));
+        assert!(!may_be_written(&smaps("rd sh mr mw me ms"), 4712));
+        let mut area = crate::builder(4096).shared().unwrap();
+        area.protect(Protection::READ).unwrap();
+        assert_eq!(writers(area.object()).len(), 1);
     }
 
     #[test]

@@ -376,8 +376,14 @@ pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Resu
                 sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
                 _ => Kind::System,
             };
-            let error = Error::new(kind, what())
-                .call(format!("open({folder}/{}, {flags:?})", record.descriptor), errno);
+            let error = Error::new(kind, what()).call(
+                format!(
+                    "open({folder}/{}, {})",
+                    record.descriptor,
+                    if write { "O_RDWR" } else { "O_RDONLY" }
+                ),
+                errno,
+            );
             Err(match kind {
                 Kind::Limit => crate::error::remedy::open_files(error),
                 Kind::Unreadable => error.help(

@@ -113,11 +113,7 @@ impl Source {
             Holder::Own => open_object_at(OWN_DESCRIPTORS, &self.record, write)?,
             Holder::Peer(peer) => peer.open_object(&self.record, write)?,
         };
-        let max = match self.record.extent {
-            crate::Extent::Growable { max } => Some(max),
-            crate::Extent::Fixed => None,
-        };
-        let object = Object::adopt(fd, max, self.record.exact)?;
+        let object = Object::adopt(fd, self.record.extent, self.record.exact)?;
         if object.page_size() != self.record.page {
             return Err(Error::new(
                 Kind::Registry,

@@ -63,7 +63,7 @@ impl Table {
     pub(super) fn open(page: PageSize) -> Result<Self> {
         let pagemap = sys::pages::open_table().map_err(|errno| {
             Error::new(Kind::System, "look at this process's page tables")
-                .call("open(\"/proc/self/pagemap\")", errno)
+                .call("open(\"/proc/thread-self/pagemap\")", errno)
                 .help("/proc must be mounted")
         })?;
         Ok(Table {
@@ -99,7 +99,7 @@ impl Table {
         self.walk_words(start, end)
     }
 
-    /// The same from the words of `/proc/self/pagemap`, without page sizes and zero pages.
+    /// The same from the words of `/proc/thread-self/pagemap`, without page sizes and zero pages.
     fn walk_words(&mut self, start: usize, end: usize) -> Result<(usize, usize)> {
         let page = sys::page_size();
         self.words.resize(BATCH, [0; 8]);
@@ -107,7 +107,7 @@ impl Table {
         let words = &mut self.words[..wanted];
         let got = sys::pages::table_words(self.pagemap.as_fd(), start, words).map_err(|errno| {
             Error::new(Kind::System, format!("look at {} of page tables", Bytes::from(end - start)))
-                .call(format!("pread(\"/proc/self/pagemap\", page {:#x})", start / page), errno)
+                .call(format!("pread(\"/proc/thread-self/pagemap\", page {:#x})", start / page), errno)
         })?;
         let mut found = 0;
         for (index, word) in words[..got].iter().enumerate() {
@@ -277,7 +277,7 @@ impl Table {
     /// Transparent huge pages in a range, by the totals of `/proc/self/smaps`: what there is before 6.7. `None` if an entry
     /// with such pages reaches beyond the range.
     pub(super) fn huge_by_totals(view: &View) -> Option<u64> {
-        let smaps = std::fs::read_to_string("/proc/self/smaps").ok()?;
+        let smaps = std::fs::read_to_string("/proc/thread-self/smaps").ok()?;
         let start = view.base.addr().get();
         huge_in(&smaps, start..start.checked_add(view.range.len())?)
     }

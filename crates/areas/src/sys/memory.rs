@@ -158,6 +158,41 @@ pub(crate) fn lock(address: NonNull<u8>, len: usize, on_fault: bool) -> Result<(
     }
 }
 
+/// Has the kernel copy bytes to an address of this process (`process_vm_writev` on ourselves): what cannot be written is an
+/// error or a smaller number, never a signal.
+///
+/// # Safety
+/// No reference covers what is written.
+pub(crate) unsafe fn write_by_kernel(to: NonNull<u8>, bytes: &[u8]) -> Result<usize> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let rest = &bytes[done..];
+        let local = libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: rest.len() };
+        let remote = libc::iovec { iov_base: to.as_ptr().wrapping_add(done).cast(), iov_len: rest.len() };
+        let pid = std::process::id();
+        // SAFETY: both vectors have one element and outlive the call; the kernel checks the addresses, reads `bytes` and
+        // writes only what the caller has no reference to.
+        let status = unsafe {
+            libc::syscall(
+                libc::SYS_process_vm_writev,
+                pid,
+                &raw const local,
+                1_usize,
+                &raw const remote,
+                1_usize,
+                0_usize,
+            )
+        };
+        match usize::try_from(status) {
+            Ok(0) => break,
+            Ok(written) => done += written,
+            Err(_) if done > 0 => break,
+            Err(_) => return Err(last_errno()),
+        }
+    }
+    Ok(done)
+}
+
 /// The error number that libc's last call left.
 pub(super) fn last_errno() -> Errno {
     let raw = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);

@@ -154,6 +154,33 @@ fn writing_a_frozen_area_is_refused_as_that() {
 }
 
 #[test]
+fn a_forked_child_shares_the_memory_under_an_id_of_its_own() {
+    test!("a_forked_child_shares_the_memory_under_an_id_of_its_own").alone(Stage::default(), || {
+        let area = areas::builder(page()).name("family").shared().unwrap();
+        let mut private = areas::builder(page()).private().unwrap();
+        let id = area.id().unwrap();
+        // SAFETY: no other thread of this process is at work in the library or in malloc: the child may use both.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            let own = area.id().is_some_and(|own| own != id);
+            area.store(0, 11_u8).unwrap();
+            private[0] = 11;
+            // A drop here takes nothing away from the parent.
+            drop((area, private));
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(i32::from(!own)) };
+        }
+        let mut status = -1;
+        // SAFETY: our own child; the status outlives the call.
+        unsafe { libc::waitpid(pid, &raw mut status, 0) };
+        assert_eq!(status, 0, "the child has an id of its own");
+        assert_eq!((area.load::<u8>(0).unwrap(), private[0]), (11, 0));
+        assert_eq!((area.id(), areas::registry::find("family").unwrap().id()), (Some(id), id));
+        String::new()
+    });
+}
+
+#[test]
 fn memory_lives_as_long_as_its_last_holder() {
     let this = test!("memory_lives_as_long_as_its_last_holder");
     if this.role().as_deref() == Some("holder") {

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "tries to write what is frozen; each block has its proof")]
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
 
 use areas::{Area, Frozen, Kind, Lock, Protection};
@@ -51,13 +51,22 @@ fn its_holes_are_filled_before() {
 
 #[test]
 fn every_way_of_writing_is_refused() {
-    let frozen = frozen(&vec![7; 3 * page()]);
+    // A fixed area's size was sealed before; of a growable one, freezing has to take that right, too.
+    let size = 3 * page();
+    for builder in [areas::builder(size), areas::builder(size).growable(9 * page())] {
+        let area = builder.shared().unwrap();
+        area.write_at(0, &vec![7; size]).unwrap();
+        refuses_every_way_of_writing(&area.freeze().unwrap());
+    }
+}
+
+fn refuses_every_way_of_writing(frozen: &Area<Frozen>) {
     let len = frozen.size() as u64;
     let refuses = [Errno::PERM, Errno::BADF, Errno::INVAL, Errno::ACCESS, Errno::TXTBSY];
     // The area's own descriptor, and the best one that can be had through /proc: root may open it for writing.
     let path = format!("/proc/self/fd/{}", frozen.object_descriptor());
     let reopened = std::fs::File::options().read(true).write(true).open(&path);
-    let own = std::fs::File::from(rustix::io::dup(&frozen).unwrap());
+    let own = std::fs::File::from(rustix::io::dup(frozen).unwrap());
     for file in [Some(own), reopened.ok()].into_iter().flatten() {
         let results = [
             ("pwrite", rustix::io::pwrite(&file, b"x", 0).map(drop)),
@@ -108,7 +117,6 @@ trait Descriptor {
 
 impl Descriptor for Area<Frozen> {
     fn object_descriptor(&self) -> i32 {
-        use std::os::fd::AsFd;
         self.as_fd().as_raw_fd()
     }
 }
@@ -176,6 +184,25 @@ fn a_mapping_that_others_made_before_is_read_only_or_in_the_way() {
 }
 
 #[test]
+fn a_thread_with_descriptors_of_its_own_freezes_its_own_area() {
+    test!("a_thread_with_descriptors_of_its_own_freezes_its_own_area").alone(Stage::default(), || {
+        let thread = std::thread::spawn(|| {
+            // SAFETY: this thread uses no descriptor of the others from here on, and they none of its.
+            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }.unwrap();
+            let area = areas::builder(8).shared().unwrap();
+            area.write_at(0, b"threaded").unwrap();
+            let number = area.as_fd().as_raw_fd();
+            // What the other threads know under that number is something else, or nothing.
+            let path = format!("/proc/self/fd/{number}");
+            assert!(std::fs::read_link(path).map_or(true, |path| !path.starts_with("/memfd:area")));
+            area.freeze().unwrap().to_vec()
+        });
+        assert_eq!(thread.join().unwrap(), b"threaded");
+        String::new()
+    });
+}
+
+#[test]
 fn only_who_may_write_may_freeze() {
     let area = areas::builder(4096).protection(Protection::READ).shared().unwrap();
     let refused = area.freeze().unwrap_err();
@@ -195,7 +222,6 @@ fn its_lock_stays() {
 #[test]
 fn a_private_copy_of_it_may_be_written() {
     use areas::{Backing, Provider, Request, System};
-    use std::os::fd::AsFd;
     let frozen = frozen(b"original");
     let backing = Backing::File { file: frozen.as_fd(), offset: 0, shared: false };
     let copy = System::new().map(&Request::new(8).backed_by(backing)).unwrap();

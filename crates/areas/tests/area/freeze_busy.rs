@@ -75,7 +75,7 @@ fn by_a_writer_in_another_process() {
         assert!(text.contains(&format!("mapped for writing by {} (", writer.pid())), "{text}");
         writer.tell("drop it");
         writer.hear();
-        area.freeze().unwrap();
+        drop(area.freeze().unwrap());
         String::new()
     });
 }
@@ -123,7 +123,7 @@ fn by_a_forked_child() {
         unsafe { libc::kill(pid, libc::SIGKILL) };
         // SAFETY: as above; no status is wanted.
         unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-        area.freeze().unwrap();
+        drop(area.freeze().unwrap());
         String::new()
     });
 }

@@ -156,10 +156,10 @@ fn machine_auto_takes_the_pool_first() {
 fn machine_clones_in_pool_pages_have_the_exact_size() {
     let this = test!("machine_clones_in_pool_pages_have_the_exact_size");
     if this.role().is_none() && !is_root() {
-        return skip(this.name(), "filling the pool of huge pages needs root");
+        return skip(this.0, "filling the pool of huge pages needs root");
     }
     let told = this.alone(Stage::default(), || {
-        let Some(_pool) = Filled::with(3, this.name()) else { return "skipped".to_owned() };
+        let Some(_pool) = Filled::with(3, this.0) else { return "skipped".to_owned() };
         let area =
             areas::builder(5_000_000).pages(Pages::Pool(PageSize::HUGE_2M)).name("pool").shared().unwrap();
         area.write_at(4_999_998, b"ok").unwrap();

@@ -129,7 +129,8 @@ fn every_failing_call_leaves_nothing_behind() {
         let occupied = areas::Address::Exactly(held.as_ptr().addr());
         let mib = areas::builder(1 << 20);
         let node: areas::Policy = "bind:1023".parse().unwrap();
-        let cases: [(&str, Kind, &dyn Fn() -> areas::Result<()>); 14] = [
+        type Call<'a> = &'a dyn Fn() -> areas::Result<()>;
+        let cases: [(&str, Kind, Call<'_>); 14] = [
             ("size 0", Kind::InvalidInput, &|| areas::builder(0).private().map(drop)),
             ("shared size 0", Kind::InvalidInput, &|| areas::builder(0).shared().map(drop)),
             ("too large", Kind::NoMemory, &|| areas::builder(1 << 45).shared().map(drop)),

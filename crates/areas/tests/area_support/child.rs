@@ -129,14 +129,18 @@ impl Test {
 
     /// Starts this test once more, in a role.
     pub(crate) fn spawn(self, stage: &mut Stage, role: &str) -> Peer {
-        let mut child = stage
-            .command()
-            .args([self.name(), "--exact", "--nocapture"])
-            .env(ROLE, role)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = stage.command();
+        command.args([self.name(), "--exact", "--nocapture"]).env(ROLE, role);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = loop {
+            match command.spawn() {
+                // Another test's thread has forked while we were writing the copy, and has not come to its exec yet.
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                other => break other.unwrap(),
+            }
+        };
         let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         Peer { child, to, from }
     }

@@ -71,6 +71,33 @@ fn the_memory_of_a_clone_outlives_the_killed_source() {
 }
 
 #[test]
+fn a_holder_that_dies_between_find_and_clone() {
+    let folder = Folder::new();
+    let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
+    holder.publish("ring");
+    reader.tell("remember ring");
+    holder.kill();
+    for command in ["remembered clone", "remembered size"] {
+        let text = refused(reader.try_tell(command), Kind::NoSuchArea);
+        assert!(text.contains("it went in between"), "{text}");
+    }
+}
+
+#[test]
+fn an_area_that_went_is_not_mistaken_for_the_next() {
+    let folder = Folder::new();
+    let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
+    let area = holder.publish("ring");
+    reader.tell("remember ring");
+    assert_eq!(reader.tell("remembered size"), "4096");
+    holder.drop_area(area);
+    // The same name, size, record, address and descriptor: another area.
+    holder.publish("ring");
+    refused(reader.try_tell("remembered clone"), Kind::NoSuchArea);
+    refused(reader.try_tell("remembered size"), Kind::NoSuchArea);
+}
+
+#[test]
 fn after_the_kill_of_a_process_group_nothing_is_left() {
     let folder = Folder::new();
     let mut holder = Launch::new(&folder).own_group().start();
@@ -78,7 +105,7 @@ fn after_the_kill_of_a_process_group_nothing_is_left() {
     let mut child = holder.fork();
     child.publish("child");
     let mut reader = Agent::start(&folder);
-    assert_eq!(reader.list().names(), ["child", "parent"]);
+    assert_eq!(reader.list().names(), ["child", "parent", "parent"], "the child holds what it inherited");
     holder.kill_group();
     // The child is init's to reap; it holds nothing as soon as it has ended.
     crate::support::eventually("the whole group is gone", || reader.list().is_empty());

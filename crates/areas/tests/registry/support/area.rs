@@ -19,7 +19,7 @@ fn pattern(name: &str) -> impl Iterator<Item = u8> {
 }
 
 /// Larger areas are filled and checked at their beginning and end.
-const ENDS: usize = 4096;
+const ENDS: usize = 1024;
 
 /// An area that is complete when others find it.
 pub(crate) fn create(name: &str, size: usize) -> Result<Area<Shared>, Failure> {

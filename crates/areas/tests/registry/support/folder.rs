@@ -1,7 +1,7 @@
 //! A registry's folder of a test's own, and what lies in it, looked at without the library.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -59,11 +59,17 @@ impl Folder {
         self.0.join("areas")
     }
 
-    /// The folder of our pid namespace.
+    /// The folder of our pid namespace (and of our time namespace, if that is not the usual one).
     pub(crate) fn space(&self) -> PathBuf {
-        let space = fs::read_link("/proc/self/ns/pid").expect("our pid namespace");
-        let number: String = space.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
-        self.registry().join(format!("pid-{number}"))
+        let inode = |kind: &str| {
+            let link = fs::read_link(format!("/proc/self/ns/{kind}")).ok()?;
+            Some(link.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>())
+        };
+        let pid = inode("pid").expect("our pid namespace");
+        self.registry().join(match inode("time").filter(|time| time != "4026531834") {
+            Some(time) => format!("pid-{pid}-time-{time}"),
+            None => format!("pid-{pid}"),
+        })
     }
 
     /// Where links are.
@@ -153,9 +159,4 @@ pub(crate) fn start_time(pid: u32) -> u64 {
 /// Whether a process has died and nobody has fetched its status.
 pub(crate) fn is_zombie(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| fields[0] == "Z")
-}
-
-/// The inode of a file.
-pub(crate) fn inode(path: &Path) -> u64 {
-    fs::metadata(path).expect("a file").ino()
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
 use rustix::fs::{MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, ftruncate, memfd_create, seek};
 
@@ -43,10 +43,9 @@ fn noise(mut seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
-/// A memory object as large as a table: `noise` or `zeros`, `sealed` as a table is or `unsealed`; or a file on a disk, which
+/// A memory object: `noise` or `zeros`, `sealed` as a table is or `unsealed`; or a file on a disk, which
 /// nobody can find by a name.
-pub(crate) fn object(holdings: &mut Holdings, kind: &str, seals: &str) -> Result<String, Failure> {
-    let size = table_size()?;
+pub(crate) fn object(holdings: &mut Holdings, kind: &str, seals: &str, size: u64) -> Result<String, Failure> {
     let file = match kind {
         "file" => {
             let path = std::env::temp_dir().join(format!("areas-test-forged-{}", std::process::id()));
@@ -69,21 +68,26 @@ pub(crate) fn object(holdings: &mut Holdings, kind: &str, seals: &str) -> Result
     Ok(keep(holdings, file)?)
 }
 
-/// How large tables are: a real one tells.
-fn table_size() -> Result<u64, Failure> {
-    let area = areas::builder(4096).name("measure").shared()?;
-    for entry in fs::read_dir("/proc/self/fd")? {
-        let path = entry?.path();
-        if fs::read_link(&path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:areas table")) {
-            drop(area);
-            return Ok(fs::metadata(path)?.len());
-        }
-    }
-    Err("no table".to_owned().into())
+/// How large tables are: a real one, which goes at once, tells.
+pub(crate) fn table_size() -> Result<u64, Failure> {
+    let _area = areas::builder(4096).name("measure").shared()?;
+    Ok(fs::metadata(own_table()?)?.len())
 }
 
-/// A table of ours that says what another team's says; for so many seconds, if any, we then write nonsense all over it.
-pub(crate) fn copy(holdings: &mut Holdings, of: &str, seconds: Option<u64>) -> Result<String, Failure> {
+/// Our table's descriptor, in `/proc`.
+pub(crate) fn own_table() -> Result<PathBuf, Failure> {
+    for entry in fs::read_dir("/proc/thread-self/fd")? {
+        let path = entry?.path();
+        if fs::read_link(&path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:areas table")) {
+            return Ok(path);
+        }
+    }
+    Err("this process has no table".to_owned().into())
+}
+
+/// A table of ours that says what another team's says: `sealed` as a table is, `unsealed`, or `scribbled`: sealed, and as long
+/// as we live we write nonsense all over it.
+pub(crate) fn copy(holdings: &mut Holdings, of: &str, how: &str) -> Result<String, Failure> {
     let original = File::open(of)?;
     let size = original.metadata()?.len();
     let file = File::from(memfd_create("forged", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
@@ -104,19 +108,20 @@ pub(crate) fn copy(holdings: &mut Holdings, of: &str, seconds: Option<u64>) -> R
     file.write_all_at(&metadata.ino().to_le_bytes(), header::INODE)?;
     let bytes = usize::try_from(size).map_err(|error| error.to_string())?;
     let scratch = Scratch::new(&file, bytes)?;
-    fcntl_add_seals(&file, SEALS)?;
-    if let Some(seconds) = seconds {
-        std::thread::spawn(move || scribble(scratch, Duration::from_secs(seconds)));
+    if how != "unsealed" {
+        fcntl_add_seals(&file, SEALS)?;
+    }
+    if how == "scribbled" {
+        std::thread::spawn(move || scribble(scratch));
     }
     Ok(keep(holdings, file)?)
 }
 
 /// Everything but who the owner is changes all the time.
-fn scribble(table: Scratch, time: Duration) {
+fn scribble(table: Scratch) {
     let mut next = noise(88_172_645_463_325_252);
     let mut any = |below: usize| usize::try_from(next() % below as u64).unwrap_or(0);
-    let end = Instant::now() + time;
-    while Instant::now() < end {
+    loop {
         for _ in 0..1000 {
             // The first records, half of the time, as readers look there first.
             let region = if any(2) == 0 { table.words() / 6 } else { table.words() };

@@ -26,3 +26,13 @@ pub(crate) fn set_dumpable(dumpable: bool) -> rustix::io::Result<()> {
         false => DumpableBehavior::NotDumpable,
     })
 }
+
+/// Goes into a user namespace of our own, in which we are who we are outside.
+pub(crate) fn new_user_namespace() -> std::io::Result<()> {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    super::raw::new_user_namespace()?;
+    set_dumpable(true)?;
+    std::fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
+}

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::ptr::NonNull;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 /// An agent begins here, before `main`: libtest would run it on a second thread, and what agents are for (other users, a
 /// leader that leaves, fork) needs a process whose only thread is its leader.
@@ -25,14 +26,22 @@ extern "C" fn begin() {
 
 /// Forks; `None` in the child.
 ///
-/// For agents only: they have one thread, so that the child inherits nothing half done.
+/// For agents only. The C library sees to its own state, and this library to its; an agent's other threads, if it has any,
+/// hold nothing else.
 pub(crate) fn fork() -> io::Result<Option<u32>> {
-    // SAFETY: this process has one thread: no other one holds a mutex that the child would wait for.
+    // SAFETY: the child goes on with what is safe after a fork: the C library's own calls, and this library, whose state no
+    // other thread is in the middle of changing (its handlers of fork see to that).
     match unsafe { libc::fork() } {
         0 => Ok(None),
         -1 => Err(io::Error::last_os_error()),
         child => Ok(Some(child.unsigned_abs())),
     }
+}
+
+/// Goes into a new user namespace.
+pub(crate) fn new_user_namespace() -> io::Result<()> {
+    // SAFETY: the descriptor table is not touched (no CLONE_FILES).
+    Ok(unsafe { unshare_unsafe(UnshareFlags::NEWUSER) }?)
 }
 
 /// Ends the calling thread, and no other: nothing of what is on its stack is dropped.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 use areas::registry::{self, Source};
 use areas::{Area, AreaId, Shared};
@@ -46,8 +48,12 @@ helpers!(std::io::Error, rustix::io::Errno, std::num::ParseIntError, String);
 pub(crate) struct Holdings {
     pub(crate) areas: BTreeMap<u32, Area<Shared>>,
     pub(crate) next: u32,
+    /// Threads that use the registry in the background.
+    pub(crate) busy: Option<workload::Busy>,
     /// Kept open for links that lead to them.
     pub(crate) files: Vec<File>,
+    /// What was found some time ago.
+    source: Option<Source>,
 }
 
 impl Holdings {
@@ -56,6 +62,10 @@ impl Holdings {
         self.areas.insert(self.next, area);
         self.next += 1;
         format!("{} {id}", self.next - 1)
+    }
+
+    fn remembered(&self) -> Result<&Source, Failure> {
+        self.source.as_ref().ok_or_else(|| Failure::Helper("nothing is remembered".to_owned()))
     }
 
     fn area(&self, handle: &str) -> Result<&Area<Shared>, Failure> {
@@ -71,13 +81,6 @@ pub(crate) fn begin() {
     }
 }
 
-/// What is to be done once a command is answered.
-enum Next {
-    Listen,
-    /// The leader ends; another thread goes on.
-    LeaveLeader,
-}
-
 fn serve(mut channel: Channel, mut holdings: Holdings) -> ! {
     // Whoever does not listen any more has ended.
     let gone = |_| std::process::exit(0);
@@ -87,20 +90,16 @@ fn serve(mut channel: Channel, mut holdings: Holdings) -> ! {
 
 fn listen(mut channel: Channel, holdings: &mut Holdings) -> ! {
     while let Ok(Some(line)) = channel.receive() {
-        if line == "exec" {
-            // The new program greets; if there is none, the test sees that the agent has ended.
-            eprintln!("exec: {}", launch::exec(channel));
-            std::process::exit(1);
-        }
         let words: Vec<&str> = line.split(' ').collect();
-        let mut next = Next::Listen;
         let done = match *words.as_slice() {
+            ["exec"] => {
+                // The new program greets; if there is none, the test sees that the agent has ended.
+                let error = launch::exec(channel);
+                panic!("exec: {error}");
+            }
+            ["leave-leader"] => leave_leader(channel, std::mem::take(holdings)),
             ["fork", ear] => fork(ear, holdings),
             ["fork-as", pid, ear] => choose_next(pid).and_then(|()| fork(ear, holdings)),
-            ["leave-leader"] => {
-                next = Next::LeaveLeader;
-                Ok(String::new())
-            }
             _ => perform(&words, holdings),
         };
         let answer = match done {
@@ -110,20 +109,21 @@ fn listen(mut channel: Channel, holdings: &mut Holdings) -> ! {
             }
             Err(Failure::Helper(why)) => format!("failed {}", why.replace('\n', " ")),
         };
-        if let Next::LeaveLeader = next {
-            let mut holdings = std::mem::take(holdings);
-            std::thread::spawn(move || {
-                super::eventually("the leader has ended", || super::folder::is_zombie(std::process::id()));
-                let _ = channel.send(&answer);
-                listen(channel, &mut holdings)
-            });
-            raw::end_thread();
-        }
         if channel.send(&answer).is_err() {
             break;
         }
     }
     std::process::exit(0)
+}
+
+/// Ends the leader; another thread goes on.
+fn leave_leader(mut channel: Channel, mut holdings: Holdings) -> ! {
+    std::thread::spawn(move || {
+        super::eventually("the leader has ended", || super::folder::is_zombie(std::process::id()));
+        let _ = channel.send("ok");
+        listen(channel, &mut holdings)
+    });
+    raw::end_thread()
 }
 
 fn fork(ear: &str, holdings: &mut Holdings) -> Result<String, Failure> {
@@ -146,6 +146,7 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
     let nothing = Ok(String::new());
     match *words {
         ["publish", name, size] => Ok(holdings.keep(area::create(name, size.parse()?)?)),
+        ["unnamed"] => Ok(holdings.keep(areas::builder(4096).shared()?)),
         ["drop", handle] => {
             holdings.areas.remove(&handle.parse()?);
             nothing
@@ -155,6 +156,27 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             nothing
         }
         ["id", handle] => Ok(holdings.area(handle)?.id().map_or("-".to_owned(), |id| id.to_string())),
+        ["address", handle] => Ok(holdings.area(handle)?.as_ptr().addr().to_string()),
+        ["at", handle] => {
+            let area = holdings.area(handle)?;
+            let last = area.as_ptr().addr() + area.mapped() - 1;
+            if registry::at(last + 1).is_ok_and(|behind| Some(behind.id()) == area.id()) {
+                return Err("the address behind the area is taken for the area's".to_owned().into());
+            }
+            Ok(registry::at(last)?.id().to_string())
+        }
+        ["busy", threads] => {
+            holdings.busy = Some(workload::Busy::start(threads.parse()?));
+            nothing
+        }
+        ["idle"] => {
+            holdings.busy.take().ok_or("not busy".to_owned())?.stop()?;
+            nothing
+        }
+        ["wait", name, millis] => {
+            let timeout = std::time::Duration::from_millis(millis.parse()?);
+            Ok(seen(&registry::wait(name, Some(timeout))?))
+        }
         ["check", handle, name] => Ok(area::is_filled(holdings.area(handle)?, name)?.to_string()),
         ["fill", handle, name] => area::fill(holdings.area(handle)?, name).map(|()| String::new()),
         ["populate", handle] => {
@@ -168,6 +190,16 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         ["list"] => list(),
         ["clone", name] => Ok(holdings.keep(area::clone(&registry::find(name)?, name, None)?)),
         ["clone", name, own] => Ok(holdings.keep(area::clone(&registry::find(name)?, name, Some(own))?)),
+        ["remember", name] => {
+            holdings.source = Some(registry::find(name)?);
+            nothing
+        }
+        // What was remembered, whatever has happened since.
+        ["remembered", "size"] => Ok(holdings.remembered()?.info()?.size.to_string()),
+        ["remembered", "clone"] => {
+            let clone = holdings.remembered()?.open()?;
+            Ok(holdings.keep(clone))
+        }
         ["keep"] => Ok(registry::keep().map(|()| String::new())?),
         ["path"] => Ok(registry::path()?.map_or("-".to_owned(), |path| path.display().to_string())),
         ["become", user, group, capability] => {
@@ -178,6 +210,20 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             };
             identity::become_user(user.parse()?, group.parse()?, capability)?;
             nothing
+        }
+        ["new-user-namespace"] => {
+            identity::new_user_namespace()?;
+            nothing
+        }
+        ["run", program, ..] => {
+            let status = Command::new(program).args(&words[2..]).status()?;
+            if status.success() { nothing } else { Err(format!("{words:?}: {status}").into()) }
+        }
+        // For what only this process's mount namespace shows.
+        ["mode", path] => Ok(format!("{:o}", fs::metadata(path)?.permissions().mode() & 0o7777)),
+        ["fails", program, ..] => {
+            let output = Command::new(program).args(&words[2..]).output()?;
+            Ok((!output.status.success()).to_string())
         }
         ["dumpable", yes] => {
             identity::set_dumpable(yes == "yes")?;
@@ -190,47 +236,38 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         }
         ["lose-record-lock"] => {
             // Closing any descriptor of a file drops the process's record locks on it.
-            drop(File::open(format!("/proc/self/fd/{}", table()?))?);
+            drop(File::open(forge::own_table()?)?);
+            nothing
+        }
+        ["take-record-lock"] => {
+            // A child has its parent's table, and may do with it what it likes.
+            let table = File::options().read(true).write(true).open(forge::own_table()?)?;
+            rustix::fs::fcntl_lock(&table, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+            holdings.files.push(table);
             nothing
         }
         ["close-table"] => {
             // What a program does that closes all descriptors which it does not know: here, one is put in its place.
-            let target = table()?;
-            let null = File::open("/dev/null")?;
-            forge::replace_descriptor(&null, target)?;
+            let table = forge::own_table()?;
+            let number = table.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            forge::replace_descriptor(&File::open("/dev/null")?, number.parse()?)?;
             nothing
         }
         ["open", path] => {
-            use std::os::unix::fs::OpenOptionsExt;
             let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
             let folder = fs::metadata(path)?.is_dir();
             let file = File::options().read(true).write(!folder).custom_flags(flags).open(path)?;
             Ok(forge::keep(holdings, file)?)
         }
-        ["forge", kind, seals] => forge::object(holdings, kind, seals),
-        ["forge-of", pid, descriptor] => forge::copy(holdings, &format!("/proc/{pid}/fd/{descriptor}"), None),
-        ["scribble-of", pid, descriptor, seconds] => {
-            forge::copy(holdings, &format!("/proc/{pid}/fd/{descriptor}"), Some(seconds.parse()?))
-        }
+        ["table-size"] => Ok(forge::table_size()?.to_string()),
+        ["forge", kind, seals, size] => forge::object(holdings, kind, seals, size.parse()?),
+        ["copy", table, how] => forge::copy(holdings, table, how),
         _ => workload::perform(words, holdings),
     }
 }
 
 fn child(pid: &str) -> Result<Pid, Failure> {
     Pid::from_raw(pid.parse()?).ok_or_else(|| "process 0".to_owned().into())
-}
-
-/// The number of our table's descriptor.
-fn table() -> Result<i32, Failure> {
-    for entry in fs::read_dir("/proc/self/fd")? {
-        let entry = entry?;
-        if fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:areas table"))
-            && let Some(number) = entry.file_name().to_str()
-        {
-            return Ok(number.parse()?);
-        }
-    }
-    Err("this process has no table".to_owned().into())
 }
 
 fn seen(source: &Source) -> String {

@@ -1,6 +1,8 @@
 //! Commands that do a thing many times.
 
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use areas::Kind;
@@ -13,13 +15,17 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
     match *words {
         ["publish-many", prefix, count] => publish_many(holdings, prefix, count.parse()?),
         ["find-all", prefix, count] => find_all(prefix, count.parse()?),
+        ["drop-every-other"] => {
+            holdings.areas.retain(|handle, _| handle % 2 == 1);
+            Ok(String::new())
+        }
         ["churn", name, count] => churn(name, count.parse()?),
         ["storm", own, all, millis] => {
             let others: Vec<String> = (0..all.parse::<u32>()?).map(|i| format!("storm-{i}")).collect();
             storm(own, &others, Duration::from_millis(millis.parse()?)).map(|rounds| rounds.to_string())
         }
         ["threads", count, millis] => threads(count.parse()?, Duration::from_millis(millis.parse()?)),
-        ["soft-limit", "nofile", wanted] => raise_open_files(wanted.parse()?),
+        ["open-files", wanted] => raise_open_files(wanted.parse()?),
         _ => Err(format!("no such command: {words:?}").into()),
     }
 }
@@ -137,4 +143,39 @@ fn raise_open_files(wanted: u64) -> Result<String, Failure> {
     limit.current = Some(possible);
     setrlimit(Resource::Nofile, limit)?;
     Ok(possible.to_string())
+}
+
+/// Threads that publish, look for and drop areas until they are stopped.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<Result<(), String>>>,
+}
+
+impl Busy {
+    pub(crate) fn start(threads: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..threads)
+            .map(|i| {
+                let stop = stop.clone();
+                std::thread::spawn(move || {
+                    let name = format!("busy-{i}");
+                    while !stop.load(Ordering::Relaxed) {
+                        let area = area::create(&name, 4096).map_err(|error| format!("{error:?}"))?;
+                        registry::find(&name).map_err(|error| error.to_string())?;
+                        drop(area);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        Busy { stop, threads }
+    }
+
+    pub(crate) fn stop(self) -> Result<(), String> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked".to_owned())?)
+    }
 }

@@ -1,0 +1,187 @@
+//! What the tests of layers share: the kernel's maps, providers that watch, children that may crash.
+
+use std::io::Write as _;
+use std::ops::Range;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use areas::{
+    Error, Kind, Mapping, Node, NodeSet, PageSize, Policy, Provider, Rejected, Request, Reservation, Result,
+    System,
+};
+
+pub(crate) fn page() -> usize {
+    PageSize::base().bytes()
+}
+
+/// The first node that there is.
+pub(crate) fn node() -> Node {
+    areas::allowed_nodes().unwrap().first().unwrap()
+}
+
+/// A node that there is not.
+pub(crate) fn unknown_node() -> Node {
+    (NodeSet::ALL - areas::allowed_nodes().unwrap()).last().unwrap()
+}
+
+/// Memory on a node that there is not.
+pub(crate) fn nowhere() -> Policy {
+    Policy::Bind(NodeSet::single(unknown_node()))
+}
+
+pub(crate) fn range(mapping: &Mapping) -> Range<usize> {
+    let start = mapping.as_ptr().addr();
+    start..start + mapping.span()
+}
+
+/// The protection of a page in `/proc/self/maps`; none where nothing is mapped.
+pub(crate) fn shown(address: usize) -> Option<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().find_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let (from, to) = fields.next()?.split_once('-')?;
+        let (from, to) = (usize::from_str_radix(from, 16).ok()?, usize::from_str_radix(to, 16).ok()?);
+        let permissions = fields.next()?;
+        (from..to).contains(&address).then(|| permissions.to_owned())
+    })
+}
+
+/// The protection of each page of a range, neighbours that are alike as one.
+pub(crate) fn shown_all(range: Range<usize>) -> Vec<Option<String>> {
+    let mut all: Vec<_> = range.step_by(page()).map(shown).collect();
+    all.dedup();
+    all
+}
+
+/// The policy of each entry of `/proc/self/numa_maps` that begins in the range: offset and policy.
+pub(crate) fn policies(range: &Range<usize>) -> Vec<(usize, String)> {
+    let text = std::fs::read_to_string("/proc/self/numa_maps").unwrap();
+    text.lines()
+        .filter_map(|line| {
+            let (address, rest) = line.split_once(' ')?;
+            let address = usize::from_str_radix(address, 16).ok()?;
+            let policy = rest.split(' ').next()?.to_owned();
+            range.contains(&address).then(|| (address - range.start, policy))
+        })
+        .collect()
+}
+
+/// Whether nothing is mapped there: what is free can be taken.
+pub(crate) fn is_free(range: &Range<usize>) -> bool {
+    Reservation::at(range.start, range.len()).is_ok()
+}
+
+/// Runs what returns addresses that have to be free afterwards. Another thread of the test program may have taken them: not
+/// three times.
+#[track_caller]
+pub(crate) fn frees(mut run: impl FnMut() -> Range<usize>) {
+    assert!((0..3).any(|_| is_free(&run())), "the addresses are still mapped");
+}
+
+/// Tests that look at addresses do so one at a time.
+pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static ADDRESSES: Mutex<()> = Mutex::new(());
+    ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts what it maps and unmaps, and the bytes that are mapped now; refuses more than `most` at once.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    pub(crate) most: usize,
+    pub(crate) maps: AtomicUsize,
+    pub(crate) unmaps: AtomicUsize,
+    pub(crate) now: Arc<AtomicUsize>,
+    pub(crate) peak: AtomicUsize,
+}
+
+struct Less(Arc<AtomicUsize>, usize);
+
+impl Drop for Less {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::SeqCst);
+    }
+}
+
+impl Watching {
+    pub(crate) fn up_to(most: usize) -> Self {
+        Watching {
+            most,
+            maps: AtomicUsize::default(),
+            unmaps: AtomicUsize::default(),
+            now: Arc::default(),
+            peak: AtomicUsize::default(),
+        }
+    }
+
+    /// How often it mapped and unmapped.
+    pub(crate) fn calls(&self) -> (usize, usize) {
+        (self.maps.load(Ordering::SeqCst), self.unmaps.load(Ordering::SeqCst))
+    }
+}
+
+impl Provider for Watching {
+    fn map(&self, request: &Request<'_>) -> Result<Mapping> {
+        if request.size() > self.most {
+            return Err(Error::new(Kind::NoMemory, "map so much").detail("it is watched"));
+        }
+        let mut mapping = System::new().map(request)?;
+        self.maps.fetch_add(1, Ordering::SeqCst);
+        let now = self.now.fetch_add(mapping.span(), Ordering::SeqCst) + mapping.span();
+        self.peak.fetch_max(now, Ordering::SeqCst);
+        mapping.attach(Less(self.now.clone(), mapping.span()));
+        Ok(mapping)
+    }
+
+    fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
+        self.unmaps.fetch_add(1, Ordering::SeqCst);
+        mapping.unmap()
+    }
+}
+
+/// Fills what it maps at once, and notes the policy that the pages had then.
+#[derive(Debug, Default)]
+pub(crate) struct Filling(pub(crate) Mutex<Vec<Policy>>);
+
+impl Provider for Filling {
+    fn map(&self, request: &Request<'_>) -> Result<Mapping> {
+        let mut mapping = System::new().map(request)?;
+        self.0.lock().unwrap().push(mapping.policy()?);
+        mapping.as_bytes_mut()?.fill(1);
+        Ok(mapping)
+    }
+}
+
+const CHILD: &str = "AREAS_LAYERS_CHILD";
+
+/// In a child made by [`child`]: what it is to do.
+pub(crate) fn in_child() -> Option<String> {
+    std::env::var(CHILD).ok()
+}
+
+/// Runs one test of this program again, in a process of its own, which may crash or use everything up.
+pub(crate) fn child(test: &str, what: &str) -> Output {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, what)
+        .env_remove("RUST_BACKTRACE")
+        .output()
+        .unwrap()
+}
+
+/// Says aloud that something could not be tested here, on stderr and in the file that `AREAS_SKIP_LOG` names.
+#[expect(clippy::print_stderr, reason = "says aloud what could not be done")]
+pub(crate) fn skipped(test: &str, why: &str) {
+    let line = format!("SKIPPED: {test}: {why}\n");
+    eprint!("{line}");
+    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
+        let log = std::fs::File::options().append(true).create(true).open(path);
+        log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
+    }
+}
+
+/// A number from the folder of the 2 MiB pool.
+pub(crate) fn pool(file: &str) -> usize {
+    let path = format!("/sys/kernel/mm/hugepages/hugepages-2048kB/{file}");
+    std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
