@@ -1,13 +1,13 @@
-//! What the kernel does with policies, asked directly: the facts that the library is built on (docs/kernel.md). Where one of
-//! these fails on a new kernel, what relies on it has to change.
+//! What the kernel does with memory policies.
 
 #![expect(unsafe_code, reason = "raw mappings and system calls; each block has its proof")]
 
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::AsRawFd as _;
 
-use crate::support::child::{Ended, in_child};
+use super::{Map, allocated, memfd};
+use crate::support::child::{Ended, in_child, without_nice};
 use crate::support::machine::{OnCpu, pool};
-use crate::support::pages::{advise, errno, mbind, nodes_of, numa_maps, status, touch};
+use crate::support::pages::{advise, errno, mbind, nodes_of, numa_maps, status};
 use crate::support::{HUGE, PAGE, guest};
 
 const DEFAULT: i32 = 0;
@@ -15,64 +15,11 @@ const PREFERRED: i32 = 1;
 const BIND: i32 = 2;
 const INTERLEAVE: i32 = 3;
 const LOCAL: i32 = 4;
+const PREFERRED_MANY: i32 = 5;
 const STRICT: i32 = 1;
 const MOVE: i32 = 2;
+const MOVE_ALL: i32 = 4;
 const BITS: usize = 64;
-
-/// Mapped memory, unmapped when it is dropped.
-struct Map(*mut u8, usize);
-
-impl Map {
-    fn new(len: usize, flags: i32, fd: Option<&OwnedFd>) -> Self {
-        let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: new addresses, of the kernel's choice.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, access, flags, fd, 0) };
-        assert_ne!(start, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
-        Map(start.cast(), len)
-    }
-
-    fn private(len: usize) -> Self {
-        Map::new(len, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, None)
-    }
-
-    fn of(fd: &OwnedFd, len: usize) -> Self {
-        Map::new(len, libc::MAP_SHARED, Some(fd))
-    }
-
-    fn touch(&self, page: usize) {
-        // SAFETY: mapped, writable, and ours until the drop; nothing refers to it.
-        unsafe { touch(self.0, self.1, page) };
-    }
-
-    fn nodes(&self) -> Vec<u32> {
-        nodes_of(self.0, self.1, PAGE)
-    }
-}
-
-impl Drop for Map {
-    fn drop(&mut self) {
-        // SAFETY: mapped by us, and nothing refers to it.
-        unsafe { libc::munmap(self.0.cast(), self.1) };
-    }
-}
-
-fn memfd(len: usize, flags: u32) -> OwnedFd {
-    // SAFETY: the name is a C string.
-    let fd = unsafe { libc::memfd_create(c"kernel".as_ptr(), flags) };
-    assert!(fd >= 0, "memfd_create: {}", std::io::Error::last_os_error());
-    // SAFETY: a new descriptor that nobody else has.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    // SAFETY: no memory is involved.
-    assert_eq!(unsafe { libc::ftruncate(fd.as_raw_fd(), len.try_into().unwrap()) }, 0);
-    fd
-}
-
-/// Bytes that an object has.
-fn allocated(fd: &OwnedFd) -> u64 {
-    let file = std::fs::File::from(fd.try_clone().unwrap());
-    std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512
-}
 
 /// The policy of an address by `get_mempolicy`: mode and mask.
 fn policy_at(address: *const u8) -> (i32, u64) {
@@ -255,4 +202,65 @@ fn binding_to_a_full_node_ends_in_a_kill() {
     });
     assert_eq!(ended, Ended::Signal(libc::SIGKILL));
     assert_eq!(crate::support::machine::vmstat("oom_kill"), kills + 1);
+}
+
+#[test]
+fn home_nodes_are_for_bind_and_preferred_many() {
+    guest!();
+    let map = Map::private(4 * PAGE);
+    let set_home = |node: usize| {
+        // SAFETY: a policy changes no content.
+        let status = unsafe { libc::syscall(libc::SYS_set_mempolicy_home_node, map.0, map.1, node, 0) };
+        if status == 0 { Ok(()) } else { Err(errno()) }
+    };
+    assert_eq!(set_home(1), Err(libc::ENOENT), "no policy of its own");
+    assert_eq!(mbind(map.0, map.1, INTERLEAVE, 0b11, BITS, 0), Ok(()));
+    assert_eq!(set_home(1), Err(libc::EOPNOTSUPP));
+    for mode in [BIND, PREFERRED_MANY] {
+        assert_eq!(mbind(map.0, map.1, mode, 0b11, BITS, 0), Ok(()));
+        assert_eq!(set_home(1), Ok(()), "{mode}");
+    }
+    map.touch(PAGE);
+    assert_eq!(map.nodes(), [1; 4]);
+    assert_eq!(numa_maps(map.0, map.1)[0].policy, "prefer (many):0-1", "it does not show");
+}
+
+/// Pages that another process has mapped too: no privilege, no move, and no error from mbind.
+#[test]
+fn moving_what_others_have_mapped_takes_a_privilege() {
+    guest!();
+    let ended = in_child(|| {
+        without_nice();
+        let _cpu = OnCpu::of_node(0);
+        let fd = memfd(4 * PAGE, 0);
+        let map = Map::of(&fd, 4 * PAGE);
+        map.touch(PAGE);
+        let mut other = crate::support::child::Child::start(|line| {
+            map.touch(PAGE);
+            line.go();
+            line.wait();
+        });
+        other.wait();
+        assert_eq!(mbind(map.0, map.1, BIND, 1 << 1, BITS, MOVE_ALL), Err(libc::EPERM));
+        let moved = mbind(map.0, map.1, BIND, 1 << 1, BITS, MOVE | STRICT);
+        assert_eq!((moved, map.nodes()), (Ok(()), vec![0; 4]), "it says that all is well");
+        let pages: Vec<*mut u8> = (0..4).map(|page| map.0.wrapping_add(page * PAGE)).collect();
+        let mut status = [0_i32; 4];
+        // SAFETY: all arrays have four elements; moving a page changes neither its content nor its address.
+        unsafe {
+            libc::syscall(
+                libc::SYS_move_pages,
+                0,
+                4,
+                pages.as_ptr(),
+                [1_i32; 4].as_ptr(),
+                status.as_mut_ptr(),
+                MOVE,
+            )
+        };
+        assert_eq!(status, [-libc::EACCES; 4]);
+        other.go();
+        assert_eq!(other.end(), Ended::Well);
+    });
+    assert_eq!(ended, Ended::Well);
 }
