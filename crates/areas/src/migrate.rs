@@ -305,8 +305,8 @@ impl Mover<'_> {
     }
 }
 
-/// An error may be about another page: the kernel gives one answer for pages that it moves together, and parts of a huge page
-/// that has moved are busy before 6.6. So it is asked where those pages are.
+/// An error may be about another page: the kernel gives one answer for pages that it moves together, and calls a part of a
+/// transparent huge page busy that it is moving as a whole. So it is asked where those pages are.
 fn ask_again(addresses: &[*const u8], nodes: &[i32], status: &mut [i32]) -> Result<()> {
     let failed: Vec<usize> = (0..status.len()).filter(|&index| status[index] < 0).collect();
     if failed.is_empty() {
