@@ -1,1 +1,59 @@
-fn main() {}
+//! The `areas` command: files into named shared memory, and a look at who holds what and where it lives.
+//!
+//! | file | what |
+//! |---|---|
+//! | `args.rs`, `placing.rs`, `target.rs` | what can be said on the command line |
+//! | `put.rs`, `contents.rs`, `create.rs`, `hold.rs`, `signals.rs` | making areas, and holding them |
+//! | `ls.rs`, `show.rs`, `report.rs`, `cat.rs`, `nodes.rs` | looking at what is there |
+//! | `tour/` | the guided tour |
+//! | `output/` | tables, JSON, colours, progress |
+//! | `failure.rs` | how a failure becomes a message and an exit code |
+
+mod args;
+mod cat;
+mod completions;
+mod contents;
+mod create;
+mod failure;
+mod hold;
+mod ls;
+mod man;
+mod nodes;
+mod output;
+mod placing;
+mod put;
+mod report;
+mod show;
+mod signals;
+mod target;
+mod tour;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(code) => code,
+        Err(failure) => failure.tell(),
+    }
+}
+
+fn run(args: Args) -> Result<ExitCode, Failure> {
+    let quiet = args.quiet;
+    match args.command {
+        Command::Put(put) => put::run(&put, quiet),
+        Command::Create(create) => create::run(&create, quiet),
+        Command::Ls(ls) => ls::run(&ls, quiet),
+        Command::Show(show) => show::run(&show),
+        Command::Cat(cat) => cat::run(&cat),
+        Command::Nodes(nodes) => nodes::run(&nodes),
+        Command::Tour(tour) => tour::run(&tour, quiet),
+        Command::Completions(completions) => completions::run(&completions),
+        Command::Man(man) => man::run(&man),
+        Command::TourWorker(worker) => tour::worker::run(&worker),
+    }
+}

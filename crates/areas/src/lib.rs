@@ -64,8 +64,10 @@
 //!
 //! # Children made by fork
 //!
-//! A forked child has its parent's shared areas mapped, as any shared memory. It is no team of its own until it publishes an
-//! area itself, and dropping what it inherited does not take the parent's areas back.
+//! A forked child holds every shared area that its parent holds: the same memory, at the same address, under the same name. From
+//! its first call into the [`registry`] on, it is a team of its own, with ids of its own; a child that calls none, because it calls
+//! exec, pays nothing. Private areas are copied on write, as any private memory. (What counts is the C library's `fork`, which
+//! runs the handlers that keep this library's state whole; a raw `clone` in a program with several threads does not.)
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("areas is for 64-bit little-endian Linux");
@@ -91,8 +93,8 @@ pub mod topology;
 mod verify;
 
 pub use area::{
-    Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Shared, SharedSlice,
-    builder,
+    Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Received, Resizable,
+    Shared, SharedSlice, builder, receive,
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;

@@ -57,17 +57,19 @@ impl Lock {
             Lock::Full => false,
         };
         sys::memory::lock(address, len, on_fault).map_err(|errno| {
-            let call = format!(
-                "mlock2({address:p}, {}, {})",
-                Bytes::from(len),
-                if on_fault { "ONFAULT" } else { "0" }
-            );
-            // The kernel says EAGAIN where some pages could not be brought in, EPERM where the limit is 0.
-            let kind = match errno {
-                sys::Errno::NOMEM | sys::Errno::PERM | sys::Errno::AGAIN => Kind::Limit,
-                _ => Kind::System,
+            let call = match on_fault {
+                true => format!("mlock2({address:p}, {}, MLOCK_ONFAULT)", Bytes::from(len)),
+                false => format!("mlock({address:p}, {})", Bytes::from(len)),
             };
-            remedy::locked_memory(Error::new(kind, format!("lock {whose}")).call(call, errno), len)
+            let error = |kind| Error::new(kind, format!("lock {whose}")).call(call, errno);
+            match errno {
+                // EPERM where the limit is 0.
+                sys::Errno::NOMEM | sys::Errno::PERM => remedy::locked_memory(error(Kind::Limit), len),
+                sys::Errno::AGAIN => error(Kind::NoMemory)
+                    .detail("some of its pages could not be brought in")
+                    .help("free some memory, or see the limit of the control group (memory.max)"),
+                _ => error(Kind::System),
+            }
         })
     }
 }

@@ -25,6 +25,22 @@ pub enum Extent {
         /// Bytes, a multiple of the page size.
         max: usize,
     },
+    /// It may grow and shrink, in whole pages. What lies beyond its end faults (SIGBUS), as on BeOS.
+    Resizable {
+        /// Bytes of addresses that every holder takes: up to here it grows without asking for more.
+        max: usize,
+    },
+}
+
+impl Extent {
+    /// Up to where it may grow; `None` if it may not.
+    #[must_use]
+    pub const fn max(self) -> Option<usize> {
+        match self {
+            Extent::Fixed => None,
+            Extent::Growable { max } | Extent::Resizable { max } => Some(max),
+        }
+    }
 }
 
 /// Kernel memory that can be mapped many times, here and in other processes.
@@ -32,6 +48,7 @@ pub enum Extent {
 /// # Invariants
 /// - `fd` is an open memfd; its identity and page size never change.
 /// - A fixed object carries the seals SHRINK and GROW, a growable one SHRINK: its size never falls below what was seen.
+///   A resizable one carries neither.
 #[derive(Debug)]
 pub struct Object {
     fd: OwnedFd,
@@ -51,7 +68,8 @@ impl Object {
     ///
     /// # Errors
     /// [`Kind::Limit`] over `RLIMIT_FSIZE` or `RLIMIT_NOFILE`; [`Kind::Unsupported`] for a page size that the kernel has
-    /// no pool of; [`Kind::InvalidInput`] if `size` is more than the extent or than a file can hold.
+    /// no pool of, and for a kernel without memory objects; [`Kind::NotPermitted`] where a sandbox forbids them;
+    /// [`Kind::InvalidInput`] if `size` is more than the extent or than a file can hold.
     pub fn create(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
         let what = || format!("make a memory object of {}", Bytes::from(size));
         let pool = page != PageSize::base();
@@ -63,7 +81,7 @@ impl Object {
             return Err(Error::new(Kind::InvalidInput, what())
                 .detail("it is more than a file can hold (2^63 - 1 bytes)"));
         };
-        if let Extent::Growable { max } = extent
+        if let Some(max) = extent.max()
             && max < file_size
         {
             return Err(Error::new(Kind::InvalidInput, what())
@@ -80,9 +98,14 @@ impl Object {
             };
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
-                sys::Errno::NODEV | sys::Errno::INVAL if pool => {
+                sys::Errno::NODEV | sys::Errno::INVAL | sys::Errno::NOENT if pool => {
                     remedy::huge_pages(error(Kind::Unsupported), page, size)
                 }
+                sys::Errno::NOSYS => error(Kind::Unsupported)
+                    .help("this needs a kernel with memfd_create (3.17, CONFIG_MEMFD_CREATE) and a sandbox that allows it"),
+                sys::Errno::PERM | sys::Errno::ACCESS => error(Kind::NotPermitted)
+                    .help("the sandbox forbids it: allow memfd_create in its seccomp profile"),
+                sys::Errno::NOMEM => error(Kind::NoMemory),
                 _ => error(Kind::System),
             }
         })?;
@@ -95,6 +118,7 @@ impl Object {
         let seals = match extent {
             Extent::Fixed => SealFlags::SHRINK | SealFlags::GROW,
             Extent::Growable { .. } => SealFlags::SHRINK,
+            Extent::Resizable { .. } => SealFlags::empty(),
         };
         sys::object::seal(object.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
         let identity = sys::file::stat(object.as_fd()).map_err(failed("fstat"))?.identity;
@@ -104,11 +128,13 @@ impl Object {
 
     /// Takes over a descriptor that came from elsewhere, after looking at what it is.
     ///
-    /// `max` is what growable objects may grow to; `exact` the size in bytes where the pages are huge.
+    /// `told` is what its sender or its holder's table says of its extent; `exact` the size in bytes where the pages are
+    /// huge.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for what is no memory object, or one whose size could shrink under its holders.
-    pub(crate) fn adopt(fd: OwnedFd, max: Option<usize>, exact: Option<u64>) -> Result<Self> {
+    /// [`Kind::InvalidInput`] for what is no memory object, or one whose size could shrink under its holders although it
+    /// is not said to be resizable.
+    pub(crate) fn adopt(fd: OwnedFd, told: Extent, exact: Option<u64>) -> Result<Self> {
         let what = "use the descriptor as an area's memory";
         let stat = sys::file::stat(fd.as_fd())
             .map_err(|errno| Error::new(Kind::System, what).call("fstat", errno))?;
@@ -118,7 +144,8 @@ impl Object {
         }
         let seals = sys::object::seals(fd.as_fd())
             .map_err(|errno| no_object("it has no seals".to_owned()).call("fcntl(F_GET_SEALS)", errno))?;
-        if !seals.contains(SealFlags::SHRINK) {
+        let resizable = matches!(told, Extent::Resizable { .. });
+        if !seals.contains(SealFlags::SHRINK) && !resizable {
             return Err(no_object("its size may shrink under us: it is not sealed against that".to_owned()));
         }
         let size = usize::try_from(stat.size)
@@ -127,11 +154,13 @@ impl Object {
             .map_err(|errno| Error::new(Kind::System, what).call("fstatfs", errno))?
             .and_then(PageSize::of)
             .unwrap_or_else(PageSize::base);
-        let extent = match max {
-            _ if seals.contains(SealFlags::GROW) => Extent::Fixed,
-            Some(max) if max >= size => Extent::Growable { max },
+        let pages = page.round_up(size.max(1)).unwrap_or(size);
+        let extent = match told {
+            _ if seals.contains(SealFlags::GROW | SealFlags::SHRINK) => Extent::Fixed,
+            Extent::Resizable { max } => Extent::Resizable { max: max.max(pages) },
+            Extent::Growable { max } if max >= size => Extent::Growable { max },
             // It may grow, but nobody told how far: what is there now is all that we map.
-            _ => Extent::Growable { max: page.round_up(size).unwrap_or(size) },
+            _ => Extent::Growable { max: pages },
         };
         let exact = exact.filter(|&exact| {
             page != PageSize::base() && exact <= stat.size && stat.size - exact < page.bytes() as u64
@@ -141,13 +170,18 @@ impl Object {
 
     /// The size in bytes: what the kernel says now.
     ///
-    /// One `fstat` for growable objects, none for fixed ones.
+    /// One `fstat` for growable and resizable objects, none for fixed ones.
     #[must_use]
     pub fn size(&self) -> usize {
-        if let Extent::Growable { .. } = self.extent
-            && let Ok(stat) = sys::file::stat(self.as_fd())
-        {
-            self.seen.fetch_max(stat.size, Ordering::Relaxed);
+        let now = || sys::file::stat(self.as_fd()).map(|stat| stat.size);
+        match self.extent {
+            Extent::Fixed => {}
+            Extent::Growable { .. } => {
+                let _ = now().map(|size| self.seen.fetch_max(size, Ordering::Relaxed));
+            }
+            Extent::Resizable { .. } => {
+                let _ = now().map(|size| self.seen.store(size, Ordering::Relaxed));
+            }
         }
         self.size_seen()
     }
@@ -188,10 +222,7 @@ impl Object {
 
     /// Addresses that a mapping of it takes: its whole pages, up to where it may grow.
     pub(crate) fn span(&self) -> usize {
-        let most = match self.extent {
-            Extent::Fixed => self.file_size(),
-            Extent::Growable { max } => max,
-        };
+        let most = self.extent.max().unwrap_or_else(|| self.file_size());
         // An empty area has one page mapped.
         self.page.round_up(most.max(1)).unwrap_or(most)
     }
@@ -229,7 +260,8 @@ impl Object {
     /// Grows to at least `size` bytes (an atomic maximum over all who grow it).
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::Limit`] over `RLIMIT_FSIZE`.
+    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::ReadOnly`] through a descriptor for
+    /// reading only; [`Kind::Frozen`] once it is frozen; [`Kind::Limit`] over `RLIMIT_FSIZE`.
     pub(crate) fn grow(&self, size: usize, whose: &str) -> Result<()> {
         let what = || format!("grow {whose} to {}", Bytes::from(size));
         let Extent::Growable { max } = self.extent else {
@@ -257,23 +289,68 @@ impl Object {
                         .call("ftruncate", sys::Errno::PERM)
                         .detail("it is sealed against growth: somebody has frozen it"));
                 }
+                Err(errno) if self.is_frozen().unwrap_or(false) => {
+                    return Err(Error::new(Kind::Frozen, what())
+                        .call("ftruncate", errno)
+                        .detail("it is frozen: its size is fixed for ever"));
+                }
+                // What the kernel says of a descriptor that is open for reading only.
+                Err(errno @ (sys::Errno::INVAL | sys::Errno::BADF)) => {
+                    return Err(Error::new(Kind::ReadOnly, what())
+                        .call("ftruncate", errno)
+                        .detail("it was opened for reading only")
+                        .help("who may not write may not grow: clone it for writing"));
+                }
                 Err(errno) => return Err(Error::new(Kind::System, what()).call("ftruncate", errno)),
             }
         }
         Ok(())
     }
 
+    /// Sets the size of a resizable object. `size` is in whole pages.
+    pub(crate) fn resize(&self, size: usize, whose: &str) -> Result<()> {
+        let what = || format!("resize {whose} to {}", Bytes::from(size));
+        let size = size as u64;
+        check_file_size(size, what)?;
+        sys::object::set_size(self.as_fd(), size).map_err(|errno| match errno {
+            sys::Errno::PERM => Error::new(Kind::Frozen, what())
+                .call("ftruncate", errno)
+                .detail("it is sealed against changes of its size: somebody has frozen it"),
+            _ => Error::new(Kind::System, what()).call("ftruncate", errno),
+        })?;
+        self.seen.store(size, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes note that its holder has more addresses for it now.
+    pub(crate) fn widen(&mut self, max: usize) {
+        self.extent = Extent::Resizable { max };
+    }
+
     /// Another open file of the same object, which the kernel lets read only.
     pub(crate) fn reopen_read_only(&self) -> Result<OwnedFd> {
         use std::os::fd::AsRawFd;
-        let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        // A thread can have descriptors of its own, and the first one may have left: then /proc/self shows others.
+        let path = format!("/proc/thread-self/fd/{}", self.fd.as_raw_fd());
         let failed = |errno| {
-            Error::new(Kind::System, "open an object for reading only")
-                .call(format!("open({path:?}, O_RDONLY)"), errno)
-                .help("/proc must be mounted")
+            let error = |kind| {
+                Error::new(kind, "open an object for reading only")
+                    .call(format!("open({path:?}, O_RDONLY)"), errno)
+            };
+            match errno {
+                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
+                _ => error(Kind::System).help("/proc must be mounted"),
+            }
         };
         let path = CString::new(path.as_str()).map_err(|_| failed(sys::Errno::INVAL))?;
-        sys::file::open_at(sys::file::CWD, &path, sys::file::OFlags::RDONLY, 0).map_err(failed)
+        let again =
+            sys::file::open_at(sys::file::CWD, &path, sys::file::OFlags::RDONLY, 0).map_err(&failed)?;
+        // Freezing relies on it that this is the same object.
+        match sys::file::stat(again.as_fd()) {
+            Ok(stat) if stat.identity == self.identity => Ok(again),
+            Ok(_) => Err(failed(sys::Errno::STALE)),
+            Err(errno) => Err(failed(errno)),
+        }
     }
 
     /// Puts another open file of the same object under the descriptor's number.

@@ -2,10 +2,10 @@
 
 use std::marker::PhantomData;
 
-use super::{Access, Area, Private, Shared, dress};
+use super::{Access, Area, Private, Resizable, Shared, dress};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Sharing};
 use crate::object::{Extent, Object};
 use crate::page::{PageSize, Pages};
 use crate::place::Placement;
@@ -34,6 +34,7 @@ pub struct AreaBuilder<'a> {
 enum Wanted {
     Fixed,
     Growable(usize),
+    Resizable(usize),
 }
 
 static SYSTEM: System = System::new();
@@ -142,6 +143,10 @@ impl<'a> AreaBuilder<'a> {
                 Error::new(Kind::Unsupported, self.what("private")).detail("the provider gave shared memory")
             );
         }
+        if mapping.size() != self.size {
+            return Err(Error::new(Kind::Unsupported, self.what("private"))
+                .detail(format!("the provider gave {}", Bytes::from(mapping.size()))));
+        }
         self.finish(mapping, None, placement)
     }
 
@@ -207,6 +212,38 @@ impl<'a> AreaBuilder<'a> {
         self.pages == Pages::Auto && page == PageSize::base()
     }
 
+    /// Makes an area that others can clone, and that may grow and shrink under everybody: [`Area::resize`].
+    ///
+    /// Every holder takes `max` bytes of addresses; beyond that it grows only if there is room behind it for all.
+    ///
+    /// # Errors
+    /// As [`shared`](AreaBuilder::shared); [`Kind::Unsupported`] for huge pages; [`Kind::InvalidInput`] for a lock with a
+    /// reserve, as a reserve cannot be locked.
+    pub fn resizable(&self, max: usize) -> Result<Area<Resizable>> {
+        let name = self.name.as_deref().map(Name::new).transpose()?;
+        let what = || self.what("resizable");
+        if self.size == 0 {
+            return Err(Error::new(Kind::InvalidInput, what()).detail("the size is 0"));
+        }
+        if !matches!(self.pages, Pages::Base) {
+            return Err(Error::new(Kind::Unsupported, what()).detail("it is made of base pages"));
+        }
+        let page = PageSize::base();
+        if self.lock != Lock::None && page.round_up(max) != page.round_up(self.size) {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail(format!("it is to have room for {} and to be locked", Bytes::from(max)))
+                .help("a reserve cannot be locked: give the size itself as maximum, or no lock"));
+        }
+        let placement = resolve(self.placement)?;
+        let wanted = AreaBuilder { extent: Wanted::Resizable(max), ..self.clone() };
+        let (mapping, object) = wanted.object_of(page, placement)?;
+        let mut area: Area<Resizable> = self.finish(mapping, Some(object), placement)?;
+        if let Some(name) = name {
+            area.publish_as(name)?;
+        }
+        Ok(area)
+    }
+
     fn instead(
         &self,
         page: PageSize,
@@ -223,12 +260,15 @@ impl<'a> AreaBuilder<'a> {
     fn object_of(&self, page: PageSize, placement: Placement) -> Result<(Mapping, Object)> {
         let extent = match self.extent {
             Wanted::Fixed => Extent::Fixed,
-            Wanted::Growable(max) => {
+            Wanted::Growable(max) | Wanted::Resizable(max) => {
                 let max = page.round_up(max.max(1)).ok_or_else(|| {
                     Error::new(Kind::InvalidInput, self.what("shared"))
                         .detail("the maximum is more than there are addresses")
                 })?;
-                Extent::Growable { max }
+                match self.extent {
+                    Wanted::Resizable(_) => Extent::Resizable { max },
+                    _ => Extent::Growable { max },
+                }
             }
         };
         let label = self.name.as_deref().map_or("area".into(), String::from_utf8_lossy);
@@ -238,6 +278,15 @@ impl<'a> AreaBuilder<'a> {
             request = request.aligned(PageSize::HUGE_2M.bytes());
         }
         let mapping = self.provider.map(&place(request, placement))?;
+        // What lends a frozen area's bytes relies on it that all of the object is mapped.
+        if mapping.sharing() != Sharing::Shared || mapping.span() < object.span() {
+            let how = if mapping.sharing() == Sharing::Shared { "shared" } else { "private" };
+            return Err(Error::new(Kind::Unsupported, self.what("shared")).detail(format!(
+                "the provider gave {} of {how} memory instead of all {} of the object that it was asked to map",
+                Bytes::from(mapping.span()),
+                Bytes::from(object.span())
+            )));
+        }
         if page != PageSize::base() {
             take_pool_pages(&mapping, Some(placement))?;
         }
@@ -251,6 +300,11 @@ impl<'a> AreaBuilder<'a> {
         placement: Placement,
     ) -> Result<Area<K>> {
         dress(&mapping, object.as_ref());
+        // Where nothing was asked here, the provider may have asked for something.
+        let placement = match placement.is_default() {
+            true => mapping.asked().of_all(mapping.span()).unwrap_or(placement),
+            false => placement,
+        };
         let mut area: Area<K> = Area {
             publication: None,
             gather: self.gathers(mapping.page_size()),

@@ -2,10 +2,10 @@
 
 use std::marker::PhantomData;
 
-use super::{Area, Frozen, Shared, dress};
+use super::{Area, Frozen, Resizable, Shared, dress};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
-use crate::object::Object;
+use crate::object::{Extent, Object};
 use crate::page::PageSize;
 use crate::place::Placement;
 use crate::protection::Protection;
@@ -43,6 +43,14 @@ impl Source {
     /// As [`CloneBuilder::open`].
     pub fn open_read_only(&self) -> Result<Area<Shared>> {
         self.cloning().protection(Protection::READ).open()
+    }
+
+    /// Clones a resizable area, with the protection that it has.
+    ///
+    /// # Errors
+    /// As [`CloneBuilder::open_resizable`].
+    pub fn open_resizable(&self) -> Result<Area<Resizable>> {
+        self.cloning().open_resizable()
     }
 
     /// Clones a frozen area: its bytes can be lent.
@@ -112,6 +120,13 @@ impl CloneBuilder<'_> {
         self
     }
 
+    /// At the very addresses that the source has in its holder, or an error.
+    #[doc(alias = "B_CLONE_ADDRESS")]
+    pub fn same_address(self) -> Self {
+        let address = usize::try_from(self.source.record().address).unwrap_or(usize::MAX);
+        self.at(Address::Exactly(address))
+    }
+
     /// Makes the clone.
     ///
     /// # Errors
@@ -123,7 +138,15 @@ impl CloneBuilder<'_> {
         let protection = self.protection.unwrap_or(record.protection);
         let write = protection.contains(Protection::WRITE);
         let what = || format!("clone area {} {:?} with protection {protection}", record.id, record.name);
+        let frozen = || {
+            Error::new(Kind::Frozen, what())
+                .detail("it is frozen: nobody writes it any more")
+                .help("clone it for reading: `open_frozen`, `open_read_only`")
+        };
         if write && !record.protection.contains(Protection::WRITE) && !self.source.is_own() {
+            if self.source.is_frozen()? {
+                return Err(frozen());
+            }
             return Err(Error::new(Kind::ReadOnly, what())
                 .detail(format!(
                     "process {} holds it with protection {}",
@@ -132,13 +155,53 @@ impl CloneBuilder<'_> {
                 ))
                 .help("clone it for reading: `open_read_only`"));
         }
-        let object = self.source.open_object(write)?;
+        if let Extent::Resizable { .. } = record.extent {
+            return Err(Error::new(Kind::Unsupported, what())
+                .detail("its size may shrink under us, and with it what could be accessed")
+                .help("clone it as what it is: `open_resizable`"));
+        }
+        let object = match self.source.open_object(write) {
+            // A frozen object may be opened for reading only, by all but root.
+            Err(error) if write && error.kind() == Kind::Unreadable && self.source.is_frozen()? => {
+                return Err(frozen());
+            }
+            other => other?,
+        };
         if write && object.is_frozen()? {
-            return Err(Error::new(Kind::Frozen, what())
-                .detail("it is frozen: nobody writes it any more")
-                .help("clone it for reading: `open_frozen`, `open_read_only`"));
+            return Err(frozen());
         }
         self.finish(object, protection)
+    }
+
+    /// Makes a clone of a resizable area.
+    ///
+    /// # Errors
+    /// As [`open`](CloneBuilder::open); [`Kind::InvalidInput`] if the area is not resizable.
+    pub fn open_resizable(&self) -> Result<Area<Resizable>> {
+        let record = self.source.record();
+        let protection = self.protection.unwrap_or(record.protection);
+        let write = protection.contains(Protection::WRITE);
+        let refuse = |kind, why: &str| {
+            Error::new(
+                kind,
+                format!(
+                    "clone area {} {:?} as resizable, with protection {protection}",
+                    record.id, record.name
+                ),
+            )
+            .detail(why.to_owned())
+        };
+        if !matches!(record.extent, Extent::Resizable { .. }) {
+            return Err(refuse(Kind::InvalidInput, "it is not resizable").help("clone it as shared: `open`"));
+        }
+        if write && !record.protection.contains(Protection::WRITE) && !self.source.is_own() {
+            return Err(refuse(Kind::ReadOnly, "its holder may not write it either"));
+        }
+        let object = self.source.open_object(write)?;
+        if object.is_frozen()? {
+            return Err(refuse(Kind::Frozen, "it is frozen").help("clone it for what it is: `open_frozen`"));
+        }
+        Ok(self.finish(object, protection)?.into_kind())
     }
 
     /// Makes a clone of a frozen area, which lends its bytes.

@@ -5,16 +5,18 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::{Area, Frozen, Shared};
+use super::{Access, Area, Frozen, Resizable, Shared};
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::protection::Protection;
-use crate::registry::holders;
+use crate::registry::{Holder, writers};
 use crate::sys;
 
 /// How long [`Area::freeze`] waits for writers that are about to finish.
 pub const FREEZE_PATIENCE: Duration = Duration::from_secs(1);
 
-impl Area<Shared> {
+macro_rules! can_be_frozen {
+    ($($kind:ty),*) => {$(
+impl Area<$kind> {
     /// Freezes it: nobody can write it any more, in no process, root included. Its size is fixed from then on.
     ///
     /// # Errors
@@ -23,7 +25,7 @@ impl Area<Shared> {
     ///   another (a forked child's too), or a transfer that has pages pinned; the error names the holders that can be seen;
     /// - [`Kind::Frozen`] if it is frozen already.
     #[doc(alias = "F_SEAL_WRITE")]
-    pub fn freeze(self) -> Result<Area<Frozen>, Rejected<Area<Shared>>> {
+    pub fn freeze(self) -> Result<Area<Frozen>, Rejected<Self>> {
         self.freeze_within(FREEZE_PATIENCE)
     }
 
@@ -31,17 +33,22 @@ impl Area<Shared> {
     ///
     /// # Errors
     /// As [`freeze`](Area::freeze).
-    pub fn freeze_within(mut self, patience: Duration) -> Result<Area<Frozen>, Rejected<Area<Shared>>> {
+    pub fn freeze_within(mut self, patience: Duration) -> Result<Area<Frozen>, Rejected<Self>> {
         match self.try_freeze(patience) {
             Ok(()) => Ok(self.into_kind()),
             Err(error) => Err(Rejected { error, value: self }),
         }
     }
+}
+    )*};
+}
+can_be_frozen!(Shared, Resizable);
 
+impl<K: Access> Area<K> {
     fn try_freeze(&mut self, patience: Duration) -> Result<()> {
         let what = format!("freeze {self}");
         let before = self.protection();
-        if self.object().is_frozen()? {
+        if super::object_of(self.object.as_ref()).is_frozen()? {
             return Err(Error::new(Kind::Frozen, what)
                 .detail("it is frozen already")
                 .help("open it as what it is: `find(name)?.open_frozen()`"));
@@ -53,11 +60,12 @@ impl Area<Shared> {
         }
         // Reading a hole of a frozen object would take memory at a moment when there may be none.
         self.populate()?;
-        let read_only = self.object().reopen_read_only()?;
+        let read_only = super::object_of(self.object.as_ref()).reopen_read_only()?;
         // SAFETY: a shared area lends no references, and the descriptor is one of the same object.
         unsafe { self.mapping.replace(Protection::READ, (read_only.as_fd(), 0)) }.map_err(|errno| {
             Error::new(Kind::System, what.clone()).call("mmap(MAP_FIXED, PROT_READ)", errno)
         })?;
+        super::dress(&self.mapping, self.object.as_ref());
         match self.lock_again().and_then(|()| self.seal(&what, patience)) {
             Ok(()) => {
                 // From here on it is frozen, and what follows only tidies up: older kernels map a sealed object through a
@@ -79,13 +87,16 @@ impl Area<Shared> {
     fn seal(&self, what: &str, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         loop {
-            match self.object().seal_frozen() {
+            match super::object_of(self.object.as_ref()).seal_frozen() {
                 Ok(()) => return Ok(()),
                 Err(sys::Errno::BUSY) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(2))
                 }
                 Err(sys::Errno::BUSY) => {
-                    let holders = holders(self.object());
+                    let holders: Vec<String> = writers(super::object_of(self.object.as_ref()))
+                        .iter()
+                        .map(Holder::to_string)
+                        .collect();
                     return Err(Error::new(Kind::Busy, what.to_owned())
                         .call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", sys::Errno::BUSY)
                         .detail(match holders.is_empty() {
@@ -107,6 +118,7 @@ impl Area<Shared> {
         let object = super::object_of(self.object.as_ref());
         // SAFETY: as in `try_freeze`: no references, and the object's own descriptor.
         let replaced = unsafe { self.mapping.replace(before, (object.as_fd(), 0)) };
+        super::dress(&self.mapping, Some(object));
         let restored = replaced
             .map_err(|errno| {
                 Error::new(Kind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno)
@@ -126,11 +138,10 @@ impl Area<Shared> {
 
     /// A new mapping is not locked, even where the old one was.
     fn lock_again(&self) -> Result<()> {
-        self.lock.apply(
-            self.mapping.base(),
-            self.used().max(self.mapping.page_size().bytes()),
-            &self.to_string(),
-        )
+        match self.used() {
+            0 => Ok(()),
+            used => self.lock.apply(self.mapping.base(), used, &self.to_string()),
+        }
     }
 
     /// The policy of pool pages lies on the mapping.

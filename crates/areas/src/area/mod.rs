@@ -6,14 +6,17 @@
 //! |---|---|---|
 //! | [`Area<Private>`] | this process only | `&[u8]`, `&mut [u8]` |
 //! | [`Area<Shared>`] | everybody who has a clone | nothing: copies, single words, raw pointers |
+//! | [`Area<Resizable>`] | everybody who has a clone, and its size may shrink | nothing: copies through the kernel |
 //! | [`Area<Frozen>`] | nobody, ever again | `&[u8]` |
 
 mod builder;
 mod clone;
 mod freeze;
 mod frozen;
+mod passing;
 mod place;
 mod private;
+mod resizable;
 mod shared;
 
 use std::fmt;
@@ -24,7 +27,9 @@ pub use builder::{AreaBuilder, builder};
 pub use clone::CloneBuilder;
 pub use freeze::FREEZE_PATIENCE;
 pub use frozen::Frozen;
+pub use passing::{Received, receive};
 pub use private::Private;
+pub use resizable::Resizable;
 pub use shared::{Shared, SharedSlice};
 
 use crate::error::{Error, Kind, Result};
@@ -50,6 +55,7 @@ mod sealed {
 /// A chunk of mapped memory that this process holds.
 ///
 /// Dropping it unmaps it and takes its name and id back; the memory goes with its last holder.
+#[must_use = "an area that is dropped is gone"]
 pub struct Area<K: Access> {
     // In the order in which they have to go: first nobody finds it, then it is unmapped, then the object is closed.
     publication: Option<Publication>,
@@ -194,11 +200,23 @@ impl<K: Access> Area<K> {
     /// # Errors
     /// [`Kind::NotPermitted`] where it was opened for less, [`Kind::Frozen`] for writing a frozen area.
     pub fn protect(&mut self, protection: Protection) -> Result<()> {
-        self.mapping.protect(protection)?;
+        self.mapping.protect(protection).map_err(|error| self.explain_refused(protection, error))?;
         if let Some(publication) = &self.publication {
             publication.set_protection(protection);
         }
         Ok(())
+    }
+
+    /// A refused protection, with the reason where it is that nobody may write any more.
+    fn explain_refused(&self, protection: Protection, error: Error) -> Error {
+        let frozen = || self.object.as_ref().is_some_and(|object| object.is_frozen().unwrap_or(false));
+        if error.kind() != Kind::NotPermitted || !protection.contains(Protection::WRITE) || !frozen() {
+            return error;
+        }
+        Error::new(Kind::Frozen, format!("change the protection of {self} to {protection}"))
+            .detail("it is frozen: nobody writes it any more")
+            .help("copy what it holds into an area of your own")
+            .caused_by(error)
     }
 
     /// The whole pages that hold its bytes.
@@ -248,7 +266,12 @@ impl<K: Access> Area<K> {
 
     /// Applies a lock to the bytes that are there, after bringing them in where that is what it means.
     fn apply_lock(&mut self, lock: Lock, whose: &str) -> Result<()> {
-        let (base, len) = (self.mapping.base(), self.used().max(self.mapping.page_size().bytes()));
+        let (base, len) = (self.mapping.base(), self.used());
+        if len == 0 {
+            // An empty area has a page of addresses and no byte that could stay in RAM.
+            self.lock = lock;
+            return Ok(());
+        }
         if lock == Lock::Full {
             // First the allowance, which costs nothing, then the pages, in parallel and with an error where one is missing.
             Lock::Lazy.apply(base, len, whose)?;
@@ -266,6 +289,16 @@ impl Area<Shared> {
     /// # Errors
     /// [`Kind::InvalidInput`] for a bad name or an area that is published already; [`Kind::Registry`],
     /// [`Kind::Limit`] where the registry cannot take it.
+    pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+        self.publish_as(Name::new(name)?)
+    }
+}
+
+impl Area<Resizable> {
+    /// Publishes it under a name, so that others find it.
+    ///
+    /// # Errors
+    /// As for shared areas.
     pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
         self.publish_as(Name::new(name)?)
     }
@@ -297,25 +330,22 @@ impl AsFd for Area<Frozen> {
     }
 }
 
-impl Area<Shared> {
-    /// The object behind it.
-    #[must_use]
-    pub fn object(&self) -> &Object {
-        object_of(self.object.as_ref())
-    }
+macro_rules! has_an_object {
+    ($($kind:ty),*) => {$(
+        impl Area<$kind> {
+            /// The object behind it.
+            #[must_use]
+            pub fn object(&self) -> &Object {
+                object_of(self.object.as_ref())
+            }
+        }
+    )*};
 }
+has_an_object!(Shared, Resizable, Frozen);
 
-impl Area<Frozen> {
-    /// The object behind it.
-    #[must_use]
-    pub fn object(&self) -> &Object {
-        object_of(self.object.as_ref())
-    }
-}
-
-/// Shared and frozen areas are built with an object, always.
+/// Shared, resizable and frozen areas are built with an object, always.
 fn object_of(object: Option<&Object>) -> &Object {
-    object.unwrap_or_else(|| unreachable!("a shared or frozen area has an object"))
+    object.unwrap_or_else(|| unreachable!("only private areas have no object"))
 }
 
 /// `area "ring"`, or its size where it has no name: what messages call it.
@@ -340,9 +370,9 @@ impl<K: Access> fmt::Debug for Area<K> {
     }
 }
 
-/// Lets the kernel's maps show the name, keeps reserves out of core dumps.
+/// Keeps reserves out of core dumps. A mapping that takes the place of another has to be told again.
 fn dress(mapping: &Mapping, object: Option<&Object>) {
-    let has_reserve = object.is_some_and(|object| matches!(object.extent(), Extent::Growable { .. }));
+    let has_reserve = object.is_some_and(|object| !matches!(object.extent(), Extent::Fixed));
     if has_reserve {
         // Only the size of a core dump depends on it.
         let _ = mapping.advise(sys::memory::Advice::DontDump);

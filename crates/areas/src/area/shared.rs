@@ -3,11 +3,13 @@
 #![expect(unsafe_code, reason = "atomics in memory that trusted peers share; the block has its proof")]
 
 use std::marker::PhantomData;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 use super::{Access, Area, sealed};
-use crate::error::Result;
-use crate::mapping::Mapping;
+use crate::error::{Error, Kind, Result};
+use crate::mapping::{Mapping, out_of_range};
+use crate::populate::{self, Job, Progress};
 use crate::sys::copy::Word;
 
 /// Others may write: whoever has a clone.
@@ -63,6 +65,14 @@ impl Area<Shared> {
     /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the two ranges overlap.
     pub fn copy_to(&self, offset: usize, to: &Area<Shared>, at: usize, len: usize) -> Result<()> {
         let sizes = (self.size_for(offset.checked_add(len)), to.size_for(at.checked_add(len)));
+        self.mapping.check(offset, len, sizes.0)?;
+        to.mapping.check(at, len, sizes.1)?;
+        // Two clones of one object are two mappings of the same bytes.
+        if self.object().identity() == to.object().identity() && offset.abs_diff(at) < len {
+            return Err(
+                Error::new(Kind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
+            );
+        }
         self.mapping.copy_to(offset, &to.mapping, at, len, sizes)
     }
 
@@ -93,10 +103,36 @@ impl Area<Shared> {
         Ok(SharedSlice { mapping: &self.mapping, offset, len, area: PhantomData })
     }
 
+    /// Takes its contents from a file: as many bytes as it has, from the file's first one on, read and written in parallel by
+    /// threads near to where the pages are to be. Tells how far it is, on the calling thread.
+    ///
+    /// All of its pages are in RAM afterwards, as if it had been populated, holes of the file included.
+    ///
+    /// # Errors
+    /// [`Kind::Io`](crate::Kind::Io) if the file cannot be read, or has fewer bytes;
+    /// [`Kind::NoMemory`](crate::Kind::NoMemory) as [`populate`](Area::populate);
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) and [`Kind::Frozen`](crate::Kind::Frozen) where it may not be written;
+    /// [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`, which counts for a clone as for a file.
+    pub fn fill_from(&mut self, file: impl AsFd, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        let whose = self.to_string();
+        let size = self.size();
+        let job = Job {
+            mapping: &self.mapping,
+            object: self.object.as_ref(),
+            len: size,
+            placement: Some(self.placement),
+            collapse: false,
+            whose: &whose,
+        };
+        populate::fill(&job, file.as_fd(), size, progress)
+    }
+
     /// Grows it to at least `size` bytes, for all who have a clone at once. The new bytes are zero.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not that far.
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not that far;
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) through a clone for reading only;
+    /// [`Kind::Frozen`](crate::Kind::Frozen) once it is frozen; [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`.
     #[doc(alias = "resize_area")]
     pub fn grow(&self, size: usize) -> Result<()> {
         self.object().grow(size, &self.to_string())
@@ -171,8 +207,14 @@ impl SharedSlice<'_> {
         self.offset + self.len
     }
 
-    fn at(&self, offset: usize) -> usize {
-        self.offset.saturating_add(offset)
+    /// Where `len` bytes at `offset` of the slice are in the mapping.
+    #[inline]
+    fn at(&self, offset: usize, len: usize) -> Result<usize> {
+        match offset.checked_add(len) {
+            // No overflow: the slice's end is inside the mapping.
+            Some(end) if end <= self.len => Ok(self.offset + offset),
+            _ => Err(out_of_range(offset, len, self.len)),
+        }
     }
 
     /// Copies bytes out, from `offset` on.
@@ -180,7 +222,7 @@ impl SharedSlice<'_> {
     /// # Errors
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the slice.
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
-        self.mapping.read(self.at(offset), into, self.end())
+        self.mapping.read(self.at(offset, into.len())?, into, self.end())
     }
 
     /// Copies bytes in, from `offset` on.
@@ -189,7 +231,7 @@ impl SharedSlice<'_> {
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the slice,
     /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where it may not be written.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
-        self.mapping.write(self.at(offset), bytes, self.end())
+        self.mapping.write(self.at(offset, bytes.len())?, bytes, self.end())
     }
 
     /// Loads one word.
@@ -197,7 +239,7 @@ impl SharedSlice<'_> {
     /// # Errors
     /// As [`Area::load`].
     pub fn load<T: Word>(&self, offset: usize) -> Result<T> {
-        self.mapping.load(self.at(offset), self.end())
+        self.mapping.load(self.at(offset, size_of::<T>())?, self.end())
     }
 
     /// Stores one word.
@@ -205,6 +247,6 @@ impl SharedSlice<'_> {
     /// # Errors
     /// As [`Area::store`].
     pub fn store<T: Word>(&self, offset: usize, value: T) -> Result<()> {
-        self.mapping.store(self.at(offset), value, self.end())
+        self.mapping.store(self.at(offset, size_of::<T>())?, value, self.end())
     }
 }

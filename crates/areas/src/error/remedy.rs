@@ -6,7 +6,7 @@ use crate::sys::process::{Limit, limit};
 
 /// A value in kilobytes from `/proc/self/status`, in bytes.
 fn own_status(field: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
@@ -27,18 +27,23 @@ pub(crate) fn locked_memory(error: Error, wanted: usize) -> Error {
             .help("free some memory, or lock less");
     };
     let needed = own_status("VmLck").unwrap_or(0).saturating_add(wanted as u64);
-    error
-        .detail(format!(
-            "RLIMIT_MEMLOCK is {}, {} in use, {} wanted",
-            Bytes(limit),
-            used("VmLck"),
-            Bytes::from(wanted)
-        ))
-        .help(format!(
-            "raise it: `ulimit -l {}`, or LimitMEMLOCK={} in the systemd unit; or use no lock",
-            needed.div_ceil(1024),
-            needed
-        ))
+    let error = error.detail(format!(
+        "RLIMIT_MEMLOCK is {}, {} in use, {} wanted",
+        Bytes(limit),
+        used("VmLck"),
+        Bytes::from(wanted)
+    ));
+    if needed <= limit {
+        return error.help(format!(
+            "the limit is not what stands in the way: a sandbox may be, or vm.max_map_count ({})",
+            mappings()
+        ));
+    }
+    error.help(format!(
+        "raise it: `ulimit -l {}`, or LimitMEMLOCK={} in the systemd unit; or use no lock",
+        needed.div_ceil(1024),
+        needed
+    ))
 }
 
 /// For a failed `mmap` with ENOMEM.
@@ -60,7 +65,7 @@ pub(crate) fn address_space(error: Error, wanted: usize) -> Error {
 }
 
 fn mappings() -> String {
-    let count = std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count());
+    let count = std::fs::read_to_string("/proc/thread-self/maps").map_or(0, |maps| maps.lines().count());
     let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     format!("{count} of {} mappings in use", limit.trim())
 }
@@ -83,10 +88,15 @@ fn free_memory() -> String {
 
 /// For a descriptor that could not be had (EMFILE, ENFILE).
 pub(crate) fn open_files(error: Error) -> Error {
-    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    // Counting them takes a descriptor, which is what there is none of: where it does not work, all are open.
+    let open = std::fs::read_dir("/proc/thread-self/fd").map_or_else(
+        |_| "all of them open".to_owned(),
+        // Less the one that counted.
+        |entries| format!("{} descriptors open", entries.count().saturating_sub(1)),
+    );
     error
         .detail(format!(
-            "RLIMIT_NOFILE is {}, {open} descriptors open",
+            "RLIMIT_NOFILE is {}, {open}",
             limit(Limit::OpenFiles).map_or_else(|| "unlimited".to_owned(), |files| files.to_string())
         ))
         .help("each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas")
@@ -108,6 +118,11 @@ pub(crate) fn huge_pages(error: Error, page: crate::PageSize, wanted: usize) -> 
             .map_or_else(|_| "no".to_owned(), |text| text.trim().to_owned())
     };
     let pages = wanted.div_ceil(page.bytes());
+    if !std::path::Path::new(&folder).exists() {
+        return error
+            .detail(format!("this kernel has no pool of {page} pages"))
+            .help("the sizes that it has are the folders of /sys/kernel/mm/hugepages");
+    }
     error
         .detail(format!(
             "the pool of {page} pages has {} pages, {} free, {} reserved; {pages} wanted",
@@ -116,6 +131,6 @@ pub(crate) fn huge_pages(error: Error, page: crate::PageSize, wanted: usize) -> 
             read("resv_hugepages")
         ))
         .help(format!(
-            "fill the pool: `echo N > {folder}/nr_hugepages` as root, or allow less: `prefer_pages`, `--huge auto`"
+            "fill the pool: `echo N > {folder}/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`"
         ))
 }

@@ -40,6 +40,24 @@ impl Mapping {
         Ok(())
     }
 
+    /// Has the kernel copy bytes in: where the file behind has become too short, that is EFAULT, or fewer bytes, and no
+    /// signal.
+    ///
+    /// # Errors
+    /// As [`write`](Mapping::write), for what can be known before.
+    pub(crate) fn write_by_kernel(
+        &self,
+        offset: usize,
+        bytes: &[u8],
+        size: usize,
+    ) -> Result<sys::Result<usize>> {
+        let to = self.check(offset, bytes.len(), size)?;
+        self.permits_sharing_writes()?;
+        // SAFETY: the target is inside our mapping and writable (checked), and shared memory, of which no reference is ever
+        // lent.
+        Ok(unsafe { sys::memory::write_by_kernel(to, bytes) })
+    }
+
     /// Copies from one mapping to another, neither of which lends references.
     ///
     /// # Errors

@@ -57,6 +57,12 @@ impl Asked {
         self.0.is_empty()
     }
 
+    /// The placement of the first `len` bytes, if they have one and the same.
+    pub(crate) fn of_all(&self, len: usize) -> Option<Placement> {
+        let (&start, &(end, placement)) = self.0.first_key_value()?;
+        (start == 0 && end >= len).then_some(placement)
+    }
+
     /// The parts in order.
     pub(crate) fn parts(&self) -> impl Iterator<Item = (Range<usize>, Placement)> + '_ {
         self.0.iter().map(|(&start, &(end, placement))| (start..end, placement))

@@ -51,7 +51,7 @@ pub struct Fallback {
 /// It is what a [`Provider`](crate::Provider) makes. Dropping it unmaps.
 ///
 /// # Invariants
-/// - `base..base+span` was mapped by us, by one mmap, and belongs to this value alone (inside a reservation, which
+/// - `base..base+span` was mapped by us, by one mmap or by several in a row, and belongs to this value alone (inside a reservation, which
 ///   `home` keeps: to this value among all users of the reservation); `base` and `span` are multiples of `page`.
 /// - `size <= span`.
 /// - With `Sharing::Exclusive`, all `span` bytes are private anonymous memory: no other process writes them.
@@ -101,7 +101,7 @@ impl Mapping {
                 At::Anywhere => "NULL".to_owned(),
                 At::Exactly(address) => format!("{address:#x}"),
             };
-            let call = format!("mmap({place}, {}, {protection}, {flags:?})", Bytes::from(span));
+            let call = format!("mmap({place}, {}, {protection}, {})", Bytes::from(span), in_words(flags));
             let error = |kind| {
                 Error::new(kind, format!("map {}", Bytes::from(size))).call(call, errno)
             };
@@ -112,8 +112,15 @@ impl Mapping {
                 (sys::Errno::NOMEM, _) if page != PageSize::base() => {
                     remedy::huge_pages(error(Kind::NoMemory), page, span)
                 }
+                // The kernel has no pool of that size.
+                (sys::Errno::INVAL, _) if page != PageSize::base() => {
+                    remedy::huge_pages(error(Kind::Unsupported), page, span)
+                }
                 (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
                     error(Kind::AddressInUse).detail("the range ends beyond the addresses of a process")
+                }
+                (sys::Errno::NOMEM, _) if out_of_user_range(0, span) => {
+                    error(Kind::InvalidInput).detail("it is more than the addresses of a process")
                 }
                 (sys::Errno::NOMEM, _) => match sys::process::limit(sys::process::Limit::AddressSpace) {
                     Some(_) => remedy::address_space(error(Kind::Limit), span),
@@ -218,6 +225,46 @@ impl Mapping {
                 format!("mmap({base:p}, {}, {}, MAP_FIXED)", Bytes::from(plan.span), plan.protection),
                 errno,
             )),
+        }
+    }
+
+    /// Takes the addresses behind as well, up to `span` bytes: more of the same shared file, with the same protection.
+    ///
+    /// # Errors
+    /// [`Kind::AddressInUse`] if something is mapped there; as for new mappings.
+    pub(crate) fn extend(&mut self, span: usize, file: std::os::fd::BorrowedFd<'_>) -> Result<()> {
+        debug_assert!(
+            self.sharing == Sharing::Shared && self.home.is_none() && span.is_multiple_of(self.page.bytes())
+        );
+        let Some(more) = span.checked_sub(self.span).filter(|&more| more > 0) else { return Ok(()) };
+        let behind = self.base.addr().get().saturating_add(self.span);
+        let plan = Plan {
+            at: At::Exactly(behind),
+            size: more,
+            span: more,
+            page: self.page,
+            protection: self.protection,
+            sharing: self.sharing,
+            flags: MapFlags::SHARED,
+            file: Some((file, self.span as u64)),
+        };
+        // From here on the range belongs to this mapping.
+        let _ = std::mem::ManuallyDrop::new(Mapping::new(&plan)?);
+        self.span = span;
+        Ok(())
+    }
+
+    /// Gives the addresses behind `span` bytes back.
+    pub(crate) fn cut(&mut self, span: usize) {
+        debug_assert!(self.sharing == Sharing::Shared && span.is_multiple_of(self.page.bytes()));
+        if let Some(more) = self.span.checked_sub(span).filter(|&more| more > 0) {
+            // SAFETY: `span < self.span`, and `base..base+self.span` is ours (invariant).
+            let behind = unsafe { self.base.add(span) };
+            // SAFETY: the range is ours alone (invariant), shared memory, of which no reference is lent. Where the kernel
+            // refuses, the addresses stay ours.
+            if unsafe { sys::memory::unmap(behind, more) }.is_ok() {
+                self.span = span;
+            }
         }
     }
 
@@ -505,9 +552,20 @@ impl fmt::Debug for Mapping {
 
 /// The error for an access beyond the end.
 pub(crate) fn out_of_range(offset: usize, len: usize, size: usize) -> Error {
-    Error::new(Kind::OutOfRange, format!("access {len} bytes at offset {offset}"))
+    let bytes = if len == 1 { "byte" } else { "bytes" };
+    Error::new(Kind::OutOfRange, format!("access {len} {bytes} at offset {offset}"))
         .detail(format!("the size is {size} bytes"))
         .help("stay inside `0..size()`")
+}
+
+/// Flags as C writes them: `MAP_PRIVATE|MAP_HUGETLB`.
+fn in_words(flags: MapFlags) -> String {
+    let mut names = flags.iter_names();
+    let mut words: Vec<String> = names.by_ref().map(|(name, _)| format!("MAP_{name}")).collect();
+    if !names.remaining().is_empty() {
+        words.push(format!("{:#x}", names.remaining().bits()));
+    }
+    words.join("|")
 }
 
 /// Whether a range ends beyond what user processes can have (47 bits here, or what the architecture has at most).

@@ -245,7 +245,7 @@ mod tests {
             Ok(())
         };
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            crew.share_out(100_000, &work, &mut |_| panic!("enough"))
+            crew.share_out(100_000, &work, &mut |_| std::panic::resume_unwind(Box::new("enough")))
         }));
         assert!(caught.is_err());
         assert!(begun.load(Ordering::Relaxed) < 1000);

@@ -28,6 +28,7 @@
 //! # Ok::<(), areas::Error>(())
 //! ```
 
+mod address;
 mod guarded;
 mod limited;
 mod or;
@@ -48,7 +49,7 @@ pub use request::{Address, Backing, Request};
 pub use spilled::Spilled;
 pub use striped::Striped;
 pub use system::{System, allowed_nodes};
-pub(crate) use system::{resolve, take_pool_pages};
+pub(crate) use system::{refuse_impossible, resolve, take_pool_pages};
 
 use crate::error::{Rejected, Result};
 use crate::mapping::Mapping;

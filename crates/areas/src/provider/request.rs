@@ -20,7 +20,17 @@ pub enum Address {
     Any,
     /// There, or an error: what is mapped there already is never touched.
     #[doc(alias = "MAP_FIXED_NOREPLACE")]
+    #[doc(alias = "B_EXACT_ADDRESS")]
     Exactly(usize),
+    /// At the first free addresses at or above this one; where there are none, wherever the kernel likes.
+    #[doc(alias = "B_BASE_ADDRESS")]
+    AtOrAbove(usize),
+    /// Where nobody can foresee it.
+    #[doc(alias = "B_RANDOMIZED_ANY_ADDRESS")]
+    Random,
+    /// Where nobody can foresee it, at or above this address.
+    #[doc(alias = "B_RANDOMIZED_BASE_ADDRESS")]
+    RandomAtOrAbove(usize),
 }
 
 /// What lies behind the addresses.

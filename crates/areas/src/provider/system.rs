@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Address, Backing, Provider, Request};
+use super::{Address, Backing, Provider, Request, address};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::{PageSize, Pages};
@@ -56,7 +56,7 @@ impl Provider for System {
             }),
             (_, Pages::Auto) => map_one(request, PageSize::HUGE_2M, placement).or_else(|because| {
                 let mut wanted = request.clone();
-                if request.home().is_none() && request.address() == Address::Any {
+                if request.home().is_none() && !matches!(request.address(), Address::Exactly(_)) {
                     wanted = wanted.aligned(PageSize::HUGE_2M.bytes().max(request.alignment()));
                 }
                 let mut mapping = map_one(&wanted, PageSize::base(), placement)?;
@@ -123,6 +123,15 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         .detail("the page cache ignores memory policies")
         .help("map the file privately, or put it into an area: `areas put FILE`"));
     }
+    if let Some((_, offset)) = file
+        && !offset.is_multiple_of(page.bytes() as u64)
+    {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            format!("map {} from offset {offset}", Bytes::from(size)),
+        )
+        .detail(format!("the offset is no multiple of the page size, {page}")));
+    }
     if file.is_none() && pool {
         flags |= MapFlags::HUGETLB | MapFlags::from_bits_retain(u32::from(page.log2()) << 26);
     }
@@ -136,7 +145,13 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
     }
     refuse_impossible(size)?;
     let at = match request.address() {
-        Address::Any => At::Anywhere,
+        Address::Any | Address::AtOrAbove(_) | Address::Random | Address::RandomAtOrAbove(_) => At::Anywhere,
+        // Root may map there, and could not hold what it got: Rust's pointers to memory are never null.
+        Address::Exactly(0) => {
+            return Err(Error::new(Kind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
+                .detail("address 0 is no place for memory")
+                .help("choose another address, or let the kernel choose one"));
+        }
         Address::Exactly(address) if !address.is_multiple_of(page.bytes()) => {
             return Err(Error::new(Kind::InvalidInput, format!("map {} at {address:#x}", Bytes::from(size)))
                 .detail(format!("the address is no multiple of the page size, {page}")));
@@ -148,6 +163,14 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
     let plan = Plan { at, size, span, page, protection, sharing, flags, file };
     let mut mapping = match request.home() {
         Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset)?,
+        None if !matches!(request.address(), Address::Any | Address::Exactly(_)) => {
+            let align = page.bytes().max(request.alignment());
+            match request.address() {
+                Address::AtOrAbove(hint) => address::at_or_above(&plan, hint, align)?,
+                Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
+                _ => address::at_random(&plan, 0, align)?,
+            }
+        }
         None if request.alignment() > page.bytes() && at == At::Anywhere => {
             Mapping::aligned(&plan, request.alignment())?
         }
@@ -192,7 +215,7 @@ fn check_alignment(request: &Request<'_>) -> Result<()> {
     let chosen = match (request.home(), request.address()) {
         (Some((reservation, offset)), _) => reservation.address().saturating_add(offset),
         (None, Address::Exactly(address)) => address,
-        (None, Address::Any) => return Ok(()),
+        (None, _) => return Ok(()),
     };
     if chosen.is_multiple_of(align) {
         return Ok(());
@@ -201,7 +224,7 @@ fn check_alignment(request: &Request<'_>) -> Result<()> {
 }
 
 /// Sizes that plainly cannot be: larger than RAM and swap together.
-fn refuse_impossible(size: usize) -> Result<()> {
+pub(crate) fn refuse_impossible(size: usize) -> Result<()> {
     /// Below this nobody's machine is too small, and the question is saved.
     const WORTH_ASKING: usize = 64 << 20;
     if size < WORTH_ASKING {

@@ -72,18 +72,17 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// What only those have who joined.
+/// What only those have who joined: their flock on the folder says that it is in use.
 #[derive(Debug)]
 struct Joined {
     control: OwnedFd,
-    /// Its flock says that the folder is in use.
-    _in_use: OwnedFd,
 }
 
 /// The registry's folder of our pid namespace, open.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
+    space: OwnedFd,
     teams: OwnedFd,
     joined: Option<Joined>,
 }
@@ -102,7 +101,7 @@ impl Directory {
             Err(sys::Errno::NOENT) => return Ok(None),
             other => other.map_err(|errno| failed("teams", errno))?,
         };
-        Ok(Some(Directory { path: path.join(lossy(&name)), teams, joined: None }))
+        Ok(Some(Directory { path: path.join(lossy(&name)), space, teams, joined: None }))
     }
 
     /// The folder, made where it is missing, and marked as in use by us. Folders of pid namespaces that are gone are
@@ -150,8 +149,9 @@ impl Directory {
                 Err(sys::Errno::NOENT) => continue,
                 other => other.map_err(|errno| problem(&full.join("control"), "openat", errno))?,
             };
+            lay_out(control.as_fd());
             clear_dead_spaces(root.as_fd(), &name);
-            return Ok(Directory { path: full, teams, joined: Some(Joined { control, _in_use: space }) });
+            return Ok(Directory { path: full, teams, space, joined: Some(Joined { control }) });
         }
         Err(Error::new(Kind::Registry, "join the registry").detail("its folder is removed again and again"))
     }
@@ -192,6 +192,11 @@ impl Directory {
                 Link::parse(name.as_bytes(), target.as_bytes())
             })
             .collect())
+    }
+
+    /// Whether a link is there.
+    pub(super) fn has(&self, link: &Link) -> bool {
+        sys::file::read_link(self.teams.as_fd(), &link.name()).is_ok_and(|target| target == link.target())
     }
 
     /// Takes away the link of a team that is proven dead. It may have gone already.
@@ -251,14 +256,27 @@ impl Directory {
             .detail("every slot that was tried went to somebody else"))
     }
 
+    /// Wakes those who wait for a name, if there are any: after a record has become visible.
+    pub(super) fn wake_waiters(&self) {
+        if let Some(Joined { control, .. }) = &self.joined {
+            // Who waits looks again by itself after a second: a waker that fails costs time only.
+            let _ = super::wait::wake(control.as_fd());
+        }
+    }
+
+    /// The control file, to wait on; `None` where there is none (yet).
+    pub(super) fn control(&self) -> Option<OwnedFd> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        sys::file::open_at(self.space.as_fd(), c"control", flags, 0).ok()
+    }
+
     /// The next block of sequence numbers of a slot that we have claimed. It starts anywhere and goes round.
     pub(super) fn lease(&self, slot: u32) -> Result<u32> {
-        const FIRST: u64 = 64;
         let failed = |call, errno| problem(&self.path.join("control"), call, errno);
         let Some(Joined { control, .. }) = &self.joined else {
             return Err(failed("pread", sys::Errno::BADF));
         };
-        let at = FIRST + u64::from(slot) * 4;
+        let at = LEASES + u64::from(slot) * 4;
         let mut bytes = [0; 4];
         // The end of the file reads as zeros: never leased.
         sys::file::read_at(control.as_fd(), &mut bytes, at).map_err(|errno| failed("pread", errno))?;
@@ -271,6 +289,21 @@ impl Directory {
         sys::file::write_at(control.as_fd(), &next.to_le_bytes(), at)
             .map_err(|errno| failed("pwrite", errno))?;
         Ok(block)
+    }
+}
+
+/// Offset of the words in the control file that say where each slot's sequence numbers go on.
+const LEASES: u64 = 64;
+/// The size of the control file: a futex needs its page whole.
+const CONTROL_BYTES: u64 = (LEASES + SLOTS as u64 * 4).next_multiple_of(4096);
+
+/// Makes the control file as large as it is meant to be. Where that cannot be done, those who wait look more often.
+fn lay_out(control: BorrowedFd<'_>) {
+    let short = sys::file::stat(control).is_ok_and(|stat| stat.size < CONTROL_BYTES);
+    let permitted =
+        sys::process::limit(sys::process::Limit::FileSize).is_none_or(|limit| limit >= CONTROL_BYTES);
+    if short && permitted {
+        let _ = sys::object::set_size(control, CONTROL_BYTES);
     }
 }
 
@@ -378,6 +411,9 @@ fn open_root(path: &std::path::Path, user: u32, make: bool) -> Result<Root> {
 
 /// The name of our pid namespace's folder; refuses where `/proc` shows another namespace's processes, in which our
 /// numbers would mean somebody else.
+///
+/// A time namespace has a folder of its own: the kernel tells those in it other start times for the very same processes, by
+/// which they would take the living for dead.
 fn space_name() -> Result<CString> {
     let refuse = |detail: String| {
         Error::new(Kind::Registry, "use the registry").detail(detail).help(
@@ -397,13 +433,24 @@ fn space_name() -> Result<CString> {
             shown.to_string_lossy()
         )));
     }
-    let space = read(c"/proc/self/ns/pid")?;
-    space
-        .to_str()
-        .ok()
-        .and_then(|text| number::<u64>(text.strip_prefix("pid:[")?.strip_suffix(']')?))
-        .and_then(|inode| CString::new(format!("pid-{inode}")).ok())
-        .ok_or_else(|| refuse(format!("/proc/self/ns/pid is {space:?}")))
+    // `/proc/self` is the leader's, which may have ended and is in no time namespace then.
+    let space = read(c"/proc/thread-self/ns/pid")?;
+    let pid = namespace(&space, "pid").ok_or_else(|| refuse(format!("our pid namespace is {space:?}")))?;
+    // Kernels without time namespaces have no such file.
+    let time = sys::file::read_link(CWD, c"/proc/thread-self/ns/time").ok();
+    let name = match time.and_then(|time| namespace(&time, "time")) {
+        None | Some(USUAL_TIME) => format!("pid-{pid}"),
+        Some(time) => format!("pid-{pid}-time-{time}"),
+    };
+    CString::new(name).map_err(|_| refuse(format!("our pid namespace is {space:?}")))
+}
+
+/// The time namespace that a machine starts with: `TIME_NS_INIT_INO` of `linux/nsfs.h`.
+const USUAL_TIME: u64 = 0xEFFF_FFFA;
+
+/// The inode in what a link in `/proc/PID/ns` says: `pid:[4026531836]`.
+fn namespace(link: &CString, kind: &str) -> Option<u64> {
+    number(link.to_str().ok()?.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?)
 }
 
 fn is_removed(folder: BorrowedFd<'_>) -> bool {

@@ -19,17 +19,21 @@ mod source;
 mod state;
 mod table;
 mod team;
+mod wait;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-pub(crate) use holders::holders;
+pub use holders::Holder;
+pub(crate) use holders::writers;
 pub use id::AreaId;
 pub use info::{Info, Listing, UnreadableTeam};
 pub use name::Name;
 pub use source::Source;
 pub(crate) use team::Announcement;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::object::Extent;
 use crate::place::Placement;
 use crate::protection::Protection;
 
@@ -70,9 +74,39 @@ pub fn list() -> Result<Listing> {
     state::state()?.list()
 }
 
-/// Sees to it that others find this process's areas: where the registry's folder was removed, they are published again.
+/// This process's own published area that holds an address: any byte of its whole pages, not of a reserve behind them.
 ///
-/// Every call that publishes or looks for areas does so too; a holder that makes no calls calls this about once a second.
+/// # Errors
+/// [`Kind::NoSuchArea`](crate::Kind::NoSuchArea) if there is none.
+#[doc(alias = "area_for")]
+pub fn at(address: usize) -> Result<Source> {
+    let none = || {
+        Error::new(Kind::NoSuchArea, format!("find the area at {address:#x}"))
+            .detail("no published area of this process has that address")
+    };
+    let source = state::state()?.at(address as u64).ok_or_else(none)?;
+    // Only what can grow has addresses that are not its own yet.
+    match source.record().extent {
+        Extent::Fixed => Ok(source),
+        Extent::Growable { .. } | Extent::Resizable { .. } => {
+            let info = source.info()?;
+            if address - info.address < info.mapped { Ok(source) } else { Err(none()) }
+        }
+    }
+}
+
+/// Waits until there is an area of that name, and gives it as [`find`] does. Without a time-out it waits for ever.
+///
+/// # Errors
+/// [`Kind::TimedOut`](crate::Kind::TimedOut); else as [`find`].
+pub fn wait(name: impl AsRef<[u8]>, timeout: Option<Duration>) -> Result<Source> {
+    wait::wait(&Name::new(name)?, timeout)
+}
+
+/// Sees to it that others find this process's areas: where the registry's folder was removed, or this process's link in it,
+/// they are published again.
+///
+/// Publishing, and looking for areas, notices a removed folder too; a holder that makes no calls calls this about once a second.
 ///
 /// # Errors
 /// [`Kind::Registry`](crate::Kind::Registry) if the folder cannot be made again.
@@ -90,25 +124,36 @@ pub fn path() -> Result<Option<PathBuf>> {
     Ok(state.path())
 }
 
-/// An area's place in the registry. Dropping it takes the area back.
+/// An area's place in the registry, in this process and in the children that inherit it. Dropping it takes the area back.
 #[derive(Debug)]
-pub(crate) struct Publication(state::Entry);
+pub(crate) struct Publication(state::Key);
 
 impl Publication {
     pub(crate) fn new(area: Announcement) -> Result<Self> {
-        let (entry, _) = state::state()?.publish(area)?;
-        Ok(Publication(entry))
+        state::state()?.publish(area).map(Publication)
     }
 
-    /// The id; `None` in a child that was forked since.
+    /// The id, which is another one in a child that was forked since.
     pub(crate) fn id(&self) -> Option<AreaId> {
         state::state().ok()?.id_of(self.0)
     }
 
     pub(crate) fn set_placement(&self, placement: Placement) {
         if let Ok(mut state) = state::state() {
-            state.set_placement(self.0, placement);
+            state.update(self.0, |area| area.placement = placement);
         }
+    }
+
+    /// Tells how many bytes of addresses the area has now, and up to where it may grow.
+    pub(crate) fn set_extent(&self, span: u64, extent: Extent) {
+        if let Ok(mut state) = state::state() {
+            state.update(self.0, |area| (area.span, area.extent) = (span, extent));
+        }
+    }
+
+    /// Whether that area is this one.
+    pub(crate) fn is(&self, id: AreaId) -> bool {
+        self.id() == Some(id)
     }
 
     pub(crate) fn set_protection(&self, protection: Protection) {
@@ -120,8 +165,6 @@ impl Publication {
 
 impl Drop for Publication {
     fn drop(&mut self) {
-        if let Ok(mut state) = state::state() {
-            state.withdraw(self.0);
-        }
+        state::withdraw(self.0);
     }
 }

@@ -14,7 +14,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::directory::{Link, stat_of};
 use super::table::{Owner, Record, TABLE_BYTES, VERSION, View};
@@ -26,6 +26,9 @@ use crate::sys;
 use crate::sys::file::{CWD, Identity, OFlags, Stat};
 use crate::sys::memory::{At, MapFlags};
 use crate::sys::object::SealFlags;
+
+/// Where this process's descriptors can be seen, also once its leader has ended: `/proc/self` is the leader's.
+pub(super) const OWN_DESCRIPTORS: &str = "/proc/thread-self/fd";
 
 /// What makes a table one that only its owner can write.
 pub(super) const TABLE_SEALS: SealFlags =
@@ -144,8 +147,8 @@ pub(super) struct Peer {
     /// `None` only while it is dropped.
     table: Option<OwnedFd>,
     identity: Identity,
-    /// Where its descriptors can be seen.
-    folder: String,
+    /// Where its descriptors were seen last: the thread through which we looked may have ended since.
+    folder: Mutex<String>,
     /// A handle for `pidfd_getfd`, where that is allowed.
     handle: OnceLock<Option<OwnedFd>>,
 }
@@ -213,7 +216,7 @@ impl Peer {
             view,
             table: table.into_inner(),
             identity: stat.identity,
-            folder: folder.to_owned(),
+            folder: Mutex::new(folder.to_owned()),
             handle: OnceLock::new(),
         }))
     }
@@ -252,11 +255,27 @@ impl Peer {
         }
     }
 
+    fn folder(&self) -> String {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where its descriptors can be seen now, if that is elsewhere than before.
+    fn moved(&self) -> Option<String> {
+        let Place::At(folder) = locate(&self.link) else { return None };
+        let mut known = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let moved = *known != folder;
+        known.clone_from(&folder);
+        moved.then_some(folder)
+    }
+
     /// What the kernel says of an area's object now; `None` if the area is gone.
     pub(super) fn stat(&self, record: &Record) -> Option<Stat> {
-        stat_of(&format!("{}/{}", self.folder, record.descriptor))
-            .ok()
-            .filter(|stat| stat.identity == record.object)
+        let look = |folder: String| {
+            stat_of(&format!("{folder}/{}", record.descriptor))
+                .ok()
+                .filter(|stat| stat.identity == record.object)
+        };
+        look(self.folder()).or_else(|| look(self.moved()?))
     }
 
     /// Opens an area's object: for reading only, or with the rights that the owner's descriptor has.
@@ -269,7 +288,13 @@ impl Peer {
         {
             return Ok(fd);
         }
-        open_object_at(&self.folder, record, write)
+        open_object_at(&self.folder(), record, write).or_else(|error| match error.kind() {
+            Kind::NoSuchArea | Kind::Unreadable => match self.moved() {
+                Some(folder) => open_object_at(&folder, record, write),
+                None => Err(error),
+            },
+            _ => Err(error),
+        })
     }
 
     fn handle(&self) -> Option<BorrowedFd<'_>> {
@@ -332,7 +357,7 @@ fn reopen(
     if !expected(&stat) {
         return Ok(None);
     }
-    let again = path(format!("/proc/self/fd/{}", looked.as_raw_fd()))?;
+    let again = path(format!("{OWN_DESCRIPTORS}/{}", looked.as_raw_fd()))?;
     Ok(Some((sys::file::open_at(CWD, &again, flags, 0)?, stat)))
 }
 
@@ -351,8 +376,14 @@ pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Resu
                 sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
                 _ => Kind::System,
             };
-            let error = Error::new(kind, what())
-                .call(format!("open({folder}/{}, {flags:?})", record.descriptor), errno);
+            let error = Error::new(kind, what()).call(
+                format!(
+                    "open({folder}/{}, {})",
+                    record.descriptor,
+                    if write { "O_RDWR" } else { "O_RDONLY" }
+                ),
+                errno,
+            );
             Err(match kind {
                 Kind::Limit => crate::error::remedy::open_files(error),
                 Kind::Unreadable => error.help(

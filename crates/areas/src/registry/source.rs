@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::id::AreaId;
 use super::info::Info;
 use super::name::Name;
-use super::peer::{Peer, open_object_at};
+use super::peer::{OWN_DESCRIPTORS, Peer, open_object_at};
 use super::table::Record;
 use crate::error::{Error, Kind, Result};
 use crate::object::Object;
@@ -85,9 +85,11 @@ impl Source {
     /// [`Kind::NoSuchArea`] if it is gone.
     pub fn info(&self) -> Result<Info> {
         let stat = match &self.holder {
-            Holder::Own => super::directory::stat_of(&format!("/proc/self/fd/{}", self.record.descriptor))
-                .ok()
-                .filter(|stat| stat.identity == self.record.object),
+            Holder::Own => {
+                super::directory::stat_of(&format!("{OWN_DESCRIPTORS}/{}", self.record.descriptor))
+                    .ok()
+                    .filter(|stat| stat.identity == self.record.object)
+            }
             Holder::Peer(peer) => peer.stat(&self.record),
         };
         let stat = stat.ok_or_else(|| {
@@ -97,17 +99,21 @@ impl Source {
         Ok(Info::new(&self.record, self.pid(), stat.size))
     }
 
+    /// The processes that have its memory, published or not: as long as one of them is there, the memory is.
+    ///
+    /// Only those that this process may look into.
+    #[must_use]
+    pub fn holders(&self) -> Vec<super::Holder> {
+        super::holders::holders(self.record.object)
+    }
+
     /// Opens the memory behind it, for reading only or with the rights that its holder has.
     pub(crate) fn open_object(&self, write: bool) -> Result<Object> {
         let fd: OwnedFd = match &self.holder {
-            Holder::Own => open_object_at("/proc/self/fd", &self.record, write)?,
+            Holder::Own => open_object_at(OWN_DESCRIPTORS, &self.record, write)?,
             Holder::Peer(peer) => peer.open_object(&self.record, write)?,
         };
-        let max = match self.record.extent {
-            crate::Extent::Growable { max } => Some(max),
-            crate::Extent::Fixed => None,
-        };
-        let object = Object::adopt(fd, max, self.record.exact)?;
+        let object = Object::adopt(fd, self.record.extent, self.record.exact)?;
         if object.page_size() != self.record.page {
             return Err(Error::new(
                 Kind::Registry,

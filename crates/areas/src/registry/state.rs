@@ -1,11 +1,16 @@
-//! What this process knows of the registry: its own team, the teams it has met, the names it has looked up.
+//! What this process knows of the registry: its own team, the areas that it has published, the teams it has met, the names it
+//! has looked up.
 //!
-//! One value a process, behind a mutex, made anew in a forked child: a page that the kernel wipes on fork tells the child
-//! that what it inherited is its parent's. The parent's value stays where it is, untouched: its table is not even mapped in
-//! the child.
+//! One value a process, behind a mutex. A forked child inherits it whole: handlers of `fork` see to it that no thread is in the
+//! middle of something at that moment. A page that the kernel wipes on fork tells the child, at its first call, that
+//! it is one: then it begins a team of its own and publishes all that it inherited under new ids. Its parent's table is
+//! not even mapped in it. A child that never calls, because it calls exec, pays nothing.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{Deref, DerefMut};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::directory::{Directory, Link};
 use super::id::AreaId;
@@ -17,64 +22,85 @@ use super::table::Record;
 use super::team::{Announcement, Team};
 use crate::error::{Error, Kind, Result};
 use crate::mapping::Mapping;
-use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::{Provider, Request, System};
 use crate::sys;
-use crate::sys::file::Identity;
 use crate::sys::memory::Advice;
 
-/// A process's state, and those of the children forked from it.
-struct Generation {
-    /// Holds a 1, and a 0 in every child.
-    canary: Mapping,
-    state: Mutex<State>,
-    child: OnceLock<Box<Generation>>,
+static STATE: Mutex<Option<Box<State>>> = Mutex::new(None);
+
+thread_local! {
+    /// The mutex, held while this thread forks.
+    static FORKING: Cell<Option<MutexGuard<'static, Option<Box<State>>>>> = const { Cell::new(None) };
 }
 
-static FIRST: OnceLock<Box<Generation>> = OnceLock::new();
-
-impl Generation {
-    fn new() -> Result<Box<Self>> {
-        let mut canary = System::new().map(&Request::new(1))?;
-        canary.as_bytes_mut()?[0] = 1;
-        canary.advise(Advice::WipeOnFork).map_err(|errno| {
-            Error::new(Kind::Unsupported, "use the registry")
-                .call("madvise(MADV_WIPEONFORK)", errno)
-                .help("this needs Linux 4.14")
-        })?;
-        Ok(Box::new(Generation { canary, state: Mutex::default(), child: OnceLock::new() }))
-    }
-
-    fn is_ours(&self) -> bool {
-        self.canary.load::<u8>(0, 1).is_ok_and(|byte| byte == 1)
-    }
+fn lock() -> MutexGuard<'static, Option<Box<State>>> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// This process's state.
-pub(super) fn state() -> Result<MutexGuard<'static, State>> {
-    let mut place = &FIRST;
-    loop {
-        let generation = match place.get() {
-            Some(generation) => generation,
-            None => {
-                let new = Generation::new()?;
-                place.get_or_init(|| new)
-            }
-        };
-        if generation.is_ours() {
-            return Ok(generation.state.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-        place = &generation.child;
+extern "C" fn before_fork() {
+    let guard = lock();
+    // A thread that is being torn down forks without the protection; it had no business to.
+    let _ = FORKING.try_with(|held| held.set(Some(guard)));
+}
+
+extern "C" fn after_fork() {
+    let _ = FORKING.try_with(|held| held.take());
+}
+
+/// This process's state, to be used by one thread at a time.
+pub(super) struct Guard(MutexGuard<'static, Option<Box<State>>>);
+
+impl Deref for Guard {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.0.as_ref().unwrap_or_else(|| unreachable!("made by `state`"))
     }
 }
 
-/// An area's place in its team's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// Which table: a child, or a team that had to start anew, has another.
-    table: Identity,
-    number: u32,
+impl DerefMut for Guard {
+    fn deref_mut(&mut self) -> &mut State {
+        self.0.as_mut().unwrap_or_else(|| unreachable!("made by `state`"))
+    }
+}
+
+/// This process's state, in a forked child as far as it can be had without publishing anything.
+fn state_as_it_is() -> Result<Guard> {
+    let mut guard = lock();
+    if guard.is_none() {
+        *guard = Some(Box::new(State::new()?));
+        sys::process::at_fork(before_fork, after_fork)
+            .map_err(|errno| Error::new(Kind::System, "use the registry").call("pthread_atfork", errno))?;
+    }
+    Ok(Guard(guard))
+}
+
+/// This process's state. In a forked child, what it inherited is published first.
+///
+/// Where that cannot be done (a full file system), looking for others' areas works all the same; it is tried again at
+/// each call, and publishing and keeping tell the error.
+pub(super) fn state() -> Result<Guard> {
+    let mut state = state_as_it_is()?;
+    if state.is_inherited() {
+        state.become_child()?;
+    }
+    if state.waiting {
+        let _ = state.publish_inherited();
+    }
+    Ok(state)
+}
+
+/// A published area, in this process and in the children that inherit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key(u64);
+
+/// An area that this process has published.
+#[derive(Debug)]
+struct Held {
+    area: Announcement,
+    /// Its record in our table; `None` in a child that has not published it yet.
+    number: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -91,10 +117,18 @@ struct Hit {
     generation: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
+    /// Holds a 1, and a 0 in a forked child.
+    canary: Mapping,
     directory: Option<Directory>,
     own: Option<Team>,
+    held: HashMap<Key, Held>,
+    /// The first address of each of them.
+    addresses: BTreeMap<u64, Key>,
+    next_key: u64,
+    /// Whether some of what we hold is not published yet: what a child inherited.
+    waiting: bool,
     teams: HashMap<Link, Known>,
     /// The folder's time when it was last read; `None` if it has to be read again.
     read_at: Option<i128>,
@@ -107,28 +141,126 @@ const MOST_NAMES: usize = 4096;
 const TICKS: i128 = 100_000_000;
 
 impl State {
-    /// Publishes an area under this process's team, which begins with its first one.
-    pub(super) fn publish(&mut self, area: Announcement) -> Result<(Entry, AreaId)> {
-        self.keep()?;
-        let directory = match &mut self.directory {
-            Some(directory) if directory.is_joined() => directory,
-            other => {
-                self.teams.clear();
-                self.names.clear();
-                self.read_at = None;
-                other.insert(Directory::join()?)
+    /// Our own area that has an address, and the address at which it begins.
+    pub(super) fn at(&self, address: u64) -> Option<Source> {
+        let (&start, key) = self.addresses.range(..=address).next_back()?;
+        let held = self.held.get(key)?;
+        if address - start >= held.area.span {
+            return None;
+        }
+        let (_, record) = self.own.as_ref()?.table().view().record(held.number?)?;
+        Some(Source::new(Holder::Own, record))
+    }
+
+    fn new() -> Result<Self> {
+        let mut canary = System::new().map(&Request::new(1))?;
+        canary.as_bytes_mut()?[0] = 1;
+        canary.advise(Advice::WipeOnFork).map_err(|errno| {
+            Error::new(Kind::Unsupported, "use the registry")
+                .call("madvise(MADV_WIPEONFORK)", errno)
+                .help("this needs Linux 4.14")
+        })?;
+        Ok(State {
+            canary,
+            directory: None,
+            own: None,
+            held: HashMap::new(),
+            addresses: BTreeMap::new(),
+            next_key: 0,
+            waiting: false,
+            teams: HashMap::new(),
+            read_at: None,
+            names: HashMap::new(),
+        })
+    }
+
+    /// Whether this process was forked from the one whose state this is.
+    fn is_inherited(&self) -> bool {
+        self.canary.load::<u8>(0, 1).is_ok_and(|byte| byte == 0)
+    }
+
+    /// Begins anew in a forked child: what is the parent's is left to it, and what was inherited waits to be published.
+    fn become_child(&mut self) -> Result<()> {
+        self.canary.as_bytes_mut()?[0] = 1;
+        if let Some(team) = self.own.take() {
+            team.leave_to_parent();
+        }
+        // The child may have another user or pid namespace by now.
+        self.directory = None;
+        self.forget_teams();
+        self.held.values_mut().for_each(|held| held.number = None);
+        self.waiting = !self.held.is_empty();
+        Ok(())
+    }
+
+    /// Publishes what was inherited, under ids of our own. What could not be is tried again at the next call.
+    fn publish_inherited(&mut self) -> Result<()> {
+        if !self.waiting {
+            return Ok(());
+        }
+        let mut waiting: Vec<Key> =
+            self.held.iter().filter(|(_, held)| held.number.is_none()).map(|(&key, _)| key).collect();
+        // In the order in which they were made: which one is the oldest of a name stays so.
+        waiting.sort_unstable();
+        for key in waiting {
+            let Some(area) = self.held.get(&key).map(|held| held.area.clone()) else { continue };
+            let number = self.announce(area)?;
+            if let Some(held) = self.held.get_mut(&key) {
+                held.number = Some(number);
             }
-        };
+        }
+        self.waiting = false;
+        Ok(())
+    }
+
+    fn forget_teams(&mut self) {
+        self.teams.clear();
+        self.names.clear();
+        self.read_at = None;
+    }
+
+    /// Publishes an area under this process's team, which begins with its first one.
+    pub(super) fn publish(&mut self, area: Announcement) -> Result<Key> {
+        self.publish_inherited()?;
+        let number = self.announce(area.clone())?;
+        let key = Key(self.next_key);
+        self.next_key += 1;
+        if let Some(directory) = &self.directory {
+            directory.wake_waiters();
+        }
+        self.addresses.insert(area.address, key);
+        self.held.insert(key, Held { area, number: Some(number) });
+        Ok(key)
+    }
+
+    fn announce(&mut self, area: Announcement) -> Result<u32> {
+        self.stay()?;
+        if !self.directory.as_ref().is_some_and(Directory::is_joined) {
+            self.forget_teams();
+            self.directory = Some(Directory::join()?);
+        }
+        let Some(directory) = &self.directory else { unreachable!("joined above") };
         let team = match &mut self.own {
             Some(team) => team,
             none => none.insert(Team::create(directory)?),
         };
-        let (number, id) = team.publish(directory, area)?;
-        Ok((Entry { table: team.identity(), number }, id))
+        team.publish(directory, area)
     }
 
-    /// Sees to it that others find our team: publishes it again where the folder was removed.
+    /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.
     pub(super) fn keep(&mut self) -> Result<()> {
+        self.publish_inherited()?;
+        self.stay()?;
+        if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
+            && !directory.has(team.link())
+        {
+            team.claim(directory)?;
+        }
+        Ok(())
+    }
+
+    /// What publishing needs of that: a table, and a folder.
+    fn stay(&mut self) -> Result<()> {
         if self.own.as_ref().is_some_and(|team| !team.is_intact()) {
             return Err(Error::new(Kind::Registry, "keep this process's areas published")
                 .detail("somebody closed the descriptor of its table: nobody finds its areas any more")
@@ -145,40 +277,48 @@ impl State {
         }
         let directory = Directory::join()?;
         team.claim(&directory)?;
-        self.teams.clear();
-        self.names.clear();
-        self.read_at = None;
+        self.forget_teams();
         self.directory = Some(directory);
         Ok(())
     }
 
-    fn own_entry(&mut self, entry: Entry) -> Option<(&mut Team, u32)> {
-        self.own.as_mut().filter(|team| team.identity() == entry.table).map(|team| (team, entry.number))
+    /// No longer an area of ours; its record's number, if it has one.
+    fn forget(&mut self, key: Key) -> Option<u32> {
+        let held = self.held.remove(&key)?;
+        self.addresses.remove(&held.area.address);
+        held.number
     }
 
-    /// Takes an area back. What is not ours (a forked child drops what it inherited) is left alone.
-    pub(super) fn withdraw(&mut self, entry: Entry) {
-        if let Some((team, number)) = self.own_entry(entry) {
+    /// Takes an area back.
+    fn withdraw(&mut self, key: Key) {
+        let number = self.forget(key);
+        if let (Some(team), Some(number)) = (&mut self.own, number) {
             // Only a mapping that is gone could refuse, and then there is nothing to take back.
             let _ = team.withdraw(number);
         }
     }
 
-    pub(super) fn set_protection(&mut self, entry: Entry, protection: Protection) {
-        if let Some((team, number)) = self.own_entry(entry) {
+    pub(super) fn set_protection(&mut self, key: Key, protection: Protection) {
+        let Some(held) = self.held.get_mut(&key) else { return };
+        held.area.protection = protection;
+        if let (Some(team), Some(number)) = (&self.own, held.number) {
             let _ = team.table().set_protection(number, protection);
         }
     }
 
-    pub(super) fn set_placement(&mut self, entry: Entry, placement: Placement) {
-        if let Some((team, number)) = self.own_entry(entry) {
-            let _ = team.table().set_placement(number, placement);
+    /// Tells what has changed of an area's place or extent.
+    pub(super) fn update(&mut self, key: Key, change: impl FnOnce(&mut Announcement)) {
+        let Some(held) = self.held.get_mut(&key) else { return };
+        change(&mut held.area);
+        let Announcement { placement, span, extent, .. } = held.area;
+        if let (Some(team), Some(number)) = (&self.own, held.number) {
+            let _ = team.table().update(number, placement, span, extent);
         }
     }
 
-    pub(super) fn id_of(&mut self, entry: Entry) -> Option<AreaId> {
-        let (team, number) = self.own_entry(entry)?;
-        team.table().view().record(number).map(|(_, record)| record.id)
+    pub(super) fn id_of(&self, key: Key) -> Option<AreaId> {
+        let number = self.held.get(&key)?.number?;
+        self.own.as_ref()?.table().view().record(number).map(|(_, record)| record.id)
     }
 
     /// The oldest area of a name that can be read.
@@ -313,17 +453,20 @@ impl State {
         self.rejoin()?;
         if self.directory.as_ref().is_none_or(Directory::is_gone) {
             self.directory = Directory::open()?;
-            self.teams.clear();
-            self.names.clear();
-            self.read_at = None;
+            self.forget_teams();
         }
         let Some(directory) = &self.directory else { return Ok(()) };
         let changed = directory.changed()?;
         if !thoroughly && self.read_at == Some(changed) {
             return Ok(());
         }
-        let own = self.own.as_ref().map(Team::link);
         let links = directory.links()?;
+        if let Some(team) = &mut self.own
+            && !links.contains(team.link())
+        {
+            team.claim(directory)?;
+        }
+        let own = self.own.as_ref().map(Team::link);
         self.teams.retain(|link, _| links.contains(link));
         for link in links.into_iter().filter(|link| Some(link) != own) {
             // One that could not be read may let itself be read by now.
@@ -337,7 +480,11 @@ impl State {
                 PeerState::Unreadable(reason) => {
                     self.teams.insert(link, Known::Unreadable(reason));
                 }
-                PeerState::Dead => directory.remove(&link),
+                PeerState::Dead => {
+                    // One that could not be read, and has died since, was known.
+                    self.teams.remove(&link);
+                    directory.remove(&link);
+                }
             }
         }
         // Removing dead links changes the time, and so may others, within the same tick.
@@ -345,6 +492,12 @@ impl State {
         let any_unreadable = self.teams.values().any(|team| matches!(team, Known::Unreadable(_)));
         self.read_at = (settled && !any_unreadable).then_some(changed);
         Ok(())
+    }
+
+    /// The control file, to wait on; `None` where there is no registry.
+    pub(super) fn control(&mut self) -> Result<Option<OwnedFd>> {
+        self.read_folder(false)?;
+        Ok(self.directory.as_ref().and_then(Directory::control))
     }
 
     /// Where the registry is, if it is there.
@@ -369,5 +522,16 @@ impl State {
             )),
         };
         error.help("`areas ls` lists what there is")
+    }
+}
+
+/// Takes an area back, in a forked child without publishing the others for it.
+pub(super) fn withdraw(key: Key) {
+    if let Ok(mut state) = state_as_it_is() {
+        if state.is_inherited() {
+            let _ = state.forget(key);
+        } else {
+            state.withdraw(key);
+        }
     }
 }

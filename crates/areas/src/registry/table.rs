@@ -88,6 +88,8 @@ mod field {
     pub(super) const EXACT: usize = 72;
     /// The one byte that may change.
     pub(super) const PROTECTION: usize = 80;
+    /// 0: fixed, 1: growable, 2: resizable.
+    pub(super) const EXTENT: usize = 81;
     /// The home node + 1, or 0.
     pub(super) const HOME: usize = 82;
     pub(super) const LOCK: usize = 84;
@@ -474,14 +476,22 @@ impl Table {
         self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)
     }
 
-    /// Changes what is told of a record's place. Who looked it up before looks again.
-    pub(crate) fn set_placement(&self, number: u32, placement: Placement) -> Result<()> {
+    /// Changes what is told of a record's place and extent. Who looked it up before looks again.
+    pub(crate) fn update(&self, number: u32, placement: Placement, span: u64, extent: Extent) -> Result<()> {
         let Some((generation, record)) = self.view.record(number) else { return Ok(()) };
         let at = record_at(number);
-        let bytes = encode(&Record { placement, ..record }, 0);
+        let bytes = encode(&Record { placement, span, extent, ..record }, 0);
         self.put(at + field::GENERATION, generation.wrapping_add(1))?;
         fence(Ordering::Release);
-        for (from, len) in [(field::HOME, 2), (field::POLICY, 1), (field::NODES, 16 * 8)] {
+        let changed = [
+            (field::HOME, 2),
+            (field::POLICY, 1),
+            (field::NODES, 16 * 8),
+            (field::SPAN, 8),
+            (field::MAX, 8),
+            (field::EXTENT, 1),
+        ];
+        for (from, len) in changed {
             self.view.0.write(at + from, &bytes[from..from + len], TABLE_BYTES)?;
         }
         fence(Ordering::Release);
@@ -624,9 +634,10 @@ fn encode(record: &Record, hash: u64) -> [u8; RECORD_BYTES] {
     let mut bytes = [0; RECORD_BYTES];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
     let name = record.name.as_bytes();
-    let max = match record.extent {
-        Extent::Fixed => 0,
-        Extent::Growable { max } => max as u64,
+    let (extent, max) = match record.extent {
+        Extent::Fixed => (0, 0),
+        Extent::Growable { max } => (1, max as u64),
+        Extent::Resizable { max } => (2, max as u64),
     };
     put(field::ID, &record.id.get().to_le_bytes());
     put(field::DESCRIPTOR, &record.descriptor.to_le_bytes());
@@ -639,6 +650,7 @@ fn encode(record: &Record, hash: u64) -> [u8; RECORD_BYTES] {
     put(field::MAX, &max.to_le_bytes());
     put(field::EXACT, &record.exact.map_or(0, |exact| exact + 1).to_le_bytes());
     put(field::PROTECTION, &[record.protection.bits()]);
+    put(field::EXTENT, &[extent]);
     let home = record.placement.home_node().map_or(0, |node| node.get() + 1);
     put(field::HOME, &home.to_le_bytes()[..2]);
     put(field::LOCK, &[record.lock.number()]);
@@ -668,9 +680,12 @@ fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
         placement = placement.home(Node::new(home).ok()?);
     }
     let page = PageSize::from_log2(bytes[field::PAGE])?;
-    let extent = match usize::try_from(u64_of(bytes, field::MAX)).ok()? {
-        0 => Extent::Fixed,
-        max => Extent::Growable { max: Some(max).filter(|max| max.is_multiple_of(page.bytes()))? },
+    let max = usize::try_from(u64_of(bytes, field::MAX)).ok()?;
+    let extent = match bytes[field::EXTENT] {
+        0 if max == 0 => Extent::Fixed,
+        1 if max != 0 && max.is_multiple_of(page.bytes()) => Extent::Growable { max },
+        2 if max != 0 && max.is_multiple_of(page.bytes()) => Extent::Resizable { max },
+        _ => return None,
     };
     Some(Record {
         id: AreaId::new(u32_of(bytes, field::ID).cast_signed()).ok()?,

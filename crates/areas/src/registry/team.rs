@@ -133,17 +133,21 @@ impl Team {
         &self.table
     }
 
-    pub(super) fn identity(&self) -> Identity {
-        self.identity
-    }
-
     /// Whether our descriptor is still what it was: a program may have closed all that it does not know.
     pub(super) fn is_intact(&self) -> bool {
         sys::file::stat(self.fd.as_fd()).is_ok_and(|stat| stat.identity == self.identity)
     }
 
-    /// Publishes an area.
-    pub(super) fn publish(&mut self, directory: &Directory, area: Announcement) -> Result<(u32, AreaId)> {
+    /// In a forked child: lets go of what is the parent's. Its table is not mapped here, and what is mapped at that address
+    /// by now is somebody else's; its descriptor would keep the table in memory beyond the parent's death.
+    pub(super) fn leave_to_parent(self) {
+        let Team { table, fd, .. } = self;
+        let _ = std::mem::ManuallyDrop::new(table);
+        drop(fd);
+    }
+
+    /// Publishes an area: its record.
+    pub(super) fn publish(&mut self, directory: &Directory, area: Announcement) -> Result<u32> {
         let what = format!("publish area {:?}", area.name);
         if self.table.is_full() {
             return Err(Error::new(Kind::Limit, what)
@@ -181,9 +185,7 @@ impl Team {
             placement,
         };
         let number = self.table.insert(&record)?;
-        number
-            .map(|number| (number, id))
-            .ok_or_else(|| Error::new(Kind::Limit, what).detail("the table is full"))
+        number.ok_or_else(|| Error::new(Kind::Limit, what).detail("the table is full"))
     }
 
     pub(super) fn withdraw(&mut self, number: u32) -> Result<()> {

@@ -27,8 +27,8 @@ pub(super) const WINDOW: usize = 64 << 20;
 /// - Files, and pages of the pool shared with children: what our page tables have; there may be more.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::NotPermitted`] where a sandbox forbids move_pages;
-/// [`Kind::Unsupported`] for a hugetlb object with pages that only other processes have mapped, where the kernel has no
+/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::NotPermitted`] where a sandbox forbids move_pages; [`Kind::ReadOnly`] for
+/// memory that may not be read, where the kernel does not tell then; [`Kind::Unsupported`] for a hugetlb object with pages that only other processes have mapped, where the kernel has no
 /// way to tell which (see [`measure_object`]); [`Kind::System`] with what the kernel said.
 pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) -> Result<Residency> {
     let readable = mapping.protection().contains(Protection::READ);
@@ -57,7 +57,8 @@ pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) ->
     ruler.finish(&view, cache.knows_swap())
 }
 
-/// How many of the first `len` bytes our page tables have in RAM. Cheap: no page is asked for by itself.
+/// How many of the first `len` bytes our page tables have in RAM. Cheap: no page is asked for by itself. Before 6.7, private
+/// pages that were only read count, too.
 ///
 /// # Errors
 /// [`Kind::OutOfRange`] beyond the mapping; [`Kind::System`] with what the kernel said.
@@ -74,7 +75,7 @@ fn whole_pages(mapping: &Mapping, len: usize) -> Result<usize> {
 
 /// Whether the memory at an address is shared and has no file that a user knows of.
 fn is_shared_anonymous(view: &View) -> bool {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let maps = std::fs::read_to_string("/proc/thread-self/maps").unwrap_or_default();
     shared_anonymous_in(&maps, view.base.addr().get())
 }
 

@@ -32,7 +32,8 @@ pub enum Where {
         /// transparent huge pages are base pages here, and [`Residency::page_sizes`] has the totals.
         page: PageSize,
     },
-    /// Swapped out: it has contents, and none of them are in RAM.
+    /// Swapped out. (The swap cache may have a copy in RAM for a while; before 6.5, what it has of objects is
+    /// [`On`](Where::On) a node.)
     Swapped,
     /// Nowhere: a hole that nobody has touched, or only read (private memory shows the kernel's zero page then).
     Absent,

@@ -159,7 +159,8 @@ fn by_stat(
         put(pieces, range, state);
         return Ok(());
     }
-    if let Some((view, cores)) = in_core {
+    // mincore has pages in RAM that are in the swap cache, and `cachestat` has them evicted: it is asked alone then.
+    if let Some((view, cores)) = in_core.filter(|_| evicted == 0) {
         return by_core(view, range, cores, pieces, |gap, pieces| by_stat(object, gap, None, pieces));
     }
     let middle = range.start + count / 2 * page;
@@ -292,7 +293,7 @@ pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
 }
 
 /// The same by mincore over short mappings, which fault nothing in.
-fn resident_by_core(object: &Object) -> Result<u64> {
+pub(super) fn resident_by_core(object: &Object) -> Result<u64> {
     let _now = object.size();
     let page = sys::page_size();
     let end = object.page_size().round_up(object.file_size()).unwrap_or(0);

@@ -17,6 +17,9 @@ const BATCH: usize = 4096;
 /// How often pages that are said to be present and not to be found are asked for again: they are being moved.
 const ATTEMPTS: usize = 3;
 
+/// What fails when `move_pages` does.
+const WHAT: &str = "ask which node pages are on";
+
 /// A part of an area, mapped here: its bytes `range` begin at `base`.
 #[derive(Clone, Debug)]
 pub(super) struct View {
@@ -60,7 +63,7 @@ impl Table {
     pub(super) fn open(page: PageSize) -> Result<Self> {
         let pagemap = sys::pages::open_table().map_err(|errno| {
             Error::new(Kind::System, "look at this process's page tables")
-                .call("open(\"/proc/self/pagemap\")", errno)
+                .call("open(\"/proc/thread-self/pagemap\")", errno)
                 .help("/proc must be mounted")
         })?;
         Ok(Table {
@@ -96,7 +99,7 @@ impl Table {
         self.walk_words(start, end)
     }
 
-    /// The same from the words of `/proc/self/pagemap`, without page sizes and zero pages.
+    /// The same from the words of `/proc/thread-self/pagemap`, without page sizes and zero pages.
     fn walk_words(&mut self, start: usize, end: usize) -> Result<(usize, usize)> {
         let page = sys::page_size();
         self.words.resize(BATCH, [0; 8]);
@@ -104,7 +107,7 @@ impl Table {
         let words = &mut self.words[..wanted];
         let got = sys::pages::table_words(self.pagemap.as_fd(), start, words).map_err(|errno| {
             Error::new(Kind::System, format!("look at {} of page tables", Bytes::from(end - start)))
-                .call(format!("pread(\"/proc/self/pagemap\", page {:#x})", start / page), errno)
+                .call(format!("pread(\"/proc/thread-self/pagemap\", page {:#x})", start / page), errno)
         })?;
         let mut found = 0;
         for (index, word) in words[..got].iter().enumerate() {
@@ -193,7 +196,7 @@ impl Table {
                 // The first and the last of the range may be parts of a huge page.
                 at = (at + page.bytes() - address.addr().get() % page.bytes()).min(part.end);
             }
-            self.nodes_of_batch(pool)?;
+            self.nodes_of_batch()?;
             let mut done = from;
             for index in 0..self.addresses.len() {
                 let next = self.addresses.get(index + 1).map_or(at, |next| view.offset(next.addr() as u64));
@@ -206,13 +209,12 @@ impl Table {
     }
 
     /// `status` for `addresses`. What is not there after all (the zero page, what has gone in the meantime) is negative.
-    fn nodes_of_batch(&mut self, pool: bool) -> Result<()> {
+    fn nodes_of_batch(&mut self) -> Result<()> {
         let count = self.addresses.len();
-        let status = &mut self.status[..count];
-        for attempt in 1..=ATTEMPTS {
-            sys::pages::nodes_of(&self.addresses, status).map_err(|errno| {
+        for _ in 0..ATTEMPTS {
+            sys::pages::nodes_of(&self.addresses, &mut self.status[..count]).map_err(|errno| {
                 let call = format!("move_pages(0, {count}, {:p}, …)", self.addresses[0]);
-                let error = |kind| Error::new(kind, "ask which node pages are on").call(call, errno);
+                let error = |kind| Error::new(kind, WHAT).call(call, errno);
                 match errno {
                     sys::Errno::PERM => error(Kind::NotPermitted).help(
                         "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows move_pages",
@@ -223,31 +225,59 @@ impl Table {
                     _ => error(Kind::System),
                 }
             })?;
-            let gone = |status: &i32| *status == -libc::ENOENT || (pool && *status < 0);
-            match status.iter().position(gone) {
-                // Being moved, most likely: it is back in a moment.
-                Some(_) if attempt < ATTEMPTS => std::thread::yield_now(),
-                Some(index) if pool => {
-                    let errno = sys::Errno::from_raw_os_error(-status[index]);
-                    return Err(Error::new(Kind::Unsupported, "ask which node a page of the pool is on")
-                        .call(format!("move_pages(0, {count}, …), page {:p}", self.addresses[index]), errno)
-                        .detail("the page is present, and the kernel does not tell its node"));
+            if !self.status[..count].contains(&-libc::ENOENT) {
+                break;
+            }
+            // Being moved, most likely: it is back in a moment.
+            std::thread::yield_now();
+        }
+        for index in 0..count {
+            match self.status[index] {
+                0.. => {}
+                status if status == -libc::EFAULT => {}
+                status if status == -libc::ENOENT => {
+                    self.status[index] = self.node_of_present(self.addresses[index])?
                 }
-                _ => break,
+                status => {
+                    return Err(Error::new(Kind::System, WHAT).call(
+                        format!("move_pages(0, {count}, …), page {:p}", self.addresses[index]),
+                        sys::Errno::from_raw_os_error(-status),
+                    ));
+                }
             }
         }
-        let odd = [0, libc::ENOENT, libc::EFAULT];
-        match status.iter().find(|status| **status < 0 && !odd.contains(&-**status)) {
-            None => Ok(()),
-            Some(status) => Err(Error::new(Kind::System, "ask which node a page is on")
-                .call(format!("move_pages(0, {count}, …)"), sys::Errno::from_raw_os_error(-status))),
-        }
+        Ok(())
+    }
+
+    /// The node of a page that `move_pages` does not find, if our page tables still have it.
+    ///
+    /// Before 6.6, `move_pages` overlooks pages that are marked inaccessible: by `PROT_NONE`, or for a moment by automatic
+    /// NUMA balancing, which a read access undoes.
+    fn node_of_present(&mut self, address: *const u8) -> Result<i32> {
+        let (start, page) = (address.addr(), sys::page_size());
+        // The caller goes through `regions`: one page fills one of them, which is put back.
+        let kept = self.regions[0];
+        let (found, _) = self.walk(start, start + page)?;
+        let there = found > 0 && self.regions[0].categories & (PRESENT | ZERO_PAGE) == PRESENT;
+        self.regions[0] = kept;
+        let Some(address) = NonNull::new(address.cast_mut()).filter(|_| there) else {
+            return Ok(-libc::ENOENT);
+        };
+        sys::policy::node_at(address).map_err(|errno| {
+            let error = |kind| Error::new(kind, WHAT).call(format!("get_mempolicy({address:p}, MPOL_F_NODE)"), errno);
+            match errno {
+                sys::Errno::FAULT => error(Kind::ReadOnly)
+                    .detail("its protection allows no access, and this kernel tells the node of accessible pages only")
+                    .help("allow reading first, or use Linux 6.6 or later"),
+                _ => error(Kind::System),
+            }
+        })
     }
 
     /// Transparent huge pages in a range, by the totals of `/proc/self/smaps`: what there is before 6.7. `None` if an entry
     /// with such pages reaches beyond the range.
     pub(super) fn huge_by_totals(view: &View) -> Option<u64> {
-        let smaps = std::fs::read_to_string("/proc/self/smaps").ok()?;
+        let smaps = std::fs::read_to_string("/proc/thread-self/smaps").ok()?;
         let start = view.base.addr().get();
         huge_in(&smaps, start..start.checked_add(view.range.len())?)
     }

@@ -155,3 +155,9 @@ pub(crate) fn claim_folder(folder: BorrowedFd<'_>) -> Result<()> {
 pub(crate) fn replace(from: BorrowedFd<'_>, to: &mut OwnedFd) -> Result<()> {
     rustix::io::dup3(from.as_fd(), to, rustix::io::DupFlags::CLOEXEC)
 }
+
+/// Whether a descriptor is open for writing.
+pub(crate) fn is_writable(file: BorrowedFd<'_>) -> Result<bool> {
+    let flags = fs::fcntl_getfl(file)? & OFlags::RWMODE;
+    Ok(flags == OFlags::RDWR || flags == OFlags::WRONLY)
+}

@@ -118,6 +118,12 @@ pub(crate) enum Advice {
     PopulateWrite,
     /// Gather the range's pages into huge ones now (6.1).
     Collapse,
+    /// No transparent huge pages here, wherever they are enabled for everybody.
+    #[cfg(test)]
+    BasePages,
+    /// Swap the pages out now (5.4).
+    #[cfg(test)]
+    PageOut,
 }
 
 /// `madvise` with advice that never changes what a page holds.
@@ -130,6 +136,10 @@ pub(crate) fn advise(address: NonNull<u8>, len: usize, advice: Advice) -> Result
         Advice::PopulateRead => libc::MADV_POPULATE_READ,
         Advice::PopulateWrite => libc::MADV_POPULATE_WRITE,
         Advice::Collapse => libc::MADV_COLLAPSE,
+        #[cfg(test)]
+        Advice::BasePages => libc::MADV_NOHUGEPAGE,
+        #[cfg(test)]
+        Advice::PageOut => libc::MADV_PAGEOUT,
     };
     // SAFETY: none of these changes content in this process or makes an address invalid; unmapped ranges give ENOMEM.
     let status = unsafe { libc::syscall(libc::SYS_madvise, address.as_ptr(), len, advice) };
@@ -146,6 +156,41 @@ pub(crate) fn lock(address: NonNull<u8>, len: usize, on_fault: bool) -> Result<(
         // SAFETY: as above.
         unsafe { mm::mlock(address, len) }
     }
+}
+
+/// Has the kernel copy bytes to an address of this process (`process_vm_writev` on ourselves): what cannot be written is an
+/// error or a smaller number, never a signal.
+///
+/// # Safety
+/// No reference covers what is written.
+pub(crate) unsafe fn write_by_kernel(to: NonNull<u8>, bytes: &[u8]) -> Result<usize> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let rest = &bytes[done..];
+        let local = libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: rest.len() };
+        let remote = libc::iovec { iov_base: to.as_ptr().wrapping_add(done).cast(), iov_len: rest.len() };
+        let pid = std::process::id();
+        // SAFETY: both vectors have one element and outlive the call; the kernel checks the addresses, reads `bytes` and
+        // writes only what the caller has no reference to.
+        let status = unsafe {
+            libc::syscall(
+                libc::SYS_process_vm_writev,
+                pid,
+                &raw const local,
+                1_usize,
+                &raw const remote,
+                1_usize,
+                0_usize,
+            )
+        };
+        match usize::try_from(status) {
+            Ok(0) => break,
+            Ok(written) => done += written,
+            Err(_) if done > 0 => break,
+            Err(_) => return Err(last_errno()),
+        }
+    }
+    Ok(done)
 }
 
 /// The error number that libc's last call left.

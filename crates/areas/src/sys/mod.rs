@@ -9,12 +9,14 @@
 
 pub(crate) mod copy;
 pub(crate) mod file;
+pub(crate) mod futex;
 pub(crate) mod memory;
 pub(crate) mod object;
 pub(crate) mod pages;
 pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod record_lock;
+pub(crate) mod socket;
 
 pub(crate) use rustix::io::Errno;
 

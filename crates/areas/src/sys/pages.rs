@@ -151,7 +151,7 @@ fn scan_for(
 
 /// This process's page tables, to be asked by [`scan`] and [`table_words`].
 pub(crate) fn open_table() -> Result<OwnedFd> {
-    super::file::open_at(super::file::CWD, c"/proc/self/pagemap", super::file::OFlags::RDONLY, 0)
+    super::file::open_at(super::file::CWD, c"/proc/thread-self/pagemap", super::file::OFlags::RDONLY, 0)
 }
 
 /// For each base page from `start` on: 8 bytes, of which bit 63 says present and bit 62 swapped

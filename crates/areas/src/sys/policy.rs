@@ -92,6 +92,25 @@ pub(crate) fn policy_at(address: NonNull<u8>) -> Result<Policy> {
     from_number(number, NodeSet::from_words(words)).ok_or(Errno::INVAL)
 }
 
+/// The node of the page at an address (MPOL_F_NODE with MPOL_F_ADDR). **It faults the page in** if it is not there: only for
+/// pages that are.
+pub(crate) fn node_at(address: NonNull<u8>) -> Result<i32> {
+    let mut node: libc::c_int = -1;
+    // SAFETY: `node` outlives the call; without a mask nothing else is written, and the address is looked up as a read
+    // access would be, which changes no content.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_get_mempolicy,
+            &raw mut node,
+            std::ptr::null_mut::<u64>(),
+            0_usize,
+            address.as_ptr(),
+            raw::MPOL_F_NODE | raw::MPOL_F_ADDR,
+        )
+    };
+    if status == 0 { Ok(node) } else { Err(last_errno()) }
+}
+
 /// The nodes that this process may take memory from (its cpuset, among others).
 ///
 /// A kernel without NUMA has node 0 (ENOSYS).

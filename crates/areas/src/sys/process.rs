@@ -1,5 +1,7 @@
 //! This process and others: identity, limits, clocks, processors.
 
+#![expect(unsafe_code, reason = "handlers of fork; the block has its proof")]
+
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::process::{self, Pid, PidfdFlags, PidfdGetfdFlags, Resource};
@@ -92,6 +94,14 @@ pub(crate) fn stay_on(processors: &[usize]) -> Result<()> {
 /// The processor that this thread is on at this moment.
 pub(crate) fn processor() -> usize {
     thread::sched_getcpu()
+}
+
+/// Has two functions called around each `fork` of this process: before it, and after it in parent and child.
+pub(crate) fn at_fork(before: extern "C" fn(), after: extern "C" fn()) -> Result<()> {
+    // SAFETY: the functions are part of this library, which stays as long as its handlers (glibc takes them off when the
+    // library is unloaded), and may be called in any thread that forks.
+    let status = unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+    if status == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(status)) }
 }
 
 /// RAM and swap of the machine, in bytes.

@@ -1,0 +1,98 @@
+//! How a failure becomes a message on stderr and an exit code.
+
+use std::io;
+use std::process::ExitCode;
+
+use areas::{Error, Kind};
+
+use crate::output;
+
+/// Why a command ends before its time.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something could not be done.
+    Error(Error),
+    /// Whoever read our output has gone: nothing is to be said, and nobody is there to hear it.
+    Unread,
+}
+
+/// The result of a command, and of what it is made of.
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Error(error)
+    }
+}
+
+impl Failure {
+    /// Of writing to the standard output.
+    pub(crate) fn of_output(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::Unread,
+            _ => io_error("write to the standard output", error).into(),
+        }
+    }
+
+    /// Says it, and gives the exit code.
+    pub(crate) fn tell(&self) -> ExitCode {
+        match self {
+            Failure::Error(error) => {
+                output::complain(&format!("{error:#}"));
+                ExitCode::from(code_of(error.kind()))
+            }
+            // What the shell shows for a filter that SIGPIPE has ended.
+            Failure::Unread => ExitCode::from(128 + 13),
+        }
+    }
+}
+
+fn code_of(kind: Kind) -> u8 {
+    match kind {
+        Kind::InvalidInput => 2,
+        Kind::NoSuchArea => 3,
+        Kind::TimedOut => 4,
+        _ => 1,
+    }
+}
+
+/// An error of a file, in the library's form: `what` completes "cannot …".
+pub(crate) fn io_error(what: impl Into<std::borrow::Cow<'static, str>>, error: io::Error) -> Error {
+    Error::new(Kind::Io, what).detail(plain(&error))
+}
+
+/// What the standard library says of an error, without the number that it adds.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((words, _)) => words.to_lowercase(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_manual() {
+        let cases = [
+            (Kind::InvalidInput, 2),
+            (Kind::NoSuchArea, 3),
+            (Kind::TimedOut, 4),
+            (Kind::NoMemory, 1),
+            (Kind::NodeNotAllowed, 1),
+            (Kind::Unreadable, 1),
+            (Kind::Io, 1),
+        ];
+        for (kind, code) in cases {
+            assert_eq!(code_of(kind), code, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn files_fail_in_plain_words() {
+        let error = io_error("open \"x\"", io::Error::from_raw_os_error(2));
+        assert_eq!(error.to_string(), "cannot open \"x\": no such file or directory");
+    }
+}

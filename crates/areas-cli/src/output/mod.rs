@@ -1,0 +1,56 @@
+//! What is printed, and where: results on stdout, remarks and errors on stderr.
+
+pub(crate) mod json;
+pub(crate) mod progress;
+pub(crate) mod style;
+pub(crate) mod table;
+
+use std::io::{self, Write};
+
+use areas::{Area, NodeSet, Placement, Shared};
+
+use crate::failure::{Failure, Result};
+use style::Terminal;
+
+/// Prints a result to stdout, whole lines, in characters that the locale has.
+pub(crate) fn print(text: &str) -> Result<()> {
+    print_raw(&Terminal::stdout().plain(text))
+}
+
+/// Prints a result to stdout as it is: what other programs read.
+pub(crate) fn print_raw(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::of_output)
+}
+
+/// Prints an error, or a remark that must not get lost, to stderr.
+pub(crate) fn complain(text: &str) {
+    let text = Terminal::stderr().plain(text);
+    // Where stderr is closed there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "areas: {text}");
+}
+
+/// Remarks on what an area was given instead of what was asked, and on pages that are not where they were asked to be.
+pub(crate) fn tell_granted(area: &Area<Shared>, quiet: bool) {
+    if quiet {
+        return;
+    }
+    let granted = area.granted();
+    for fallback in granted.fallbacks {
+        let because = fallback.because.facts().map_or_else(|| fallback.because.to_string(), str::to_owned);
+        complain(&format!("{}, instead of {}: {because}", fallback.given, fallback.asked));
+    }
+    if may_be_elsewhere(area.placement()) {
+        match area.verify() {
+            Ok(verification) if verification.holds() => {}
+            Ok(verification) => complain(&format!("asked was {}: {verification}", area.placement())),
+            Err(error) => complain(&format!("where the pages are is not known: {error}")),
+        }
+    }
+}
+
+/// Whether there is a node that may be used and was not asked for.
+fn may_be_elsewhere(placement: Placement) -> bool {
+    let allowed = areas::allowed_nodes().unwrap_or(NodeSet::ALL);
+    placement.policy().nodes().is_some_and(|nodes| !allowed.is_subset(&nodes))
+}

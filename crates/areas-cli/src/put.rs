@@ -1,0 +1,27 @@
+//! `areas put`: a file into a named area.
+
+use std::process::ExitCode;
+
+use areas::{Error, Lock, Pages};
+
+use crate::args::Put;
+use crate::contents::Contents;
+use crate::failure::Result;
+use crate::hold::{Held, hold};
+use crate::output;
+
+pub(crate) fn run(put: &Put, quiet: bool) -> Result<ExitCode> {
+    let placement = put.placing.placement()?;
+    let (pages, lock) = (put.placing.pages(), put.placing.lock());
+    let contents = Contents::open(&put.file)?;
+    let ask = |size| areas::builder(size).place(placement).pages(pages).lock(lock);
+    let mut area = contents.into_area(ask, placement, quiet)?;
+    // Filling goes past the mapping: huge pages are gathered, and lazily locked ones stay, once they are mapped.
+    if pages == Pages::Auto || lock == Lock::Lazy {
+        area.populate()?;
+    }
+    output::tell_granted(&area, quiet);
+    let area =
+        if put.freeze { Held::Frozen(area.freeze().map_err(Error::from)?) } else { Held::Shared(area) };
+    hold(area, &put.holding, quiet)
+}

@@ -1,0 +1,114 @@
+//! All that is told of one area: what its holder published, and what was measured now.
+
+use areas::registry::{Info, Source};
+use areas::{Extent, Kind, Node, PageSize, Residency};
+use jiff::{Timestamp, Unit};
+use serde::Serialize;
+
+use crate::output::json::in_order;
+
+/// An area, as it is at this moment. What could not be found out is `None`.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) info: Info,
+    /// Bytes in RAM.
+    pub(crate) resident: Option<u64>,
+    /// Bytes in RAM by node.
+    pub(crate) nodes: Option<Vec<(Node, u64)>>,
+    /// Bytes in RAM by the size of their pages.
+    pub(crate) page_sizes: Option<Vec<(PageSize, u64)>>,
+    /// Bytes that are swapped out.
+    pub(crate) swapped: Option<u64>,
+    pub(crate) frozen: Option<bool>,
+}
+
+impl Report {
+    /// Asks about an area.
+    ///
+    /// # Errors
+    /// `Kind::NoSuchArea` if it went in between. What merely cannot be found out is no error.
+    pub(crate) fn of(source: &Source) -> areas::Result<Self> {
+        let info = source.info()?;
+        let residency = known(source.residency())?;
+        let resident = match &residency {
+            Some(residency) => Some(residency.resident()),
+            None => known(source.resident())?,
+        };
+        Ok(Report {
+            info,
+            resident,
+            nodes: residency.as_ref().map(|residency| residency.nodes().collect()),
+            page_sizes: residency.as_ref().and_then(Residency::page_sizes).map(Iterator::collect),
+            swapped: residency.as_ref().and_then(Residency::swapped),
+            frozen: known(source.is_frozen())?,
+        })
+    }
+
+    /// When it was published: to the millisecond, in UTC.
+    pub(crate) fn created(&self) -> Option<Timestamp> {
+        Timestamp::try_from(self.info.created()).ok()?.round(Unit::Millisecond).ok()
+    }
+
+    /// Bytes that its lock keeps in RAM; `None` where that is not known.
+    pub(crate) fn locked(&self) -> Option<u64> {
+        match self.info.lock {
+            areas::Lock::None => Some(0),
+            _ => self.resident,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> AreaJson {
+        let info = &self.info;
+        AreaJson {
+            id: info.id.get(),
+            name: String::from_utf8_lossy(info.name.as_bytes()).into_owned(),
+            size: info.size,
+            mapped: info.mapped,
+            resident: self.resident,
+            reserve: info.reserve,
+            growable: matches!(info.extent, Extent::Growable { .. }),
+            lock: info.lock.name(),
+            protection: info.protection.to_string(),
+            frozen: self.frozen,
+            pid: info.pid,
+            command: info.command.clone(),
+            address: info.address,
+            policy: info.placement.to_string(),
+            nodes: self.nodes.clone(),
+            page_size: info.page_size.bytes(),
+            created: self.created().map(|created| created.to_string()),
+        }
+    }
+}
+
+/// An answer, or `None` where the question cannot be answered for this area.
+fn known<T>(answer: areas::Result<T>) -> areas::Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.kind() == Kind::NoSuchArea => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// An area in JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct AreaJson {
+    id: i32,
+    name: String,
+    size: usize,
+    mapped: usize,
+    resident: Option<u64>,
+    reserve: usize,
+    growable: bool,
+    lock: &'static str,
+    protection: String,
+    frozen: Option<bool>,
+    pid: u32,
+    command: Option<String>,
+    address: usize,
+    policy: String,
+    #[serde(serialize_with = "in_order")]
+    nodes: Option<Vec<(Node, u64)>>,
+    page_size: usize,
+    created: Option<String>,
+}

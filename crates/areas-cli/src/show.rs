@@ -1,0 +1,149 @@
+//! `areas show`: everything about one area.
+
+use std::process::ExitCode;
+
+use areas::registry::{self, Holder, Source};
+use areas::{Bytes, Extent, PageSize};
+use serde::Serialize;
+
+use crate::args::Show;
+use crate::failure::Result;
+use crate::output::style::{Look, Terminal};
+use crate::output::{self, json};
+use crate::report::{AreaJson, Report};
+
+pub(crate) fn run(show: &Show) -> Result<ExitCode> {
+    let source = show.area.find()?;
+    let report = Report::of(&source)?;
+    let holders = holders(&source, &report)?;
+    if show.json {
+        let holders = holders.iter().map(HolderJson::from).collect();
+        json::print(ShowJson { area: report.to_json(), swapped: report.swapped, holders }, false)?;
+    } else {
+        output::print(&text(&report, &holders, Terminal::stdout()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Who has the memory, and the areas that they have published over it.
+fn holders(source: &Source, report: &Report) -> areas::Result<Vec<(Holder, Vec<i32>)>> {
+    let listing = registry::list()?;
+    let same: Vec<(u32, i32)> = listing
+        .areas
+        .iter()
+        .filter(|area| area.info().is_ok_and(|info| info.object == report.info.object))
+        .map(|area| (area.pid(), area.id().get()))
+        .collect();
+    let ids = |pid| same.iter().filter(|(holder, _)| *holder == pid).map(|&(_, id)| id).collect();
+    Ok(source.holders().into_iter().map(|holder| (holder.clone(), ids(holder.pid))).collect())
+}
+
+fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> String {
+    let info = &report.info;
+    let both = |bytes: u64| match bytes {
+        0..1024 => format!("{bytes} B"),
+        _ => format!("{:#} ({bytes} B)", Bytes(bytes)),
+    };
+    let maybe = |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), both);
+    let mut lines = vec![("size", both(info.size as u64)), ("mapped", both(info.mapped as u64))];
+    if let Extent::Growable { max } = info.extent {
+        lines.push(("grows to", both(max as u64)));
+    }
+    lines.push(("in RAM", maybe(report.resident)));
+    if report.swapped != Some(0) {
+        lines.push(("swapped", maybe(report.swapped)));
+    }
+    match &report.nodes {
+        Some(nodes) => {
+            let total = nodes.iter().map(|(_, bytes)| bytes).sum::<u64>().max(1);
+            for (node, bytes) in nodes {
+                let percent = bytes * 100 / total;
+                lines.push(("on node", format!("{node}: {:#}, {percent} %", Bytes(*bytes))));
+            }
+        }
+        None => lines.push(("on node", "unknown".to_owned())),
+    }
+    lines.push(("pages", pages(report)));
+    lines.push(("policy", info.placement.to_string()));
+    lines.push(("lock", info.lock.to_string()));
+    lines.push(("protection", info.protection.to_string()));
+    lines.push((
+        "frozen",
+        report.frozen.map_or("unknown", |frozen| if frozen { "yes" } else { "no" }).to_owned(),
+    ));
+    lines.push(("created", report.created().map_or("unknown".to_owned(), |created| created.to_string())));
+    let command = info.command.as_deref().unwrap_or("?");
+    lines.push(("mapped at", format!("{:#x} in process {} ({command})", info.address, info.pid)));
+    for (holder, ids) in holders {
+        lines.push(("held by", held_by(holder, ids)));
+    }
+
+    let title = format!("area {} {:?}", info.id, info.name);
+    let mut text = terminal.paint(Look::Bold, &title) + "\n";
+    let mut before = "";
+    for (label, value) in lines {
+        let shown = if label == before { "" } else { label };
+        text += &format!("  {}  {value}\n", terminal.paint(Look::Dim, &format!("{shown:<10}")));
+        before = label;
+    }
+    text
+}
+
+fn pages(report: &Report) -> String {
+    let base = report.info.page_size.to_string();
+    let huge = report.page_sizes.iter().flatten().filter(|(page, _)| *page > report.info.page_size);
+    let parts: Vec<String> =
+        huge.map(|(page, bytes): &(PageSize, u64)| format!("{:#} of it in {page}", Bytes(*bytes))).collect();
+    match parts.is_empty() {
+        true => base,
+        false => format!("{base}, {}", parts.join(", ")),
+    }
+}
+
+fn held_by(holder: &Holder, ids: &[i32]) -> String {
+    let mut text = format!("process {holder}");
+    match holder.mapped {
+        Some(protection) => text += &format!(", mapped {protection}"),
+        None => text += ", open but not mapped",
+    }
+    match ids {
+        [] => text += ", not published",
+        [id] => text += &format!(", as area {id}"),
+        ids => {
+            let ids: Vec<String> = ids.iter().map(i32::to_string).collect();
+            text += &format!(", as areas {}", ids.join(", "));
+        }
+    }
+    text
+}
+
+#[derive(Debug, Serialize)]
+struct ShowJson {
+    #[serde(flatten)]
+    area: AreaJson,
+    swapped: Option<u64>,
+    holders: Vec<HolderJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct HolderJson {
+    pid: u32,
+    command: Option<String>,
+    /// What its mappings allow; null if it has none.
+    protection: Option<String>,
+    descriptors: usize,
+    /// Its published areas over this memory.
+    ids: Vec<i32>,
+}
+
+impl From<&(Holder, Vec<i32>)> for HolderJson {
+    fn from((holder, ids): &(Holder, Vec<i32>)) -> Self {
+        HolderJson {
+            pid: holder.pid,
+            command: holder.command.clone(),
+            protection: holder.mapped.map(|protection| protection.to_string()),
+            descriptors: holder.descriptors,
+            ids: ids.clone(),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The signals that end a holder, or are passed on to its command.
+
+use std::sync::mpsc::Sender;
+
+use areas::{Error, Kind};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+/// What wakes a holder up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A signal came in.
+    Signal(i32),
+    /// The command has ended.
+    Ended,
+}
+
+/// End a holder.
+const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+/// Are passed on to a command, which knows what they mean to it.
+const FORWARDED: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
+
+/// Reports signals from now on, instead of being ended by them.
+///
+/// Those that we were told to ignore stay ignored: `nohup areas put …`, and background jobs of a script.
+pub(crate) fn watch(with_command: bool, events: Sender<Event>) -> areas::Result<()> {
+    let wanted: &[i32] = if with_command { &FORWARDED } else { &ENDING };
+    let ignored = ignored();
+    let failed = |error| Error::new(Kind::System, "wait for signals").caused_by(error);
+    let mut signals =
+        Signals::new(wanted.iter().filter(|&&signal| !is_in(ignored, signal))).map_err(failed)?;
+    let watch = move || {
+        for signal in signals.forever() {
+            if events.send(Event::Signal(signal)).is_err() {
+                break;
+            }
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(watch).map_err(failed)?;
+    Ok(())
+}
+
+/// The set of ignored signals, as `/proc/self/status` has it; none where that cannot be read.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored_in(&status)
+}
+
+fn ignored_in(status: &str) -> u64 {
+    status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// Bit `n - 1` is signal `n`.
+fn is_in(set: u64, signal: i32) -> bool {
+    u32::try_from(signal - 1).is_ok_and(|bit| set.checked_shr(bit).is_some_and(|set| set & 1 == 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_their_mask() {
+        let set = ignored_in("SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0\n");
+        assert!(is_in(set, SIGHUP) && is_in(set, 13));
+        assert!(!is_in(set, SIGINT) && !is_in(set, SIGTERM) && !is_in(set, 64) && !is_in(set, 0));
+        assert_eq!(ignored_in(""), 0);
+        // Rust's runtime ignores SIGPIPE.
+        assert!(is_in(ignored(), 13));
+    }
+}

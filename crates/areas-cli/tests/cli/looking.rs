@@ -1,0 +1,197 @@
+//! `ls`, `show`, `nodes`: as text and as JSON.
+
+use serde_json::Value;
+
+use crate::harness::{Registry, without_chance};
+
+/// Two areas, one of them frozen.
+fn two(registry: &Registry) -> (crate::harness::Holder, crate::harness::Holder) {
+    let file = registry.file_of("file", 100_000);
+    let first =
+        registry.hold(["put", file.to_str().unwrap(), "--name", "weights", "--freeze", "--nodes", "0"]);
+    let second = registry.hold(["create", "--name", "ring", "--size", "2M", "--growable", "8M"]);
+    (first, second)
+}
+
+#[test]
+fn nothing_is_no_error() {
+    let registry = Registry::new();
+    let ran = registry.run(["ls"]);
+    assert_eq!(
+        (ran.code, ran.stdout().as_str(), ran.stderr.as_str()),
+        (Some(0), "0 areas, 0 B in RAM\n", "")
+    );
+    let ran = registry.run(["ls", "--json"]);
+    let list: Value = serde_json::from_str(&ran.stdout()).unwrap();
+    let expected = serde_json::json!({
+        "schema": 1, "areas": [], "unreadable": [], "total": {"areas": 0, "resident": 0, "locked": 0}
+    });
+    assert_eq!(list, expected);
+    let ran = registry.run(["ls", "--quiet"]);
+    assert_eq!(ran.stdout(), "");
+}
+
+#[test]
+fn a_table_of_areas() {
+    let registry = Registry::new();
+    let (first, second) = two(&registry);
+    let text = registry.run(["ls"]).stdout();
+    let lines: Vec<&str> = text.lines().collect();
+    // Columns are lined up: where the heading ends or begins, so does the cell.
+    let right = |heading: &str| lines[0].find(heading).unwrap() + heading.len();
+    for line in &lines[1..3] {
+        for heading in ["ID", "SIZE", "IN RAM", "PID"] {
+            let cell = &line[..right(heading)];
+            assert!(!cell.ends_with(' ') && line[right(heading)..].starts_with("  "), "{heading}: {text}");
+        }
+    }
+    // The rest is checked without the blanks and numbers that differ from run to run.
+    let ids: Vec<String> = registry.list().iter().map(|area| area["id"].to_string()).collect();
+    let pids = [(first.pid(), "[A]"), (second.pid(), "[B]")];
+    let mut rows: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let words = line.split_whitespace().map(|word| {
+                let pid = pids.iter().find(|(pid, _)| word.parse() == Ok(*pid));
+                if ids.iter().any(|id| id == word) {
+                    "[ID]"
+                } else {
+                    pid.map_or(word, |(_, stand_in)| *stand_in)
+                }
+            });
+            words.collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    rows[1..3].sort();
+    insta::assert_snapshot!(rows.join("\n"), @"
+    ID NAME SIZE IN RAM NODES LOCK PROT PID COMMAND
+    [ID] ring 2.00 MiB 0 B none rw- [B] areas
+    [ID] weights 97.7 KiB 100 KiB 0 none frozen [A] areas
+    2 areas, 100 KiB in RAM
+    ");
+    let mut ids = ids;
+    ids.sort();
+    let quiet = registry.run(["ls", "-q"]).stdout();
+    let mut said: Vec<&str> = quiet.lines().collect();
+    said.sort_unstable();
+    assert_eq!(said, ids);
+}
+
+#[test]
+fn areas_in_json() {
+    let registry = Registry::new();
+    let _holders = two(&registry);
+    let mut areas = registry.list();
+    areas.sort_by_key(|area| area["name"].to_string());
+    areas.iter_mut().for_each(without_chance);
+    insta::assert_snapshot!("list", serde_json::to_string_pretty(&areas).unwrap());
+
+    let text = registry.run(["show", "weights", "--json"]).stdout();
+    let mut area: Value = serde_json::from_str(&text).unwrap();
+    let created = area["created"].as_str().unwrap().to_owned();
+    let parsed: jiff::Timestamp = created.parse().unwrap();
+    let age = jiff::Timestamp::now().duration_since(parsed);
+    assert!(created.ends_with('Z') && age.as_secs() < 60 && !age.is_negative(), "{created}");
+    assert!(text.starts_with("{\n  \"schema\": 1,\n  \"id\": "), "{text}");
+    without_chance(&mut area);
+    insta::assert_snapshot!("show", serde_json::to_string_pretty(&area).unwrap());
+}
+
+#[test]
+fn an_area_as_text() {
+    let registry = Registry::new();
+    let (first, _second) = two(&registry);
+    let area = registry.show("weights");
+    let address = format!("{:#x}", area["address"].as_u64().unwrap());
+    let text = registry
+        .run(["show", "weights"])
+        .stdout()
+        .replace(&area["id"].to_string(), "[ID]")
+        .replace(&first.pid().to_string(), "[PID]")
+        .replace(&address, "[ADDRESS]")
+        .replace(area["created"].as_str().unwrap(), "[CREATED]");
+    insta::assert_snapshot!(text, @r#"
+    area [ID] "weights"
+      size        97.7 KiB (100000 B)
+      mapped      100 KiB (102400 B)
+      in RAM      100 KiB (102400 B)
+      on node     0: 100 KiB, 100 %
+      pages       4 KiB
+      policy      bind:0
+      lock        none
+      protection  r--
+      frozen      yes
+      created     [CREATED]
+      mapped at   [ADDRESS] in process [PID] (areas)
+      held by     process [PID] (areas), mapped r--, as area [ID]
+    "#);
+}
+
+/// Clones share memory: it counts once.
+#[test]
+fn shared_memory_counts_once() {
+    let registry = Registry::new();
+    let file = registry.file_of("file", 1 << 20);
+    let file = file.to_str().unwrap();
+    let _first = registry.hold(["put", file, "--name", "x"]);
+    let worker = |registry: &Registry| {
+        let mut command = registry.areas(["tour-worker", "--name", "x", "--file", file]);
+        let mut child =
+            command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"\"Compare\"\n").unwrap();
+        let mut line = String::new();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(answer["same"], 1 << 20);
+        child
+    };
+    let mut clone = worker(&registry);
+    let list: Value = serde_json::from_str(&registry.run(["ls", "--json"]).stdout()).unwrap();
+    assert_eq!(list["total"], serde_json::json!({"areas": 2, "resident": 1 << 20, "locked": 0}));
+    let holders = registry.show("x")["holders"].clone();
+    assert_eq!(holders.as_array().unwrap().len(), 2);
+    let protections: Vec<&Value> =
+        holders.as_array().unwrap().iter().map(|holder| &holder["protection"]).collect();
+    assert!(protections.contains(&&"rw-".into()) && protections.contains(&&"r--".into()), "{holders}");
+    drop(clone.stdin.take());
+    assert!(clone.wait().unwrap().success());
+    assert_eq!(registry.list().len(), 1);
+}
+
+#[test]
+fn locked_bytes_are_added_up() {
+    let registry = Registry::new();
+    let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--lock", "full"]);
+    let text = registry.run(["ls"]).stdout();
+    assert!(text.ends_with("1 area, 1.00 MiB in RAM, 1.00 MiB locked\n"), "{text}");
+}
+
+#[test]
+fn the_oldest_of_a_name_is_found() {
+    let registry = Registry::new();
+    let mut older = registry.hold(["create", "--name", "x", "--size", "1M"]);
+    let _younger = registry.hold(["create", "--name", "x", "--size", "2M"]);
+    assert_eq!(registry.show("x")["size"], 1 << 20);
+    older.signal(rustix::process::Signal::KILL);
+    older.wait();
+    assert_eq!(registry.show("x")["size"], 2 << 20);
+}
+
+#[test]
+fn nodes_are_those_of_the_machine() {
+    let registry = Registry::new();
+    let list: Value = serde_json::from_str(&registry.run(["nodes", "--json"]).stdout()).unwrap();
+    assert_eq!(list["schema"], 1);
+    let nodes = list["nodes"].as_array().unwrap();
+    let online = std::fs::read_to_string("/sys/devices/system/node/online").unwrap_or("0\n".into());
+    if online == "0\n" {
+        assert_eq!(nodes.len(), 1);
+    }
+    let usable = nodes.iter().find(|node| node["allowed"] == true).unwrap();
+    assert_eq!(usable["online"], true);
+    assert!(usable["memory"].as_u64().unwrap() > usable["free"].as_u64().unwrap());
+    let text = registry.run(["nodes"]).stdout();
+    assert!(text.starts_with("NODE  ALLOWED  CPUS"), "{text}");
+    assert_eq!(text.lines().count(), nodes.len() + 1);
+}

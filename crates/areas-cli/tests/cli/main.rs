@@ -1,0 +1,16 @@
+//! The command as its users see it: real processes, each test with a registry of its own, so that they run side by side.
+//!
+//! Tests whose names begin with `machine_` look at numbers of the whole machine and run one at a time.
+
+mod command;
+mod harness;
+mod help;
+mod looking;
+mod places;
+mod putting;
+mod streams;
+mod terminal;
+mod tour;
+mod usage;
+mod users;
+mod vanishing;

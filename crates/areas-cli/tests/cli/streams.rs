@@ -1,0 +1,133 @@
+//! Pipes and other things whose size nobody knows, and output that nobody reads.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::harness::{Holder, Ran, Registry, bytes_of, code_of, wait_for, within};
+
+#[test]
+fn a_pipe_is_published_when_it_is_complete() {
+    let registry = Registry::new();
+    for len in [0, 1, 4096, 3_000_001, (70 << 20) + 9] {
+        let file = registry.file_of("file", len);
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let mut command = registry.areas(["put", "-", "--name", "piped", "--freeze"]);
+        command.stdin(reader);
+        let feed = std::thread::spawn(move || {
+            let mut file = std::fs::File::open(file).unwrap();
+            std::io::copy(&mut file, &mut writer).unwrap();
+        });
+        let _holder = Holder::start(&mut command);
+        feed.join().unwrap();
+        let area = registry.show("piped");
+        assert_eq!((&area["size"], &area["frozen"]), (&len.into(), &true.into()));
+        assert!(registry.run(["cat", "piped"]).output == bytes_of(len), "{len}");
+    }
+}
+
+#[test]
+fn nothing_is_published_before_the_end() {
+    let registry = Registry::new();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let mut child =
+        registry.areas(["put", "-", "--name", "x"]).stdin(reader).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut writer, b"a part").unwrap();
+    // It has read that part, and waits for more.
+    let fd_info = format!("/proc/{}/wchan", child.id());
+    assert!(within(std::time::Duration::from_secs(10), || {
+        std::fs::read_to_string(&fd_info).is_ok_and(|place| place.contains("pipe_read"))
+    }));
+    registry.assert_empty();
+    drop(writer);
+    let mut line = [0; 4];
+    child.stdout.take().unwrap().read_exact(&mut line).unwrap();
+    assert_eq!(registry.list().len(), 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn the_standard_input_may_be_a_file_and_begin_anywhere() {
+    let registry = Registry::new();
+    registry.file_of("file", 300_000);
+    let file = registry.file("file");
+    let cases = [("", &bytes_of(300_000)[..]), ("head -c 1000 >/dev/null;", &bytes_of(300_000)[1000..])];
+    for (first, expected) in cases {
+        // dd reads just what it is told to.
+        let first = first.replace("head -c 1000", "dd bs=1000 count=1 status=none");
+        let script = format!("{{ {first} areas put - --name x -- areas cat x; }} < {}", file.display());
+        let ran = registry.shell(&script);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        assert!(ran.output == expected, "{first:?}: {}", ran.output.len());
+    }
+}
+
+#[test]
+fn fifos_and_files_that_the_kernel_makes_up() {
+    let registry = Registry::new();
+    let fifo = registry.file("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let fifo = fifo.to_str().unwrap();
+    let ran = registry.shell(&format!("echo through > {fifo} & areas put {fifo} --name x -- areas cat x"));
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(0), "through\n"));
+    for file in ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"] {
+        if let Ok(expected) = std::fs::read(file) {
+            let ran = registry.shell(&format!("areas put {file} --name x -- areas cat x"));
+            assert_eq!(ran.code, Some(0), "{ran:?}");
+            assert!(ran.output == expected, "{file}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_cat_quietly() {
+    let registry = Registry::new();
+    let file = registry.file_of("big", 8 << 20);
+    let _holder = registry.hold(["put", file.to_str().unwrap(), "--name", "big"]);
+    let mut child =
+        registry.areas(["cat", "big"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut byte = [0];
+    let mut output = child.stdout.take().unwrap();
+    output.read_exact(&mut byte).unwrap();
+    drop(output);
+    assert_eq!(byte[0], bytes_of(8)[0]);
+    assert_eq!(code_of(wait_for(&mut child)), 141);
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!(errors, "");
+
+    let ran = registry.shell("areas cat big | head -c1 | wc -c; areas ls | true; areas nodes | true");
+    assert_eq!((ran.code, ran.stdout().trim(), ran.stderr.as_str()), (Some(0), "1", ""));
+}
+
+#[test]
+fn a_full_disk_is_told() {
+    let registry = Registry::new();
+    let _holder = registry.hold(["create", "--name", "x", "--size", "1M"]);
+    for arguments in ["cat x", "ls", "show x --json"] {
+        let ran = registry.shell(&format!("areas {arguments} > /dev/full"));
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.stderr, "areas: cannot write to the standard output: no space left on device\n");
+    }
+}
+
+#[test]
+fn a_stream_that_fails_leaves_nothing_behind() {
+    let registry = Registry::new();
+    let ran = Ran::of(registry.areas(["put", "/proc/self/mem", "--name", "x"]).stdin(Stdio::null()));
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
+    assert!(ran.stderr.starts_with("areas: cannot read on after 0 B: "), "{ran:?}");
+    registry.assert_empty();
+}
+
+#[test]
+fn what_is_fed_is_what_comes_out() {
+    let registry = Registry::new();
+    let bytes = bytes_of(2_500_000);
+    let ran = Ran::fed(
+        &mut registry.areas(["put", "-", "--name", "x", "--", crate::harness::AREAS, "cat", "x"]),
+        &bytes,
+    );
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.output == bytes);
+}

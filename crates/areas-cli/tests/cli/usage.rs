@@ -1,0 +1,72 @@
+//! What makes no sense: exit code 2, a message, and nothing done.
+
+use crate::harness::Registry;
+
+#[test]
+fn wrong_usage_is_told_and_ends_with_2() {
+    let registry = Registry::new();
+    let cases: [(&[&str], &str); 19] = [
+        (&[], "Usage: areas"),
+        (&["frobnicate"], "unrecognized subcommand 'frobnicate'"),
+        (&["put", "x"], "--name <NAME>"),
+        (&["put", "--name", "x"], "<FILE>"),
+        (&["put", "x", "--name", ""], "cannot name an area \"\": the name is empty"),
+        (&["put", "x", "--name", "x", "--policy", "best"], "[possible values: default, local, bind, "),
+        (&["put", "x", "--name", "x", "--nodes", "3-1"], "cannot read \"3-1\" as nodes"),
+        (&["put", "x", "--name", "x", "--nodes", "1024"], "1024"),
+        (&["put", "x", "--name", "x", "--huge", "4M"], "[possible values: auto, never, 2M, 1G]"),
+        (&["put", "x", "--name", "x", "--policy", "local", "--nodes", "0"], "it takes no nodes"),
+        (&["put", "x", "--name", "x", "--policy", "bind"], "it needs nodes, and none are given"),
+        (&["put", "x", "--name", "x", "--policy", "preferred", "--nodes", "0-1"], "it takes one node"),
+        (&["put", "x", "--name", "x", "--json", "--", "true"], "cannot be used with"),
+        (&["create", "--name", "x", "--size", "much"], "cannot read \"much\" as a size"),
+        (&["create", "--name", "x", "--size", "0"], "the size is 0"),
+        (&["create", "--name", "x", "--size", "2M", "--growable", "1M"], "it may only grow to 1 MiB"),
+        (&["create", "--name", "x", "--size", "9000P"], "more than"),
+        (&["show", "name:"], "the name is empty"),
+        (&["cat", "x", "--offset", "-1"], "unexpected argument '-1'"),
+    ];
+    for (arguments, message) in cases {
+        let ran = registry.run(arguments);
+        assert_eq!((ran.code, ran.stdout().as_str()), (Some(2), ""), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{arguments:?}: {ran:?}");
+    }
+    registry.assert_empty();
+}
+
+#[test]
+fn what_is_not_there_ends_with_3() {
+    let registry = Registry::new();
+    for command in ["show", "cat"] {
+        for area in ["nothing", "1", "0", "99999999999", "name:7"] {
+            let ran = registry.run([command, area]);
+            assert_eq!((ran.code, ran.stdout().as_str()), (Some(3), ""), "{command} {area}: {ran:?}");
+            assert!(ran.stderr.starts_with("areas: cannot "), "{ran:?}");
+            assert!(ran.stderr.contains("\n  help: `areas ls` lists "), "{ran:?}");
+        }
+    }
+    // Looking makes nothing.
+    assert_eq!(std::fs::read_dir(registry.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_this_machine_cannot_do_ends_with_1() {
+    let registry = Registry::new();
+    let file = registry.file_of("file", 5000);
+    let file = file.to_str().unwrap();
+    // One page more than the pool has.
+    let pool = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    let pages = pool.map_or(1, |text| text.trim().parse::<u64>().unwrap() + 1);
+    let size = (pages << 21).to_string();
+    let cases: [(&[&str], &str); 3] = [
+        (&["put", file, "--name", "x", "--nodes", "1023"], "node 1023 does not exist or may not be used"),
+        (&["create", "--name", "x", "--size", "7000P"], "the machine has"),
+        (&["create", "--name", "x", "--size", &size, "--huge", "2M", "--", "true"], "pool"),
+    ];
+    for (arguments, message) in cases {
+        let ran = registry.run(arguments);
+        assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{arguments:?}: {ran:?}");
+    }
+    registry.assert_empty();
+}

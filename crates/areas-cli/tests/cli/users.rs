@@ -1,0 +1,150 @@
+//! Other users: what they cannot read, see or disturb.
+
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::harness::{AREAS, Holder, Ran, Registry, bytes_of, is_root, skipped};
+
+const NOBODY: u32 = 65534;
+
+/// An ordinary user, with a copy of the program that it may run and a registry of its own.
+struct User {
+    home: TempDir,
+}
+
+impl User {
+    /// `None`, said aloud, where we may not become somebody else.
+    fn new(test: &str) -> Option<Self> {
+        if !is_root() {
+            skipped(test, "only root can become another user");
+            return None;
+        }
+        // Not below a folder that only root may enter.
+        let home = tempfile::tempdir().unwrap();
+        std::fs::copy(AREAS, home.path().join("areas")).unwrap();
+        std::fs::create_dir(home.path().join("registry")).unwrap();
+        std::fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(home.path().join("registry"), Permissions::from_mode(0o700)).unwrap();
+        chown(home.path().join("registry"), Some(NOBODY), Some(NOBODY)).unwrap();
+        Some(User { home })
+    }
+
+    fn registry(&self) -> PathBuf {
+        self.home.path().join("registry")
+    }
+
+    /// `areas …` as that user, with that registry.
+    fn areas(&self, registry: &Path, arguments: &[&str]) -> Command {
+        let id = NOBODY.to_string();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
+        command.arg(self.home.path().join("areas")).args(arguments);
+        command.env("AREAS_DIR", registry).env("LC_ALL", "C.UTF-8").stdin(std::process::Stdio::null());
+        command
+    }
+}
+
+#[test]
+fn an_ordinary_user_can_do_all_of_it() {
+    let Some(user) = User::new("users::an_ordinary_user_can_do_all_of_it") else { return };
+    let registry = Registry::new();
+    let file = user.home.path().join("file");
+    std::fs::write(&file, bytes_of(300_000)).unwrap();
+    let mut holder = Holder::start(&mut user.areas(
+        &user.registry(),
+        &[
+            "put",
+            file.to_str().unwrap(),
+            "--name",
+            "x",
+            "--freeze",
+            "--policy",
+            "interleave",
+            "--lock",
+            "full",
+        ],
+    ));
+    let ran = Ran::of(&mut user.areas(&user.registry(), &["cat", "x"]));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(ran.output == bytes_of(300_000));
+    let ran = Ran::of(&mut user.areas(&user.registry(), &["show", "x", "--json"]));
+    let area: serde_json::Value = serde_json::from_str(&ran.stdout()).unwrap();
+    assert_eq!((&area["frozen"], &area["resident"]), (&true.into(), &area["mapped"]));
+    assert!(area["nodes"].is_object(), "{area}");
+    holder.signal(Signal::KILL);
+    holder.wait();
+    let ran = Ran::of(&mut user.areas(&user.registry(), &["ls"]));
+    assert_eq!(ran.stdout(), "0 areas, 0 B in RAM\n");
+    registry.assert_empty();
+}
+
+#[test]
+fn a_file_that_may_not_be_read() {
+    let Some(user) = User::new("users::a_file_that_may_not_be_read") else { return };
+    let secret = user.home.path().join("secret");
+    std::fs::write(&secret, "x").unwrap();
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    let ran = Ran::of(&mut user.areas(&user.registry(), &["put", secret.to_str().unwrap(), "--name", "x"]));
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
+    assert_eq!(ran.stderr, format!("areas: cannot read {secret:?}: permission denied\n"));
+    let ran = Ran::of(&mut user.areas(&user.registry(), &["ls"]));
+    assert_eq!(ran.stdout(), "0 areas, 0 B in RAM\n");
+}
+
+#[test]
+fn a_second_user_can_neither_see_nor_disturb() {
+    let Some(user) = User::new("users::a_second_user_can_neither_see_nor_disturb") else { return };
+    let registry = Registry::new();
+    let file = registry.file_of("file", 100_000);
+    let mut holder = registry.hold(["put", file.to_str().unwrap(), "--name", "mine"]);
+    let id = registry.list()[0]["id"].to_string();
+    // In its own registry it finds nothing, by name or by id.
+    for arguments in [["cat", "mine"], ["show", "mine"], ["cat", &id], ["show", &id]] {
+        let ran = Ran::of(&mut user.areas(&user.registry(), &arguments));
+        assert_eq!((ran.code, ran.output.len()), (Some(3), 0), "{arguments:?}: {ran:?}");
+    }
+    // Ours it may not enter, and makes nothing in it.
+    for arguments in [&["ls"][..], &["cat", "mine"], &["create", "--name", "mine", "--size", "1M"]] {
+        let ran = Ran::of(&mut user.areas(registry.path(), arguments));
+        assert_eq!((ran.code, ran.output.len()), (Some(1), 0), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains("somebody else's"), "{arguments:?}: {ran:?}");
+    }
+    // What it does under the same name and in its own registry does not touch ours.
+    let theirs =
+        Holder::start(&mut user.areas(&user.registry(), &["create", "--name", "mine", "--size", "1M"]));
+    assert_eq!(registry.list().len(), 1);
+    assert!(registry.run(["cat", "mine"]).output == bytes_of(100_000));
+    drop(theirs);
+    assert!(holder.is_running());
+    assert!(registry.run(["cat", "mine"]).output == bytes_of(100_000));
+}
+
+/// A holder of the same user that may not be looked into is listed, not overlooked.
+#[test]
+fn a_team_that_cannot_be_read_is_listed() {
+    let Some(user) = User::new("users::a_team_that_cannot_be_read_is_listed") else { return };
+    let file = user.home.path().join("file");
+    std::fs::write(&file, bytes_of(5000)).unwrap();
+    // The same user in another group: the kernel lets the one not look into the other.
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65533", "--clear-groups"]);
+    command.arg(user.home.path().join("areas"));
+    command.args(["put".as_ref(), file.as_os_str(), "--name".as_ref(), "hidden".as_ref()]);
+    let holder = Holder::start(command.env("AREAS_DIR", user.registry()));
+    let ran = Ran::of(&mut user.areas(&user.registry(), &["ls"]));
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(0), "0 areas, 0 B in RAM\n"));
+    let expected = format!("areas: process {} (areas) holds areas that cannot be read: ", holder.pid());
+    assert!(ran.stderr.starts_with(&expected), "{ran:?}");
+    let ran = Ran::of(&mut user.areas(&user.registry(), &["ls", "--json"]));
+    let list: serde_json::Value = serde_json::from_str(&ran.stdout()).unwrap();
+    assert_eq!(list["unreadable"][0]["pid"], holder.pid());
+    assert!(!list["unreadable"][0]["reason"].as_str().unwrap().is_empty());
+    let ran = Ran::of(&mut user.areas(&user.registry(), &["show", "hidden"]));
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("processes {} hold areas", holder.pid())), "{ran:?}");
+}

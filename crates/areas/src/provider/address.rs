@@ -1,0 +1,101 @@
+//! Addresses by wish: the first free ones above a hint, or any at random.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Range;
+
+use crate::error::{Error, Kind, Result};
+use crate::mapping::{Mapping, Plan};
+use crate::sys::memory::At;
+
+/// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is no more than that on any distribution).
+const LOWEST: usize = 1 << 16;
+/// Where user addresses end on every 64-bit machine that Linux runs on, with the usual page tables.
+const HIGHEST: usize = (1 << 47) - (1 << 12);
+/// Room below the stack into which it may grow.
+const STACK_ROOM: usize = 1 << 30;
+/// How often a place that somebody else took in between is looked for again.
+const ATTEMPTS: usize = 16;
+
+/// Maps at the first free addresses at or above `hint`; where there are none, wherever the kernel likes.
+pub(super) fn at_or_above(plan: &Plan<'_>, hint: usize, align: usize) -> Result<Mapping> {
+    for _ in 0..ATTEMPTS {
+        let maps = read_maps()?;
+        let place = gaps(&maps).find_map(|gap| {
+            let start = gap.start.max(hint).checked_next_multiple_of(align)?;
+            (start.checked_add(plan.span)? <= gap.end).then_some(start)
+        });
+        let Some(start) = place else { break };
+        match Mapping::new(&Plan { at: At::Exactly(start), ..*plan }) {
+            Err(error) if error.kind() == Kind::AddressInUse => {}
+            other => return other,
+        }
+    }
+    let anywhere = Plan { at: At::Anywhere, ..*plan };
+    if align > plan.page.bytes() { Mapping::aligned(&anywhere, align) } else { Mapping::new(&anywhere) }
+}
+
+/// Maps at addresses that nobody can foresee, at or above `lowest`.
+pub(super) fn at_random(plan: &Plan<'_>, lowest: usize, align: usize) -> Result<Mapping> {
+    let room = (HIGHEST - STACK_ROOM).saturating_sub(lowest.max(1 << 32)).saturating_sub(plan.span) / align;
+    for _ in 0..ATTEMPTS {
+        let Some(pages) = random().checked_rem(room) else { break };
+        let start = (lowest.max(1 << 32) + pages * align).next_multiple_of(align);
+        match Mapping::new(&Plan { at: At::Exactly(start), ..*plan }) {
+            Err(error) if error.kind() == Kind::AddressInUse => {}
+            other => return other,
+        }
+    }
+    at_or_above(plan, lowest, align)
+}
+
+fn random() -> usize {
+    usize::try_from(RandomState::new().build_hasher().finish()).unwrap_or(0)
+}
+
+fn read_maps() -> Result<String> {
+    std::fs::read_to_string("/proc/thread-self/maps").map_err(|error| {
+        Error::new(Kind::System, "look for free addresses")
+            .detail("/proc/thread-self/maps cannot be read")
+            .caused_by(error)
+    })
+}
+
+/// The free ranges of addresses, in order, from the text of `/proc/self/maps`.
+fn gaps(maps: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let taken = maps.lines().filter_map(|line| {
+        let (start, end) = line.split_ascii_whitespace().next()?.split_once('-')?;
+        let start = usize::from_str_radix(start, 16).ok()?;
+        let room = if line.ends_with("[stack]") { STACK_ROOM } else { 0 };
+        Some((start.saturating_sub(room), usize::from_str_radix(end, 16).ok()?))
+    });
+    let mut free = LOWEST;
+    taken.chain([(HIGHEST, usize::MAX)]).filter_map(move |(start, end)| {
+        let gap = free..start.min(HIGHEST);
+        free = free.max(end);
+        (gap.start < gap.end).then_some(gap)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn between_what_is_mapped() {
+        let maps = "00400000-00452000 r-xp 00000000 08:02 173521 /usr/bin/x\n\
+                    00452000-00453000 rw-p 00052000 08:02 173521 /usr/bin/x\n\
+                    7f0000000000-7f0000001000 rw-p 00000000 00:00 0\n\
+                    7ffe00000000-7ffe00021000 rw-p 00000000 00:00 0          [stack]\n\
+                    ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  [vsyscall]\n";
+        let found: Vec<_> = gaps(maps).collect();
+        let expected = [
+            LOWEST..0x40_0000,
+            0x45_3000..0x7f00_0000_0000,
+            0x7f00_0000_1000..0x7ffe_0000_0000 - STACK_ROOM,
+            0x7ffe_0002_1000..HIGHEST,
+        ];
+        assert_eq!(found, expected);
+        assert!(gaps("").eq(std::iter::once(LOWEST..HIGHEST)));
+        assert_eq!(gaps("junk\n\n-\nzz-yy rw-p\n").count(), 1);
+    }
+}

@@ -1,0 +1,136 @@
+//! Waiting for a name: a futex on two words of the control file.
+//!
+//! The file is everybody's of the user, so what it says is a hint and no more: who waits looks again at least once a
+//! second. It is mapped for the futex calls alone, which give an error where the file was cut short; its words are
+//! read and written by calls.
+//!
+//! Who waits sets the flag, looks for the name, and sleeps as long as the count is what it was. Who publishes makes the area
+//! visible, looks at the flag, and only if it is set changes the count and wakes: a publication that nobody waits for costs
+//! one `pread`.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
+
+use super::name::Name;
+use super::source::Source;
+use super::state;
+use crate::error::{Error, Kind, Result};
+use crate::mapping::{Mapping, Plan, Sharing};
+use crate::page::PageSize;
+use crate::protection::Protection;
+use crate::sys;
+use crate::sys::memory::{At, MapFlags};
+
+/// Where in the control file the count of publications that were waited for is.
+const COUNT: u64 = 8;
+/// Where the flag is that somebody waits.
+const WAITERS: u64 = 12;
+/// How long to sleep without looking.
+const SLICE: Duration = Duration::from_secs(1);
+/// The same where there is nothing to sleep on: no registry yet.
+const SHORT_SLICE: Duration = Duration::from_millis(20);
+
+pub(super) fn wait(name: &Name, timeout: Option<Duration>) -> Result<Source> {
+    let begun = Instant::now();
+    let mut word = None;
+    loop {
+        if word.is_none() {
+            word = Word::open()?;
+        }
+        let count = word.as_ref().and_then(|word| word.expect().ok());
+        fence(Ordering::SeqCst);
+        if let Some(source) = state::state()?.find(name.as_bytes())? {
+            return Ok(source);
+        }
+        let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+        if left == Some(Duration::ZERO) {
+            return Err(Error::new(Kind::TimedOut, format!("wait for area {name:?}"))
+                .detail(format!("nobody published it within {:?}", timeout.unwrap_or_default())));
+        }
+        let slice = |longest: Duration| left.map_or(longest, |left| left.min(longest));
+        match (&word, count) {
+            (Some(sleeper), Some(count)) => {
+                if sleeper.sleep(count, slice(SLICE)).is_err() {
+                    // Cut short, or gone: a new one may be there.
+                    word = None;
+                    std::thread::sleep(slice(SHORT_SLICE));
+                }
+            }
+            _ => {
+                word = None;
+                std::thread::sleep(slice(SHORT_SLICE));
+            }
+        }
+    }
+}
+
+/// The control file, mapped to sleep on.
+struct Word {
+    control: std::os::fd::OwnedFd,
+    mapping: Mapping,
+}
+
+impl Word {
+    /// `None` where there is no registry yet.
+    fn open() -> Result<Option<Self>> {
+        let Some(control) = state::state()?.control()? else { return Ok(None) };
+        let mapping = map(control.as_fd())?;
+        Ok(Some(Word { control, mapping }))
+    }
+
+    /// Says that somebody waits; the count to sleep on.
+    fn expect(&self) -> sys::Result<u32> {
+        let count = word_at(self.control.as_fd(), COUNT)?;
+        sys::file::write_at(self.control.as_fd(), &1_u32.to_le_bytes(), WAITERS)?;
+        Ok(count)
+    }
+
+    fn sleep(&self, count: u32, longest: Duration) -> sys::Result<()> {
+        match sys::futex::wait(address(&self.mapping), count, longest) {
+            // It changed before we slept, we slept long enough, or a signal came: look again.
+            Err(sys::Errno::AGAIN | sys::Errno::TIMEDOUT | sys::Errno::INTR) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+fn address(mapping: &Mapping) -> *mut u8 {
+    mapping.as_ptr().wrapping_add(usize::try_from(COUNT).unwrap_or(0))
+}
+
+fn map(control: BorrowedFd<'_>) -> Result<Mapping> {
+    let page = PageSize::base();
+    Mapping::new(&Plan {
+        at: At::Anywhere,
+        size: page.bytes(),
+        span: page.bytes(),
+        page,
+        protection: Protection::READ_WRITE,
+        sharing: Sharing::Shared,
+        flags: MapFlags::SHARED,
+        file: Some((control, 0)),
+    })
+}
+
+fn word_at(control: BorrowedFd<'_>, offset: u64) -> sys::Result<u32> {
+    let mut bytes = [0; 4];
+    // The end of the file reads as zeros.
+    sys::file::read_at(control, &mut bytes, offset)?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
+/// Wakes all who wait, if anybody does.
+pub(super) fn wake(control: BorrowedFd<'_>) -> Result<()> {
+    fence(Ordering::SeqCst);
+    let failed = |errno| {
+        Error::new(Kind::Registry, "wake those who wait for a name").call("pread, pwrite, futex", errno)
+    };
+    if word_at(control, WAITERS).map_err(failed)? == 0 {
+        return Ok(());
+    }
+    sys::file::write_at(control, &0_u32.to_le_bytes(), WAITERS).map_err(failed)?;
+    let count = word_at(control, COUNT).map_err(failed)?.wrapping_add(1);
+    sys::file::write_at(control, &count.to_le_bytes(), COUNT).map_err(failed)?;
+    sys::futex::wake_all(address(&map(control)?)).map_err(failed)
+}

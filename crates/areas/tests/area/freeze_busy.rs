@@ -1,0 +1,169 @@
+//! A freeze that somebody is in the way of: the area comes back as it was, and the error says who.
+
+#![expect(unsafe_code, reason = "forks, and pins pages; each block has its proof")]
+
+use std::time::{Duration, Instant};
+
+use areas::{Area, Kind, Lock, Protection, Rejected, Shared};
+
+use super::support::child::{Stage, hear, tell, test};
+use super::support::kernel;
+
+/// Checks that a freeze was refused as busy and that the area is what it was; gives it back.
+#[track_caller]
+fn refused(
+    result: Result<Area<areas::Frozen>, Rejected<Area<Shared>>>,
+    at: *mut u8,
+) -> (String, Area<Shared>) {
+    let Rejected { error, value: area } = result.unwrap_err();
+    assert_eq!(error.kind(), Kind::Busy);
+    assert_eq!((area.as_ptr(), area.protection()), (at, Protection::READ_WRITE));
+    let vma = kernel::vma_at(at).unwrap();
+    assert_eq!((vma.start, &*vma.permissions), (at.addr(), "rw-s"));
+    let before = area.load::<u8>(1).unwrap();
+    area.store(1, before.wrapping_add(1)).unwrap();
+    assert_eq!(area.load::<u8>(1).unwrap(), before.wrapping_add(1), "it is writable again");
+    assert!(!area.object().is_frozen().unwrap());
+    rustix::io::pwrite(&area, b"!", 2).unwrap();
+    (format!("{error:#}"), area)
+}
+
+#[test]
+fn by_a_clone_in_this_process() {
+    test!("by_a_clone_in_this_process").alone(Stage::default(), || {
+        let area = areas::builder(1 << 20).name("wet").shared().unwrap();
+        area.write_at(100, b"kept").unwrap();
+        let at = area.as_ptr();
+        let mut clone = areas::registry::find("wet").unwrap().open().unwrap();
+        let started = Instant::now();
+        let (text, area) = refused(area.freeze_within(Duration::from_millis(50)), at);
+        assert!(started.elapsed() >= Duration::from_millis(50), "it did not wait");
+        let me = format!("mapped for writing by {} (", std::process::id());
+        assert!(text.contains(&me), "{text}");
+        // Reading only for now is no promise: the right to write can be taken back at any time.
+        clone.protect(Protection::READ).unwrap();
+        let (_, area) = refused(area.freeze_within(Duration::ZERO), at);
+        let mut kept = [0; 4];
+        area.read_at(100, &mut kept).unwrap();
+        assert_eq!(&kept, b"kept");
+        // It is still published, with the right to write.
+        areas::registry::find("wet").unwrap().open().unwrap().store(0, 1_u8).unwrap();
+        drop(clone);
+        assert_eq!(&area.freeze().unwrap()[100..104], b"kept");
+        String::new()
+    });
+}
+
+#[test]
+fn by_a_writer_in_another_process() {
+    let this = test!("by_a_writer_in_another_process");
+    if this.role().as_deref() == Some("writer") {
+        let area = areas::registry::find("wet").unwrap().open().unwrap();
+        tell("mapped");
+        hear();
+        drop(area);
+        tell("dropped");
+        hear();
+        return;
+    }
+    this.alone(Stage::default(), || {
+        let area = areas::builder(4096).name("wet").shared().unwrap();
+        let at = area.as_ptr();
+        let mut writer = this.spawn(&mut Stage::here(), "writer");
+        writer.hear();
+        let (text, area) = refused(area.freeze_within(Duration::ZERO), at);
+        assert!(text.contains(&format!("mapped for writing by {} (", writer.pid())), "{text}");
+        writer.tell("drop it");
+        writer.hear();
+        drop(area.freeze().unwrap());
+        String::new()
+    });
+}
+
+#[test]
+fn it_waits_for_a_writer_that_is_about_to_finish() {
+    let area = areas::builder(4096).shared().unwrap();
+    let file = rustix::io::dup(&area).unwrap();
+    let object = map_again(&file);
+    let frozen = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(object);
+        });
+        area.freeze()
+    });
+    assert!(frozen.is_ok(), "{frozen:?}");
+}
+
+/// Another writable mapping of an object, which goes with the value.
+fn map_again(file: &std::os::fd::OwnedFd) -> areas::Mapping {
+    use areas::{Backing, Provider, Request, System};
+    use std::os::fd::AsFd;
+    let backing = Backing::File { file: file.as_fd(), offset: 0, shared: true };
+    System::new().map(&Request::new(4096).backed_by(backing)).unwrap()
+}
+
+#[test]
+fn by_a_forked_child() {
+    test!("by_a_forked_child").alone(Stage::default(), || {
+        let area = areas::builder(4096).shared().unwrap();
+        let at = area.as_ptr();
+        // SAFETY: the child only waits and is killed: it calls nothing that another thread's mutex could stop.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0);
+        if pid == 0 {
+            loop {
+                // SAFETY: waits for a signal.
+                unsafe { libc::pause() };
+            }
+        }
+        let (text, area) = refused(area.freeze_within(Duration::from_millis(20)), at);
+        assert!(text.contains(&format!("mapped for writing by {pid} (")), "{text}");
+        // SAFETY: our own child, not waited for yet: the number is nobody else's.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+        // SAFETY: as above; no status is wanted.
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+        drop(area.freeze().unwrap());
+        String::new()
+    });
+}
+
+#[test]
+fn by_a_page_that_a_transfer_has_pinned() {
+    let area = areas::builder(4096).shared().unwrap();
+    area.store(0, 5_u8).unwrap();
+    let at = area.as_ptr();
+    let (from, to) = std::io::pipe().unwrap();
+    let piece = libc::iovec { iov_base: at.cast(), iov_len: 4096 };
+    // SAFETY: the range is mapped for as long as the pipe holds its page; the pipe only reads it.
+    let sent = unsafe { libc::vmsplice(std::os::fd::AsRawFd::as_raw_fd(&to), &raw const piece, 1, 0) };
+    assert_eq!(sent, 4096);
+    let (text, area) = refused(area.freeze_within(Duration::ZERO), at);
+    assert!(text.contains("pinned by a transfer"), "{text}");
+    drop((from, to));
+    assert_eq!(area.freeze().unwrap()[0], 5);
+}
+
+#[test]
+fn lock_and_advice_are_put_back() {
+    let area = areas::builder(64 << 10).lock(Lock::Full).shared().unwrap();
+    let at = area.as_ptr();
+    let file = rustix::io::dup(&area).unwrap();
+    let writer = map_again(&file);
+    let (_, area) = refused(area.freeze_within(Duration::ZERO), at);
+    let vma = kernel::vma_at(at).unwrap();
+    assert!(vma.has("lo") && vma.bytes("Locked") == 64 << 10, "{vma:?}");
+    assert_eq!(area.lock(), Lock::Full);
+    drop(writer);
+
+    let area = areas::builder(4096).growable(1 << 20).shared().unwrap();
+    let at = area.as_ptr();
+    let file = rustix::io::dup(&area).unwrap();
+    let writer = map_again(&file);
+    let (_, area) = refused(area.freeze_within(Duration::ZERO), at);
+    assert!(kernel::vma_at(at).unwrap().has("dd"), "a reserve would get into core dumps");
+    area.grow(1 << 20).unwrap();
+    area.store((1 << 20) - 1, 1_u8).unwrap();
+    drop(writer);
+    assert!(kernel::vma_at(area.freeze().unwrap().as_ptr()).unwrap().has("dd"));
+}

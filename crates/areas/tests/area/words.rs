@@ -1,0 +1,104 @@
+//! Single words, and atomics between threads and processes that trust each other.
+
+#![expect(unsafe_code, reason = "atomics are the caller's promise; each use has its proof")]
+
+use std::sync::atomic::Ordering;
+
+use areas::{Kind, Protection};
+
+use super::support::child::{Stage, hear, tell, test};
+
+#[test]
+fn words_of_every_size_in_the_machines_order() {
+    let area = areas::builder(64).shared().unwrap();
+    area.store(8, 0x0807_0605_0403_0201_u64).unwrap();
+    assert_eq!(area.load::<u8>(8).unwrap(), 1);
+    assert_eq!(area.load::<u16>(10).unwrap(), 0x0403);
+    assert_eq!(area.load::<u32>(12).unwrap(), 0x0807_0605);
+    area.store(16, i64::MIN).unwrap();
+    area.store(24, -2_i32).unwrap();
+    area.store(28, -3_i16).unwrap();
+    area.store(30, -4_i8).unwrap();
+    assert_eq!(
+        (
+            area.load::<i64>(16).unwrap(),
+            area.load::<i32>(24).unwrap(),
+            area.load::<i16>(28).unwrap(),
+            area.load::<i8>(30).unwrap()
+        ),
+        (i64::MIN, -2, -3, -4)
+    );
+}
+
+#[test]
+fn words_must_be_aligned_and_inside() {
+    let area = areas::builder(61).shared().unwrap();
+    // The last word would begin inside and end beyond.
+    let cases = [
+        (0, None),
+        (52, Some(Kind::InvalidInput)),
+        (48, None),
+        (56, Some(Kind::OutOfRange)),
+        (61, Some(Kind::OutOfRange)),
+        (64, Some(Kind::OutOfRange)),
+        (usize::MAX, Some(Kind::OutOfRange)),
+        (usize::MAX - 7, Some(Kind::OutOfRange)),
+    ];
+    for (offset, expected) in cases {
+        assert_eq!(area.load::<u64>(offset).err().map(|error| error.kind()), expected, "load at {offset}");
+        assert_eq!(area.store(offset, 1_u64).err().map(|error| error.kind()), expected, "store at {offset}");
+        // SAFETY: nobody else has the area.
+        let atomic = unsafe { area.atomic_u64(offset) };
+        assert_eq!(atomic.err().map(|error| error.kind()), expected, "atomic at {offset}");
+    }
+    for offset in 0..61 {
+        assert_eq!(area.load::<u8>(offset).unwrap(), u8::from(offset == 0 || offset == 48), "{offset}");
+    }
+}
+
+#[test]
+fn atomics_need_both_rights() {
+    for protection in [Protection::READ, Protection::WRITE, Protection::empty()] {
+        let area = areas::builder(64).protection(protection).shared().unwrap();
+        // SAFETY: nobody else has the area.
+        let refused = unsafe { area.atomic_u32(0) }.unwrap_err();
+        assert_eq!(refused.kind(), Kind::ReadOnly, "{protection}");
+    }
+}
+
+#[test]
+fn two_processes_count_with_one_atomic() {
+    const ROUNDS: u64 = 20_000;
+    let this = test!("two_processes_count_with_one_atomic");
+    let count = |area: &areas::Area<areas::Shared>| {
+        // SAFETY: both processes access these bytes by this function alone, with this size.
+        let counter = unsafe { area.atomic_u64(8) }.unwrap();
+        // SAFETY: as above, for the other words.
+        let [small, half, word] = [
+            unsafe { area.atomic_u8(0) }.is_ok(),
+            unsafe { area.atomic_u16(2) }.is_ok(),
+            unsafe { area.atomic_u32(4) }.is_ok(),
+        ];
+        assert!(small && half && word);
+        for _ in 0..ROUNDS {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    if this.role().as_deref() == Some("other") {
+        let area = areas::registry::find("counter").unwrap().open().unwrap();
+        tell("ready");
+        hear();
+        count(&area);
+        return tell("done");
+    }
+    let told = this.alone(Stage::default(), || {
+        let area = areas::builder(16).name("counter").shared().unwrap();
+        let mut other = this.spawn(&mut Stage::here(), "other");
+        other.hear();
+        other.tell("go");
+        count(&area);
+        other.hear();
+        area.load::<u64>(8).unwrap().to_string()
+    });
+    assert_eq!(told, (2 * ROUNDS).to_string());
+}

@@ -1,0 +1,7 @@
+//! Who may write is one of three things, and nobody adds a fourth.
+#[derive(Debug)]
+struct Sometimes;
+
+impl areas::Access for Sometimes {}
+
+fn main() {}

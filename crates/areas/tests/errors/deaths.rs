@@ -1,0 +1,71 @@
+//! An area that goes between being found and being cloned.
+
+use insta::assert_snapshot;
+
+use super::failure;
+use super::support::child::{Stage, hear, tell, test};
+
+#[test]
+fn a_team_that_is_killed_between_find_and_clone() {
+    let this = test!("a_team_that_is_killed_between_find_and_clone");
+    if this.role().as_deref() == Some("holder") {
+        let _area = areas::builder(4096).name("brief").shared().unwrap();
+        tell("published");
+        hear();
+        return;
+    }
+    let told = this.alone(Stage::default(), || {
+        let mut holder = this.spawn(&mut Stage::here(), "holder");
+        holder.hear();
+        let source = areas::registry::find("brief").unwrap();
+        holder.kill();
+        let told = [
+            failure(source.open()),
+            failure(source.open_read_only()),
+            failure(source.info()),
+            failure(source.residency()),
+            failure(areas::registry::find("brief")),
+            failure(areas::registry::get(source.id())),
+        ];
+        told.join("\n\n")
+    });
+    assert_snapshot!(told, @r#"
+    NoSuchArea: cannot open area ID "brief": it went in between: its holder dropped it or died
+      help: look for the name again: another holder may be there
+
+    NoSuchArea: cannot open area ID "brief": it went in between: its holder dropped it or died
+      help: look for the name again: another holder may be there
+
+    NoSuchArea: cannot look at area ID "brief": it went in between: its holder dropped it or died
+
+    NoSuchArea: cannot open area ID "brief": it went in between: its holder dropped it or died
+      help: look for the name again: another holder may be there
+
+    NoSuchArea: cannot find area "brief": no live process of this user and pid namespace holds an area of that name
+      help: `areas ls` lists what there is
+
+    NoSuchArea: cannot look at area ID: no live area of this user and pid namespace has that id
+      help: `areas ls` lists what there is
+    "#);
+}
+
+#[test]
+fn an_area_that_is_dropped_between_find_and_clone() {
+    let told = test!("an_area_that_is_dropped_between_find_and_clone").alone(Stage::default(), || {
+        let area = areas::builder(4096).name("brief").shared().unwrap();
+        let source = areas::registry::find("brief").unwrap();
+        drop(area);
+        // Another object may have taken the number of its descriptor.
+        let _other = areas::builder(8192).name("other").shared().unwrap();
+        [failure(source.open()), failure(source.info()), failure(areas::registry::find("brief"))].join("\n\n")
+    });
+    assert_snapshot!(told, @r#"
+    NoSuchArea: cannot open area ID "brief": it went in between: its holder dropped it or died
+      help: look for the name again: another holder may be there
+
+    NoSuchArea: cannot look at area ID "brief": it went in between: its holder dropped it or died
+
+    NoSuchArea: cannot find area "brief": no live process of this user and pid namespace holds an area of that name
+      help: `areas ls` lists what there is
+    "#);
+}

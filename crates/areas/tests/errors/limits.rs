@@ -1,0 +1,253 @@
+//! Limits of a process: real ones, lowered in a process of an ordinary user, who cannot overrule them.
+
+use std::fs::File;
+
+use areas::{Kind, Lock, Protection};
+use insta::assert_snapshot;
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::failure;
+use super::support::child::{Stage, test};
+use super::support::held::Held;
+
+fn limit(of: Resource, value: u64) {
+    setrlimit(of, Rlimit { current: Some(value), maximum: Some(value) }).unwrap();
+}
+
+#[test]
+fn memlock() {
+    let told = test!("memlock").alone(Stage::ordinary(), || {
+        limit(Resource::Memlock, 64 << 10);
+        let before = Held::now();
+        let builder = areas::builder(1 << 20);
+        let told = [
+            failure(builder.clone().lock(Lock::Full).private()),
+            failure(builder.clone().lock(Lock::Full).shared()),
+            failure(builder.clone().lock(Lock::Lazy).shared()),
+        ];
+        before.assert_no_more("locks that were refused");
+        // Below the limit it works, and what is locked counts.
+        let small = areas::builder(32 << 10).lock(Lock::Full).shared().unwrap();
+        let second = failure(areas::builder(64 << 10).lock(Lock::Lazy).private());
+        assert!(second.contains("32 KiB") || second.contains("AMOUNT in use"), "{second}");
+        drop(small);
+        drop(areas::builder(64 << 10).lock(Lock::Full).shared().unwrap());
+        limit(Resource::Memlock, 0);
+        let none = failure(areas::builder(4096).lock(Lock::Lazy).shared());
+        [told.join("\n\n"), none].join("\n\n")
+    });
+    assert_snapshot!(told, @r#"
+    Limit: cannot lock an area of 1 MiB: mlock2(0xADDRESS, 1 MiB, MLOCK_ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 64 KiB, AMOUNT in use, 1 MiB wanted
+      help: raise it: `ulimit -l 1024`, or LimitMEMLOCK=1048576 in the systemd unit; or use no lock
+
+    Limit: cannot lock an area of 1 MiB: mlock2(0xADDRESS, 1 MiB, MLOCK_ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 64 KiB, AMOUNT in use, 1 MiB wanted
+      help: raise it: `ulimit -l 1024`, or LimitMEMLOCK=1048576 in the systemd unit; or use no lock
+
+    Limit: cannot lock an area of 1 MiB: mlock2(0xADDRESS, 1 MiB, MLOCK_ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 64 KiB, AMOUNT in use, 1 MiB wanted
+      help: raise it: `ulimit -l 1024`, or LimitMEMLOCK=1048576 in the systemd unit; or use no lock
+
+    Limit: cannot lock an area of 4 KiB: mlock2(0xADDRESS, 4 KiB, MLOCK_ONFAULT): EPERM; RLIMIT_MEMLOCK is 0 B, AMOUNT in use, 4 KiB wanted
+      help: raise it: `ulimit -l 4`, or LimitMEMLOCK=4096 in the systemd unit; or use no lock
+    "#);
+}
+
+#[test]
+fn a_clone_over_the_limit_is_refused_as_a_lock() {
+    let told = test!("a_clone_over_the_limit_is_refused_as_a_lock").alone(Stage::ordinary(), || {
+        limit(Resource::Memlock, 96 << 10);
+        let _area = areas::builder(64 << 10).lock(Lock::Full).name("pinned").shared().unwrap();
+        failure(areas::registry::find("pinned").unwrap().open_read_only())
+    });
+    assert_snapshot!(told, @r#"
+    Limit: cannot lock a clone of area "pinned": mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 96 KiB, AMOUNT in use, 64 KiB wanted
+      help: raise it: `ulimit -l 128`, or LimitMEMLOCK=131072 in the systemd unit; or use no lock
+    "#);
+}
+
+#[test]
+fn address_space() {
+    let told = test!("address_space").alone(Stage::ordinary(), || {
+        limit(Resource::As, (Held::now().addresses + (256 << 20)) as u64);
+        let before = Held::now();
+        let told = [
+            failure(areas::builder(1 << 30).private()),
+            failure(areas::builder(1 << 30).shared()),
+            failure(areas::builder(1).growable(1 << 30).shared()),
+        ];
+        before.assert_no_more("mappings that were refused");
+        drop(areas::builder(1 << 20).shared().unwrap());
+        // The limit is a fact of this run.
+        told.join("\n\n").lines().map(|line| hide(line, "RLIMIT_AS is ")).collect::<Vec<_>>().join("\n")
+    });
+    assert_snapshot!(told, @r#"
+    Limit: cannot map 1 GiB: mmap(NULL, 1 GiB, rw-, MAP_PRIVATE): ENOMEM; RLIMIT_AS is LIMIT, AMOUNT in use, 1 GiB wanted
+      help: raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve
+
+    Limit: cannot map 1 GiB: mmap(NULL, 1 GiB, rw-, MAP_SHARED): ENOMEM; RLIMIT_AS is LIMIT, AMOUNT in use, 1 GiB wanted
+      help: raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve
+
+    Limit: cannot map 4 KiB: mmap(NULL, 1 GiB, rw-, MAP_SHARED): ENOMEM; RLIMIT_AS is LIMIT, AMOUNT in use, 1 GiB wanted
+      help: raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve
+    "#);
+}
+
+/// Hides the amount after a word, up to the next comma.
+fn hide(line: &str, word: &str) -> String {
+    match line.split_once(word) {
+        Some((head, tail)) => format!("{head}{word}LIMIT{}", &tail[tail.find(',').unwrap_or(tail.len())..]),
+        None => line.to_owned(),
+    }
+}
+
+#[test]
+fn file_size_is_an_error_and_not_a_deadly_signal() {
+    let told = test!("file_size_is_an_error_and_not_a_deadly_signal").alone(Stage::ordinary(), || {
+        limit(Resource::Fsize, 1 << 20);
+        let before = Held::now();
+        let growable = areas::builder(1).growable(1 << 30).shared().unwrap();
+        let mut told = vec![failure(areas::builder((1 << 20) + 1).shared()), failure(growable.grow(2 << 20))];
+        growable.grow(1 << 20).unwrap();
+        drop(growable);
+        drop(areas::builder(1 << 20).shared().unwrap());
+        // Private memory is no file.
+        drop(areas::builder(4 << 20).private().unwrap());
+        before.assert_no_more("sizes that were refused");
+        told.push(failure(areas::builder(4096).name("joins").shared()));
+        // And so does the table of this process's areas, whatever its size.
+        limit(Resource::Fsize, 0);
+        told.push(failure(areas::builder(1).shared()));
+        told.push(failure(areas::builder(0).name("empty").shared_or_empty()));
+        told.join("\n\n")
+    });
+    assert_snapshot!(told, @r#"
+    Limit: cannot make a memory object of 1048577 B: RLIMIT_FSIZE is 1 MiB, 1048577 B wanted
+      help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
+
+    Limit: cannot grow an area of 4 KiB to 2 MiB: RLIMIT_FSIZE is 1 MiB, 2 MiB wanted
+      help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
+
+    Limit: cannot join the registry: RLIMIT_FSIZE is 1 MiB, SIZE KiB wanted
+      help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
+
+    Limit: cannot make a memory object of 1 B: RLIMIT_FSIZE is 0 B, 1 B wanted
+      help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
+
+    Limit: cannot join the registry: RLIMIT_FSIZE is 0 B, SIZE KiB wanted
+      help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
+    "#);
+}
+
+#[test]
+fn filling_and_populating_obey_the_file_size_limit_too() {
+    let told = test!("filling_and_populating_obey_the_file_size_limit_too").alone(Stage::ordinary(), || {
+        let text = areas::builder(4 << 20).shared().unwrap();
+        let mut area = areas::builder(4 << 20).shared().unwrap();
+        limit(Resource::Fsize, 1 << 20);
+        // The bytes are there already, so that no size changes: populating is no write.
+        area.populate().unwrap();
+        area.write_at(3 << 20, b"a store is none either").unwrap();
+        let told = failure(area.fill_from(&text, &mut |_| {}));
+        drop(area.freeze().unwrap());
+        told
+    });
+    assert_snapshot!(told, @r#"
+    Limit: cannot fill an area of 4 MiB from a file: RLIMIT_FSIZE is 1 MiB, 4 MiB wanted
+      help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
+    "#);
+}
+
+#[test]
+fn open_files() {
+    let told = test!("open_files").alone(Stage::ordinary(), || {
+        let area = areas::builder(4096).name("one").shared().unwrap();
+        let source = areas::registry::find("one").unwrap();
+        let mut growable = areas::builder(4096).growable(8192).shared().unwrap();
+        limit(Resource::Nofile, 64);
+        let hoard: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        let mut told = vec![
+            failure(areas::builder(4096).shared()),
+            failure(source.open()),
+            failure(source.open_read_only()),
+        ];
+        let refused = growable.freeze().unwrap_err();
+        told.push(super::report(&refused.error));
+        growable = refused.value;
+        growable.store(0, 1_u8).unwrap();
+        growable.grow(8192).unwrap();
+        // Nothing of what was there is lost, and once there is a descriptor again all is well.
+        area.store(0, 1_u8).unwrap();
+        drop(areas::builder(4096).private().unwrap());
+        drop(hoard);
+        drop(source.open().unwrap());
+        drop(growable.freeze().unwrap());
+        told.join("\n\n")
+    });
+    assert_snapshot!(told, @r#"
+    Limit: cannot make a memory object of 4 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): EMFILE; RLIMIT_NOFILE is 64, all of them open
+      help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+
+    Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, O_RDWR): EMFILE; RLIMIT_NOFILE is 64, all of them open
+      help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+
+    Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
+      help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+
+    Limit: cannot open an object for reading only: open("/proc/thread-self/fd/N", O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
+      help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+    "#);
+}
+
+#[test]
+fn the_first_published_area_needs_several_descriptors() {
+    let told = test!("the_first_published_area_needs_several_descriptors").alone(Stage::ordinary(), || {
+        limit(Resource::Nofile, 64);
+        let mut hoard: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        let mut kinds = Vec::new();
+        // One descriptor more each time, until it can be: never anything but the limit, and nothing is lost on the way.
+        loop {
+            match areas::builder(4096).name("first").shared() {
+                Ok(area) => break drop(area),
+                Err(error) => kinds.push(error.kind()),
+            }
+            drop(hoard.pop().unwrap());
+        }
+        assert!(kinds.iter().all(|kind| [Kind::Limit, Kind::Registry].contains(kind)), "{kinds:?}");
+        assert!((2..12).contains(&kinds.len()), "{kinds:?}");
+        String::new()
+    });
+    assert_eq!(told, "");
+}
+
+#[test]
+fn too_many_mappings() {
+    let told = test!("too_many_mappings").alone(Stage::ordinary(), || {
+        let most: usize =
+            std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+        if most > 200_000 {
+            super::support::skip("errors::limits::too_many_mappings", "vm.max_map_count is very large here");
+            return String::new();
+        }
+        let mut all = Vec::with_capacity(most);
+        let error = loop {
+            // Neighbours of the same protection would be one mapping to the kernel.
+            let protection = if all.len() % 2 == 0 { Protection::READ } else { Protection::READ_WRITE };
+            match areas::builder(4096).protection(protection).private() {
+                Ok(area) => all.push(area),
+                Err(error) => break error,
+            }
+        };
+        assert!(all.len() > most * 9 / 10);
+        drop(all);
+        let text = super::report(&error);
+        let used: usize = error.facts().unwrap().split(" of ").next().unwrap().parse().unwrap();
+        assert!(used > most - 100, "{text}");
+        // Whether the last one was to be written depends on how many there were before.
+        text.replace("rw-, MAP", "r--, MAP")
+    });
+    if !told.is_empty() {
+        assert_snapshot!(told, @r#"
+        NoMemory: cannot map 4 KiB: mmap(NULL, 4 KiB, r--, MAP_PRIVATE): ENOMEM; COUNT mappings in use; vm.overcommit_memory is N, AMOUNT free
+          help: ask for less, unmap something, raise vm.max_map_count if the mappings are near it, or see vm.overcommit_memory
+        "#);
+    }
+}

@@ -1,0 +1,82 @@
+//! Where `/proc` is missing, or is that of another pid namespace, its numbers would mean somebody else: the registry
+//! refuses, and what needs no registry works.
+
+use std::os::unix::fs::DirBuilderExt;
+
+use insta::assert_snapshot;
+
+use super::failure;
+use super::support::child::{Stage, Test, test};
+use super::support::skip;
+
+/// Runs in what `unshare` makes; `None`, said aloud, where it makes nothing.
+fn unshared(test: Test, through: &[&'static str], body: impl FnOnce() -> String) -> Option<String> {
+    if test.role().is_none() {
+        let mut tried = std::process::Command::new(through[0]);
+        tried.args(&through[1..]).arg("true").stdin(std::process::Stdio::null());
+        if !tried.status().is_ok_and(|status| status.success()) {
+            skip(test.0, "unshare(1) may not make namespaces here");
+            return None;
+        }
+    }
+    Some(test.alone(Stage::through(through), body))
+}
+
+fn refusals() -> String {
+    let mut private = areas::builder(4096).private().unwrap();
+    private.fill(1);
+    let shared = areas::builder(4096).shared().unwrap();
+    shared.store(0, 1_u8).unwrap();
+    // Somebody else, in a namespace that fits, has made it.
+    let registry = std::env::var_os("AREAS_DIR").unwrap();
+    std::fs::DirBuilder::new().mode(0o700).create(registry).unwrap();
+    [
+        failure(areas::builder(4096).name("ring").shared()),
+        failure(areas::registry::list()),
+        failure(areas::registry::find("ring")),
+    ]
+    .join("\n\n")
+}
+
+#[test]
+fn another_pid_namespaces() {
+    let through = ["unshare", "--pid", "--fork", "--kill-child"];
+    let told = unshared(test!("another_pid_namespaces"), &through, refusals);
+    if let Some(told) = told {
+        assert_snapshot!(told, @r#"
+        Registry: cannot use the registry: /proc shows us as process PID, and we are process PID: it belongs to another pid namespace
+          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+
+        Registry: cannot use the registry: /proc shows us as process PID, and we are process PID: it belongs to another pid namespace
+          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+
+        Registry: cannot use the registry: /proc shows us as process PID, and we are process PID: it belongs to another pid namespace
+          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+        "#);
+    }
+}
+
+#[test]
+fn missing() {
+    let through = ["unshare", "--mount", "sh", "-c", "umount -l /proc && exec \"$0\" \"$@\""];
+    let told = unshared(test!("missing"), &through, || {
+        let freeze = areas::builder(4096).shared().unwrap().freeze().unwrap_err();
+        freeze.value.store(0, 1_u8).unwrap();
+        [refusals(), super::report(&freeze.error)].join("\n\n")
+    });
+    if let Some(told) = told {
+        assert_snapshot!(told, @r#"
+        Registry: cannot use the registry: readlink: ENOENT; there is no /proc/self
+          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+
+        Registry: cannot use the registry: readlink: ENOENT; there is no /proc/self
+          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+
+        Registry: cannot use the registry: readlink: ENOENT; there is no /proc/self
+          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+
+        System: cannot open an object for reading only: open("/proc/thread-self/fd/N", O_RDONLY): ENOENT
+          help: /proc must be mounted
+        "#);
+    }
+}

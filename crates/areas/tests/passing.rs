@@ -1,0 +1,171 @@
+//! Areas that are passed over a Unix socket: what comes is the same memory, with the rights that were sent, whatever the message
+//! beside it says.
+
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+use areas::{Kind, Lock, Protection, Received};
+
+fn pair() -> (UnixStream, UnixStream) {
+    UnixStream::pair().unwrap()
+}
+
+fn shared(received: Received) -> areas::Area<areas::Shared> {
+    match received {
+        Received::Shared(area) => area,
+        other => panic!("shared was sent, and {other:?} came"),
+    }
+}
+
+#[test]
+fn the_same_memory_with_the_same_rights() {
+    let (ours, theirs) = pair();
+    let area = areas::builder(5000).lock(Lock::Lazy).shared().unwrap();
+    area.write_at(4990, b"0123456789").unwrap();
+    area.send(&ours).unwrap();
+    let clone = shared(areas::receive(&theirs).unwrap());
+    assert_eq!((clone.size(), clone.lock(), clone.protection()), (5000, Lock::Lazy, Protection::READ_WRITE));
+    clone.write_at(0, b"through the clone").unwrap();
+    let mut bytes = [0; 17];
+    area.read_at(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"through the clone");
+    // It outlives its sender.
+    drop(area);
+    clone.read_at(4990, &mut bytes[..10]).unwrap();
+    assert_eq!(&bytes[..10], b"0123456789");
+}
+
+#[test]
+fn what_is_on_its_way_lives() {
+    let (ours, theirs) = pair();
+    let area = areas::builder(1 << 20).shared().unwrap();
+    area.write_at(0, b"in the queue").unwrap();
+    area.send(&ours).unwrap();
+    drop(area);
+    drop(ours);
+    let received = shared(areas::receive(&theirs).unwrap());
+    let mut bytes = [0; 12];
+    received.read_at(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"in the queue");
+    assert_eq!(areas::receive(&theirs).unwrap_err().kind(), Kind::Io, "and no second one");
+}
+
+#[test]
+fn for_reading_only_means_it() {
+    let (ours, theirs) = pair();
+    let area = areas::builder(4096).shared().unwrap();
+    area.send_read_only(&ours).unwrap();
+    let mut clone = shared(areas::receive(&theirs).unwrap());
+    assert_eq!(clone.protection(), Protection::READ);
+    assert_eq!(clone.write_at(0, b"x").unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(
+        clone.protect(Protection::READ_WRITE).unwrap_err().kind(),
+        Kind::NotPermitted,
+        "the kernel's word"
+    );
+    assert!(rustix::io::pwrite(clone.as_fd(), b"x", 0).is_err());
+    // And it does not keep the sender from freezing.
+    assert_eq!(area.freeze().unwrap()[0], 0);
+}
+
+#[test]
+fn frozen_comes_frozen() {
+    let (ours, theirs) = pair();
+    let area = areas::builder(100).shared().unwrap();
+    area.write_at(0, b"for ever").unwrap();
+    let frozen = area.freeze().unwrap();
+    frozen.send(&ours).unwrap();
+    drop(frozen);
+    let Received::Frozen(received) = areas::receive(&theirs).unwrap() else { panic!("not frozen") };
+    assert_eq!(&received[..8], b"for ever");
+    assert_eq!(received.len(), 100);
+}
+
+#[test]
+fn growth_is_seen_by_the_receiver() {
+    let (ours, theirs) = pair();
+    let area = areas::builder(4096).growable(1 << 20).shared().unwrap();
+    area.send(&ours).unwrap();
+    let clone = shared(areas::receive(&theirs).unwrap());
+    area.grow(1 << 19).unwrap();
+    area.write_at((1 << 19) - 1, b"z").unwrap();
+    assert_eq!((clone.size(), clone.load::<u8>((1 << 19) - 1).unwrap()), (1 << 19, b'z'));
+    assert_eq!(clone.reserve(), 1 << 20);
+}
+
+#[test]
+fn a_name_comes_along_and_is_nobodys_until_published() {
+    let name = format!("passed-{}", std::process::id());
+    let (ours, theirs) = pair();
+    let area = areas::builder(4096).name(&name).shared().unwrap();
+    area.send(&ours).unwrap();
+    drop(area);
+    let mut received = shared(areas::receive(&theirs).unwrap());
+    assert_eq!(received.name().map(|name| name.to_string()), Some(name.clone()));
+    assert_eq!(received.id(), None);
+    assert!(areas::registry::find(&name).is_err());
+    received.publish(&name).unwrap();
+    assert_eq!(Some(areas::registry::find(&name).unwrap().id()), received.id());
+}
+
+/// Sends whatever it is told, as `Area::send` would frame it.
+fn forge(socket: &UnixStream, bytes: &[u8], descriptors: &[std::os::fd::BorrowedFd<'_>]) {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(descriptors)));
+    }
+    sendmsg(socket, &[std::io::IoSlice::new(bytes)], &mut ancillary, SendFlags::empty()).unwrap();
+}
+
+/// A message that says: fixed, not locked, no name.
+fn plain_message() -> Vec<u8> {
+    let mut bytes = vec![0; 288];
+    bytes[..8].copy_from_slice(b"AREAfd\0\x01");
+    bytes
+}
+
+#[test]
+fn what_is_no_area_is_refused_and_closed() {
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let file = std::fs::File::open("/proc/self/exe").unwrap();
+    let memfd = rustix::fs::memfd_create("shrinks", rustix::fs::MemfdFlags::ALLOW_SEALING).unwrap();
+    rustix::fs::ftruncate(&memfd, 4096).unwrap();
+    let (pipe, _end) = std::io::pipe().unwrap();
+    let good = areas::builder(4096).shared().unwrap();
+    let cases: [(&str, Vec<u8>, Vec<std::os::fd::BorrowedFd<'_>>); 6] = [
+        ("a message of somebody else", vec![b'x'; 288], vec![good.as_fd()]),
+        ("no descriptor", plain_message(), vec![]),
+        ("two descriptors", plain_message(), vec![good.as_fd(), good.as_fd()]),
+        ("a file", plain_message(), vec![file.as_fd()]),
+        ("a pipe", plain_message(), vec![pipe.as_fd()]),
+        ("memory that may shrink under us", plain_message(), vec![memfd.as_fd()]),
+    ];
+    for (what, bytes, descriptors) in cases {
+        let (ours, theirs) = pair();
+        forge(&ours, &bytes, &descriptors);
+        let before = open();
+        let error = areas::receive(&theirs).expect_err(what);
+        assert_eq!(error.kind(), Kind::InvalidInput, "{what}: {error}");
+        assert_eq!(open(), before, "{what}");
+    }
+    // The well-formed one is taken, and what it says beyond the truth does no harm.
+    let (ours, theirs) = pair();
+    let mut lies = plain_message();
+    lies[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+    lies[16..24].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+    forge(&ours, &lies, &[good.as_fd()]);
+    assert_eq!(shared(areas::receive(&theirs).unwrap()).size(), 4096);
+}
+
+#[test]
+fn half_a_message_is_told() {
+    let (mut ours, theirs) = pair();
+    ours.write_all(b"AREAfd\0\x01").unwrap();
+    drop(ours);
+    assert_eq!(areas::receive(&theirs).unwrap_err().kind(), Kind::Io);
+    let file = std::fs::File::open("/dev/null").unwrap();
+    assert_eq!(areas::receive(&file).unwrap_err().kind(), Kind::Io, "no socket");
+}

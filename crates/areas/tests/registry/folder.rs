@@ -1,0 +1,221 @@
+//! The registry's folder: made when it is missing, refused when it is not as it must be, full, or not to be written.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::process::Command;
+
+use areas::Kind;
+
+use crate::support::{Agent, Folder, Launch, can_run, is_root, refused, test_name};
+
+fn mode(path: &std::path::Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn it_is_made_by_the_first_who_joins_for_its_user_alone() {
+    let folder = Folder::new();
+    // Whatever the umask leaves open.
+    let mut holder = Launch::new(&folder).after("umask 000", &[]).start();
+    holder.publish("ring");
+    for path in [folder.registry(), folder.space(), folder.teams()] {
+        assert_eq!(mode(&path), 0o700, "{}", path.display());
+    }
+    assert_eq!(mode(&folder.control()), 0o600);
+    assert_eq!(Agent::start(&folder).tell("path"), folder.space().display().to_string());
+}
+
+#[test]
+fn readers_make_nothing() {
+    let folder = Folder::new();
+    let mut reader = Agent::start(&folder);
+    assert!(reader.list().is_empty());
+    refused(reader.find("ring"), Kind::NoSuchArea);
+    refused(reader.get(1), Kind::NoSuchArea);
+    reader.keep().unwrap();
+    assert_eq!(reader.tell("path"), "-");
+    assert!(!folder.registry().exists());
+    // Unnamed areas are nobody's business either.
+    reader.tell("unnamed");
+    assert!(!folder.registry().exists());
+    // And the reader notices when somebody makes it.
+    let mut holder = Agent::start(&folder);
+    holder.publish("ring");
+    assert_eq!(reader.find("ring").unwrap().pid, holder.pid());
+}
+
+#[test]
+fn the_folder_above_it_must_be_there() {
+    let folder = Folder::new();
+    let mut holder = Launch::at(folder.join("no/such/folder")).start();
+    let text = refused(holder.try_publish("ring"), Kind::Registry);
+    assert!(text.contains("ENOENT") && text.contains("make the folder above it"), "{text}");
+    assert!(holder.list().is_empty());
+    assert!(!folder.join("no").exists());
+}
+
+/// Nobody joins, looks or lists there, and nothing is changed.
+#[track_caller]
+fn is_refused(folder: &Folder, says: &str) {
+    let mut agent = Agent::start(folder);
+    for text in [
+        refused(agent.try_publish("ring"), Kind::Registry),
+        refused(agent.find("ring"), Kind::Registry),
+        refused(agent.try_list(), Kind::Registry),
+        refused(agent.get(1), Kind::Registry),
+    ] {
+        assert!(text.contains(says) && text.contains("help:"), "{text}");
+        assert!(text.contains(folder.registry().to_str().unwrap()), "it names the path: {text}");
+    }
+}
+
+#[test]
+fn a_file_in_its_place() {
+    let folder = Folder::new();
+    fs::write(folder.registry(), "precious").unwrap();
+    is_refused(&folder, "no folder");
+    assert_eq!(fs::read_to_string(folder.registry()).unwrap(), "precious");
+}
+
+#[test]
+fn a_fifo_in_its_place() {
+    let folder = Folder::new();
+    assert!(Command::new("mkfifo").arg(folder.registry()).status().unwrap().success());
+    is_refused(&folder, "no folder");
+}
+
+#[test]
+fn a_link_in_its_place_is_not_followed() {
+    let folder = Folder::new();
+    let elsewhere = folder.join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).unwrap();
+    symlink(&elsewhere, folder.registry()).unwrap();
+    is_refused(&folder, "symbolic link");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    fs::remove_dir(&elsewhere).unwrap();
+    is_refused(&folder, "symbolic link");
+    assert!(!elsewhere.exists());
+}
+
+#[test]
+fn one_that_others_can_reach_into() {
+    for open in [0o770, 0o707, 0o701, 0o710, 0o1777] {
+        let folder = Folder::new();
+        fs::create_dir(folder.registry()).unwrap();
+        fs::set_permissions(folder.registry(), fs::Permissions::from_mode(open)).unwrap();
+        is_refused(&folder, "chmod 700");
+        assert_eq!(fs::read_dir(folder.registry()).unwrap().count(), 0);
+        fs::set_permissions(folder.registry(), fs::Permissions::from_mode(0o700)).unwrap();
+        Agent::start(&folder).publish("ring");
+    }
+}
+
+#[test]
+fn somebody_elses() {
+    if !is_root(test_name!()) {
+        return;
+    }
+    // Even root does not use an ordinary user's: that user could put anything there.
+    let folder = Folder::of_user(65534);
+    is_refused(&folder, "belongs to user 65534");
+    assert_eq!(fs::read_dir(folder.registry()).unwrap().count(), 0);
+    // An ordinary user cannot even look into root's.
+    let folder = Folder::new();
+    Agent::start(&folder).publish("ring");
+    let mut ordinary = Agent::start_as(&folder, 65534, None);
+    let text = refused(ordinary.try_publish("ring"), Kind::Registry);
+    assert!(text.contains("somebody else's") && text.contains("EACCES"), "{text}");
+    refused(ordinary.try_list(), Kind::Registry);
+}
+
+/// An agent in a mount namespace of its own, with a small file system at the place that is given back.
+fn on_tmpfs(test: &str, folder: &Folder, options: &str) -> Option<(Agent, String)> {
+    let place = folder.join("small");
+    fs::create_dir(&place).unwrap();
+    let place = place.to_str().unwrap().to_owned();
+    if !can_run(test, &["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", &place]) {
+        return None;
+    }
+    let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\"";
+    let agent = Launch::at(format!("{place}/areas"))
+        .within(&["unshare", "--mount"])
+        .after(script, &[options, &place])
+        .start();
+    Some((agent, place))
+}
+
+#[test]
+fn a_full_file_system_is_told_and_left_usable() {
+    let folder = Folder::new();
+    let Some((mut agent, place)) = on_tmpfs(test_name!(), &folder, "size=4k,mode=755") else { return };
+    agent.tell(&format!("run dd if=/dev/zero of={place}/filler bs=4096 count=1 status=none"));
+    let text = refused(agent.try_publish("ring"), Kind::Registry);
+    assert!(text.contains("ENOSPC") && text.contains("full"), "{text}");
+    assert!(agent.list().is_empty());
+    refused(agent.find("ring"), Kind::NoSuchArea);
+    agent.tell(&format!("run rm {place}/filler"));
+    // Forked while there is nothing to inherit: there is no room here for a second team.
+    let mut other = agent.fork();
+    agent.publish("ring");
+    assert_eq!(other.find("ring").unwrap().pid, agent.pid());
+    assert_eq!(agent.list().names(), ["ring"]);
+}
+
+#[test]
+fn a_file_system_without_inodes_is_told_and_left_usable() {
+    let mut told = 0;
+    // The root takes one; the folder, the namespace's, `teams`, `control` and the link one each.
+    for inodes in 2..=6 {
+        let folder = Folder::new();
+        let options = format!("size=1m,mode=755,nr_inodes={inodes}");
+        let Some((mut agent, place)) = on_tmpfs(test_name!(), &folder, &options) else { return };
+        if let Err(refusal) = agent.try_publish("ring") {
+            assert_eq!(refusal.kind, "Registry", "{}", refusal.text);
+            assert!(refusal.text.contains("ENOSPC"), "{}", refusal.text);
+            told += 1;
+            assert!(agent.list().is_empty());
+            agent.tell(&format!("run mount -o remount,nr_inodes=100 {place}"));
+            agent.publish("ring");
+        }
+        assert_eq!(agent.fork().find("ring").unwrap().pid, agent.pid());
+    }
+    assert!(told >= 4, "inodes did run out: {told}");
+}
+
+#[test]
+fn a_file_system_that_cannot_be_written_can_be_read() {
+    let folder = Folder::new();
+    let Some((mut holder, place)) = on_tmpfs(test_name!(), &folder, "size=1m,mode=755") else { return };
+    holder.publish("ring");
+    let mut reader = holder.fork();
+    holder.tell("drop-all");
+    let mut other = holder.fork();
+    other.publish("other");
+    // A mount of the same that is read-only, over it: those who come now see that one.
+    holder.tell(&format!("run mount --bind {place} {place}"));
+    holder.tell(&format!("run mount -o remount,bind,ro {place}"));
+    assert_eq!(reader.find("other").unwrap().pid, other.pid());
+    assert!(reader.clone_of("other").is_ok());
+    let text = refused(reader.try_publish("more"), Kind::Registry);
+    assert!(text.contains("EROFS"), "{text}");
+    // A dead team that cannot be cleared away is no trouble.
+    other.kill();
+    assert!(reader.list().is_empty());
+    refused(reader.find("other"), Kind::NoSuchArea);
+}
+
+#[test]
+fn nothing_but_small_files_and_links_lies_there() {
+    let folder = Folder::new();
+    let mut agents: Vec<Agent> = (0..3).map(|_| Agent::start(&folder)).collect();
+    for agent in &mut agents {
+        agent.tell("publish-many ring 100");
+    }
+    for (path, metadata) in folder.remains() {
+        let small = metadata.is_dir()
+            || metadata.is_symlink()
+            || (path == folder.control() && metadata.blocks() * 512 <= 5 * 4096);
+        assert!(small, "{} takes {} bytes", path.display(), metadata.blocks() * 512);
+    }
+}

@@ -1,0 +1,140 @@
+//! The registry's folder is removed while teams live (a log-out, a cleaner): they publish again, with the ids that they had.
+
+use std::fs;
+
+use areas::Kind;
+
+use crate::support::{Agent, Folder, Link, refused};
+
+fn comes_back_after(remove: impl Fn(&Folder)) {
+    let folder = Folder::new();
+    let (mut holder, mut other) = (Agent::start(&folder), Agent::start(&folder));
+    let ids: Vec<i32> = ["a", "b", "c"].into_iter().map(|name| holder.publish(name).id.unwrap()).collect();
+    let others = other.publish("d").id.unwrap();
+    let mut reader = Agent::start(&folder);
+    reader.find("a").unwrap();
+    remove(&folder);
+    assert!(reader.list().is_empty(), "nobody has published again yet");
+    // A holder that calls nothing but this.
+    holder.keep().unwrap();
+    let mut newcomer = Agent::start(&folder);
+    for reader in [&mut reader, &mut newcomer] {
+        assert_eq!(reader.list().names(), ["a", "b", "c"]);
+        for (name, id) in ["a", "b", "c"].into_iter().zip(&ids) {
+            assert_eq!(reader.find(name).unwrap().id, *id);
+            assert_eq!(reader.get(*id).unwrap().name, name);
+            assert!(reader.clone_of(name).is_ok());
+        }
+    }
+    // Any call of the other holder does it too.
+    other.list();
+    assert_eq!(reader.list().names(), ["a", "b", "c", "d"]);
+    assert_eq!(reader.get(others).unwrap().pid, other.pid());
+    // And it goes on as ever.
+    let more = holder.publish("more").id.unwrap();
+    assert!(!ids.contains(&more) && more != others);
+    holder.kill();
+    assert_eq!(reader.list().names(), ["d"]);
+    assert_eq!(folder.links().len(), 1);
+}
+
+#[test]
+fn the_whole_folder() {
+    comes_back_after(|folder| fs::remove_dir_all(folder.registry()).unwrap());
+}
+
+#[test]
+fn the_pid_namespaces_folder() {
+    comes_back_after(|folder| fs::remove_dir_all(folder.space()).unwrap());
+}
+
+#[test]
+fn the_teams_folder_alone() {
+    comes_back_after(|folder| fs::remove_dir_all(folder.teams()).unwrap());
+}
+
+#[test]
+fn the_folder_again_and_again() {
+    let folder = Folder::new();
+    let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
+    let area = holder.publish("ring");
+    for _ in 0..20 {
+        fs::remove_dir_all(folder.registry()).unwrap();
+        holder.keep().unwrap();
+        assert_eq!(Some(reader.find("ring").unwrap().id), area.id);
+        assert_eq!(reader.list().areas.len(), 1);
+    }
+}
+
+#[test]
+fn a_publication_brings_the_older_areas_back() {
+    let folder = Folder::new();
+    let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
+    let old = holder.publish("old");
+    fs::remove_dir_all(folder.registry()).unwrap();
+    holder.publish("new");
+    assert_eq!(reader.list().names(), ["new", "old"]);
+    assert_eq!(holder.id(old), old.id);
+}
+
+#[test]
+fn a_teams_link_alone() {
+    let folder = Folder::new();
+    let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
+    let area = holder.publish("ring");
+    for heal in ["keep", "list"] {
+        reader.find("ring").unwrap();
+        let link = folder.link_of(holder.pid());
+        fs::remove_file(folder.teams().join(link.name())).unwrap();
+        assert!(reader.list().is_empty());
+        holder.tell(heal);
+        assert_eq!(folder.links(), [link], "by {heal}");
+        assert_eq!(Some(reader.find("ring").unwrap().id), area.id);
+        assert!(reader.clone_of("ring").is_ok());
+    }
+}
+
+#[test]
+fn ids_change_where_the_slot_went_to_somebody_else() {
+    let folder = Folder::new();
+    let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
+    let areas = [holder.publish("a"), holder.publish("b")];
+    let before = folder.link_of(holder.pid());
+    // Another came first: it stands for itself, and its slot is taken.
+    let mut other = Agent::start(&folder);
+    fs::remove_dir_all(folder.registry()).unwrap();
+    let foreign = other.publish("other");
+    folder.plant_link(&Link { slot: before.slot, ..folder.link_of(other.pid()) });
+    holder.keep().unwrap();
+    let after = folder.link_of(holder.pid());
+    assert_ne!(after.slot, before.slot);
+    for (area, name) in areas.into_iter().zip(["a", "b"]) {
+        let id = holder.id(area).unwrap();
+        assert_ne!(Some(id), area.id);
+        assert_eq!(reader.get(id).unwrap().name, name);
+        assert_eq!(reader.find(name).unwrap().id, id);
+        assert!(reader.clone_of(name).is_ok());
+        assert!(reader.get(area.id.unwrap()).is_err(), "the old id is nobody's");
+    }
+    assert_eq!(reader.list().names(), ["a", "b", "other"]);
+    assert_eq!(reader.get(foreign.id.unwrap()).unwrap().name, "other");
+    // Withdrawn as ever.
+    holder.drop_area(areas[0]);
+    assert_eq!(reader.list().names(), ["b", "other"]);
+}
+
+#[test]
+fn what_cannot_be_made_again_is_told_until_it_can() {
+    let folder = Folder::new();
+    let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
+    let area = holder.publish("ring");
+    fs::remove_dir_all(folder.registry()).unwrap();
+    fs::write(folder.registry(), "in the way").unwrap();
+    refused(holder.keep(), Kind::Registry);
+    refused(holder.try_publish("more"), Kind::Registry);
+    assert!(holder.has_bytes_of(area, "ring"));
+    fs::remove_file(folder.registry()).unwrap();
+    holder.keep().unwrap();
+    assert_eq!(Some(reader.find("ring").unwrap().id), area.id);
+    assert_eq!(reader.list().names(), ["ring"], "what was refused is not there");
+}

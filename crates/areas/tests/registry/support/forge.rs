@@ -1,0 +1,148 @@
+//! What a hostile process leaves behind its links: files that are no tables, and tables that lie.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+
+use rustix::fs::{MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, ftruncate, memfd_create, seek};
+
+use super::folder::start_time;
+use super::raw::Scratch;
+use super::serve::{Failure, Holdings, number_of};
+
+/// Where a table's header tells who its owner is; a table of another owner is not believed.
+mod header {
+    pub(super) const PID: u64 = 16;
+    pub(super) const START_TIME: u64 = 24;
+    pub(super) const DEVICE: u64 = 32;
+    pub(super) const INODE: u64 = 40;
+    /// The word that says which part of the index is in use.
+    pub(super) const INDEX: usize = 64;
+    /// The word that says how many records there are.
+    pub(super) const HIGH_WATER: usize = 72;
+}
+
+const SEALS: SealFlags =
+    SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::FUTURE_WRITE).union(SealFlags::SEAL);
+
+/// Keeps a file open; answers with its descriptor's number and its inode.
+pub(crate) fn keep(holdings: &mut Holdings, file: File) -> io::Result<String> {
+    let answer = format!("{} {}", number_of(&file), file.metadata()?.ino());
+    holdings.files.push(file);
+    Ok(answer)
+}
+
+fn noise(mut seed: u64) -> impl FnMut() -> u64 {
+    move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    }
+}
+
+/// A memory object: `noise` or `zeros`, `sealed` as a table is or `unsealed`; or a file on a disk, which
+/// nobody can find by a name.
+pub(crate) fn object(holdings: &mut Holdings, kind: &str, seals: &str, size: u64) -> Result<String, Failure> {
+    let file = match kind {
+        "file" => {
+            let path = std::env::temp_dir().join(format!("areas-test-forged-{}", std::process::id()));
+            let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+            fs::remove_file(&path)?;
+            file
+        }
+        _ => File::from(memfd_create("forged", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?),
+    };
+    ftruncate(&file, size)?;
+    if kind == "noise" {
+        let mut next = noise(0x9e37_79b9_7f4a_7c15);
+        // The header, the ids, the index and the first records: what a reader looks at.
+        let bytes: Vec<u8> = (0..(6 << 20) / 8).flat_map(|_| next().to_le_bytes()).collect();
+        file.write_all_at(&bytes, 0)?;
+    }
+    if seals == "sealed" {
+        fcntl_add_seals(&file, SEALS)?;
+    }
+    Ok(keep(holdings, file)?)
+}
+
+/// How large tables are: a real one, which goes at once, tells.
+pub(crate) fn table_size() -> Result<u64, Failure> {
+    let _area = areas::builder(4096).name("measure").shared()?;
+    Ok(fs::metadata(own_table()?)?.len())
+}
+
+/// Our table's descriptor, in `/proc`.
+pub(crate) fn own_table() -> Result<PathBuf, Failure> {
+    for entry in fs::read_dir("/proc/thread-self/fd")? {
+        let path = entry?.path();
+        if fs::read_link(&path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:areas table")) {
+            return Ok(path);
+        }
+    }
+    Err("this process has no table".to_owned().into())
+}
+
+/// A table of ours that says what another team's says: `sealed` as a table is, `unsealed`, or `scribbled`: sealed, and as long
+/// as we live we write nonsense all over it.
+pub(crate) fn copy(holdings: &mut Holdings, of: &str, how: &str) -> Result<String, Failure> {
+    let original = File::open(of)?;
+    let size = original.metadata()?.len();
+    let file = File::from(memfd_create("forged", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    ftruncate(&file, size)?;
+    let mut at = 0;
+    // Holes are left holes.
+    while let Ok(start) = seek(&original, SeekFrom::Data(at)) {
+        at = seek(&original, SeekFrom::Hole(start))?;
+        let mut bytes = vec![0; usize::try_from(at - start).map_err(|error| error.to_string())?];
+        original.read_exact_at(&mut bytes, start)?;
+        file.write_all_at(&bytes, start)?;
+    }
+    let pid = std::process::id();
+    let metadata = file.metadata()?;
+    file.write_all_at(&pid.to_le_bytes(), header::PID)?;
+    file.write_all_at(&start_time(pid).to_le_bytes(), header::START_TIME)?;
+    file.write_all_at(&metadata.dev().to_le_bytes(), header::DEVICE)?;
+    file.write_all_at(&metadata.ino().to_le_bytes(), header::INODE)?;
+    let bytes = usize::try_from(size).map_err(|error| error.to_string())?;
+    let scratch = Scratch::new(&file, bytes)?;
+    if how != "unsealed" {
+        fcntl_add_seals(&file, SEALS)?;
+    }
+    if how == "scribbled" {
+        std::thread::spawn(move || scribble(scratch));
+    }
+    Ok(keep(holdings, file)?)
+}
+
+/// Everything but who the owner is changes all the time.
+fn scribble(table: Scratch) {
+    let mut next = noise(88_172_645_463_325_252);
+    let mut any = |below: usize| usize::try_from(next() % below as u64).unwrap_or(0);
+    loop {
+        for _ in 0..1000 {
+            // The first records, half of the time, as readers look there first.
+            let region = if any(2) == 0 { table.words() / 6 } else { table.words() };
+            let index = 8 + any(region - 8);
+            let word = any(usize::MAX) as u64;
+            table.put(index, word);
+        }
+        // Sizes and sides of the index that make sense now and then, and all records.
+        table.put(header::INDEX / 8, any(usize::MAX) as u64);
+        table.put(header::INDEX / 8, (any(256) as u64) << 8 | (any(2) as u64) << 7 | (6 + any(12)) as u64);
+        table.put(header::HIGH_WATER / 8, any(1 << 17) as u64);
+    }
+}
+
+/// Puts another file under a descriptor that somebody else in this process counts on.
+#[expect(unsafe_code, reason = "takes a descriptor away from its owner: that is the test")]
+pub(crate) fn replace_descriptor(with: &File, target: i32) -> Result<(), Failure> {
+    // SAFETY: the number is open, and what was behind it is never used again but by what must notice: the library looks at
+    // its table's identity. The value is given up below, so that nothing is closed twice.
+    let mut owned = unsafe { OwnedFd::from_raw_fd(target) };
+    let done = rustix::io::dup2(with.as_fd(), &mut owned);
+    let _ = owned.into_raw_fd();
+    Ok(done?)
+}

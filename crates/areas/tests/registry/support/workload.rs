@@ -1,0 +1,181 @@
+//! Commands that do a thing many times.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use areas::Kind;
+use areas::registry;
+
+use super::area;
+use super::serve::{Failure, Holdings};
+
+pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
+    match *words {
+        ["publish-many", prefix, count] => publish_many(holdings, prefix, count.parse()?),
+        ["find-all", prefix, count] => find_all(prefix, count.parse()?),
+        ["drop-every-other"] => {
+            holdings.areas.retain(|handle, _| handle % 2 == 1);
+            Ok(String::new())
+        }
+        ["churn", name, count] => churn(name, count.parse()?),
+        ["storm", own, all, millis] => {
+            let others: Vec<String> = (0..all.parse::<u32>()?).map(|i| format!("storm-{i}")).collect();
+            storm(own, &others, Duration::from_millis(millis.parse()?)).map(|rounds| rounds.to_string())
+        }
+        ["threads", count, millis] => threads(count.parse()?, Duration::from_millis(millis.parse()?)),
+        ["open-files", wanted] => raise_open_files(wanted.parse()?),
+        _ => Err(format!("no such command: {words:?}").into()),
+    }
+}
+
+/// Answers with the first and the last id.
+fn publish_many(holdings: &mut Holdings, prefix: &str, count: u32) -> Result<String, Failure> {
+    let mut ids = Vec::new();
+    for i in 0..count {
+        let area = area::create(&format!("{prefix}-{i}"), 4096)?;
+        ids.push(area.id().ok_or_else(|| "no id".to_owned())?);
+        holdings.areas.insert(holdings.next, area);
+        holdings.next += 1;
+    }
+    match (ids.first(), ids.last()) {
+        (Some(first), Some(last)) => Ok(format!("{first} {last}")),
+        _ => Err("nothing was asked for".to_owned().into()),
+    }
+}
+
+/// Finds each area, by its name and by its id.
+fn find_all(prefix: &str, count: u32) -> Result<String, Failure> {
+    for i in 0..count {
+        let name = format!("{prefix}-{i}");
+        let found = registry::find(&name)?;
+        if registry::get(found.id())?.name().as_bytes() != name.as_bytes() {
+            return Err(format!("the id of {name} leads elsewhere").into());
+        }
+    }
+    Ok(String::new())
+}
+
+/// Publishes and drops; answers with all ids that the areas had.
+fn churn(name: &str, count: u32) -> Result<String, Failure> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        let area = areas::builder(1).name(name).shared()?;
+        ids.push(area.id().ok_or_else(|| "no id".to_owned())?.to_string());
+    }
+    Ok(ids.join(" "))
+}
+
+/// Publishes, finds, clones and drops under ever the same names, together with others who do so. What goes in between is no
+/// error; wrong bytes are.
+fn storm(own: &str, all: &[String], time: Duration) -> Result<u32, Failure> {
+    let end = Instant::now() + time;
+    let mut rounds = 0;
+    let mut found = 0_usize;
+    while Instant::now() < end {
+        let area = area::create(own, 3 * 4096)?;
+        let id = area.id().ok_or_else(|| "no id".to_owned())?;
+        if registry::get(id)?.name().as_bytes() != own.as_bytes() {
+            return Err(format!("the id {id} of {own} leads elsewhere").into());
+        }
+        for other in all {
+            let went = |kind| kind == Kind::NoSuchArea;
+            match registry::find(other) {
+                Ok(source) => match area::clone(&source, other, None) {
+                    Ok(_) => found += 1,
+                    Err(Failure::Areas(error)) if went(error.kind()) => {}
+                    Err(failure) => return Err(failure),
+                },
+                Err(error) if went(error.kind()) && other != own => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let listed = registry::list()?;
+        if !listed.areas.iter().any(|area| area.id() == id) {
+            return Err(format!("{own} does not see itself in a list of {}", listed.areas.len()).into());
+        }
+        if let Some(team) = listed.unreadable.first() {
+            return Err(format!("{} cannot be read: {}", team.pid, team.reason).into());
+        }
+        drop(area);
+        match registry::get(id) {
+            Err(error) if error.kind() == Kind::NoSuchArea => {}
+            other => return Err(format!("a dropped area is still there: {other:?}").into()),
+        }
+        rounds += 1;
+    }
+    match found >= all.len() {
+        true => Ok(rounds),
+        false => Err(format!("{rounds} rounds, and others were met only {found} times").into()),
+    }
+}
+
+/// The same by threads of one process.
+fn threads(count: u32, time: Duration) -> Result<String, Failure> {
+    let names: Vec<String> = (0..count).map(|i| format!("storm-{i}")).collect();
+    let start = Barrier::new(names.len());
+    let rounds = std::thread::scope(|scope| {
+        let threads: Vec<_> = names
+            .iter()
+            .map(|own| {
+                let (start, names) = (&start, &names);
+                scope.spawn(move || {
+                    start.wait();
+                    storm(own, names, time)
+                })
+            })
+            .collect();
+        let mut rounds = 0;
+        for thread in threads {
+            rounds += thread.join().map_err(|_| Failure::Helper("a thread panicked".to_owned()))??;
+        }
+        Ok::<u32, Failure>(rounds)
+    })?;
+    Ok(rounds.to_string())
+}
+
+/// Raises the limit of open files as far as it may be, and answers with it.
+fn raise_open_files(wanted: u64) -> Result<String, Failure> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let possible = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    limit.current = Some(possible);
+    setrlimit(Resource::Nofile, limit)?;
+    Ok(possible.to_string())
+}
+
+/// Threads that publish, look for and drop areas until they are stopped.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<Result<(), String>>>,
+}
+
+impl Busy {
+    pub(crate) fn start(threads: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..threads)
+            .map(|i| {
+                let stop = stop.clone();
+                std::thread::spawn(move || {
+                    let name = format!("busy-{i}");
+                    while !stop.load(Ordering::Relaxed) {
+                        let area = area::create(&name, 4096).map_err(|error| format!("{error:?}"))?;
+                        registry::find(&name).map_err(|error| error.to_string())?;
+                        drop(area);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        Busy { stop, threads }
+    }
+
+    pub(crate) fn stop(self) -> Result<(), String> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked".to_owned())?)
+    }
+}

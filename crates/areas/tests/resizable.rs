@@ -1,0 +1,195 @@
+//! Areas that grow and shrink under everybody: what clones see, what is freed, who stands in the way. Measured in the kernel.
+
+use std::os::fd::AsFd;
+
+use areas::{Address, Area, Extent, Kind, Lock, Protection, Resizable};
+
+const PAGE: usize = 4096;
+
+fn name(of: &str) -> String {
+    format!("resizable-{of}-{}", std::process::id())
+}
+
+fn bytes(area: &Area<Resizable>, offset: usize, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0xee; len];
+    area.read_at(offset, &mut bytes).unwrap();
+    bytes
+}
+
+fn allocated(area: &Area<Resizable>) -> u64 {
+    rustix::fs::fstat(area.as_fd()).unwrap().st_blocks.unsigned_abs() * 512
+}
+
+#[test]
+fn clones_see_every_change_at_once() {
+    let name = name("seen");
+    let mut area = areas::builder(PAGE).name(&name).resizable(16 * PAGE).unwrap();
+    let source = areas::registry::find(&name).unwrap();
+    let mut clone = source.open_resizable().unwrap();
+    assert_eq!((area.size(), clone.size(), clone.reserve()), (PAGE, PAGE, 16 * PAGE));
+    area.resize(10 * PAGE).unwrap();
+    assert_eq!(clone.size(), 10 * PAGE);
+    clone.write_at(10 * PAGE - 3, b"end").unwrap();
+    assert_eq!(bytes(&area, 10 * PAGE - 3, 3), b"end");
+    assert_eq!(source.info().unwrap().size, 10 * PAGE);
+    // A clone resizes as well, and the size is rounded up to whole pages.
+    clone.resize(2 * PAGE + 1).unwrap();
+    assert_eq!(area.size(), 3 * PAGE);
+    assert_eq!(area.read_at(3 * PAGE, &mut [0]).unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(area.write_at(3 * PAGE - 1, b"xy").unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(area.size(), 3 * PAGE, "a write never makes it larger");
+}
+
+#[test]
+fn what_is_cut_off_is_freed_and_comes_back_as_zeros() {
+    let mut area = areas::builder(64 * PAGE).resizable(64 * PAGE).unwrap();
+    area.write_at(0, &[0x5a; 64 * PAGE]).unwrap();
+    assert_eq!(allocated(&area), 64 * PAGE as u64);
+    area.resize(PAGE).unwrap();
+    assert_eq!(allocated(&area), PAGE as u64);
+    area.resize(64 * PAGE).unwrap();
+    assert_eq!(bytes(&area, 0, PAGE), [0x5a; PAGE]);
+    assert_eq!(bytes(&area, PAGE, 63 * PAGE), vec![0; 63 * PAGE]);
+}
+
+#[test]
+fn beyond_the_reserve_it_grows_in_place_where_there_is_room() {
+    let hint = areas::Reservation::new(1 << 30, 1 << 21).unwrap().address();
+    let mut area =
+        areas::builder(PAGE).at(Address::AtOrAbove(hint)).name(name("room")).resizable(PAGE).unwrap();
+    let before = area.as_ptr();
+    area.resize(8 * PAGE).unwrap();
+    assert_eq!((area.as_ptr(), area.size(), area.reserve()), (before, 8 * PAGE, 8 * PAGE));
+    area.write_at(0, &[1; 8 * PAGE]).unwrap();
+    assert_eq!(bytes(&area, 7 * PAGE, PAGE), [1; PAGE]);
+    // The registry knows how far it goes now.
+    let source = areas::registry::find(name("room")).unwrap();
+    assert_eq!(source.info().unwrap().extent, Extent::Resizable { max: 8 * PAGE });
+    assert_eq!(source.open_resizable().unwrap().reserve(), 8 * PAGE);
+    assert_eq!(Some(areas::registry::at(before.addr() + 8 * PAGE - 1).unwrap().id()), area.id());
+    // All of it goes with the area.
+    drop(area);
+    let again = areas::builder(8 * PAGE).at(Address::Exactly(before.addr())).private().unwrap();
+    assert_eq!(again.as_ptr(), before);
+}
+
+#[test]
+fn what_stands_in_the_way_is_named_and_nothing_has_changed() {
+    let hint = areas::Reservation::new(1 << 30, 1 << 21).unwrap().address();
+    let name = name("blocked");
+    let mut area = areas::builder(PAGE).at(Address::AtOrAbove(hint)).name(&name).resizable(2 * PAGE).unwrap();
+    area.write_at(0, b"kept").unwrap();
+    let wall = areas::builder(PAGE).at(Address::Exactly(area.as_ptr().addr() + 2 * PAGE)).private().unwrap();
+    let error = area.resize(3 * PAGE).unwrap_err();
+    assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+    assert_eq!((area.size(), area.reserve()), (PAGE, 2 * PAGE));
+    drop(wall);
+    // A published clone that has no addresses for it is in the way as well.
+    let clone =
+        areas::registry::find(&name).unwrap().cloning().name("resizable clone").open_resizable().unwrap();
+    let error = area.resize(3 * PAGE).unwrap_err();
+    assert_eq!(error.kind(), Kind::AddressInUse);
+    assert!(error.to_string().contains(&clone.id().unwrap().to_string()), "{error}");
+    assert_eq!((area.size(), area.reserve(), clone.size()), (PAGE, 2 * PAGE, PAGE));
+    assert_eq!(bytes(&area, 0, 4), b"kept");
+    drop(clone);
+    area.resize(3 * PAGE).unwrap();
+    // Memory that nobody has is another error than addresses that are taken.
+    assert_eq!(area.resize(1 << 50).unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(area.resize(usize::MAX).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(area.resize(0).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(area.size(), 3 * PAGE);
+}
+
+#[test]
+fn who_may_not_write_may_not_resize() {
+    let name = name("read-only");
+    let area = areas::builder(PAGE).name(&name).resizable(4 * PAGE).unwrap();
+    let source = areas::registry::find(&name).unwrap();
+    let mut clone = source.cloning().protection(Protection::READ).open_resizable().unwrap();
+    assert_eq!(clone.resize(2 * PAGE).unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(clone.write_at(0, b"x").unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(area.size(), PAGE);
+}
+
+#[test]
+fn the_types_are_not_mixed_up() {
+    let name = name("types");
+    let area = areas::builder(PAGE).name(&name).resizable(4 * PAGE).unwrap();
+    let source = areas::registry::find(&name).unwrap();
+    let error = source.open().unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported);
+    assert!(error.remedy().unwrap().contains("open_resizable"));
+    drop(area);
+    let fixed = areas::builder(PAGE).name(&name).shared().unwrap();
+    let source = areas::registry::find(&name).unwrap();
+    assert_eq!(source.open_resizable().unwrap_err().kind(), Kind::InvalidInput);
+    drop(fixed);
+    assert_eq!(
+        areas::builder(PAGE).lock(Lock::Full).resizable(4 * PAGE).unwrap_err().kind(),
+        Kind::InvalidInput,
+        "a reserve cannot be locked"
+    );
+}
+
+#[test]
+fn it_freezes_with_the_size_that_it_has() {
+    let name = name("frozen");
+    let mut area = areas::builder(PAGE).name(&name).resizable(16 * PAGE).unwrap();
+    area.resize(3 * PAGE).unwrap();
+    area.write_at(2 * PAGE, b"last page").unwrap();
+    let frozen = area.freeze().unwrap();
+    assert_eq!(frozen.len(), 3 * PAGE);
+    assert_eq!(&frozen[2 * PAGE..2 * PAGE + 9], b"last page");
+    let again = areas::registry::find(&name).unwrap().open_frozen().unwrap();
+    assert_eq!(again[..], frozen[..]);
+}
+
+#[test]
+fn two_that_resize_at_once_do_no_harm() {
+    let name = name("race");
+    let area = areas::builder(PAGE).name(&name).resizable(64 * PAGE).unwrap();
+    std::thread::scope(|scope| {
+        for seed in 0..4_usize {
+            let name = &name;
+            scope.spawn(move || {
+                let mut clone = areas::registry::find(name).unwrap().open_resizable().unwrap();
+                for step in 0..200 {
+                    let pages = 1 + (seed * 31 + step * 17) % 64;
+                    clone.resize(pages * PAGE).unwrap();
+                    // Beyond the end it is an error, whoever moved it when, and never a signal.
+                    match clone.write_at((pages - 1) * PAGE, &[u8::try_from(seed).unwrap(); PAGE]) {
+                        Ok(()) => {}
+                        Err(error) => assert_eq!(error.kind(), Kind::OutOfRange, "{error}"),
+                    }
+                }
+            });
+        }
+    });
+    let size = area.size();
+    assert!(size.is_multiple_of(PAGE) && (PAGE..=64 * PAGE).contains(&size));
+}
+
+#[test]
+fn a_locked_one_stays_locked_as_it_grows() {
+    let hint = areas::Reservation::new(1 << 30, 1 << 21).unwrap().address();
+    let mut area =
+        areas::builder(2 * PAGE).at(Address::AtOrAbove(hint)).lock(Lock::Full).resizable(2 * PAGE).unwrap();
+    area.resize(6 * PAGE).unwrap();
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let begin = area.as_ptr().addr();
+    let mut inside = false;
+    let mut locked = 0;
+    for line in smaps.lines() {
+        if let Some((start, _)) =
+            line.split_once('-').filter(|(start, _)| start.len() >= 8 && !start.contains(':'))
+        {
+            let start = usize::from_str_radix(start, 16).unwrap_or(0);
+            inside = (begin..begin + 6 * PAGE).contains(&start);
+        } else if let Some(kilobytes) = line.strip_prefix("Locked:").filter(|_| inside) {
+            locked += kilobytes.split_whitespace().next().unwrap().parse::<usize>().unwrap() * 1024;
+        }
+    }
+    assert_eq!(locked, 6 * PAGE);
+    assert_eq!(area.residency().unwrap().resident(), 6 * PAGE as u64);
+}
