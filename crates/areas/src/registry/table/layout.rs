@@ -1,0 +1,116 @@
+//! Where things are in a table, and how the index finds them.
+
+use super::super::id::SEQUENCES;
+
+/// "AREAS" and the format version: another version is another format.
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"AREAS\0\0\0");
+/// The format that this library writes and reads.
+pub(crate) const VERSION: u32 = 1;
+
+/// How many areas a team can publish.
+pub(crate) const RECORDS: u32 = 1 << 16;
+pub(super) const RECORD_BYTES: usize = 480;
+pub(super) const SMALLEST_INDEX: u32 = 6;
+pub(super) const LARGEST_INDEX: u32 = 17;
+
+const HEADER_BYTES: usize = 4096;
+pub(super) const BY_SEQUENCE: usize = HEADER_BYTES;
+pub(super) const INDEX: usize = BY_SEQUENCE + SEQUENCES as usize * 4;
+pub(super) const RECORDS_AT: usize = INDEX + 2 * ((1 << (LARGEST_INDEX + 1)) - (1 << SMALLEST_INDEX)) * 4;
+/// The size of a table, rounded up to the largest base page that Linux has.
+pub(crate) const TABLE_BYTES: usize =
+    (RECORDS_AT + RECORDS as usize * RECORD_BYTES).next_multiple_of(1 << 16);
+
+/// Sequence numbers are leased in blocks of this many: one page of the part "by sequence".
+pub(crate) const BLOCK: u32 = 1024;
+pub(crate) const BLOCKS: u32 = SEQUENCES / BLOCK;
+
+/// Offsets in the header.
+pub(super) mod header {
+    pub(in super::super) const MAGIC: usize = 0;
+    pub(in super::super) const VERSION: usize = 8;
+    pub(in super::super) const SLOT: usize = 12;
+    pub(in super::super) const PID: usize = 16;
+    pub(in super::super) const START_TIME: usize = 24;
+    pub(in super::super) const DEVICE: usize = 32;
+    pub(in super::super) const INODE: usize = 40;
+    /// Side and size of the index in use, and how often that has changed.
+    pub(in super::super) const INDEX: usize = 64;
+    /// Records below this one have been written.
+    pub(in super::super) const HIGH_WATER: usize = 72;
+    /// A bit for each block of sequence numbers that has been written.
+    pub(in super::super) const BLOCKS: usize = 128;
+}
+
+/// FNV-1a, folded so that the high bits (the tag) depend on all bytes.
+pub(super) fn hash_of(name: &[u8]) -> u64 {
+    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// An entry of the index: a tag of the hash (15 bits) and the record + 1 (17 bits).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry(pub(super) u32);
+
+impl Entry {
+    pub(super) const EMPTY: Entry = Entry(0);
+    /// Something was here: keep looking.
+    pub(super) const GONE: Entry = Entry((1 << 17) - 1);
+
+    pub(super) fn new(hash: u64, record: u32) -> Self {
+        Entry(tag_of(hash) | (record + 1))
+    }
+
+    pub(super) fn record(self) -> u32 {
+        (self.0 & 0x1_ffff).wrapping_sub(1)
+    }
+
+    pub(super) fn may_be(self, hash: u64) -> bool {
+        self.0 & !0x1_ffff == tag_of(hash) && self.record() < RECORDS
+    }
+}
+
+fn tag_of(hash: u64) -> u32 {
+    ((hash >> 32) as u32) & !0x1_ffff
+}
+
+/// Which index is in use: a count of changes, a side, and the logarithm of its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Which(pub(super) u64);
+
+impl Which {
+    pub(super) fn log2(self) -> u32 {
+        u32::from(self.0.to_le_bytes()[0] & 0x7f)
+    }
+
+    pub(super) fn side(self) -> usize {
+        usize::from(self.0.to_le_bytes()[0] >> 7)
+    }
+
+    /// `None` for what no owner of ours writes.
+    pub(super) fn checked(self) -> Option<Self> {
+        (SMALLEST_INDEX..=LARGEST_INDEX).contains(&self.log2()).then_some(self)
+    }
+
+    pub(super) fn next(self, log2: u32) -> Self {
+        let side = if log2 == self.log2() { 1 - self.side() as u64 } else { 0 };
+        Which(((self.0 >> 8) + 1) << 8 | side << 7 | u64::from(log2))
+    }
+
+    pub(super) fn slots(self) -> u64 {
+        1 << self.log2()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "64-bit machines only")]
+    pub(super) fn offset_of(self, slot: u64) -> usize {
+        let size = 1_usize << self.log2();
+        let before = 2 * (size - (1 << SMALLEST_INDEX)) + self.side() * size;
+        INDEX + (before + (slot % self.slots()) as usize) * 4
+    }
+}
+
+pub(super) fn record_at(record: u32) -> usize {
+    RECORDS_AT + record as usize * RECORD_BYTES
+}

@@ -1,0 +1,32 @@
+//! The table of a team: a memory object in which one process lists its areas for all others to read.
+//!
+//! One writer, its owner; everybody else has it mapped for reading only, and the seals see to it that nobody can do
+//! otherwise. Nothing in it is ever repaired: it goes with its owner.
+//!
+//! ```text
+//! header | by sequence: 2^19 x u32, the record of each id | index: by hash of the name | records: 65,536 x 480 bytes
+//! ```
+//!
+//! The object is sparse: a part that the owner never wrote takes no memory, and readers take care not to touch one,
+//! because reading a hole of a memory object fills it.
+//!
+//! - **Records** do not change once they can be seen, but for one word (the protection). A generation guards each: odd, or 0,
+//!   means absent. A reader copies the record out and looks at the generation before and after; it never waits.
+//! - **The index** is open-addressed and holds each name once, with its oldest record; younger ones of the same name are
+//!   chained behind it for the owner alone. It exists on two sides and in sizes that double: the owner fills
+//!   the other side, then publishes it by one word, and a reader that found nothing looks whether that word is still the
+//!   same.
+//!
+//! Whatever a reader finds here was written by another process, and is checked before it is believed.
+
+mod layout;
+mod record;
+#[cfg(test)]
+mod tests;
+mod view;
+mod writer;
+
+pub(crate) use layout::{BLOCK, BLOCKS, RECORDS, TABLE_BYTES, VERSION};
+pub(crate) use record::Record;
+pub(crate) use view::{Owner, View};
+pub(crate) use writer::Table;

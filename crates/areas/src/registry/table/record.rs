@@ -1,0 +1,152 @@
+//! A record: what a team publishes of one area, in bytes that nobody has to trust.
+
+use super::super::id::AreaId;
+use super::super::name::Name;
+use super::layout::RECORD_BYTES;
+use crate::lock::Lock;
+use crate::object::Extent;
+use crate::page::PageSize;
+use crate::place::{Node, NodeSet, Placement};
+use crate::protection::Protection;
+use crate::sys;
+use crate::sys::file::Identity;
+
+/// Offsets in a record.
+pub(super) mod field {
+    pub(in super::super) const GENERATION: usize = 0;
+    pub(in super::super) const ID: usize = 8;
+    pub(in super::super) const DESCRIPTOR: usize = 12;
+    pub(in super::super) const HASH: usize = 16;
+    pub(in super::super) const CREATED: usize = 24;
+    pub(in super::super) const DEVICE: usize = 32;
+    pub(in super::super) const INODE: usize = 40;
+    pub(in super::super) const ADDRESS: usize = 48;
+    pub(in super::super) const SPAN: usize = 56;
+    pub(in super::super) const MAX: usize = 64;
+    pub(in super::super) const EXACT: usize = 72;
+    /// The one byte that may change.
+    pub(in super::super) const PROTECTION: usize = 80;
+    /// 0: fixed, 1: growable, 2: resizable.
+    pub(in super::super) const EXTENT: usize = 81;
+    /// The home node + 1, or 0.
+    pub(in super::super) const HOME: usize = 82;
+    pub(in super::super) const LOCK: usize = 84;
+    pub(in super::super) const PAGE: usize = 85;
+    pub(in super::super) const POLICY: usize = 86;
+    pub(in super::super) const NAME_LEN: usize = 87;
+    pub(in super::super) const NEXT_OF_NAME: usize = 88;
+    pub(in super::super) const LAST_OF_NAME: usize = 92;
+    pub(in super::super) const NODES: usize = 96;
+    pub(in super::super) const NAME: usize = 224;
+}
+
+/// What a team publishes of an area: all that another process needs to know to describe and to map it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) id: AreaId,
+    pub(crate) name: Name,
+    /// The number of the object's descriptor in the owner.
+    pub(crate) descriptor: i32,
+    pub(crate) object: Identity,
+    /// When it was created: nanoseconds since boot.
+    pub(crate) created: u64,
+    /// Where it is mapped in the owner, and how many bytes of addresses that takes.
+    pub(crate) address: u64,
+    pub(crate) span: u64,
+    pub(crate) extent: Extent,
+    /// The exact bytes asked, where the object's size is rounded to huge pages.
+    pub(crate) exact: Option<u64>,
+    pub(crate) protection: Protection,
+    pub(crate) lock: Lock,
+    pub(crate) page: PageSize,
+    pub(crate) placement: Placement,
+}
+
+impl Record {
+    /// What "oldest" means: the smallest.
+    pub(crate) fn age(&self) -> (u64, AreaId) {
+        (self.created, self.id)
+    }
+}
+
+pub(super) fn u32_of(bytes: &[u8; RECORD_BYTES], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap_or_default())
+}
+
+pub(super) fn u64_of(bytes: &[u8; RECORD_BYTES], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap_or_default())
+}
+
+pub(super) fn encode(record: &Record, hash: u64) -> [u8; RECORD_BYTES] {
+    let mut bytes = [0; RECORD_BYTES];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    let name = record.name.as_bytes();
+    let (extent, max) = match record.extent {
+        Extent::Fixed => (0, 0),
+        Extent::Growable { max } => (1, max as u64),
+        Extent::Resizable { max } => (2, max as u64),
+    };
+    put(field::ID, &record.id.get().to_le_bytes());
+    put(field::DESCRIPTOR, &record.descriptor.to_le_bytes());
+    put(field::HASH, &hash.to_le_bytes());
+    put(field::CREATED, &record.created.to_le_bytes());
+    put(field::DEVICE, &record.object.device.to_le_bytes());
+    put(field::INODE, &record.object.inode.to_le_bytes());
+    put(field::ADDRESS, &record.address.to_le_bytes());
+    put(field::SPAN, &record.span.to_le_bytes());
+    put(field::MAX, &max.to_le_bytes());
+    put(field::EXACT, &record.exact.map_or(0, |exact| exact + 1).to_le_bytes());
+    put(field::PROTECTION, &[record.protection.bits()]);
+    put(field::EXTENT, &[extent]);
+    let home = record.placement.home_node().map_or(0, |node| node.get() + 1);
+    put(field::HOME, &home.to_le_bytes()[..2]);
+    put(field::LOCK, &[record.lock.number()]);
+    put(field::PAGE, &[record.page.log2()]);
+    put(field::POLICY, &[sys::policy::number_of(&record.placement.policy())]);
+    #[expect(clippy::cast_possible_truncation, reason = "a name has at most 255 bytes")]
+    put(field::NAME_LEN, &[name.len() as u8]);
+    for (i, word) in record.placement.policy().nodes().unwrap_or(NodeSet::EMPTY).words().iter().enumerate() {
+        put(field::NODES + i * 8, &word.to_le_bytes());
+    }
+    put(field::NAME, name);
+    bytes
+}
+
+/// `None` for what no owner of ours writes.
+pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
+    let len = usize::from(bytes[field::NAME_LEN]);
+    let mut words = [0; 16];
+    for (i, word) in words.iter_mut().enumerate() {
+        *word = u64_of(bytes, field::NODES + i * 8);
+    }
+    let policy = sys::policy::from_number(u32::from(bytes[field::POLICY]), NodeSet::from_words(words))?;
+    let mut placement = Placement::new(policy);
+    if let Some(home) =
+        u32::from(u16::from_le_bytes([bytes[field::HOME], bytes[field::HOME + 1]])).checked_sub(1)
+    {
+        placement = placement.home(Node::new(home).ok()?);
+    }
+    let page = PageSize::from_log2(bytes[field::PAGE])?;
+    let max = usize::try_from(u64_of(bytes, field::MAX)).ok()?;
+    let extent = match bytes[field::EXTENT] {
+        0 if max == 0 => Extent::Fixed,
+        1 if max != 0 && max.is_multiple_of(page.bytes()) => Extent::Growable { max },
+        2 if max != 0 && max.is_multiple_of(page.bytes()) => Extent::Resizable { max },
+        _ => return None,
+    };
+    Some(Record {
+        id: AreaId::new(u32_of(bytes, field::ID).cast_signed()).ok()?,
+        name: Name::from_table(bytes.get(field::NAME..field::NAME + len)?)?,
+        descriptor: u32_of(bytes, field::DESCRIPTOR).cast_signed(),
+        object: Identity { device: u64_of(bytes, field::DEVICE), inode: u64_of(bytes, field::INODE) },
+        created: u64_of(bytes, field::CREATED),
+        address: u64_of(bytes, field::ADDRESS),
+        span: u64_of(bytes, field::SPAN),
+        extent,
+        exact: u64_of(bytes, field::EXACT).checked_sub(1),
+        protection: Protection::from_bits(bytes[field::PROTECTION])?,
+        lock: Lock::from_number(bytes[field::LOCK])?,
+        page,
+        placement,
+    })
+}

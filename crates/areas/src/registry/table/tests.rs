@@ -1,0 +1,166 @@
+//! The table against a plain model, and against noise.
+
+use proptest::prelude::*;
+
+use super::super::id::AreaId;
+use super::super::name::Name;
+use super::layout::{INDEX, RECORD_BYTES, header};
+use super::record::{decode, encode, field, u64_of};
+use super::*;
+use crate::object::Extent;
+use crate::provider::{Backing, Provider, Request, System};
+use crate::sys::file::Identity;
+use crate::{Lock, Node, NodeSet, PageSize, Placement, Policy, Protection};
+
+fn table() -> Table {
+    let mapping = System::new().map(&Request::new(TABLE_BYTES).backed_by(Backing::Inherited)).unwrap();
+    let owner = Owner { slot: 0, pid: 1, start_time: 2, table: Identity { device: 3, inode: 4 } };
+    let table = Table::create(mapping, &owner).unwrap();
+    for block in 0..BLOCKS {
+        table.open_block(block).unwrap();
+    }
+    table
+}
+
+fn record(sequence: u32, name: &[u8]) -> Record {
+    Record {
+        id: AreaId::from_parts(7, sequence),
+        name: Name::from_table(name).unwrap(),
+        descriptor: 9,
+        object: Identity { device: 1, inode: u64::from(sequence) },
+        created: u64::from(sequence),
+        address: 0x7000_0000_0000,
+        span: 1 << 20,
+        extent: Extent::Growable { max: 1 << 20 },
+        exact: None,
+        protection: Protection::READ_WRITE,
+        lock: Lock::Lazy,
+        page: PageSize::base(),
+        placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX),
+    }
+}
+
+#[test]
+fn a_record_comes_back_whole() {
+    let mut table = table();
+    for (sequence, name) in [(1, vec![]), (2, vec![b'x'; 255]), (3, vec![0xff; 3])] {
+        let mut put = record(sequence, &name);
+        put.exact = Some(u64::from(sequence));
+        let number = table.insert(&put).unwrap().unwrap();
+        assert_eq!(table.view().record(number).unwrap().1, put);
+        assert_eq!(table.view().by_sequence(sequence).unwrap().2, put);
+        assert_eq!(table.view().find(&name).unwrap().2, put);
+    }
+}
+
+#[test]
+fn full_is_told_and_room_is_found_again() {
+    let mut table = table();
+    for sequence in 1..=RECORDS {
+        assert!(
+            table
+                .insert(&record(
+                    sequence,
+                    &sequence.to_le_bytes()[..3].iter().map(|b| b | 0x80).collect::<Vec<_>>()
+                ))
+                .unwrap()
+                .is_some()
+        );
+    }
+    assert!(table.is_full());
+    assert_eq!(table.insert(&record(RECORDS + 1, b"one more")).unwrap(), None);
+    table.remove(17).unwrap();
+    assert_eq!(table.insert(&record(RECORDS + 1, b"one more")).unwrap(), Some(17));
+    assert_eq!(table.view().find(b"one more").unwrap().0, 17);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(u8),
+    Remove(usize),
+    Find(u8),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => any::<u8>().prop_map(Step::Insert),
+        3 => any::<usize>().prop_map(Step::Remove),
+        2 => any::<u8>().prop_map(Step::Find),
+    ];
+    prop::collection::vec(step, 1..600)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    /// The table against a plain list of (record number, record).
+    #[test]
+    fn behaves_like_a_list(steps in steps(), names in 1..200_u8) {
+        let mut table = table();
+        let mut model: Vec<(u32, Record)> = Vec::new();
+        let mut sequence = 0;
+        let oldest = |model: &[(u32, Record)], name: &[u8]| {
+            model.iter().filter(|(_, r)| r.name.as_bytes() == name).min_by_key(|(_, r)| r.age()).map(|(n, _)| *n)
+        };
+        for step in steps {
+            match step {
+                Step::Insert(name) => {
+                    sequence += 1;
+                    let new = record(sequence, format!("area {}", name % names).as_bytes());
+                    let number = table.insert(&new).unwrap().unwrap();
+                    prop_assert!(model.iter().all(|(taken, _)| *taken != number));
+                    model.push((number, new));
+                }
+                Step::Remove(_) if model.is_empty() => {}
+                Step::Remove(which) => {
+                    let (number, gone) = model.remove(which % model.len());
+                    table.remove(number).unwrap();
+                    prop_assert!(table.view().record(number).is_none());
+                    prop_assert!(table.view().by_sequence(gone.id.sequence()).is_none());
+                }
+                Step::Find(name) => {
+                    let name = format!("area {}", name % names).into_bytes();
+                    prop_assert_eq!(table.view().find(&name).map(|found| found.0), oldest(&model, &name));
+                }
+            }
+            prop_assert_eq!(table.live() as usize, model.len());
+        }
+        for (number, record) in &model {
+            prop_assert_eq!(&table.view().record(*number).unwrap().1, record);
+            let name = record.name.as_bytes();
+            prop_assert_eq!(table.view().find(name).map(|found| found.0), oldest(&model, name));
+        }
+        prop_assert_eq!(table.view().records().count(), model.len());
+    }
+
+    /// Whatever bytes a record has, decoding gives a sane record or none.
+    #[test]
+    fn hostile_records_do_no_harm(noise in prop::collection::vec(any::<u8>(), RECORD_BYTES)) {
+        let bytes: [u8; RECORD_BYTES] = noise.try_into().unwrap();
+        if let Some(record) = decode(&bytes) {
+            prop_assert!(record.name.as_bytes().len() <= Name::MAX);
+            let again = encode(&record, u64_of(&bytes, field::HASH));
+            prop_assert_eq!(decode(&again).unwrap(), record);
+        }
+    }
+
+    /// Whatever a table's index and header say, looking there ends, inside the table.
+    #[test]
+    fn hostile_tables_do_no_harm(noise in prop::collection::vec((0..TABLE_BYTES - 8, any::<u64>()), 1..200), index in any::<u64>()) {
+        let mut table = table();
+        for sequence in 1..100 {
+            table.insert(&record(sequence, format!("n{sequence}").as_bytes())).unwrap();
+        }
+        for (at, word) in noise {
+            table.put(at & !7, word).unwrap();
+            table.put((INDEX + at % 4096) & !7, word).unwrap();
+        }
+        table.put(header::INDEX, index).unwrap();
+        let view = table.view();
+        let _ = view.owner();
+        for sequence in 1..100 {
+            let _ = view.find(format!("n{sequence}").as_bytes());
+            let _ = view.by_sequence(sequence);
+        }
+        let _ = view.records().count();
+    }
+}

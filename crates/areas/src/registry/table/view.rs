@@ -1,0 +1,150 @@
+//! Reading a table: one's own, or another team's, of which nothing is believed unchecked.
+
+use std::sync::atomic::{Ordering, fence};
+
+use super::super::id::SEQUENCES;
+use super::layout::{
+    BLOCK, BY_SEQUENCE, Entry, MAGIC, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which, hash_of, header,
+    record_at,
+};
+use super::record::{Record, decode, field};
+use crate::error::Result;
+use crate::mapping::Mapping;
+use crate::sys::file::Identity;
+
+/// Who a table says that its owner is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) slot: u32,
+    pub(crate) pid: u32,
+    /// In clock ticks since boot, as `/proc/PID/stat` has it.
+    pub(crate) start_time: u64,
+    pub(crate) table: Identity,
+}
+
+/// A table, to read: one's own or another team's.
+#[derive(Debug)]
+pub(crate) struct View(pub(super) Mapping);
+
+impl View {
+    /// # Invariants
+    /// The mapping has `TABLE_BYTES` bytes, of an object that cannot shrink.
+    pub(crate) fn new(mapping: Mapping) -> Self {
+        assert!(mapping.span() >= TABLE_BYTES, "a table has a fixed size");
+        View(mapping)
+    }
+
+    pub(super) fn u64_at(&self, offset: usize) -> u64 {
+        self.0.load(offset, TABLE_BYTES).unwrap_or(0)
+    }
+
+    pub(super) fn u32_at(&self, offset: usize) -> u32 {
+        self.0.load(offset, TABLE_BYTES).unwrap_or(0)
+    }
+
+    /// What the header says; the error is the format version where it is another one.
+    pub(crate) fn owner(&self) -> Result<Owner, Option<u32>> {
+        if self.u64_at(header::MAGIC) != MAGIC {
+            return Err(None);
+        }
+        let version = self.u32_at(header::VERSION);
+        if version != VERSION {
+            return Err(Some(version));
+        }
+        Ok(Owner {
+            slot: self.u32_at(header::SLOT),
+            pid: self.u32_at(header::PID),
+            start_time: self.u64_at(header::START_TIME),
+            table: Identity { device: self.u64_at(header::DEVICE), inode: self.u64_at(header::INODE) },
+        })
+    }
+
+    /// The generation of a record: even and not 0 while it is there.
+    pub(crate) fn generation(&self, record: u32) -> u64 {
+        let generation = self.u64_at(record_at(record) + field::GENERATION);
+        fence(Ordering::Acquire);
+        generation
+    }
+
+    /// Copies a record out; `None` if it is absent, changes under our eyes, or makes no sense.
+    pub(crate) fn record(&self, record: u32) -> Option<(u64, Record)> {
+        if record >= self.high_water() {
+            return None;
+        }
+        let generation = self.generation(record);
+        if generation == 0 || generation % 2 == 1 {
+            return None;
+        }
+        let mut bytes = [0; RECORD_BYTES];
+        self.0.read(record_at(record), &mut bytes, TABLE_BYTES).ok()?;
+        fence(Ordering::Acquire);
+        if self.generation(record) != generation {
+            return None;
+        }
+        decode(&bytes).map(|decoded| (generation, decoded))
+    }
+
+    /// Records below this have been written; those above are holes.
+    pub(crate) fn high_water(&self) -> u32 {
+        self.u32_at(header::HIGH_WATER).min(RECORDS)
+    }
+
+    /// All records that are there, with their generations.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (u32, u64, Record)> {
+        (0..self.high_water()).filter_map(|record| {
+            let (generation, decoded) = self.record(record)?;
+            Some((record, generation, decoded))
+        })
+    }
+
+    /// The oldest area of a name.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<(u32, u64, Record)> {
+        let hash = hash_of(name);
+        // A changed index sends us round again. A live owner changes it once in many publications, so that a few rounds
+        // do; what keeps changing for longer is no table of ours, and every record is looked at instead.
+        for _ in 0..16 {
+            let which = Which(self.u64_at(header::INDEX)).checked()?;
+            fence(Ordering::Acquire);
+            let mut raced = false;
+            for probe in 0..which.slots() {
+                let entry = Entry(self.u32_at(which.offset_of(hash.wrapping_add(probe))));
+                fence(Ordering::Acquire);
+                if entry == Entry::EMPTY {
+                    break;
+                }
+                if !entry.may_be(hash) {
+                    continue;
+                }
+                match self.record(entry.record()) {
+                    Some((generation, found)) if found.name.as_bytes() == name => {
+                        return Some((entry.record(), generation, found));
+                    }
+                    Some(_) => {}
+                    // It went while we looked; another of the same name may have taken its place in this very entry.
+                    None => raced = true,
+                }
+            }
+            if !raced && Which(self.u64_at(header::INDEX)) == which {
+                return None;
+            }
+        }
+        self.records()
+            .filter(|(_, _, record)| record.name.as_bytes() == name)
+            .min_by_key(|(_, _, record)| record.age())
+    }
+
+    /// The record of an id of this team.
+    pub(crate) fn by_sequence(&self, sequence: u32) -> Option<(u32, u64, Record)> {
+        if sequence >= SEQUENCES || !self.block_written(sequence / BLOCK) {
+            return None;
+        }
+        let record = self.u32_at(BY_SEQUENCE + sequence as usize * 4).checked_sub(1)?;
+        fence(Ordering::Acquire);
+        let (generation, found) = self.record(record)?;
+        (found.id.sequence() == sequence).then_some((record, generation, found))
+    }
+
+    pub(super) fn block_written(&self, block: u32) -> bool {
+        self.u64_at(header::BLOCKS + (block / 64) as usize * 8) >> (block % 64) & 1 == 1
+    }
+}

@@ -1,0 +1,299 @@
+//! Writing a table: one's own.
+
+use std::sync::atomic::{Ordering, fence};
+
+use super::super::id::{AreaId, SEQUENCES, SLOTS};
+use super::super::name::Name;
+use super::layout::{
+    BLOCK, BLOCKS, BY_SEQUENCE, Entry, LARGEST_INDEX, MAGIC, RECORD_BYTES, RECORDS, SMALLEST_INDEX,
+    TABLE_BYTES, VERSION, Which, hash_of, header, record_at,
+};
+use super::record::{Record, encode, field, u32_of, u64_of};
+use super::view::{Owner, View};
+use crate::error::Result;
+use crate::mapping::Mapping;
+use crate::object::Extent;
+use crate::place::Placement;
+use crate::protection::Protection;
+use crate::sys;
+
+/// A table, to write: one's own.
+#[derive(Debug)]
+pub(crate) struct Table {
+    view: View,
+    /// Records that were used and are free again.
+    free: Vec<u32>,
+    /// Entries of the index that are not empty, those gone included.
+    used: u64,
+    /// Names in the index.
+    names: u64,
+    live: u32,
+}
+
+impl Table {
+    /// Lays out an empty table in a fresh, zeroed, shared and writable mapping.
+    pub(crate) fn create(mapping: Mapping, owner: &Owner) -> Result<Self> {
+        let table = Table { view: View::new(mapping), free: Vec::new(), used: 0, names: 0, live: 0 };
+        table.put(header::VERSION, VERSION)?;
+        table.put(header::PID, owner.pid)?;
+        table.put(header::START_TIME, owner.start_time)?;
+        table.put(header::DEVICE, owner.table.device)?;
+        table.put(header::INODE, owner.table.inode)?;
+        table.put(header::INDEX, u64::from(SMALLEST_INDEX))?;
+        // An index that nobody wrote would be filled by its first reader.
+        for slot in 0..1 << SMALLEST_INDEX {
+            table.put(Which(u64::from(SMALLEST_INDEX)).offset_of(slot), Entry::EMPTY.0)?;
+        }
+        fence(Ordering::Release);
+        table.put(header::MAGIC, MAGIC)?;
+        Ok(table)
+    }
+
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
+    pub(crate) fn live(&self) -> u32 {
+        self.live
+    }
+
+    /// Tells which slot the team has: known only once it is claimed.
+    pub(crate) fn set_slot(&self, slot: u32) -> Result<()> {
+        debug_assert!(slot < SLOTS);
+        self.put(header::SLOT, slot)
+    }
+
+    pub(super) fn put<T: sys::copy::Word>(&self, offset: usize, value: T) -> Result<()> {
+        self.view.0.store(offset, value, TABLE_BYTES)
+    }
+
+    fn word(&self, offset: usize) -> u32 {
+        self.view.u32_at(offset)
+    }
+
+    /// Opens a block of sequence numbers: writes its page, so that readers may look there.
+    pub(crate) fn open_block(&self, block: u32) -> Result<()> {
+        debug_assert!(block < BLOCKS);
+        if !self.view.block_written(block) {
+            self.put(BY_SEQUENCE + (block * BLOCK) as usize * 4, 0_u32)?;
+            fence(Ordering::Release);
+            let word = header::BLOCKS + (block / 64) as usize * 8;
+            self.put(word, self.view.u64_at(word) | 1 << (block % 64))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a live area has this sequence number.
+    pub(crate) fn sequence_is_live(&self, sequence: u32) -> bool {
+        self.view.block_written(sequence / BLOCK) && self.word(BY_SEQUENCE + sequence as usize * 4) != 0
+    }
+
+    /// Whether no record is free.
+    pub(crate) fn is_full(&self) -> bool {
+        self.free.is_empty() && self.view.high_water() == RECORDS
+    }
+
+    /// Publishes a record, visible to all at once; `None` if the table is full. The block of its sequence number is open.
+    pub(crate) fn insert(&mut self, record: &Record) -> Result<Option<u32>> {
+        if self.is_full() {
+            return Ok(None);
+        }
+        self.make_room()?;
+        let fresh = self.view.high_water();
+        let number = self.free.pop().unwrap_or(fresh);
+        let at = record_at(number);
+        let generation = self.view.u64_at(at + field::GENERATION) | 1;
+        self.put(at + field::GENERATION, generation)?;
+        fence(Ordering::Release);
+        let hash = hash_of(record.name.as_bytes());
+        let mut bytes = encode(record, hash);
+        bytes[field::GENERATION..8].copy_from_slice(&generation.to_le_bytes());
+        self.view.0.write(at, &bytes, TABLE_BYTES)?;
+        if number == fresh {
+            self.put(header::HIGH_WATER, fresh + 1)?;
+        }
+        fence(Ordering::Release);
+        self.put(at + field::GENERATION, generation.wrapping_add(1))?;
+        fence(Ordering::Release);
+        self.put(BY_SEQUENCE + record.id.sequence() as usize * 4, number + 1)?;
+        self.index_insert(number, hash, record.name.as_bytes())?;
+        self.live += 1;
+        Ok(Some(number))
+    }
+
+    /// Takes a record back: from now on nobody finds it.
+    pub(crate) fn remove(&mut self, number: u32) -> Result<()> {
+        let at = record_at(number);
+        let generation = self.view.u64_at(at + field::GENERATION);
+        let mut bytes = [0; RECORD_BYTES];
+        self.view.0.read(at, &mut bytes, TABLE_BYTES)?;
+        self.index_remove(number, &bytes)?;
+        let sequence = u32_of(&bytes, field::ID) % SEQUENCES;
+        self.put(BY_SEQUENCE + sequence as usize * 4, 0_u32)?;
+        self.put(at + field::GENERATION, generation.wrapping_add(1) | 1)?;
+        fence(Ordering::Release);
+        self.free.push(number);
+        self.live -= 1;
+        Ok(())
+    }
+
+    /// Gives a record another id, where the team had to move to another slot. The block of its sequence number is open.
+    pub(crate) fn set_id(&self, number: u32, id: AreaId) -> Result<()> {
+        let at = record_at(number);
+        let generation = self.view.u64_at(at + field::GENERATION);
+        let old = self.word(at + field::ID) % SEQUENCES;
+        self.put(at + field::GENERATION, generation.wrapping_add(1))?;
+        fence(Ordering::Release);
+        self.put(BY_SEQUENCE + old as usize * 4, 0_u32)?;
+        self.put(at + field::ID, id.get())?;
+        fence(Ordering::Release);
+        self.put(at + field::GENERATION, generation.wrapping_add(2))?;
+        fence(Ordering::Release);
+        self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)
+    }
+
+    /// Changes what is told of a record's place and extent. Who looked it up before looks again.
+    pub(crate) fn update(&self, number: u32, placement: Placement, span: u64, extent: Extent) -> Result<()> {
+        let Some((generation, record)) = self.view.record(number) else { return Ok(()) };
+        let at = record_at(number);
+        let bytes = encode(&Record { placement, span, extent, ..record }, 0);
+        self.put(at + field::GENERATION, generation.wrapping_add(1))?;
+        fence(Ordering::Release);
+        let changed = [
+            (field::HOME, 2),
+            (field::POLICY, 1),
+            (field::NODES, 16 * 8),
+            (field::SPAN, 8),
+            (field::MAX, 8),
+            (field::EXTENT, 1),
+        ];
+        for (from, len) in changed {
+            self.view.0.write(at + from, &bytes[from..from + len], TABLE_BYTES)?;
+        }
+        fence(Ordering::Release);
+        self.put(at + field::GENERATION, generation.wrapping_add(2))
+    }
+
+    /// Changes the one word of a record that may change.
+    pub(crate) fn set_protection(&self, number: u32, protection: Protection) -> Result<()> {
+        self.put(record_at(number) + field::PROTECTION, protection.bits())
+    }
+
+    fn which(&self) -> Which {
+        Which(self.view.u64_at(header::INDEX))
+    }
+
+    /// Finds the entry of a name: its offset and the record there; else the first free offset, and whether that one
+    /// was never used.
+    fn entry_of(&self, hash: u64, name: &[u8]) -> Result<(usize, u32), (usize, bool)> {
+        let which = self.which();
+        let mut gone = None;
+        for probe in 0..which.slots() {
+            let offset = which.offset_of(hash.wrapping_add(probe));
+            let entry = Entry(self.word(offset));
+            if entry == Entry::EMPTY {
+                return Err(gone.map_or((offset, true), |offset| (offset, false)));
+            }
+            if entry == Entry::GONE {
+                gone.get_or_insert(offset);
+            } else if entry.may_be(hash) && self.name_is(entry.record(), name) {
+                return Ok((offset, entry.record()));
+            }
+        }
+        // `make_room` keeps a third of the entries empty, so that this is not reached; any entry would do.
+        Err((gone.unwrap_or(which.offset_of(hash)), false))
+    }
+
+    fn name_is(&self, number: u32, name: &[u8]) -> bool {
+        let mut bytes = [0; Name::MAX];
+        let found = &mut bytes[..name.len()];
+        let at = record_at(number);
+        self.view
+            .0
+            .load::<u8>(at + field::NAME_LEN, TABLE_BYTES)
+            .is_ok_and(|len| usize::from(len) == name.len())
+            && self.view.0.read(at + field::NAME, found, TABLE_BYTES).is_ok()
+            && found == name
+    }
+
+    fn index_insert(&mut self, number: u32, hash: u64, name: &[u8]) -> Result<()> {
+        let own = record_at(number);
+        match self.entry_of(hash, name) {
+            Ok((_, oldest)) => {
+                // Younger than all of its name: to the end of the oldest one's chain.
+                let first = record_at(oldest);
+                let last = self.word(first + field::LAST_OF_NAME).checked_sub(1).unwrap_or(oldest);
+                self.put(record_at(last) + field::NEXT_OF_NAME, number + 1)?;
+                self.put(own + field::LAST_OF_NAME, last + 1)?;
+                self.put(first + field::LAST_OF_NAME, number + 1)
+            }
+            Err((offset, fresh)) => {
+                self.put(own + field::LAST_OF_NAME, number + 1)?;
+                self.used += u64::from(fresh);
+                self.names += 1;
+                fence(Ordering::Release);
+                self.put(offset, Entry::new(hash, number).0)
+            }
+        }
+    }
+
+    /// Takes a record out of its name's chain. The first one's "last" names the end, every other one's its predecessor.
+    fn index_remove(&mut self, number: u32, bytes: &[u8; RECORD_BYTES]) -> Result<()> {
+        let hash = u64_of(bytes, field::HASH);
+        let len = usize::from(bytes[field::NAME_LEN]);
+        let Ok((offset, first)) = self.entry_of(hash, &bytes[field::NAME..field::NAME + len]) else {
+            return Ok(());
+        };
+        let next = u32_of(bytes, field::NEXT_OF_NAME).checked_sub(1);
+        let last = u32_of(bytes, field::LAST_OF_NAME).checked_sub(1);
+        match (first == number, next) {
+            (true, None) => {
+                self.names -= 1;
+                self.put(offset, Entry::GONE.0)
+            }
+            (true, Some(next)) => {
+                // The next one becomes the first: it has to know the end.
+                let end = last.unwrap_or(next);
+                self.put(record_at(next) + field::LAST_OF_NAME, end + 1)?;
+                fence(Ordering::Release);
+                self.put(offset, Entry::new(hash, next).0)
+            }
+            (false, next) => {
+                let before = last.unwrap_or(first);
+                self.put(record_at(before) + field::NEXT_OF_NAME, next.map_or(0, |next| next + 1))?;
+                let behind = next.unwrap_or(first);
+                self.put(record_at(behind) + field::LAST_OF_NAME, before + 1)
+            }
+        }
+    }
+
+    /// Makes sure that one more name fits: two thirds full is full.
+    fn make_room(&mut self) -> Result<()> {
+        let which = self.which();
+        if (self.used + 1) * 3 <= which.slots() * 2 {
+            return Ok(());
+        }
+        // Mostly names that are gone: the same size does, on the other side.
+        let grow = self.names * 3 > which.slots() && which.log2() < LARGEST_INDEX;
+        let next = which.next(which.log2() + u32::from(grow));
+        for slot in 0..next.slots() {
+            self.put(next.offset_of(slot), Entry::EMPTY.0)?;
+        }
+        for slot in 0..which.slots() {
+            let entry = Entry(self.word(which.offset_of(slot)));
+            if entry == Entry::EMPTY || entry == Entry::GONE {
+                continue;
+            }
+            let hash = self.view.u64_at(record_at(entry.record()) + field::HASH);
+            let free = (0..next.slots())
+                .map(|probe| next.offset_of(hash.wrapping_add(probe)))
+                .find(|&offset| self.word(offset) == Entry::EMPTY.0);
+            if let Some(offset) = free {
+                self.put(offset, entry.0)?;
+            }
+        }
+        self.used = self.names;
+        fence(Ordering::Release);
+        self.put(header::INDEX, next.0)
+    }
+}
