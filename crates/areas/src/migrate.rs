@@ -219,7 +219,7 @@ pub(crate) fn run(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Stayed>> {
     let targets = Targets::new(placement, residency)?;
-    let wanted: Vec<(Range<usize>, Node)> = pages(residency)
+    let mut wanted: Vec<(Range<usize>, Node)> = pages(residency)
         .map(|(index, node, range)| (range, node, targets.of(index, node)))
         .filter(|(_, node, target)| node != target)
         .map(|(range, _, target)| (range, target))
@@ -227,11 +227,14 @@ pub(crate) fn run(
     let total = wanted.iter().map(|(range, _)| range.len()).sum();
     let mut mover = Mover { mapping, all: true, stayed: Vec::new() };
     let mut done = 0;
-    for batch in wanted.chunks(BATCH) {
+    for batch in wanted.chunks_mut(BATCH) {
+        // The kernel moves those together that stand together and go to one node.
+        batch.sort_by_key(|(_, target)| *target);
         mover.shift(batch)?;
         done += batch.iter().map(|(range, _)| range.len()).sum::<usize>();
         progress(Progress { done, total });
     }
+    mover.stayed.sort_by_key(|part| part.range.start);
     Ok(mover.stayed)
 }
 
@@ -273,14 +276,17 @@ impl Mover<'_> {
             let Some(reached) = status[start..].iter().position(|&answer| answer == NOT_REACHED) else {
                 break;
             };
-            // The run of pages for one node that it failed at is not tried again; what comes behind it is.
+            // The pages for one node that it failed at are not tried again; what comes behind them is. It does not tell why they
+            // stayed, but for a lack of memory.
             let at = start + reached;
-            let failed = nodes[at];
-            let errno = answer.err().unwrap_or(sys::Errno::NOMEM).raw_os_error();
-            let end = at + nodes[at..].iter().take_while(|&&node| node == failed).count();
-            status[at..end].fill(-errno);
-            start = end;
+            let errno = answer.err().unwrap_or(sys::Errno::BUSY).raw_os_error();
+            start = at;
+            while start < batch.len() && nodes[start] == nodes[at] && status[start] == NOT_REACHED {
+                status[start] = -errno;
+                start += 1;
+            }
         }
+        ask_again(&addresses, &nodes, &mut status)?;
         for ((range, target), answer) in batch.iter().zip(status) {
             if let Some(why) = reason(answer, *target, self.all) {
                 self.note(range.clone(), *target, why);
@@ -297,6 +303,27 @@ impl Mover<'_> {
             _ => self.stayed.push(Stayed { range, target, why }),
         }
     }
+}
+
+/// An error may be about another page: the kernel gives one answer for pages that it moves together, and parts of a huge page
+/// that has moved are busy before 6.6. So it is asked where those pages are.
+fn ask_again(addresses: &[*const u8], nodes: &[i32], status: &mut [i32]) -> Result<()> {
+    let failed: Vec<usize> = (0..status.len()).filter(|&index| status[index] < 0).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let asked: Vec<*const u8> = failed.iter().map(|&index| addresses[index]).collect();
+    let mut now = vec![0; asked.len()];
+    sys::pages::nodes_of(&asked, &mut now).map_err(|errno| {
+        Error::new(Kind::System, "ask which node pages are on")
+            .call(format!("move_pages(0, {}, {:p}, …)", asked.len(), asked[0]), errno)
+    })?;
+    for (&index, node) in failed.iter().zip(now) {
+        if node == nodes[index] {
+            status[index] = node;
+        }
+    }
+    Ok(())
 }
 
 /// Why a page is not on its target, by the kernel's answer; `None` if it is.

@@ -72,6 +72,12 @@ impl Counts {
     }
 }
 
+/// The tests that libtest says passed, in its order: lines `test NAME ... ok`.
+pub(crate) fn passed_tests(output: &str) -> Vec<String> {
+    let line = |line: &str| Some(line.strip_prefix("test ")?.strip_suffix(" ... ok")?.to_owned());
+    without_colors(output).lines().filter_map(line).collect()
+}
+
 /// `3 passed; 1 failed` as pairs.
 fn numbered(text: &str, separator: char) -> impl Iterator<Item = (u64, &str)> {
     text.split(separator).filter_map(|part| {
@@ -121,6 +127,13 @@ mod tests {
         );
         check("test result: \x1b[32mok\x1b[0m. 1 passed; 0 failed; 0 ignored\n", "1 passed, 0 failed");
         check("a test says: test result: ok. 9 passed; 0 failed\n", "0 passed, 0 failed");
+    }
+
+    #[test]
+    fn tests_that_passed_are_named() {
+        let output =
+            "running 3 tests\ntest a::one ... ok\ntest a::two ... FAILED\ntest b ... \x1b[32mok\x1b[0m\n";
+        assert_eq!(passed_tests(output), ["a::one", "b"]);
     }
 
     #[test]

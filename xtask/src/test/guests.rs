@@ -1,12 +1,13 @@
-//! The step that runs `crates/areas/tests/guest_*.rs` on machines with several NUMA nodes.
+//! The step that runs `crates/areas/tests/guest_*.rs` on machines with several NUMA nodes, and some of the library's unit tests.
 //!
-//! A file says which machines its tests want in lines `// vm: OPTION…`, with `cargo xtask vm`'s options: one boot a
-//! line, or one boot of the default layout if there is none. What follows ` -- ` goes to the tests themselves:
+//! A file (for the unit tests: `crates/areas/src/testing.rs`) says which machines its tests want in lines `// vm: OPTION…`, with `cargo xtask vm`'s options: one boot a
+//! line, or one boot of the default layout if there is none. What follows ` -- ` chooses the tests, as libtest's filters do:
 //!
 //! ```text
 //! // vm: --nodes "1:512 0:256" --append memmap=4M$8M -- low_memory
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 
-use super::counts::Counts;
+use super::counts::{Counts, passed_tests};
 use super::{Done, Run, skips};
 use crate::{process, vm};
 
@@ -27,6 +28,8 @@ struct Boot {
     options: vm::Options,
 }
 
+/// The library's own tests are a binary of this name.
+const UNIT_TESTS: &str = "areas";
 /// Seconds for one boot's tests, where the line does not say.
 const TIMEOUT: &str = "600";
 
@@ -39,68 +42,114 @@ pub(super) fn run(run: &Run) -> Result<Done> {
             "the guest is x86_64-unknown-linux-gnu, and this machine builds for another",
         ));
     }
-    let sources = sources(&process::workspace().join("crates/areas/tests"))?;
-    if sources.is_empty() {
-        return Ok(Done::skipped("no guest tests yet"));
-    }
-    let mut build = process::cargo([
-        "test",
-        "--package",
-        "areas",
-        "--locked",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ]);
-    for (name, _) in &sources {
-        build.args(["--test", name]);
-    }
-    let built = run.executables(&mut build, "test")?;
+    let library = process::workspace().join("crates/areas");
+    let mut sources = sources(&library.join("tests"))?;
+    let build = |args: &[&str], kind| {
+        let mut build = process::cargo(["test", "--package", "areas", "--locked", "--no-run"]);
+        run.executables(build.arg("--message-format=json-render-diagnostics").args(args), kind)
+    };
+    let args: Vec<&str> = sources.iter().flat_map(|(name, _)| ["--test", name]).collect();
+    let mut built = if args.is_empty() { Vec::new() } else { build(&args, "test")? };
+    // Unit tests that want more than one node, swap or an old kernel, too.
+    built.extend(build(&["--lib"], "lib")?);
+    sources.push((UNIT_TESTS.into(), library.join("src/testing.rs")));
     let mut counts = Counts::default();
-    let mut failures = Vec::new();
+    let (mut failures, mut notes, mut whole) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (name, source) in sources {
         let (_, program) = built
             .iter()
             .find(|(built, _)| *built == name)
             .with_context(|| format!("cargo built no test binary {name}"))?;
-        if !has_tests(program, &run.options.filter)? {
-            continue;
-        }
         let text =
             fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
-        for line in boots(&text) {
-            let what = if line.is_empty() { name.clone() } else { format!("{name}, vm: {line}") };
+        let boots = boots(&text).iter().map(|line| Plan::of(line, program)).collect::<Result<Vec<_>>>()?;
+        // Not even looked for when named: a test that no boot runs is as good as none.
+        let all = if name == UNIT_TESTS { Vec::new() } else { listed(program, &[])? };
+        let forgotten: Vec<_> =
+            all.iter().filter(|test| !boots.iter().any(|plan| plan.tests.contains(test))).collect();
+        ensure!(forgotten.is_empty(), "{}: no vm: line runs {forgotten:?}", source.display());
+        for plan in boots {
+            let filter = &run.options.filter;
+            let wanted = |test: &&String| filter.is_empty() || filter.iter().any(|word| test.contains(word));
+            let tests: Vec<&String> = plan.tests.iter().filter(wanted).collect();
+            if tests.is_empty() {
+                continue;
+            }
+            let what = format!("{name}, vm: {}", plan.options.join(" "));
             eprintln!("--- guest: {what}");
-            let (these, failure) = boot(run, &line, program).with_context(|| what.clone())?;
+            let Booted { counts: these, passed, skipped, failure } =
+                boot(run, &plan, &tests, program).with_context(|| what.clone())?;
             counts += these;
+            notes.push(note(&what, &passed));
+            let short = passed.iter().map(|test| skips::short(test).to_owned());
+            whole.extend(short.filter(|test| !skipped.contains(test)));
             failures.extend(failure.map(|why| format!("{what}: {why}")));
         }
     }
-    if failures.is_empty() {
-        Ok(Done::counted(counts))
-    } else {
-        Ok(Done::failed(counts, failures.join("\n")))
+    let mut done = match failures.is_empty() {
+        true => Done::counted(counts),
+        false => Done::failed(counts, failures.join("\n")),
+    };
+    (done.notes, done.in_guests) = (notes, whole);
+    Ok(done)
+}
+
+/// One boot: the machine, and the tests that are for it.
+#[derive(Debug)]
+struct Plan {
+    options: Vec<String>,
+    tests: Vec<String>,
+}
+
+impl Plan {
+    fn of(line: &str, program: &Path) -> Result<Self> {
+        let mut options = words(line)?;
+        let filters = match options.iter().position(|word| word == "--") {
+            Some(end) => options.split_off(end).split_off(1),
+            None => Vec::new(),
+        };
+        let tests = listed(program, &filters)?;
+        ensure!(!tests.is_empty(), "a vm: line names no test: {line}");
+        Ok(Plan { options, tests })
     }
 }
 
-/// Whether any test of `program` passes the filter: a boot for none would be seconds for nothing.
-fn has_tests(program: &Path, filter: &[String]) -> Result<bool> {
-    if filter.is_empty() {
-        return Ok(true);
-    }
-    let listed = Command::new(program)
-        .arg("--list")
-        .args(filter)
+/// The tests of `program` that pass these filters.
+fn listed(program: &Path, filters: &[String]) -> Result<Vec<String>> {
+    let output = Command::new(program)
+        .args(["--list", "--format=terse"])
+        .args(filters)
         .output()
         .with_context(|| format!("cannot run {} to list its tests", program.display()))?;
-    Ok(listed.stdout.split(|&byte| byte == b'\n').any(|line| line.ends_with(b": test")))
+    let listed = String::from_utf8_lossy(&output.stdout);
+    Ok(listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
-fn boot(run: &Run, line: &str, program: &Path) -> Result<(Counts, Option<String>)> {
-    let words = words(line)?;
-    let (options, tests) = match words.iter().position(|word| word == "--") {
-        Some(end) => (&words[..end], &words[end + 1..]),
-        None => (&words[..], &[][..]),
-    };
+/// What was checked in a guest, for the end of the run: a line for the machine, and one for each module.
+fn note(what: &str, passed: &[String]) -> String {
+    let mut modules: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for test in passed {
+        let (module, name) = test.rsplit_once("::").unwrap_or(("", test));
+        modules.entry(module).or_default().push(name);
+    }
+    let mut text = format!("{}: {} passed", what.trim_end_matches([':', ' ']), passed.len());
+    for (module, names) in modules {
+        text += &format!("\n    {module}: {}", names.join(", "));
+    }
+    text
+}
+
+/// What came of a boot: the numbers, the tests that passed, those of them that skipped something, and what went wrong.
+#[derive(Debug)]
+struct Booted {
+    counts: Counts,
+    passed: Vec<String>,
+    skipped: BTreeSet<String>,
+    failure: Option<String>,
+}
+
+fn boot(run: &Run, plan: &Plan, tests: &[&String], program: &Path) -> Result<Booted> {
+    let options = &plan.options;
     let back = process::target_folder().join("guest-out");
     let log = back.join("skips.txt");
     let mut args = vec!["--env".into(), format!("{}=/out/skips.txt", skips::VARIABLE)];
@@ -110,8 +159,8 @@ fn boot(run: &Run, line: &str, program: &Path) -> Result<(Counts, Option<String>
     }
     args.extend_from_slice(options);
     // The tests have the machine to themselves, one after the other.
-    args.extend(["--".into(), program.display().to_string(), "--test-threads=1".into()]);
-    args.extend_from_slice(if run.options.filter.is_empty() { tests } else { &run.options.filter });
+    args.extend(["--".into(), program.display().to_string(), "--test-threads=1".into(), "--exact".into()]);
+    args.extend(tests.iter().map(ToString::to_string));
 
     if log.exists() {
         fs::remove_file(&log)?;
@@ -120,13 +169,16 @@ fn boot(run: &Run, line: &str, program: &Path) -> Result<(Counts, Option<String>
     let mut stdout = Kept { to: io::stdout(), kept: Vec::new() };
     let outcome = vm::run(&boot.options, &mut stdout, &mut io::stderr())?;
     run.skips.add(&log)?;
-    let counts = Counts::of_libtest(&String::from_utf8_lossy(&stdout.kept));
+    let skipped = fs::read_to_string(&log).unwrap_or_default();
+    let skipped = skips::by_test(&skipped).into_keys().map(|test| skips::short(&test).to_owned()).collect();
+    let output = String::from_utf8_lossy(&stdout.kept);
+    let (counts, passed) = (Counts::of_libtest(&output), passed_tests(&output));
     let failure = match outcome.message {
         Some(message) => Some(message),
         None if outcome.code != 0 => Some(format!("exit status {}", outcome.code)),
         None => None,
     };
-    Ok((counts, failure))
+    Ok(Booted { counts, passed, skipped, failure })
 }
 
 /// Names and files of the guest tests.
@@ -225,6 +277,15 @@ mod tests {
         assert!(words("").unwrap().is_empty());
         assert!(words("'a").unwrap_err().to_string().contains("not closed"));
         assert!(words("--out x").is_err());
+    }
+
+    #[test]
+    fn what_was_checked_is_told_by_module() {
+        let passed = ["pools::a", "policies::b", "pools::c", "d"].map(str::to_owned);
+        assert_eq!(
+            note("guest_x, vm: ", &passed),
+            "guest_x, vm: 4 passed\n    : d\n    policies: b\n    pools: a, c"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod native;
 mod skips;
 mod steps;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -71,6 +72,10 @@ const STEPS: [Step; 10] = [
 struct Done {
     counts: Counts,
     verdict: Verdict,
+    /// What was checked elsewhere, for the end of the run.
+    notes: Vec<String>,
+    /// Tests, without their modules, that ran in a guest and skipped nothing there.
+    in_guests: BTreeSet<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -84,15 +89,15 @@ enum Verdict {
 
 impl Done {
     fn counted(counts: Counts) -> Self {
-        Self { counts, verdict: Verdict::Passed }
+        Self { counts, ..Self::default() }
     }
 
     fn skipped(why: &str) -> Self {
-        Self { counts: Counts::default(), verdict: Verdict::Skipped(why.into()) }
+        Self { verdict: Verdict::Skipped(why.into()), ..Self::default() }
     }
 
     fn failed(counts: Counts, why: String) -> Self {
-        Self { counts, verdict: Verdict::Failed(why) }
+        Self { counts, verdict: Verdict::Failed(why), ..Self::default() }
     }
 }
 
@@ -187,7 +192,7 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
     let run = Run { options: options.clone(), skips };
     let mut counts = Counts::default();
     let mut rows: Vec<Row> = Vec::new();
-    let mut failure = None;
+    let (mut failure, mut notes, mut in_guests) = (None, Vec::new(), BTreeSet::new());
     for step in &STEPS {
         let start = Instant::now();
         let done = if failure.is_some() {
@@ -199,6 +204,8 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
         };
         let seconds = start.elapsed().as_secs_f64();
         counts += done.counts;
+        notes.extend(done.notes);
+        in_guests.extend(done.in_guests);
         match &done.verdict {
             Verdict::Passed => eprintln!("<== {}: passed in {seconds:.1} s", step.name),
             Verdict::Skipped(why) => eprintln!("<== {}: SKIPPED: {why}", step.name),
@@ -217,11 +224,19 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
         failure = Some(format!("no test ran (filter: {:?})", options.filter));
     }
     summarize(&rows);
+    if !notes.is_empty() {
+        eprintln!("\nChecked in guests, on machines with several nodes:");
+        notes.iter().for_each(|note| eprintln!("  {note}"));
+    }
     let skipped = run.skips.read();
     if !skipped.is_empty() {
         eprintln!("\nTests that skipped something here:");
         for (test, reasons) in &skipped {
-            eprintln!("  SKIPPED: {test}: {}", reasons.join("; "));
+            let elsewhere = match in_guests.contains(skips::short(test)) {
+                true => " (checked in a guest)",
+                false => "",
+            };
+            eprintln!("  SKIPPED: {test}: {}{elsewhere}", reasons.join("; "));
         }
     }
     if let Some(failure) = &failure {

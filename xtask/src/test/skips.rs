@@ -47,6 +47,11 @@ impl SkipLog {
     }
 }
 
+/// The name of a test without its modules.
+pub(crate) fn short(test: &str) -> &str {
+    test.rsplit("::").next().unwrap_or(test)
+}
+
 /// One test is one entry, however many lines it wrote.
 pub(crate) fn by_test(lines: &str) -> BTreeMap<String, Vec<String>> {
     let mut tests: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Access, Area};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::migrate::{self, Migration};
 use crate::place::Placement;
 use crate::populate::Progress;
@@ -18,13 +18,20 @@ impl<K: Access> Area<K> {
     /// when the area has grown that far. For shared base pages it holds for all clones.
     ///
     /// # Errors
-    /// [`Kind::NodeNotAllowed`](crate::Kind::NodeNotAllowed) for nodes that may not be used,
-    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the reserve,
-    /// [`Kind::Unsupported`](crate::Kind::Unsupported) for what this kernel does not know.
+    /// [`Kind::NodeNotAllowed`] for nodes that may not be used, [`Kind::InvalidInput`] for a range that does not begin at a
+    /// page, [`Kind::OutOfRange`] beyond the reserve, [`Kind::Unsupported`] for what this kernel does not know.
     #[doc(alias = "mbind")]
     pub fn place(&mut self, range: Range<usize>, placement: impl Into<Placement>) -> Result<()> {
         let placement = resolve(placement.into())?;
-        let end = self.mapping.page_size().round_up(range.end).unwrap_or(usize::MAX);
+        let page = self.mapping.page_size();
+        if range.start > range.end || !range.start.is_multiple_of(page.bytes()) {
+            return Err(Error::new(
+                Kind::InvalidInput,
+                format!("place bytes {}..{} of {self} as {placement}", range.start, range.end),
+            )
+            .detail(format!("a part begins at a multiple of the page size, {page}, and ends behind that")));
+        }
+        let end = page.round_up(range.end).unwrap_or(usize::MAX);
         self.mapping.place(range.start..end, placement)?;
         if range.start == 0 && end >= self.mapping.span() {
             self.note_placement(placement);

@@ -59,7 +59,8 @@ impl Crew {
         finished: &mut dyn FnMut(usize),
     ) -> Result<usize> {
         let threads = self.threads.min(pieces);
-        if threads <= 1 {
+        // The calling thread keeps its processors: for others it takes another thread, even if it is one.
+        if pieces <= 1 || (threads == 1 && self.pinned.is_none()) {
             return alone(pieces, work, finished);
         }
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -254,13 +255,15 @@ mod tests {
     #[test]
     fn the_caller_keeps_its_processors() {
         let before = sys::process::processors().unwrap();
-        let crew = Crew { threads: 2, pinned: Some(vec![before[0]]) };
         let expected = vec![before[0]];
         let work = |_| {
             assert_eq!(sys::process::processors().unwrap(), expected);
             Ok(())
         };
-        assert_eq!(crew.share_out(8, &work, &mut |_| {}).unwrap(), 2);
+        for threads in [1, 2] {
+            let crew = Crew { threads, pinned: Some(expected.clone()) };
+            assert_eq!(crew.share_out(8, &work, &mut |_| {}).unwrap(), threads);
+        }
         assert_eq!(sys::process::processors().unwrap(), before);
     }
 }

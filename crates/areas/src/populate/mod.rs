@@ -20,7 +20,7 @@ use crate::error::{Errno, Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Sharing};
 use crate::object::Object;
 use crate::page::PageSize;
-use crate::place::Placement;
+use crate::place::{Placement, Policy};
 use crate::protection::Protection;
 use crate::residency;
 use crate::size::Bytes;
@@ -136,11 +136,35 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
 /// Where the pages go: as was asked here, or else as the mapping's provider or another holder of the object has set it,
 /// which the kernel knows.
 fn placement(job: &Job<'_>) -> Placement {
+    if let Some(parts) = mixed(job) {
+        // Beside all of their nodes; where a part has none, beside the caller, who would have put its pages there.
+        let nodes = parts.iter().map(|(_, placement)| placement.policy().nodes());
+        let all = nodes.reduce(|one, other| Some(one? | other?)).flatten();
+        return all.map_or_else(Placement::default, |nodes| Policy::PreferredMany(nodes).into());
+    }
     match job.placement {
         Some(placement) if !placement.is_default() => placement,
         // A kernel or a sandbox that does not tell leaves it at the default, which is what most memory has.
         _ => job.mapping.policy().map_or_else(|_| Placement::default(), Placement::new),
     }
+}
+
+/// The parts that are placed each in its own way, without gaps; `None` where all is placed alike.
+fn mixed(job: &Job<'_>) -> Option<Vec<(Range<usize>, Placement)>> {
+    let elsewhere = job.placement.unwrap_or_default();
+    let mut parts = Vec::new();
+    let mut at = 0;
+    for (range, placement) in job.mapping.asked().parts().filter(|(range, _)| range.start < job.len) {
+        if range.start > at {
+            parts.push((at..range.start, elsewhere));
+        }
+        at = range.end.min(job.len);
+        parts.push((range.start..at, placement));
+    }
+    if at < job.len {
+        parts.push((at..job.len, elsewhere));
+    }
+    (parts.len() > 1).then_some(parts)
 }
 
 /// How the pages of a job are brought in.

@@ -4,12 +4,14 @@
 //! room is estimated here, on the generous side: free memory and what is easily reclaimed, less what the kernel keeps for
 //! itself. Swap is not counted: a populated area is one that is in RAM.
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::Job;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement, Policy};
+use crate::residency::{self, Residency, Where};
 use crate::size::Bytes;
 use crate::sys;
 use crate::topology::meminfo;
@@ -31,12 +33,68 @@ pub(super) fn check(job: &Job<'_>, placement: Placement, missing: usize) -> Resu
     let asked = if placement.is_default() { "it".to_owned() } else { placement.to_string() };
     for (room, whose) in [supply(nodes), in_group(Path::new("/"))].into_iter().flatten() {
         if missing as u64 > room {
-            return Err(Error::new(Kind::NoMemory, format!("populate {}", job.whose))
-                .detail(format!("{asked} needs {:#}, {whose} can give {:#}", Bytes::from(missing), Bytes(room)))
-                .help("ask for less, allow more nodes, or free some memory (swap does not count: what is populated is in RAM)"));
+            return Err(refusal(job, &asked, missing as u64, (room, whose)));
         }
     }
+    super::mixed(job).map_or(Ok(()), |parts| check_parts(job, &parts))
+}
+
+fn refusal(job: &Job<'_>, asked: &str, missing: u64, (room, whose): (u64, String)) -> Error {
+    Error::new(Kind::NoMemory, format!("populate {}", job.whose))
+        .detail(format!("{asked} needs {:#}, {whose} can give {:#}", Bytes(missing), Bytes(room)))
+        .help("ask for less, allow more nodes, or free some memory (swap does not count: what is populated is in RAM)")
+}
+
+/// The same for parts that are placed each in its own way: what is confined to some nodes has to fit there.
+fn check_parts(job: &Job<'_>, parts: &[(Range<usize>, Placement)]) -> Result<()> {
+    let confined = |placement: &Placement| match placement.policy() {
+        Policy::Bind(nodes) => Some(nodes),
+        _ => None,
+    };
+    let mut sets: Vec<NodeSet> = parts.iter().filter_map(|(_, placement)| confined(placement)).collect();
+    sets.sort_unstable_by_key(|nodes| *nodes.words());
+    sets.dedup();
+    // Asked only where it matters, since it takes a look at every page.
+    let mut measured = None;
+    for nodes in sets {
+        let inside = || {
+            parts
+                .iter()
+                .filter(|(_, placement)| confined(placement).is_some_and(|part| part.is_subset(&nodes)))
+        };
+        let all: u64 = inside().map(|(range, _)| range.len() as u64).sum();
+        let Some((room, whose)) = supply(Some(nodes)).filter(|(room, _)| all > *room) else { continue };
+        let residency = match measured.take() {
+            Some(residency) => residency,
+            None => residency::measure(job.mapping, job.object, job.len)?,
+        };
+        let missing = all.saturating_sub(resident(&residency, inside().map(|(range, _)| range)));
+        if missing > room {
+            let asked = Placement::new(Policy::Bind(nodes)).to_string();
+            return Err(refusal(job, &asked, missing, (room, whose)));
+        }
+        measured = Some(residency);
+    }
     Ok(())
+}
+
+/// The bytes of some parts, in order, that are in RAM.
+fn resident<'a>(residency: &Residency, parts: impl Iterator<Item = &'a Range<usize>>) -> u64 {
+    let mut runs = residency.runs().iter().peekable();
+    let mut bytes = 0;
+    for part in parts {
+        let mut at = part.start;
+        while at < part.end {
+            while runs.next_if(|run| run.range.end <= at).is_some() {}
+            let Some(run) = runs.peek() else { return bytes };
+            let end = run.range.end.min(part.end);
+            if matches!(run.place, Where::On { .. }) {
+                bytes += (end - at) as u64;
+            }
+            at = end;
+        }
+    }
+    bytes
 }
 
 /// What some nodes can give, or the machine if they are all that it has; and who that is, in words.
@@ -115,6 +173,15 @@ mod tests {
         for (node, pages) in [(0, 55), (1, 10), (2, 0), (11, 100)] {
             assert_eq!(kept_back(zoneinfo, Node::new(node).unwrap()), pages * page, "node {node}");
         }
+    }
+
+    #[test]
+    fn what_parts_have_already() {
+        let residency = residency::made_up(&[(2, Some(0)), (2, None), (4, Some(1))]);
+        let page = sys::page_size();
+        let parts = [page..3 * page, 3 * page..5 * page, 7 * page..20 * page];
+        assert_eq!(resident(&residency, parts.iter()), 3 * page as u64);
+        assert_eq!(resident(&residency, [].iter()), 0);
     }
 
     #[test]

@@ -1,0 +1,35 @@
+//! Placement on a machine with several nodes: every policy on every set of nodes, each page measured. `cargo xtask test` runs
+//! it in guests with a kernel of their own (`cargo xtask vm`); elsewhere each test says that it was skipped.
+//!
+//! Each page's node is learnt twice, by the library's `residency()` and by a `move_pages` of the tests' own, and the two have to
+//! agree. The guests' layouts:
+//!
+//! | boot | nodes |
+//! |---|---|
+//! | the default | 0 and 1 with CPUs, 2 large and slow, 3 small and fast, both without |
+//! | swap and a memory-less node | 0 with all, 1 with a CPU and no memory, 2 with memory alone |
+//! | pages of 1 GiB | 0, and 1 with room for such pages |
+//! | Linux 6.1 | as the default; no PAGEMAP_SCAN, no cachestat, no weighted interleaving |
+//!
+//! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none names.
+// vm: -- cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
+// vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
+// vm: --nodes "1:512 0:3072" --append "hugepagesz=1G hugepages=1:1" -- giant::
+// vm: --kernel linux-image-cloud-amd64 -- cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing::
+
+mod absent;
+mod cpuset;
+mod giant;
+mod kernel;
+mod layers;
+mod migrate;
+mod movers;
+mod policies;
+mod pools;
+mod populate;
+mod ranges;
+mod ranking;
+mod refused;
+mod sharing;
+mod support;
+mod swap;

@@ -1,0 +1,113 @@
+//! The machine's settings that placement depends on: the CPU a thread is on, pools of huge pages, weights. What a test changes
+//! is put back when it ends.
+
+use std::fs;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use super::HUGE;
+
+/// This thread is on the first CPU of a node, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct OnCpu(CpuSet);
+
+impl OnCpu {
+    pub(crate) fn of_node(node: u32) -> Self {
+        let before = sched_getaffinity(None).unwrap();
+        let list = fs::read_to_string(format!("/sys/devices/system/node/node{node}/cpulist")).unwrap();
+        let first = list.trim().split(['-', ',']).next().unwrap();
+        let mut set = CpuSet::new();
+        set.set(first.parse().unwrap_or_else(|_| panic!("node {node} has no CPU")));
+        sched_setaffinity(None, &set).unwrap();
+        OnCpu(before)
+    }
+}
+
+impl Drop for OnCpu {
+    fn drop(&mut self) {
+        sched_setaffinity(None, &self.0).unwrap();
+    }
+}
+
+/// A file of settings, and what was in it.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    path: String,
+    before: String,
+}
+
+impl Setting {
+    pub(crate) fn set(path: String, value: &str) -> Self {
+        let before = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        fs::write(&path, value).unwrap_or_else(|error| panic!("{path}: {error}"));
+        Setting { path, before: before.trim().to_owned() }
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        fs::write(&self.path, &self.before).unwrap();
+    }
+}
+
+fn pool_file(node: u32, page: usize, name: &str) -> String {
+    format!("/sys/devices/system/node/node{node}/hugepages/hugepages-{}kB/{name}", page >> 10)
+}
+
+/// Pages of the pool of a node that nobody has.
+pub(crate) fn pool_free(node: u32, page: usize) -> u64 {
+    number(&pool_file(node, page, "free_hugepages"))
+}
+
+/// Has so many pages of that size in the pool of a node.
+pub(crate) fn pool(node: u32, page: usize, pages: u64) -> Setting {
+    let setting = Setting::set(pool_file(node, page, "nr_hugepages"), &pages.to_string());
+    assert_eq!(number(&pool_file(node, page, "nr_hugepages")), pages, "node {node} has no room for the pool");
+    setting
+}
+
+/// Leaves only about so many bytes of a node free, by taking the rest into its pool: quick, since nobody touches them.
+pub(crate) fn crowd(node: u32, left: usize) -> Setting {
+    let free = free(node);
+    let pages = free.saturating_sub(left as u64) / HUGE as u64;
+    let setting = Setting::set(pool_file(node, HUGE, "nr_hugepages"), &pages.to_string());
+    let now = self::free(node);
+    assert!(now <= left as u64 + 16 * HUGE as u64, "node {node} still has {now} bytes free");
+    setting
+}
+
+/// `MemFree` of a node, in bytes.
+pub(crate) fn free(node: u32) -> u64 {
+    let text = fs::read_to_string(format!("/sys/devices/system/node/node{node}/meminfo")).unwrap();
+    let line = text.lines().find(|line| line.contains("MemFree:")).unwrap();
+    line.split_ascii_whitespace().nth(3).unwrap().parse::<u64>().unwrap() << 10
+}
+
+fn weight_file(node: u32) -> String {
+    format!("/sys/kernel/mm/mempolicy/weighted_interleave/node{node}")
+}
+
+/// Whether this kernel knows weighted interleaving (6.9).
+pub(crate) fn has_weights() -> bool {
+    fs::exists(weight_file(0)).unwrap()
+}
+
+/// The weights of nodes 0, 1, ….
+pub(crate) fn weights(weights: &[u8]) -> Vec<Setting> {
+    weights
+        .iter()
+        .zip(0..)
+        .map(|(weight, node)| Setting::set(weight_file(node), &weight.to_string()))
+        .collect()
+}
+
+/// A counter of `/proc/vmstat`.
+pub(crate) fn vmstat(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/vmstat").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+}
+
+fn number(path: &str) -> u64 {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().parse().unwrap()
+}

@@ -1,0 +1,109 @@
+//! Where pages are, asked of the kernel without the library: `move_pages` and `/proc/self/numa_maps`.
+
+#![expect(unsafe_code, reason = "raw system calls and touching raw memory; each block has its proof")]
+
+use std::collections::BTreeMap;
+
+/// For each page of so many bytes from `start` on: its node, or a negative error number.
+#[track_caller]
+pub(crate) fn status(start: *const u8, len: usize, page: usize) -> Vec<i32> {
+    let addresses: Vec<*const u8> = (0..len).step_by(page).map(|at| start.wrapping_add(at)).collect();
+    let mut status = vec![i32::MIN; addresses.len()];
+    // SAFETY: both arrays have that many elements; without targets nothing is moved, and no address is accessed.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_pages,
+            0,
+            addresses.len(),
+            addresses.as_ptr(),
+            std::ptr::null::<i32>(),
+            status.as_mut_ptr(),
+            0,
+        )
+    };
+    assert_eq!(result, 0, "move_pages: {}", std::io::Error::last_os_error());
+    status
+}
+
+/// The node of each page, all of which are in RAM.
+#[track_caller]
+pub(crate) fn nodes_of(start: *const u8, len: usize, page: usize) -> Vec<u32> {
+    let status = status(start, len, page);
+    status
+        .iter()
+        .map(|&node| u32::try_from(node).unwrap_or_else(|_| panic!("not all in RAM: {status:?}")))
+        .collect()
+}
+
+/// Writes to a byte of each page, as any program that uses memory does.
+///
+/// # Safety
+/// The range is mapped and writable, and no reference into it is alive.
+pub(crate) unsafe fn touch(start: *mut u8, len: usize, page: usize) {
+    for at in (0..len).step_by(page) {
+        // SAFETY: inside the range (the caller's promise); what else is written there is a byte as well.
+        unsafe { start.wrapping_add(at).write_volatile(7) };
+    }
+}
+
+/// A line of `/proc/self/numa_maps`: the policy as the kernel prints it, and pages by node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NumaMap {
+    pub(crate) policy: String,
+    pub(crate) pages: BTreeMap<u32, u64>,
+}
+
+/// The lines of the mappings that begin in a range of addresses, in order.
+pub(crate) fn numa_maps(start: *const u8, len: usize) -> Vec<NumaMap> {
+    let text = std::fs::read_to_string("/proc/self/numa_maps").unwrap();
+    let range = start.addr()..start.addr() + len;
+    text.lines()
+        .filter_map(|line| {
+            let (address, rest) = line.split_once(' ')?;
+            let address = usize::from_str_radix(address, 16).ok()?;
+            // A policy can have a blank in its name: `prefer (many):0-1`.
+            let end =
+                ["file=", "anon=", "dirty=", "huge", "mapped=", "N0=", "N1=", "N2=", "N3=", "stack", "heap"]
+                    .iter()
+                    .filter_map(|word| rest.find(&format!(" {word}")))
+                    .min()
+                    .unwrap_or(rest.len());
+            let pages = rest[end..].split(' ').filter_map(|word| {
+                let (node, pages) = word.strip_prefix('N')?.split_once('=')?;
+                Some((node.parse().ok()?, pages.parse().ok()?))
+            });
+            range
+                .contains(&address)
+                .then(|| NumaMap { policy: rest[..end].to_owned(), pages: pages.collect() })
+        })
+        .collect()
+}
+
+/// mbind as it is: a mask of one word, and how many bits the kernel is told of.
+pub(crate) fn mbind(
+    start: *mut u8,
+    len: usize,
+    mode: i32,
+    mask: u64,
+    maxnode: usize,
+    flags: i32,
+) -> Result<(), i32> {
+    // SAFETY: the mask is alive during the call and `maxnode` is at most 64; a policy changes no content.
+    let status = unsafe { libc::syscall(libc::SYS_mbind, start, len, mode, &raw const mask, maxnode, flags) };
+    if status == 0 { Ok(()) } else { Err(errno()) }
+}
+
+/// madvise with advice that changes no content.
+pub(crate) fn advise(start: *mut u8, len: usize, advice: i32) -> Result<(), i32> {
+    assert!(
+        [libc::MADV_POPULATE_WRITE, libc::MADV_POPULATE_READ, libc::MADV_NOHUGEPAGE, libc::MADV_PAGEOUT]
+            .contains(&advice)
+    );
+    // SAFETY: none of these changes content or makes an address invalid.
+    let status = unsafe { libc::madvise(start.cast(), len, advice) };
+    if status == 0 { Ok(()) } else { Err(errno()) }
+}
+
+pub(crate) fn errno() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
