@@ -427,12 +427,8 @@ impl Mapping {
         match &self.home {
             // SAFETY: the range is ours alone (invariant), and nothing uses it again (the caller).
             None => unsafe { sys::memory::unmap(self.base, self.span) },
-            Some(home) => {
-                // SAFETY: as above; the addresses stay taken, so that nobody else can come to be there.
-                unsafe { reservation::reserve_over(self.base, self.span) }?;
-                home.give_back(self.base, self.span);
-                Ok(())
-            }
+            // SAFETY: as above; the addresses stay taken, so that nobody else can come to be there.
+            Some(home) => unsafe { home.take_back(self.base, self.span) },
         }
     }
 

@@ -128,8 +128,26 @@ impl Reservation {
         Ok(unsafe { self.base.add(offset) })
     }
 
+    /// Makes a part reserved addresses again, and free for the next mapping.
+    ///
+    /// # Safety
+    /// `take` gave the part to the caller, and nothing uses it again.
+    pub(super) unsafe fn take_back(&self, base: NonNull<u8>, len: usize) -> sys::Result<()> {
+        // SAFETY: the caller owns the range.
+        match unsafe { sys::memory::map_over(base, len, Protection::empty().for_mmap(), RESERVED, None) } {
+            Ok(_) => self.give_back(base, len),
+            Err(_) => {
+                // A process with as many mappings as it may have cannot even map over one; it can unmap, and then there is room.
+                // SAFETY: as above.
+                unsafe { sys::memory::unmap(base, len) }?;
+                self.recover(base, len);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes note that a part is reserved addresses again.
-    pub(super) fn give_back(&self, base: NonNull<u8>, len: usize) {
+    fn give_back(&self, base: NonNull<u8>, len: usize) {
         let offset = base.addr().get() - self.address();
         let removed = self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&offset);
         debug_assert_eq!(removed, Some(len), "only what was taken is given back");
@@ -207,13 +225,4 @@ fn reserved(at: At, span: usize) -> super::Plan<'static> {
         flags: RESERVED,
         file: None,
     }
-}
-
-/// Makes a range reserved addresses again, in one step.
-///
-/// # Safety
-/// The caller owns the range, and nothing uses it again.
-pub(super) unsafe fn reserve_over(base: NonNull<u8>, len: usize) -> sys::Result<()> {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { sys::memory::map_over(base, len, Protection::empty().for_mmap(), RESERVED, None) }.map(|_| ())
 }

@@ -30,7 +30,8 @@ pub(super) fn at_or_above(plan: &Plan<'_>, hint: usize, align: usize) -> Result<
             other => return other,
         }
     }
-    Mapping::new(&Plan { at: At::Anywhere, ..*plan })
+    let anywhere = Plan { at: At::Anywhere, ..*plan };
+    if align > plan.page.bytes() { Mapping::aligned(&anywhere, align) } else { Mapping::new(&anywhere) }
 }
 
 /// Maps at addresses that nobody can foresee, at or above `lowest`.

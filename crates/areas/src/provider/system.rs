@@ -56,7 +56,7 @@ impl Provider for System {
             }),
             (_, Pages::Auto) => map_one(request, PageSize::HUGE_2M, placement).or_else(|because| {
                 let mut wanted = request.clone();
-                if request.home().is_none() && request.address() == Address::Any {
+                if request.home().is_none() && !matches!(request.address(), Address::Exactly(_)) {
                     wanted = wanted.aligned(PageSize::HUGE_2M.bytes().max(request.alignment()));
                 }
                 let mut mapping = map_one(&wanted, PageSize::base(), placement)?;

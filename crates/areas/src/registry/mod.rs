@@ -42,8 +42,8 @@ use crate::protection::Protection;
 /// Names need not be unique. A name that was found once is found again without asking anybody but its holder's table.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`](crate::Kind::NoSuchArea) if there is none, [`Kind::InvalidInput`](crate::Kind::InvalidInput) for a
-/// bad name, [`Kind::Registry`](crate::Kind::Registry) if the registry's folder is not as it must be.
+/// [`Kind::NoSuchArea`] if there is none, [`Kind::InvalidInput`] for a
+/// bad name, [`Kind::Registry`] if the registry's folder is not as it must be.
 #[doc(alias = "find_area")]
 pub fn find(name: impl AsRef<[u8]>) -> Result<Source> {
     let name = name.as_ref();
@@ -58,8 +58,8 @@ pub fn find(name: impl AsRef<[u8]>) -> Result<Source> {
 /// The area of that id.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`](crate::Kind::NoSuchArea) if no live area has it,
-/// [`Kind::Unreadable`](crate::Kind::Unreadable) if its holder may not be read.
+/// [`Kind::NoSuchArea`] if no live area has it,
+/// [`Kind::Unreadable`] if its holder may not be read.
 pub fn get(id: AreaId) -> Result<Source> {
     state::state()?.get(id)
 }
@@ -67,7 +67,7 @@ pub fn get(id: AreaId) -> Result<Source> {
 /// All published areas that can be seen, and the teams that cannot be looked into.
 ///
 /// # Errors
-/// [`Kind::Registry`](crate::Kind::Registry) if the registry's folder is not as it must be. No folder is no error: nothing
+/// [`Kind::Registry`] if the registry's folder is not as it must be. No folder is no error: nothing
 /// is published.
 #[doc(alias = "get_next_area_info")]
 pub fn list() -> Result<Listing> {
@@ -77,7 +77,7 @@ pub fn list() -> Result<Listing> {
 /// This process's own published area that holds an address: any byte of its whole pages, not of a reserve behind them.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`](crate::Kind::NoSuchArea) if there is none.
+/// [`Kind::NoSuchArea`] if there is none.
 #[doc(alias = "area_for")]
 pub fn at(address: usize) -> Result<Source> {
     let none = || {
@@ -98,7 +98,7 @@ pub fn at(address: usize) -> Result<Source> {
 /// Waits until there is an area of that name, and gives it as [`find`] does. Without a time-out it waits for ever.
 ///
 /// # Errors
-/// [`Kind::TimedOut`](crate::Kind::TimedOut); else as [`find`].
+/// [`Kind::TimedOut`]; else as [`find`].
 pub fn wait(name: impl AsRef<[u8]>, timeout: Option<Duration>) -> Result<Source> {
     wait::wait(&Name::new(name)?, timeout)
 }
@@ -109,7 +109,7 @@ pub fn wait(name: impl AsRef<[u8]>, timeout: Option<Duration>) -> Result<Source>
 /// Publishing, and looking for areas, notices a removed folder too; a holder that makes no calls calls this about once a second.
 ///
 /// # Errors
-/// [`Kind::Registry`](crate::Kind::Registry) if the folder cannot be made again.
+/// [`Kind::Registry`] if the folder cannot be made again.
 pub fn keep() -> Result<()> {
     state::state()?.keep()
 }

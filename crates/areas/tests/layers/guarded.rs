@@ -8,9 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 
 use areas::{Address, Kind, PageSize, Pages, Policy, Provider, Request, Reservation, System};
 
-use crate::support::{
-    child, frees, in_child, node, one_at_a_time, page, pool, range, shown, shown_all, skipped,
-};
+use crate::support::{Pool, child, frees, in_child, node, one_at_a_time, page, range, shown, shown_all};
 
 const SYSTEM: System = System::new();
 
@@ -59,22 +57,28 @@ fn a_step_over_the_edge_is_a_fault() {
         println!("found {}", touch(address));
         return;
     }
-    let mut kinds = vec!["private", "shared", "prefer", "auto", "nested"];
-    match pool("free_hugepages") {
-        0 => skipped(
-            "guarded::a_step_over_the_edge_is_a_fault",
-            "no page in the 2 MiB pool: not with huge pages",
-        ),
-        _ => kinds.push("pool"),
+    for kind in ["private", "shared", "prefer", "auto", "nested"] {
+        each_edge("guarded::a_step_over_the_edge_is_a_fault", kind);
     }
-    for kind in kinds {
-        for (place, signal) in [("before", Some(11)), ("first", None), ("last", None), ("behind", Some(11))] {
-            let output = child("guarded::a_step_over_the_edge_is_a_fault", &format!("{kind} {place}"));
-            let told = String::from_utf8_lossy(&output.stdout);
-            assert!(told.contains("touching"), "{kind} {place}: {output:?}");
-            assert_eq!(output.status.signal(), signal, "{kind} {place}: {output:?}");
-            assert_eq!(told.contains("found 0"), signal.is_none(), "{kind} {place}: {output:?}");
-        }
+}
+
+#[test]
+fn machine_a_step_over_the_edge_of_huge_pages_is_a_fault() {
+    const TEST: &str = "guarded::machine_a_step_over_the_edge_of_huge_pages_is_a_fault";
+    if let Some(_pool) = Pool::with(1, TEST) {
+        each_edge("guarded::a_step_over_the_edge_is_a_fault", "pool");
+    }
+}
+
+/// Has children touch the first and the last byte, and those just outside.
+#[track_caller]
+fn each_edge(test: &str, kind: &str) {
+    for (place, signal) in [("before", Some(11)), ("first", None), ("last", None), ("behind", Some(11))] {
+        let output = child(test, &format!("{kind} {place}"));
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.contains("touching"), "{kind} {place}: {output:?}");
+        assert_eq!(output.status.signal(), signal, "{kind} {place}: {output:?}");
+        assert_eq!(told.contains("found 0"), signal.is_none(), "{kind} {place}: {output:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use areas::{Address, Kind, PageSize, Pages, Provider, Request, System};
 
-use crate::support::{Watching, nowhere, one_at_a_time, page, unknown_node};
+use crate::support::{Pool, Watching, nowhere, one_at_a_time, page, unknown_node};
 
 const SYSTEM: System = System::new();
 
@@ -97,7 +97,7 @@ fn what_the_second_mapped_and_somebody_dropped_is_forgotten() {
 }
 
 #[test]
-fn a_promise_of_huge_pages_with_a_fallback() {
+fn machine_a_promise_of_huge_pages_with_a_fallback() {
     // More pages than any pool has: the first refuses, and base pages are what the second was asked to make of it.
     #[derive(Debug)]
     struct Base(System);
@@ -106,11 +106,10 @@ fn a_promise_of_huge_pages_with_a_fallback() {
             self.0.map(&request.clone().pages(Pages::Base))
         }
     }
-    let size = (crate::support::pool("free_hugepages") + 1) * PageSize::HUGE_2M.bytes();
-    if crate::support::pool("nr_overcommit_hugepages") > 0 {
-        crate::support::skipped("or::a_promise_of_huge_pages_with_a_fallback", "the 2 MiB pool may grow");
+    let pool = Pool::alone();
+    let Some(size) = pool.more_than_it_has("or::machine_a_promise_of_huge_pages_with_a_fallback") else {
         return;
-    }
+    };
     let request = Request::new(size).pages(Pages::Pool(PageSize::HUGE_2M));
     let mapping = SYSTEM.or(Base(SYSTEM)).map(&request).unwrap();
     assert_eq!(mapping.page_size(), PageSize::base());

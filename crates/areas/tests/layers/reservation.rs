@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use areas::{Extent, Kind, Mapping, Object, PageSize, Pages, Provider, Request, Reservation, Result, System};
 
-use crate::support::{frees, is_free, one_at_a_time, page, pool, range, shown, shown_all, skipped};
+use crate::support::{Pool, frees, is_free, one_at_a_time, page, range, shown, shown_all, skipped};
 
 const SYSTEM: System = System::new();
 
@@ -162,18 +162,11 @@ fn threads_share_it() {
     assert_eq!(shown_all(whole.address()..whole.address() + whole.span()), [none()]);
 }
 
-/// More pages than the pool has: the kernel unmaps what is there, and then says no.
-fn beyond_the_pool(test: &str) -> Option<usize> {
-    if pool("nr_overcommit_hugepages") > 0 {
-        skipped(test, "the 2 MiB pool may grow");
-        return None;
-    }
-    Some((pool("free_hugepages") + 1) * PageSize::HUGE_2M.bytes())
-}
-
 #[test]
 fn machine_a_refusal_leaves_no_hole() {
-    let Some(size) = beyond_the_pool("reservation::machine_a_refusal_leaves_no_hole") else { return };
+    // The kernel unmaps what is there, and then says no.
+    let pool = Pool::alone();
+    let Some(size) = pool.more_than_it_has("reservation::machine_a_refusal_leaves_no_hole") else { return };
     let huge = PageSize::HUGE_2M;
     let whole = Reservation::new(size, huge.bytes()).unwrap();
     let all = whole.address()..whole.address() + whole.span();
@@ -192,9 +185,9 @@ fn machine_a_refusal_leaves_no_hole() {
 
 #[test]
 fn machine_fallbacks_in_a_reservation_disturb_nobody() {
-    let Some(size) = beyond_the_pool("reservation::machine_fallbacks_in_a_reservation_disturb_nobody") else {
-        return;
-    };
+    const TEST: &str = "reservation::machine_fallbacks_in_a_reservation_disturb_nobody";
+    let pool = Pool::alone();
+    let Some(size) = pool.more_than_it_has(TEST) else { return };
     if size > 64 << 20 {
         skipped(
             "reservation::machine_fallbacks_in_a_reservation_disturb_nobody",

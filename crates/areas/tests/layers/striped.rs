@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use areas::{Backing, Kind, NodeSet, PageSize, Pages, Policy, Provider, Request, System};
 
-use crate::support::{Filling, node, nowhere, page, policies, range, skipped, unknown_node};
+use crate::support::{Filling, Pool, node, nowhere, page, policies, range, unknown_node};
 
 const SYSTEM: System = System::new();
 
@@ -113,18 +113,28 @@ fn shared_files_have_no_policy() {
 }
 
 #[test]
-fn machine_pages_of_the_pool_are_placed_before_they_are_taken() {
+fn machine_pages_of_the_pool_are_taken_where_their_block_is() {
+    let Some(_pool) = Pool::with(2, "striped::machine_pages_of_the_pool_are_taken_where_their_block_is")
+    else {
+        return;
+    };
     let huge = PageSize::HUGE_2M;
-    let request = Request::new(2 * huge.bytes()).pages(Pages::Pool(huge));
-    let provider = SYSTEM.striped(NodeSet::ALL, 1);
-    match provider.map(&request) {
-        Ok(mapping) => {
-            assert_eq!((mapping.page_size(), mapping.span()), (huge, 2 * huge.bytes()));
-            assert_eq!(mapping.policy().unwrap().name(), "bind");
-        }
-        Err(error) => {
-            assert_eq!(error.kind(), Kind::NoMemory, "{error}");
-            skipped("striped::machine_pages_of_the_pool", "no two pages in the 2 MiB pool");
-        }
+    for provider in [&SYSTEM.striped(NodeSet::single(node()), 1) as &dyn Provider, &SYSTEM.spilled([node()])]
+    {
+        let builder = areas::builder(2 * huge.bytes()).pages(Pages::Pool(huge)).provider(provider);
+        let area = builder.private().unwrap();
+        assert_eq!((area.granted().page_size, area.granted().mapped), (huge, 2 * huge.bytes()));
+        // They are there at once, and in place.
+        let answer = area.verify().unwrap();
+        assert!(answer.holds(), "{answer}");
+        assert_eq!(answer.in_place(), 2 * huge.bytes() as u64);
+        let mapping = area.into_mapping();
+        let policy = mapping.policy().unwrap();
+        assert!(
+            [Policy::Bind(NodeSet::single(node())), Policy::Preferred(node())].contains(&policy),
+            "{policy}"
+        );
+        drop(mapping);
+        drop(builder.shared().unwrap());
     }
 }

@@ -1,5 +1,6 @@
 //! What the tests of layers share: the kernel's maps, providers that watch, children that may crash.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::ops::Range;
 use std::process::{Command, Output};
@@ -175,13 +176,66 @@ pub(crate) fn skipped(test: &str, why: &str) {
     let line = format!("SKIPPED: {test}: {why}\n");
     eprint!("{line}");
     if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let log = std::fs::File::options().append(true).create(true).open(path);
+        let log = File::options().append(true).create(true).open(path);
         log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
     }
 }
 
-/// A number from the folder of the 2 MiB pool.
-pub(crate) fn pool(file: &str) -> usize {
-    let path = format!("/sys/kernel/mm/hugepages/hugepages-2048kB/{file}");
-    std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
+
+/// The pool of 2 MiB pages, with as many pages as a test wants, for as long as the value lives. Tests that care about it hold its
+/// file locked, and are named `machine_…`.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    before: usize,
+    _alone: Option<File>,
+}
+
+fn pool(file: &str) -> usize {
+    let text = std::fs::read_to_string(format!("{POOL}/{file}")).unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
+}
+
+impl Pool {
+    /// As it is.
+    pub(crate) fn alone() -> Self {
+        let file = File::open(format!("{POOL}/nr_hugepages")).ok();
+        if let Some(file) = &file {
+            file.lock().unwrap();
+        }
+        Pool { before: pool("nr_hugepages"), _alone: file }
+    }
+
+    /// With so many free pages, or nothing, said aloud, where this cannot be.
+    pub(crate) fn with(pages: usize, test: &str) -> Option<Self> {
+        let filled = Pool::alone();
+        // Without the right to do so this changes nothing.
+        let _ = std::fs::write(format!("{POOL}/nr_hugepages"), (filled.before + pages).to_string());
+        if Pool::free() >= pages {
+            return Some(filled);
+        }
+        skipped(test, &format!("no {pages} pages in the 2 MiB pool, and no right to fill it"));
+        None
+    }
+
+    pub(crate) fn free() -> usize {
+        pool("free_hugepages").saturating_sub(pool("resv_hugepages"))
+    }
+
+    /// More bytes than the pool has pages for; nothing, said aloud, where it may grow.
+    pub(crate) fn more_than_it_has(&self, test: &str) -> Option<usize> {
+        if pool("nr_overcommit_hugepages") > 0 {
+            skipped(test, "the 2 MiB pool may grow");
+            return None;
+        }
+        Some((Pool::free() + 1) * PageSize::HUGE_2M.bytes())
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if pool("nr_hugepages") != self.before {
+            let _ = std::fs::write(format!("{POOL}/nr_hugepages"), self.before.to_string());
+        }
+    }
 }
