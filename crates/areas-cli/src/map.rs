@@ -46,9 +46,13 @@ impl Map {
         usize::try_from(self.residency.size()).unwrap_or(usize::MAX)
     }
 
-    /// Bytes that a block stands for: pages, twice as many until all blocks have a place.
+    /// Bytes that a block stands for: the smallest page that there is, twice as much until all blocks have a place.
     fn block_bytes(&self) -> usize {
-        let mut bytes = PageSize::base().bytes();
+        let pages = self.residency.runs().iter().filter_map(|run| match run.place {
+            Where::On { page, .. } => Some(page),
+            _ => None,
+        });
+        let mut bytes = pages.min().unwrap_or_else(PageSize::base).bytes();
         while self.size().div_ceil(bytes) > ROW * ROWS {
             bytes *= 2;
         }
@@ -60,12 +64,13 @@ impl Map {
         let mut runs = self.residency.runs();
         (0..size)
             .step_by(step)
-            .map(|start| {
+            .enumerate()
+            .map(|(turn, start)| {
                 let range = start..size.min(start + step);
                 while runs.first().is_some_and(|run| run.range.end <= range.start) {
                     runs = &runs[1..];
                 }
-                block(runs, &range)
+                block(runs, &range, turn)
             })
             .collect()
     }
@@ -128,7 +133,7 @@ impl Map {
             marks.push(". hole".to_owned());
         }
         if any(&|block| block.mixed) {
-            marks.push("~ several: the most is shown".to_owned());
+            marks.push("~ several: the most is shown, equals in turn".to_owned());
         }
         format!("{:>10}  {}\n", "", marks.join(", "))
     }
@@ -162,15 +167,19 @@ impl Map {
     }
 }
 
-/// What most of a range is. `runs` begin with the one that holds its first byte.
-fn block(runs: &[Run], range: &Range<usize>) -> Block {
+/// What most of a range is; of equals, each in its turn, so that interleaved memory looks like it. `runs` begin with the one
+/// that holds its first byte.
+fn block(runs: &[Run], range: &Range<usize>, turn: usize) -> Block {
     let mut shares: BTreeMap<What, usize> = BTreeMap::new();
     for run in runs.iter().take_while(|run| run.range.start < range.end) {
         let bytes = run.range.end.min(range.end) - run.range.start.max(range.start);
         *shares.entry(what(run.place)).or_default() += bytes;
     }
-    let most = shares.iter().max_by_key(|&(what, bytes)| (*bytes, std::cmp::Reverse(*what)));
-    Block { what: most.map_or(What::Hole, |(what, _)| *what), mixed: shares.len() > 1 }
+    let most = shares.values().max().copied().unwrap_or(0);
+    let equals: Vec<What> =
+        shares.iter().filter(|(_, bytes)| **bytes == most).map(|(what, _)| *what).collect();
+    let what = turn.checked_rem(equals.len()).map_or(What::Hole, |at| equals[at]);
+    Block { what, mixed: shares.len() > 1 }
 }
 
 fn what(place: Where) -> What {

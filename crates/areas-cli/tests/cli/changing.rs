@@ -111,8 +111,7 @@ fn pages_are_moved_and_measured() {
 fn nodes_by_what_they_are_good_at() {
     let registry = Registry::new();
     for word in ["fastest", "nearest", "roomiest"] {
-        let ran = registry
-            .run(["create", "--name", "x", "--size", "1M", "--nodes", word, "--", "areas", "show", "x"]);
+        let ran = registry.shell(&format!("areas create --name x --size 1M --nodes {word} -- areas show x"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert!(ran.stderr.starts_with(&format!("areas: {word} is node ")), "{ran:?}");
         let node =
