@@ -36,7 +36,7 @@ fn threads_work_beside_the_pages() {
         (Policy::Bind(nodes([2])), "0-2"),
         (Policy::Interleave(NodeSet::ALL), "0-2"),
     ] {
-        let mut area = areas::builder(24 * MIB).place(policy).shared().unwrap();
+        let mut area = areas::builder(48 * MIB).place(policy).shared().unwrap();
         let mut seen = BTreeSet::new();
         let mut reports = Vec::new();
         area.populate_with(&mut |progress| {
@@ -45,10 +45,10 @@ fn threads_work_beside_the_pages() {
         })
         .unwrap();
         assert!(seen.iter().all(|cpus| cpus == expected), "{policy}: on {seen:?}");
-        assert!(!seen.is_empty(), "{policy}: three chunks, and no thread was seen at the first report");
-        assert!(reports.is_sorted() && reports.last() == Some(&(24 * MIB)), "{reports:?}");
+        assert!(!seen.is_empty(), "{policy}: six chunks, and no thread was seen at any report");
+        assert!(reports.is_sorted() && reports.last() == Some(&(48 * MIB)), "{reports:?}");
         assert!(area.verify().unwrap().holds(), "{policy}");
-        assert_eq!(area.residency().unwrap().resident(), 24 * MIB as u64);
+        assert_eq!(area.residency().unwrap().resident(), 48 * MIB as u64);
     }
 }
 
