@@ -220,11 +220,14 @@ impl Mapping {
                 mapping.base = at;
                 Ok(mapping)
             }
-            // Dropping the mapping gives the reserved addresses back.
-            Err(errno) => Err(Error::new(Kind::System, format!("map {}", Bytes::from(plan.size))).call(
-                format!("mmap({base:p}, {}, {}, MAP_FIXED)", Bytes::from(plan.span), plan.protection),
-                errno,
-            )),
+            Err(errno) => {
+                // Dropping the mapping gives the reserved addresses back.
+                refill(base, plan.span);
+                Err(Error::new(Kind::System, format!("map {}", Bytes::from(plan.size))).call(
+                    format!("mmap({base:p}, {}, {}, MAP_FIXED)", Bytes::from(plan.span), plan.protection),
+                    errno,
+                ))
+            }
         }
     }
 
@@ -521,12 +524,30 @@ impl Mapping {
         file: (std::os::fd::BorrowedFd<'_>, u64),
     ) -> sys::Result<()> {
         // SAFETY: the range is ours (invariant), and no reference is alive (the caller).
-        unsafe {
+        let mapped = unsafe {
             sys::memory::map_over(self.base, self.span, protection.for_mmap(), MapFlags::SHARED, Some(file))
-        }?;
-        self.protection = protection;
-        Ok(())
+        };
+        match mapped {
+            Ok(_) => {
+                self.protection = protection;
+                Ok(())
+            }
+            Err(errno) => {
+                if refill(self.base, self.span) {
+                    self.protection = Protection::empty();
+                }
+                Err(errno)
+            }
+        }
     }
+}
+
+/// After an mmap with `MAP_FIXED` that failed: it may have removed what was there before (it does so for an object in pages of
+/// an empty pool, Linux 6.18), and then inaccessible addresses take the place, so that they stay ours. Whether that was so.
+fn refill(base: NonNull<u8>, span: usize) -> bool {
+    let nothing = Protection::empty().for_mmap();
+    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+    sys::memory::map(At::Exactly(base.addr().get()), span, nothing, flags, None).is_ok()
 }
 
 impl Drop for Mapping {
