@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use areas::{Bytes, Name};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
-use crate::placing::Placing;
+use crate::placing::{Place, Placing};
 use crate::target::Target;
 
 /// Chunks of memory as first-class things: named, placed, shared, frozen, measured.
@@ -31,7 +32,8 @@ const AFTER_LONG_HELP: &str = "\
 Start with `areas tour`: it shows everything on a real file, in under a minute.
 
 Sizes: bytes, or a number with K, M, G, T or P (powers of 1024): 4096, 64M, 1GiB.
-Nodes: numbers and ranges, as `areas nodes` lists them: 0-3,8; or `all` for those allowed.
+Nodes: numbers and ranges, as `areas nodes` lists them: 0-3,8; or `all` for those allowed; or `fastest`, `nearest`, \
+`roomiest` for the one that is that for the CPU on which this command runs.
 
 Exit status: 0, 1 failed, 2 wrong usage, 3 no such area, 4 timed out; 128+n when signal n ended it; that of COMMAND where \
 there is one.
@@ -47,6 +49,9 @@ pub(crate) enum Command {
     Ls(Ls),
     Show(Show),
     Cat(Cat),
+    Move(Move),
+    Resize(Resize),
+    Wait(Wait),
     Nodes(Nodes),
     Tour(Tour),
     Completions(Completions),
@@ -89,6 +94,12 @@ pub(crate) struct Create {
     /// Let it grow up to this size, for all who have a clone at once
     #[arg(long, value_name = "MAX")]
     pub(crate) growable: Option<Bytes>,
+    /// Let it grow up to this size, and shrink, for all who have a clone at once
+    #[arg(long, value_name = "MAX", conflicts_with = "growable")]
+    pub(crate) resizable: Option<Bytes>,
+    /// Map it at this address or not at all: `0x700000000000`
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub(crate) at: Option<usize>,
     /// Take all its pages now, in parallel
     #[arg(long)]
     pub(crate) populate: bool,
@@ -126,7 +137,56 @@ pub(crate) struct Show {
     /// Its name or id: digits are an id, `name:123` is a name always
     #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
     pub(crate) area: Target,
+    /// Draw where each part of it is
+    #[arg(long)]
+    pub(crate) map: bool,
     /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Move an area's pages to other nodes, and measure what came of it
+///
+/// New pages of it come from there too. What would not move is told, with the reason; pages that other processes have mapped
+/// move only for those who may do that (CAP_SYS_NICE).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  areas move model --nodes 1
+  areas move model --policy interleave --nodes 0-3")]
+pub(crate) struct Move {
+    /// Its name or id: digits are an id, `name:123` is a name always
+    #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
+    pub(crate) area: Target,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Change an area's size, for all who have a clone at once
+///
+/// Growable areas grow; resizable ones shrink as well. No address changes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Resize {
+    /// Its name or id: digits are an id, `name:123` is a name always
+    #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
+    pub(crate) area: Target,
+    /// Its new size, rounded up to whole pages
+    pub(crate) size: Bytes,
+}
+
+/// Wait until there is an area of that name
+#[derive(Debug, clap::Args)]
+pub(crate) struct Wait {
+    /// The name
+    #[arg(value_parser = OsStringValueParser::new().try_map(name))]
+    pub(crate) name: Name,
+    /// Give up after so many seconds, with exit status 4; without it, wait for ever
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// Tell what was found as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -189,6 +249,21 @@ pub(crate) struct TourWorker {
     pub(crate) file: PathBuf,
 }
 
+/// Seconds, with a fraction if wanted.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// A number in hexadecimal after `0x`, else in decimal.
+fn address(text: &str) -> Result<usize, String> {
+    match text.strip_prefix("0x") {
+        Some(digits) => usize::from_str_radix(digits, 16),
+        None => text.parse(),
+    }
+    .map_err(|error| error.to_string())
+}
+
 fn name(text: OsString) -> areas::Result<Name> {
     Name::new(text.as_bytes())
 }
@@ -196,6 +271,17 @@ fn name(text: OsString) -> areas::Result<Name> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn numbers_as_people_write_them() {
+        assert_eq!(super::seconds("1.5"), Ok(std::time::Duration::from_millis(1500)));
+        assert_eq!(super::address("0x7000"), Ok(0x7000));
+        assert_eq!(super::address("4096"), Ok(4096));
+        for wrong in ["", "-1", "x", "1e400"] {
+            assert!(super::seconds(wrong).is_err(), "{wrong}");
+            assert!(super::address(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_definition_is_sound() {

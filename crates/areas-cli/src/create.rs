@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use areas::{Error, Kind};
+use areas::{Access, Address, Area, Error, Kind};
 
 use crate::args::Create;
 use crate::failure::Result;
@@ -13,22 +13,32 @@ use crate::output::progress::Bar;
 pub(crate) fn run(create: &Create, quiet: bool) -> Result<ExitCode> {
     let size = in_memory(create.size)?;
     let mut ask = areas::builder(size)
-        .place(create.placing.placement()?)
+        .place(create.placing.placement(quiet)?)
         .pages(create.placing.pages())
         .lock(create.placing.lock());
     if let Some(max) = create.growable {
         ask = ask.growable(in_memory(max)?);
     }
-    let mut area = ask.shared()?;
+    if let Some(address) = create.at {
+        ask = ask.at(Address::Exactly(address));
+    }
+    let held = match create.resizable {
+        Some(max) => Held::Resizable(populated(ask.resizable(in_memory(max)?)?, create, quiet)?),
+        None => Held::Shared(populated(ask.shared()?, create, quiet)?),
+    };
+    hold(held, &create.holding, quiet)
+}
+
+fn populated<K: Access>(mut area: Area<K>, create: &Create, quiet: bool) -> Result<Area<K>> {
     if create.populate {
-        let bar = Bar::new("populating", Some(size as u64), quiet);
+        let bar = Bar::new("populating", Some(create.size.0), quiet);
         area.populate_with(&mut bar.follow())?;
     }
     output::tell_granted(&area, quiet);
-    hold(Held::Shared(area), &create.holding, quiet)
+    Ok(area)
 }
 
-fn in_memory(size: areas::Bytes) -> areas::Result<usize> {
+pub(crate) fn in_memory(size: areas::Bytes) -> areas::Result<usize> {
     usize::try_from(size.0).map_err(|_| {
         Error::new(Kind::InvalidInput, format!("make an area of {size}"))
             .detail("it is more than there are addresses")

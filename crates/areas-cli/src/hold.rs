@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use areas::registry;
-use areas::{Area, AreaId, Bytes, Error, Frozen, Kind, Name, Shared};
+use areas::{Area, AreaId, Bytes, Error, Frozen, Kind, Name, Resizable, Shared};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use signal_hook::consts::signal::{SIGINT, SIGQUIT};
 
@@ -25,6 +25,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Held {
     Shared(Area<Shared>),
+    Resizable(Area<Resizable>),
     Frozen(Area<Frozen>),
 }
 
@@ -32,6 +33,7 @@ impl Held {
     fn publish(&mut self, name: &Name) -> areas::Result<AreaId> {
         match self {
             Held::Shared(area) => area.publish(name.as_bytes()),
+            Held::Resizable(area) => area.publish(name.as_bytes()),
             Held::Frozen(area) => area.publish(name.as_bytes()),
         }
     }
@@ -39,6 +41,7 @@ impl Held {
     fn size(&self) -> usize {
         match self {
             Held::Shared(area) => area.size(),
+            Held::Resizable(area) => area.size(),
             Held::Frozen(area) => area.size(),
         }
     }

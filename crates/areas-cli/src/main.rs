@@ -2,15 +2,17 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `args.rs`, `placing.rs`, `target.rs` | what can be said on the command line |
+//! | `args.rs`, `placing.rs`, `choice.rs`, `target.rs` | what can be said on the command line |
 //! | `put.rs`, `contents.rs`, `create.rs`, `hold.rs`, `signals.rs` | making areas, and holding them |
-//! | `ls.rs`, `show.rs`, `report.rs`, `cat.rs`, `nodes.rs` | looking at what is there |
+//! | `ls.rs`, `show.rs`, `map.rs`, `report.rs`, `cat.rs`, `nodes.rs`, `wait.rs` | looking at what is there |
+//! | `moving.rs`, `resize.rs` | changing what is there |
 //! | `tour/` | the guided tour |
 //! | `output/` | tables, JSON, colours, progress |
 //! | `failure.rs` | how a failure becomes a message and an exit code |
 
 mod args;
 mod cat;
+mod choice;
 mod completions;
 mod contents;
 mod create;
@@ -18,15 +20,19 @@ mod failure;
 mod hold;
 mod ls;
 mod man;
+mod map;
+mod moving;
 mod nodes;
 mod output;
 mod placing;
 mod put;
 mod report;
+mod resize;
 mod show;
 mod signals;
 mod target;
 mod tour;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -50,6 +56,9 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Ls(ls) => ls::run(&ls, quiet),
         Command::Show(show) => show::run(&show),
         Command::Cat(cat) => cat::run(&cat),
+        Command::Move(moving) => moving::run(&moving, quiet),
+        Command::Resize(resize) => resize::run(&resize, quiet),
+        Command::Wait(wait) => wait::run(&wait, quiet),
         Command::Nodes(nodes) => nodes::run(&nodes),
         Command::Tour(tour) => tour::run(&tour, quiet),
         Command::Completions(completions) => completions::run(&completions),

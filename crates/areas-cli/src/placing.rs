@@ -4,16 +4,27 @@ use areas::{Lock, NodeSet, PageSize, Pages, Placement, Policy};
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 
+use crate::choice::Choice;
+
+/// On which nodes its pages are
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Placement")]
+pub(crate) struct Place {
+    /// Which nodes its pages come from; with --nodes alone it is `bind`
+    #[arg(long, value_parser = PossibleValuesParser::new(Policy::NAMES))]
+    pub(crate) policy: Option<String>,
+    /// The nodes of the policy: `0-3,8`, or `fastest`, `nearest`, `roomiest`; interleaving without it takes all that are
+    /// allowed
+    #[arg(long)]
+    pub(crate) nodes: Option<Choice>,
+}
+
 /// Where its pages are
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Placement")]
 pub(crate) struct Placing {
-    /// Which nodes its pages come from; with --nodes alone it is `bind`
-    #[arg(long, value_parser = PossibleValuesParser::new(Policy::NAMES))]
-    pub(crate) policy: Option<String>,
-    /// The nodes of the policy: `0-3,8`; interleaving without it takes all that are allowed
-    #[arg(long)]
-    pub(crate) nodes: Option<NodeSet>,
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// Huge pages: from the kernel's pool (2M, 1G) or an error, as it can be had (auto), or none
     #[arg(long, value_enum, value_name = "PAGES", default_value_t = Huge::Never)]
     pub(crate) huge: Huge,
@@ -41,10 +52,11 @@ pub(crate) enum Locking {
     Full,
 }
 
-impl Placing {
+impl Place {
     /// The placement that policy and nodes make together.
-    pub(crate) fn placement(&self) -> areas::Result<Placement> {
-        let policy = match (self.policy.as_deref(), self.nodes) {
+    pub(crate) fn placement(&self, quiet: bool) -> areas::Result<Placement> {
+        let nodes = self.nodes.map(|choice| choice.resolve(quiet)).transpose()?;
+        let policy = match (self.policy.as_deref(), nodes) {
             (None, None) => Policy::Default,
             (None, Some(nodes)) => Policy::from_parts("bind", Some(nodes))?,
             (Some(name @ ("interleave" | "weighted-interleave")), None) => {
@@ -53,6 +65,12 @@ impl Placing {
             (Some(name), nodes) => Policy::from_parts(name, nodes)?,
         };
         Ok(policy.into())
+    }
+}
+
+impl Placing {
+    pub(crate) fn placement(&self, quiet: bool) -> areas::Result<Placement> {
+        self.place.placement(quiet)
     }
 
     pub(crate) fn pages(&self) -> Pages {
@@ -95,13 +113,9 @@ mod tests {
             (Some("default"), Some("0"), None),
         ];
         for (policy, nodes, expected) in cases {
-            let placing = Placing {
-                policy: policy.map(str::to_owned),
-                nodes: nodes.map(|nodes| nodes.parse().unwrap()),
-                huge: Huge::Never,
-                lock: Locking::None,
-            };
-            let placement = placing.placement().ok().map(|placement| placement.to_string());
+            let place =
+                Place { policy: policy.map(str::to_owned), nodes: nodes.map(|nodes| nodes.parse().unwrap()) };
+            let placement = place.placement(true).ok().map(|placement| placement.to_string());
             assert_eq!(placement.as_deref(), expected, "{policy:?} {nodes:?}");
         }
     }

@@ -11,7 +11,7 @@ use crate::hold::{Held, hold};
 use crate::output;
 
 pub(crate) fn run(put: &Put, quiet: bool) -> Result<ExitCode> {
-    let placement = put.placing.placement()?;
+    let placement = put.placing.placement(quiet)?;
     let (pages, lock) = (put.placing.pages(), put.placing.lock());
     let contents = Contents::open(&put.file)?;
     let ask = |size| areas::builder(size).place(placement).pages(pages).lock(lock);

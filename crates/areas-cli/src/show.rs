@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::args::Show;
 use crate::failure::Result;
+use crate::map::{Map, PartJson};
 use crate::output::style::{Look, Terminal};
 use crate::output::{self, json};
 use crate::report::{AreaJson, Report};
@@ -16,11 +17,17 @@ pub(crate) fn run(show: &Show) -> Result<ExitCode> {
     let source = show.area.find()?;
     let report = Report::of(&source)?;
     let holders = holders(&source, &report)?;
+    let map = if show.map { Some(Map::new(source.residency()?, report.info.lock)) } else { None };
     if show.json {
         let holders = holders.iter().map(HolderJson::from).collect();
-        json::print(ShowJson { area: report.to_json(), swapped: report.swapped, holders }, false)?;
+        let map = map.as_ref().map(Map::to_json);
+        json::print(ShowJson { area: report.to_json(), swapped: report.swapped, holders, map }, false)?;
     } else {
-        output::print(&text(&report, &holders, Terminal::stdout()))?;
+        let terminal = Terminal::stdout();
+        output::print(&text(&report, &holders, terminal))?;
+        if let Some(map) = map {
+            output::print(&format!("\n{}", map.draw(terminal)))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -46,8 +53,10 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> 
     };
     let maybe = |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), both);
     let mut lines = vec![("size", both(info.size as u64)), ("mapped", both(info.mapped as u64))];
-    if let Extent::Growable { max } = info.extent {
-        lines.push(("grows to", both(max as u64)));
+    match info.extent {
+        Extent::Growable { max } => lines.push(("grows to", both(max as u64))),
+        Extent::Resizable { max } => lines.push(("resizes to", both(max as u64))),
+        _ => {}
     }
     lines.push(("in RAM", maybe(report.resident)));
     if report.swapped != Some(0) {
@@ -123,6 +132,9 @@ struct ShowJson {
     area: AreaJson,
     swapped: Option<u64>,
     holders: Vec<HolderJson>,
+    /// Its parts in order, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map: Option<Vec<PartJson>>,
 }
 
 #[derive(Debug, Serialize)]

@@ -112,3 +112,8 @@ pub use size::Bytes;
 pub use sys::copy::Word;
 pub use topology::Topology;
 pub use verify::{Misplaced, Verification};
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

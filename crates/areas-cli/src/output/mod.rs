@@ -7,7 +7,7 @@ pub(crate) mod table;
 
 use std::io::{self, Write};
 
-use areas::{Area, NodeSet, Placement, Shared};
+use areas::{Access, Area, NodeSet, Placement};
 
 use crate::failure::{Failure, Result};
 use style::Terminal;
@@ -31,7 +31,7 @@ pub(crate) fn complain(text: &str) {
 }
 
 /// Remarks on what an area was given instead of what was asked, and on pages that are not where they were asked to be.
-pub(crate) fn tell_granted(area: &Area<Shared>, quiet: bool) {
+pub(crate) fn tell_granted<K: Access>(area: &Area<K>, quiet: bool) {
     if quiet {
         return;
     }

@@ -12,7 +12,9 @@ fn help_of_every_command() {
     };
     insta::assert_snapshot!("short", help(&["-h"]));
     insta::assert_snapshot!("long", help(&["--help"]));
-    for command in ["put", "create", "ls", "show", "cat", "nodes", "tour", "completions"] {
+    for command in
+        ["put", "create", "ls", "show", "cat", "move", "resize", "wait", "nodes", "tour", "completions"]
+    {
         insta::assert_snapshot!(command, help(&[command, "--help"]));
     }
 }
@@ -57,10 +59,13 @@ fn manual_pages_for_every_command() {
             "areas-completions.1",
             "areas-create.1",
             "areas-ls.1",
+            "areas-move.1",
             "areas-nodes.1",
             "areas-put.1",
+            "areas-resize.1",
             "areas-show.1",
             "areas-tour.1",
+            "areas-wait.1",
             "areas.1"
         ]
     );

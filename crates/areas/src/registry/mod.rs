@@ -30,7 +30,7 @@ pub use id::AreaId;
 pub use info::{Info, Listing, UnreadableTeam};
 pub use name::Name;
 pub use source::Source;
-pub(crate) use team::Announcement;
+pub(crate) use table::Announcement;
 
 use crate::error::{Error, Kind, Result};
 use crate::object::Extent;

@@ -4,35 +4,15 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use super::directory::{Directory, Link, any_below};
 use super::id::{AreaId, SEQUENCES, SLOTS};
-use super::name::Name;
 use super::peer::{ProcessStat, State, TABLE_SEALS, examine};
-use super::table::{BLOCK, BLOCKS, Owner, RECORDS, Record, TABLE_BYTES, Table};
+use super::table::{Announcement, BLOCK, BLOCKS, Owner, RECORDS, Record, TABLE_BYTES, Table};
 use crate::error::{Error, Kind, Result, remedy};
-use crate::lock::Lock;
 use crate::mapping::{Mapping, Plan, Sharing};
-use crate::object::Extent;
 use crate::page::PageSize;
-use crate::place::Placement;
 use crate::protection::Protection;
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::memory::{Advice, At, MapFlags};
-
-/// What an area tells of itself when it is published; the team adds the id and the time.
-#[derive(Clone, Debug)]
-pub(crate) struct Announcement {
-    pub(crate) name: Name,
-    pub(crate) descriptor: i32,
-    pub(crate) object: Identity,
-    pub(crate) address: u64,
-    pub(crate) span: u64,
-    pub(crate) extent: Extent,
-    pub(crate) exact: Option<u64>,
-    pub(crate) protection: Protection,
-    pub(crate) lock: Lock,
-    pub(crate) page: PageSize,
-    pub(crate) placement: Placement,
-}
 
 /// A process that holds areas: ours.
 #[derive(Debug)]
@@ -155,35 +135,7 @@ impl Team {
                 .help("drop some, or hold them in several processes"));
         }
         let id = self.next_id(directory)?;
-        let Announcement {
-            name,
-            descriptor,
-            object,
-            address,
-            span,
-            extent,
-            exact,
-            protection,
-            lock,
-            page,
-            placement,
-        } = area;
-        let created = sys::process::boot_time();
-        let record = Record {
-            id,
-            name,
-            descriptor,
-            object,
-            created,
-            address,
-            span,
-            extent,
-            exact,
-            protection,
-            lock,
-            page,
-            placement,
-        };
+        let record = Record { id, created: sys::process::boot_time(), area };
         let number = self.table.insert(&record)?;
         number.ok_or_else(|| Error::new(Kind::Limit, what).detail("the table is full"))
     }

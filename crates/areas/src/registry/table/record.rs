@@ -1,5 +1,7 @@
 //! A record: what a team publishes of one area, in bytes that nobody has to trust.
 
+use std::ops::Deref;
+
 use super::super::id::AreaId;
 use super::super::name::Name;
 use super::layout::RECORD_BYTES;
@@ -40,16 +42,13 @@ pub(super) mod field {
     pub(in super::super) const NAME: usize = 224;
 }
 
-/// What a team publishes of an area: all that another process needs to know to describe and to map it.
+/// What an area tells of itself when it is published: all that another process needs to know to describe and to map it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) id: AreaId,
+pub(crate) struct Announcement {
     pub(crate) name: Name,
     /// The number of the object's descriptor in the owner.
     pub(crate) descriptor: i32,
     pub(crate) object: Identity,
-    /// When it was created: nanoseconds since boot.
-    pub(crate) created: u64,
     /// Where it is mapped in the owner, and how many bytes of addresses that takes.
     pub(crate) address: u64,
     pub(crate) span: u64,
@@ -60,6 +59,23 @@ pub(crate) struct Record {
     pub(crate) lock: Lock,
     pub(crate) page: PageSize,
     pub(crate) placement: Placement,
+}
+
+/// A published area: what it tells of itself, and what its team adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) id: AreaId,
+    /// When it was published: nanoseconds since boot.
+    pub(crate) created: u64,
+    pub(crate) area: Announcement,
+}
+
+impl Deref for Record {
+    type Target = Announcement;
+
+    fn deref(&self) -> &Announcement {
+        &self.area
+    }
 }
 
 impl Record {
@@ -134,12 +150,10 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
         2 if max != 0 && max.is_multiple_of(page.bytes()) => Extent::Resizable { max },
         _ => return None,
     };
-    Some(Record {
-        id: AreaId::new(u32_of(bytes, field::ID).cast_signed()).ok()?,
+    let area = Announcement {
         name: Name::from_table(bytes.get(field::NAME..field::NAME + len)?)?,
         descriptor: u32_of(bytes, field::DESCRIPTOR).cast_signed(),
         object: Identity { device: u64_of(bytes, field::DEVICE), inode: u64_of(bytes, field::INODE) },
-        created: u64_of(bytes, field::CREATED),
         address: u64_of(bytes, field::ADDRESS),
         span: u64_of(bytes, field::SPAN),
         extent,
@@ -148,5 +162,7 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
         lock: Lock::from_number(bytes[field::LOCK])?,
         page,
         placement,
-    })
+    };
+    let id = AreaId::new(u32_of(bytes, field::ID).cast_signed()).ok()?;
+    Some(Record { id, created: u64_of(bytes, field::CREATED), area })
 }

@@ -25,18 +25,20 @@ fn table() -> Table {
 fn record(sequence: u32, name: &[u8]) -> Record {
     Record {
         id: AreaId::from_parts(7, sequence),
-        name: Name::from_table(name).unwrap(),
-        descriptor: 9,
-        object: Identity { device: 1, inode: u64::from(sequence) },
         created: u64::from(sequence),
-        address: 0x7000_0000_0000,
-        span: 1 << 20,
-        extent: Extent::Growable { max: 1 << 20 },
-        exact: None,
-        protection: Protection::READ_WRITE,
-        lock: Lock::Lazy,
-        page: PageSize::base(),
-        placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX),
+        area: Announcement {
+            name: Name::from_table(name).unwrap(),
+            descriptor: 9,
+            object: Identity { device: 1, inode: u64::from(sequence) },
+            address: 0x7000_0000_0000,
+            span: 1 << 20,
+            extent: Extent::Growable { max: 1 << 20 },
+            exact: None,
+            protection: Protection::READ_WRITE,
+            lock: Lock::Lazy,
+            page: PageSize::base(),
+            placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX),
+        },
     }
 }
 
@@ -45,7 +47,7 @@ fn a_record_comes_back_whole() {
     let mut table = table();
     for (sequence, name) in [(1, vec![]), (2, vec![b'x'; 255]), (3, vec![0xff; 3])] {
         let mut put = record(sequence, &name);
-        put.exact = Some(u64::from(sequence));
+        put.area.exact = Some(u64::from(sequence));
         let number = table.insert(&put).unwrap().unwrap();
         assert_eq!(table.view().record(number).unwrap().1, put);
         assert_eq!(table.view().by_sequence(sequence).unwrap().2, put);

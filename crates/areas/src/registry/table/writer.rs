@@ -154,9 +154,10 @@ impl Table {
 
     /// Changes what is told of a record's place and extent. Who looked it up before looks again.
     pub(crate) fn update(&self, number: u32, placement: Placement, span: u64, extent: Extent) -> Result<()> {
-        let Some((generation, record)) = self.view.record(number) else { return Ok(()) };
+        let Some((generation, mut record)) = self.view.record(number) else { return Ok(()) };
         let at = record_at(number);
-        let bytes = encode(&Record { placement, span, extent, ..record }, 0);
+        (record.area.placement, record.area.span, record.area.extent) = (placement, span, extent);
+        let bytes = encode(&record, 0);
         self.put(at + field::GENERATION, generation.wrapping_add(1))?;
         fence(Ordering::Release);
         let changed = [

@@ -1,0 +1,267 @@
+//! A picture of where an area is: a mark for each block of it, and a bar for each node.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use areas::{Bytes, Lock, Node, PageSize, Residency, Run, Where};
+use serde::Serialize;
+
+use crate::output::style::{Look, Terminal};
+
+/// Blocks in a row.
+const ROW: usize = 32;
+/// Rows at the most: more memory makes larger blocks.
+const ROWS: usize = 16;
+/// How long the bar of a node is that holds everything.
+const BAR: usize = 40;
+
+/// Where each part of an area is.
+#[derive(Debug)]
+pub(crate) struct Map {
+    residency: Residency,
+    lock: Lock,
+}
+
+/// What most of a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    On { node: Node, huge: bool },
+    Swapped,
+    Hole,
+}
+
+/// A block: what most of it is, and whether all of it is that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Block {
+    what: What,
+    mixed: bool,
+}
+
+impl Map {
+    pub(crate) fn new(residency: Residency, lock: Lock) -> Self {
+        Map { residency, lock }
+    }
+
+    fn size(&self) -> usize {
+        usize::try_from(self.residency.size()).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes that a block stands for: the smallest page that there is, twice as much until all blocks have a place.
+    fn block_bytes(&self) -> usize {
+        let pages = self.residency.runs().iter().filter_map(|run| match run.place {
+            Where::On { page, .. } => Some(page),
+            _ => None,
+        });
+        let mut bytes = pages.min().unwrap_or_else(PageSize::base).bytes();
+        while self.size().div_ceil(bytes) > ROW * ROWS {
+            bytes *= 2;
+        }
+        bytes
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        let (size, step) = (self.size(), self.block_bytes());
+        let mut runs = self.residency.runs();
+        (0..size)
+            .step_by(step)
+            .enumerate()
+            .map(|(turn, start)| {
+                let range = start..size.min(start + step);
+                while runs.first().is_some_and(|run| run.range.end <= range.start) {
+                    runs = &runs[1..];
+                }
+                block(runs, &range, turn)
+            })
+            .collect()
+    }
+
+    /// The picture: rows of blocks, what the marks mean, and a bar for each node.
+    pub(crate) fn draw(&self, terminal: Terminal) -> String {
+        let (blocks, step) = (self.blocks(), self.block_bytes());
+        let locked = self.lock != Lock::None;
+        let mut text = String::new();
+        for (row, blocks) in blocks.chunks(ROW).enumerate() {
+            let offset = Bytes::from(row * ROW * step);
+            text += &terminal.paint(Look::Dim, &format!("{:>10}  ", format!("{offset:#}")));
+            for (at, block) in blocks.iter().enumerate() {
+                if at > 0 && at % 8 == 0 {
+                    text.push(' ');
+                }
+                text += &self.cell(*block, locked, terminal);
+            }
+            text = text.trim_end().to_owned() + "\n";
+        }
+        text += &self.legend(&blocks, locked, step);
+        text + &self.bars(terminal)
+    }
+
+    /// Two characters: the node's digit, or what it is instead; and how it is there.
+    fn cell(&self, block: Block, locked: bool, terminal: Terminal) -> String {
+        let (place, look) = match block.what {
+            What::On { node, .. } => (digit(node), Look::Bold),
+            What::Swapped => ('s', Look::Bad),
+            What::Hole => ('.', Look::Dim),
+        };
+        let how = match block.what {
+            _ if block.mixed => '~',
+            What::On { huge: true, .. } if locked => '#',
+            What::On { huge: true, .. } => '=',
+            What::On { .. } if locked => '!',
+            _ => ' ',
+        };
+        terminal.paint(look, &place.to_string()) + &how.to_string()
+    }
+
+    fn legend(&self, blocks: &[Block], locked: bool, step: usize) -> String {
+        let mut marks = vec![format!("each is {}", Bytes::from(step))];
+        let any = |test: &dyn Fn(&Block) -> bool| blocks.iter().any(test);
+        if any(&|block| matches!(block.what, What::On { .. })) {
+            marks.push("0-9 a-z the node (+ beyond)".to_owned());
+        }
+        let is_huge = |block: &Block| matches!(block.what, What::On { huge: true, .. }) && !block.mixed;
+        let is_small = |block: &Block| matches!(block.what, What::On { huge: false, .. }) && !block.mixed;
+        if any(&is_huge) {
+            marks.push(if locked { "# huge and locked" } else { "= huge" }.to_owned());
+        }
+        if locked && any(&is_small) {
+            marks.push("! locked".to_owned());
+        }
+        if any(&|block| block.what == What::Swapped) {
+            marks.push("s swapped".to_owned());
+        }
+        if any(&|block| block.what == What::Hole) {
+            marks.push(". hole".to_owned());
+        }
+        if any(&|block| block.mixed) {
+            marks.push("~ several: the most is shown, equals in turn".to_owned());
+        }
+        format!("{:>10}  {}\n", "", marks.join(", "))
+    }
+
+    fn bars(&self, terminal: Terminal) -> String {
+        let total = self.residency.size().max(1);
+        let mut lines: Vec<(String, u64)> =
+            self.residency.nodes().map(|(node, bytes)| (format!("node {node}"), bytes)).collect();
+        lines.push(("swapped".to_owned(), self.residency.swapped().unwrap_or(0)));
+        lines.push(("hole".to_owned(), self.residency.absent()));
+        let mut text = String::new();
+        for (label, bytes) in lines.into_iter().filter(|(_, bytes)| *bytes > 0) {
+            let share = u128::from(bytes) * BAR as u128 / u128::from(total);
+            // What is there shows, however little it is.
+            let length = usize::try_from(share).unwrap_or(BAR).max(1);
+            let mark = if terminal.utf8 { "█" } else { "#" };
+            let percent = u128::from(bytes) * 100 / u128::from(total);
+            text += &format!(
+                "{label:>10}  {}{} {:#}, {percent} %\n",
+                terminal.paint(Look::Good, &mark.repeat(length)),
+                " ".repeat(BAR - length),
+                Bytes(bytes)
+            );
+        }
+        text
+    }
+
+    /// The parts, for programs.
+    pub(crate) fn to_json(&self) -> Vec<PartJson> {
+        self.residency.runs().iter().map(PartJson::from).collect()
+    }
+}
+
+/// What most of a range is; of equals, each in its turn, so that interleaved memory looks like it. `runs` begin with the one
+/// that holds its first byte.
+fn block(runs: &[Run], range: &Range<usize>, turn: usize) -> Block {
+    let mut shares: BTreeMap<What, usize> = BTreeMap::new();
+    for run in runs.iter().take_while(|run| run.range.start < range.end) {
+        let bytes = run.range.end.min(range.end) - run.range.start.max(range.start);
+        *shares.entry(what(run.place)).or_default() += bytes;
+    }
+    let most = shares.values().max().copied().unwrap_or(0);
+    let equals: Vec<What> =
+        shares.iter().filter(|(_, bytes)| **bytes == most).map(|(what, _)| *what).collect();
+    let what = turn.checked_rem(equals.len()).map_or(What::Hole, |at| equals[at]);
+    Block { what, mixed: shares.len() > 1 }
+}
+
+fn what(place: Where) -> What {
+    match place {
+        Where::On { node, page } => What::On { node, huge: page > PageSize::base() },
+        Where::Swapped => What::Swapped,
+        _ => What::Hole,
+    }
+}
+
+/// A node's digit: 0 to 9, a to z, and `+` for those beyond.
+fn digit(node: Node) -> char {
+    char::from_digit(node.get(), 36).unwrap_or('+')
+}
+
+/// A part of an area, in JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct PartJson {
+    offset: usize,
+    length: usize,
+    /// `resident`, `swapped` or `absent`.
+    state: &'static str,
+    node: Option<u32>,
+    page_size: Option<usize>,
+}
+
+impl From<&Run> for PartJson {
+    fn from(run: &Run) -> Self {
+        let (state, node, page_size) = match run.place {
+            Where::On { node, page } => ("resident", Some(node.get()), Some(page.bytes())),
+            Where::Swapped => ("swapped", None, None),
+            _ => ("absent", None, None),
+        };
+        PartJson { offset: run.range.start, length: run.range.len(), state, node, page_size }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_of_nodes() {
+        for (id, expected) in [(0, '0'), (9, '9'), (10, 'a'), (35, 'z'), (36, '+'), (1023, '+')] {
+            assert_eq!(digit(Node::new(id).unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn a_real_area_is_drawn_as_it_is() {
+        let mut area = areas::builder(1 << 20).private().unwrap();
+        let page = PageSize::base().bytes();
+        // Pages 0 to 63 are there, and no other.
+        for at in (0..64 * page).step_by(page) {
+            area[at] = 1;
+        }
+        let map = Map::new(area.residency().unwrap(), Lock::None);
+        let terminal = Terminal { colours: false, utf8: false, columns: None };
+        let text = map.draw(terminal);
+        let rows: Vec<&str> = text.lines().collect();
+        let node = digit(area.residency().unwrap().nodes().next().unwrap().0);
+        let there = vec![format!("{node} ").repeat(8); 4].join(" ");
+        assert_eq!(rows[0], format!("{:>10}  {}", "0 B", there.trim_end()));
+        assert_eq!(
+            rows[2].trim_start(),
+            format!("256 KiB  {}", vec![". ".repeat(8); 4].join(" ").trim_end())
+        );
+        assert!(text.contains("each is 4 KiB, 0-9 a-z the node (+ beyond), . hole"), "{text}");
+        assert!(text.contains(&format!("{} 256 KiB, 25 %", "#".repeat(10) + &" ".repeat(30))), "{text}");
+        assert!(text.contains("768 KiB, 75 %"), "{text}");
+        let locked = Map::new(area.residency().unwrap(), Lock::Lazy).draw(terminal);
+        assert!(locked.contains(&format!("{node}!{node}!")) && locked.contains("! locked"), "{locked}");
+    }
+
+    #[test]
+    fn blocks_grow_with_the_area() {
+        let area = areas::builder(64 << 20).private().unwrap();
+        let map = Map::new(area.residency().unwrap(), Lock::None);
+        assert_eq!(map.block_bytes(), (64 << 20) / (ROW * ROWS));
+        assert_eq!(map.blocks().len(), ROW * ROWS);
+        assert!(map.blocks().iter().all(|block| *block == Block { what: What::Hole, mixed: false }));
+        let empty = Map::new(areas::builder(1).private().unwrap().residency().unwrap(), Lock::None);
+        assert_eq!(empty.blocks().len(), 1);
+    }
+}

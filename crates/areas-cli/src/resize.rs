@@ -1,0 +1,42 @@
+//! `areas resize`: an area's size, for all who have a clone at once.
+
+use std::process::ExitCode;
+
+use areas::{Bytes, Error, Extent, Kind};
+
+use crate::args::Resize;
+use crate::create::in_memory;
+use crate::failure::Result;
+use crate::output;
+
+pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
+    let size = in_memory(resize.size)?;
+    let source = resize.area.find()?;
+    let before = source.info()?;
+    // Through a clone of our own: it changes the object, and so all clones.
+    match before.extent {
+        Extent::Resizable { .. } => source.open_resizable()?.resize(size)?,
+        Extent::Growable { .. } if size < before.size => {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("resize area {} to {}", before.id, resize.size),
+            )
+            .detail(format!("it has {:#} and can only grow", Bytes::from(before.size)))
+            .help("create it with `--resizable MAX` if it is to shrink")
+            .into());
+        }
+        _ => source.open()?.grow(size)?,
+    }
+    if !quiet {
+        let after = source.info()?.size;
+        let text = format!(
+            "area {} {:?}: {:#}, was {:#}\n",
+            before.id,
+            before.name,
+            Bytes::from(after),
+            Bytes::from(before.size)
+        );
+        output::print(&text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
