@@ -2,7 +2,7 @@
 
 use areas::{NodeSet, PageSize, Pages, Policy, Why};
 
-use crate::support::machine::{OnCpu, crowd, has_weights, pool, pool_free, weights};
+use crate::support::machine::{OnCpu, SLACK, crowd, has_weights, pool, pool_free, weights};
 use crate::support::memory::expand;
 use crate::support::{HUGE, MIB, PAGE, assert_goes_round, guest, node, nodes, pages};
 
@@ -165,7 +165,7 @@ fn a_full_node_takes_what_it_can() {
         "{migration}"
     );
     assert_eq!(migration.moved() + stayed, 40 * MIB as u64, "{migration}");
-    assert!(stayed >= 20 * MIB as u64, "{migration}");
+    assert!(stayed >= (40 * MIB - 16 * MIB - SLACK) as u64, "{migration}");
     assert_eq!(migration.verification().elsewhere(), stayed);
     assert!(!area.verify().unwrap().holds());
     let back = area.migrate(Policy::Bind(nodes([0]))).unwrap();

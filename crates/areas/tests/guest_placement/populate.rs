@@ -130,12 +130,12 @@ fn preferred_spills_and_verify_says_so() {
     guest!();
     let _cpu = OnCpu::of_node(0);
     let _crowded = crowd(3, 16 * MIB);
-    let mut area = areas::builder(32 * MIB).place(Policy::Preferred(node(3))).shared().unwrap();
+    let mut area = areas::builder(48 * MIB).place(Policy::Preferred(node(3))).shared().unwrap();
     area.populate().unwrap();
     let verification = area.verify().unwrap();
     assert!(!verification.holds());
     assert!(verification.elsewhere() >= 16 * MIB as u64, "{verification}");
-    assert_eq!(verification.in_place() + verification.elsewhere(), 32 * MIB as u64);
+    assert_eq!(verification.in_place() + verification.elsewhere(), 48 * MIB as u64);
     let found = expand(&area.residency().unwrap(), PAGE);
     for part in verification.misplaced() {
         let pages = &found[part.range.start / PAGE..part.range.end / PAGE];

@@ -191,7 +191,7 @@ fn private_policies_are_inherited_over_fork() {
 #[test]
 fn binding_to_a_full_node_ends_in_a_kill() {
     guest!();
-    let _crowded = crate::support::machine::crowd(3, 8 << 20);
+    let _crowded = crate::support::machine::crowd(3, 16 << 20);
     let kills = crate::support::machine::vmstat("oom_kill");
     let ended = in_child(|| {
         // The first to go, so that it is not the tests.

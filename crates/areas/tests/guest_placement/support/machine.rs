@@ -3,9 +3,10 @@
 
 use std::fs;
 
+use areas::{Area, Policy, Private};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use super::HUGE;
+use super::{HUGE, MIB, nodes};
 
 /// This thread is on the first CPU of a node, as long as this lives.
 #[derive(Debug)]
@@ -66,15 +67,30 @@ pub(crate) fn pool(node: u32, page: usize, pages: u64) -> Setting {
     setting
 }
 
-/// Leaves only about so many bytes of a node free, by taking the rest into its pool: quick, since nobody touches them.
-pub(crate) fn crowd(node: u32, left: usize) -> Setting {
-    let free = free(node);
-    let pages = free.saturating_sub(left as u64) / HUGE as u64;
-    let setting = Setting::set(pool_file(node, HUGE, "nr_hugepages"), &pages.to_string());
-    let now = self::free(node);
-    assert!(now <= left as u64 + 16 * HUGE as u64, "node {node} still has {now} bytes free");
-    setting
+/// A node of which little is free, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Crowded {
+    _pool: Setting,
+    _rest: Option<Area<Private>>,
 }
+
+/// Leaves only about so many bytes of a node free, up to [`SLACK`] more. Most are taken into its pool, which is quick, since nobody
+/// touches them; where memory is too scattered for that, the rest is touched.
+pub(crate) fn crowd(node: u32, left: usize) -> Crowded {
+    let excess = || usize::try_from(free(node)).unwrap().saturating_sub(left);
+    let pages = excess() / HUGE;
+    let pool = Setting::set(pool_file(node, HUGE, "nr_hugepages"), &pages.to_string());
+    let rest = (excess() > SLACK / 2).then(|| {
+        let mut rest = areas::builder(excess()).place(Policy::Bind(nodes([node]))).private().unwrap();
+        rest.populate().unwrap();
+        rest
+    });
+    assert!(excess() <= SLACK, "node {node} still has {} bytes free", free(node));
+    Crowded { _pool: pool, _rest: rest }
+}
+
+/// What others free at the same time.
+pub(crate) const SLACK: usize = 12 * MIB;
 
 /// `MemFree` of a node, in bytes.
 pub(crate) fn free(node: u32) -> u64 {
