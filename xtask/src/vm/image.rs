@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::cpio::Archive;
 use super::setup::Kit;
+use crate::process;
 
 const INIT: &str = include_str!("init.sh");
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n";
@@ -28,6 +29,8 @@ pub(crate) struct Payload<'a> {
     pub(crate) program: &'a Path,
     pub(crate) args: &'a [OsString],
     pub(crate) env: &'a [(OsString, OsString)],
+    /// Programs of this machine that go along, by name.
+    pub(crate) with: &'a [String],
     pub(crate) modules: &'a str,
     pub(crate) swap: bool,
     pub(crate) out: bool,
@@ -40,6 +43,12 @@ pub(crate) fn write(path: &Path, kit: &Kit, payload: &Payload<'_>) -> Result<u64
     let mut image = Archive::create(path)?;
     base(&mut image, kit)?;
     let run = program(&mut image, payload)?;
+    for name in payload.with {
+        let found = process::which(name)
+            .with_context(|| format!("there is no program {name} here that could go along (--with)"))?;
+        image.copy(format!("usr/bin/{name}").as_bytes(), &found, true)?;
+        libraries(&mut image, &found)?;
+    }
     image.file(b"run.sh", 0o755, &run)?;
     let conf = format!(
         "MODULES={}\nSWAP={}\nOUT={}\n",

@@ -82,6 +82,9 @@ pub(crate) struct Options {
     /// Set an environment variable for the program; repeat
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(OsString, OsString)>,
+    /// Take a program of this machine along, in /usr/bin, with its libraries; repeat
+    #[arg(long, value_name = "PROGRAM")]
+    with: Vec<String>,
     /// Bring back into DIR what the program leaves in /out
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -168,6 +171,7 @@ pub(crate) fn run(options: &Options, stdout: &mut dyn Write, stderr: &mut dyn Wr
         program,
         args,
         env: &options.env,
+        with: &options.with,
         modules: &options.modules,
         swap: options.swap.is_some(),
         out: options.out.is_some(),

@@ -12,7 +12,7 @@
 //! | Linux 6.1 | as the default; no PAGEMAP_SCAN, no cachestat, no weighted interleaving |
 //!
 //! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none names.
-// vm: -- cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
+// vm: --with numactl -- cpuset:: kernel:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
 // vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
 // vm: --nodes "1:512 0:3072" --append "hugepagesz=1G hugepages=1:1" -- giant::
 // vm: --kernel linux-image-cloud-amd64 -- cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing::
@@ -24,6 +24,7 @@ mod kernel;
 mod layers;
 mod migrate;
 mod movers;
+mod numactl;
 mod policies;
 mod pools;
 mod populate;
