@@ -1,8 +1,6 @@
 //! Asking for an area.
 
-use std::marker::PhantomData;
-
-use super::{Access, Area, Private, Resizable, Shared, dress};
+use super::{Access, Area, Private, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, Sharing};
@@ -299,23 +297,13 @@ impl<'a> AreaBuilder<'a> {
         object: Option<Object>,
         placement: Placement,
     ) -> Result<Area<K>> {
-        dress(&mapping, object.as_ref());
         // Where nothing was asked here, the provider may have asked for something.
         let placement = match placement.is_default() {
             true => mapping.asked().of_all(mapping.span()).unwrap_or(placement),
             false => placement,
         };
-        let mut area: Area<K> = Area {
-            publication: None,
-            gather: self.gathers(mapping.page_size()),
-            mapping,
-            object,
-            name: None,
-            lock: Lock::None,
-            placement,
-            gathered: 0,
-            kind: PhantomData,
-        };
+        let gather = self.gathers(mapping.page_size());
+        let mut area: Area<K> = Area { gather, ..Area::over(mapping, object, placement) };
         let whose = match &self.name {
             Some(name) => format!("area {:?}", String::from_utf8_lossy(name)),
             None => area.to_string(),

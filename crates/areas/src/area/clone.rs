@@ -1,10 +1,7 @@
 //! Clones: areas over memory that another area, here or in another process, has made.
 
-use std::marker::PhantomData;
-
-use super::{Area, Frozen, Resizable, Shared, dress};
+use super::{Area, Frozen, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
-use crate::lock::Lock;
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
 use crate::place::Placement;
@@ -231,18 +228,7 @@ impl CloneBuilder<'_> {
             request = request.placed(placement);
         }
         let mapping = System::new().map(&request)?;
-        dress(&mapping, Some(&object));
-        let mut area: Area<Shared> = Area {
-            publication: None,
-            mapping,
-            object: Some(object),
-            name: None,
-            lock: Lock::None,
-            placement: record.placement,
-            gather: false,
-            gathered: 0,
-            kind: PhantomData,
-        };
+        let mut area: Area<Shared> = Area::over(mapping, Some(object), record.placement);
         area.apply_lock(record.lock, &format!("a clone of area {:?}", record.name))?;
         if let Some(name) = name {
             area.publish_as(name)?;

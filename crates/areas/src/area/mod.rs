@@ -87,6 +87,22 @@ pub struct Granted<'a> {
 }
 
 impl<K: Access> Area<K> {
+    /// An area over a mapping: without a name, and not locked yet.
+    fn over(mapping: Mapping, object: Option<Object>, placement: Placement) -> Self {
+        dress(&mapping, object.as_ref());
+        Area {
+            publication: None,
+            mapping,
+            object,
+            name: None,
+            lock: Lock::None,
+            placement,
+            gather: false,
+            gathered: 0,
+            kind: PhantomData,
+        }
+    }
+
     /// The bytes asked for, or that it has grown to.
     ///
     /// One `fstat` for a growable area, no system call for others.

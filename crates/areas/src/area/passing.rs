@@ -3,10 +3,9 @@
 //! What travels is the object's descriptor and a short message about it. The receiver believes the kernel (seals, size, what
 //! the descriptor is open for) and checks the rest.
 
-use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::{Area, Frozen, Shared, dress};
+use super::{Area, Frozen, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
 use crate::object::{Extent, Object};
@@ -169,18 +168,8 @@ impl Message {
         let frozen = object.is_frozen()?;
         let protection = if writable && !frozen { Protection::READ_WRITE } else { Protection::READ };
         let mapping = System::new().map(&Request::object(&object).protection(protection))?;
-        dress(&mapping, Some(&object));
-        let mut area: Area<Shared> = Area {
-            publication: None,
-            mapping,
-            object: Some(object),
-            name: self.name,
-            lock: Lock::None,
-            placement: Placement::default(),
-            gather: false,
-            gathered: 0,
-            kind: PhantomData,
-        };
+        let mut area: Area<Shared> = Area::over(mapping, Some(object), Placement::default());
+        area.name = self.name;
         let whose = area.to_string();
         area.apply_lock(self.lock, &whose)?;
         Ok(if frozen { Received::Frozen(area.into_kind()) } else { Received::Shared(area) })

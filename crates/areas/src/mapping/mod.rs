@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 pub(crate) use asked::Asked;
+use reservation::RESERVED;
 pub use reservation::Reservation;
 
 use crate::error::{Error, Kind, Rejected, Result, remedy};
@@ -192,7 +193,7 @@ impl Mapping {
             span: plan.span.saturating_add(align),
             protection: Protection::empty(),
             sharing: Sharing::Exclusive,
-            flags: MapFlags::PRIVATE | MapFlags::NORESERVE,
+            flags: RESERVED,
             file: None,
             page: PageSize::base(),
             ..*plan
@@ -546,8 +547,7 @@ impl Mapping {
 /// an empty pool, Linux 6.18), and then inaccessible addresses take the place, so that they stay ours. Whether that was so.
 fn refill(base: NonNull<u8>, span: usize) -> bool {
     let nothing = Protection::empty().for_mmap();
-    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-    sys::memory::map(At::Exactly(base.addr().get()), span, nothing, flags, None).is_ok()
+    sys::memory::map(At::Exactly(base.addr().get()), span, nothing, RESERVED, None).is_ok()
 }
 
 impl Drop for Mapping {

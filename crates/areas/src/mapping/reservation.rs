@@ -161,9 +161,7 @@ impl Reservation {
     /// pages of the pool when the pool is empty (Linux 6.18). The hole is filled again; if somebody else was quicker, the part is
     /// theirs from now on, and never touched again.
     pub(super) fn recover(&self, base: NonNull<u8>, len: usize) {
-        let at = At::Exactly(base.addr().get());
-        let filled = sys::memory::map(at, len, Protection::empty().for_mmap(), RESERVED, None);
-        if filled.is_ok() || still_reserved(base.addr().get(), len) {
+        if super::refill(base, len) || still_reserved(base.addr().get(), len) {
             self.give_back(base, len);
             return;
         }
@@ -174,7 +172,7 @@ impl Reservation {
 
 /// Whether all of a range is addresses without memory, as far as the kernel shows.
 fn still_reserved(start: usize, len: usize) -> bool {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let maps = std::fs::read_to_string("/proc/thread-self/maps").unwrap_or_default();
     let end = start + len;
     let mut covered = start;
     for line in maps.lines() {
@@ -212,7 +210,8 @@ impl Drop for Reservation {
     }
 }
 
-const RESERVED: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
+/// How addresses are mapped that nothing lies behind.
+pub(super) const RESERVED: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
 
 fn reserved(at: At, span: usize) -> super::Plan<'static> {
     super::Plan {

@@ -160,21 +160,17 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
     };
     check_alignment(request)?;
     let protection = request.wanted_protection();
+    let align = page.bytes().max(request.alignment());
     let plan = Plan { at, size, span, page, protection, sharing, flags, file };
     let mut mapping = match request.home() {
         Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset)?,
-        None if !matches!(request.address(), Address::Any | Address::Exactly(_)) => {
-            let align = page.bytes().max(request.alignment());
-            match request.address() {
-                Address::AtOrAbove(hint) => address::at_or_above(&plan, hint, align)?,
-                Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
-                _ => address::at_random(&plan, 0, align)?,
-            }
-        }
-        None if request.alignment() > page.bytes() && at == At::Anywhere => {
-            Mapping::aligned(&plan, request.alignment())?
-        }
-        None => Mapping::new(&plan)?,
+        None => match request.address() {
+            Address::AtOrAbove(hint) => address::at_or_above(&plan, hint, align)?,
+            Address::Random => address::at_random(&plan, 0, align)?,
+            Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
+            Address::Any if align > page.bytes() => Mapping::aligned(&plan, align)?,
+            Address::Any | Address::Exactly(_) => Mapping::new(&plan)?,
+        },
     };
     if let Some(placement) = placement {
         mapping.place(0..span, placement)?;

@@ -69,9 +69,11 @@ impl DerefMut for Guard {
 fn state_as_it_is() -> Result<Guard> {
     let mut guard = lock();
     if guard.is_none() {
-        *guard = Some(Box::new(State::new()?));
+        let new = State::new()?;
         sys::process::at_fork(before_fork, after_fork)
             .map_err(|errno| Error::new(Kind::System, "use the registry").call("pthread_atfork", errno))?;
+        // Only now: without the handlers it would be tried again.
+        *guard = Some(Box::new(new));
     }
     Ok(Guard(guard))
 }
@@ -225,9 +227,6 @@ impl State {
         let number = self.announce(area.clone())?;
         let key = Key(self.next_key);
         self.next_key += 1;
-        if let Some(directory) = &self.directory {
-            directory.wake_waiters();
-        }
         self.addresses.insert(area.address, key);
         self.held.insert(key, Held { area, number: Some(number) });
         Ok(key)
@@ -244,7 +243,9 @@ impl State {
             Some(team) => team,
             none => none.insert(Team::create(directory)?),
         };
-        team.publish(directory, area)
+        let number = team.publish(directory, area)?;
+        directory.wake_waiters();
+        Ok(number)
     }
 
     /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.
