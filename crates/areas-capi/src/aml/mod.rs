@@ -1,0 +1,1 @@
+//! AML's interface.

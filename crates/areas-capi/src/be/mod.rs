@@ -1,0 +1,1 @@
+//! BeOS's and Haiku's interface.

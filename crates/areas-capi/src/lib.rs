@@ -1,0 +1,13 @@
+//! The C edge: three interfaces over one library.
+//!
+//! - [`be`]: BeOS's and Haiku's areas (`include/be/`);
+//! - [`aml`]: AML's areas, the current interface and the older one (`include/aml/`, `include/aml-0.1/`);
+//! - [`native`]: our own, for what neither has (`include/areas.h`).
+//!
+//! Each is thin: it translates words and errors, and adds no system call and no allocation of its own. Nothing but the
+//! three interfaces is exported. No panic crosses the edge ([`edge`]).
+
+mod aml;
+mod be;
+mod edge;
+mod native;
