@@ -175,12 +175,12 @@ impl<'a> AreaBuilder<'a> {
 
     fn shared_of_any_size(&self, name: Option<Name>) -> Result<Area<Shared>> {
         let placement = resolve(self.placement)?;
-        if let Wanted::Growable(max) = self.extent {
-            if self.lock != Lock::None {
-                return Err(Error::new(Kind::InvalidInput, self.what("shared"))
-                    .detail(format!("it is to grow to {} and to be locked", Bytes::from(max)))
-                    .help("a reserve cannot be locked: choose a fixed size, or no lock"));
-            }
+        if let Wanted::Growable(max) = self.extent
+            && self.lock != Lock::None
+        {
+            return Err(Error::new(Kind::InvalidInput, self.what("shared"))
+                .detail(format!("it is to grow to {} and to be locked", Bytes::from(max)))
+                .help("a reserve cannot be locked: choose a fixed size, or no lock"));
         }
         let (mapping, object) = self.object_with_pages(placement)?;
         let mut area: Area<Shared> = self.finish(mapping, Some(object), placement)?;

@@ -33,7 +33,7 @@ pub(super) fn of(mapping: &Mapping, len: usize, page: PageSize) -> Result<Vec<u6
             .help("the machine may be short of memory: try again"));
     }
     // What those see who may not know. (Frame 0 is nobody's.)
-    if frames.iter().any(|&frame| frame == Some(0)) {
+    if frames.contains(&Some(0)) {
         return Err(remedy::frame_numbers(Error::new(Kind::NotPermitted, what())));
     }
     Ok(frames.into_iter().flatten().collect())

@@ -110,7 +110,7 @@ fn descriptors(pid: u32, identity: Identity, physical: Option<&Range<u64>>) -> u
 }
 
 /// Whether an open file has a record lock on a part of a range, from its `fdinfo`:
-/// `lock:	1: OFDLCK ADVISORY READ 123 00:05:7 8388608 8392703`.
+/// `lock: 1: OFDLCK ADVISORY READ -1 00:05:7 8388608 8392703`.
 fn has_share(info: &str, range: &Range<u64>) -> bool {
     info.lines().filter_map(|line| line.strip_prefix("lock:")).any(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();

@@ -1,8 +1,10 @@
 //! Physical memory below 16 MiB and below 4 GiB, on a machine whose kernel was told to leave 4 MiB from 8 MiB on alone.
 //!
-//! Where pages are is read from pagemap, which tells of `/dev/mem`'s pages, too.
+//! Where low areas are is read from `/proc/self/maps`, and from physical memory itself; where others are, from pagemap.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
 
 use areas::{Area, Kind, Lock, PageSize, Pages, Protection, Shared};
 
@@ -16,12 +18,20 @@ fn low(size: usize) -> areas::Result<Area<Shared>> {
     areas::builder(size).lock(Lock::Low).shared()
 }
 
+/// The page frames of an area, from `/proc/self/maps`: what is mapped of `/dev/mem`, and from where on. (Pagemap shows none of
+/// memory that the kernel does not manage.)
 fn frames(area: &Area<Shared>) -> Vec<u64> {
-    // Touched, so that our page tables have all of it.
-    for at in (0..area.size()).step_by(PAGE) {
-        area.load::<u8>(at).unwrap();
-    }
-    pages::frames(area.as_ptr(), area.mapped())
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
+    let of_line = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (start, end) = fields[0].split_once('-').unwrap();
+        let ours = hex(start) == area.as_ptr().addr() as u64 && fields.last() == Some(&"/dev/mem");
+        ours.then(|| (hex(end) - hex(start), hex(fields[2])))
+    };
+    let (len, offset) = maps.lines().find_map(of_line).unwrap_or_else(|| panic!("not mapped: {maps}"));
+    assert_eq!(len, area.mapped() as u64);
+    (offset / PAGE as u64..(offset + len) / PAGE as u64).collect()
 }
 
 /// The frames of an area, all of them in the range, each behind the one before.
@@ -46,6 +56,11 @@ fn it_is_contiguous_below_16_mib_and_zero() {
         area.read_at(0, &mut bytes).unwrap();
         assert!(bytes.iter().all(|&byte| byte == 0), "round {round}: what another one wrote there is gone");
         area.write_at(0, &vec![0xa5; MIB - 5]).unwrap();
+        // What is at those physical addresses, by another way.
+        let memory = std::fs::File::open("/dev/mem").unwrap();
+        let mut there = vec![0; MIB];
+        memory.read_exact_at(&mut there, frames[0] * PAGE as u64).unwrap();
+        assert!(there[..MIB - 5].iter().all(|&byte| byte == 0xa5) && there[MIB - 5..] == [0; 5]);
         assert_eq!(area.load::<u8>(MIB - 6).unwrap(), 0xa5);
         assert_eq!(area.load::<u8>(MIB - 5).unwrap_err().kind(), Kind::OutOfRange);
     }
@@ -152,23 +167,24 @@ fn a_claim_dies_with_its_last_holder_and_not_before() {
     assert_eq!(bytes, [0; 4]);
 }
 
-/// Holders come and go while others clone: whoever has a clone has the memory that it is a clone of.
+/// Holders come and go, in the same place one after the other, while others clone: whoever has a clone has the memory that it is a
+/// clone of, and keeps it.
 #[test]
 fn a_clone_never_gets_what_another_area_has() {
     guest!();
+    const SIZE: usize = 4 * PAGE;
+    let rest = low(4 * MIB - SIZE).unwrap();
     let mut makers: Vec<Child> = (1..=2_u64)
         .map(|number| {
             Child::start(move |line| {
                 line.go();
-                for round in 0..40 {
-                    let name = format!("maker {number}");
-                    // All of it: the other one's next area is in the same place.
-                    if let Ok(area) = areas::builder(4 * MIB).lock(Lock::Low).shared() {
-                        area.store(0, number << 32 | round).unwrap();
-                        let mut area = area;
-                        area.publish(&name).unwrap();
-                        std::thread::yield_now();
-                    }
+                for round in 0.. {
+                    // There is room for one: as long as somebody has it, nobody else does.
+                    let Ok(mut area) = low(SIZE) else { continue };
+                    assert_eq!(area.load::<u64>(0).unwrap(), 0, "it is zeroed before anybody sees it");
+                    area.store(0, number << 32 | round).unwrap();
+                    area.publish(format!("maker {number}")).unwrap();
+                    std::thread::yield_now();
                 }
             })
         })
@@ -176,21 +192,31 @@ fn a_clone_never_gets_what_another_area_has() {
     for maker in &mut makers {
         maker.wait();
     }
-    let mut cloned = 0;
-    for _ in 0..200 {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let (mut cloned, mut gone) = ([0; 2], 0);
+    while cloned.iter().any(|&count| count < 10) {
+        assert!(Instant::now() < deadline, "{cloned:?} clones, {gone} were gone");
         for number in 1..=2_u64 {
             let Ok(source) = areas::registry::find(format!("maker {number}")) else { continue };
-            // It may be gone by now; what may not be is another one's.
-            if let Ok(clone) = source.open() {
-                assert_eq!(clone.load::<u64>(0).unwrap() >> 32, number);
-                cloned += 1;
+            match source.open() {
+                Ok(clone) => {
+                    let seen = clone.load::<u64>(0).unwrap();
+                    assert_eq!(seen >> 32, number, "the memory of another area");
+                    for _ in 0..3 {
+                        std::thread::yield_now();
+                        assert_eq!(clone.load::<u64>(0).unwrap(), seen, "somebody took what a clone has");
+                    }
+                    cloned[usize::from(number == 2)] += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), Kind::NoSuchArea, "{error:#}");
+                    gone += 1;
+                }
             }
         }
     }
-    for maker in makers {
-        assert_eq!(maker.end(), Ended::Well);
-    }
-    eprintln!("{cloned} clones");
+    // Killed wherever they are.
+    drop((makers, rest));
     drop(low(4 * MIB).unwrap());
 }
 
