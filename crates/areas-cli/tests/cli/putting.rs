@@ -74,8 +74,8 @@ fn a_locked_area_is_locked() {
     let file = registry.file_of("file", 4 << 20);
     for lock in ["full", "lazy"] {
         let holder = registry.hold(["put", file.to_str().unwrap(), "--name", "x", "--lock", lock]);
-        let status = std::fs::read_to_string(format!("/proc/{}/status", holder.pid())).unwrap();
-        let smaps = std::fs::read_to_string(format!("/proc/{}/smaps", holder.pid())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", holder.pid())).unwrap();
+        let smaps = fs::read_to_string(format!("/proc/{}/smaps", holder.pid())).unwrap();
         assert!(status.contains("VmLck:\t    4096 kB"), "{lock}: {status}");
         // Not only to be locked: every page of it is.
         assert!(smaps.contains("Locked:             4096 kB"), "{lock}: {smaps}");
@@ -120,7 +120,7 @@ fn an_empty_file_is_an_area_of_size_0() {
 fn what_is_no_file_leaves_nothing_behind() {
     let registry = Registry::new();
     let folder = registry.file("folder");
-    std::fs::create_dir(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
     let cases = [
         (folder, "it is a directory"),
         (registry.file("nothing"), "no such file or directory"),
@@ -214,8 +214,8 @@ fn the_file_may_go() {
     let registry = Registry::new();
     let file = registry.file_of("file", 100_000);
     let _holder = registry.hold(["put", file.to_str().unwrap(), "--name", "x"]);
-    std::fs::write(&file, "short").unwrap();
-    std::fs::remove_file(&file).unwrap();
+    fs::write(&file, "short").unwrap();
+    fs::remove_file(&file).unwrap();
     assert!(registry.run(["cat", "x"]).output == bytes_of(100_000));
 }
 
@@ -225,10 +225,10 @@ fn a_holder_holds_the_area_alone() {
     let registry = Registry::new();
     let file = registry.file_of("file", 100_000);
     let holder = registry.hold(["put", file.to_str().unwrap(), "--name", "x"]);
-    let inode = std::fs::metadata(&file).unwrap().ino();
-    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", holder.pid())).unwrap();
+    let inode = fs::metadata(&file).unwrap().ino();
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", holder.pid())).unwrap();
     for descriptor in descriptors {
-        let target = std::fs::metadata(descriptor.unwrap().path());
+        let target = fs::metadata(descriptor.unwrap().path());
         assert!(target.is_ok_and(|target| target.ino() != inode));
     }
     let holders = registry.show("x")["holders"].clone();
@@ -276,7 +276,10 @@ fn a_closed_output_ends_it_quietly() {
 const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
 
 /// The pool with so many pages more, for this test alone; put back when it is dropped.
-struct Pool(usize, fs::File);
+struct Pool {
+    before: usize,
+    _alone: fs::File,
+}
 
 impl Pool {
     fn with(pages: usize, test: &str) -> Option<Self> {
@@ -287,8 +290,8 @@ impl Pool {
             return None;
         };
         file.lock().unwrap();
-        let pool = Pool(count(), file);
-        let wanted = pool.0 + pages;
+        let pool = Pool { before: count(), _alone: file };
+        let wanted = pool.before + pages;
         if fs::write(format!("{POOL}/nr_hugepages"), wanted.to_string()).is_err() || count() < wanted {
             skipped(test, "the pool of huge pages cannot be filled here (it takes root, and free memory)");
             return None;
@@ -299,7 +302,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let _ = fs::write(format!("{POOL}/nr_hugepages"), self.0.to_string());
+        let _ = fs::write(format!("{POOL}/nr_hugepages"), self.before.to_string());
     }
 }
 

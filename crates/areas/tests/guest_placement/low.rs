@@ -258,6 +258,20 @@ fn without_the_privilege_it_says_which() {
     assert_eq!(ended, Ended::Well);
 }
 
+/// The kernel's own guard (CONFIG_STRICT_DEVMEM, which these kernels have) does not stand in the way of memory that was set aside,
+/// and does in that of all other.
+#[test]
+fn devmem_gives_what_was_set_aside_and_nothing_else() {
+    guest!();
+    let memory = std::fs::File::open("/dev/mem").unwrap();
+    let mut bytes = [0; 16];
+    memory.read_exact_at(&mut bytes, RESERVED.start).unwrap();
+    for elsewhere in [RESERVED.end, RESERVED.start - PAGE as u64, 32 << 20] {
+        let error = memory.read_exact_at(&mut bytes, elsewhere).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EPERM), "{elsewhere:#x}: {error}");
+    }
+}
+
 /// What the operator names has to be set aside: RAM that the kernel manages is never written.
 #[test]
 fn a_range_that_is_not_reserved_is_refused() {
