@@ -94,7 +94,7 @@ mod verify;
 
 pub use area::{
     Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Received, Resizable,
-    Shared, SharedSlice, builder, receive,
+    Shared, SharedSlice, Transfer, builder, receive,
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;
