@@ -185,7 +185,7 @@ pub fn keep() -> Result<()> {
 /// # Errors
 /// As [`list`].
 pub fn path() -> Result<Option<PathBuf>> {
-    let mut state = state::state()?;
+    let mut state = state::state_up_to_date()?;
     state.list()?;
     Ok(state.path())
 }

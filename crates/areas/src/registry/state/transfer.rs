@@ -176,9 +176,12 @@ impl State {
 
     /// The readable teams of a process: two, where it has two copies of this library.
     fn teams_of(&mut self, pid: u32) -> Result<Vec<std::sync::Arc<Peer>>> {
-        // The second time thoroughly: a folder that does not seem to have changed may have, within a clock tick.
-        for thoroughly in [false, true] {
-            self.read_folder(thoroughly)?;
+        // Those that are known; then those in the folder; and then thoroughly, as a folder that does not seem to have
+        // changed may have, within a clock tick.
+        for thoroughly in [None, Some(false), Some(true)] {
+            if let Some(thoroughly) = thoroughly {
+                self.read_folder(thoroughly)?;
+            }
             let mut peers: Vec<_> = self
                 .teams
                 .values()
