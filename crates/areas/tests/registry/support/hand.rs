@@ -139,6 +139,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
         ["descriptors-left", left] => {
             let maximum = getrlimit(Resource::Nofile).maximum;
             setrlimit(Resource::Nofile, Rlimit { current: Some(256), maximum })?;
+            holdings.files.clear();
             let mut opened = Vec::new();
             while let Ok(file) = fs::File::open("/dev/null") {
                 opened.push(file);
