@@ -84,21 +84,35 @@ impl Door {
         sys::file::stat(self.socket.as_fd()).is_ok_and(|stat| stat.identity == self.identity)
     }
 
-    /// The next parcel at the door; `None` if there is nothing. What is no offer of ours is dropped on the way.
-    pub(super) fn take(&self) -> Option<Parcel> {
-        /// What is no offer costs a caller no more than so many system calls.
+    /// The next parcel at the door, if there is one. What is no offer is dropped on the way.
+    ///
+    /// # Errors
+    /// [`Kind::Limit`] where no descriptor can be had for it: then it stays where it is.
+    pub(super) fn take(&self) -> Result<Option<Parcel>> {
+        /// What is no offer costs a caller no more than so many times the system calls.
         const MOST_NONSENSE: usize = 64;
         // To read from somebody else's socket would be to take what is not ours.
         if !self.is_intact() {
-            return None;
+            return Ok(None);
         }
-        (0..MOST_NONSENSE).find_map(|_| {
+        for _ in 0..MOST_NONSENSE {
             let mut bytes = [0; Offer::BYTES];
-            match sys::socket::receive_packet(self.socket.as_fd(), &mut bytes) {
-                Ok(packet) => Parcel::open(packet, &bytes).map(Some),
-                Err(_) => Some(None),
+            let Ok(packet) = sys::socket::look_at_packet(self.socket.as_fd(), &mut bytes) else {
+                return Ok(None);
+            };
+            if packet.cut && packet.descriptors.is_empty() {
+                return Err(remedy::open_files(Error::new(
+                    Kind::Limit,
+                    "take in an area that another team has transferred",
+                )));
             }
-        })?
+            let parcel = Parcel::open(packet, &bytes);
+            let _ = sys::socket::drop_packet(self.socket.as_fd());
+            if parcel.is_some() {
+                return Ok(parcel);
+            }
+        }
+        Ok(None)
     }
 
     /// In a forked child: lets go of what is the parent's.

@@ -93,17 +93,13 @@ impl Parcel {
         let record = &offer.record;
         let mut protection = record.protection;
         let writable = sys::file::is_writable(descriptor.as_fd()).ok()?;
-        let mut object = Object::adopt(descriptor, record.extent, record.exact).ok()?;
+        let object = Object::adopt(descriptor, record.extent, record.exact).ok()?;
         if object.identity() != record.object || object.page_size() != record.page {
             return None;
         }
         if object.is_frozen().ok()? {
             // It may have been frozen on its way: then nobody had it mapped for writing.
             protection = protection.difference(Protection::WRITE);
-            if writable {
-                let read_only = object.reopen_read_only().ok()?;
-                object.replace_descriptor(&read_only).ok()?;
-            }
         } else if protection.contains(Protection::WRITE) && !writable {
             return None;
         }
@@ -111,7 +107,14 @@ impl Parcel {
     }
 
     /// Maps it, where the giver wants it if it can be, and locks it as it was locked there.
-    pub(super) fn map(&self) -> Result<Mapping> {
+    pub(super) fn map(&mut self) -> Result<Mapping> {
+        if self.object.is_frozen()? && sys::file::is_writable(self.object.as_fd()).unwrap_or(true) {
+            // Older kernels map a sealed object through a descriptor for reading only.
+            let read_only = self.object.reopen_read_only()?;
+            self.object
+                .replace_descriptor(&read_only)
+                .map_err(|errno| Error::new(Kind::System, "take in a frozen area").call("dup3", errno))?;
+        }
         let Offer { record, address } = &self.offer;
         let whose = format!("area {:?}, which process {} has transferred", record.name, self.from);
         let mut request = Request::object(&self.object).at(*address).protection(self.protection);

@@ -139,8 +139,17 @@ pub(crate) struct Sender {
     pub(crate) user: u32,
 }
 
-/// Takes one packet, without waiting: EAGAIN where there is none.
-pub(crate) fn receive_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<Packet> {
+/// Drops the first packet and what came with it.
+pub(crate) fn drop_packet(socket: BorrowedFd<'_>) -> Result<()> {
+    retry(|| {
+        let mut nothing = RecvAncillaryBuffer::default();
+        recvmsg(socket, &mut [], &mut nothing, RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC).map(drop)
+    })
+}
+
+/// Looks at the first packet, without waiting: EAGAIN where there is none. It stays where it is, and what came with it is open
+/// here too: where there is no number free for a descriptor, nothing is lost (`cut`, and the descriptor missing).
+pub(crate) fn look_at_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<Packet> {
     /// Room for the descriptors and for who sent them, in words, which are aligned as its parts have to be.
     const WORDS: usize = 32;
     let mut space = [0_u64; WORDS];
@@ -156,7 +165,11 @@ pub(crate) fn receive_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result
     let len = retry(|| {
         // SAFETY: the message names two buffers of ours with their lengths, which outlive the call.
         let got = unsafe {
-            libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC)
+            libc::recvmsg(
+                socket.as_raw_fd(),
+                &raw mut message,
+                libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | libc::MSG_PEEK,
+            )
         };
         usize::try_from(got).map_err(|_| last_errno())
     })?;

@@ -2,6 +2,7 @@
 //! kernel has what nobody holds.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use areas::Kind;
@@ -287,8 +288,12 @@ fn machine_memory_on_its_way_goes_with_the_target() {
     give(&mut giver, area, &target);
     giver.kill();
     assert!(shared_memory() + NOISE >= before + SIZE, "on its way, it is there");
+    // A child that is forked now, and lives on, has nothing of it once it has called.
+    let mut child = target.fork();
+    child.tell("keep");
     target.kill();
     eventually("the memory is back", || shared_memory() < before + NOISE);
+    child.tell("keep");
     // Nothing else is left either: no name of a door, one dangling link a team at most.
     for (path, metadata) in folder.remains() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -525,6 +530,30 @@ fn without_a_descriptor_left() {
 }
 
 #[test]
+fn a_target_without_a_descriptor_left_loses_nothing() {
+    let folder = Folder::new();
+    let [mut giver, mut target, mut third] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let area = make(&mut giver, "shared ring 4096 0");
+    let clone = Held::parse(&third.tell("adopt ring"));
+    target.tell("descriptors-left 0");
+    give(&mut giver, area, &target);
+    giver.kill();
+    for _ in 0..2 {
+        let said = refused(target.try_tell("transferred"), Kind::Limit);
+        assert!(said.contains("RLIMIT_NOFILE"), "{said}");
+    }
+    // One is enough for it, and not for what freezing it on its way asks for besides.
+    third.tell(&format!("freeze {}", clone.handle));
+    target.tell("descriptors-left 1");
+    refused(target.try_tell("transferred"), Kind::Limit);
+    target.tell("limit files none");
+    let taken = take(&mut target);
+    assert_eq!(target.tell(&format!("kind {}", taken.handle)), "frozen");
+    assert_eq!(text(&mut target, taken, 0, 4), "ring");
+}
+
+#[test]
 fn what_cannot_be_taken_in_stays_in_line() {
     let folder = Folder::new();
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
@@ -573,6 +602,22 @@ fn who_waits_is_woken() {
         giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())).is_ok()
     });
     assert!(target.end().unwrap().ends_with("ring"));
+    // Not by the look that it takes once a second: who gives, wakes. The word that counts that is in the control file.
+    let word = |at: u64| {
+        let mut bytes = [0; 4];
+        fs::File::open(folder.control()).unwrap().read_exact_at(&mut bytes, at).unwrap();
+        u32::from_le_bytes(bytes)
+    };
+    take(&mut target);
+    let area = make(&mut giver, "shared second 4096 0");
+    target.begin("wait-transferred 60000");
+    eventually("it says that it waits", || word(12) == 1);
+    target.signal(Signal::STOP);
+    let before = word(8);
+    give(&mut giver, area, &target);
+    assert_ne!(word(8), before, "it is told");
+    target.signal(Signal::CONT);
+    assert!(target.end().unwrap().ends_with("second"));
     // Who waits for a name takes in what is not of that name, and waits on.
     let coin = make(&mut giver, "shared coin 4096 0");
     give(&mut giver, coin, &by_name);

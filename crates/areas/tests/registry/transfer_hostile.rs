@@ -229,16 +229,22 @@ fn another_user_who_has_the_door_is_not_listened_to() {
 #[test]
 fn a_door_whose_number_leads_elsewhere_is_given_nothing() {
     let folder = Folder::new();
-    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
-    target.tell("join");
-    let table = File::open(folder.link_of(target.pid()).target()).unwrap();
-    let mut number = [0; 4];
-    table.read_exact_at(&mut number, DOOR).unwrap();
-    target.tell(&format!("replace-descriptor {}", u32::from_le_bytes(number) - 1));
-    let area = Held::parse(&giver.tell("make shared ring 4096 0"));
-    let said =
-        refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::NoSuchTeam);
-    assert!(said.contains("door"), "{said}");
-    assert_eq!(giver.find("ring").unwrap().id, area.id.unwrap());
-    assert_eq!(target.list().names(), ["ring"]);
+    let path = folder.join("socket");
+    let elsewhere = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    for leads_to in ["/dev/null", path.to_str().unwrap()] {
+        let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+        target.tell("join");
+        let table = File::open(folder.link_of(target.pid()).target()).unwrap();
+        let mut number = [0; 4];
+        table.read_exact_at(&mut number, DOOR).unwrap();
+        target.tell(&format!("replace-descriptor {} {leads_to}", u32::from_le_bytes(number) - 1));
+        let area = Held::parse(&giver.tell("make shared ring 4096 0"));
+        let transfer = format!("transfer {} {} any", area.handle, target.pid());
+        let said = refused(giver.try_tell(&transfer), Kind::NoSuchTeam);
+        assert!(said.contains("door"), "{said}");
+        assert_eq!(giver.find("ring").unwrap().id, area.id.unwrap());
+        assert_eq!(target.list().names(), ["ring"]);
+    }
+    assert!(elsewhere.recv(&mut [0; 8]).is_err(), "nothing came there");
 }

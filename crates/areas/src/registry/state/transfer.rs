@@ -15,6 +15,7 @@ use crate::registry::offer::{Offer, Parcel};
 use crate::registry::peer::Peer;
 use crate::registry::source::{Holder, Source};
 use crate::registry::table::{Announcement, Record};
+use crate::registry::team::Team;
 use crate::registry::transferred::Transferred;
 use crate::sys;
 
@@ -38,7 +39,7 @@ impl Arrival {
 }
 
 impl State {
-    /// Takes in what others have offered: maps and publishes it. One system call or two where there is nothing.
+    /// Takes in what others have offered: maps and publishes it. Two system calls where there is nothing.
     ///
     /// What cannot be taken in (a limit, no addresses) stays first in line, and is tried again at the next look: its error.
     /// What comes behind it waits in the kernel's queue.
@@ -46,9 +47,17 @@ impl State {
         /// The rest can wait for the next call.
         const MOST_AT_ONCE: usize = 64;
         for _ in 0..MOST_AT_ONCE {
-            let next = self.stuck.take().or_else(|| self.own.as_ref()?.door()?.take());
-            let Some(parcel) = next else { break };
-            match self.take_in(&parcel) {
+            let next = match (self.stuck.take(), self.own.as_ref().and_then(Team::door)) {
+                (Some(parcel), _) => Ok(Some(parcel)),
+                (None, Some(door)) => door.take(),
+                (None, None) => Ok(None),
+            };
+            let mut parcel = match next {
+                Ok(Some(parcel)) => parcel,
+                Ok(None) => break,
+                Err(error) => return Some(error),
+            };
+            match self.take_in(&mut parcel) {
                 Ok((key, mapping)) => {
                     let Parcel { offer: Offer { record, .. }, object, from, .. } = parcel;
                     let (former, Announcement { name, lock, placement, .. }) = (record.id, record.area);
@@ -63,7 +72,7 @@ impl State {
         None
     }
 
-    fn take_in(&mut self, parcel: &Parcel) -> Result<(Key, Mapping)> {
+    fn take_in(&mut self, parcel: &mut Parcel) -> Result<(Key, Mapping)> {
         use std::os::fd::{AsFd, AsRawFd};
         let mapping = parcel.map()?;
         let key = self.publish(Announcement {

@@ -148,8 +148,10 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             holdings.files.extend(opened);
             nothing
         }
-        ["replace-descriptor", number] => {
-            super::forge::replace_descriptor(&fs::File::open("/dev/null")?, number.parse()?)?;
+        ["replace-descriptor", number, path] => {
+            use rustix::fs::{CWD, Mode, OFlags, openat};
+            let file = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            super::forge::replace_descriptor(&file.into(), number.parse()?)?;
             nothing
         }
         ["umask", mask] => {
