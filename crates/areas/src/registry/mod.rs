@@ -7,7 +7,8 @@
 //!
 //! "System-wide" means one user and one pid namespace: other users cannot see or disturb what is here.
 //!
-//! Reading the registry makes nothing; a process joins with the first area that it publishes.
+//! Reading the registry makes nothing; a process joins with the first area that it publishes, or by [`join`]. Then others can hand
+//! areas over to it: [`Area::transfer`](crate::Area::transfer).
 
 mod directory;
 mod door;
