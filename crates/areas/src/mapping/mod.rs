@@ -359,6 +359,11 @@ impl Mapping {
         self.fallbacks.push(Fallback { asked: asked.into(), given: given.into(), because });
     }
 
+    /// Takes over what was noted of fallbacks: this mapping takes the other one's place.
+    pub(crate) fn take_over_notes(&mut self, from: &mut Mapping) {
+        self.fallbacks.append(&mut from.fallbacks);
+    }
+
     /// Keeps a value as long as the addresses are mapped: it is dropped once they are unmapped, however that comes about.
     ///
     /// For providers that count, lend or note what they map.

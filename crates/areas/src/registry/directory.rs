@@ -161,6 +161,11 @@ impl Directory {
         &self.path
     }
 
+    /// The open folder of our pid namespace.
+    pub(super) fn space(&self) -> BorrowedFd<'_> {
+        self.space.as_fd()
+    }
+
     /// Whether it was removed under us.
     pub(super) fn is_gone(&self) -> bool {
         // A folder goes after what is in it.
@@ -474,6 +479,11 @@ fn clear_dead_spaces(root: BorrowedFd<'_>, ours: &CString) {
         }
         let _ = sys::file::remove_folder(space.as_fd(), c"teams");
         let _ = sys::file::unlink(space.as_fd(), c"control");
+        for left in sys::file::names_in(space.as_fd(), 1024).unwrap_or_default() {
+            if left.as_bytes().starts_with(super::door::NAME) {
+                let _ = sys::file::unlink(space.as_fd(), &left);
+            }
+        }
         let _ = sys::file::remove_folder(root, name);
     }
 }

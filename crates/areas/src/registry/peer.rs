@@ -17,6 +17,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::directory::{Link, stat_of};
+use super::door;
+use super::offer::Offer;
 use super::table::{Owner, Record, TABLE_BYTES, VERSION, View};
 use crate::error::{Error, Kind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
@@ -295,6 +297,27 @@ impl Peer {
             },
             _ => Err(error),
         })
+    }
+
+    /// Offers an area at its door; `None` if it has none.
+    pub(super) fn offer(
+        &self,
+        bytes: &[u8; Offer::BYTES],
+        descriptor: BorrowedFd<'_>,
+    ) -> Option<sys::Result<()>> {
+        let door = self.view.door()?;
+        let offer = |folder: String| door::offer(&folder, door, bytes, descriptor);
+        Some(match offer(self.folder()) {
+            Err(errno @ (sys::Errno::NOENT | sys::Errno::SRCH | sys::Errno::ACCESS)) => {
+                self.moved().map_or(Err(errno), offer)
+            }
+            other => other,
+        })
+    }
+
+    /// What it has mapped, as the kernel lists it; `None` where that may not be read.
+    pub(super) fn maps(&self) -> Option<String> {
+        fs::read_to_string(format!("{}/maps", self.folder().strip_suffix("/fd")?)).ok()
     }
 
     fn handle(&self) -> Option<BorrowedFd<'_>> {

@@ -6,6 +6,8 @@
 //! it is one: then it begins a team of its own and publishes all that it inherited under new ids. Its parent's table is
 //! not even mapped in it. A child that never calls, because it calls exec, pays nothing.
 
+mod transfer;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
@@ -16,6 +18,7 @@ use super::directory::{Directory, Link};
 use super::id::AreaId;
 use super::info::{Listing, UnreadableTeam, command_of};
 use super::name::Name;
+use super::offer::Parcel;
 use super::peer::{Peer, State as PeerState, examine};
 use super::source::{Holder, Source};
 use super::table::{Announcement, Record};
@@ -26,6 +29,8 @@ use crate::protection::Protection;
 use crate::provider::{Provider, Request, System};
 use crate::sys;
 use crate::sys::memory::Advice;
+
+pub(crate) use transfer::Arrival;
 
 static STATE: Mutex<Option<Box<State>>> = Mutex::new(None);
 
@@ -93,6 +98,14 @@ pub(super) fn state() -> Result<Guard> {
     Ok(state)
 }
 
+/// The same, with what other teams have transferred to us taken in: for calls that ask the kernel anyway.
+pub(super) fn state_up_to_date() -> Result<Guard> {
+    let mut state = state()?;
+    // What cannot be taken in is told to those who ask for it.
+    let _ = state.look();
+    Ok(state)
+}
+
 /// A published area, in this process and in the children that inherit it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key(u64);
@@ -135,6 +148,10 @@ pub(super) struct State {
     /// The folder's time when it was last read; `None` if it has to be read again.
     read_at: Option<i128>,
     names: HashMap<Box<[u8]>, Hit>,
+    /// What other teams have given us and the program has not taken yet.
+    arrivals: Vec<Arrival>,
+    /// What they have given us and we could not take in.
+    stuck: Option<Parcel>,
 }
 
 /// Names remembered at most: a program that looks for ever new ones does not grow for ever.
@@ -173,6 +190,8 @@ impl State {
             teams: HashMap::new(),
             read_at: None,
             names: HashMap::new(),
+            arrivals: Vec::new(),
+            stuck: None,
         })
     }
 
@@ -187,6 +206,8 @@ impl State {
         if let Some(team) = self.own.take() {
             team.leave_to_parent();
         }
+        // What was not taken in was given to the parent alone.
+        self.stuck = None;
         // The child may have another user or pid namespace by now.
         self.directory = None;
         self.forget_teams();
@@ -233,6 +254,14 @@ impl State {
     }
 
     fn announce(&mut self, area: Announcement) -> Result<u32> {
+        let (directory, team) = self.team()?;
+        let number = team.publish(directory, area)?;
+        directory.wake_waiters();
+        Ok(number)
+    }
+
+    /// Our team, which begins here where there was none.
+    fn team(&mut self) -> Result<(&Directory, &mut Team)> {
         self.stay()?;
         if !self.directory.as_ref().is_some_and(Directory::is_joined) {
             self.forget_teams();
@@ -243,9 +272,14 @@ impl State {
             Some(team) => team,
             none => none.insert(Team::create(directory)?),
         };
-        let number = team.publish(directory, area)?;
-        directory.wake_waiters();
-        Ok(number)
+        Ok((directory, team))
+    }
+
+    /// Joins the registry without an area: others can transfer some to us.
+    pub(super) fn join(&mut self) -> Result<()> {
+        self.publish_inherited()?;
+        let (directory, team) = self.team()?;
+        team.open_door(directory)
     }
 
     /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.
@@ -333,6 +367,7 @@ impl State {
             return Ok(Some(Source::new(hit.holder.clone(), record)));
         }
         self.names.remove(name);
+        self.look();
         self.read_folder(false)?;
         loop {
             let own = self.own.as_ref().and_then(|team| {

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use super::directory::{Directory, Link, any_below};
+use super::door::Door;
 use super::id::{AreaId, SEQUENCES, SLOTS};
 use super::peer::{ProcessStat, State, TABLE_SEALS, examine};
 use super::table::{Announcement, BLOCK, BLOCKS, Owner, RECORDS, Record, TABLE_BYTES, Table};
@@ -22,6 +23,8 @@ pub(super) struct Team {
     fd: OwnedFd,
     link: Link,
     identity: Identity,
+    /// Where others offer us areas; `None` where it could not be made: all else works without.
+    door: Option<Door>,
     /// The block of sequence numbers that is in use, and how many of it are.
     block: u32,
     used: u32,
@@ -78,9 +81,24 @@ impl Team {
             pid,
             descriptor: fd.as_raw_fd(),
         };
-        let mut team = Team { table, fd, link: wanted, identity, block: 0, used: BLOCK };
+        let mut team = Team { table, fd, link: wanted, identity, door: None, block: 0, used: BLOCK };
+        let _ = team.open_door(directory);
         team.claim(directory)?;
         Ok(team)
+    }
+
+    /// Makes our door, if we have none yet.
+    pub(super) fn open_door(&mut self, directory: &Directory) -> Result<()> {
+        if self.door.is_none() {
+            let door = Door::make(directory.space())?;
+            self.table.set_door(door.at())?;
+            self.door = Some(door);
+        }
+        Ok(())
+    }
+
+    pub(super) fn door(&self) -> Option<&Door> {
+        self.door.as_ref()
     }
 
     /// Claims a slot, the one that we have if it can be. Areas keep their ids where the slot stays the same.
@@ -121,9 +139,12 @@ impl Team {
     /// In a forked child: lets go of what is the parent's. Its table is not mapped here, and what is mapped at that address
     /// by now is somebody else's; its descriptor would keep the table in memory beyond the parent's death.
     pub(super) fn leave_to_parent(self) {
-        let Team { table, fd, .. } = self;
+        let Team { table, fd, door, .. } = self;
         let _ = std::mem::ManuallyDrop::new(table);
         drop(fd);
+        if let Some(door) = door {
+            door.leave_to_parent();
+        }
     }
 
     /// Publishes an area: its record.

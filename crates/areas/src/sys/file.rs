@@ -35,6 +35,10 @@ impl Stat {
     pub(crate) fn is_file(&self) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFREG
     }
+
+    pub(crate) fn is_socket(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFSOCK
+    }
 }
 
 #[expect(clippy::cast_sign_loss, reason = "sizes and block counts are never negative")]
@@ -115,6 +119,11 @@ pub(crate) fn names_in(folder: BorrowedFd<'_>, limit: usize) -> Result<Vec<CStri
 /// Changes who may open a file.
 pub(crate) fn set_mode(file: BorrowedFd<'_>, mode: u32) -> Result<()> {
     fs::fchmod(file, Mode::from_raw_mode(mode))
+}
+
+/// The same for what a path leads to, through links.
+pub(crate) fn set_mode_of(path: &CStr, mode: u32) -> Result<()> {
+    fs::chmod(path, Mode::from_raw_mode(mode))
 }
 
 /// Reads at an offset; less than asked at the end only.

@@ -158,6 +158,12 @@ pub(crate) fn lock(address: NonNull<u8>, len: usize, on_fault: bool) -> Result<(
     }
 }
 
+/// Lets pages leave RAM again.
+pub(crate) fn unlock(address: NonNull<u8>, len: usize) -> Result<()> {
+    // SAFETY: unlocking changes no content and no validity; an unmapped range gives ENOMEM.
+    unsafe { mm::munlock(address.as_ptr().cast::<c_void>(), len) }
+}
+
 /// Has the kernel copy bytes to an address of this process (`process_vm_writev` on ourselves): what cannot be written is an
 /// error or a smaller number, never a signal.
 ///

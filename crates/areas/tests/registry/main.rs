@@ -23,6 +23,8 @@ mod squatters;
 mod storm;
 mod support;
 mod threads;
+mod transfer;
+mod transfer_hostile;
 mod unreadable;
 mod users;
 mod wait;

@@ -27,6 +27,6 @@ mod view;
 mod writer;
 
 pub(crate) use layout::{BLOCK, BLOCKS, RECORDS, TABLE_BYTES, VERSION};
-pub(crate) use record::{Announcement, Record};
-pub(crate) use view::{Owner, View};
+pub(crate) use record::{Announcement, RECORD_BYTES, Record};
+pub(crate) use view::{DoorAt, Owner, View};
 pub(crate) use writer::Table;

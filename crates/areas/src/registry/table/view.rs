@@ -22,6 +22,15 @@ pub(crate) struct Owner {
     pub(crate) table: Identity,
 }
 
+/// Where a team says that areas can be offered to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DoorAt {
+    /// The number of a descriptor in the owner, which leads to its socket.
+    pub(crate) descriptor: i32,
+    /// The socket's file.
+    pub(crate) socket: Identity,
+}
+
 /// A table, to read: one's own or another team's.
 #[derive(Debug)]
 pub(crate) struct View(pub(super) Mapping);
@@ -56,6 +65,19 @@ impl View {
             pid: self.u32_at(header::PID),
             start_time: self.u64_at(header::START_TIME),
             table: Identity { device: self.u64_at(header::DEVICE), inode: self.u64_at(header::INODE) },
+        })
+    }
+
+    /// Where areas can be offered to the team; `None` if nowhere.
+    pub(crate) fn door(&self) -> Option<DoorAt> {
+        let descriptor = self.u32_at(header::QUEUE).checked_sub(1)?;
+        fence(Ordering::Acquire);
+        Some(DoorAt {
+            descriptor: i32::try_from(descriptor).ok()?,
+            socket: Identity {
+                device: self.u64_at(header::QUEUE_DEVICE),
+                inode: self.u64_at(header::QUEUE_INODE),
+            },
         })
     }
 

@@ -9,7 +9,7 @@ use super::layout::{
     TABLE_BYTES, VERSION, Which, hash_of, header, record_at,
 };
 use super::record::{Record, encode, field, u32_of, u64_of};
-use super::view::{Owner, View};
+use super::view::{DoorAt, Owner, View};
 use crate::error::Result;
 use crate::mapping::Mapping;
 use crate::object::Extent;
@@ -61,6 +61,14 @@ impl Table {
     pub(crate) fn set_slot(&self, slot: u32) -> Result<()> {
         debug_assert!(slot < SLOTS);
         self.put(header::SLOT, slot)
+    }
+
+    /// Tells where areas can be offered to the team.
+    pub(crate) fn set_door(&self, door: DoorAt) -> Result<()> {
+        self.put(header::QUEUE_DEVICE, door.socket.device)?;
+        self.put(header::QUEUE_INODE, door.socket.inode)?;
+        fence(Ordering::Release);
+        self.put(header::QUEUE, door.descriptor.cast_unsigned() + 1)
     }
 
     pub(super) fn put<T: sys::copy::Word>(&self, offset: usize, value: T) -> Result<()> {

@@ -9,6 +9,7 @@ mod area;
 mod channel;
 mod folder;
 mod forge;
+mod hand;
 mod identity;
 mod launch;
 mod raw;

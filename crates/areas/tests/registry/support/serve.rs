@@ -50,6 +50,10 @@ pub(crate) struct Holdings {
     pub(crate) next: u32,
     /// Threads that use the registry in the background.
     pub(crate) busy: Option<workload::Busy>,
+    /// Areas of any kind that change hands.
+    pub(crate) any: BTreeMap<u32, areas::Received>,
+    /// Private memory that is in the way.
+    pub(crate) blocks: Vec<Area<areas::Private>>,
     /// Kept open for links that lead to them.
     pub(crate) files: Vec<File>,
     /// What was found some time ago.

@@ -26,7 +26,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
         }
         ["threads", count, millis] => threads(count.parse()?, Duration::from_millis(millis.parse()?)),
         ["open-files", wanted] => raise_open_files(wanted.parse()?),
-        _ => Err(format!("no such command: {words:?}").into()),
+        _ => super::hand::perform(words, holdings),
     }
 }
 
