@@ -12,6 +12,7 @@ mod freeze;
 mod freeze_busy;
 mod growth;
 mod huge;
+mod kin;
 mod locks;
 mod ranges;
 mod shape;

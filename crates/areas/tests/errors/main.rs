@@ -13,6 +13,7 @@ mod limits;
 mod proc;
 mod redact;
 mod requests;
+mod reservations;
 mod sandbox;
 mod seccomp;
 
