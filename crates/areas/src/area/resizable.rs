@@ -88,11 +88,22 @@ impl Area<Resizable> {
         let before = self.mapping.span();
         if wanted > before {
             self.nobody_in_the_way(wanted, what)?;
-            self.widen(wanted)?;
+            if let Err(error) = self.widen(wanted) {
+                self.mapping.cut(before);
+                return Err(no_room(what(), error));
+            }
         }
-        let resized =
-            self.object().resize(wanted, self.placement, &whose).and_then(|()| self.lock_tail(&whose));
-        if let Err(error) = resized {
+        let size = self.size();
+        let resized = self.object().resize(wanted, self.placement, &whose);
+        let locked = resized.and_then(|()| {
+            // Where the new bytes cannot be locked, nobody gets them. (Somebody else's resize in between stands.)
+            self.lock_tail(&whose).inspect_err(|_| {
+                if wanted > size && self.size() == wanted {
+                    let _ = self.object().resize(size, self.placement, &whose);
+                }
+            })
+        });
+        if let Err(error) = locked {
             if wanted > before {
                 self.mapping.cut(before);
             }
@@ -140,6 +151,8 @@ impl Area<Resizable> {
         if !self.placement.is_default() {
             self.mapping.place(0..span, self.placement)?;
         }
+        // Where it shrinks again, the new part is a reserve.
+        super::dress(&self.mapping, self.object.as_ref());
         Ok(())
     }
 
@@ -148,6 +161,21 @@ impl Area<Resizable> {
             crate::Lock::None => Ok(()),
             lock => self.apply_lock(lock, whose),
         }
+    }
+}
+
+/// Why the addresses behind could not be had.
+fn no_room(what: String, error: Error) -> Error {
+    let help = match error.kind() {
+        Kind::AddressInUse => Some(
+            "it cannot grow where it is: make a larger one, or make it inside of a reservation".to_owned(),
+        ),
+        _ => error.remedy().map(str::to_owned),
+    };
+    let told = Error::new(error.kind(), what).detail("it has no addresses for that").caused_by(error);
+    match help {
+        Some(help) => told.help(help),
+        None => told,
     }
 }
 

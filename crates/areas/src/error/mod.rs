@@ -27,7 +27,7 @@ pub enum Kind {
     NodeNotAllowed,
     /// No area of that name or id.
     NoSuchArea,
-    /// No live process of that number that holds areas.
+    /// No live process of that number; or, where areas are to be handed over, none that holds any.
     NoSuchTeam,
     /// The machine, a node or a huge-page pool does not have that much memory.
     NoMemory,

@@ -255,14 +255,13 @@ impl Mapping {
         }
     }
 
-    /// Takes the addresses behind as well, up to `span` bytes: more of the same shared file, with the same protection.
+    /// Takes the addresses behind as well, up to `span` bytes: more of the same shared file, with the same protection. Inside a
+    /// reservation they are the reservation's next ones.
     ///
     /// # Errors
-    /// [`Kind::AddressInUse`] if something is mapped there; as for new mappings.
+    /// [`Kind::AddressInUse`] if something is mapped there, or the reservation ends; as for new mappings.
     pub(crate) fn extend(&mut self, span: usize, file: std::os::fd::BorrowedFd<'_>) -> Result<()> {
-        debug_assert!(
-            self.sharing == Sharing::Shared && self.home.is_none() && span.is_multiple_of(self.page.bytes())
-        );
+        debug_assert!(self.sharing == Sharing::Shared && span.is_multiple_of(self.page.bytes()));
         let Some(more) = span.checked_sub(self.span).filter(|&more| more > 0) else { return Ok(()) };
         let behind = self.base.addr().get().saturating_add(self.span);
         let plan = Plan {
@@ -275,6 +274,20 @@ impl Mapping {
             flags: self.flags_of_object(),
             file: Some((file, self.span as u64)),
         };
+        if let Some(home) = &self.home {
+            let ends = |error: &Error| {
+                Error::new(Kind::AddressInUse, error.what().to_owned())
+                    .detail(format!("the reservation ends there: {}", error.facts().unwrap_or_default()))
+            };
+            let tail = Mapping::inside(&plan, home, behind - home.address())
+                .map_err(|error| if error.kind() == Kind::OutOfRange { ends(&error) } else { error })?;
+            // From here on the range belongs to this mapping.
+            let mut tail = std::mem::ManuallyDrop::new(tail);
+            drop(tail.home.take());
+            home.join(self.base, self.span, more);
+            self.span = span;
+            return Ok(());
+        }
         // From here on the range belongs to this mapping.
         let _ = std::mem::ManuallyDrop::new(Mapping::new(&plan)?);
         self.span = span;
@@ -292,9 +305,17 @@ impl Mapping {
         if let Some(more) = self.span.checked_sub(span).filter(|&more| more > 0) {
             // SAFETY: `span < self.span`, and `base..base+self.span` is ours (invariant).
             let behind = unsafe { self.base.add(span) };
-            // SAFETY: the range is ours alone (invariant), shared memory, of which no reference is lent. Where the kernel
-            // refuses, the addresses stay ours.
-            if unsafe { sys::memory::unmap(behind, more) }.is_ok() {
+            let gone = match &self.home {
+                // SAFETY: the range is ours alone (invariant), shared memory, of which no reference is lent. Where the kernel
+                // refuses, the addresses stay ours.
+                None => unsafe { sys::memory::unmap(behind, more) },
+                Some(home) => {
+                    home.split(self.base, span, more);
+                    // SAFETY: as above.
+                    unsafe { home.take_back(behind, more) }.inspect_err(|_| home.join(self.base, span, more))
+                }
+            };
+            if gone.is_ok() {
                 self.span = span;
             }
         }

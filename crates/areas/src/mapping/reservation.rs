@@ -128,6 +128,31 @@ impl Reservation {
         Ok(unsafe { self.base.add(offset) })
     }
 
+    /// Makes two neighbouring parts one, which belongs to who has the first.
+    pub(super) fn join(&self, base: NonNull<u8>, len: usize, more: usize) {
+        let offset = base.addr().get() - self.address();
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let removed = taken.remove(&(offset + len));
+        debug_assert_eq!(removed, Some(more), "both were taken");
+        taken.insert(offset, len + more);
+    }
+
+    /// Makes a part two: the first `len` bytes, and the `more` behind.
+    pub(super) fn split(&self, base: NonNull<u8>, len: usize, more: usize) {
+        let offset = base.addr().get() - self.address();
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = taken.insert(offset, len);
+        debug_assert_eq!(before, Some(len + more), "only what was taken is split");
+        taken.insert(offset + len, more);
+    }
+
+    /// Keeps a part free of mappings for ever: what reaches for it is told that it is in use.
+    pub(crate) fn close(&self, offset: usize, len: usize) {
+        if len > 0 {
+            self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(offset, len);
+        }
+    }
+
     /// Makes a part reserved addresses again, and free for the next mapping.
     ///
     /// # Safety

@@ -17,6 +17,7 @@ mod id;
 mod info;
 mod name;
 mod offer;
+mod order;
 mod peer;
 mod source;
 mod state;
@@ -71,12 +72,39 @@ pub fn get(id: AreaId) -> Result<Source> {
     state::state_up_to_date()?.get(id)
 }
 
+/// A process's published area that begins at the lowest address above `after`; `None` at the end, however often it is asked.
+///
+/// Begin with 0 and go on with the [address](Source::address) of the last one. Whatever comes or goes in between, an
+/// area that stays is met once, because addresses stay while ids and places in a table may be given to others.
+///
+/// ```
+/// let pid = std::process::id();
+/// let mut after = 0;
+/// while let Some(area) = areas::registry::next(pid, after)? {
+///     println!("{} {:#x}", area.name(), area.address());
+///     after = area.address();
+/// }
+/// # Ok::<(), areas::Error>(())
+/// ```
+///
+/// What comes while a walk is under way may be met or not. One's own areas cost a look into a sorted map each; another team's
+/// table is sorted once for as long as nothing comes or goes there, and a few times a walk where something does.
+///
+/// # Errors
+/// [`Kind::NoSuchTeam`] if no live process has that number (a live one that publishes nothing is at the end at once);
+/// [`Kind::Unreadable`] if it holds areas and may not be read; [`Kind::Registry`] if the registry's folder is not as it must be.
+#[doc(alias = "get_next_area_info")]
+pub fn next(pid: u32, after: usize) -> Result<Option<Source>> {
+    // What was offered is taken in before a walk, not at each of its steps.
+    let mut state = if after == 0 { state::state_up_to_date()? } else { state::state()? };
+    state.next(pid, after as u64)
+}
+
 /// All published areas that can be seen, and the teams that cannot be looked into.
 ///
 /// # Errors
 /// [`Kind::Registry`] if the registry's folder is not as it must be. No folder is no error: nothing
 /// is published.
-#[doc(alias = "get_next_area_info")]
 pub fn list() -> Result<Listing> {
     state::state_up_to_date()?.list()
 }

@@ -19,6 +19,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::directory::{Link, stat_of};
 use super::door;
 use super::offer::Offer;
+use super::order::Order;
 use super::table::{Owner, Record, TABLE_BYTES, VERSION, View};
 use crate::error::{Error, Kind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
@@ -39,7 +40,7 @@ pub(super) const TABLE_SEALS: SealFlags =
 /// What is known of a team.
 #[derive(Debug)]
 pub(super) enum State {
-    Live(Peer),
+    Live(Box<Peer>),
     /// It lives, as far as can be told, and we may not look into it. The reason, for people.
     Unreadable(String),
     Dead,
@@ -72,6 +73,22 @@ impl ProcessStat {
     fn holds_nothing(self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
     }
+}
+
+/// Whether a process of that number lives: a process, not a thread, and not one that has ended and only waits to be fetched.
+pub(super) fn process_lives(pid: u32) -> bool {
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return sys::process::exists(pid);
+    };
+    let field = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next());
+        value.unwrap_or_default().to_owned()
+    };
+    let is_process = field("Tgid:") == pid.to_string();
+    let ended = matches!(&*field("State:"), "Z" | "X");
+    // Where the first thread has ended, others may live.
+    is_process
+        && (!ended || fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1))
 }
 
 /// Where a team's descriptors can be seen.
@@ -153,6 +170,7 @@ pub(super) struct Peer {
     folder: Mutex<String>,
     /// A handle for `pidfd_getfd`, where that is allowed.
     handle: OnceLock<Option<OwnedFd>>,
+    order: Mutex<Order>,
 }
 
 /// Looks at the team that a link names.
@@ -163,7 +181,7 @@ pub(super) fn examine(link: &Link) -> State {
         Place::Dead => return State::Dead,
     };
     match Peer::open(link, &folder) {
-        Ok(Some(peer)) => State::Live(peer),
+        Ok(Some(peer)) => State::Live(Box::new(peer)),
         // It changed as we came near, or is no table of that team: what the link says no longer holds.
         Ok(None) => match locate(link) {
             Place::At(_) => State::Unreadable("its table is not one that we can read".to_owned()),
@@ -220,6 +238,7 @@ impl Peer {
             identity: stat.identity,
             folder: Mutex::new(folder.to_owned()),
             handle: OnceLock::new(),
+            order: Mutex::default(),
         }))
     }
 
@@ -255,6 +274,11 @@ impl Peer {
             Place::Unreadable(_) => true,
             Place::Dead => false,
         }
+    }
+
+    /// Its area that begins at the lowest address above `after`.
+    pub(super) fn next(&self, after: u64) -> Option<Record> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).next(&self.view, after)
     }
 
     pub(super) fn folder(&self) -> String {

@@ -10,7 +10,7 @@ mod transfer;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::{Deref, DerefMut};
+use std::ops::{Bound, Deref, DerefMut};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,7 +19,7 @@ use super::id::AreaId;
 use super::info::{Listing, UnreadableTeam, command_of};
 use super::name::Name;
 use super::offer::Parcel;
-use super::peer::{Peer, State as PeerState, examine};
+use super::peer::{Peer, State as PeerState, examine, process_lives};
 use super::source::{Holder, Source};
 use super::table::{Announcement, Record};
 use super::team::Team;
@@ -442,6 +442,47 @@ impl State {
         })
     }
 
+    /// A process's area that begins at the lowest address above `after`.
+    pub(super) fn next(&mut self, pid: u32, after: u64) -> Result<Option<Source>> {
+        self.read_folder(false)?;
+        let mut next = if pid == sys::process::pid() { self.next_own(after) } else { None };
+        let (mut unreadable, mut dead) = (None, Vec::new());
+        // One process can be several teams: a program may have this library twice.
+        for (_, team) in self.teams.iter().filter(|(link, _)| link.pid == pid) {
+            match team {
+                Known::Readable(peer) if peer.is_live() => {
+                    let found =
+                        peer.next(after).map(|record| Source::new(Holder::Peer(peer.clone()), record));
+                    next = next.into_iter().chain(found).min_by_key(Source::order);
+                }
+                Known::Readable(peer) => dead.push(Holder::Peer(peer.clone())),
+                Known::Unreadable(reason) => unreadable = Some(reason.clone()),
+            }
+        }
+        for holder in dead {
+            self.bury(&holder);
+        }
+        let what = || format!("look for the areas of process {pid}");
+        match (next, unreadable) {
+            (Some(next), _) => Ok(Some(next)),
+            (None, Some(reason)) => Err(Error::new(Kind::Unreadable, what())
+                .detail(format!("it has some, and cannot be read: {reason}"))
+                .help("run with the same user, group and capabilities")),
+            (None, None) if process_lives(pid) => Ok(None),
+            (None, None) => Err(Error::new(Kind::NoSuchTeam, what())
+                .detail("no live process has that number")
+                .help("`areas ls` lists the processes that hold areas")),
+        }
+    }
+
+    fn next_own(&self, after: u64) -> Option<Source> {
+        let view = self.own.as_ref()?.table().view();
+        self.addresses.range((Bound::Excluded(after), Bound::Unbounded)).find_map(|(_, key)| {
+            let (_, record) = view.record(self.held.get(key)?.number?)?;
+            Some(Source::new(Holder::Own, record))
+        })
+    }
+
     /// Everything that is there.
     pub(super) fn list(&mut self) -> Result<Listing> {
         self.read_folder(true)?;
@@ -511,7 +552,7 @@ impl State {
             }
             match examine(&link) {
                 PeerState::Live(peer) => {
-                    self.teams.insert(link, Known::Readable(Arc::new(peer)));
+                    self.teams.insert(link, Known::Readable(Arc::from(peer)));
                 }
                 PeerState::Unreadable(reason) => {
                     self.teams.insert(link, Known::Unreadable(reason));

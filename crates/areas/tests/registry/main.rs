@@ -6,6 +6,7 @@
 //! test that looks at what the whole machine shares says so by `machine_` in its name.
 
 mod control;
+mod ends;
 mod exec;
 mod folder;
 mod forged;
@@ -18,6 +19,7 @@ mod names;
 mod namespaces;
 mod pid;
 mod removed;
+mod resizing;
 mod scale;
 mod squatters;
 mod storm;
@@ -28,3 +30,4 @@ mod transfer_hostile;
 mod unreadable;
 mod users;
 mod wait;
+mod walking;

@@ -25,6 +25,9 @@ pub(crate) const TABLE_BYTES: usize =
 pub(crate) const BLOCK: u32 = 1024;
 pub(crate) const BLOCKS: u32 = SEQUENCES / BLOCK;
 
+/// In a record's generation: its owner is in the middle of changing it. It is there all the same.
+pub(super) const MOVING: u64 = 1 << 63;
+
 /// Offsets in the header.
 pub(super) mod header {
     pub(in super::super) const MAGIC: usize = 0;
@@ -42,6 +45,8 @@ pub(super) mod header {
     pub(in super::super) const INDEX: usize = 64;
     /// Records below this one have been written.
     pub(in super::super) const HIGH_WATER: usize = 72;
+    /// How often a record has come or gone. (0 in a table whose owner does not count.)
+    pub(in super::super) const CHANGES: usize = 80;
     /// A bit for each block of sequence numbers that has been written.
     pub(in super::super) const BLOCKS: usize = 128;
 }

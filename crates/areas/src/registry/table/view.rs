@@ -4,13 +4,17 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::super::id::SEQUENCES;
 use super::layout::{
-    BLOCK, BY_SEQUENCE, Entry, MAGIC, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which, hash_of, header,
-    record_at,
+    BLOCK, BY_SEQUENCE, Entry, MAGIC, MOVING, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which, hash_of,
+    header, record_at,
 };
 use super::record::{Record, decode, field};
 use crate::error::Result;
 use crate::mapping::Mapping;
 use crate::sys::file::Identity;
+
+/// How often a record is read again that changes while it is read, and after how many times its owner is let run.
+const PATIENCE: usize = 72;
+const SPINS: usize = 64;
 
 /// Who a table says that its owner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,22 +92,42 @@ impl View {
         generation
     }
 
-    /// Copies a record out; `None` if it is absent, changes under our eyes, or makes no sense.
+    /// Copies a record out; `None` if it is absent, does not stop changing, or makes no sense.
+    ///
+    /// One whose owner was stopped in the middle of a change is there: of what may change, a part can be old and a part new.
     pub(crate) fn record(&self, record: u32) -> Option<(u64, Record)> {
         if record >= self.high_water() {
             return None;
         }
-        let generation = self.generation(record);
-        if generation == 0 || generation % 2 == 1 {
-            return None;
-        }
         let mut bytes = [0; RECORD_BYTES];
-        self.0.read(record_at(record), &mut bytes, TABLE_BYTES).ok()?;
-        fence(Ordering::Acquire);
-        if self.generation(record) != generation {
-            return None;
+        for attempt in 1..=PATIENCE {
+            let generation = self.generation(record);
+            if is_absent(generation) {
+                return None;
+            }
+            self.0.read(record_at(record), &mut bytes, TABLE_BYTES).ok()?;
+            fence(Ordering::Acquire);
+            let moving = generation & MOVING != 0;
+            if self.generation(record) == generation && (!moving || attempt == PATIENCE) {
+                return decode(&bytes).map(|decoded| (generation & !MOVING, decoded));
+            }
+            if attempt < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
-        decode(&bytes).map(|decoded| (generation, decoded))
+        None
+    }
+
+    /// How often an area has come or gone; `None` where the owner does not count.
+    pub(crate) fn changes(&self) -> Option<u64> {
+        let changes = self.u64_at(header::CHANGES);
+        fence(Ordering::Acquire);
+        (changes != 0).then_some(changes)
+    }
+
+    /// The first address of each area, and its record: not yet checked, and in no order.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (u64, u32)> {
+        (0..self.high_water())
+            .filter(|&record| !is_absent(self.generation(record)))
+            .map(|record| (self.u64_at(record_at(record) + field::ADDRESS), record))
     }
 
     /// Records below this have been written; those above are holes.
@@ -169,4 +193,8 @@ impl View {
     pub(super) fn block_written(&self, block: u32) -> bool {
         self.u64_at(header::BLOCKS + (block / 64) as usize * 8) >> (block % 64) & 1 == 1
     }
+}
+
+fn is_absent(generation: u64) -> bool {
+    generation == 0 || generation % 2 == 1
 }

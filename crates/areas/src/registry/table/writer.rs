@@ -5,7 +5,7 @@ use std::sync::atomic::{Ordering, fence};
 use super::super::id::{AreaId, SEQUENCES, SLOTS};
 use super::super::name::Name;
 use super::layout::{
-    BLOCK, BLOCKS, BY_SEQUENCE, Entry, LARGEST_INDEX, MAGIC, RECORD_BYTES, RECORDS, SMALLEST_INDEX,
+    BLOCK, BLOCKS, BY_SEQUENCE, Entry, LARGEST_INDEX, MAGIC, MOVING, RECORD_BYTES, RECORDS, SMALLEST_INDEX,
     TABLE_BYTES, VERSION, Which, hash_of, header, record_at,
 };
 use super::record::{Record, encode, field, u32_of, u64_of};
@@ -126,6 +126,7 @@ impl Table {
         self.put(BY_SEQUENCE + record.id.sequence() as usize * 4, number + 1)?;
         self.index_insert(number, hash, record.name.as_bytes())?;
         self.live += 1;
+        self.count_change()?;
         Ok(Some(number))
     }
 
@@ -142,7 +143,14 @@ impl Table {
         fence(Ordering::Release);
         self.free.push(number);
         self.live -= 1;
-        Ok(())
+        self.count_change()
+    }
+
+    /// Tells those who keep an order of the addresses that it no longer holds: after the change can be seen, so that who
+    /// looks at the count first never takes an older order for this one.
+    fn count_change(&self) -> Result<()> {
+        fence(Ordering::Release);
+        self.put(header::CHANGES, self.view.u64_at(header::CHANGES).wrapping_add(1).max(1))
     }
 
     /// Gives a record another id, where the team had to move to another slot. The block of its sequence number is open.
@@ -150,7 +158,7 @@ impl Table {
         let at = record_at(number);
         let generation = self.view.u64_at(at + field::GENERATION);
         let old = self.word(at + field::ID) % SEQUENCES;
-        self.put(at + field::GENERATION, generation.wrapping_add(1))?;
+        self.put(at + field::GENERATION, generation | MOVING)?;
         fence(Ordering::Release);
         self.put(BY_SEQUENCE + old as usize * 4, 0_u32)?;
         self.put(at + field::ID, id.get())?;
@@ -166,7 +174,7 @@ impl Table {
         let at = record_at(number);
         (record.area.placement, record.area.span, record.area.extent) = (placement, span, extent);
         let bytes = encode(&record, 0);
-        self.put(at + field::GENERATION, generation.wrapping_add(1))?;
+        self.put(at + field::GENERATION, generation | MOVING)?;
         fence(Ordering::Release);
         let changed = [
             (field::HOME, 2),

@@ -14,8 +14,10 @@ mod identity;
 mod launch;
 mod raw;
 mod reply;
+mod resizing;
 pub(crate) mod serve;
 mod skip;
+mod walking;
 mod workload;
 
 pub(crate) use agent::Agent;

@@ -15,7 +15,7 @@ use rustix::thread::CapabilitySet;
 
 use super::channel::{Channel, Ear};
 use super::reply::SEPARATOR;
-use super::{area, forge, identity, launch, raw, workload};
+use super::{area, forge, identity, launch, raw, resizing, walking, workload};
 
 /// Why a command was not done.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ helpers!(std::io::Error, rustix::io::Errno, std::num::ParseIntError, String);
 pub(crate) struct Holdings {
     pub(crate) areas: BTreeMap<u32, Area<Shared>>,
     pub(crate) next: u32,
+    pub(crate) resizables: resizing::Resizables,
     /// Threads that use the registry in the background.
     pub(crate) busy: Option<workload::Busy>,
     /// Areas of any kind that change hands.
@@ -266,7 +267,17 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         ["table-size"] => Ok(forge::table_size()?.to_string()),
         ["forge", kind, seals, size] => forge::object(holdings, kind, seals, size.parse()?),
         ["copy", table, how] => forge::copy(holdings, table, how),
-        _ => workload::perform(words, holdings),
+        ["exit"] => std::process::exit(7),
+        ["abort"] => {
+            // No core is written, which would take the time that it takes.
+            let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+            rustix::process::setrlimit(rustix::process::Resource::Core, none)?;
+            std::process::abort()
+        }
+        ["exec-only-child"] => raw::exec_only_child(),
+        _ => resizing::perform(words, holdings)
+            .or_else(|| walking::perform(words, holdings))
+            .unwrap_or_else(|| workload::perform(words, holdings)),
     }
 }
 
