@@ -205,9 +205,14 @@ impl Directory {
         let _ = sys::file::unlink(self.teams.as_fd(), &link.name());
     }
 
-    /// Makes a link in a slot that nobody has, the link's own if it can be; gives back the link with its slot. `is_dead`
-    /// proves deaths: dead teams' links are cleared away when slots run short.
-    pub(super) fn claim(&self, link: &Link, mut is_dead: impl FnMut(&Link) -> bool) -> Result<Link> {
+    /// Makes a link in a slot that nobody has, the link's own if it can be; gives back the link with its slot. `announce` is told
+    /// each slot before a link names it. `is_dead` proves deaths: dead teams' links are cleared away when slots run short.
+    pub(super) fn claim(
+        &self,
+        link: &Link,
+        mut announce: impl FnMut(u32) -> Result<()>,
+        mut is_dead: impl FnMut(&Link) -> bool,
+    ) -> Result<Link> {
         let mut start = link.slot;
         let failed = |call, errno| problem(&self.path.join("teams"), call, errno);
         for _ in 0..1000 {
@@ -232,6 +237,7 @@ impl Directory {
                 continue;
             };
             let mine = Link { slot, ..link.clone() };
+            announce(slot)?;
             match sys::file::make_link(&mine.target(), self.teams.as_fd(), &mine.name()) {
                 Ok(()) => {}
                 Err(sys::Errno::EXIST) => {

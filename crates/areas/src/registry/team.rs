@@ -86,11 +86,13 @@ impl Team {
     /// Claims a slot, the one that we have if it can be. Areas keep their ids where the slot stays the same.
     pub(super) fn claim(&mut self, directory: &Directory) -> Result<()> {
         let before = self.link.slot;
-        self.table.set_slot(before)?;
-        let claimed = directory.claim(&self.link, |other| matches!(examine(other), State::Dead))?;
+        // The table names a slot before the link does: whoever follows the link finds that they agree.
+        let claimed = directory.claim(
+            &self.link,
+            |slot| self.table.set_slot(slot),
+            |other| matches!(examine(other), State::Dead),
+        )?;
         if claimed.slot != before || self.table.live() == 0 {
-            // Readers that were quick saw a table that names another slot, and will look again.
-            self.table.set_slot(claimed.slot)?;
             self.used = BLOCK;
         }
         let moved = claimed.slot != before;
