@@ -63,7 +63,9 @@ pub(crate) fn check(supervisor: &Supervisor, used: u64) -> Result<Remains> {
     let tables = crate::proc::tables_of("self");
     let own = if supervisor.options_sabotage() == Some(Sabotage::Holder) { 2 } else { 0 };
     if tables > own {
-        found(&format!("everybody is dead and {tables} tables are still open or mapped by a reader that has looked since"));
+        found(&format!(
+            "everybody is dead and {tables} tables are still open or mapped by a reader that has looked since"
+        ));
     }
     for process in crate::proc::processes() {
         for object in crate::proc::tagged_objects_of(&process.to_string(), &supervisor.tag) {
@@ -91,7 +93,14 @@ pub(crate) fn check(supervisor: &Supervisor, used: u64) -> Result<Remains> {
     odd.iter().for_each(|odd| found(odd));
     next_start(supervisor, &folder);
     let descriptors = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    Ok(Remains { used, memory_before: supervisor.memory_before, memory_after, links, bytes_of_files, descriptors })
+    Ok(Remains {
+        used,
+        memory_before: supervisor.memory_before,
+        memory_after,
+        links,
+        bytes_of_files,
+        descriptors,
+    })
 }
 
 /// Links and bytes of files in the registry's folder, and what should not be there.
@@ -113,10 +122,15 @@ fn what_remains(folder: &Path) -> (usize, u64, Vec<String>) {
                 (3, kind) if kind.is_symlink() => {
                     links += 1;
                     if path.exists() {
-                        odd.push(format!("{} leads to something, although everybody is dead", path.display()));
+                        odd.push(format!(
+                            "{} leads to something, although everybody is dead",
+                            path.display()
+                        ));
                     }
                 }
-                (_, kind) => odd.push(format!("{} is left, {} bytes, {kind:?}", path.display(), metadata.size())),
+                (_, kind) => {
+                    odd.push(format!("{} is left, {} bytes, {kind:?}", path.display(), metadata.size()))
+                }
             }
         }
     }

@@ -72,7 +72,9 @@ impl Findings {
     pub(crate) fn all(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.path).unwrap_or_default();
         text.lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| json!({ "rule": "?", "by": "?", "what": line })))
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|_| json!({ "rule": "?", "by": "?", "what": line }))
+            })
             .collect()
     }
 }

@@ -10,7 +10,6 @@
 //! | `pattern.rs` | what the bytes of an object must be |
 //! | `finding.rs`, `report.rs` | what did not hold, and what was done |
 //! | `ending.rs` | what may remain once all are dead: nearly nothing |
-//! | `scale.rs` | the other command: many areas, many teams |
 //! | `sabotage.rs` | breaking each rule on purpose |
 #![expect(
     clippy::print_stdout,
@@ -28,7 +27,6 @@ mod proc;
 mod quiet;
 mod report;
 mod sabotage;
-mod scale;
 mod supervisor;
 mod worker;
 
@@ -36,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Storms and scale of the library `areas`.
+/// Storms over the library `areas`.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask storm", bin_name = "cargo xtask storm", args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -48,17 +46,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Other {
-    /// Many areas in one process, many teams, many areas over several teams: how long looking takes with each
-    Scale(scale::Options),
     /// A process of a storm
     #[command(hide = true)]
     Worker(Box<worker::Options>),
     /// The first process after a storm
     #[command(hide = true)]
     Next(ending::Options),
-    /// A process of the measurement of scale
-    #[command(hide = true)]
-    Team(scale::TeamOptions),
 }
 
 fn main() -> ExitCode {
@@ -67,8 +60,6 @@ fn main() -> ExitCode {
         None => supervisor::main(&cli.storm),
         Some(Other::Worker(options)) => worker::main(*options).map(|()| true),
         Some(Other::Next(options)) => ending::next(&options).map(|()| true),
-        Some(Other::Scale(options)) => scale::main(&options),
-        Some(Other::Team(options)) => scale::team(&options).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -66,7 +66,9 @@ mod tests {
         assert_eq!(check(77, 8192, &bytes, Rule::Written), Ok(()));
         for at in [0, 7, 8, 4095, 4096, 4098] {
             let kept = std::mem::replace(&mut bytes[at], 0);
-            assert!(check(77, 8192, &bytes, Rule::Written).unwrap_err().contains(&format!("byte {}", 8192 + at)));
+            assert!(
+                check(77, 8192, &bytes, Rule::Written).unwrap_err().contains(&format!("byte {}", 8192 + at))
+            );
             assert_eq!(check(77, 8192, &bytes, Rule::Perhaps), Ok(()));
             bytes[at] = kept ^ 0x80;
             assert!(check(77, 8192, &bytes, Rule::Perhaps).is_err());

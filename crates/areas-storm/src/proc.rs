@@ -34,7 +34,9 @@ fn shown(process: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
         }
     }
     let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
-    found.extend(maps.lines().filter(|line| line.find('/').is_some_and(|at| wanted(&line[at..]))).map(str::to_owned));
+    found.extend(
+        maps.lines().filter(|line| line.find('/').is_some_and(|at| wanted(&line[at..]))).map(str::to_owned),
+    );
     found
 }
 
@@ -67,9 +69,12 @@ pub(crate) fn shared_memory() -> u64 {
 pub(crate) fn doing(pid: u64) -> String {
     let mut text = String::new();
     for name in ["status", "wchan", "syscall", "stack"] {
-        let said = fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_else(|error| error.to_string());
+        let said =
+            fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_else(|error| error.to_string());
         let said: Vec<&str> = match name {
-            "status" => said.lines().filter(|line| line.starts_with("State") || line.starts_with("PPid")).collect(),
+            "status" => {
+                said.lines().filter(|line| line.starts_with("State") || line.starts_with("PPid")).collect()
+            }
             _ => said.lines().collect(),
         };
         text += &format!("{name}: {}; ", said.join(" | "));

@@ -66,7 +66,11 @@ impl Report {
         let told = |what: &str| supervisor.findings.tell(Rule::Coverage, "the report", what);
         for (op, counts) in Op::ALL.iter().zip(&self.counts) {
             if counts[0] == 0 {
-                told(&format!("{:?} never succeeded ({} times tried)", op.name(), counts.iter().sum::<u64>()));
+                told(&format!(
+                    "{:?} never succeeded ({} times tried)",
+                    op.name(),
+                    counts.iter().sum::<u64>()
+                ));
             }
         }
         let Deeds { kills, group_kills, stops, folders_removed, .. } = self.deeds;
@@ -111,7 +115,8 @@ impl Report {
                 (op.name().to_owned(), Value::Object(outcomes))
             })
             .collect();
-        let Deeds { seconds, begun, reaped, killed, kills, group_kills, stops, folders_removed, .. } = self.deeds;
+        let Deeds { seconds, begun, reaped, killed, kills, group_kills, stops, folders_removed, .. } =
+            self.deeds;
         let Deeds { ids_reused, slots_reused, most_areas, most_processes, .. } = self.deeds;
         let Remains { used, memory_before, memory_after, links, bytes_of_files, descriptors } = self.remains;
         json!({
@@ -141,15 +146,26 @@ impl Report {
                 .collect();
             println!("{:<22} {:>10}  {}", op.name(), counts[0], errors.join(", "));
         }
-        let Deeds { seconds, begun, reaped, killed, kills, group_kills, stops, folders_removed, .. } = self.deeds;
+        let Deeds { seconds, begun, reaped, killed, kills, group_kills, stops, folders_removed, .. } =
+            self.deeds;
         let Deeds { ids_reused, slots_reused, most_areas, most_processes, .. } = self.deeds;
         let Remains { used, memory_before, memory_after, links, bytes_of_files, .. } = self.remains;
         let forks: u64 = [Op::Fork, Op::ForkThreaded].iter().map(|op| self.counts[op.index()][0]).sum();
         println!("\nseed {}, {} workers, {seconds:.0} s", self.seed, self.processes);
-        println!("{} operations, {} bytes checked", self.done(), areas::Bytes::from(usize::try_from(self.checked).unwrap_or(usize::MAX)));
-        println!("processes: {begun} workers begun, {forks} children forked, {most_processes} at once; {reaped} reaped by the supervisor, {killed} of them killed");
-        println!("{kills} processes and {group_kills} groups killed, {stops} stopped for a while, the folder removed {folders_removed} times");
-        println!("up to {most_areas} areas at once; seen: {ids_reused} ids and {slots_reused} slots used again");
+        println!(
+            "{} operations, {} bytes checked",
+            self.done(),
+            areas::Bytes::from(usize::try_from(self.checked).unwrap_or(usize::MAX))
+        );
+        println!(
+            "processes: {begun} workers begun, {forks} children forked, {most_processes} at once; {reaped} reaped by the supervisor, {killed} of them killed"
+        );
+        println!(
+            "{kills} processes and {group_kills} groups killed, {stops} stopped for a while, the folder removed {folders_removed} times"
+        );
+        println!(
+            "up to {most_areas} areas at once; seen: {ids_reused} ids and {slots_reused} slots used again"
+        );
         println!(
             "at the end: {used} bytes in areas; shared memory of the machine {memory_before} bytes before, {memory_after} after; \
              {links} dangling links and {bytes_of_files} bytes of files left in the folder"

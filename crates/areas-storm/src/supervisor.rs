@@ -68,10 +68,17 @@ const INSIDE: &str = "AREAS_STORM_RUN";
 /// Starts the supervisor in a folder of its own, with a registry of its own: a process finds its registry by the environment that it
 /// was started with. The folder goes when it is done.
 fn within_a_folder(seed: u64, tell_seed: bool) -> Result<bool> {
-    let base = if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
-    let run = tempfile::Builder::new().prefix("areas-storm-").tempdir_in(base).context("cannot make a folder for the run")?;
+    let base =
+        if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
+    let run = tempfile::Builder::new()
+        .prefix("areas-storm-")
+        .tempdir_in(base)
+        .context("cannot make a folder for the run")?;
     let mut command = Command::new("/proc/self/exe");
-    command.args(std::env::args_os().skip(1)).env("AREAS_DIR", run.path().join("registry")).env(INSIDE, run.path());
+    command
+        .args(std::env::args_os().skip(1))
+        .env("AREAS_DIR", run.path().join("registry"))
+        .env(INSIDE, run.path());
     if tell_seed {
         command.args(["--seed", &seed.to_string()]);
     }
@@ -118,10 +125,12 @@ impl Supervisor {
     fn new(options: &Options, seed: u64, run: PathBuf) -> Result<Self> {
         crate::quiet::no_core_dumps();
         // Children of those who die become ours, so that none is lost.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("prctl(PR_SET_CHILD_SUBREAPER)")?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .context("prctl(PR_SET_CHILD_SUBREAPER)")?;
         let board = Board::create(&run)?;
         let hold = board.supervise()?;
-        let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let bar =
+            if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         Ok(Supervisor {
             shared: board.shared()?,
             findings: Findings::open(&run)?,
@@ -244,7 +253,9 @@ impl Supervisor {
                 Err(errno) => return Err(errno).context("wait"),
             }
         }
-        if self.options.sabotage == Some(Sabotage::DeadName) && self.started.elapsed() > Duration::from_secs(1) {
+        if self.options.sabotage == Some(Sabotage::DeadName)
+            && self.started.elapsed() > Duration::from_secs(1)
+        {
             dead.extend(self.workers.keys().filter_map(|&pid| Pid::from_raw(pid)));
         }
         if dead.is_empty() {
@@ -269,11 +280,18 @@ impl Supervisor {
             if let Some(source) = listing.areas.iter().find(|source| source.pid() == pid) {
                 self.found(
                     Rule::DeadName,
-                    &format!("area {} {:?} is listed in process {pid}, which was reaped", source.id(), source.name()),
+                    &format!(
+                        "area {} {:?} is listed in process {pid}, which was reaped",
+                        source.id(),
+                        source.name()
+                    ),
                 );
             }
             if let Some(team) = listing.unreadable.iter().find(|team| team.pid == pid) {
-                self.found(Rule::DeadName, &format!("process {pid} was reaped, and is said to be unreadable: {}", team.reason));
+                self.found(
+                    Rule::DeadName,
+                    &format!("process {pid} was reaped, and is said to be unreadable: {}", team.reason),
+                );
             }
         }
         for place in self.places.iter().flatten() {
@@ -301,10 +319,13 @@ impl Supervisor {
         let one = self.random.choice(living);
         let pid = |who: &Who| i32::try_from(who.pid).ok().and_then(Pid::from_raw);
         match self.random.u32(0..1000) {
-            choice if choice < 120 || crowded => {
+            choice if choice < 120 || crowded && choice % 2 == 0 => {
                 if let Some((number, who)) = one
                     && let Some(pid) = pid(&who)
-                    && self.places[number].as_ref().and_then(Place::living).is_some_and(|now| now.life == who.life)
+                    && self.places[number]
+                        .as_ref()
+                        .and_then(Place::living)
+                        .is_some_and(|now| now.life == who.life)
                     && kill_process(pid, Signal::KILL).is_ok()
                 {
                     self.deeds.kills += 1;
@@ -406,8 +427,13 @@ impl Supervisor {
             if who.op == 0 || waited < deadline {
                 continue;
             }
-            let op = usize::try_from(who.op - 1).ok().and_then(|at| Op::ALL.get(at)).map_or("?", |op| op.name());
-            let others: Vec<String> = self.stopped.iter().map(|stopped| format!("{} (life {})", stopped.pid, stopped.life)).collect();
+            let op =
+                usize::try_from(who.op - 1).ok().and_then(|at| Op::ALL.get(at)).map_or("?", |op| op.name());
+            let others: Vec<String> = self
+                .stopped
+                .iter()
+                .map(|stopped| format!("{} (life {})", stopped.pid, stopped.life))
+                .collect();
             self.found(
                 Rule::Hang,
                 &format!(

@@ -97,8 +97,9 @@ impl Worker {
     }
 
     pub(super) fn freeze_one(&mut self) {
-        let shared =
-            self.any_held(|held| held.writable && !held.is_life && matches!(held.memory, Memory::Shared(_) | Memory::Resizable(_)));
+        let shared = self.any_held(|held| {
+            held.writable && !held.is_life && matches!(held.memory, Memory::Shared(_) | Memory::Resizable(_))
+        });
         let Some(at) = shared else { return };
         let Held { memory, object, solid, entry, writable, is_life } = self.held.swap_remove(at);
         let patience = Duration::from_millis(self.random.u64(0..6));
@@ -173,7 +174,10 @@ impl Worker {
         let mut left = crate::proc::objects_of("self");
         left.retain(|object| !(self.orphans && object.contains(THREADS)));
         if !left.is_empty() {
-            self.found(Rule::Leak, &format!("everything was dropped, and there is still: {}", left.join(", ")));
+            self.found(
+                Rule::Leak,
+                &format!("everything was dropped, and there is still: {}", left.join(", ")),
+            );
         }
         self.slot.end(Op::DropAll, None);
     }

@@ -94,8 +94,16 @@ impl Worker {
     /// The life of a child: it has all that its parent has.
     fn live_as_child(&mut self, life: u64, seed: u64) -> ! {
         // Not our place on the board any more; this drops no record lock of the parent's.
-        let who = Who { pid: u64::from(std::process::id()), life, seed, group: self.slot.who.group, ..Who::default() };
-        let (Ok(slot), Ok(findings)) = (self.board.claim(who), Findings::open(&self.options.run)) else { fork::leave(96) };
+        let who = Who {
+            pid: u64::from(std::process::id()),
+            life,
+            seed,
+            group: self.slot.who.group,
+            ..Who::default()
+        };
+        let (Ok(slot), Ok(findings)) = (self.board.claim(who), Findings::open(&self.options.run)) else {
+            fork::leave(96)
+        };
         let Ok(shared) = self.board.shared() else { fork::leave(96) };
         let mut options = self.options.clone();
         (options.life, options.seed, options.before) = (life, seed, None);
@@ -161,7 +169,9 @@ impl Worker {
             Ok(Forked::Child) => {
                 match areas::builder(4096).name(&name).shared() {
                     Ok(gift) => self.held.push(Held::new_shared(gift)),
-                    Err(error) => self.findings.tell(Rule::Error, "a child with a gift", &format!("{error:#}")),
+                    Err(error) => {
+                        self.findings.tell(Rule::Error, "a child with a gift", &format!("{error:#}"))
+                    }
                 }
                 self.live_as_child(life, seed)
             }

@@ -143,7 +143,12 @@ impl Held {
         match u64::from_le_bytes(first) {
             0 => return Ok(Ok(())),
             READY => {}
-            other => return Ok(Err(format!("object {} begins with {other:#x}, not with {READY:#x} or zero", self.object))),
+            other => {
+                return Ok(Err(format!(
+                    "object {} begins with {other:#x}, not with {READY:#x} or zero",
+                    self.object
+                )));
+            }
         }
         let mut bytes = [0; HEADER];
         self.read_at(0, &mut bytes)?;
@@ -161,7 +166,9 @@ impl Held {
         let size = self.size();
         if size < HEADER {
             return Ok(match &self.memory {
-                Memory::Resizable(_) => Err(format!("object {} has {size} bytes, fewer than it ever may", self.object)),
+                Memory::Resizable(_) => {
+                    Err(format!("object {} has {size} bytes, fewer than it ever may", self.object))
+                }
                 _ => Ok(0),
             });
         }
@@ -169,7 +176,10 @@ impl Held {
             return Ok(Err(wrong));
         }
         if size < self.solid {
-            return Ok(Err(format!("object {} has {size} bytes, and had {} before", self.object, self.solid)));
+            return Ok(Err(format!(
+                "object {} has {size} bytes, and had {} before",
+                self.object, self.solid
+            )));
         }
         let mut spans = vec![(0, size.min(256 << 10))];
         if size > 256 << 10 {
@@ -185,16 +195,29 @@ impl Held {
                 match self.read_at(at, &mut bytes[..len]) {
                     Ok(()) => {}
                     // Somebody cut it short meanwhile.
-                    Err(error) if error.kind() == Kind::OutOfRange && matches!(self.memory, Memory::Resizable(_)) => {
+                    Err(error)
+                        if error.kind() == Kind::OutOfRange
+                            && matches!(self.memory, Memory::Resizable(_)) =>
+                    {
                         return Ok(Ok(looked));
                     }
                     Err(error) => return Err(error),
                 }
                 let written = self.solid.saturating_sub(at).min(len);
-                let wrong = pattern::check(self.object, at, &bytes[..written & !7], Rule::Written)
-                    .and_then(|()| pattern::check(self.object, at + (written & !7), &bytes[written & !7..len], Rule::Perhaps));
+                let wrong =
+                    pattern::check(self.object, at, &bytes[..written & !7], Rule::Written).and_then(|()| {
+                        pattern::check(
+                            self.object,
+                            at + (written & !7),
+                            &bytes[written & !7..len],
+                            Rule::Perhaps,
+                        )
+                    });
                 if let Err(wrong) = wrong {
-                    return Ok(Err(format!("{wrong}; its first {} bytes were written for good; it has {size}", self.solid)));
+                    return Ok(Err(format!(
+                        "{wrong}; its first {} bytes were written for good; it has {size}",
+                        self.solid
+                    )));
                 }
                 looked += len;
                 at += len;

@@ -94,7 +94,8 @@ impl Worker {
     pub(super) fn create_growable(&mut self) {
         let (size, more) = (self.pages(), self.pages());
         let name = self.common_name();
-        let made = self.tried(Op::CreateGrowable, |_| areas::builder(size).growable(size + more).name(name).shared());
+        let made = self
+            .tried(Op::CreateGrowable, |_| areas::builder(size).growable(size + more).name(name).shared());
         if let Some(area) = made {
             self.take(Held::new_shared(area));
         }
@@ -127,8 +128,7 @@ impl Worker {
     pub(super) fn create_locked(&mut self) {
         let lock = if self.random.bool() { Lock::Lazy } else { Lock::Full };
         let name = self.common_name();
-        let made =
-            self.tried(Op::CreateLocked, |_| areas::builder(2 * PAGE).lock(lock).name(name).shared());
+        let made = self.tried(Op::CreateLocked, |_| areas::builder(2 * PAGE).lock(lock).name(name).shared());
         if let Some(area) = made {
             self.take(Held::new_shared(area));
         }
@@ -184,8 +184,10 @@ impl Worker {
                 self.slot.begin(Op::Churn);
             }
             before = sequence;
-            let shown = registry::get(id).map(|source| (source.is_own(), source.name().as_bytes() == name.as_bytes()));
-            if !matches!(shown, Ok((true, true))) {
+            let shown = registry::get(id)
+                .map(|source| (source.is_own(), source.name().as_bytes() == name.as_bytes()));
+            // Where the folder was removed meanwhile, it may have another id.
+            if !matches!(shown, Ok((true, true))) && area.id() == Some(id) {
                 self.found(Rule::Own, &format!("id {id} was just given to {name:?}, and leads to {shown:?}"));
             }
             if self.held.iter().any(|held| held.id() == Some(id)) {
@@ -201,7 +203,9 @@ impl Worker {
             return;
         }
         let (large, small) = (self.pages() + PAGE, PAGE);
-        let Some(area) = self.tried(Op::LoneResize, |_| areas::builder(large).resizable(large)) else { return };
+        let Some(area) = self.tried(Op::LoneResize, |_| areas::builder(large).resizable(large)) else {
+            return;
+        };
         let object = inode(&area);
         let mut held = Held::new(Memory::Resizable(area), object, true);
         self.fill(&mut held);

@@ -120,7 +120,11 @@ fn tell_panics(options: &Options) {
     let (run, seed) = (options.run.clone(), options.seed);
     std::panic::set_hook(Box::new(move |panic| {
         if let Ok(findings) = Findings::open(&run) {
-            findings.tell(Rule::Death, &format!("process {} (seed {seed})", std::process::id()), &panic.to_string());
+            findings.tell(
+                Rule::Death,
+                &format!("process {} (seed {seed})", std::process::id()),
+                &panic.to_string(),
+            );
         }
     }));
 }

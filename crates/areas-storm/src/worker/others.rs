@@ -48,19 +48,26 @@ impl Worker {
             let entry_number = self.random.usize(0..24);
             let entry = place.entry(entry_number);
             let epoch = self.shared.epoch();
-            if epoch % 2 == 1 || entry.generation == 0 || entry.generation % 2 == 1 || entry.life != who.life || entry.epoch != epoch {
+            if epoch % 2 == 1
+                || entry.generation == 0
+                || entry.generation % 2 == 1
+                || entry.life != who.life
+                || entry.epoch != epoch
+            {
                 continue;
             }
             let Some(id) = i32::try_from(entry.id).ok().and_then(|id| AreaId::new(id).ok()) else { continue };
             self.slot.begin(Op::Get);
             let found = registry::get(id).and_then(|source| source.info().map(|info| info.object.1));
-            let stands = place.entry(entry_number) == entry
-                && place.lives_on(&who)
-                && self.shared.epoch() == epoch;
+            let stands =
+                place.entry(entry_number) == entry && place.lives_on(&who) && self.shared.epoch() == epoch;
             match &found {
                 Ok(inode) if stands && *inode != entry.inode => self.found(
                     Rule::Id,
-                    &format!("id {id} leads to object {inode}; its holder, process {}, recorded object {}", who.pid, entry.inode),
+                    &format!(
+                        "id {id} leads to object {inode}; its holder, process {}, recorded object {}",
+                        who.pid, entry.inode
+                    ),
                 ),
                 Err(error) if stands && error.kind() == Kind::NoSuchArea => self.found(
                     Rule::Absent,
@@ -89,7 +96,10 @@ impl Worker {
             if let Some(id) = held.id()
                 && !listing.areas.iter().any(|source| source.is_own() && source.id() == id)
             {
-                self.found(Rule::Own, &format!("area {id} is ours, and not in a list of {}", listing.areas.len()));
+                self.found(
+                    Rule::Own,
+                    &format!("area {id} is ours, and not in a list of {}", listing.areas.len()),
+                );
             }
         }
         let place = |source: &Source| (source.pid(), source.id());
@@ -104,7 +114,8 @@ impl Worker {
         let source = match self.random.u32(0..3) {
             0 => {
                 let Some(listing) = self.tried(Op::List, |_| registry::list()) else { return };
-                let ours = |source: &Source| source.name().as_bytes().starts_with(self.options.tag.as_bytes());
+                let ours =
+                    |source: &Source| source.name().as_bytes().starts_with(self.options.tag.as_bytes());
                 let areas: Vec<Source> = listing.areas.into_iter().filter(ours).collect();
                 self.random.choice(areas)
             }
@@ -151,7 +162,12 @@ impl Worker {
         if held.object != info.object.1 {
             self.found(
                 Rule::Id,
-                &format!("cloned {} of object {}, and got object {}", source.id(), info.object.1, held.object),
+                &format!(
+                    "cloned {} of object {}, and got object {}",
+                    source.id(),
+                    info.object.1,
+                    held.object
+                ),
             );
         }
         if let Memory::Shared(area) = &held.memory

@@ -124,7 +124,10 @@ impl<K: Access> Area<K> {
         // SAFETY: as in `try_freeze`: no references, and the object's own descriptor.
         let replaced = unsafe { self.mapping.replace(before, (object.as_fd(), 0)) };
         super::dress(&self.mapping, Some(object));
-        if replaced == Err(sys::Errno::PERM) && object.is_frozen().unwrap_or(false) && self.lock_again().is_ok() {
+        if replaced == Err(sys::Errno::PERM)
+            && object.is_frozen().unwrap_or(false)
+            && self.lock_again().is_ok()
+        {
             return None;
         }
         let restored = replaced

@@ -543,4 +543,24 @@ mod tests {
             assert_eq!(Link::parse(name, target), None, "{name:?} {target:?}");
         }
     }
+
+    /// A reader that follows a link looks whether the table behind it names the same slot.
+    #[test]
+    fn a_slot_is_announced_before_a_link_names_it() {
+        let path = std::env::temp_dir().join(format!("areas-claim-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        let open = || sys::file::open_folder(CWD, &CString::new(path.to_str().unwrap()).unwrap()).unwrap();
+        let directory = Directory { path: path.clone(), space: open(), teams: open(), joined: None };
+        let other = Link { slot: 7, start_time: 1, inode: 1, pid: 1, descriptor: 3 };
+        sys::file::make_link(&other.target(), directory.teams.as_fd(), &other.name()).unwrap();
+        let mut announced = Vec::new();
+        let ours = Link { start_time: 2, ..other };
+        let announce = |slot| {
+            announced.push((slot, directory.links().unwrap().iter().any(|link| link.start_time == 2)));
+            Ok(())
+        };
+        let claimed = directory.claim(&ours, announce, |_| false).unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+        assert_eq!((claimed.slot, announced), (8, vec![(8, false)]));
+    }
 }

@@ -140,7 +140,7 @@ pub(super) struct State {
 /// Names remembered at most: a program that looks for ever new ones does not grow for ever.
 const MOST_NAMES: usize = 4096;
 /// How often the folder may be removed under a call, one time after the other, before the call gives up.
-const MOST_REMOVALS: u32 = 10;
+const MOST_REMOVALS: u32 = 100;
 /// A change of the folder within this time of another does not show in its time stamp, which is a clock tick coarse.
 const TICKS: i128 = 100_000_000;
 
@@ -482,7 +482,8 @@ impl State {
 
     fn try_to_read_folder(&mut self, thoroughly: bool) -> Result<()> {
         self.rejoin()?;
-        if self.directory.as_ref().is_none_or(Directory::is_gone) {
+        // Whoever has a team joins, and does not only look: a folder that went in this moment is an error below, and tried again.
+        if self.own.is_none() && self.directory.as_ref().is_none_or(Directory::is_gone) {
             self.directory = Directory::open()?;
             self.forget_teams();
         }

@@ -95,14 +95,29 @@ impl Team {
         if claimed.slot != before || self.table.live() == 0 {
             self.used = BLOCK;
         }
-        let moved = claimed.slot != before;
-        self.link = claimed;
-        if moved {
-            let live: Vec<u32> = self.table.view().records().map(|(number, _, _)| number).collect();
-            for number in live {
-                let id = self.next_id(directory)?;
-                self.table.set_id(number, id)?;
-            }
+        let link = std::mem::replace(&mut self.link, claimed);
+        if let Err(error) = self.renumber(directory) {
+            // Without a link nobody sees areas with ids of two slots, and the next call claims again.
+            directory.remove(&self.link);
+            self.link = link;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Gives areas that still have ids of another slot ids of ours.
+    fn renumber(&mut self, directory: &Directory) -> Result<()> {
+        let slot = self.link.slot;
+        let of_another_slot: Vec<u32> = self
+            .table
+            .view()
+            .records()
+            .filter(|(_, _, record)| record.id.slot() != slot)
+            .map(|(number, _, _)| number)
+            .collect();
+        for number in of_another_slot {
+            let id = self.next_id(directory)?;
+            self.table.set_id(number, id)?;
         }
         Ok(())
     }
