@@ -25,7 +25,7 @@ const COUNTS: u64 = 256;
 const JOURNAL: u64 = 16384;
 /// Areas that one process may have in its journal at once.
 pub(crate) const ENTRIES: usize = 128;
-const ENTRY_BYTES: u64 = 40;
+const ENTRY_BYTES: usize = 40;
 
 /// What a process says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -266,7 +266,7 @@ impl Slot {
         let Entry { generation, life, id, inode, epoch } = entry;
         let bytes: Vec<u8> =
             [generation, life, id, inode, epoch].iter().flat_map(|word| word.to_le_bytes()).collect();
-        let _ = self.file.write_all_at(&bytes, JOURNAL + number as u64 * ENTRY_BYTES);
+        let _ = self.file.write_all_at(&bytes, JOURNAL + (number * ENTRY_BYTES) as u64);
     }
 }
 
@@ -299,8 +299,8 @@ impl Place {
     }
 
     pub(crate) fn entry(&self, number: usize) -> Entry {
-        let mut bytes = [0; ENTRY_BYTES as usize];
-        let _ = read_some(&self.file, &mut bytes, JOURNAL + number as u64 * ENTRY_BYTES);
+        let mut bytes = [0; ENTRY_BYTES];
+        let _ = read_some(&self.file, &mut bytes, JOURNAL + (number * ENTRY_BYTES) as u64);
         let mut words = words(&bytes);
         let mut next = || words.next().unwrap_or(0);
         Entry { generation: next(), life: next(), id: next(), inode: next(), epoch: next() }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -144,7 +144,7 @@ pub(crate) struct Options {
     name: String,
 }
 
-fn next_start(supervisor: &Supervisor, folder: &PathBuf) {
+fn next_start(supervisor: &Supervisor, folder: &Path) {
     let name = format!("{}-next", supervisor.tag);
     let told = |what: &str| supervisor.findings.tell(Rule::Start, "the first process after the storm", what);
     match Command::new("/proc/self/exe").args(["next", &name]).output() {

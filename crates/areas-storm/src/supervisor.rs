@@ -181,10 +181,10 @@ impl Supervisor {
                 self.remove_folder();
                 self.folder_goes = Instant::now() + Duration::from_millis(self.random.u64(2000..10_000));
             }
-            if ticks % 20 == 0 {
+            if ticks.is_multiple_of(20) {
                 self.narrow_sequences();
             }
-            if ticks % 25 == 0 {
+            if ticks.is_multiple_of(25) {
                 self.look_around();
                 self.watch();
                 self.tell_progress(length);
