@@ -175,7 +175,10 @@ impl Supervisor {
                 self.begin_worker()?;
             }
             self.bury()?;
-            self.disturb();
+            // What is broken on purpose is to live until it is found.
+            if self.options.sabotage.is_none() {
+                self.disturb();
+            }
             self.wake(false);
             if self.folder_goes <= Instant::now() {
                 self.remove_folder();
@@ -206,10 +209,7 @@ impl Supervisor {
         for (option, number) in [("--group", group), ("--seed", seed), ("--life", new_life())] {
             command.arg(option).arg(number.to_string());
         }
-        // One of them is enough to be found out.
-        if let Some(sabotage) = self.options.sabotage
-            && group == 0
-        {
+        if let Some(sabotage) = self.options.sabotage {
             command.args(["--sabotage", &sabotage.word()]);
         }
         let child = command.process_group(0).spawn().context("cannot start a worker")?;
