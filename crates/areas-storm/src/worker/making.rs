@@ -41,7 +41,9 @@ impl Worker {
 
     /// Writes a new area whole.
     pub(super) fn fill(&mut self, held: &mut Held) {
-        self.tried(Op::Write, |_| held.finish());
+        // Published from its start, a resizable one may be cut short before it is written.
+        let op = if matches!(held.memory, Memory::Resizable(_)) { Op::WriteResizable } else { Op::Write };
+        self.tried(op, |_| held.finish());
     }
 
     pub(super) fn publish(&mut self, held: &mut Held, name: &str) {
