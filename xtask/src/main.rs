@@ -1,5 +1,5 @@
 //! The project's own tools: `cargo xtask test` checks everything, `cargo xtask vm` runs a program on a machine with
-//! several NUMA nodes. They are Rust like the rest, so that a clone needs nothing but cargo.
+//! several NUMA nodes, `cargo xtask storm` lets many processes do everything at once and die. They are Rust like the rest, so that a clone needs nothing but cargo.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +7,7 @@
 )]
 
 mod process;
+mod storm;
 mod test;
 mod vm;
 
@@ -25,12 +26,14 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Test(test::Options),
+    Storm(storm::Options),
     Vm(Box<vm::Options>),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Task::Test(options) => test::main(&options),
+        Task::Storm(options) => storm::main(&options),
         Task::Vm(options) => vm::main(&options),
     }
 }

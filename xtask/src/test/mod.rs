@@ -33,7 +33,7 @@ use skips::SkipLog;
 /// Skipped checks are listed before it. Of a failed step without tests of its own, the step counts as one failure.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Formatting, clippy and tests only: no docs, doctests, examples, release build or guests
+    /// Formatting, clippy, tests and a short storm only: no docs, doctests, examples, tour or guests
     #[arg(long)]
     quick: bool,
     /// No guests: they need QEMU, fetched once, and some minutes
@@ -54,7 +54,7 @@ struct Step {
     run: fn(&Run) -> Result<Done>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "set-up", quick: true, tests: true, run: steps::set_up },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
@@ -64,6 +64,7 @@ const STEPS: [Step; 10] = [
     Step { name: "doctests", quick: false, tests: true, run: steps::doctests },
     Step { name: "examples", quick: false, tests: false, run: steps::examples },
     Step { name: "tour", quick: false, tests: false, run: steps::tour },
+    Step { name: "storm", quick: true, tests: false, run: steps::storm },
     Step { name: "guests", quick: false, tests: true, run: guests::run },
 ];
 

@@ -210,9 +210,14 @@ impl Directory {
         let _ = sys::file::unlink(self.teams.as_fd(), &link.name());
     }
 
-    /// Makes a link in a slot that nobody has, the link's own if it can be; gives back the link with its slot. `is_dead`
-    /// proves deaths: dead teams' links are cleared away when slots run short.
-    pub(super) fn claim(&self, link: &Link, mut is_dead: impl FnMut(&Link) -> bool) -> Result<Link> {
+    /// Makes a link in a slot that nobody has, the link's own if it can be; gives back the link with its slot. `announce` is told
+    /// each slot before a link names it. `is_dead` proves deaths: dead teams' links are cleared away when slots run short.
+    pub(super) fn claim(
+        &self,
+        link: &Link,
+        mut announce: impl FnMut(u32) -> Result<()>,
+        mut is_dead: impl FnMut(&Link) -> bool,
+    ) -> Result<Link> {
         let mut start = link.slot;
         let failed = |call, errno| problem(&self.path.join("teams"), call, errno);
         for _ in 0..1000 {
@@ -237,6 +242,7 @@ impl Directory {
                 continue;
             };
             let mine = Link { slot, ..link.clone() };
+            announce(slot)?;
             match sys::file::make_link(&mine.target(), self.teams.as_fd(), &mine.name()) {
                 Ok(()) => {}
                 Err(sys::Errno::EXIST) => {
@@ -546,5 +552,25 @@ mod tests {
         for (name, target) in bad {
             assert_eq!(Link::parse(name, target), None, "{name:?} {target:?}");
         }
+    }
+
+    /// A reader that follows a link looks whether the table behind it names the same slot.
+    #[test]
+    fn a_slot_is_announced_before_a_link_names_it() {
+        let path = std::env::temp_dir().join(format!("areas-claim-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        let open = || sys::file::open_folder(CWD, &CString::new(path.to_str().unwrap()).unwrap()).unwrap();
+        let directory = Directory { path: path.clone(), space: open(), teams: open(), joined: None };
+        let other = Link { slot: 7, start_time: 1, inode: 1, pid: 1, descriptor: 3 };
+        sys::file::make_link(&other.target(), directory.teams.as_fd(), &other.name()).unwrap();
+        let mut announced = Vec::new();
+        let ours = Link { start_time: 2, ..other };
+        let announce = |slot| {
+            announced.push((slot, directory.links().unwrap().iter().any(|link| link.start_time == 2)));
+            Ok(())
+        };
+        let claimed = directory.claim(&ours, announce, |_| false).unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+        assert_eq!((claimed.slot, announced), (8, vec![(8, false)]));
     }
 }

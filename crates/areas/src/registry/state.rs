@@ -156,6 +156,8 @@ pub(super) struct State {
 
 /// Names remembered at most: a program that looks for ever new ones does not grow for ever.
 const MOST_NAMES: usize = 4096;
+/// How often the folder may be removed under a call, one time after the other, before the call gives up.
+const MOST_REMOVALS: u32 = 100;
 /// A change of the folder within this time of another does not show in its time stamp, which is a clock tick coarse.
 const TICKS: i128 = 100_000_000;
 
@@ -227,7 +229,7 @@ impl State {
         waiting.sort_unstable();
         for key in waiting {
             let Some(area) = self.held.get(&key).map(|held| held.area.clone()) else { continue };
-            let number = self.announce(area)?;
+            let number = self.announce(&area)?;
             if let Some(held) = self.held.get_mut(&key) {
                 held.number = Some(number);
             }
@@ -245,7 +247,7 @@ impl State {
     /// Publishes an area under this process's team, which begins with its first one.
     pub(super) fn publish(&mut self, area: Announcement) -> Result<Key> {
         self.publish_inherited()?;
-        let number = self.announce(area.clone())?;
+        let number = self.announce(&area)?;
         let key = Key(self.next_key);
         self.next_key += 1;
         self.addresses.insert(area.address, key);
@@ -253,7 +255,22 @@ impl State {
         Ok(key)
     }
 
-    fn announce(&mut self, area: Announcement) -> Result<u32> {
+    /// Does what needs the folder, and once more where that was removed meanwhile.
+    fn once_more_if_removed<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        for _ in 0..MOST_REMOVALS {
+            match call(self) {
+                Err(_) if self.directory.as_ref().is_some_and(Directory::is_gone) => {}
+                other => return other,
+            }
+        }
+        call(self)
+    }
+
+    fn announce(&mut self, area: &Announcement) -> Result<u32> {
+        self.once_more_if_removed(|state| state.try_to_announce(area.clone()))
+    }
+
+    fn try_to_announce(&mut self, area: Announcement) -> Result<u32> {
         let (directory, team) = self.team()?;
         let number = team.publish(directory, area)?;
         directory.wake_waiters();
@@ -263,7 +280,8 @@ impl State {
     /// Our team, which begins here where there was none.
     fn team(&mut self) -> Result<(&Directory, &mut Team)> {
         self.stay()?;
-        if !self.directory.as_ref().is_some_and(Directory::is_joined) {
+        let is_in_use = |directory: &Directory| directory.is_joined() && !directory.is_gone();
+        if !self.directory.as_ref().is_some_and(is_in_use) {
             self.forget_teams();
             self.directory = Some(Directory::join()?);
         }
@@ -278,13 +296,19 @@ impl State {
     /// Joins the registry without an area: others can transfer some to us.
     pub(super) fn join(&mut self) -> Result<()> {
         self.publish_inherited()?;
-        let (directory, team) = self.team()?;
-        team.open_door(directory)
+        self.once_more_if_removed(|state| {
+            let (directory, team) = state.team()?;
+            team.open_door(directory)
+        })
     }
 
     /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.
     pub(super) fn keep(&mut self) -> Result<()> {
         self.publish_inherited()?;
+        self.once_more_if_removed(Self::try_to_keep)
+    }
+
+    fn try_to_keep(&mut self) -> Result<()> {
         self.stay()?;
         if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
             && !directory.has(team.link())
@@ -405,7 +429,10 @@ impl State {
     /// The area of an id.
     pub(super) fn get(&mut self, id: AreaId) -> Result<Source> {
         self.read_folder(false)?;
-        let found = |record: Option<(u32, u64, Record)>| record.map(|(_, _, record)| record);
+        // A team that moves to another slot has areas for a moment that still say their old id.
+        let found = |record: Option<(u32, u64, Record)>| {
+            record.map(|(_, _, record)| record).filter(|record| record.id == id)
+        };
         if let Some(team) = &self.own
             && team.link().slot == id.slot()
             && let Some(record) = found(team.table().view().by_sequence(id.sequence()))
@@ -523,12 +550,18 @@ impl State {
             }
             self.teams.remove(peer.link());
         }
+        forget_names(&mut self.names, &self.teams);
     }
 
     /// Meets the teams that came, forgets those that went. Without a change of the folder it is one `fstat`.
     fn read_folder(&mut self, thoroughly: bool) -> Result<()> {
+        self.once_more_if_removed(|state| state.try_to_read_folder(thoroughly))
+    }
+
+    fn try_to_read_folder(&mut self, thoroughly: bool) -> Result<()> {
         self.rejoin()?;
-        if self.directory.as_ref().is_none_or(Directory::is_gone) {
+        // Whoever has a team joins, and does not only look: a folder that went in this moment is an error below, and tried again.
+        if self.own.is_none() && self.directory.as_ref().is_none_or(Directory::is_gone) {
             self.directory = Directory::open()?;
             self.forget_teams();
         }
@@ -544,7 +577,11 @@ impl State {
             team.claim(directory)?;
         }
         let own = self.own.as_ref().map(Team::link);
+        let known = self.teams.len();
         self.teams.retain(|link, _| links.contains(link));
+        if self.teams.len() < known {
+            forget_names(&mut self.names, &self.teams);
+        }
         for link in links.into_iter().filter(|link| Some(link) != own) {
             // One that could not be read may let itself be read by now.
             if let Some(Known::Readable(_)) = self.teams.get(&link) {
@@ -600,6 +637,14 @@ impl State {
         };
         error.help("`areas ls` lists what there is")
     }
+}
+
+/// Forgets names of teams that are gone: who remembers one has the dead team's table open, and so keeps it in memory.
+fn forget_names(names: &mut HashMap<Box<[u8]>, Hit>, teams: &HashMap<Link, Known>) {
+    names.retain(|_, hit| match &hit.holder {
+        Holder::Own => true,
+        Holder::Peer(peer) => teams.contains_key(peer.link()),
+    });
 }
 
 /// Takes an area back, in a forked child without publishing the others for it.

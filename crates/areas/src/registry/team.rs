@@ -104,21 +104,38 @@ impl Team {
     /// Claims a slot, the one that we have if it can be. Areas keep their ids where the slot stays the same.
     pub(super) fn claim(&mut self, directory: &Directory) -> Result<()> {
         let before = self.link.slot;
-        self.table.set_slot(before)?;
-        let claimed = directory.claim(&self.link, |other| matches!(examine(other), State::Dead))?;
+        // The table names a slot before the link does: whoever follows the link finds that they agree.
+        let claimed = directory.claim(
+            &self.link,
+            |slot| self.table.set_slot(slot),
+            |other| matches!(examine(other), State::Dead),
+        )?;
         if claimed.slot != before || self.table.live() == 0 {
-            // Readers that were quick saw a table that names another slot, and will look again.
-            self.table.set_slot(claimed.slot)?;
             self.used = BLOCK;
         }
-        let moved = claimed.slot != before;
-        self.link = claimed;
-        if moved {
-            let live: Vec<u32> = self.table.view().records().map(|(number, _, _)| number).collect();
-            for number in live {
-                let id = self.next_id(directory)?;
-                self.table.set_id(number, id)?;
-            }
+        let link = std::mem::replace(&mut self.link, claimed);
+        if let Err(error) = self.renumber(directory) {
+            // Without a link nobody sees areas with ids of two slots, and the next call claims again.
+            directory.remove(&self.link);
+            self.link = link;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Gives areas that still have ids of another slot ids of ours.
+    fn renumber(&mut self, directory: &Directory) -> Result<()> {
+        let slot = self.link.slot;
+        let of_another_slot: Vec<u32> = self
+            .table
+            .view()
+            .records()
+            .filter(|(_, _, record)| record.id.slot() != slot)
+            .map(|(number, _, _)| number)
+            .collect();
+        for number in of_another_slot {
+            let id = self.next_id(directory)?;
+            self.table.set_id(number, id)?;
         }
         Ok(())
     }
