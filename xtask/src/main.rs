@@ -1,5 +1,5 @@
-//! The project's own tools: `cargo xtask test` checks everything, `cargo xtask vm` runs a program on a machine with
-//! several NUMA nodes. They are Rust like the rest, so that a clone needs nothing but cargo.
+//! The project's own tools: `cargo xtask test` checks everything, `cargo xtask reliability` kills and fails at
+//! every system call, `cargo xtask vm` runs a program on a machine with several NUMA nodes. They are Rust like the rest, so that a clone needs nothing but cargo.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +7,7 @@
 )]
 
 mod process;
+mod reliability;
 mod test;
 mod vm;
 
@@ -24,12 +25,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    Reliability(reliability::Options),
     Test(test::Options),
     Vm(Box<vm::Options>),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Task::Reliability(options) => reliability::main(&options),
         Task::Test(options) => test::main(&options),
         Task::Vm(options) => vm::main(&options),
     }

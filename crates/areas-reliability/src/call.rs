@@ -32,6 +32,8 @@ impl Call {
         let word = match name.as_str() {
             "fcntl" => word_of(&FCNTL, low(1)),
             "madvise" => word_of(&MADVISE, low(2)),
+            // Ours are for all processes; the standard library's are private.
+            "futex" if low(1) & libc::FUTEX_PRIVATE_FLAG != 0 => Some("private"),
             "futex" => word_of(&FUTEX, low(1) & 0x7f),
             _ => None,
         };
@@ -65,4 +67,4 @@ const MADVISE: [(i32, &str); 9] = [
     (libc::MADV_DONTNEED, "MADV_DONTNEED"),
     (libc::MADV_FREE, "MADV_FREE"),
 ];
-const FUTEX: [(i32, &str); 3] = [(libc::FUTEX_WAIT, "WAIT"), (libc::FUTEX_WAKE, "WAKE"), (9, "WAIT_BITSET")];
+const FUTEX: [(i32, &str); 2] = [(libc::FUTEX_WAIT, "WAIT"), (libc::FUTEX_WAKE, "WAKE")];

@@ -1,6 +1,6 @@
 //! What a process holds, as the kernel shows it: descriptors, mappings of objects, record locks, locked pages, addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,8 @@ impl Held {
             let len = number(end) - number(start);
             let permissions = words.next().unwrap_or_default();
             match words.nth(3) {
+                // Addresses that nobody may access cost nothing: malloc takes 64 MiB of them for each thread.
+                None if permissions.starts_with("---") => {}
                 None => self.anonymous += len,
                 Some("[heap]") => {}
                 Some(path) if permissions.ends_with('s') => {
@@ -70,10 +72,13 @@ impl Held {
     fn locks(&mut self) {
         let pid = std::process::id().to_string();
         let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        // A line is told twice where others' come and go while the list is read.
+        let mut seen = BTreeSet::new();
         for line in locks.lines() {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            if let [_, kind, _, how, owner, ..] = words[..]
-                && owner == pid
+            if let [_, kind, _, how, owner, what @ ..] = &words[..]
+                && *owner == pid
+                && seen.insert((*kind, *how, what.join(" ")))
             {
                 self.add(format!("record lock {kind} {how}"), 1);
             }

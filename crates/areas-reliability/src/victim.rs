@@ -24,6 +24,8 @@ pub(crate) struct Account {
     pub(crate) failed: Option<String>,
     /// What was found wrong by looking.
     pub(crate) wrong: Vec<String>,
+    /// What it came to at first, if that was success and yet not what it should be, and only the next run was right.
+    pub(crate) at_first: Option<String>,
     /// What is held when all that the operation made is dropped again.
     pub(crate) held: Held,
 }
@@ -111,12 +113,14 @@ fn inspect_it(
         note("tried again", act.run().map_err(|error| format!("{error:#}")));
         account.failed = Some(text);
     }
-    let mut note = |what: &str, result: Result<(), String>| {
-        if let Err(wrong) = result {
-            account.wrong.push(format!("{what}: {wrong}"));
-        }
-    };
-    note("the result", act.check());
+    let mut checked = act.check();
+    if account.failed.is_none()
+        && let Err(wrong) = &checked
+    {
+        account.at_first = Some(wrong.clone());
+        checked = act.run().map_err(|error| format!("{error:#}")).and_then(|()| act.check());
+    }
+    account.wrong.extend(checked.err().map(|wrong| format!("the result: {wrong}")));
     act.undo();
     account.held = Held::now();
     account

@@ -25,7 +25,7 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("futex(WAIT)", &[EAGAIN, EINTR, ETIMEDOUT, EFAULT]),
     ("futex(WAKE)", &[EFAULT, EINVAL]),
     ("get_mempolicy", &[EPERM, ENOSYS, EFAULT, EINVAL]),
-    ("getdents64", &[EBADF, EINVAL, ENOENT]),
+    ("getdents64", &[EBADF, EINVAL]),
     ("ioctl", &[ENOTTY, EINVAL, EFAULT]),
     ("kill", &[EPERM]),
     ("lseek", &[EINVAL, ENXIO]),
@@ -51,11 +51,12 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("pidfd_getfd", &[EPERM, ESRCH, EMFILE, EBADF]),
     ("pidfd_open", &[EMFILE, ENODEV, ENOMEM, ESRCH]),
     ("pread64", &[EIO, EINTR]),
+    ("prctl", &[EINVAL]),
     ("process_vm_writev", &[EPERM, EFAULT, ENOMEM, ESRCH]),
     ("pwrite64", &[ENOSPC, EIO, EINTR, EDQUOT, EPERM]),
     ("read", &[EIO, EINTR, ESRCH]),
-    ("readlink", &[EACCES, ENOENT, ENOMEM, EIO]),
-    ("readlinkat", &[EACCES, ENOENT, ENOMEM, EIO]),
+    ("readlink", &[EACCES, ENOMEM, EIO]),
+    ("readlinkat", &[EACCES, ENOMEM, EIO]),
     ("recvmsg", &[EINTR, EAGAIN, ENOMEM, ECONNREFUSED]),
     ("sched_getaffinity", &[EINVAL, ESRCH]),
     ("sched_setaffinity", &[EINVAL, EPERM]),
@@ -68,10 +69,11 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
 ];
 
 /// Calls that are not made to fail, and why.
-pub(crate) static NOT_OURS: [&str; 4] = [
+pub(crate) static NOT_OURS: [&str; 5] = [
     "malloc's `brk`, `mmap`, `munmap`, `madvise` and `mprotect`, which end the program or are malloc's to bear",
     "what the C library does as a thread begins and ends (its stack, its masks, `rseq`), but not `clone3`, by which it is made",
     "`getrandom` and `clock_nanosleep` of the standard library, and the `futex` calls of its mutexes and channels",
+    "ENOENT of `getdents64` and `readlinkat`, which would contradict what the folder's own time says",
     "`getpid`, `geteuid`, `getcpu`, `clock_gettime`, `prlimit64` and `sysinfo`, which cannot fail as they are called",
 ];
 
@@ -79,7 +81,7 @@ pub(crate) static NOT_OURS: [&str; 4] = [
 pub(crate) fn cannot_fail(name: &str) -> bool {
     matches!(
         name,
-        "getpid" | "gettid" | "geteuid" | "getcpu" | "clock_gettime" | "prlimit64" | "sysinfo" | "sched_yield" | "getrandom"
+        "getpid" | "gettid" | "geteuid" | "getcpu" | "clock_gettime" | "prlimit64" | "sysinfo" | "sched_yield" | "getrandom" | "futex(private)"
     )
 }
 
@@ -116,13 +118,16 @@ pub(crate) fn of(call: &Call) -> Result<&'static [i32]> {
 pub(crate) fn words_for(call: &str) -> impl Iterator<Item = &'static str> {
     let base = call.split('(').next().unwrap_or_default();
     let words: &[&str] = match base {
-        "openat" => &["open"],
+        // The standard library reads whole files: its error does not tell which of the calls it was.
+        "openat" => &["open", "cannot be read"],
+        // By which a folder is opened to be read.
+        "fcntl" => &["getdents64"],
+        "mkdirat" => &["mkdir"],
         "newfstatat" | "statx" => &["stat"],
         "pread64" => &["pread"],
         "pwrite64" => &["pwrite"],
         "mlock2" => &["mlock"],
         "readlinkat" => &["readlink"],
-        "read" => &["read"],
         _ => &[],
     };
     let whole = TABLE.iter().map(|(name, _)| name.split('(').next().unwrap_or_default());

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::Result;
-use areas::{Area, Frozen, Lock, Protection, Received, Resizable, Shared, registry};
+use areas::{Address, Area, Frozen, Lock, Protection, Received, Resizable, Shared, registry};
 
 use super::joining::{is_found, published, unpublished};
 use super::{Act, With, is, told};
@@ -29,11 +29,16 @@ pub(super) fn grow() -> Result<Box<dyn Act>> {
     .boxed()
 }
 
+/// Where there is room behind: addresses that were free a moment ago, and many of them.
+fn room() -> Result<Address> {
+    Ok(Address::Exactly(areas::Reservation::new(256 << 20, 1 << 21)?.address()))
+}
+
 fn resizing(
     run: fn(&mut Area<Resizable>) -> areas::Result<()>,
     check: fn(&mut Area<Resizable>) -> Result<(), String>,
 ) -> Result<Box<dyn Act>> {
-    let mut area = areas::builder(2 * SIZE).resizable(4 * SIZE)?;
+    let mut area = areas::builder(2 * SIZE).at(room()?).resizable(4 * SIZE)?;
     area.write_at(0, &pattern(VICTIM, SIZE))?;
     area.publish(VICTIM)?;
     With::new(area, run, check).unchanged(|area| has_size(area, 2 * SIZE, 4 * SIZE)).boxed()

@@ -46,7 +46,7 @@ pub(super) fn wait() -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn wait_in_vain() -> Result<Box<dyn Act>> {
-    let waiting = |found: &mut Option<Source>| match registry::wait("nobody's", Some(Duration::from_millis(3))) {
+    let waiting = |found: &mut Option<Source>| match registry::wait("nobody's", Some(Duration::from_millis(25))) {
         Err(error) if error.kind() == Kind::TimedOut => Ok(()),
         Err(error) => Err(error),
         Ok(source) => {

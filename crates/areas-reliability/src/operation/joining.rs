@@ -116,7 +116,12 @@ pub(super) fn reap() -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn list_into(names: &mut Vec<String>) -> areas::Result<()> {
-    *names = registry::list()?.areas.iter().map(|source| source.name().to_string()).collect();
+    let listing = registry::list()?;
+    // A listing tells of what it cannot read; here that is an error like another.
+    if let Some(team) = listing.unreadable.first() {
+        return Err(areas::Error::new(Kind::Unreadable, "list all areas").detail(team.reason.clone()));
+    }
+    *names = listing.areas.iter().map(|source| source.name().to_string()).collect();
     names.sort();
     Ok(())
 }

@@ -30,7 +30,7 @@ pub(crate) struct Operation {
     pub(crate) what: &'static str,
     /// Whether nobody else is in the registry: else there is a bystander.
     pub(crate) alone: bool,
-    /// Whether the process has not used the registry before: then it keeps some things for later, with an error or without.
+    /// Whether the process keeps some things for later, with an error or without: teams that it has met, stacks of threads.
     pub(crate) cold: bool,
     pub(crate) subject: Subject,
     pub(crate) prepare: fn() -> Result<Box<dyn Act>>,
@@ -158,7 +158,7 @@ pub(crate) static ALL: [Operation; 38] = [
     Operation::new("clone", "clone an area for writing", finding::clone).cold(),
     Operation::new("clone-read-only", "clone an area for reading", finding::clone_read_only),
     Operation::new("clone-published", "clone an area and publish the clone", finding::clone_published).cold(),
-    Operation::new("clone-locked", "clone a locked area", finding::clone_locked),
+    Operation::new("clone-locked", "clone a locked area", finding::clone_locked).cold(),
     Operation::new("clone-frozen", "clone a frozen area", finding::clone_frozen),
     Operation::new("clone-resizable", "clone a resizable area", finding::clone_resizable).cold(),
     Operation::new("grow", "grow a published area", changing::grow),
@@ -168,7 +168,7 @@ pub(crate) static ALL: [Operation; 38] = [
     Operation::new("protect", "take the right to write from a published area", changing::protect),
     Operation::new("freeze", "freeze a published area", changing::freeze),
     Operation::new("freeze-locked", "freeze a locked area", changing::freeze_locked),
-    Operation::new("populate", "populate an area, on several threads", changing::populate),
+    Operation::new("populate", "populate an area, on several threads", changing::populate).cold(),
     Operation::new("fill", "fill an area from a file", changing::fill),
     Operation::new("send", "send an area for reading only", changing::send),
     Operation::new("receive", "receive an area", changing::receive),
