@@ -36,7 +36,17 @@ fn all(options: &Options) -> Result<()> {
     let folder_text = folder.to_str().context("the target folder is no UTF-8")?;
     let mut failed = Vec::new();
     for (trial, chapter) in TRIALS {
-        let args = ["run", "--quiet", "--locked", "--package", "areas-reliability", "--", trial, "--report", folder_text];
+        let args = [
+            "run",
+            "--quiet",
+            "--locked",
+            "--package",
+            "areas-reliability",
+            "--",
+            trial,
+            "--report",
+            folder_text,
+        ];
         let mut command = process::cargo(args);
         eprintln!("$ {}", process::shown(&command));
         // It draws its own bar, so it has the terminal.

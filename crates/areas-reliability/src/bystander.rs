@@ -102,7 +102,11 @@ fn glance(holdings: &Holdings) -> Result<()> {
         Ok(source) => {
             let size = source.info().context("look at what was found")?.size;
             ensure!(size > 0, "found with a size of 0");
-            ensure!(source.id().to_string().parse::<i32>().is_ok_and(|id| id > 0), "found with id {}", source.id());
+            ensure!(
+                source.id().to_string().parse::<i32>().is_ok_and(|id| id > 0),
+                "found with id {}",
+                source.id()
+            );
         }
         Err(error) if error.kind() == Kind::NoSuchArea => {}
         Err(error) => return Err(error).context("find it while it is under way"),
@@ -144,7 +148,10 @@ pub(crate) fn come(expected: &[String]) -> Result<bool> {
     let result = (|| {
         let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
         listed(&expected)?;
-        ensure!(registry::find(VICTIM).is_err() || expected.contains(&VICTIM), "the dead one's area is found");
+        ensure!(
+            registry::find(VICTIM).is_err() || expected.contains(&VICTIM),
+            "the dead one's area is found"
+        );
         let area = areas::builder(SIZE).name("newcomer").shared().context("join and publish")?;
         area.write_at(0, &pattern("newcomer", SIZE))?;
         let clone = registry::find("newcomer").context("find itself")?.open_read_only()?;

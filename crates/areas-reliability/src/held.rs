@@ -25,6 +25,11 @@ impl Held {
         held
     }
 
+    /// Leaves anonymous memory out, where it is others' and comes and goes.
+    pub(crate) fn forget_anonymous(&mut self) {
+        self.anonymous = 0;
+    }
+
     fn add(&mut self, what: String, count: i64) {
         *self.things.entry(what).or_default() += count;
     }
@@ -32,13 +37,15 @@ impl Held {
     fn descriptors(&mut self) {
         let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
         // The one through which we look is among them.
-        let targets: Vec<_> = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+        let targets: Vec<_> =
+            entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
         let registry = std::env::var("AREAS_DIR").unwrap_or_default();
         for target in targets {
             let target = target.to_string_lossy();
             // "socket:[123]", "pipe:[123]": the number tells nothing.
             let what = target.split(":[").next().unwrap_or_default();
-            let what = what.strip_prefix(&registry).map_or(what.to_owned(), |rest| format!("the registry{rest}"));
+            let what =
+                what.strip_prefix(&registry).map_or(what.to_owned(), |rest| format!("the registry{rest}"));
             let own = format!("/proc/{}/fd", std::process::id());
             if what != own {
                 self.add(format!("descriptor of {what}"), 1);
@@ -100,7 +107,10 @@ impl Held {
             })
             .collect();
         if self.anonymous > before.anonymous + SLACK {
-            more.push(format!("{} instead of {}: bytes of anonymous memory", self.anonymous, before.anonymous));
+            more.push(format!(
+                "{} instead of {}: bytes of anonymous memory",
+                self.anonymous, before.anonymous
+            ));
         }
         more
     }

@@ -92,7 +92,10 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
             Err(error) => {
                 let Point { index, side } = point;
                 let call = &row.calls[index];
-                row.wrong.push(format!("{} killed at {side:?} of call {index}, {call}: {error:#}", operation.name));
+                row.wrong.push(format!(
+                    "{} killed at {side:?} of call {index}, {call}: {error:#}",
+                    operation.name
+                ));
                 if row.wrong.len() == MOST_WRONG {
                     break;
                 }
@@ -107,7 +110,11 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
         row.wrong.push(format!("processes {holders:?} have memory of the dead"));
     }
     if row.missed * 5 > row.killed + row.missed {
-        row.wrong.push(format!("{} of {} runs did not come to their call", row.missed, row.killed + row.missed));
+        row.wrong.push(format!(
+            "{} of {} runs did not come to their call",
+            row.missed,
+            row.killed + row.missed
+        ));
     }
     Ok(row)
 }
@@ -177,8 +184,8 @@ impl Trial {
             }
             Ok(Then::Kill)
         };
-        let ended = Tracer::attach(&victim, self.operation.subject)
-            .and_then(|tracer| tracer.follow(&mut at_stop));
+        let ended =
+            Tracer::attach(&victim, self.operation.subject).and_then(|tracer| tracer.follow(&mut at_stop));
         let ended = ended.with_context(|| said(&mut victim))?;
         if self.operation.subject == Subject::Child {
             if point.side == Side::Entry {
@@ -198,7 +205,12 @@ impl Trial {
     }
 
     /// A child that dies takes nothing of its parent's with it, and leaves nothing.
-    fn parent_is_whole(&mut self, parent: &mut Child, ended: Ended, objects: &BTreeSet<Identity>) -> Result<()> {
+    fn parent_is_whole(
+        &mut self,
+        parent: &mut Child,
+        ended: Ended,
+        objects: &BTreeSet<Identity>,
+    ) -> Result<()> {
         let from = parent.stdout.as_mut().context("its pipe")?;
         let mut lines = BufReader::new(from).lines();
         let _address = lines.next();

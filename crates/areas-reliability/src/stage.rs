@@ -76,8 +76,8 @@ fn names(folder: &Path) -> Vec<String> {
 pub(crate) fn objects_of(pid: u32) -> BTreeSet<Identity> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-        let is_object = fs::read_link(entry.path())
-            .is_ok_and(|target| target.to_string_lossy().starts_with("/memfd:"));
+        let is_object =
+            fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().starts_with("/memfd:"));
         if is_object && let Ok(file) = fs::metadata(entry.path()) {
             found.insert((file.dev(), file.ino()));
         }

@@ -123,6 +123,9 @@ fn inspect_it(
     account.wrong.extend(checked.err().map(|wrong| format!("the result: {wrong}")));
     act.undo();
     account.held = Held::now();
+    if operation.threads {
+        account.held.forget_anonymous();
+    }
     account
 }
 

@@ -12,11 +12,8 @@ const FAULTS: &str = "6";
 fn run(trial: &str, operation: &str, every: &str) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_areas-reliability"));
     let output = command.args([trial, "--operation", operation, "--every", every]).output().unwrap();
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let cannot = ["PTRACE_TRACEME: EPERM", "not known for this architecture", "registers are not known here"];
     if let Some(why) = cannot.into_iter().find(|&why| text.contains(why)) {
         return skip(&format!("{trial}::{operation}"), why);

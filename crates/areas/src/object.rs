@@ -334,9 +334,7 @@ impl Object {
         // A thread can have descriptors of its own, and the first one may have left: then /proc/self shows others.
         let path = format!("/proc/thread-self/fd/{}", self.fd.as_raw_fd());
         let failed = |errno| {
-            let error = |kind| {
-                Error::new(kind, WHAT).call(format!("open({path:?}, O_RDONLY)"), errno)
-            };
+            let error = |kind| Error::new(kind, WHAT).call(format!("open({path:?}, O_RDONLY)"), errno);
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
                 _ => error(Kind::System).help("/proc must be mounted"),

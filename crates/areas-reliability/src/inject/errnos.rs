@@ -81,7 +81,16 @@ pub(crate) static NOT_OURS: [&str; 5] = [
 pub(crate) fn cannot_fail(name: &str) -> bool {
     matches!(
         name,
-        "getpid" | "gettid" | "geteuid" | "getcpu" | "clock_gettime" | "prlimit64" | "sysinfo" | "sched_yield" | "getrandom" | "futex(private)"
+        "getpid"
+            | "gettid"
+            | "geteuid"
+            | "getcpu"
+            | "clock_gettime"
+            | "prlimit64"
+            | "sysinfo"
+            | "sched_yield"
+            | "getrandom"
+            | "futex(private)"
     )
 }
 

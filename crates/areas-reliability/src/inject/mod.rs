@@ -4,6 +4,7 @@ pub(crate) mod errnos;
 pub(crate) mod overlooked;
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
@@ -113,7 +114,12 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
                 Ok(Outcome::Overlooked) => row.overlooked += 1,
                 Ok(Outcome::Missed) => row.missed += 1,
                 Err(error) => {
-                    let at = format!("{} with {} at call {index}, {}", operation.name, name_of(errno), call.name());
+                    let at = format!(
+                        "{} with {} at call {index}, {}",
+                        operation.name,
+                        name_of(errno),
+                        call.name()
+                    );
                     row.wrong.push(format!("{at}: {error:#}"));
                     trial = Trial::new(operation)?;
                 }
@@ -162,6 +168,9 @@ impl Run {
     }
 }
 
+/// After that long without a change the library believes the time stamp of the registry's folder.
+const SETTLED: Duration = Duration::from_millis(150);
+
 struct Trial {
     operation: &'static Operation,
     stage: Stage,
@@ -172,6 +181,8 @@ impl Trial {
     fn new(operation: &'static Operation) -> Result<Self> {
         let stage = Stage::new()?;
         let bystander = (!operation.alone).then(|| Looker::bystander(&stage)).transpose()?;
+        // A folder that has just changed is read anew at each look: all runs shall make the same calls.
+        std::thread::sleep(SETTLED);
         Ok(Trial { operation, stage, bystander })
     }
 
@@ -203,8 +214,8 @@ impl Trial {
                 _ => Ok(Then::GoOn),
             }
         };
-        let ended = Tracer::attach(&victim, self.operation.subject)
-            .and_then(|tracer| tracer.follow(&mut at_stop));
+        let ended =
+            Tracer::attach(&victim, self.operation.subject).and_then(|tracer| tracer.follow(&mut at_stop));
         // A parent waits for that.
         drop(victim.stdin.take());
         let ended = ended.with_context(|| said(&mut victim))?;
@@ -279,7 +290,10 @@ impl Trial {
 fn names_it(text: &str, call: &str, errno: i32) -> Result<()> {
     let number = text.contains(&name_of(errno)) || text.contains(&format!("(os error {errno})"));
     ensure!(number, "the error does not say {}: {text}", name_of(errno));
-    ensure!(errnos::words_for(call).any(|word| text.contains(word)), "the error does not name {call}: {text}");
+    ensure!(
+        errnos::words_for(call).any(|word| text.contains(word)),
+        "the error does not name {call}: {text}"
+    );
     Ok(())
 }
 

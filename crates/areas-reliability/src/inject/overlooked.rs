@@ -41,12 +41,35 @@ impl Rule {
 
 const JOINING: &[&str] = &["join-first", "join", "join-clearing", "keep", "clone-published", "fork"];
 const REGISTRY: &[&str] = &[
-    "join-first", "join", "join-clearing", "keep", "reap", "publish", "fork", "find", "find-again", "list", "wait",
-    "wait-in-vain", "clone-published", "resize-beyond",
+    "join-first",
+    "join",
+    "join-clearing",
+    "keep",
+    "reap",
+    "publish",
+    "fork",
+    "find",
+    "find-again",
+    "list",
+    "wait",
+    "wait-in-vain",
+    "clone-published",
+    "resize-beyond",
 ];
 const LOOKING: &[&str] = &[
-    "reap", "find", "find-again", "list", "wait", "wait-in-vain", "clone", "clone-read-only", "clone-published",
-    "clone-locked", "clone-frozen", "clone-resizable", "resize-beyond",
+    "reap",
+    "find",
+    "find-again",
+    "list",
+    "wait",
+    "wait-in-vain",
+    "clone",
+    "clone-read-only",
+    "clone-published",
+    "clone-locked",
+    "clone-frozen",
+    "clone-resizable",
+    "resize-beyond",
 ];
 const POPULATING: &[&str] =
     &["create-huge", "create-locked", "clone-locked", "freeze", "freeze-locked", "populate", "fill"];

@@ -81,7 +81,8 @@ pub(super) fn keep() -> Result<Box<dyn Act>> {
         area,
         |_| registry::keep(),
         |area| {
-            let space = fs::read_dir(directory().unwrap_or_default()).ok().and_then(|mut all| all.next()?.ok());
+            let space =
+                fs::read_dir(directory().unwrap_or_default()).ok().and_then(|mut all| all.next()?.ok());
             let teams = space.and_then(|space| fs::read_dir(space.path().join("teams")).ok());
             is(teams.is_some_and(|teams| teams.count() == 1), || "there is no link of it".to_owned())?;
             is_found(area)
@@ -95,11 +96,12 @@ fn dead_team() -> Result<()> {
     // SAFETY: this process has one thread.
     match unsafe { fork_process() }? {
         ForkResult::Child => {
-            let status = published().and_then(|_| areas::builder(SIZE).name("dead").shared()).map_or(1, |area| {
-                // It dies with its areas, as a killed one does.
-                let _ = std::mem::ManuallyDrop::new(area);
-                0
-            });
+            let status =
+                published().and_then(|_| areas::builder(SIZE).name("dead").shared()).map_or(1, |area| {
+                    // It dies with its areas, as a killed one does.
+                    let _ = std::mem::ManuallyDrop::new(area);
+                    0
+                });
             std::process::exit(status)
         }
         ForkResult::Parent { child } => {
@@ -144,12 +146,16 @@ pub(super) fn unpublish() -> Result<Box<dyn Act>> {
 
 /// What runs in the child.
 pub(super) fn fork() -> Result<Box<dyn Act>> {
-    With::new(published()?, |_| registry::keep(), |area| {
-        // Its parent holds the same, and held it first.
-        is(area.id().is_some(), || "it has no id in the child".to_owned())?;
-        let ours = told(registry::list())?.areas.iter().filter(|source| source.is_own()).count();
-        is(ours == 1, || format!("the child has published {ours} areas"))?;
-        has_pattern(area, VICTIM, SIZE)
-    })
+    With::new(
+        published()?,
+        |_| registry::keep(),
+        |area| {
+            // Its parent holds the same, and held it first.
+            is(area.id().is_some(), || "it has no id in the child".to_owned())?;
+            let ours = told(registry::list())?.areas.iter().filter(|source| source.is_own()).count();
+            is(ours == 1, || format!("the child has published {ours} areas"))?;
+            has_pattern(area, VICTIM, SIZE)
+        },
+    )
     .boxed()
 }

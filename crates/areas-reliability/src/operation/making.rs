@@ -1,7 +1,9 @@
 //! New areas of every kind.
 
 use anyhow::Result;
-use areas::{Area, Lock, Mapping, NodeSet, Pages, Policy, Private, Provider as _, Request, Resizable, Shared, System};
+use areas::{
+    Area, Lock, Mapping, NodeSet, Pages, Policy, Private, Provider as _, Request, Resizable, Shared, System,
+};
 
 use super::{Act, With, is, told};
 
@@ -140,7 +142,9 @@ pub(super) fn unmap() -> Result<Box<dyn Act>> {
     )
     .unchanged(|mapping| {
         let bytes = mapping.as_ref().and_then(|mapping| mapping.as_bytes().ok());
-        is(bytes.is_some_and(|bytes| bytes.iter().all(|&byte| byte == 7)), || "it did not come back".to_owned())
+        is(bytes.is_some_and(|bytes| bytes.iter().all(|&byte| byte == 7)), || {
+            "it did not come back".to_owned()
+        })
     })
     .boxed()
 }

@@ -32,13 +32,15 @@ pub(crate) struct Operation {
     pub(crate) alone: bool,
     /// Whether the process keeps some things for later, with an error or without: teams that it has met, stacks of threads.
     pub(crate) cold: bool,
+    /// Whether it has threads, whose stacks are kept for the next ones, as many as there happened to be.
+    pub(crate) threads: bool,
     pub(crate) subject: Subject,
     pub(crate) prepare: fn() -> Result<Box<dyn Act>>,
 }
 
 impl Operation {
     const fn new(name: &'static str, what: &'static str, prepare: fn() -> Result<Box<dyn Act>>) -> Self {
-        Operation { name, what, alone: false, cold: false, subject: Subject::Itself, prepare }
+        Operation { name, what, alone: false, cold: false, threads: false, subject: Subject::Itself, prepare }
     }
 
     const fn alone(self) -> Self {
@@ -47,6 +49,10 @@ impl Operation {
 
     const fn cold(self) -> Self {
         Operation { cold: true, ..self }
+    }
+
+    const fn threads(self) -> Self {
+        Operation { threads: true, cold: true, ..self }
     }
 
     const fn in_child(self) -> Self {
@@ -76,11 +82,7 @@ struct With<S> {
 
 impl<S> With<S> {
     /// An act without a state that an error could change.
-    fn new(
-        value: S,
-        run: fn(&mut S) -> areas::Result<()>,
-        check: fn(&mut S) -> Result<(), String>,
-    ) -> Self {
+    fn new(value: S, run: fn(&mut S) -> areas::Result<()>, check: fn(&mut S) -> Result<(), String>) -> Self {
         With { value: Some(value), run, check, unchanged: |_| Ok(()) }
     }
 
@@ -129,7 +131,9 @@ fn told<T>(result: areas::Result<T>) -> Result<T, String> {
 }
 
 pub(crate) fn named(name: &str) -> Result<&'static Operation> {
-    ALL.iter().find(|operation| operation.name == name).with_context(|| format!("no operation is called {name}"))
+    ALL.iter()
+        .find(|operation| operation.name == name)
+        .with_context(|| format!("no operation is called {name}"))
 }
 
 /// All of them.
@@ -168,7 +172,7 @@ pub(crate) static ALL: [Operation; 38] = [
     Operation::new("protect", "take the right to write from a published area", changing::protect),
     Operation::new("freeze", "freeze a published area", changing::freeze),
     Operation::new("freeze-locked", "freeze a locked area", changing::freeze_locked),
-    Operation::new("populate", "populate an area, on several threads", changing::populate).cold(),
+    Operation::new("populate", "populate an area, on several threads", changing::populate).threads(),
     Operation::new("fill", "fill an area from a file", changing::fill),
     Operation::new("send", "send an area for reading only", changing::send),
     Operation::new("receive", "receive an area", changing::receive),

@@ -449,7 +449,8 @@ fn space_name() -> Result<CString> {
     let time = match sys::file::read_link(CWD, c"/proc/thread-self/ns/time") {
         Err(sys::Errno::NOENT) => None,
         other => Some(other.map_err(|errno| {
-            refuse("our time namespace is not told".to_owned()).call("readlink(/proc/thread-self/ns/time)", errno)
+            refuse("our time namespace is not told".to_owned())
+                .call("readlink(/proc/thread-self/ns/time)", errno)
         })?),
     };
     let name = match time.and_then(|time| namespace(&time, "time")) {
