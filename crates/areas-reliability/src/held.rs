@@ -1,6 +1,6 @@
 //! What a process holds, as the kernel shows it: descriptors, mappings of objects, record locks, locked pages, addresses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde::{Deserialize, Serialize};
@@ -77,17 +77,14 @@ impl Held {
     }
 
     fn locks(&mut self) {
-        let pid = std::process::id().to_string();
-        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-        // A line is told twice where others' come and go while the list is read.
-        let mut seen = BTreeSet::new();
-        for line in locks.lines() {
-            let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            if let [_, kind, _, how, owner, what @ ..] = &words[..]
-                && *owner == pid
-                && seen.insert((*kind, *how, what.join(" ")))
-            {
-                self.add(format!("record lock {kind} {how}"), 1);
+        // Not /proc/locks, in which lines are missing or twice while others' come and go.
+        for entry in fs::read_dir("/proc/self/fdinfo").into_iter().flatten().flatten() {
+            let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            for line in text.lines().filter_map(|line| line.strip_prefix("lock:")) {
+                let words: Vec<&str> = line.split_ascii_whitespace().collect();
+                if let [_, kind, _, how, ..] = words[..] {
+                    self.add(format!("record lock {kind} {how}"), 1);
+                }
             }
         }
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -94,6 +94,14 @@ pub(crate) fn cannot_fail(name: &str) -> bool {
     )
 }
 
+/// Calls that a signal may interrupt at any time, which is no failure: they are made again.
+pub(crate) fn is_made_again(name: &str) -> bool {
+    matches!(
+        name,
+        "openat" | "read" | "pread64" | "pwrite64" | "ftruncate" | "fallocate" | "sendmsg" | "recvmsg"
+    )
+}
+
 /// Calls that the library makes through the standard library; and the making of threads.
 pub(crate) fn is_about_files(name: &str) -> bool {
     matches!(

@@ -256,6 +256,8 @@ impl Trial {
         }
         match account.failed {
             Some(text) => {
+                let again = fault.errno == libc::EINTR && errnos::is_made_again(&name);
+                ensure!(!again, "a signal came, and the call was not made again: {text}");
                 // What counts as an answer (a holder that has gone) is told as such.
                 if rule.is_none() {
                     names_it(&text, &name, fault.errno)?;

@@ -79,7 +79,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["close"], "Linux has closed, whatever it says; there is nothing to be done about it"),
     rule(&["munmap"], "a dropped area's addresses stay taken where the kernel does not take them back: nobody is there to be told \
                        (`Mapping::unmap` tells)")
-        .of(&["unpublish", "create-huge"])
+        .of(&["unpublish", "create-huge", "wait", "wait-in-vain"])
         .leaving(),
     rule(&["statx"], "the standard library asks how long a file is before it reads it: a hint"),
     rule(&["prctl"], "the page size is read from /proc/self/auxv instead"),
