@@ -156,7 +156,8 @@ impl Tracer {
             let Some(tid) = status.pid() else { continue };
             match status {
                 WaitStatus::PtraceSyscall(_) => {
-                    if self.syscall_stop(tid, at_stop)? == Then::Kill {
+                    let then = self.syscall_stop(tid, at_stop)?;
+                    if then == Then::Kill {
                         self.kill()?;
                         return Ok(Ended::Killed);
                     }

@@ -35,7 +35,7 @@ pub(super) fn find_again() -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn list() -> Result<Box<dyn Act>> {
-    With::new(Vec::new(), |names| list_into(names), |names| is_bystanders(names)).boxed()
+    With::new(Vec::new(), list_into, |names| is_bystanders(names)).boxed()
 }
 
 pub(super) fn wait() -> Result<Box<dyn Act>> {

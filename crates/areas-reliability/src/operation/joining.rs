@@ -114,7 +114,7 @@ fn dead_team() -> Result<()> {
 
 pub(super) fn reap() -> Result<Box<dyn Act>> {
     dead_team()?;
-    With::new(Vec::new(), |names| list_into(names), |names| is_bystanders(names)).boxed()
+    With::new(Vec::new(), list_into, |names| is_bystanders(names)).boxed()
 }
 
 pub(super) fn list_into(names: &mut Vec<String>) -> areas::Result<()> {
