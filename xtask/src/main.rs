@@ -1,5 +1,6 @@
-//! The project's own tools: `cargo xtask test` checks everything, `cargo xtask vm` runs a program on a machine with
-//! several NUMA nodes, `cargo xtask storm` lets many processes do everything at once and die. They are Rust like the rest, so that a clone needs nothing but cargo.
+//! The project's own tools: `cargo xtask test` checks everything, `cargo xtask reliability` kills and fails at every
+//! system call, `cargo xtask storm` lets many processes do everything at once and die, `cargo xtask vm` runs a program on
+//! a machine with several NUMA nodes. They are Rust like the rest, so that a clone needs nothing but cargo.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +8,7 @@
 )]
 
 mod process;
+mod reliability;
 mod storm;
 mod test;
 mod vm;
@@ -25,6 +27,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    Reliability(reliability::Options),
     Test(test::Options),
     Storm(storm::Options),
     Vm(Box<vm::Options>),
@@ -32,6 +35,7 @@ enum Task {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Task::Reliability(options) => reliability::main(&options),
         Task::Test(options) => test::main(&options),
         Task::Storm(options) => storm::main(&options),
         Task::Vm(options) => vm::main(&options),

@@ -189,19 +189,28 @@ impl Directory {
         /// More than there are slots, with room for what is dead and not yet cleared.
         const MOST: usize = 4 * SLOTS as usize;
         let names = sys::file::names_in(self.teams.as_fd(), MOST)
-            .map_err(|errno| problem(&self.path.join("teams"), "getdents64", errno))?;
-        Ok(names
-            .iter()
-            .filter_map(|name| {
-                let target = sys::file::read_link(self.teams.as_fd(), name).ok()?;
-                Link::parse(name.as_bytes(), target.as_bytes())
-            })
-            .collect())
+            .map_err(|errno| problem(&self.path.join("teams"), "openat, getdents64", errno))?;
+        let mut links = Vec::new();
+        for name in &names {
+            match sys::file::read_link(self.teams.as_fd(), name) {
+                Ok(target) => links.extend(Link::parse(name.as_bytes(), target.as_bytes())),
+                // It went in between, or is no link.
+                Err(sys::Errno::NOENT | sys::Errno::INVAL) => {}
+                // A live team that is passed over would seem to be gone.
+                Err(errno) => return Err(problem(&self.path.join("teams"), "readlinkat", errno)),
+            }
+        }
+        Ok(links)
     }
 
     /// Whether a link is there.
-    pub(super) fn has(&self, link: &Link) -> bool {
-        sys::file::read_link(self.teams.as_fd(), &link.name()).is_ok_and(|target| target == link.target())
+    pub(super) fn has(&self, link: &Link) -> Result<bool> {
+        match sys::file::read_link(self.teams.as_fd(), &link.name()) {
+            Ok(target) => Ok(target == link.target()),
+            Err(sys::Errno::NOENT | sys::Errno::INVAL) => Ok(false),
+            // Whoever took that for a no would make a second link.
+            Err(errno) => Err(problem(&self.path.join("teams"), "readlinkat", errno)),
+        }
     }
 
     /// Takes away the link of a team that is proven dead. It may have gone already.
@@ -448,7 +457,13 @@ fn space_name() -> Result<CString> {
     let space = read(c"/proc/thread-self/ns/pid")?;
     let pid = namespace(&space, "pid").ok_or_else(|| refuse(format!("our pid namespace is {space:?}")))?;
     // Kernels without time namespaces have no such file.
-    let time = sys::file::read_link(CWD, c"/proc/thread-self/ns/time").ok();
+    let time = match sys::file::read_link(CWD, c"/proc/thread-self/ns/time") {
+        Err(sys::Errno::NOENT) => None,
+        other => Some(other.map_err(|errno| {
+            refuse("our time namespace is not told".to_owned())
+                .call("readlink(/proc/thread-self/ns/time)", errno)
+        })?),
+    };
     let name = match time.and_then(|time| namespace(&time, "time")) {
         None | Some(USUAL_TIME) => format!("pid-{pid}"),
         Some(time) => format!("pid-{pid}-time-{time}"),

@@ -198,7 +198,7 @@ impl Peer {
             |call: &str, errno| format!("{call} {folder}/{}: {}", link.descriptor, crate::Errno::from(errno));
         let Some((table, stat)) =
             reopen(folder, link.descriptor, OFlags::RDONLY, |stat| is_table(stat, link))
-                .map_err(|errno| failed("open", errno))?
+                .map_err(|(call, errno)| failed(call, errno))?
         else {
             return Ok(None);
         };
@@ -388,24 +388,25 @@ impl Drop for Kept {
 }
 
 /// Opens what a process has open under a number, if it is what we expect. It may be a terminal or a FIFO by now, so it is
-/// looked at before it is opened for real.
+/// looked at before it is opened for real. An error is the call that failed, and what the kernel said.
 fn reopen(
     folder: &str,
     descriptor: i32,
     flags: OFlags,
     expected: impl Fn(&Stat) -> bool,
-) -> sys::Result<Option<(OwnedFd, Stat)>> {
-    let path = |text: String| CString::new(text).map_err(|_| sys::Errno::INVAL);
+) -> Result<Option<(OwnedFd, Stat)>, (&'static str, sys::Errno)> {
+    let failed = |errno| ("open", errno);
+    let path = |text: String| CString::new(text).map_err(|_| failed(sys::Errno::INVAL));
     let looked = match sys::file::open_at(CWD, &path(format!("{folder}/{descriptor}"))?, OFlags::PATH, 0) {
         Err(sys::Errno::NOENT | sys::Errno::SRCH) => return Ok(None),
-        other => other?,
+        other => other.map_err(failed)?,
     };
-    let stat = sys::file::stat(looked.as_fd())?;
+    let stat = sys::file::stat(looked.as_fd()).map_err(|errno| ("fstat", errno))?;
     if !expected(&stat) {
         return Ok(None);
     }
     let again = path(format!("{OWN_DESCRIPTORS}/{}", looked.as_raw_fd()))?;
-    Ok(Some((sys::file::open_at(CWD, &again, flags, 0)?, stat)))
+    Ok(Some((sys::file::open_at(CWD, &again, flags, 0).map_err(failed)?, stat)))
 }
 
 /// Opens an area's object through a folder of `/proc`.
@@ -417,7 +418,7 @@ pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Resu
         Ok(None) => Err(Error::new(Kind::NoSuchArea, what())
             .detail("it went in between: its holder dropped it or died")
             .help("look for the name again: another holder may be there")),
-        Err(errno) => {
+        Err((call, errno)) => {
             let kind = match errno {
                 sys::Errno::ACCESS | sys::Errno::PERM => Kind::Unreadable,
                 sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
@@ -425,7 +426,7 @@ pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Resu
             };
             let error = Error::new(kind, what()).call(
                 format!(
-                    "open({folder}/{}, {})",
+                    "{call}({folder}/{}, {})",
                     record.descriptor,
                     if write { "O_RDWR" } else { "O_RDONLY" }
                 ),

@@ -311,7 +311,7 @@ impl State {
     fn try_to_keep(&mut self) -> Result<()> {
         self.stay()?;
         if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
-            && !directory.has(team.link())
+            && !directory.has(team.link())?
         {
             team.claim(directory)?;
         }
@@ -320,7 +320,9 @@ impl State {
 
     /// What publishing needs of that: a table, and a folder.
     fn stay(&mut self) -> Result<()> {
-        if self.own.as_ref().is_some_and(|team| !team.is_intact()) {
+        if let Some(team) = &self.own
+            && !team.is_intact()?
+        {
             return Err(Error::new(Kind::Registry, "keep this process's areas published")
                 .detail("somebody closed the descriptor of its table: nobody finds its areas any more")
                 .help("leave descriptors alone that are not yours; areas that are mapped stay usable"));
@@ -621,19 +623,27 @@ impl State {
 
     /// The error for a name that nobody has.
     pub(super) fn no_such(&self, name: &Name) -> Error {
-        let unreadable: Vec<String> = self
-            .teams
-            .iter()
-            .filter(|(_, team)| matches!(team, Known::Unreadable(_)))
-            .map(|(link, _)| link.pid.to_string())
-            .collect();
+        /// More would only be the same again.
+        const TOLD: usize = 3;
+        let reasons = self.teams.iter().filter_map(|(link, team)| match team {
+            Known::Unreadable(reason) => Some((link.pid, reason)),
+            Known::Readable(_) => None,
+        });
+        let mut unreadable: Vec<(u32, &String)> = reasons.collect();
+        unreadable.sort_unstable();
         let error = Error::new(Kind::NoSuchArea, format!("find area {name:?}"));
         let error = match unreadable.is_empty() {
             true => error.detail("no live process of this user and pid namespace holds an area of that name"),
-            false => error.detail(format!(
-                "no process that can be read holds an area of that name; processes {} hold areas and cannot be read",
-                unreadable.join(", ")
-            )),
+            false => {
+                let count = unreadable.len();
+                let noun = if count == 1 { "process holds" } else { "processes hold" };
+                let told: Vec<String> =
+                    unreadable.iter().take(TOLD).map(|(pid, why)| format!("{pid}: {why}")).collect();
+                error.detail(format!(
+                    "no process that can be read holds an area of that name; {count} {noun} areas and cannot be read: {}",
+                    told.join("; ")
+                ))
+            }
         };
         error.help("`areas ls` lists what there is")
     }

@@ -149,8 +149,12 @@ impl Team {
     }
 
     /// Whether our descriptor is still what it was: a program may have closed all that it does not know.
-    pub(super) fn is_intact(&self) -> bool {
-        sys::file::stat(self.fd.as_fd()).is_ok_and(|stat| stat.identity == self.identity)
+    pub(super) fn is_intact(&self) -> Result<bool> {
+        match sys::file::stat(self.fd.as_fd()) {
+            Ok(stat) => Ok(stat.identity == self.identity),
+            Err(sys::Errno::BADF) => Ok(false),
+            Err(errno) => Err(Error::new(Kind::System, "look at this process's table").call("fstat", errno)),
+        }
     }
 
     /// In a forked child: lets go of what is the parent's. Its table is not mapped here, and what is mapped at that address

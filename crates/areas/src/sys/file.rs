@@ -103,7 +103,7 @@ pub(crate) fn remove_folder(folder: BorrowedFd<'_>, name: &CStr) -> Result<()> {
 /// The names in a folder, without `.` and `..`; at most `limit` of them.
 pub(crate) fn names_in(folder: BorrowedFd<'_>, limit: usize) -> Result<Vec<CString>> {
     let mut names = Vec::new();
-    for entry in fs::Dir::read_from(folder)? {
+    for entry in retry(|| fs::Dir::read_from(folder))? {
         let entry = entry?;
         let name = entry.file_name();
         if name != c"." && name != c".." {
