@@ -15,13 +15,17 @@ use super::{Done, Run};
 use crate::{process, storm};
 
 /// Programs that tests call, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: [(&str, &str); 10] = [
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
     ("prlimit", "util-linux"),
     ("ps", "procps"),
     ("ldd", "libc-bin"),
     ("numactl", "numactl"),
+    ("gcc", "gcc libc6-dev"),
+    ("g++", "g++"),
+    ("nm", "binutils"),
+    ("valgrind", "valgrind"),
 ];
 /// For an example, or the tour: they are to be read while they run.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(180);

@@ -20,6 +20,7 @@ pub struct CloneBuilder<'a> {
     name: Option<Vec<u8>>,
     protection: Option<Protection>,
     address: Address,
+    room: Option<usize>,
     home: Option<(&'a Arc<Reservation>, usize)>,
 }
 
@@ -27,7 +28,14 @@ impl Source {
     /// Starts cloning it.
     #[doc(alias = "clone_area")]
     pub fn cloning(&self) -> CloneBuilder<'_> {
-        CloneBuilder { source: self, name: None, protection: None, address: Address::Any, home: None }
+        CloneBuilder {
+            source: self,
+            name: None,
+            protection: None,
+            address: Address::Any,
+            room: None,
+            home: None,
+        }
     }
 
     /// Clones it, with the protection that it has.
@@ -123,6 +131,13 @@ impl<'a> CloneBuilder<'a> {
     /// At which addresses it shall be.
     pub fn at(mut self, address: Address) -> Self {
         self.address = address;
+        self
+    }
+
+    /// How many bytes of addresses the clone of a resizable area takes to grow into, at least its size. Without this, as many as
+    /// the source has.
+    pub fn room(mut self, bytes: usize) -> Self {
+        self.room = Some(bytes);
         self
     }
 
@@ -235,8 +250,12 @@ impl<'a> CloneBuilder<'a> {
         Ok(self.finish(object, Protection::READ)?.into_kind())
     }
 
-    fn finish(&self, object: Object, protection: Protection) -> Result<Area<Shared>> {
+    fn finish(&self, mut object: Object, protection: Protection) -> Result<Area<Shared>> {
         let record = self.source.record();
+        if let (Some(room), Extent::Resizable { .. }) = (self.room, object.extent()) {
+            let room = object.page_size().round_up(room).unwrap_or(usize::MAX);
+            object.widen(room.max(object.size_in_pages()));
+        }
         let name = self.name.as_deref().map(Name::new).transpose()?;
         let placement = clone_placement(record.placement, object.page_size())?;
         let mut request = Request::object(&object).at(self.address).protection(protection);

@@ -323,36 +323,29 @@ impl<K: Access> Area<K> {
     }
 }
 
-impl Area<Shared> {
-    /// Publishes it under a name, so that others find it: when its contents are complete, say.
-    ///
-    /// # Errors
-    /// [`Kind::InvalidInput`] for a bad name or an area that is published already; [`Kind::Registry`],
-    /// [`Kind::Limit`] where the registry cannot take it.
-    pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
-        self.publish_as(Name::new(name)?)
-    }
-}
+macro_rules! can_be_published {
+    ($($kind:ty),*) => {$(
+        impl Area<$kind> {
+            /// Publishes it under a name, so that others find it: when its contents are complete, say.
+            ///
+            /// # Errors
+            /// [`Kind::InvalidInput`] for a bad name or an area that is published already; [`Kind::Registry`],
+            /// [`Kind::Limit`] where the registry cannot take it.
+            pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+                self.publish_as(Name::new(name)?)
+            }
 
-impl Area<Resizable> {
-    /// Publishes it under a name, so that others find it.
-    ///
-    /// # Errors
-    /// As for shared areas.
-    pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
-        self.publish_as(Name::new(name)?)
-    }
+            /// The same, under a name that was checked before.
+            ///
+            /// # Errors
+            /// As [`publish`](Area::publish).
+            pub fn publish_named(&mut self, name: Name) -> Result<AreaId> {
+                self.publish_as(name)
+            }
+        }
+    )*};
 }
-
-impl Area<Frozen> {
-    /// Publishes it under a name, so that others find it.
-    ///
-    /// # Errors
-    /// As for shared areas.
-    pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
-        self.publish_as(Name::new(name)?)
-    }
-}
+can_be_published!(Shared, Resizable, Frozen);
 
 /// The object's descriptor: to pass it on, or to hand it to a library that wants a file.
 ///

@@ -83,7 +83,6 @@ impl Area<Resizable> {
             return Err(Error::new(Kind::InvalidInput, what())
                 .detail("the size is 0, or more than there are addresses"));
         };
-        self.permits(Protection::WRITE, "resize")?;
         crate::provider::refuse_impossible(wanted)?;
         let before = self.mapping.span();
         if wanted > before {
@@ -110,15 +109,52 @@ impl Area<Resizable> {
             return Err(error);
         }
         if wanted > before {
-            let extent = Extent::Resizable { max: wanted };
-            if let Some(object) = &mut self.object {
-                object.widen(wanted);
-            }
-            if let Some(publication) = &self.publication {
-                publication.set_extent(wanted as u64, extent);
-            }
+            self.note_span();
         }
         Ok(())
+    }
+
+    /// Takes addresses behind it, up to `span` bytes in all, so that it can grow without asking for them later.
+    ///
+    /// # Errors
+    /// Nothing has changed then. [`Kind::AddressInUse`] if something is mapped there; [`Kind::InvalidInput`] for a locked area:
+    /// a reserve cannot be locked; [`Kind::Limit`], [`Kind::NoMemory`] as for new areas.
+    pub fn widen_reserve(&mut self, span: usize) -> Result<()> {
+        let what = || format!("reserve {} of addresses for {self}", Bytes::from(span));
+        let wrong = |why: &str| Err(Error::new(Kind::InvalidInput, what()).detail(why.to_owned()));
+        let Some(wanted) = self.mapping.page_size().round_up(span) else {
+            return wrong("it is more than there are addresses");
+        };
+        if self.lock != crate::Lock::None {
+            return wrong("it is locked, and a reserve cannot be locked");
+        }
+        if wanted > self.mapping.span() {
+            self.widen(wanted)?;
+            super::dress(&self.mapping, self.object.as_ref());
+            self.note_span();
+        }
+        Ok(())
+    }
+
+    /// Gives addresses back that it has taken to grow into, all but `span` bytes (or what it has grown to). From then on it
+    /// grows as far as it finds room.
+    pub fn trim_reserve(&mut self, span: usize) {
+        let kept = self.mapping.page_size().round_up(span).unwrap_or(usize::MAX).max(self.used()).max(1);
+        if kept < self.mapping.span() {
+            self.mapping.cut(kept);
+            self.note_span();
+        }
+    }
+
+    /// Tells everybody how many addresses it has now.
+    fn note_span(&mut self) {
+        let span = self.mapping.span();
+        if let Some(object) = &mut self.object {
+            object.widen(span);
+        }
+        if let Some(publication) = &self.publication {
+            publication.set_extent(span as u64, Extent::Resizable { max: span });
+        }
     }
 
     /// Whether every other published clone has the addresses.

@@ -105,6 +105,15 @@ impl Reservation {
         self.span
     }
 
+    /// The bytes from `offset` on that no mapping has taken: as large a one fits there.
+    #[must_use]
+    pub fn room_at(&self, offset: usize) -> usize {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let inside = taken.range(..=offset).next_back().is_some_and(|(&start, &len)| start + len > offset);
+        let next = taken.range(offset..).next().map_or(self.span, |(&start, _)| start);
+        if inside { 0 } else { next.saturating_sub(offset) }
+    }
+
     /// Takes a part for a mapping.
     pub(super) fn take(&self, offset: usize, len: usize, page: PageSize) -> Result<NonNull<u8>> {
         let what = || format!("map {} at offset {offset:#x} of a reservation", Bytes::from(len));
