@@ -10,4 +10,5 @@
 mod aml;
 mod be;
 mod edge;
+mod last;
 mod native;

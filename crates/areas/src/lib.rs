@@ -83,6 +83,7 @@ pub mod place;
 mod populate;
 mod protection;
 pub mod provider;
+pub mod range;
 pub mod registry;
 mod residency;
 mod size;
