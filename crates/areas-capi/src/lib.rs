@@ -10,5 +10,6 @@
 mod aml;
 mod be;
 mod edge;
-mod last;
+mod error;
+
 mod native;

@@ -4,10 +4,11 @@
 //! | file | what |
 //! |---|---|
 //! | `steps.rs` | what each step does |
-//! | `guests.rs` | tests on machines with several NUMA nodes |
+//! | `guests.rs`, `c_guests.rs` | tests on machines with several NUMA nodes, in Rust and in C |
 //! | `native.rs` | the library depends on nothing in C |
 //! | `counts.rs`, `skips.rs` | what ran, and what could not |
 
+mod c_guests;
 mod counts;
 mod guests;
 mod native;

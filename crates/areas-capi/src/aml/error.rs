@@ -58,7 +58,7 @@ pub(super) fn code_of(error: &Error) -> Code {
 /// A failure that the caller of a function that gives numbers is told: negative; `aml_errno` and the last error are set.
 pub(super) fn failed(error: Error) -> c_int {
     let code = code_of(&error);
-    crate::last::keep(error);
+    crate::error::keep(error);
     set(code);
     -(code as c_int)
 }

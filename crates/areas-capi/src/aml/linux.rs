@@ -14,7 +14,7 @@ use areas::{Error, Kind, NodeSet, Placement, Policy, Result, Where, range};
 use super::area::{Area, Data, Ops, Options, prefix};
 use super::bitmap::Bitmap;
 use super::error::{SUCCESS, broken, failed, invalid, no_memory, null, print};
-use super::nodes::{Bitmask, Owned, of_bitmap};
+use super::nodes::{self, Bitmask, Owned, of_bitmap};
 use crate::edge::guarded;
 
 /// `struct aml_area_linux_data`.
@@ -110,7 +110,7 @@ impl Asked {
         };
         // SAFETY: it has its words (the caller's promise).
         let nodes = unsafe { mask.nodes() }?;
-        Ok(Asked { wish, nodes: Some(nodes), known: mask.is_ours() })
+        Ok(Asked { wish, nodes: Some(nodes), known: nodes::is_known(nodeset, nodes) })
     }
 
     /// The nodes, all of them allowed and at least one. Asks the kernel only where nobody has yet.
@@ -223,6 +223,7 @@ pub(super) unsafe fn make<O, D>(
             unsafe { made.write(area) };
             // SAFETY: as at the beginning.
             unsafe { out.write(made) };
+            nodes::remember(nodeset, nodes);
             SUCCESS
         }
         Err(error) => {
@@ -269,19 +270,21 @@ unsafe extern "C" fn aml_area_linux_create(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_destroy(area: *mut *mut Area) {
     // SAFETY: the caller's promise, passed on.
-    guarded((), || unsafe { forget(area) });
+    guarded((), || unsafe { forget::<Ops, LinuxData>(area) });
 }
 
 /// Frees an area of either interface's create, and forgets where it was. What was mapped from it stays.
 ///
 /// # Safety
-/// NULL, or a place that has NULL or the beginning of a block of [`make`].
-pub(super) unsafe fn forget<O>(area: *mut *mut Area<O>) {
+/// NULL, or a place that has NULL or the beginning of a block of [`make`] with these types.
+pub(super) unsafe fn forget<O, D>(area: *mut *mut Area<O>) {
     if area.is_null() {
         return;
     }
     // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
     let made = unsafe { area.replace(std::ptr::null_mut()) };
+    // Before the address can be somebody else's.
+    nodes::forget(made.wrapping_byte_add(std::mem::offset_of!(Block<O, D>, nodeset)).cast());
     // SAFETY: NULL or memory of malloc (the caller's promise), which nobody uses again.
     unsafe { libc::free(made.cast()) };
 }

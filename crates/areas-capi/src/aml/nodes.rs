@@ -1,8 +1,11 @@
-//! Sets of nodes as C has them: `struct bitmask` of libnuma, and AML's bitmap.
+//! Sets of nodes as C has them: `struct bitmask` of libnuma, and AML's bitmap; and which of them were looked at when an area
+//! was made, so that mapping from it needs no question about allowed nodes.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
+use std::collections::BTreeMap;
 use std::ffi::c_ulong;
+use std::sync::{RwLock, RwLockWriteGuard};
 
 use areas::{Error, Kind, NodeSet, Result};
 
@@ -21,7 +24,7 @@ pub(super) struct Bitmask {
     words: *mut c_ulong,
 }
 
-/// A bitmask with its words behind it, as areas that we made have.
+/// A bitmask with its words behind it: what areas that we make have.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Owned {
@@ -45,12 +48,6 @@ impl Owned {
 }
 
 impl Bitmask {
-    /// Whether its words lie behind it, as those do that we wrote ourselves: their nodes were looked at then.
-    pub(super) fn is_ours(&self) -> bool {
-        self.size == NODES as c_ulong
-            && self.words.addr() == std::ptr::from_ref(self).addr() + size_of::<Bitmask>()
-    }
-
     /// Its nodes.
     ///
     /// # Errors
@@ -74,6 +71,40 @@ impl Bitmask {
         };
         of_words((0..size.div_ceil(WORD)).map(word))
     }
+}
+
+/// The sets of areas that were made and not ended yet, by the address of their bitmask.
+static KNOWN: RwLock<BTreeMap<usize, NodeSet>> = RwLock::new(BTreeMap::new());
+
+/// Whether that bitmask is one of an area that was made with these very nodes, which were allowed then.
+pub(super) fn is_known(mask: *const Bitmask, nodes: NodeSet) -> bool {
+    // Never waits: where somebody is making an area at this moment (or was when this process was forked), the question is asked.
+    KNOWN.try_read().is_ok_and(|known| known.get(&mask.addr()) == Some(&nodes))
+}
+
+/// Remembers the set of a new area. Where that cannot be done, the kernel is asked each time.
+pub(super) fn remember(mask: *const Bitmask, nodes: NodeSet) {
+    if let Some(mut known) = to_write() {
+        known.insert(mask.addr(), nodes);
+    }
+}
+
+/// Forgets the set of an area that ends.
+pub(super) fn forget(mask: *const Bitmask) {
+    if let Some(mut known) = to_write() {
+        known.remove(&mask.addr());
+    }
+}
+
+/// The table, unless somebody has it for longer than a change takes: a thread that a forked child does not have.
+fn to_write() -> Option<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> {
+    const TRIES: usize = 10_000;
+    (0..TRIES).find_map(|_| {
+        KNOWN.try_write().ok().or_else(|| {
+            std::thread::yield_now();
+            None
+        })
+    })
 }
 
 /// The nodes of AML's bitmap.
@@ -106,7 +137,6 @@ mod tests {
 
     fn nodes_of(words: &mut [u64], size: u64) -> Result<NodeSet> {
         let mask = Bitmask { size, words: words.as_mut_ptr() };
-        assert!(!mask.is_ours());
         // SAFETY: each test gives enough words.
         unsafe { mask.nodes() }
     }
@@ -133,15 +163,20 @@ mod tests {
     }
 
     #[test]
-    fn ours_is_known_again() {
+    fn what_was_looked_at_is_known_until_it_goes_or_changes() {
         let nodes: NodeSet = "0,70,1023".parse().unwrap();
         let mut place = std::mem::MaybeUninit::uninit();
         // SAFETY: it may be written, and stays here until the end of the test.
         let mask = unsafe { Owned::write(place.as_mut_ptr(), nodes) };
-        // SAFETY: just written.
-        let mask = unsafe { &*mask };
-        assert!(mask.is_ours());
+        assert!(!is_known(mask, nodes));
+        remember(mask, nodes);
         // SAFETY: just written, with its words behind it.
-        assert_eq!(unsafe { mask.nodes() }.unwrap(), nodes);
+        let read = unsafe { &*mask };
+        // SAFETY: as above.
+        assert_eq!(unsafe { read.nodes() }.unwrap(), nodes);
+        assert!(is_known(mask, nodes));
+        assert!(!is_known(mask, "0".parse().unwrap()) && !is_known(std::ptr::null(), nodes));
+        forget(mask);
+        assert!(!is_known(mask, nodes));
     }
 }

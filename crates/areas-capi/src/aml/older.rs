@@ -198,7 +198,7 @@ unsafe extern "C" fn aml01_area_linux_mmap_mbind(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_destroy(area: *mut *mut Area<Ops>) {
     // SAFETY: the caller's promise, passed on.
-    guarded((), || unsafe { forget(area) });
+    guarded((), || unsafe { forget::<Ops, LinuxData>(area) });
 }
 
 /// # Safety

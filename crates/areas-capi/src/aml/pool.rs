@@ -39,9 +39,13 @@ impl Source {
 
     /// Maps for `wanted` bytes, rather more than less: halves what it asks for, down to what is needed.
     pub(super) fn map_rather(&self, mut wanted: usize, needed: usize) -> Result<(usize, usize), c_int> {
+        let before = untold();
         loop {
             match self.map(wanted) {
-                Ok(start) => return Ok((start, wanted)),
+                Ok(start) => {
+                    before.put_back();
+                    return Ok((start, wanted));
+                }
                 Err(failure) if wanted / 2 < needed => return Err(failure),
                 Err(_) => wanted /= 2,
             }
