@@ -11,5 +11,4 @@ mod aml;
 mod be;
 mod edge;
 mod error;
-
 mod native;

@@ -126,16 +126,16 @@ impl Asked {
     /// Places a range.
     pub(super) fn place(&self, start: NonNull<u8>, size: usize) -> Result<()> {
         let nodes = self.resolved()?;
+        let unsupported = |error: &Error| error.kind() == Kind::Unsupported;
         let placed = range::place(start, size, &self.wish.over(nodes).into());
-        match (&placed, self.wish.on_older_kernels(nodes)) {
-            (Err(error), Some(older)) if error.kind() == Kind::Unsupported => {
-                range::place(start, size, &older.into())
-            }
-            // Of our own areas nobody has looked since: the cpuset may have changed.
-            (Err(error), None) if self.known && error.kind() == Kind::Unsupported => {
-                check_allowed(nodes).map(drop).and(placed)
-            }
-            _ => placed,
+        let placed = match (placed, self.wish.on_older_kernels(nodes)) {
+            (Err(error), Some(older)) if unsupported(&error) => range::place(start, size, &older.into()),
+            (placed, _) => placed,
+        };
+        match placed {
+            // Of our own areas nobody has looked since they were made: the cpuset may have changed.
+            Err(error) if self.known && unsupported(&error) => check_allowed(nodes).and(Err(error)),
+            placed => placed,
         }
     }
 

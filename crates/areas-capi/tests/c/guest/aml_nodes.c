@@ -194,12 +194,17 @@ static void nodes_that_are_not_allowed_are_refused(void)
 /* The cpuset changed since the area was made: a set that is not allowed any more is told as that. */
 static void shrinks(void)
 {
-	struct aml_area *area = area_over(8, AML_AREA_LINUX_POLICY_BIND);
+	for (int policy = AML_AREA_LINUX_POLICY_BIND; policy <= AML_AREA_LINUX_POLICY_INTERLEAVE; policy++) {
+		struct aml_area *area;
 
-	setting("/sys/fs/cgroup/aml/cpuset.mems", "0");
-	CHECK(aml_area_mmap(area, PAGE, NULL) == NULL);
-	CHECK_EQ(aml_errno, AML_EDOM);
-	aml_area_linux_destroy(&area);
+		setting("/sys/fs/cgroup/aml/cpuset.mems", "0-3");
+		area = area_over(4 | 8, (enum aml_area_linux_policy)policy);
+		setting("/sys/fs/cgroup/aml/cpuset.mems", "0");
+		aml_errno = AML_SUCCESS;
+		CHECK(aml_area_mmap(area, PAGE, NULL) == NULL);
+		CHECK_EQ(aml_errno, AML_EDOM);
+		aml_area_linux_destroy(&area);
+	}
 }
 
 static void a_set_that_is_no_longer_allowed_is_refused(void)
