@@ -15,7 +15,7 @@ pub(crate) fn run(create: &Create, quiet: bool) -> Result<ExitCode> {
     let mut ask = areas::builder(size)
         .place(create.placing.placement(quiet)?)
         .pages(create.placing.pages())
-        .lock(create.placing.lock());
+        .lock(create.placing.lock()?);
     if let Some(max) = create.growable {
         ask = ask.growable(in_memory(max)?);
     }

@@ -28,9 +28,10 @@ pub(crate) struct Placing {
     /// Huge pages: from the kernel's pool (2M, 1G) or an error, as it can be had (auto), or none
     #[arg(long, value_enum, value_name = "PAGES", default_value_t = Huge::Never)]
     pub(crate) huge: Huge,
-    /// Keep its pages in RAM: all of them from the start (full), or each once it has come in (lazy)
-    #[arg(long, value_enum, default_value_t = Locking::None)]
-    pub(crate) lock: Locking,
+    /// Keep its pages in RAM: each once it has come in (lazy), or all of them from the start (full), and physically
+    /// contiguous (contiguous) or below 16 MiB as well (low); -32: below 4 GiB
+    #[arg(long, default_value = Lock::None.name(), value_parser = PossibleValuesParser::new(Lock::NAMES))]
+    lock: String,
 }
 
 /// Which huge pages.
@@ -42,14 +43,6 @@ pub(crate) enum Huge {
     TwoMebi,
     #[value(name = "1G")]
     OneGibi,
-}
-
-/// Whether pages stay in RAM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Locking {
-    None,
-    Lazy,
-    Full,
 }
 
 impl Place {
@@ -82,12 +75,8 @@ impl Placing {
         }
     }
 
-    pub(crate) fn lock(&self) -> Lock {
-        match self.lock {
-            Locking::None => Lock::None,
-            Locking::Lazy => Lock::Lazy,
-            Locking::Full => Lock::Full,
-        }
+    pub(crate) fn lock(&self) -> areas::Result<Lock> {
+        self.lock.parse()
     }
 }
 

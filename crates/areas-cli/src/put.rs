@@ -12,7 +12,7 @@ use crate::output;
 
 pub(crate) fn run(put: &Put, quiet: bool) -> Result<ExitCode> {
     let placement = put.placing.placement(quiet)?;
-    let (pages, lock) = (put.placing.pages(), put.placing.lock());
+    let (pages, lock) = (put.placing.pages(), put.placing.lock()?);
     let contents = Contents::open(&put.file)?;
     let ask = |size| areas::builder(size).place(placement).pages(pages).lock(lock);
     let mut area = contents.into_area(ask, placement, quiet)?;

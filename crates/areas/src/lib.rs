@@ -79,6 +79,7 @@ mod mapping;
 mod migrate;
 mod object;
 mod page;
+mod physical;
 pub mod place;
 mod populate;
 mod protection;

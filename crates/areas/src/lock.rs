@@ -4,6 +4,7 @@ use std::fmt;
 use std::ptr::NonNull;
 
 use crate::error::{Error, Kind, Result, remedy};
+use crate::physical::Demand;
 use crate::size::Bytes;
 use crate::sys;
 
@@ -23,16 +24,57 @@ pub enum Lock {
     /// All pages are in RAM from the start and stay (`mlock`).
     #[doc(alias = "B_FULL_LOCK")]
     Full,
+    /// As full, and physically contiguous: each page follows on the one before, for devices that know no page tables.
+    ///
+    /// That is one page of the pool, or several side by side, or base pages that the kernel gathers, in this order, if [`Pages::Base`],
+    /// the default, leaves the choice to the lock; [`Pages::Pool`] wants the pool. More than one page takes `CAP_SYS_ADMIN`, without
+    /// which nobody may see where pages are. It is proved when the area is made; only a driver can promise it for ever: the kernel does not
+    /// move locked pages of the pool by itself, but may move others (compaction, a failing memory module).
+    ///
+    /// [`Pages::Base`]: crate::Pages::Base
+    /// [`Pages::Pool`]: crate::Pages::Pool
+    #[doc(alias = "B_CONTIGUOUS")]
+    Contiguous,
+    /// As contiguous, below 16 MiB, for ISA DMA: in memory that was set aside when the machine booted (`memmap=4M$8M` on the kernel's
+    /// command line), by way of `/dev/mem` (`CAP_SYS_RAWIO`). It never moves.
+    #[doc(alias = "B_LOMEM")]
+    Low,
+    /// As full, at physical addresses below 4 GiB, for devices with 32 address bits. Proved when the area is made
+    /// (`CAP_SYS_ADMIN`).
+    #[doc(alias = "B_32_BIT_FULL_LOCK")]
+    Full32,
+    /// As contiguous, at physical addresses below 4 GiB.
+    #[doc(alias = "B_32_BIT_CONTIGUOUS")]
+    Contiguous32,
 }
 
 impl Lock {
-    /// The word for it: "none", "lazy", "full".
+    /// All of them.
+    const ALL: [Lock; 7] =
+        [Lock::None, Lock::Lazy, Lock::Full, Lock::Contiguous, Lock::Low, Lock::Full32, Lock::Contiguous32];
+
+    /// The words for all of them.
+    pub const NAMES: [&'static str; 7] = {
+        let mut names = [""; 7];
+        let mut index = 0;
+        while index < names.len() {
+            names[index] = Lock::ALL[index].name();
+            index += 1;
+        }
+        names
+    };
+
+    /// The word for it: "none", "lazy", "full", "contiguous", "low", "full-32", "contiguous-32".
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Lock::None => "none",
             Lock::Lazy => "lazy",
             Lock::Full => "full",
+            Lock::Contiguous => "contiguous",
+            Lock::Low => "low",
+            Lock::Full32 => "full-32",
+            Lock::Contiguous32 => "contiguous-32",
         }
     }
 
@@ -40,12 +82,26 @@ impl Lock {
         self as u8
     }
 
-    pub(crate) const fn from_number(number: u8) -> Option<Self> {
-        Some(match number {
-            0 => Lock::None,
-            1 => Lock::Lazy,
-            2 => Lock::Full,
-            _ => return None,
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Lock::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Whether all pages are in RAM from the start.
+    #[must_use]
+    pub const fn is_full(self) -> bool {
+        !matches!(self, Lock::None | Lock::Lazy)
+    }
+
+    /// What it demands of the page frames, if it does.
+    pub(crate) const fn demand(self) -> Option<Demand> {
+        const LOW: u64 = 16 << 20;
+        const FOUR_GIB: u64 = 1 << 32;
+        Some(match self {
+            Lock::None | Lock::Lazy | Lock::Full => return None,
+            Lock::Contiguous => Demand { contiguous: true, below: None },
+            Lock::Low => Demand { contiguous: true, below: Some(LOW) },
+            Lock::Full32 => Demand { contiguous: false, below: Some(FOUR_GIB) },
+            Lock::Contiguous32 => Demand { contiguous: true, below: Some(FOUR_GIB) },
         })
     }
 
@@ -54,7 +110,7 @@ impl Lock {
         let on_fault = match self {
             Lock::None => return Ok(()),
             Lock::Lazy => true,
-            Lock::Full => false,
+            _ => false,
         };
         sys::memory::lock(address, len, on_fault).map_err(|errno| {
             let call = match on_fault {
@@ -84,9 +140,31 @@ impl std::str::FromStr for Lock {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        [Lock::None, Lock::Lazy, Lock::Full].into_iter().find(|lock| lock.name() == text).ok_or_else(|| {
+        Lock::ALL.into_iter().find(|lock| lock.name() == text).ok_or_else(|| {
             Error::new(Kind::InvalidInput, format!("read {text:?} as a lock"))
-                .help("write none, lazy or full")
+                .help(format!("write one of {}", Lock::NAMES.join(", ")))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_numbers_come_back() {
+        for (number, (lock, name)) in (0..).zip(Lock::ALL.into_iter().zip(Lock::NAMES)) {
+            assert_eq!((lock.number(), Lock::from_number(number)), (number, Some(lock)));
+            assert_eq!(
+                (lock.name(), name.parse::<Lock>().unwrap(), lock.to_string()),
+                (name, lock, name.to_owned())
+            );
+        }
+        assert_eq!(Lock::from_number(7), None);
+        let error = "low-32".parse::<Lock>().unwrap_err();
+        assert_eq!(
+            error.remedy(),
+            Some("write one of none, lazy, full, contiguous, low, full-32, contiguous-32")
+        );
     }
 }

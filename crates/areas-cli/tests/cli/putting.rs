@@ -1,12 +1,14 @@
 //! Files into areas and out again.
 
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{Ran, Registry, bytes_of};
+use crate::harness::{Ran, Registry, bytes_of, skipped, within};
 
 #[test]
 fn every_byte_comes_back() {
@@ -72,8 +74,8 @@ fn a_locked_area_is_locked() {
     let file = registry.file_of("file", 4 << 20);
     for lock in ["full", "lazy"] {
         let holder = registry.hold(["put", file.to_str().unwrap(), "--name", "x", "--lock", lock]);
-        let status = std::fs::read_to_string(format!("/proc/{}/status", holder.pid())).unwrap();
-        let smaps = std::fs::read_to_string(format!("/proc/{}/smaps", holder.pid())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", holder.pid())).unwrap();
+        let smaps = fs::read_to_string(format!("/proc/{}/smaps", holder.pid())).unwrap();
         assert!(status.contains("VmLck:\t    4096 kB"), "{lock}: {status}");
         // Not only to be locked: every page of it is.
         assert!(smaps.contains("Locked:             4096 kB"), "{lock}: {smaps}");
@@ -118,7 +120,7 @@ fn an_empty_file_is_an_area_of_size_0() {
 fn what_is_no_file_leaves_nothing_behind() {
     let registry = Registry::new();
     let folder = registry.file("folder");
-    std::fs::create_dir(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
     let cases = [
         (folder, "it is a directory"),
         (registry.file("nothing"), "no such file or directory"),
@@ -212,8 +214,8 @@ fn the_file_may_go() {
     let registry = Registry::new();
     let file = registry.file_of("file", 100_000);
     let _holder = registry.hold(["put", file.to_str().unwrap(), "--name", "x"]);
-    std::fs::write(&file, "short").unwrap();
-    std::fs::remove_file(&file).unwrap();
+    fs::write(&file, "short").unwrap();
+    fs::remove_file(&file).unwrap();
     assert!(registry.run(["cat", "x"]).output == bytes_of(100_000));
 }
 
@@ -223,10 +225,10 @@ fn a_holder_holds_the_area_alone() {
     let registry = Registry::new();
     let file = registry.file_of("file", 100_000);
     let holder = registry.hold(["put", file.to_str().unwrap(), "--name", "x"]);
-    let inode = std::fs::metadata(&file).unwrap().ino();
-    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", holder.pid())).unwrap();
+    let inode = fs::metadata(&file).unwrap().ino();
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", holder.pid())).unwrap();
     for descriptor in descriptors {
-        let target = std::fs::metadata(descriptor.unwrap().path());
+        let target = fs::metadata(descriptor.unwrap().path());
         assert!(target.is_ok_and(|target| target.ino() != inode));
     }
     let holders = registry.show("x")["holders"].clone();
@@ -269,4 +271,83 @@ fn a_closed_output_ends_it_quietly() {
         Ran::from(command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap());
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(141), ""));
     registry.assert_empty();
+}
+
+const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
+
+/// The pool with so many pages more, for this test alone; put back when it is dropped.
+struct Pool {
+    before: usize,
+    _alone: fs::File,
+}
+
+impl Pool {
+    fn with(pages: usize, test: &str) -> Option<Self> {
+        let count =
+            || fs::read_to_string(format!("{POOL}/nr_hugepages")).unwrap().trim().parse::<usize>().unwrap();
+        let Ok(file) = fs::File::open(format!("{POOL}/nr_hugepages")) else {
+            skipped(test, "this kernel has no pool of 2 MiB pages");
+            return None;
+        };
+        file.lock().unwrap();
+        let pool = Pool { before: count(), _alone: file };
+        let wanted = pool.before + pages;
+        if fs::write(format!("{POOL}/nr_hugepages"), wanted.to_string()).is_err() || count() < wanted {
+            skipped(test, "the pool of huge pages cannot be filled here (it takes root, and free memory)");
+            return None;
+        }
+        Some(pool)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let _ = fs::write(format!("{POOL}/nr_hugepages"), self.before.to_string());
+    }
+}
+
+#[test]
+fn machine_areas_of_pool_pages_grow_and_are_contiguous() {
+    let registry = Registry::new();
+    let Some(_pool) = Pool::with(4, "cli::putting::machine_areas_of_pool_pages_grow_and_are_contiguous")
+    else {
+        return;
+    };
+    let free =
+        || fs::read_to_string(format!("{POOL}/free_hugepages")).unwrap().trim().parse::<usize>().unwrap();
+    let before = free();
+    for kind in ["--growable", "--resizable"] {
+        let options = ["create", "--name", "x", "--size", "1M", "--huge", "2M", kind, "8M"];
+        let _holder = registry.hold(options);
+        let area = registry.show("x");
+        assert_eq!((&area["size"], &area["page_size"]), (&(2 << 20).into(), &(2 << 20).into()), "{kind}");
+        assert_eq!(free(), before - 1, "{kind}");
+        let ran = registry.run(["resize", "x", "3M"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert_eq!((&registry.show("x")["size"], free()), (&(4 << 20).into(), before - 2), "{kind}");
+    }
+    assert!(within(Duration::from_secs(30), || free() == before), "they are back");
+    let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--lock", "contiguous"]);
+    let area = registry.show("x");
+    assert_eq!(
+        (&area["lock"], &area["page_size"], free()),
+        (&"contiguous".into(), &(2 << 20).into(), before - 1)
+    );
+}
+
+#[test]
+fn memory_that_was_not_set_aside_cannot_be_had() {
+    let registry = Registry::new();
+    if fs::read_to_string("/proc/cmdline").unwrap().contains("memmap=") {
+        return skipped(
+            "cli::putting::memory_that_was_not_set_aside_cannot_be_had",
+            "this machine sets memory aside",
+        );
+    }
+    let ran = registry.run(["create", "--name", "x", "--size", "1M", "--lock", "low"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("memmap=4M$8M"), "{ran:?}");
+    let ran = registry.run(["create", "--name", "x", "--size", "1M", "--lock", "lowest"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("contiguous-32"), "{ran:?}");
 }

@@ -16,12 +16,12 @@ use crate::size::Bytes;
 #[derive(Clone, Debug)]
 #[must_use = "an area is made by `private` or `shared`"]
 pub struct AreaBuilder<'a> {
-    size: usize,
+    pub(super) size: usize,
     name: Option<Vec<u8>>,
     placement: Placement,
-    pages: Pages,
-    lock: Lock,
-    extent: Wanted,
+    pub(super) pages: Pages,
+    pub(super) lock: Lock,
+    pub(super) extent: Wanted,
     address: Address,
     protection: Protection,
     provider: &'a dyn Provider,
@@ -29,7 +29,7 @@ pub struct AreaBuilder<'a> {
 
 /// What was asked of the extent; rounded and checked once the page size is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Fixed,
     Growable(usize),
     Resizable(usize),
@@ -79,7 +79,7 @@ impl<'a> AreaBuilder<'a> {
         self
     }
 
-    /// Whether it shall stay in RAM.
+    /// Whether it shall stay in RAM, and on what page frames.
     pub fn lock(mut self, lock: Lock) -> Self {
         self.lock = lock;
         self
@@ -113,7 +113,7 @@ impl<'a> AreaBuilder<'a> {
         AreaBuilder { provider, ..self }
     }
 
-    fn what(&self, kind: &str) -> String {
+    pub(super) fn what(&self, kind: &str) -> String {
         match &self.name {
             Some(name) => {
                 format!("make {kind} area {:?} of {}", String::from_utf8_lossy(name), Bytes::from(self.size))
@@ -125,7 +125,8 @@ impl<'a> AreaBuilder<'a> {
     /// Makes an area of this process alone.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a size of 0, a name, or growth; [`Kind::NodeNotAllowed`], [`Kind::NoMemory`],
+    /// [`Kind::InvalidInput`] for a size of 0, a name, or growth; [`Kind::Unsupported`] for a contiguous or low lock, which copies
+    /// made after a fork could not keep; [`Kind::NodeNotAllowed`], [`Kind::NoMemory`],
     /// [`Kind::Limit`], [`Kind::AddressInUse`] as the request meets the machine.
     pub fn private(&self) -> Result<Area<Private>> {
         if self.name.is_some() || self.extent != Wanted::Fixed {
@@ -133,6 +134,7 @@ impl<'a> AreaBuilder<'a> {
                 .detail("only shared areas have names and can grow")
                 .help("use `.shared()`, or leave `.name()` and `.growable()` out"));
         }
+        self.refuse_private()?;
         let placement = resolve(self.placement)?;
         let request = Request::new(self.size).at(self.address).pages(self.pages).protection(self.protection);
         let mapping = self.provider.map(&place(request, placement))?;
@@ -173,36 +175,39 @@ impl<'a> AreaBuilder<'a> {
 
     fn shared_of_any_size(&self, name: Option<Name>) -> Result<Area<Shared>> {
         let placement = resolve(self.placement)?;
-        if let Wanted::Growable(max) = self.extent {
-            if self.lock != Lock::None {
-                return Err(Error::new(Kind::InvalidInput, self.what("shared"))
-                    .detail(format!("it is to grow to {} and to be locked", Bytes::from(max)))
-                    .help("a reserve cannot be locked: choose a fixed size, or no lock"));
-            }
-            if matches!(self.pages, Pages::Pool(_) | Pages::PreferPool(_)) {
-                return Err(Error::new(Kind::Unsupported, self.what("shared"))
-                    .detail("areas in pages of the pool do not grow")
-                    .help("choose a fixed size, base pages, or `Pages::Auto`"));
-            }
+        if let Wanted::Growable(max) = self.extent
+            && self.lock != Lock::None
+        {
+            return Err(Error::new(Kind::InvalidInput, self.what("shared"))
+                .detail(format!("it is to grow to {} and to be locked", Bytes::from(max)))
+                .help("a reserve cannot be locked: choose a fixed size, or no lock"));
         }
-        let base = PageSize::base();
-        let (mapping, object) = match self.pages {
-            Pages::Base => self.object_of(base, placement)?,
-            Pages::Pool(page) => self.object_of(page, placement)?,
-            Pages::PreferPool(page) => self.object_of(page, placement).or_else(|because| {
-                self.instead(base, placement, format!("{page} pages of the pool"), "base pages", because)
-            })?,
-            Pages::Auto if self.extent != Wanted::Fixed => self.object_of(base, placement)?,
-            Pages::Auto => self.object_of(PageSize::HUGE_2M, placement).or_else(|because| {
-                let given = "base pages, gathered into transparent huge ones when populated";
-                self.instead(base, placement, "2 MiB pages of the pool".to_owned(), given, because)
-            })?,
-        };
+        let (mapping, object) = self.object_with_pages(placement)?;
         let mut area: Area<Shared> = self.finish(mapping, Some(object), placement)?;
         if let Some(name) = name {
             area.publish_as(name)?;
         }
         Ok(area)
+    }
+
+    /// The object, in the pages that were asked for, or in others where that was allowed.
+    fn object_with_pages(&self, placement: Placement) -> Result<(Mapping, Object)> {
+        if let Some(demand) = self.lock.demand() {
+            return self.arranged(demand, placement);
+        }
+        let base = PageSize::base();
+        match self.pages {
+            Pages::Base => self.object_of(base, placement),
+            Pages::Pool(page) => self.object_of(page, placement),
+            Pages::PreferPool(page) => self.object_of(page, placement).or_else(|because| {
+                self.instead(base, placement, format!("{page} pages of the pool"), "base pages", because)
+            }),
+            Pages::Auto if self.extent != Wanted::Fixed => self.object_of(base, placement),
+            Pages::Auto => self.object_of(PageSize::HUGE_2M, placement).or_else(|because| {
+                let given = "base pages, gathered into transparent huge ones when populated";
+                self.instead(base, placement, "2 MiB pages of the pool".to_owned(), given, because)
+            }),
+        }
     }
 
     /// Whether base pages are to be gathered into transparent huge ones, which needs an address to match.
@@ -215,18 +220,17 @@ impl<'a> AreaBuilder<'a> {
     /// Every holder takes `max` bytes of addresses; beyond that it grows only if there is room behind it for all.
     ///
     /// # Errors
-    /// As [`shared`](AreaBuilder::shared); [`Kind::Unsupported`] for huge pages; [`Kind::InvalidInput`] for a lock with a
-    /// reserve, as a reserve cannot be locked.
+    /// As [`shared`](AreaBuilder::shared); [`Kind::InvalidInput`] for a lock with a reserve, as a reserve cannot be locked.
     pub fn resizable(&self, max: usize) -> Result<Area<Resizable>> {
         let name = self.name.as_deref().map(Name::new).transpose()?;
         let what = || self.what("resizable");
         if self.size == 0 {
             return Err(Error::new(Kind::InvalidInput, what()).detail("the size is 0"));
         }
-        if !matches!(self.pages, Pages::Base) {
-            return Err(Error::new(Kind::Unsupported, what()).detail("it is made of base pages"));
-        }
-        let page = PageSize::base();
+        let page = match self.pages {
+            Pages::Pool(page) | Pages::PreferPool(page) => page,
+            Pages::Base | Pages::Auto => PageSize::base(),
+        };
         if self.lock != Lock::None && page.round_up(max) != page.round_up(self.size) {
             return Err(Error::new(Kind::InvalidInput, what())
                 .detail(format!("it is to have room for {} and to be locked", Bytes::from(max)))
@@ -234,7 +238,7 @@ impl<'a> AreaBuilder<'a> {
         }
         let placement = resolve(self.placement)?;
         let wanted = AreaBuilder { extent: Wanted::Resizable(max), ..self.clone() };
-        let (mapping, object) = wanted.object_of(page, placement)?;
+        let (mapping, object) = wanted.object_with_pages(placement)?;
         let mut area: Area<Resizable> = self.finish(mapping, Some(object), placement)?;
         if let Some(name) = name {
             area.publish_as(name)?;
@@ -255,7 +259,7 @@ impl<'a> AreaBuilder<'a> {
         Ok((mapping, object))
     }
 
-    fn object_of(&self, page: PageSize, placement: Placement) -> Result<(Mapping, Object)> {
+    pub(super) fn object_of(&self, page: PageSize, placement: Placement) -> Result<(Mapping, Object)> {
         let extent = match self.extent {
             Wanted::Fixed => Extent::Fixed,
             Wanted::Growable(max) | Wanted::Resizable(max) => {
@@ -269,8 +273,17 @@ impl<'a> AreaBuilder<'a> {
                 }
             }
         };
-        let label = self.name.as_deref().map_or("area".into(), String::from_utf8_lossy);
-        let object = Object::create(&format!("area:{label}"), self.size, extent, page)?;
+        self.map_object(Object::create(&self.label(), self.size, extent, page)?, placement)
+    }
+
+    /// What its object is called in `/proc/PID/maps`.
+    pub(super) fn label(&self) -> String {
+        format!("area:{}", self.name.as_deref().map_or("area".into(), String::from_utf8_lossy))
+    }
+
+    /// Maps an object whole, as it was asked for.
+    pub(super) fn map_object(&self, object: Object, placement: Placement) -> Result<(Mapping, Object)> {
+        let page = object.page_size();
         let mut request = Request::object(&object).at(self.address).protection(self.protection);
         if self.gathers(page) {
             request = request.aligned(PageSize::HUGE_2M.bytes());
@@ -286,7 +299,8 @@ impl<'a> AreaBuilder<'a> {
             )));
         }
         if page != PageSize::base() {
-            take_pool_pages(&mapping, Some(placement))?;
+            // Not those of the reserve: growth takes them.
+            take_pool_pages(&mapping, object.size_in_pages(), Some(placement))?;
         }
         Ok((mapping, object))
     }
@@ -309,6 +323,11 @@ impl<'a> AreaBuilder<'a> {
             None => area.to_string(),
         };
         area.apply_lock(self.lock, &whose)?;
+        if let Some(demand) = self.lock.demand()
+            && !area.is_physical()
+        {
+            crate::physical::prove(&area.mapping, area.used(), demand, &whose)?;
+        }
         Ok(area)
     }
 }

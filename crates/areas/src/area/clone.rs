@@ -61,9 +61,10 @@ impl Source {
     /// Measures where its pages are, by a mapping of our own that faults nothing in.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened.
+    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened; [`Kind::Unsupported`] for low areas.
     pub fn residency(&self) -> Result<crate::Residency> {
         let object = self.open_object(false)?;
+        object.refuse_physical(|| format!("measure area {} {:?}", self.id(), self.name()))?;
         crate::residency::measure_object(&object, object.size_in_pages())
     }
 
@@ -72,7 +73,11 @@ impl Source {
     /// # Errors
     /// As [`residency`](Source::residency).
     pub fn resident(&self) -> Result<u64> {
-        crate::residency::resident_bytes(&self.open_object(false)?)
+        let object = self.open_object(false)?;
+        match object.physical() {
+            Some(_) => Ok(object.size_in_pages() as u64),
+            None => crate::residency::resident_bytes(&object),
+        }
     }
 
     /// Whether nobody can write it any more.

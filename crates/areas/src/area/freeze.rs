@@ -23,7 +23,7 @@ impl Area<$kind> {
     /// The area comes back as it was, at the same address, with
     /// - [`Kind::Busy`] after a second, if somebody still can write: a clone that is mapped for writing, in this process or
     ///   another (a forked child's too), or a transfer that has pages pinned; the error names the holders that can be seen;
-    /// - [`Kind::Frozen`] if it is frozen already.
+    /// - [`Kind::Frozen`] if it is frozen already; [`Kind::Unsupported`] if it is a low area, which no seal can protect.
     #[doc(alias = "F_SEAL_WRITE")]
     pub fn freeze(self) -> Result<Area<Frozen>, Rejected<Self>> {
         self.freeze_within(FREEZE_PATIENCE)
@@ -48,6 +48,7 @@ impl<K: Access> Area<K> {
     fn try_freeze(&mut self, patience: Duration) -> Result<()> {
         let what = format!("freeze {self}");
         let before = self.protection();
+        super::object_of(self.object.as_ref()).refuse_physical(|| what.clone())?;
         if super::object_of(self.object.as_ref()).is_frozen()? {
             return Err(Error::new(Kind::Frozen, what)
                 .detail("it is frozen already")

@@ -9,6 +9,7 @@
 //! | [`Area<Resizable>`] | everybody who has a clone, and its size may shrink | nothing: copies through the kernel |
 //! | [`Area<Frozen>`] | nobody, ever again | `&[u8]` |
 
+mod arranged;
 mod builder;
 mod clone;
 mod freeze;
@@ -176,9 +177,13 @@ impl<K: Access> Area<K> {
     /// Measures where each of its pages is, and how large it is. Faults nothing in.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] where a sandbox forbids the question.
+    /// [`Kind::NotPermitted`] where a sandbox forbids the question; [`Kind::Unsupported`] for low areas, whose memory belongs to no
+    /// node.
     #[doc(alias = "move_pages")]
     pub fn residency(&self) -> Result<Residency> {
+        if let Some(object) = &self.object {
+            object.refuse_physical(|| format!("measure {self}"))?;
+        }
         residency::measure(&self.mapping, self.object.as_ref(), self.used())
     }
 
@@ -198,6 +203,12 @@ impl<K: Access> Area<K> {
     /// As [`populate`](Area::populate).
     pub fn populate_with(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<()> {
         let whose = self.to_string();
+        if self.is_physical() {
+            // It is RAM that belongs to the area alone, and there.
+            let total = self.used();
+            progress(Progress { done: total, total });
+            return Ok(());
+        }
         let job = Job {
             mapping: &self.mapping,
             object: self.object.as_ref(),
@@ -235,6 +246,11 @@ impl<K: Access> Area<K> {
             .caused_by(error)
     }
 
+    /// Whether it is a range of physical memory that the kernel does not manage.
+    fn is_physical(&self) -> bool {
+        self.object.as_ref().is_some_and(|object| object.physical().is_some())
+    }
+
     /// The whole pages that hold its bytes.
     fn used(&self) -> usize {
         match &self.object {
@@ -269,6 +285,7 @@ impl<K: Access> Area<K> {
             span: self.mapping.span() as u64,
             extent: object.extent(),
             exact: object.exact(),
+            physical: object.physical().map(|start| start..start.saturating_add(object.size() as u64)),
             protection: self.mapping.protection(),
             lock: self.lock,
             page: object.page_size(),
@@ -283,12 +300,12 @@ impl<K: Access> Area<K> {
     /// Applies a lock to the bytes that are there, after bringing them in where that is what it means.
     fn apply_lock(&mut self, lock: Lock, whose: &str) -> Result<()> {
         let (base, len) = (self.mapping.base(), self.used());
-        if len == 0 {
-            // An empty area has a page of addresses and no byte that could stay in RAM.
+        if len == 0 || self.is_physical() {
+            // An empty area has a page of addresses and no byte that could stay in RAM; physical memory cannot but stay.
             self.lock = lock;
             return Ok(());
         }
-        if lock == Lock::Full {
+        if lock.is_full() {
             // First the allowance, which costs nothing, then the pages, in parallel and with an error where one is missing.
             Lock::Lazy.apply(base, len, whose)?;
             self.populate()?;
@@ -332,7 +349,7 @@ impl Area<Frozen> {
 
 /// The object's descriptor: to pass it on, or to hand it to a library that wants a file.
 ///
-/// Whoever gets it can do with the object what its seals allow.
+/// Whoever gets it can do with the object what its seals allow. (That of a low area is one of `/dev/mem`: see [`Object::physical`].)
 impl AsFd for Area<Shared> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.object().as_fd()

@@ -31,7 +31,7 @@ impl Area<Shared> {
     /// It stays alive on its way: the memory goes when nobody holds it, in a socket's queue or otherwise.
     ///
     /// # Errors
-    /// [`Kind::Io`] with what the socket said.
+    /// [`Kind::Io`] with what the socket said; [`Kind::Unsupported`] for a low area, whose descriptor is one of `/dev/mem`.
     pub fn send(&self, socket: impl AsFd) -> Result<()> {
         self.send_as(socket.as_fd(), self.object().as_fd())
     }
@@ -42,6 +42,7 @@ impl Area<Shared> {
     /// # Errors
     /// [`Kind::Io`] with what the socket said.
     pub fn send_read_only(&self, socket: impl AsFd) -> Result<()> {
+        self.object().refuse_physical(|| format!("send {self} for reading only"))?;
         // Whoever gets a descriptor can open its file again through /proc, as far as its mode allows.
         sys::file::set_mode(self.object().as_fd(), 0o600).map_err(|errno| {
             Error::new(Kind::System, format!("send {self} for reading only")).call("fchmod(0600)", errno)
@@ -51,6 +52,8 @@ impl Area<Shared> {
     }
 
     fn send_as(&self, socket: BorrowedFd<'_>, descriptor: BorrowedFd<'_>) -> Result<()> {
+        // All of the machine's memory would travel with it.
+        self.object().refuse_physical(|| format!("send {self}"))?;
         Message::of(self.object(), self.name.as_ref(), self.lock).send(socket, descriptor, &self.to_string())
     }
 }
@@ -184,7 +187,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_come_back(max in any::<Option<u32>>(), exact in any::<Option<u32>>(), lock in 0..3_u8, name in prop::collection::vec(1..=255_u8, 0..256)) {
+        fn messages_come_back(max in any::<Option<u32>>(), exact in any::<Option<u32>>(), lock in 0..7_u8, name in prop::collection::vec(1..=255_u8, 0..256)) {
             let message = Message {
                 max: max.map(|max| max as usize).filter(|&max| max != 0),
                 exact: exact.map(u64::from),

@@ -23,6 +23,9 @@ impl<K: Access> Area<K> {
     #[doc(alias = "mbind")]
     pub fn place(&mut self, range: Range<usize>, placement: impl Into<Placement>) -> Result<()> {
         let placement = resolve(placement.into())?;
+        if let Some(object) = &self.object {
+            object.refuse_physical(|| format!("place {self} as {placement}"))?;
+        }
         let page = self.mapping.page_size();
         if range.start > range.end || !range.start.is_multiple_of(page.bytes()) {
             return Err(Error::new(

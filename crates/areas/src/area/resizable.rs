@@ -90,7 +90,8 @@ impl Area<Resizable> {
             self.nobody_in_the_way(wanted, what)?;
             self.widen(wanted)?;
         }
-        let resized = self.object().resize(wanted, &whose).and_then(|()| self.lock_tail(&whose));
+        let resized =
+            self.object().resize(wanted, self.placement, &whose).and_then(|()| self.lock_tail(&whose));
         if let Err(error) = resized {
             if wanted > before {
                 self.mapping.cut(before);

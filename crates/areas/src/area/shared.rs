@@ -68,7 +68,9 @@ impl Area<Shared> {
         self.mapping.check(offset, len, sizes.0)?;
         to.mapping.check(at, len, sizes.1)?;
         // Two clones of one object are two mappings of the same bytes.
-        if self.object().identity() == to.object().identity() && offset.abs_diff(at) < len {
+        let (ours, theirs) = (self.object(), to.object());
+        let same = (ours.identity(), ours.physical()) == (theirs.identity(), theirs.physical());
+        if same && offset.abs_diff(at) < len {
             return Err(
                 Error::new(Kind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
             );
@@ -132,10 +134,11 @@ impl Area<Shared> {
     /// # Errors
     /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not that far;
     /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) through a clone for reading only;
-    /// [`Kind::Frozen`](crate::Kind::Frozen) once it is frozen; [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`.
+    /// [`Kind::Frozen`](crate::Kind::Frozen) once it is frozen; [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`;
+    /// [`Kind::NoMemory`](crate::Kind::NoMemory) if it is made of pool pages and the pool has not that many.
     #[doc(alias = "resize_area")]
     pub fn grow(&self, size: usize) -> Result<()> {
-        self.object().grow(size, &self.to_string())
+        self.object().grow(size, self.placement, &self.to_string())
     }
 }
 

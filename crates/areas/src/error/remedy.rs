@@ -134,3 +134,63 @@ pub(crate) fn huge_pages(error: Error, page: crate::PageSize, wanted: usize) -> 
             "fill the pool: `echo N > {folder}/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`"
         ))
 }
+
+/// For page frame numbers that pagemap shows as zeros.
+pub(crate) fn frame_numbers(error: Error) -> Error {
+    error
+        .detail(
+            "/proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only, and this process has it not",
+        )
+        .help(FRAME_NUMBERS)
+}
+
+const FRAME_NUMBERS: &str = "run as root, or give the program the capability (`setcap cap_sys_admin+ep PROGRAM`, AmbientCapabilities=CAP_SYS_ADMIN)";
+
+/// For pool pages that are not where they have to be.
+pub(crate) fn pool_run(error: Error, page: crate::PageSize) -> Error {
+    let kilobytes = page.bytes() / 1024;
+    error.help(format!(
+        "put more pages into the pool: `echo N > /sys/kernel/mm/hugepages/hugepages-{kilobytes}kB/nr_hugepages` as root; those \
+         that the machine takes when it boots (`hugepages=N` on the kernel's command line) lie side by side, and low"
+    ))
+}
+
+/// For base pages that are not where they have to be.
+pub(crate) fn contiguous_base(error: Error) -> Error {
+    error.help(
+        "fill the pool of huge pages, which is what such areas are made of first: `sysctl vm.nr_hugepages=N` as root, or \
+         `hugepages=N` on the kernel's command line",
+    )
+}
+
+/// For memory that has to be set aside when the machine boots.
+pub(crate) fn low_memory(error: Error) -> Error {
+    error.help(LOW_MEMORY)
+}
+
+const LOW_MEMORY: &str = "set memory aside on the kernel's command line: `memmap=4M$8M` takes 4 MiB from 8 MiB on (in GRUB's files \
+     the $ is written \\$); /dev/mem takes root with CAP_SYS_RAWIO; or name a range that is set aside otherwise: \
+     `AREAS_LOW_MEMORY=800000-bfffff`";
+
+/// For a range of `/dev/mem` that the kernel does not let be mapped.
+pub(crate) fn dev_mem(error: Error, range: &std::ops::Range<u64>) -> Error {
+    error
+        .detail(format!("/dev/mem does not let {:#x}-{:#x} be mapped", range.start, range.end.saturating_sub(1)))
+        .help(
+            "a kernel with CONFIG_STRICT_DEVMEM gives no RAM that it manages itself, so the range has to be set aside (`memmap=4M$8M`); \
+             with CONFIG_IO_STRICT_DEVMEM none that a driver has, unless it was booted with `iomem=relaxed`; kernel \
+             lockdown gives none",
+        )
+}
+
+/// For a demand on page frames that none of several ways has met: what each of them says would help, once.
+pub(crate) fn physical(error: Error, refused: &[Error]) -> Error {
+    let mut help: Vec<&str> = Vec::new();
+    for text in refused.iter().filter_map(Error::remedy) {
+        if !help.contains(&text) {
+            help.push(text);
+        }
+    }
+    let help = help.join("; or ");
+    error.help(help)
+}

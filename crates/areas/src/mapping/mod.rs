@@ -64,6 +64,8 @@ pub struct Mapping {
     page: PageSize,
     protection: Protection,
     sharing: Sharing,
+    /// Whether it reaches beyond the end of an object of pool pages, without setting pages aside for that: see `Plan::first`.
+    beyond: bool,
     fallbacks: Vec<Fallback>,
     /// What was asked of the place of each part.
     asked: Asked,
@@ -91,13 +93,26 @@ pub(crate) struct Plan<'a> {
     pub(crate) file: Option<(std::os::fd::BorrowedFd<'a>, u64)>,
 }
 
+impl Plan<'_> {
+    /// Whether it reaches beyond the end of an object of pool pages, which shall stay where it is.
+    fn beyond(&self) -> bool {
+        self.page != PageSize::base() && self.file.is_some() && self.flags.contains(MapFlags::NORESERVE)
+    }
+
+    /// The protection to call mmap with. A writable mapping beyond the end of an object of pool pages makes it larger, so there the
+    /// right to write comes second ([`Mapping::complete`]): mprotect does no such thing.
+    fn first(&self) -> Protection {
+        if self.beyond() { self.protection - Protection::WRITE } else { self.protection }
+    }
+}
+
 impl Mapping {
     /// Maps new addresses.
     pub(crate) fn new(plan: &Plan<'_>) -> Result<Self> {
         let &Plan { at, size, span, page, protection, sharing, flags, file } = plan;
         debug_assert!(size <= span && span.is_multiple_of(page.bytes()));
         debug_assert!(sharing != Sharing::Exclusive || file.is_none());
-        let base = sys::memory::map(at, span, protection.for_mmap(), flags, file).map_err(|errno| {
+        let base = sys::memory::map(at, span, plan.first().for_mmap(), flags, file).map_err(|errno| {
             let place = match at {
                 At::Anywhere => "NULL".to_owned(),
                 At::Exactly(address) => format!("{address:#x}"),
@@ -105,7 +120,16 @@ impl Mapping {
             let call = format!("mmap({place}, {}, {protection}, {})", Bytes::from(span), in_words(flags));
             refused(at, size, span, page, call, errno)
         })?;
-        Ok(Mapping::of(plan, base))
+        Mapping::of(plan, base).complete(plan)
+    }
+
+    /// Adds the right that `Plan::first` left out.
+    fn complete(mut self, plan: &Plan<'_>) -> Result<Self> {
+        if plan.first() != plan.protection {
+            self.protection = plan.first();
+            self.protect(plan.protection)?;
+        }
+        Ok(self)
     }
 
     fn of(plan: &Plan<'_>, base: NonNull<u8>) -> Self {
@@ -117,6 +141,7 @@ impl Mapping {
             page,
             protection,
             sharing,
+            beyond: plan.beyond(),
             fallbacks: Vec::new(),
             asked: Asked::default(),
             home: None,
@@ -128,14 +153,13 @@ impl Mapping {
     pub(crate) fn inside(plan: &Plan<'_>, home: &Arc<Reservation>, offset: usize) -> Result<Self> {
         let base = home.take(offset, plan.span, plan.page)?;
         // SAFETY: the reservation has just given us this range, which nobody else uses.
-        let mapped = unsafe {
-            sys::memory::map_over(base, plan.span, plan.protection.for_mmap(), plan.flags, plan.file)
-        };
+        let mapped =
+            unsafe { sys::memory::map_over(base, plan.span, plan.first().for_mmap(), plan.flags, plan.file) };
         match mapped {
             Ok(base) => {
                 let mut mapping = Mapping::of(plan, base);
                 mapping.home = Some(home.clone());
-                Ok(mapping)
+                mapping.complete(plan)
             }
             Err(errno) => {
                 home.recover(base, plan.span);
@@ -185,13 +209,12 @@ impl Mapping {
         }
         let mut mapping = Mapping::of(plan, base);
         // SAFETY: the range is ours alone, and nothing has been lent yet.
-        let mapped = unsafe {
-            sys::memory::map_over(base, plan.span, plan.protection.for_mmap(), plan.flags, plan.file)
-        };
+        let mapped =
+            unsafe { sys::memory::map_over(base, plan.span, plan.first().for_mmap(), plan.flags, plan.file) };
         match mapped {
             Ok(at) => {
                 mapping.base = at;
-                Ok(mapping)
+                mapping.complete(plan)
             }
             Err(errno) => {
                 // Dropping the mapping gives the reserved addresses back.
@@ -221,13 +244,18 @@ impl Mapping {
             page: self.page,
             protection: self.protection,
             sharing: self.sharing,
-            flags: MapFlags::SHARED,
+            flags: self.flags_of_object(),
             file: Some((file, self.span as u64)),
         };
         // From here on the range belongs to this mapping.
         let _ = std::mem::ManuallyDrop::new(Mapping::new(&plan)?);
         self.span = span;
         Ok(())
+    }
+
+    /// How an object is mapped here.
+    fn flags_of_object(&self) -> MapFlags {
+        if self.beyond { MapFlags::SHARED | MapFlags::NORESERVE } else { MapFlags::SHARED }
     }
 
     /// Gives the addresses behind `span` bytes back.
@@ -484,13 +512,20 @@ impl Mapping {
         protection: Protection,
         file: (std::os::fd::BorrowedFd<'_>, u64),
     ) -> sys::Result<()> {
+        // As with `Plan::first`.
+        let first = if self.beyond { protection - Protection::WRITE } else { protection };
         // SAFETY: the range is ours (invariant), and no reference is alive (the caller).
         let mapped = unsafe {
-            sys::memory::map_over(self.base, self.span, protection.for_mmap(), MapFlags::SHARED, Some(file))
+            sys::memory::map_over(self.base, self.span, first.for_mmap(), self.flags_of_object(), Some(file))
         };
         match mapped {
             Ok(_) => {
-                self.protection = protection;
+                self.protection = first;
+                if first != protection {
+                    // SAFETY: as above.
+                    unsafe { sys::memory::protect(self.base, self.span, protection.for_mprotect()) }?;
+                    self.protection = protection;
+                }
                 Ok(())
             }
             Err(errno) => {

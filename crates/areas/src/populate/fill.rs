@@ -44,7 +44,9 @@ pub(crate) fn run(
         return Err(remedy::file_size(error, job.len as u64));
     }
     let placement = super::placement(job);
-    room::check(job, placement, size.saturating_sub(already(job)?))?;
+    if job.object.is_none_or(|object| object.physical().is_none()) {
+        room::check(job, placement, size.saturating_sub(already(job)?))?;
+    }
     let chunks = Chunks { total: job.len, step: CHUNK };
     let crew = Crew::of(placement)?;
     // One for each thread that is at work.
@@ -90,8 +92,9 @@ fn read(job: &Job<'_>, file: BorrowedFd<'_>, at: usize, part: &mut [u8]) -> Resu
 
 fn write(job: &Job<'_>, size: usize, at: usize, part: &[u8]) -> Result<()> {
     match job.object {
-        // The pages of the pool were taken when they were mapped, and cannot be written by a call.
-        Some(object) if job.mapping.page_size() == PageSize::base() => {
+        // The pages of the pool were taken when they were mapped, and cannot be written by a call; physical memory is in nobody's
+        // page cache.
+        Some(object) if job.mapping.page_size() == PageSize::base() && object.physical().is_none() => {
             sys::file::write_at(object.as_fd(), part, at as u64).map_err(|errno| {
                 let call = format!("pwrite({}, {at})", Bytes::from(part.len()));
                 match errno {

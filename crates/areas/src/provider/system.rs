@@ -106,7 +106,12 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         Backing::Private => (size, Sharing::Exclusive, MapFlags::PRIVATE, None),
         Backing::Inherited => (size, Sharing::Shared, MapFlags::SHARED, None),
         Backing::Object(object) => {
-            (object.span(), Sharing::Shared, MapFlags::SHARED, Some((std::os::fd::AsFd::as_fd(object), 0)))
+            let mut flags = MapFlags::SHARED;
+            if pool && object.has_reserve() {
+                // No page of the pool is set aside for what lies beyond its end.
+                flags |= MapFlags::NORESERVE;
+            }
+            (object.span(), Sharing::Shared, flags, Some((std::os::fd::AsFd::as_fd(object), object.offset())))
         }
         Backing::File { file, offset, shared: true } => {
             (size, Sharing::Shared, MapFlags::SHARED, Some((file, offset)))
@@ -179,23 +184,24 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         placer.place(&mut mapping)?;
     }
     if pool && file.is_none() {
-        take_pool_pages(&mapping, placement)?;
+        take_pool_pages(&mapping, span, placement)?;
     }
     Ok(mapping)
 }
 
-/// Faults all pages of a pool mapping in, where a missing one is an error and not yet a SIGBUS.
-pub(crate) fn take_pool_pages(mapping: &Mapping, placement: Option<Placement>) -> Result<()> {
+/// Faults the first `len` bytes of a pool mapping in, where a missing page is an error and not yet a SIGBUS.
+pub(crate) fn take_pool_pages(mapping: &Mapping, len: usize, placement: Option<Placement>) -> Result<()> {
     let writable = mapping.protection().contains(crate::Protection::WRITE);
     let advice = if writable { Advice::PopulateWrite } else { Advice::PopulateRead };
-    mapping.advise(advice).map_err(|errno| {
+    let base = mapping.check(0, len, mapping.span())?;
+    sys::memory::advise(base, len, advice).map_err(|errno| {
         let place = placement.map_or(String::new(), |placement| format!(" placed as {placement}"));
         let error = Error::new(
             Kind::NoMemory,
-            format!("take {} in {} pages{place}", Bytes::from(mapping.span()), mapping.page_size()),
+            format!("take {} in {} pages{place}", Bytes::from(len), mapping.page_size()),
         )
-        .call(format!("madvise({:p}, {}, {advice:?})", mapping.base(), Bytes::from(mapping.span())), errno);
-        remedy::huge_pages(error, mapping.page_size(), mapping.span())
+        .call(format!("madvise({base:p}, {}, {advice:?})", Bytes::from(len)), errno);
+        remedy::huge_pages(error, mapping.page_size(), len)
     })
 }
 

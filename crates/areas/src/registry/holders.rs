@@ -1,6 +1,7 @@
 //! Who has an object: what `/proc` shows of it.
 
 use std::fmt;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 
 use super::info::command_of;
@@ -33,10 +34,11 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The processes that have the memory of that identity, by number: those that this process may look into.
+/// The processes that have the memory of that identity, by number: those that this process may look into. Of physical memory it is
+/// a part, and only who has a share of that counts.
 ///
 /// What is on its way through a socket, or belongs to a process that cannot be read, does not show.
-pub(super) fn holders(identity: Identity) -> Vec<Holder> {
+pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<Holder> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let mut pids: Vec<u32> =
         processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -46,9 +48,9 @@ pub(super) fn holders(identity: Identity) -> Vec<Holder> {
             let maps = std::fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
             let mapped = maps
                 .split(|&byte| byte == b'\n')
-                .filter_map(|line| shared_mapping(line, identity.inode))
+                .filter_map(|line| shared_mapping(line, identity.inode, physical))
                 .reduce(Protection::union);
-            let descriptors = descriptors(pid, identity);
+            let descriptors = descriptors(pid, identity, physical);
             (mapped.is_some() || descriptors > 0).then(|| Holder {
                 pid,
                 command: command_of(pid),
@@ -63,7 +65,7 @@ pub(super) fn holders(identity: Identity) -> Vec<Holder> {
 /// its protection.
 pub(crate) fn writers(object: &Object) -> Vec<Holder> {
     let identity = object.identity();
-    let mut holders = holders(identity);
+    let mut holders = holders(identity, None);
     holders.retain(|holder| {
         holder.mapped.is_some_and(|mapped| mapped.contains(Protection::WRITE))
             || std::fs::read_to_string(format!("/proc/{}/smaps", holder.pid))
@@ -81,7 +83,7 @@ fn may_be_written(smaps: &str, inode: u64) -> bool {
             // All other lines but those that begin a mapping are a name with a colon, and a value.
             let names_value = line.split_ascii_whitespace().next().is_some_and(|word| word.ends_with(':'));
             if !names_value {
-                ours = shared_mapping(line.as_bytes(), inode).is_some();
+                ours = shared_mapping(line.as_bytes(), inode, None).is_some();
             }
             false
         }
@@ -89,28 +91,53 @@ fn may_be_written(smaps: &str, inode: u64) -> bool {
 }
 
 /// How many descriptors of a file a process has open; none where that cannot be seen.
-fn descriptors(pid: u32, identity: Identity) -> usize {
+fn descriptors(pid: u32, identity: Identity, physical: Option<&Range<u64>>) -> usize {
+    let shares = |number: std::ffi::OsString| {
+        let Some(range) = physical else { return true };
+        let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", number.display()));
+        info.is_ok_and(|info| has_share(&info, range))
+    };
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |entries| {
         entries
             .flatten()
             .filter(|entry| {
                 std::fs::metadata(entry.path())
                     .is_ok_and(|file| file.dev() == identity.device && file.ino() == identity.inode)
+                    && shares(entry.file_name())
             })
             .count()
     })
 }
 
-/// What a line of `maps` allows, if it is a shared mapping of a memory object with that inode.
+/// Whether an open file has a record lock on a part of a range, from its `fdinfo`:
+/// `lock: 1: OFDLCK ADVISORY READ -1 00:05:7 8388608 8392703`.
+fn has_share(info: &str, range: &Range<u64>) -> bool {
+    info.lines().filter_map(|line| line.strip_prefix("lock:")).any(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [_, "OFDLCK", .., start, last] = fields[..] else { return false };
+        let last = if last == "EOF" { Ok(u64::MAX) } else { last.parse() };
+        let (Ok(start), Ok(last)) = (start.parse::<u64>(), last) else { return false };
+        start < range.end && range.start <= last
+    })
+}
+
+/// What a line of `maps` allows, if it is a shared mapping of a memory object with that inode, or of a part of physical memory.
 ///
 /// `ADDRESS PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Inodes of memory objects are unique on
 /// their device, and the path says that it is one.
-fn shared_mapping(line: &[u8], inode: u64) -> Option<Protection> {
+fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u64>>) -> Option<Protection> {
     let line = std::str::from_utf8(line).ok()?;
     let mut fields = line.split_ascii_whitespace();
     let permissions = fields.nth(1)?.as_bytes();
-    let found = fields.nth(2)?.parse::<u64>().ok()?;
-    let is_object = fields.next()?.starts_with("/memfd:");
+    let offset = fields.next()?;
+    let found = fields.nth(1)?.parse::<u64>().ok()?;
+    let path = fields.next()?;
+    let is_object = match physical {
+        None => path.starts_with("/memfd:"),
+        Some(range) => {
+            path == "/dev/mem" && u64::from_str_radix(offset, 16).is_ok_and(|offset| range.contains(&offset))
+        }
+    };
     if found != inode || !is_object || permissions.get(3) != Some(&b's') {
         return None;
     }
@@ -143,9 +170,34 @@ mod tests {
             ("7f0000000000-7f0000001000 rw-s".to_owned(), None),
         ];
         for (line, expected) in cases {
-            assert_eq!(shared_mapping(line.as_bytes(), 4711), expected, "{line}");
+            assert_eq!(shared_mapping(line.as_bytes(), 4711, None), expected, "{line}");
         }
-        assert_eq!(shared_mapping(line("rw-s", "/memfd:x").as_bytes(), 4712), None);
+        assert_eq!(shared_mapping(line("rw-s", "/memfd:x").as_bytes(), 4712, None), None);
+    }
+
+    #[test]
+    fn of_physical_memory_only_the_part_counts() {
+        let line = |offset: &str| {
+            format!("7f0000000000-7f0000001000 rw-s {offset} 00:05 7                      /dev/mem")
+        };
+        let range = 0x80_0000..0x80_2000;
+        for (offset, expected) in
+            [("00800000", true), ("00801000", true), ("00802000", false), ("00000000", false)]
+        {
+            let found = shared_mapping(line(offset).as_bytes(), 7, Some(&range));
+            assert_eq!(found, expected.then_some(Protection::READ_WRITE), "{offset}");
+        }
+        assert_eq!(shared_mapping(line("00800000").as_bytes(), 7, None), None);
+        let info = |lock: &str| format!("pos:\t0\nflags:\t02100002\nmnt_id:\t24\nino:\t7\nlock:\t{lock}\n");
+        for (lock, expected) in [
+            ("1: OFDLCK  ADVISORY  READ -1 00:05:7 8388608 8396799", true),
+            ("1: OFDLCK  ADVISORY  WRITE -1 00:05:7 0 EOF", true),
+            ("1: OFDLCK  ADVISORY  READ -1 00:05:7 8396800 8400895", false),
+            ("1: POSIX  ADVISORY  READ -1 00:05:7 8388608 8396799", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(has_share(&info(lock), &range), expected, "{lock}");
+        }
     }
 
     #[test]
@@ -168,13 +220,13 @@ mod tests {
     #[test]
     fn this_process_holds_what_it_has() {
         let area = crate::builder(4096).shared().unwrap();
-        let found = holders(area.object().identity());
+        let found = holders(area.object().identity(), None);
         let [holder] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(holder.pid, std::process::id());
         assert_eq!((holder.mapped, holder.descriptors), (Some(Protection::READ_WRITE), 1));
         assert_eq!(writers(area.object()), found);
         let identity = area.object().identity();
         drop(area);
-        assert_eq!(holders(identity), []);
+        assert_eq!(holders(identity, None), []);
     }
 }

@@ -46,14 +46,17 @@ pub struct Info {
     pub placement: Placement,
     /// The pages that it is made of (transparent huge pages are found by measuring).
     pub page_size: PageSize,
-    /// Device and inode of its object: areas over the same memory have the same.
+    /// Device and inode of its object, or device and physical address: areas over the same memory have the same.
     pub object: (u64, u64),
+    /// The physical address at which it begins, if it is memory that was set aside when the machine booted.
+    pub physical: Option<u64>,
     /// Nanoseconds since boot at which it was published.
     pub created_since_boot: u64,
 }
 
 impl Info {
     pub(super) fn new(record: &Record, pid: u32, file_size: u64) -> Self {
+        let file_size = record.physical.as_ref().map_or(file_size, |range| range.end - range.start);
         let file_size = usize::try_from(file_size).unwrap_or(usize::MAX);
         let exact = record.exact.and_then(|exact| usize::try_from(exact).ok());
         Info {
@@ -70,7 +73,11 @@ impl Info {
             lock: record.lock,
             placement: record.placement,
             page_size: record.page,
-            object: (record.object.device, record.object.inode),
+            object: match &record.physical {
+                None => (record.object.device, record.object.inode),
+                Some(range) => (record.object.device, range.start),
+            },
+            physical: record.physical.as_ref().map(|range| range.start),
             created_since_boot: record.created,
         }
     }

@@ -255,7 +255,7 @@ impl Peer {
         }
     }
 
-    fn folder(&self) -> String {
+    pub(super) fn folder(&self) -> String {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

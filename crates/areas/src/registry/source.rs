@@ -1,5 +1,6 @@
 //! An area that was found: enough to tell all about it, and to clone it.
 
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -104,11 +105,14 @@ impl Source {
     /// Only those that this process may look into.
     #[must_use]
     pub fn holders(&self) -> Vec<super::Holder> {
-        super::holders::holders(self.record.object)
+        super::holders::holders(self.record.object, self.record.physical.as_ref())
     }
 
     /// Opens the memory behind it, for reading only or with the rights that its holder has.
     pub(crate) fn open_object(&self, write: bool) -> Result<Object> {
+        if let Some(range) = &self.record.physical {
+            return self.open_physical(range, write);
+        }
         let fd: OwnedFd = match &self.holder {
             Holder::Own => open_object_at(OWN_DESCRIPTORS, &self.record, write)?,
             Holder::Peer(peer) => peer.open_object(&self.record, write)?,
@@ -122,5 +126,31 @@ impl Source {
             .detail("its table and its memory disagree about the page size"));
         }
         Ok(object)
+    }
+
+    /// Takes a share of the physical memory behind it.
+    fn open_physical(&self, range: &Range<u64>, write: bool) -> Result<Object> {
+        let size = range.end - range.start;
+        // A share of one's own: a copy of the holder's descriptor would keep whatever that one comes to have, too.
+        let folder = match &self.holder {
+            Holder::Own => OWN_DESCRIPTORS.to_owned(),
+            Holder::Peer(peer) => peer.folder(),
+        };
+        let object =
+            crate::physical::claim::share(open_object_at(&folder, &self.record, write)?, range.start, size)?;
+        // It was never free in between if its holder still has it: first the descriptor, which his share lasts as long as, then that
+        // the number is still this area's (a record goes before its descriptor does).
+        self.info()?;
+        match super::get(self.record.id) {
+            Ok(again) if again.record.physical.as_ref() == Some(range) && again.pid() == self.pid() => {
+                Ok(object)
+            }
+            Ok(_) => Err(Error::new(
+                Kind::NoSuchArea,
+                format!("open area {} {:?}", self.record.id, self.record.name),
+            )
+            .detail("it went in between: its holder dropped it or died")),
+            Err(error) => Err(error),
+        }
     }
 }

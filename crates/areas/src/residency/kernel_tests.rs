@@ -15,6 +15,7 @@ use crate::error::{Kind, Result};
 use crate::mapping::Mapping;
 use crate::object::{Extent, Object};
 use crate::page::{PageSize, Pages};
+use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::{Backing, Provider, Request, System};
 use crate::sys;
@@ -290,7 +291,7 @@ fn beyond_the_end_of_a_growable_object_there_is_nothing() {
     ] {
         assert_eq!((residency.size(), residency.resident()), ((64 * page()) as u64, page() as u64));
     }
-    object.grow(64 * page(), "the area").unwrap();
+    object.grow(64 * page(), Placement::default(), "the area").unwrap();
     write(&object, 63);
     assert_eq!(measure(&mapping, Some(&object), 64 * page()).unwrap().resident(), (2 * page()) as u64);
 }

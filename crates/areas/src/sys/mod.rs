@@ -15,6 +15,7 @@ pub(crate) mod object;
 pub(crate) mod pages;
 pub(crate) mod policy;
 pub(crate) mod process;
+pub(crate) mod range_lock;
 pub(crate) mod record_lock;
 pub(crate) mod socket;
 

@@ -41,6 +41,11 @@ pub(crate) fn allocate(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<
     retry(|| fs::fallocate(object, FallocateFlags::empty(), offset, len))
 }
 
+/// Gives the memory of a range back: it is a hole then.
+pub(crate) fn punch(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
+    retry(|| fs::fallocate(object, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len))
+}
+
 /// The size of the pool pages that an object is made of; `None` for base pages.
 pub(crate) fn pool_page(object: BorrowedFd<'_>) -> Result<Option<usize>> {
     const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;

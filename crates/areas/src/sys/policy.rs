@@ -157,3 +157,47 @@ pub(crate) fn set_home_node(address: NonNull<u8>, len: usize, home: Node) -> Res
     };
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
+
+/// Makes a call under another policy of this thread, which counts where the memory has none of its own, and puts the thread's
+/// policy back as it was.
+pub(crate) fn within<T>(policy: &Policy, call: impl FnOnce() -> T) -> Result<T> {
+    /// The thread's own, to be put back, however the call ends.
+    struct Before(libc::c_int, [u64; MASK_WORDS]);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            // It was the thread's, so the kernel takes it again.
+            let _ = set_thread(self.0, &self.1);
+        }
+    }
+    let (mut mode, mut words) = (0, [0; MASK_WORDS]);
+    // SAFETY: both outlive the call, and the kernel writes at most MAXNODE - 1 bits, which fit; without an address it tells
+    // of the thread.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_get_mempolicy,
+            &raw mut mode,
+            words.as_mut_ptr(),
+            MAXNODE,
+            std::ptr::null::<u8>(),
+            0,
+        )
+    };
+    if status != 0 {
+        return Err(last_errno());
+    }
+    let _before = Before(mode, words);
+    let (mode, mask) = mode_and_mask(policy);
+    set_thread(libc::c_int::try_from(mode as u32).unwrap_or(0), mask.words())?;
+    Ok(call())
+}
+
+fn set_thread(mode: libc::c_int, words: &[u64; MASK_WORDS]) -> Result<()> {
+    let (pointer, maxnode) = match words.iter().all(|&word| word == 0) {
+        true => (std::ptr::null(), 0),
+        false => (words.as_ptr(), MAXNODE),
+    };
+    // SAFETY: the mask outlives the call and has MASK_WORDS words, which is what MAXNODE says; a policy decides where future
+    // pages come from and changes no content.
+    let status = unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, pointer, maxnode) };
+    if status == 0 { Ok(()) } else { Err(last_errno()) }
+}

@@ -74,6 +74,17 @@ pub(crate) fn in_core(address: *const u8, len: usize) -> usize {
     pages.iter().filter(|page| **page & 1 == 1).count() * page
 }
 
+/// The page frame of each base page from `address` on, by `/proc/self/pagemap`, for root: 0 where none is mapped.
+pub(crate) fn frames(address: *const u8, len: usize) -> Vec<u64> {
+    use std::os::unix::fs::FileExt;
+    let page = rustix::param::page_size();
+    let mut words = vec![0_u8; len.div_ceil(page) * 8];
+    let table = std::fs::File::open("/proc/self/pagemap").unwrap();
+    table.read_exact_at(&mut words, (address.addr() / page * 8) as u64).unwrap();
+    let words = words.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    words.map(|word| if word >> 63 == 1 { word & ((1 << 55) - 1) } else { 0 }).collect()
+}
+
 /// Bytes of memory that an object has.
 #[expect(clippy::cast_sign_loss, reason = "a count")]
 pub(crate) fn allocated(object: impl AsFd) -> u64 {

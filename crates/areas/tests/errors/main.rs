@@ -10,6 +10,7 @@ mod deaths;
 mod folder;
 mod freezing;
 mod limits;
+mod physical;
 mod proc;
 mod redact;
 mod requests;

@@ -68,10 +68,9 @@ fn combinations() {
     InvalidInput: cannot make a shared area of 4 KiB: it is to grow to 8 KiB and to be locked
       help: a reserve cannot be locked: choose a fixed size, or no lock
     "#);
-    let pool = Pages::Pool(PageSize::HUGE_2M);
-    assert_snapshot!(failure(areas::builder(4096).growable(8192).pages(pool).shared()), @r#"
-    Unsupported: cannot make a shared area of 4 KiB: areas in pages of the pool do not grow
-      help: choose a fixed size, base pages, or `Pages::Auto`
+    assert_snapshot!(failure(areas::builder(4096).lock(Lock::Contiguous).resizable(4096)), @r#"
+    InvalidInput: cannot make a shared area of 4 KiB physically contiguous: what it grew by would be elsewhere
+      help: choose a fixed size: `.shared()` without `.growable()`
     "#);
     assert_snapshot!(failure(areas::builder(4096).lock(Lock::Full).protection(Protection::READ).private()), @r#"
     ReadOnly: cannot populate an area of 4 KiB: its protection is r--; reading private memory that nobody has written takes no memory
@@ -193,7 +192,7 @@ fn machine_pools() {
 fn words() {
     assert_snapshot!(failure("sometimes".parse::<Lock>()), @r#"
     InvalidInput: cannot read "sometimes" as a lock
-      help: write none, lazy or full
+      help: write one of none, lazy, full, contiguous, low, full-32, contiguous-32
     "#);
     assert_snapshot!(failure("12Q".parse::<areas::Bytes>()), @r#"
     InvalidInput: cannot read "12Q" as a size: the unit is unknown

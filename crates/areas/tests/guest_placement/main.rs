@@ -8,6 +8,7 @@
 //! |---|---|
 //! | the default | 0 and 1 with CPUs, 2 large and slow, 3 small and fast, both without |
 //! | swap and a memory-less node | 0 with all, 1 with a CPU and no memory, 2 with memory alone |
+//! | 4 MiB set aside | 0 with all below 4 GiB, and 1; the kernel leaves the physical range 8 to 12 MiB alone |
 //! | pages of 1 GiB | 0, and 1 with room for such pages |
 //! | Linux 6.1 | as the default; no PAGEMAP_SCAN, no cachestat, no weighted interleaving |
 //!
@@ -15,6 +16,7 @@
 // vm: --with numactl -- cpuset:: kernel:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
 // vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
 // vm: --nodes "1:512 0:3072" --append "hugepagesz=1G hugepages=1:1" -- giant::
+// vm: --nodes "1:512 0:256" --append "memmap=4M$8M" -- low::
 // vm: --kernel linux-image-cloud-amd64 -- cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing::
 
 mod absent;
@@ -22,6 +24,7 @@ mod cpuset;
 mod giant;
 mod kernel;
 mod layers;
+mod low;
 mod migrate;
 mod movers;
 mod numactl;

@@ -1,6 +1,6 @@
 //! Pools of huge pages, node by node: a promise or an error, and every page comes back.
 
-use areas::{Kind, PageSize, Pages, Policy};
+use areas::{Kind, Lock, PageSize, Pages, Policy};
 
 use crate::support::machine::{OnCpu, pool, pool_free};
 use crate::support::{HUGE, guest, nodes, pages};
@@ -101,4 +101,72 @@ fn gathered_pages_are_on_their_node() {
     assert_eq!(sizes, [(PageSize::HUGE_2M, 2 * HUGE as u64)]);
     assert_eq!(residency.on(crate::support::node(3)), 2 * HUGE as u64);
     assert!(pages::nodes_of(area.as_ptr(), area.mapped(), 4096).iter().all(|&on| on == 3));
+}
+
+/// Growth takes pages where the area was placed, or none.
+#[test]
+fn grown_parts_are_on_their_node() {
+    guest!();
+    let _cpu = OnCpu::of_node(0);
+    let _pools = [pool(0, HUGE, 4), pool(1, HUGE, 3)];
+    let area = bound(HUGE, 1).growable(8 * HUGE).shared().unwrap();
+    area.grow(2 * HUGE).unwrap();
+    // move_pages knows what this process has touched.
+    area.store(2 * HUGE - 1, 1_u8).unwrap();
+    assert_eq!(pages::nodes_of(area.as_ptr(), 2 * HUGE, HUGE), [1, 1]);
+    assert_eq!((pool_free(0, HUGE), pool_free(1, HUGE)), (4, 1));
+    // One page is left there; those of the other node do not count, and what was taken on the way goes back.
+    let error = area.grow(4 * HUGE).unwrap_err();
+    assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+    assert!(error.to_string().contains("bind:1"), "{error}");
+    assert_eq!((area.size(), pool_free(0, HUGE), pool_free(1, HUGE)), (2 * HUGE, 4, 1));
+    area.grow(3 * HUGE).unwrap();
+    area.store(3 * HUGE - 1, 1_u8).unwrap();
+    assert_eq!(pages::nodes_of(area.as_ptr(), 3 * HUGE, HUGE), [1, 1, 1]);
+    drop(area);
+    let mut area = bound(HUGE, 1).resizable(4 * HUGE).unwrap();
+    area.resize(3 * HUGE).unwrap();
+    for page in 0..3 {
+        area.write_at(page * HUGE, b"here").unwrap();
+    }
+    assert_eq!(pages::nodes_of(area.as_ptr(), 3 * HUGE, HUGE), [1, 1, 1]);
+    assert_eq!(area.resize(4 * HUGE).unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!((area.size(), pool_free(0, HUGE), pool_free(1, HUGE)), (3 * HUGE, 4, 0));
+    area.resize(HUGE).unwrap();
+    assert_eq!((pool_free(0, HUGE), pool_free(1, HUGE)), (4, 2));
+    drop(area);
+    assert_eq!(pool_free(1, HUGE), 3);
+    // The thread's own policy is as it was.
+    let mut private = areas::builder(HUGE).private().unwrap();
+    private.populate().unwrap();
+    assert_eq!(pages::nodes_of(private.as_ptr(), 4096, 4096), [0]);
+}
+
+/// Pages side by side, on the node that was asked for.
+#[test]
+fn runs_of_pages_are_on_their_node() {
+    guest!();
+    let _cpu = OnCpu::of_node(0);
+    let _pools = [pool(0, HUGE, 4), pool(2, HUGE, 24)];
+    let wanted = bound(3 * HUGE, 2).lock(Lock::Contiguous);
+    // The pool's list in an order of no use.
+    let singles: Vec<_> = (0..24).map(|_| bound(HUGE, 2).private().unwrap()).collect();
+    let mut starts: Vec<u64> = singles.iter().map(|page| pages::frames(page.as_ptr(), 4096)[0]).collect();
+    starts.sort_unstable();
+    let possible = starts.chunk_by(|one, next| one + 512 == *next).any(|run| run.len() >= 3);
+    let (even, odd): (Vec<_>, Vec<_>) =
+        singles.into_iter().enumerate().partition(|(index, _)| index % 2 == 0);
+    drop(even);
+    drop(odd);
+    assert!(possible, "24 pages of a fresh node have three side by side");
+    let area = wanted.shared().unwrap();
+    let frames = pages::frames(area.as_ptr(), area.mapped());
+    assert!(frames[0] > 0 && frames.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{frames:x?}");
+    assert_eq!(pages::nodes_of(area.as_ptr(), 3 * HUGE, HUGE), [2, 2, 2]);
+    assert_eq!((pool_free(0, HUGE), pool_free(2, HUGE)), (4, 21));
+    // Not on a node that has too few, whatever the others have.
+    assert_eq!(bound(5 * HUGE, 0).lock(Lock::Contiguous).shared().unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!((pool_free(0, HUGE), pool_free(2, HUGE)), (4, 21));
+    drop(area);
+    assert_eq!(pool_free(2, HUGE), 24);
 }

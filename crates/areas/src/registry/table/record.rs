@@ -1,6 +1,6 @@
 //! A record: what a team publishes of one area, in bytes that nobody has to trust.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use super::super::id::AreaId;
 use super::super::name::Name;
@@ -28,7 +28,7 @@ pub(super) mod field {
     pub(in super::super) const EXACT: usize = 72;
     /// The one byte that may change.
     pub(in super::super) const PROTECTION: usize = 80;
-    /// 0: fixed, 1: growable, 2: resizable.
+    /// 0: fixed, 1: growable, 2: resizable, 3: physical memory, which begins at `MAX` and has `EXACT` - 1 bytes.
     pub(in super::super) const EXTENT: usize = 81;
     /// The home node + 1, or 0.
     pub(in super::super) const HOME: usize = 82;
@@ -55,6 +55,8 @@ pub(crate) struct Announcement {
     pub(crate) extent: Extent,
     /// The exact bytes asked, where the object's size is rounded to huge pages.
     pub(crate) exact: Option<u64>,
+    /// Which bytes of `/dev/mem` are the object, if it is physical memory.
+    pub(crate) physical: Option<Range<u64>>,
     pub(crate) protection: Protection,
     pub(crate) lock: Lock,
     pub(crate) page: PageSize,
@@ -97,10 +99,11 @@ pub(super) fn encode(record: &Record, hash: u64) -> [u8; RECORD_BYTES] {
     let mut bytes = [0; RECORD_BYTES];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
     let name = record.name.as_bytes();
-    let (extent, max) = match record.extent {
-        Extent::Fixed => (0, 0),
-        Extent::Growable { max } => (1, max as u64),
-        Extent::Resizable { max } => (2, max as u64),
+    let (extent, max, exact) = match (record.extent, &record.physical) {
+        (Extent::Fixed, Some(range)) => (3, range.start, Some(range.end - range.start)),
+        (Extent::Fixed, None) => (0, 0, record.exact),
+        (Extent::Growable { max }, _) => (1, max as u64, record.exact),
+        (Extent::Resizable { max }, _) => (2, max as u64, record.exact),
     };
     put(field::ID, &record.id.get().to_le_bytes());
     put(field::DESCRIPTOR, &record.descriptor.to_le_bytes());
@@ -111,7 +114,7 @@ pub(super) fn encode(record: &Record, hash: u64) -> [u8; RECORD_BYTES] {
     put(field::ADDRESS, &record.address.to_le_bytes());
     put(field::SPAN, &record.span.to_le_bytes());
     put(field::MAX, &max.to_le_bytes());
-    put(field::EXACT, &record.exact.map_or(0, |exact| exact + 1).to_le_bytes());
+    put(field::EXACT, &exact.map_or(0, |exact| exact + 1).to_le_bytes());
     put(field::PROTECTION, &[record.protection.bits()]);
     put(field::EXTENT, &[extent]);
     let home = record.placement.home_node().map_or(0, |node| node.get() + 1);
@@ -144,7 +147,13 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
     }
     let page = PageSize::from_log2(bytes[field::PAGE])?;
     let max = usize::try_from(u64_of(bytes, field::MAX)).ok()?;
+    let exact = u64_of(bytes, field::EXACT).checked_sub(1);
+    let (exact, physical) = match bytes[field::EXTENT] {
+        3 => (None, Some(max as u64..(max as u64).checked_add(exact?)?)),
+        _ => (exact, None),
+    };
     let extent = match bytes[field::EXTENT] {
+        3 if page == PageSize::base() => Extent::Fixed,
         0 if max == 0 => Extent::Fixed,
         1 if max != 0 && max.is_multiple_of(page.bytes()) => Extent::Growable { max },
         2 if max != 0 && max.is_multiple_of(page.bytes()) => Extent::Resizable { max },
@@ -157,7 +166,8 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
         address: u64_of(bytes, field::ADDRESS),
         span: u64_of(bytes, field::SPAN),
         extent,
-        exact: u64_of(bytes, field::EXACT).checked_sub(1),
+        exact,
+        physical,
         protection: Protection::from_bits(bytes[field::PROTECTION])?,
         lock: Lock::from_number(bytes[field::LOCK])?,
         page,

@@ -34,6 +34,7 @@ fn record(sequence: u32, name: &[u8]) -> Record {
             span: 1 << 20,
             extent: Extent::Growable { max: 1 << 20 },
             exact: None,
+            physical: None,
             protection: Protection::READ_WRITE,
             lock: Lock::Lazy,
             page: PageSize::base(),

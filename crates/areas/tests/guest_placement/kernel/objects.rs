@@ -48,6 +48,49 @@ fn pool_pages_are_unmapped_whole() {
     assert_eq!(pool_free(0, HUGE), 2);
 }
 
+/// A writable mapping moves the end of an object of pool pages, and sets pages aside; one that becomes writable later, and asks for no
+/// pages, does neither. One for reading sets aside, and moves nothing.
+#[test]
+fn a_writable_mapping_makes_a_pool_object_longer() {
+    guest!();
+    const LEN: libc::off_t = 2 << 20;
+    let _pool = pool(0, HUGE, 4);
+    let reserved = || -> usize {
+        let text = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages");
+        text.unwrap().trim().parse().unwrap()
+    };
+    let size = |fd: &OwnedFd| std::fs::File::from(fd.try_clone().unwrap()).metadata().unwrap().len();
+    let fd = memfd(HUGE, libc::MFD_HUGETLB);
+    let plain = Map::of(&fd, 3 * HUGE);
+    assert_eq!((size(&fd), reserved()), (3 * HUGE as u64, 3));
+    drop((plain, fd));
+    assert_eq!(reserved(), 0);
+
+    let fd = memfd(HUGE, libc::MFD_HUGETLB);
+    let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
+    // SAFETY: new addresses, of the kernel's choice.
+    let start =
+        unsafe { libc::mmap(std::ptr::null_mut(), 3 * HUGE, libc::PROT_READ, flags, fd.as_raw_fd(), 0) };
+    assert_ne!(start, libc::MAP_FAILED);
+    let late = Map(start.cast(), 3 * HUGE);
+    // SAFETY: our own mapping, to which nothing refers.
+    assert_eq!(unsafe { libc::mprotect(start, 3 * HUGE, libc::PROT_READ | libc::PROT_WRITE) }, 0);
+    assert_eq!((size(&fd), reserved()), (HUGE as u64, 0));
+    // SAFETY: as above.
+    let aside = unsafe {
+        libc::mmap(std::ptr::null_mut(), HUGE, libc::PROT_READ, libc::MAP_SHARED, fd.as_raw_fd(), LEN)
+    };
+    assert_ne!(aside, libc::MAP_FAILED);
+    let aside = Map(aside.cast(), HUGE);
+    assert_eq!((size(&fd), reserved()), (HUGE as u64, 1));
+    // SAFETY: no memory is involved.
+    assert_eq!(unsafe { libc::fallocate(fd.as_raw_fd(), 0, LEN, LEN) }, 0);
+    assert_eq!((size(&fd), reserved(), pool_free(0, HUGE)), (2 * HUGE as u64, 0, 3));
+    drop((late, aside));
+    drop(fd);
+    assert_eq!((reserved(), pool_free(0, HUGE)), (0, 4));
+}
+
 /// Sealing against writing waits for nobody: a writable mapping anywhere is in the way, one for private copies is not.
 #[test]
 fn a_write_seal_wants_no_writable_mapping() {

@@ -110,7 +110,11 @@ pub(crate) fn in_child(body: impl FnOnce()) -> Ended {
 
 /// Gives `CAP_SYS_NICE` up, for good: what moving pages that others have mapped takes.
 pub(crate) fn without_nice() {
-    const CAP_SYS_NICE: u32 = 23;
+    without(23);
+}
+
+/// Gives a capability up, for good, by its number (`linux/capability.h`).
+pub(crate) fn without(capability: u32) {
     // `_LINUX_CAPABILITY_VERSION_3`, this thread; effective, permitted and inheritable, the low words first.
     let header = [0x2008_0522_u32, 0];
     let mut sets = [[0_u32; 3]; 2];
@@ -118,7 +122,7 @@ pub(crate) fn without_nice() {
     let got = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) };
     assert_eq!(got, 0);
     for set in &mut sets[0] {
-        *set &= !(1 << CAP_SYS_NICE);
+        *set &= !(1 << capability);
     }
     // SAFETY: as above; the kernel reads them only.
     let set = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };

@@ -35,6 +35,16 @@ pub(crate) fn nodes_of(start: *const u8, len: usize, page: usize) -> Vec<u32> {
         .collect()
 }
 
+/// The page frame of each base page of a range, by `/proc/self/pagemap`; 0 where none is mapped.
+pub(crate) fn frames(start: *const u8, len: usize) -> Vec<u64> {
+    use std::os::unix::fs::FileExt as _;
+    let mut words = vec![0_u8; len.div_ceil(4096) * 8];
+    let table = std::fs::File::open("/proc/self/pagemap").unwrap();
+    table.read_exact_at(&mut words, (start.addr() / 4096 * 8) as u64).unwrap();
+    let words = words.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    words.map(|word| if word >> 63 == 1 { word & ((1 << 55) - 1) } else { 0 }).collect()
+}
+
 /// Writes to a byte of each page, as any program that uses memory does.
 ///
 /// # Safety

@@ -3,6 +3,9 @@
 //! The file size *is* the size of the area: asked of the kernel, never stored where it could go stale. What may happen to
 //! it is told by the seals, which every holder can read and nobody can take off.
 
+mod growth;
+mod physical;
+
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,8 +48,11 @@ impl Extent {
 
 /// Kernel memory that can be mapped many times, here and in other processes.
 ///
+/// That of a low area is a range of physical memory: [`physical`](Object::physical).
+///
 /// # Invariants
-/// - `fd` is an open memfd; its identity and page size never change.
+/// - `fd` is an open memfd, or `/dev/mem` with a record lock on the range that it has of it ([`crate::physical::claim`]); its
+///   identity and page size never change.
 /// - A fixed object carries the seals SHRINK and GROW, a growable one SHRINK: its size never falls below what was seen.
 ///   A resizable one carries neither.
 #[derive(Debug)]
@@ -55,6 +61,8 @@ pub struct Object {
     identity: Identity,
     page: PageSize,
     extent: Extent,
+    /// Where it begins in the file, and in physical memory, if it is a range of that: the file is `/dev/mem` then.
+    physical: Option<u64>,
     /// The exact bytes asked, where the file size has to be a multiple of a huge page.
     exact: Option<u64>,
     /// The largest size seen: a lower bound for ever, as no object shrinks.
@@ -110,8 +118,15 @@ impl Object {
             }
         })?;
         // Nobody else may open it by way of /proc: group and others have no rights.
-        let object =
-            Object { fd, identity: Identity::default(), page, extent, exact: None, seen: AtomicU64::new(0) };
+        let object = Object {
+            fd,
+            identity: Identity::default(),
+            page,
+            extent,
+            physical: None,
+            exact: None,
+            seen: AtomicU64::new(0),
+        };
         let failed = |call: &'static str| move |errno| Error::new(Kind::System, what()).call(call, errno);
         sys::file::set_mode(object.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
         sys::object::set_size(object.as_fd(), file_size).map_err(failed("ftruncate"))?;
@@ -122,7 +137,8 @@ impl Object {
         };
         sys::object::seal(object.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
         let identity = sys::file::stat(object.as_fd()).map_err(failed("fstat"))?.identity;
-        let exact = (pool && file_size != size as u64).then_some(size as u64);
+        // Growable and resizable ones are whole pages from the start: that is what they grow and shrink by.
+        let exact = (extent == Extent::Fixed && pool && file_size != size as u64).then_some(size as u64);
         Ok(Object { identity, exact, seen: AtomicU64::new(file_size), ..object })
     }
 
@@ -165,7 +181,8 @@ impl Object {
         let exact = exact.filter(|&exact| {
             page != PageSize::base() && exact <= stat.size && stat.size - exact < page.bytes() as u64
         });
-        Ok(Object { fd, identity: stat.identity, page, extent, exact, seen: AtomicU64::new(stat.size) })
+        let seen = AtomicU64::new(stat.size);
+        Ok(Object { fd, identity: stat.identity, page, extent, physical: None, exact, seen })
     }
 
     /// The size in bytes: what the kernel says now.
@@ -208,6 +225,11 @@ impl Object {
         self.exact
     }
 
+    /// Whether its holders map addresses beyond its end.
+    pub(crate) fn has_reserve(&self) -> bool {
+        self.extent != Extent::Fixed
+    }
+
     /// Whether, and how far, it may grow.
     #[must_use]
     pub fn extent(&self) -> Extent {
@@ -236,6 +258,9 @@ impl Object {
     /// # Errors
     /// [`Kind::System`] if the kernel does not answer.
     pub fn is_frozen(&self) -> Result<bool> {
+        if self.physical.is_some() {
+            return Ok(false);
+        }
         let seals = self.seals()?;
         Ok(seals.contains(FROZEN))
     }
@@ -255,71 +280,6 @@ impl Object {
     pub(crate) fn settle(&mut self) {
         let _ = self.size();
         self.extent = Extent::Fixed;
-    }
-
-    /// Grows to at least `size` bytes (an atomic maximum over all who grow it).
-    ///
-    /// # Errors
-    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::ReadOnly`] through a descriptor for
-    /// reading only; [`Kind::Frozen`] once it is frozen; [`Kind::Limit`] over `RLIMIT_FSIZE`.
-    pub(crate) fn grow(&self, size: usize, whose: &str) -> Result<()> {
-        let what = || format!("grow {whose} to {}", Bytes::from(size));
-        let Extent::Growable { max } = self.extent else {
-            return Err(Error::new(Kind::InvalidInput, what())
-                .detail(format!("its size is fixed at {}", Bytes::from(self.size_seen())))
-                .help("create it as growable: `.growable(max)`, `areas create --growable MAX`"));
-        };
-        let rounded = self.page.round_up(size).filter(|&size| size <= max);
-        let Some(rounded) = rounded else {
-            return Err(Error::new(Kind::InvalidInput, what())
-                .detail(format!("it was created to grow to {} at most", Bytes::from(max)))
-                .help("the reserve is fixed at creation: create the area with a larger one"));
-        };
-        let rounded = rounded as u64;
-        while (self.size() as u64) < rounded {
-            check_file_size(rounded, what)?;
-            match sys::object::set_size(self.as_fd(), rounded) {
-                Ok(()) => {
-                    self.seen.fetch_max(rounded, Ordering::Relaxed);
-                }
-                // Somebody else grew it further in between: the seal kept us from cutting it. Look again.
-                Err(sys::Errno::PERM) if self.size() as u64 > rounded => {}
-                Err(sys::Errno::PERM) => {
-                    return Err(Error::new(Kind::Frozen, what())
-                        .call("ftruncate", sys::Errno::PERM)
-                        .detail("it is sealed against growth: somebody has frozen it"));
-                }
-                Err(errno) if self.is_frozen().unwrap_or(false) => {
-                    return Err(Error::new(Kind::Frozen, what())
-                        .call("ftruncate", errno)
-                        .detail("it is frozen: its size is fixed for ever"));
-                }
-                // What the kernel says of a descriptor that is open for reading only.
-                Err(errno @ (sys::Errno::INVAL | sys::Errno::BADF)) => {
-                    return Err(Error::new(Kind::ReadOnly, what())
-                        .call("ftruncate", errno)
-                        .detail("it was opened for reading only")
-                        .help("who may not write may not grow: clone it for writing"));
-                }
-                Err(errno) => return Err(Error::new(Kind::System, what()).call("ftruncate", errno)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Sets the size of a resizable object. `size` is in whole pages.
-    pub(crate) fn resize(&self, size: usize, whose: &str) -> Result<()> {
-        let what = || format!("resize {whose} to {}", Bytes::from(size));
-        let size = size as u64;
-        check_file_size(size, what)?;
-        sys::object::set_size(self.as_fd(), size).map_err(|errno| match errno {
-            sys::Errno::PERM => Error::new(Kind::Frozen, what())
-                .call("ftruncate", errno)
-                .detail("it is sealed against changes of its size: somebody has frozen it"),
-            _ => Error::new(Kind::System, what()).call("ftruncate", errno),
-        })?;
-        self.seen.store(size, Ordering::Relaxed);
-        Ok(())
     }
 
     /// Takes note that its holder has more addresses for it now.

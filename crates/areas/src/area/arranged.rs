@@ -1,0 +1,112 @@
+//! Areas whose lock demands something of the page frames: pages side by side, or below a limit.
+//!
+//! A lock says what has to hold, not how. So the ways to get there are tried in the order of what they promise, and if none
+//! does, the error tells of each.
+
+use super::builder::{AreaBuilder, Wanted};
+use crate::error::{Error, Kind, Result, remedy};
+use crate::lock::Lock;
+use crate::mapping::Mapping;
+use crate::object::Object;
+use crate::page::{PageSize, Pages};
+use crate::physical::{Demand, claim, gather, pool};
+use crate::place::Placement;
+use crate::size::Bytes;
+
+/// A way to memory that meets a demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Pages of the pool: locked ones are not moved.
+    Pool(PageSize),
+    /// Base pages, gathered where they have to lie side by side.
+    Base,
+    /// A part of a range that was set aside when the machine booted: nobody can move it.
+    Reserved,
+}
+
+impl AreaBuilder<'_> {
+    /// The object, in memory that meets the lock's demand.
+    pub(super) fn arranged(&self, demand: Demand, placement: Placement) -> Result<(Mapping, Object)> {
+        let what = || format!("{} {demand}", self.what("shared"));
+        if self.extent != Wanted::Fixed {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail("what it grew by would be elsewhere")
+                .help("choose a fixed size: `.shared()` without `.growable()`"));
+        }
+        let mut refused: Vec<Error> = Vec::new();
+        for way in self.ways(demand, placement, &what)? {
+            match (self.by_way(way, demand, placement), refused.pop()) {
+                (Ok((mut mapping, object)), first) => {
+                    // Side by side all the same, but of less use against those who move pages.
+                    if let (Way::Base, Some(because)) = (way, first) {
+                        let given = "base pages that lie side by side now";
+                        mapping.record_fallback("pages of the pool side by side", given, because);
+                    }
+                    return Ok((mapping, object));
+                }
+                (Err(error), first) => refused.extend(first.into_iter().chain([error])),
+            }
+        }
+        let kind = refused.first().map_or(Kind::Unsupported, Error::kind);
+        let told: Vec<String> = refused.iter().map(ToString::to_string).collect();
+        let error = Error::new(kind, what()).detail(told.join("; "));
+        Err(remedy::physical(error, &refused))
+    }
+
+    /// The ways to try, the one that promises most first.
+    fn ways(&self, demand: Demand, placement: Placement, what: &dyn Fn() -> String) -> Result<Vec<Way>> {
+        let small = self.size <= PageSize::base().bytes();
+        if self.lock == Lock::Low {
+            let wrong = match (self.pages, placement.is_default()) {
+                (Pages::Pool(_), _) => Some("memory that was set aside has no huge pages"),
+                (_, false) => Some("memory that was set aside belongs to no node"),
+                _ => None,
+            };
+            return match wrong {
+                Some(why) => Err(Error::new(Kind::Unsupported, what()).detail(why)),
+                None => Ok(vec![Way::Reserved]),
+            };
+        }
+        let mut ways = Vec::new();
+        match self.pages {
+            Pages::Pool(page) => return Ok(vec![Way::Pool(page)]),
+            Pages::PreferPool(page) => ways.push(Way::Pool(page)),
+            // One page is contiguous, and of the pool's pages some lie high.
+            Pages::Base | Pages::Auto if small || !demand.contiguous => {}
+            Pages::Base | Pages::Auto => ways.push(Way::Pool(PageSize::HUGE_2M)),
+        }
+        ways.push(Way::Base);
+        if ways == [Way::Base] && demand.below.is_some() {
+            ways.push(Way::Pool(PageSize::HUGE_2M));
+        }
+        if demand.below.is_some() && placement.is_default() {
+            ways.push(Way::Reserved);
+        }
+        Ok(ways)
+    }
+
+    fn by_way(&self, way: Way, demand: Demand, placement: Placement) -> Result<(Mapping, Object)> {
+        match way {
+            Way::Pool(page) => {
+                let count = self.size.div_ceil(page.bytes());
+                pool::arrange(demand, page, count, placement, &|| self.object_of(page, placement))
+            }
+            Way::Base => {
+                let object = gather::arrange(demand, &self.label(), self.size, placement)?;
+                self.map_object(object, placement)
+            }
+            Way::Reserved => self.map_object(claim::claim(self.size, demand)?, placement),
+        }
+    }
+
+    /// Refuses locks that a private area cannot keep.
+    pub(super) fn refuse_private(&self) -> Result<()> {
+        let Some(demand) = self.lock.demand() else { return Ok(()) };
+        Err(Error::new(Kind::Unsupported, format!("{} {demand}", self.what("private")))
+            .detail(format!(
+                "after a fork, whoever writes {} first gets a copy, which is elsewhere",
+                Bytes::from(self.size)
+            ))
+            .help("make it shared, without a name if nobody is to find it: `.shared()`"))
+    }
+}

@@ -1,0 +1,186 @@
+//! How an object grows and shrinks: base pages by its size alone, pages of the pool by taking them first.
+//!
+//! A pool page that is missing is a SIGBUS at the touch, so an object of pool pages never becomes larger than the pages that it
+//! has. They are set aside by a mapping of the new part, which is all or nothing, then taken by `fallocate`, which moves the
+//! end last: whoever sees the new size finds the pages there.
+
+use std::os::fd::AsFd;
+
+use super::{Extent, Object, check_file_size};
+use crate::error::{Error, Kind, Result, remedy};
+use crate::mapping::{Mapping, Plan, Sharing};
+use crate::page::PageSize;
+use crate::place::Placement;
+use crate::protection::Protection;
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::memory::{At, MapFlags};
+
+impl Object {
+    /// Grows to at least `size` bytes (an atomic maximum over all who grow it). Pages of the pool are taken at once, where
+    /// `placement` says; base pages as they are touched.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::ReadOnly`] through a descriptor for
+    /// reading only; [`Kind::Frozen`] once it is frozen; [`Kind::Limit`] over `RLIMIT_FSIZE`; [`Kind::NoMemory`] if the pool has
+    /// not that many pages.
+    pub(crate) fn grow(&self, size: usize, placement: Placement, whose: &str) -> Result<()> {
+        let what = || format!("grow {whose} to {}", Bytes::from(size));
+        let Extent::Growable { max } = self.extent else {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail(format!("its size is fixed at {}", Bytes::from(self.size_seen())))
+                .help("create it as growable: `.growable(max)`, `areas create --growable MAX`"));
+        };
+        let rounded = self.page.round_up(size).filter(|&size| size <= max);
+        let Some(rounded) = rounded else {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail(format!("it was created to grow to {} at most", Bytes::from(max)))
+                .help("the reserve is fixed at creation: create the area with a larger one"));
+        };
+        if self.page != PageSize::base() {
+            return self.take(rounded, placement, what);
+        }
+        let rounded = rounded as u64;
+        while (self.size() as u64) < rounded {
+            check_file_size(rounded, what)?;
+            match sys::object::set_size(self.as_fd(), rounded) {
+                Ok(()) => self.saw(rounded),
+                // Somebody else grew it further in between: the seal kept us from cutting it. Look again.
+                Err(sys::Errno::PERM) if self.size() as u64 > rounded => {}
+                Err(errno) => return Err(self.refused(what(), "ftruncate", errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the size of a resizable object. `size` is in whole pages. New pages of the pool come from where `placement` says.
+    pub(crate) fn resize(&self, size: usize, placement: Placement, whose: &str) -> Result<()> {
+        let what = || format!("resize {whose} to {}", Bytes::from(size));
+        check_file_size(size as u64, what)?;
+        if self.page != PageSize::base() && size > self.size() {
+            return self.take(size, placement, what);
+        }
+        sys::object::set_size(self.as_fd(), size as u64).map_err(|errno| match errno {
+            sys::Errno::PERM => Error::new(Kind::Frozen, what())
+                .call("ftruncate", errno)
+                .detail("it is sealed against changes of its size: somebody has frozen it"),
+            _ => Error::new(Kind::System, what()).call("ftruncate", errno),
+        })?;
+        self.seen.store(size as u64, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes an object without seals one of a fixed size, not larger than it is.
+    pub(crate) fn fix(&mut self, size: usize) -> Result<()> {
+        use crate::sys::object::SealFlags;
+        let failed = |call: &'static str| {
+            move |errno| {
+                Error::new(Kind::System, format!("fix an object at {}", Bytes::from(size))).call(call, errno)
+            }
+        };
+        sys::object::set_size(self.as_fd(), size as u64).map_err(failed("ftruncate"))?;
+        sys::object::seal(self.as_fd(), SealFlags::SHRINK | SealFlags::GROW)
+            .map_err(failed("fcntl(F_ADD_SEALS)"))?;
+        self.extent = Extent::Fixed;
+        self.seen.store(size as u64, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn saw(&self, size: u64) {
+        self.seen.fetch_max(size, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// What the kernel's refusal to make it larger means.
+    fn refused(&self, what: String, call: &'static str, errno: sys::Errno) -> Error {
+        let error = |kind| Error::new(kind, what).call(call, errno);
+        match errno {
+            sys::Errno::PERM => {
+                error(Kind::Frozen).detail("it is sealed against growth: somebody has frozen it")
+            }
+            _ if self.is_frozen().unwrap_or(false) => {
+                error(Kind::Frozen).detail("it is frozen: its size is fixed for ever")
+            }
+            // What the kernel says of a descriptor that is open for reading only.
+            sys::Errno::INVAL | sys::Errno::BADF => error(Kind::ReadOnly)
+                .detail("it was opened for reading only")
+                .help("who may not write may not grow: clone it for writing"),
+            _ => error(Kind::System),
+        }
+    }
+
+    /// Makes an object of pool pages larger, with its pages, or leaves it as it is.
+    fn take(&self, size: usize, placement: Placement, what: impl Fn() -> String) -> Result<()> {
+        loop {
+            let now = self.size();
+            if now >= size {
+                return Ok(());
+            }
+            check_file_size(size as u64, &what)?;
+            // Asked first, so that nothing has to be given back through a descriptor that could not do it.
+            if self.is_frozen()? {
+                return Err(self.refused(what(), "fallocate", sys::Errno::PERM));
+            }
+            if !sys::file::is_writable(self.as_fd()).unwrap_or(true) {
+                return Err(self.refused(what(), "fallocate", sys::Errno::BADF));
+            }
+            let more = size - now;
+            let set_aside = Mapping::new(&Plan {
+                at: At::Anywhere,
+                size: more,
+                span: more,
+                page: self.page,
+                // Without the right to write, so that mapping it does not move the end.
+                protection: Protection::READ,
+                sharing: Sharing::Shared,
+                flags: MapFlags::SHARED,
+                file: Some((self.as_fd(), now as u64)),
+            })
+            .map_err(|error| {
+                let kind = error.kind();
+                let short = remedy::huge_pages(Error::new(kind, what()), self.page, more);
+                if kind == Kind::NoMemory { short } else { Error::new(kind, what()).caused_by(error) }
+            })?;
+            let call = || sys::object::allocate(self.as_fd(), now as u64, more as u64);
+            let taken = match placement.is_default() {
+                true => call(),
+                // The policy of pool pages lies on each mapping; a call on the file obeys the thread's.
+                false => sys::policy::within(&placement.policy(), call).map_err(|errno| {
+                    Error::new(Kind::System, what())
+                        .call(format!("set_mempolicy({})", placement.policy()), errno)
+                        .help("a sandbox may forbid it: allow set_mempolicy and get_mempolicy")
+                })?,
+            };
+            drop(set_aside);
+            match taken {
+                Ok(()) => self.saw(size as u64),
+                Err(errno) => {
+                    self.give_back_tail();
+                    return Err(match errno {
+                        sys::Errno::NOSPC | sys::Errno::NOMEM => {
+                            let call = format!("fallocate({now}, {}) as {placement}", Bytes::from(more));
+                            let error = Error::new(Kind::NoMemory, what()).call(call, errno);
+                            remedy::huge_pages(error, self.page, more)
+                        }
+                        _ => self.refused(what(), "fallocate", errno),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Gives pool pages beyond the end back: those that a failed call has taken.
+    ///
+    /// Setting a growable object to the size that it has is atomic: if somebody grew it since it was asked for, the seal refuses.
+    /// A resizable one has no such seal, and if somebody grows it at this very moment his growth is undone: both then changed the size
+    /// at once, and one of them is the last.
+    fn give_back_tail(&self) {
+        loop {
+            let Ok(before) = sys::file::stat(self.as_fd()) else { return };
+            let refused = sys::object::set_size(self.as_fd(), before.size) == Err(sys::Errno::PERM);
+            let grew = || sys::file::stat(self.as_fd()).is_ok_and(|now| now.size != before.size);
+            if !(refused && grew()) {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Objects that are a range of physical memory: of `/dev/mem`, where the descriptor is everybody's and the range is ours.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::AtomicU64;
+
+use super::{Extent, Object};
+use crate::error::{Error, Kind, Result};
+use crate::page::PageSize;
+use crate::sys;
+
+impl Object {
+    /// A range of `/dev/mem` on which the open file has a record lock.
+    pub(crate) fn of_physical(memory: OwnedFd, start: u64, size: u64) -> Result<Self> {
+        let stat = sys::file::stat(memory.as_fd())
+            .map_err(|errno| Error::new(Kind::System, "use physical memory").call("fstat", errno))?;
+        Ok(Object {
+            fd: memory,
+            identity: stat.identity,
+            page: PageSize::base(),
+            extent: Extent::Fixed,
+            physical: Some(start),
+            exact: None,
+            seen: AtomicU64::new(size),
+        })
+    }
+
+    /// The physical address at which it begins, if it is a range of physical memory.
+    ///
+    /// Its descriptor is one of `/dev/mem` then, in which this is also the offset of its first byte. **All other bytes of that file are
+    /// other people's memory.**
+    #[must_use]
+    pub fn physical(&self) -> Option<u64> {
+        self.physical
+    }
+
+    /// Where its first byte is in its file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.physical.unwrap_or(0)
+    }
+
+    /// Refuses what needs a memory object of the kernel's.
+    pub(crate) fn refuse_physical(&self, what: impl FnOnce() -> String) -> Result<()> {
+        match self.physical {
+            None => Ok(()),
+            Some(start) => Err(Error::new(Kind::Unsupported, what()).detail(format!(
+                "it is physical memory at {start:#x}, which was set aside when the machine booted, and no memory object of the kernel's"
+            ))),
+        }
+    }
+}

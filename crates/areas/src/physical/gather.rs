@@ -1,0 +1,68 @@
+//! Base pages that lie side by side, or below a limit: where there is no pool.
+//!
+//! The kernel makes one transparent huge page of a memory object's base pages when asked to (`MADV_COLLAPSE`, 6.1), and that one is
+//! contiguous. What is not needed of it is cut off again, which moves nothing. Several huge pages, and page frames below a limit, are a
+//! matter of luck: those that do not fit are kept while others are tried, so that the kernel gives new ones.
+
+use super::{Demand, frames, unit};
+use crate::error::{Error, Kind, Result, remedy};
+use crate::object::{Extent, Object};
+use crate::page::PageSize;
+use crate::place::Placement;
+use crate::populate::{self, Job};
+use crate::provider::{Provider, Request, System};
+use crate::size::Bytes;
+
+/// How often it is tried.
+const ATTEMPTS: usize = 8;
+
+/// A fixed object of base pages that meet a demand. They are in RAM, and not locked yet.
+pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Placement) -> Result<Object> {
+    let (base, huge) = (PageSize::base(), PageSize::transparent());
+    let what = || format!("gather base pages, {demand}");
+    let too_large =
+        || Error::new(Kind::InvalidInput, what()).detail("the size is more than there are addresses");
+    let used = base.round_up(size).ok_or_else(too_large)?;
+    if demand.any_page_will_do(used / base.bytes()) {
+        return Object::create(label, size, Extent::Fixed, base);
+    }
+    let gather = demand.contiguous && used > base.bytes();
+    let whole = if gather { huge.round_up(size) } else { Some(used) }.ok_or_else(too_large)?;
+    let mut tried = Vec::new();
+    let mut why = String::new();
+    while tried.len() < ATTEMPTS {
+        let mut object = Object::create(label, whole, Extent::Resizable { max: whole }, base)?;
+        let mut request = Request::object(&object).aligned(huge.bytes());
+        if !placement.is_default() {
+            request = request.placed(placement);
+        }
+        let mapping = System::new().map(&request)?;
+        let job = Job {
+            mapping: &mapping,
+            object: Some(&object),
+            len: whole,
+            placement: Some(placement),
+            collapse: gather,
+            whose: "pages to choose from",
+        };
+        let done = populate::run(&job, &mut |_| {})?;
+        let found = frames::of(&mapping, used, base)?;
+        match demand.unmet(&found, unit(base)) {
+            None => {
+                drop(mapping);
+                object.fix(size)?;
+                return Ok(object);
+            }
+            Some(reason) => why = reason,
+        }
+        if let Some(errno) = done.collapse_failed {
+            let error = Error::new(Kind::NoMemory, what()).call("madvise(MADV_COLLAPSE)", errno);
+            return Err(remedy::contiguous_base(error.detail(why)));
+        }
+        tried.push((mapping, object));
+    }
+    Err(remedy::contiguous_base(Error::new(Kind::NoMemory, what()).detail(format!(
+        "in {ATTEMPTS} attempts of {} the kernel gave none that fit; the last time, {why}",
+        Bytes::from(whole)
+    ))))
+}

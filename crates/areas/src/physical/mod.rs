@@ -1,0 +1,135 @@
+//! Physical memory: pages side by side, or below a limit, as some locks demand it.
+//!
+//! The kernel gives no process a say in which page frames it gets. So frames are looked at (`/proc/self/pagemap`), and chosen: among
+//! the pages of the pool ([`pool`]), whose free list is last in, first out; by having the kernel gather base pages ([`gather`]); or
+//! out of a range that the kernel was told to leave alone when it booted ([`reserved`], [`claim`]).
+
+mod choose;
+pub(crate) mod claim;
+mod frames;
+pub(crate) mod gather;
+pub(crate) mod pool;
+mod reserved;
+
+use std::fmt;
+
+use crate::error::{Error, Kind, Result};
+use crate::mapping::Mapping;
+use crate::page::PageSize;
+use crate::size::Bytes;
+
+/// What a lock demands of the page frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Demand {
+    /// Each page follows on the one before.
+    pub(crate) contiguous: bool,
+    /// All physical addresses are below this one.
+    pub(crate) below: Option<u64>,
+}
+
+impl Demand {
+    /// Whether any one page will do.
+    fn any_page_will_do(self, pages: usize) -> bool {
+        self.below.is_none() && (pages <= 1 || !self.contiguous)
+    }
+
+    /// What is wrong with page frames, in the order of the pages that have them; `None` if all is well. Each page has `unit` frames.
+    fn unmet(self, frames: &[u64], unit: u64) -> Option<String> {
+        if let Some(below) = self.below
+            && let Some(high) = frames.iter().position(|&frame| !is_below(frame, unit, below))
+        {
+            return Some(format!(
+                "page {high} of {} is at physical address {:#x}, not below {}",
+                frames.len(),
+                frames[high] * PageSize::base().bytes() as u64,
+                Bytes(below)
+            ));
+        }
+        let apart = |pair: &[u64]| pair[0].checked_add(unit) != Some(pair[1]);
+        let at = frames.windows(2).position(apart).filter(|_| self.contiguous)?;
+        Some(format!(
+            "page {} of {} does not lie behind page {at}, but {} page frames further",
+            at + 1,
+            frames.len(),
+            i128::from(frames[at + 1]) - i128::from(frames[at])
+        ))
+    }
+}
+
+fn is_below(frame: u64, unit: u64, below: u64) -> bool {
+    let end = frame.saturating_add(unit);
+    end.checked_mul(PageSize::base().bytes() as u64).is_some_and(|end| end <= below)
+}
+
+impl fmt::Display for Demand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.contiguous, self.below) {
+            (true, None) => f.write_str("physically contiguous"),
+            (true, Some(below)) => write!(f, "physically contiguous below {}", Bytes(below)),
+            (false, Some(below)) => write!(f, "below physical address {}", Bytes(below)),
+            (false, None) => f.write_str("anywhere"),
+        }
+    }
+}
+
+/// Looks once more at the first `len` bytes of a mapping, once they are locked: what holds now was promised.
+pub(crate) fn prove(mapping: &Mapping, len: usize, demand: Demand, whose: &str) -> Result<()> {
+    let page = mapping.page_size();
+    if demand.any_page_will_do(len.div_ceil(page.bytes())) {
+        return Ok(());
+    }
+    let found = frames::of(mapping, len, page)?;
+    match demand.unmet(&found, unit(page)) {
+        None => Ok(()),
+        Some(why) => Err(Error::new(Kind::NoMemory, format!("keep {whose} {demand}"))
+            .detail(format!("{why}: the kernel moved it before it was locked"))
+            .help("try again; pages of the pool are not moved")),
+    }
+}
+
+/// How many page frames a page has.
+fn unit(page: PageSize) -> u64 {
+    (page.bytes() / PageSize::base().bytes()) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        let below = |contiguous, mib: u64| Demand { contiguous, below: Some(mib << 20) };
+        let side_by_side = Demand { contiguous: true, below: None };
+        let scattered = Demand { contiguous: false, below: None };
+        let cases: [(Demand, &[u64], u64, Option<&str>); 9] = [
+            (side_by_side, &[], 1, None),
+            (side_by_side, &[7], 1, None),
+            (side_by_side, &[7, 8, 9], 1, None),
+            (side_by_side, &[512, 1024], 512, None),
+            (
+                side_by_side,
+                &[7, 8, 10],
+                1,
+                Some("page 2 of 3 does not lie behind page 1, but 2 page frames further"),
+            ),
+            (
+                side_by_side,
+                &[8, 7],
+                1,
+                Some("page 1 of 2 does not lie behind page 0, but -1 page frames further"),
+            ),
+            (scattered, &[8, 7], 1, None),
+            (below(false, 16), &[1, 4095], 1, None),
+            (
+                below(true, 16),
+                &[3584, 4096],
+                512,
+                Some("page 1 of 2 is at physical address 0x1000000, not below 16 MiB"),
+            ),
+        ];
+        for (demand, frames, unit, expected) in cases {
+            assert_eq!(demand.unmet(frames, unit).as_deref(), expected, "{demand} {frames:?}");
+        }
+        assert!(!is_below(4095, 2, 16 << 20), "a page ends below it, too");
+    }
+}

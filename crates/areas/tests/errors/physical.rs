@@ -1,0 +1,61 @@
+//! Locks that demand something of the page frames, asked for by those who cannot have it: an ordinary user, on a machine that was
+//! not set up for it.
+
+use areas::{Lock, PageSize, Pages};
+use insta::assert_snapshot;
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::failure;
+use super::support::child::{Stage, test};
+use super::support::held::Held;
+
+const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
+
+#[test]
+fn machine_an_ordinary_user_is_told_how_to_set_the_machine_up() {
+    let this = test!("machine_an_ordinary_user_is_told_how_to_set_the_machine_up");
+    // The pool to ourselves, as the other tests of it have it.
+    let pool = std::fs::File::open(format!("{POOL}/nr_hugepages"));
+    if let (None, Ok(pool)) = (this.role(), &pool) {
+        rustix::fs::flock(pool, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    }
+    if std::fs::read_to_string(format!("{POOL}/nr_hugepages")).is_ok_and(|pages| pages.trim() != "0") {
+        return super::support::skip(this.0, "the pool of huge pages has pages");
+    }
+    let told = this.alone(Stage::ordinary(), || {
+        let before = Held::now();
+        let some = areas::builder(12 << 10);
+        let mut told = vec![
+            failure(some.clone().lock(Lock::Contiguous).shared()),
+            failure(some.clone().lock(Lock::Contiguous).pages(Pages::Pool(PageSize::HUGE_2M)).shared()),
+            failure(some.clone().lock(Lock::Full32).shared()),
+            failure(some.clone().lock(Lock::Low).shared()),
+            failure(some.clone().lock(Lock::Low).private()),
+        ];
+        before.assert_no_more("what could not be had");
+        // One page needs no privilege, but the allowance.
+        drop(areas::builder(1).lock(Lock::Contiguous).shared().unwrap());
+        setrlimit(Resource::Memlock, Rlimit { current: Some(0), maximum: Some(0) }).unwrap();
+        told.push(failure(areas::builder(1).lock(Lock::Contiguous).shared()));
+        told.join("\n\n")
+    });
+    assert_snapshot!(told, @r#"
+    NoMemory: cannot make a shared area of 12 KiB physically contiguous: cannot map 12 KiB: mmap(NULL, 2 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0 pages, 0 free, 0 reserved; 1 wanted; cannot see which page frames 12 KiB have: /proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only, and this process has it not
+      help: fill the pool: `echo N > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`; or run as root, or give the program the capability (`setcap cap_sys_admin+ep PROGRAM`, AmbientCapabilities=CAP_SYS_ADMIN)
+
+    NoMemory: cannot make a shared area of 12 KiB physically contiguous: cannot map 12 KiB: mmap(NULL, 2 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0 pages, 0 free, 0 reserved; 1 wanted
+      help: fill the pool: `echo N > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+
+    NotPermitted: cannot make a shared area of 12 KiB below physical address 4 GiB: cannot see which page frames 12 KiB have: /proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only, and this process has it not; cannot map 12 KiB: mmap(NULL, 2 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0 pages, 0 free, 0 reserved; 1 wanted; cannot find physical memory that was set aside: the kernel's command line sets none aside, and AREAS_LOW_MEMORY is not set
+      help: run as root, or give the program the capability (`setcap cap_sys_admin+ep PROGRAM`, AmbientCapabilities=CAP_SYS_ADMIN); or fill the pool: `echo N > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`; or set memory aside on the kernel's command line: `memmap=4M$8M` takes 4 MiB from 8 MiB on (in GRUB's files the $ is written \$); /dev/mem takes root with CAP_SYS_RAWIO; or name a range that is set aside otherwise: `AREAS_LOW_MEMORY=800000-bfffff`
+
+    NoMemory: cannot make a shared area of 12 KiB physically contiguous below 16 MiB: cannot find physical memory that was set aside: the kernel's command line sets none aside, and AREAS_LOW_MEMORY is not set
+      help: set memory aside on the kernel's command line: `memmap=4M$8M` takes 4 MiB from 8 MiB on (in GRUB's files the $ is written \$); /dev/mem takes root with CAP_SYS_RAWIO; or name a range that is set aside otherwise: `AREAS_LOW_MEMORY=800000-bfffff`
+
+    Unsupported: cannot make a private area of 12 KiB physically contiguous below 16 MiB: after a fork, whoever writes 12 KiB first gets a copy, which is elsewhere
+      help: make it shared, without a name if nobody is to find it: `.shared()`
+
+    Limit: cannot lock an area of 1 B: mlock2(0xADDRESS, 4 KiB, MLOCK_ONFAULT): EPERM; RLIMIT_MEMLOCK is 0 B, AMOUNT in use, 4 KiB wanted
+      help: raise it: `ulimit -l 4`, or LimitMEMLOCK=4096 in the systemd unit; or use no lock
+    "#);
+}
