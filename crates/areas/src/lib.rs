@@ -112,6 +112,7 @@ pub mod place;
 mod populate;
 mod protection;
 pub mod provider;
+pub mod range;
 pub mod registry;
 mod residency;
 mod size;

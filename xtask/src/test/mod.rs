@@ -4,12 +4,13 @@
 //! | file | what |
 //! |---|---|
 //! | `steps.rs` | what each step does |
-//! | `guests.rs` | tests on machines with several NUMA nodes |
+//! | `guests.rs`, `c_guests.rs` | tests on machines with several NUMA nodes, in Rust and in C |
 //! | `c/` | C and C++ programs against the C interfaces |
 //! | `native.rs` | the library depends on nothing in C |
 //! | `counts.rs`, `skips.rs` | what ran, and what could not |
 
 mod c;
+mod c_guests;
 mod counts;
 mod guests;
 mod native;
