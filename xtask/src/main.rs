@@ -7,6 +7,7 @@
     reason = "a command speaks through its standard streams"
 )]
 
+mod headers;
 mod process;
 mod reliability;
 mod storm;
@@ -27,6 +28,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    Headers(headers::Options),
     Reliability(reliability::Options),
     Test(test::Options),
     Storm(storm::Options),
@@ -35,6 +37,7 @@ enum Task {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Task::Headers(options) => headers::main(&options),
         Task::Reliability(options) => reliability::main(&options),
         Task::Test(options) => test::main(&options),
         Task::Storm(options) => storm::main(&options),
