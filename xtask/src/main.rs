@@ -1,6 +1,7 @@
 //! The project's own tools: `cargo xtask test` checks everything, `cargo xtask reliability` kills and fails at every
 //! system call, `cargo xtask storm` lets many processes do everything at once and die, `cargo xtask vm` runs a program on
-//! a machine with several NUMA nodes. They are Rust like the rest, so that a clone needs nothing but cargo.
+//! a machine with several NUMA nodes, `cargo xtask install` puts everything where other programs look for it, `cargo xtask headers`
+//! writes `areas.h`. They are Rust like the rest, so that a clone needs nothing but cargo.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,6 +9,7 @@
 )]
 
 mod headers;
+mod install;
 mod process;
 mod reliability;
 mod storm;
@@ -29,6 +31,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Headers(headers::Options),
+    Install(install::Options),
     Reliability(reliability::Options),
     Test(test::Options),
     Storm(storm::Options),
@@ -38,6 +41,7 @@ enum Task {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Task::Headers(options) => headers::main(&options),
+        Task::Install(options) => install::main(&options),
         Task::Reliability(options) => reliability::main(&options),
         Task::Test(options) => test::main(&options),
         Task::Storm(options) => storm::main(&options),
