@@ -6,7 +6,9 @@
     reason = "a command speaks through its standard streams"
 )]
 
+mod fuzz;
 mod process;
+mod soundness;
 mod test;
 mod vm;
 
@@ -24,12 +26,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    Fuzz(fuzz::Options),
+    Soundness(soundness::Options),
     Test(test::Options),
     Vm(Box<vm::Options>),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Task::Soundness(options) => soundness::main(&options),
+        Task::Fuzz(options) => fuzz::main(&options),
         Task::Test(options) => test::main(&options),
         Task::Vm(options) => vm::main(&options),
     }

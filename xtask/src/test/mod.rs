@@ -54,7 +54,7 @@ struct Step {
     run: fn(&Run) -> Result<Done>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     Step { name: "set-up", quick: true, tests: true, run: steps::set_up },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
@@ -64,6 +64,8 @@ const STEPS: [Step; 10] = [
     Step { name: "doctests", quick: false, tests: true, run: steps::doctests },
     Step { name: "examples", quick: false, tests: false, run: steps::examples },
     Step { name: "tour", quick: false, tests: false, run: steps::tour },
+    Step { name: "models", quick: false, tests: false, run: steps::models },
+    Step { name: "fuzz", quick: false, tests: false, run: steps::fuzz },
     Step { name: "guests", quick: false, tests: true, run: guests::run },
 ];
 

@@ -7,8 +7,9 @@ use super::layout::{
     BLOCK, BY_SEQUENCE, Entry, MAGIC, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which, hash_of, header,
     record_at,
 };
+use super::protocol::{self, Slot};
 use super::record::{Record, decode, field};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mapping::Mapping;
 use crate::sys::file::Identity;
 
@@ -59,11 +60,8 @@ impl View {
         })
     }
 
-    /// The generation of a record: even and not 0 while it is there.
-    pub(crate) fn generation(&self, record: u32) -> u64 {
-        let generation = self.u64_at(record_at(record) + field::GENERATION);
-        fence(Ordering::Acquire);
-        generation
+    pub(super) fn slot(&self, record: u32) -> RecordSlot<'_> {
+        RecordSlot { view: self, at: record_at(record) + field::GENERATION }
     }
 
     /// Copies a record out; `None` if it is absent, changes under our eyes, or makes no sense.
@@ -71,16 +69,10 @@ impl View {
         if record >= self.high_water() {
             return None;
         }
-        let generation = self.generation(record);
-        if generation == 0 || generation % 2 == 1 {
-            return None;
-        }
         let mut bytes = [0; RECORD_BYTES];
-        self.0.read(record_at(record), &mut bytes, TABLE_BYTES).ok()?;
-        fence(Ordering::Acquire);
-        if self.generation(record) != generation {
-            return None;
-        }
+        let copied =
+            protocol::read(&self.slot(record), || self.0.read(record_at(record), &mut bytes, TABLE_BYTES));
+        let (generation, ()) = copied.ok()??;
         decode(&bytes).map(|decoded| (generation, decoded))
     }
 
@@ -146,5 +138,31 @@ impl View {
 
     pub(super) fn block_written(&self, block: u32) -> bool {
         self.u64_at(header::BLOCKS + (block / 64) as usize * 8) >> (block % 64) & 1 == 1
+    }
+}
+
+/// A record's generation in a table, and the order of accesses around it.
+pub(super) struct RecordSlot<'a> {
+    view: &'a View,
+    at: usize,
+}
+
+impl Slot for RecordSlot<'_> {
+    type Error = Error;
+
+    fn generation(&self) -> Result<u64> {
+        self.view.0.load(self.at, TABLE_BYTES)
+    }
+
+    fn set_generation(&self, generation: u64) -> Result<()> {
+        self.view.0.store(self.at, generation, TABLE_BYTES)
+    }
+
+    fn acquire(&self) {
+        fence(Ordering::Acquire);
+    }
+
+    fn release(&self) {
+        fence(Ordering::Release);
     }
 }
