@@ -74,7 +74,7 @@ impl<K: Access> Area<K> {
                 if let Some(object) = &mut self.object {
                     object.settle();
                     let _ = object.replace_descriptor(&read_only);
-                    let _ = sys::file::set_mode(object.as_fd(), 0o400);
+                    let _ = object.own_fd().and_then(|fd| sys::file::set_mode(fd, 0o400));
                 }
                 if let Some(publication) = &self.publication {
                     publication.set_protection(Protection::READ);
@@ -118,7 +118,7 @@ impl<K: Access> Area<K> {
     fn thaw(&mut self, before: Protection, error: Error) -> Error {
         let object = super::object_of(self.object.as_ref());
         // SAFETY: as in `try_freeze`: no references, and the object's own descriptor.
-        let replaced = unsafe { self.mapping.replace(before, (object.as_fd(), 0)) };
+        let replaced = object.own_fd().and_then(|fd| unsafe { self.mapping.replace(before, (fd, 0)) });
         super::dress(&self.mapping, Some(object));
         let restored = replaced
             .map_err(|errno| {

@@ -10,6 +10,8 @@
 //! Reading the registry makes nothing; a process joins with the first area that it publishes.
 
 mod directory;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod holders;
 mod id;
 mod info;

@@ -16,7 +16,7 @@ use super::directory::{Directory, Link};
 use super::id::AreaId;
 use super::info::{Listing, UnreadableTeam, command_of};
 use super::name::Name;
-use super::peer::{Peer, State as PeerState, examine};
+use super::peer::{Peer, State as PeerState, examine, forget_kept_tables};
 use super::source::{Holder, Source};
 use super::table::{Announcement, Record};
 use super::team::Team;
@@ -101,8 +101,15 @@ pub(super) struct Key(u64);
 #[derive(Debug)]
 struct Held {
     area: Announcement,
-    /// Its record in our table; `None` in a child that has not published it yet.
+    /// Its record in our table; `None` in a child that has not published it yet, and once its descriptor is lost.
     number: Option<u32>,
+}
+
+impl Held {
+    /// Whether others can still get at it by the descriptor that is told of it.
+    fn has_descriptor(&self) -> bool {
+        sys::guarded::open_under(self.area.descriptor) == Ok(self.area.object)
+    }
 }
 
 #[derive(Debug)]
@@ -190,9 +197,29 @@ impl State {
         // The child may have another user or pid namespace by now.
         self.directory = None;
         self.forget_teams();
+        forget_kept_tables();
+        self.publish_again();
+        Ok(())
+    }
+
+    /// What we hold waits to be published, in a table to come.
+    fn publish_again(&mut self) {
         self.held.values_mut().for_each(|held| held.number = None);
         self.waiting = !self.held.is_empty();
-        Ok(())
+    }
+
+    /// Begins a table anew where somebody closed the descriptor of ours, through which others would find it. Areas whose own
+    /// descriptors are still there are published again; to the others nobody can be led any more.
+    fn heal(&mut self) {
+        if self.own.as_ref().is_none_or(Team::is_intact) {
+            return;
+        }
+        if let Some(team) = self.own.take()
+            && let Some(directory) = self.directory.as_ref().filter(|directory| !directory.is_gone())
+        {
+            directory.remove(team.link());
+        }
+        self.publish_again();
     }
 
     /// Publishes what was inherited, under ids of our own. What could not be is tried again at the next call.
@@ -205,7 +232,9 @@ impl State {
         // In the order in which they were made: which one is the oldest of a name stays so.
         waiting.sort_unstable();
         for key in waiting {
-            let Some(area) = self.held.get(&key).map(|held| held.area.clone()) else { continue };
+            // In a child, or after somebody closed all descriptors, there may be none to lead others to.
+            let Some(held) = self.held.get(&key).filter(|held| held.has_descriptor()) else { continue };
+            let area = held.area.clone();
             let number = self.announce(area)?;
             if let Some(held) = self.held.get_mut(&key) {
                 held.number = Some(number);
@@ -223,6 +252,7 @@ impl State {
 
     /// Publishes an area under this process's team, which begins with its first one.
     pub(super) fn publish(&mut self, area: Announcement) -> Result<Key> {
+        self.heal();
         self.publish_inherited()?;
         let number = self.announce(area.clone())?;
         let key = Key(self.next_key);
@@ -233,7 +263,7 @@ impl State {
     }
 
     fn announce(&mut self, area: Announcement) -> Result<u32> {
-        self.stay()?;
+        self.rejoin()?;
         if !self.directory.as_ref().is_some_and(Directory::is_joined) {
             self.forget_teams();
             self.directory = Some(Directory::join()?);
@@ -250,32 +280,29 @@ impl State {
 
     /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.
     pub(super) fn keep(&mut self) -> Result<()> {
+        self.heal();
         self.publish_inherited()?;
-        self.stay()?;
+        self.rejoin()?;
         if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
             && !directory.has(team.link())
         {
             team.claim(directory)?;
         }
-        Ok(())
-    }
-
-    /// What publishing needs of that: a table, and a folder.
-    fn stay(&mut self) -> Result<()> {
-        if self.own.as_ref().is_some_and(|team| !team.is_intact()) {
-            return Err(Error::new(Kind::Registry, "keep this process's areas published")
-                .detail("somebody closed the descriptor of its table: nobody finds its areas any more")
-                .help("leave descriptors alone that are not yours; areas that are mapped stay usable"));
+        match self.held.values().filter(|held| held.number.is_none()).count() {
+            0 => Ok(()),
+            lost => Err(Error::new(Kind::Registry, "keep this process's areas published")
+                .detail(format!("somebody closed the descriptors of {lost} of them: nobody can find these any more"))
+                .help("leave descriptors alone that are not yours (close_range, closefrom); areas that are mapped stay usable")),
         }
-        self.rejoin()
     }
 
     /// Joins again where the folder was removed under a team of ours.
     fn rejoin(&mut self) -> Result<()> {
-        let Some(team) = &mut self.own else { return Ok(()) };
-        if self.directory.as_ref().is_some_and(|directory| !directory.is_gone()) {
+        if self.own.is_none() || self.directory.as_ref().is_some_and(|directory| !directory.is_gone()) {
             return Ok(());
         }
+        self.heal();
+        let Some(team) = &mut self.own else { return Ok(()) };
         let directory = Directory::join()?;
         team.claim(&directory)?;
         self.forget_teams();
@@ -464,12 +491,15 @@ impl State {
         let links = directory.links()?;
         if let Some(team) = &mut self.own
             && !links.contains(team.link())
+            // Without its descriptor there is nothing to lead to: the next publication begins anew.
+            && team.is_intact()
         {
             team.claim(directory)?;
         }
-        let own = self.own.as_ref().map(Team::link);
+        // Whatever else names our own table is no other team's.
+        let own = self.own.as_ref().map(|team| (team.link().pid, team.link().inode));
         self.teams.retain(|link, _| links.contains(link));
-        for link in links.into_iter().filter(|link| Some(link) != own) {
+        for link in links.into_iter().filter(|link| Some((link.pid, link.inode)) != own) {
             // One that could not be read may let itself be read by now.
             if let Some(Known::Readable(_)) = self.teams.get(&link) {
                 continue;

@@ -1,6 +1,6 @@
 //! This process's own team: its table, its link, its ids.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 
 use super::directory::{Directory, Link, any_below};
 use super::id::{AreaId, SEQUENCES, SLOTS};
@@ -11,7 +11,7 @@ use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
-use crate::sys::file::Identity;
+use crate::sys::guarded::Guarded;
 use crate::sys::memory::{Advice, At, MapFlags};
 
 /// A process that holds areas: ours.
@@ -19,9 +19,8 @@ use crate::sys::memory::{Advice, At, MapFlags};
 pub(super) struct Team {
     table: Table,
     /// Never closed before the table goes: that would drop the record lock by which others see that we live.
-    fd: OwnedFd,
+    fd: Guarded,
     link: Link,
-    identity: Identity,
     /// The block of sequence numbers that is in use, and how many of it are.
     block: u32,
     used: u32,
@@ -59,7 +58,8 @@ impl Team {
         mapping.advise(Advice::DontFork).map_err(failed("madvise(MADV_DONTFORK)"))?;
         mapping.advise(Advice::DontDump).map_err(failed("madvise(MADV_DONTDUMP)"))?;
         sys::record_lock::take(fd.as_fd()).map_err(failed("fcntl(F_SETLK)"))?;
-        let identity = sys::file::stat(fd.as_fd()).map_err(failed("fstat"))?.identity;
+        let fd = Guarded::new(fd).map_err(failed("fstat"))?;
+        let identity = fd.identity();
         let pid = sys::process::pid();
         let start_time = ProcessStat::read("/proc/self/stat")
             .map_err(|error| {
@@ -76,9 +76,9 @@ impl Team {
             start_time,
             inode: identity.inode,
             pid,
-            descriptor: fd.as_raw_fd(),
+            descriptor: fd.as_fd().as_raw_fd(),
         };
-        let mut team = Team { table, fd, link: wanted, identity, block: 0, used: BLOCK };
+        let mut team = Team { table, fd, link: wanted, block: 0, used: BLOCK };
         team.claim(directory)?;
         Ok(team)
     }
@@ -115,7 +115,7 @@ impl Team {
 
     /// Whether our descriptor is still what it was: a program may have closed all that it does not know.
     pub(super) fn is_intact(&self) -> bool {
-        sys::file::stat(self.fd.as_fd()).is_ok_and(|stat| stat.identity == self.identity)
+        self.fd.is_intact()
     }
 
     /// In a forked child: lets go of what is the parent's. Its table is not mapped here, and what is mapped at that address
