@@ -5,8 +5,11 @@
 //! binary, told to take commands (`support`). Each test has a folder of its own for `AREAS_DIR`, so that all run at once; a
 //! test that looks at what the whole machine shares says so by `machine_` in its name.
 
+mod announced;
 mod control;
+mod descriptors;
 mod exec;
+mod exhausted;
 mod folder;
 mod forged;
 mod fork;
@@ -23,6 +26,7 @@ mod squatters;
 mod storm;
 mod support;
 mod threads;
+mod twins;
 mod unreadable;
 mod users;
 mod wait;
