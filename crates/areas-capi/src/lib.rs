@@ -5,9 +5,12 @@
 //! - [`native`]: our own, for what neither has (`include/areas.h`).
 //!
 //! Each is thin: it translates words and errors, and adds no system call and no allocation of its own. Nothing but the
-//! three interfaces is exported. No panic crosses the edge ([`edge`]).
+//! three interfaces is exported. No panic crosses the edge ([`edge`]). Areas that C holds by id are kept in [`held`], the words of the last error of each thread
+//! in [`error`].
 
 mod aml;
 mod be;
 mod edge;
+mod error;
+mod held;
 mod native;

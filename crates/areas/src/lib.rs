@@ -30,6 +30,34 @@
 //! # Ok::<(), areas::Error>(())
 //! ```
 //!
+//! # Handing over
+//!
+//! An area can be given to another process for good: the giver keeps nothing, and may end, or be killed, at once. The other process has it at its
+//! next call into the [`registry`], under a new id; until then it is on its way, and nobody finds it.
+//!
+//! ```
+//! use areas::{Address, Received, Transfer, registry};
+//! // In the process that is to get something: it joins, and waits.
+//! registry::join()?;
+//!
+//! // In the one that gives. (Given to itself, an area moves: a new id, at other addresses.)
+//! let area = areas::builder(1 << 16).name("doc: handed over").shared()?;
+//! match area.transfer(std::process::id(), Address::Any)? {
+//!     Transfer::Own(area) => assert_eq!(registry::find("doc: handed over")?.id(), area.id().unwrap()),
+//!     _ => println!("given"),
+//! }
+//!
+//! // And in the one that gets it:
+//! for came in registry::transferred()? {
+//!     if let Received::Shared(area) = came.take()? {
+//!         println!("{area} from process {}", came.from());
+//!     }
+//! }
+//! # Ok::<(), areas::Error>(())
+//! ```
+//!
+//! To other users, and into containers, areas go over a Unix socket: [`Area::send`], [`receive`].
+//!
 //! # Placing, and looking
 //!
 //! ```
@@ -87,6 +115,7 @@ pub mod place;
 mod populate;
 mod protection;
 pub mod provider;
+pub mod range;
 pub mod registry;
 mod residency;
 mod size;
@@ -98,7 +127,7 @@ mod verify;
 
 pub use area::{
     Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Received, Resizable,
-    Shared, SharedSlice, builder, receive,
+    Shared, SharedSlice, Transfer, builder, receive,
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;

@@ -18,6 +18,12 @@ bitflags! {
         const WRITE = 2;
         /// Instruction fetches.
         const EXECUTE = 4;
+        /// The area is to be a stack: recorded and reported, without an effect.
+        #[doc(alias = "B_STACK_AREA")]
+        const STACK = 8;
+        /// Others are meant to clone the area: recorded and reported, without an effect (who may, the kernel decides).
+        #[doc(alias = "B_CLONEABLE_AREA")]
+        const CLONEABLE = 16;
     }
 }
 
@@ -25,12 +31,15 @@ impl Protection {
     /// Loads and stores: what areas have if nobody says otherwise.
     pub const READ_WRITE: Protection = Protection::READ.union(Protection::WRITE);
 
+    /// What the kernel knows of.
+    const KERNEL: Protection = Protection::READ_WRITE.union(Protection::EXECUTE);
+
     pub(crate) fn for_mmap(self) -> ProtFlags {
-        ProtFlags::from_bits_truncate(u32::from(self.bits()))
+        ProtFlags::from_bits_truncate(u32::from(self.intersection(Self::KERNEL).bits()))
     }
 
     pub(crate) fn for_mprotect(self) -> MprotectFlags {
-        MprotectFlags::from_bits_truncate(u32::from(self.bits()))
+        MprotectFlags::from_bits_truncate(u32::from(self.intersection(Self::KERNEL).bits()))
     }
 }
 
@@ -66,7 +75,8 @@ mod tests {
         assert_eq!(Protection::READ_WRITE.to_string(), "rw-");
         assert_eq!(Protection::empty().to_string(), "---");
         assert_eq!(Protection::all().to_string(), "rwx");
-        for bits in 0..8 {
+        assert_eq!((Protection::CLONEABLE | Protection::READ).to_string(), "r--");
+        for bits in 0..32 {
             let protection = Protection::from_bits_truncate(bits);
             let expected = [
                 (Protection::READ, libc::PROT_READ),

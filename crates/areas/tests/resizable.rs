@@ -193,3 +193,27 @@ fn a_locked_one_stays_locked_as_it_grows() {
     assert_eq!(locked, 6 * PAGE);
     assert_eq!(area.residency().unwrap().resident(), 6 * PAGE as u64);
 }
+
+/// A reserve is taken and given back without a change of the size, and growth goes as far as there is room.
+#[test]
+fn a_reserve_is_taken_and_given_back() {
+    let page = areas::PageSize::base().bytes();
+    let range = areas::Reservation::new(16 * page, 1).unwrap();
+    let mut area = areas::builder(page).inside(&range, 0).resizable(page).unwrap();
+    assert_eq!((area.reserve(), range.room_at(page)), (page, 15 * page));
+    area.widen_reserve(8 * page).unwrap();
+    assert_eq!(
+        (area.size(), area.reserve(), range.room_at(0), range.room_at(8 * page)),
+        (page, 8 * page, 0, 8 * page)
+    );
+    let behind = areas::builder(page).inside(&range, 8 * page).resizable(page).unwrap();
+    assert_eq!(area.widen_reserve(9 * page).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(area.reserve(), 8 * page);
+    area.resize(4 * page).unwrap();
+    // Never below what it has grown to.
+    area.trim_reserve(page);
+    assert_eq!((area.size(), area.reserve(), range.room_at(4 * page)), (4 * page, 4 * page, 4 * page));
+    drop(behind);
+    area.resize(16 * page).unwrap();
+    area.write_at(16 * page - 1, &[7]).unwrap();
+}

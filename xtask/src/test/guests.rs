@@ -1,4 +1,5 @@
-//! The step that runs `crates/areas/tests/guest_*.rs` on machines with several NUMA nodes, and some of the library's unit tests.
+//! The step that runs `crates/areas/tests/guest_*.rs` on machines with several NUMA nodes, some of the library's unit tests, and C
+//! programs (`c_guests.rs`).
 //!
 //! A file (for the unit tests: `crates/areas/src/testing.rs`) says which machines its tests want in lines `// vm: OPTION…`, with `cargo xtask vm`'s options: one boot a
 //! line, or one boot of the default layout if there is none. What follows ` -- ` chooses the tests, as libtest's filters do:
@@ -17,7 +18,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 
 use super::counts::{Counts, passed_tests};
-use super::{Done, Run, skips};
+use super::{Done, Run, c_guests, skips};
 use crate::{process, vm};
 
 /// One boot's options, as they stand in a test's source.
@@ -53,6 +54,10 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     // Unit tests that want more than one node, swap or an old kernel, too.
     built.extend(build(&["--lib"], "lib")?);
     sources.push((UNIT_TESTS.into(), library.join("src/testing.rs")));
+    for (name, program, source) in c_guests::build(run)? {
+        built.push((name.clone(), program));
+        sources.push((name, source));
+    }
     let mut counts = Counts::default();
     let (mut failures, mut notes, mut whole) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (name, source) in sources {

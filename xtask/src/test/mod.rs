@@ -4,10 +4,13 @@
 //! | file | what |
 //! |---|---|
 //! | `steps.rs` | what each step does |
-//! | `guests.rs` | tests on machines with several NUMA nodes |
+//! | `guests.rs`, `c_guests.rs` | tests on machines with several NUMA nodes, in Rust and in C |
+//! | `c/` | C and C++ programs against the C interfaces |
 //! | `native.rs` | the library depends on nothing in C |
 //! | `counts.rs`, `skips.rs` | what ran, and what could not |
 
+mod c;
+mod c_guests;
 mod counts;
 mod guests;
 mod native;
@@ -33,12 +36,15 @@ use skips::SkipLog;
 /// Skipped checks are listed before it. Of a failed step without tests of its own, the step counts as one failure.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Formatting, clippy and tests only: no docs, doctests, examples, release build or guests
+    /// Formatting, clippy, tests and a short storm only: no docs, doctests, C programs, examples, tour or guests
     #[arg(long)]
     quick: bool,
     /// No guests: they need QEMU, fetched once, and some minutes
     #[arg(long)]
     no_vm: bool,
+    /// Only this step, after the set-up
+    #[arg(long, value_name = "STEP", value_parser = clap::builder::PossibleValuesParser::new(STEPS.map(|step| step.name)))]
+    step: Option<String>,
     /// Only tests whose name contains one of these, and none of the checks that are no tests
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
@@ -54,16 +60,18 @@ struct Step {
     run: fn(&Run) -> Result<Done>,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     Step { name: "set-up", quick: true, tests: true, run: steps::set_up },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
     Step { name: "docs", quick: false, tests: false, run: steps::docs },
     Step { name: "pure-rust", quick: true, tests: false, run: steps::pure_rust },
     Step { name: "tests", quick: true, tests: true, run: steps::tests },
+    Step { name: "c", quick: false, tests: true, run: c::run },
     Step { name: "doctests", quick: false, tests: true, run: steps::doctests },
     Step { name: "examples", quick: false, tests: false, run: steps::examples },
     Step { name: "tour", quick: false, tests: false, run: steps::tour },
+    Step { name: "storm", quick: true, tests: false, run: steps::storm },
     Step { name: "models", quick: false, tests: false, run: steps::models },
     Step { name: "fuzz", quick: false, tests: false, run: steps::fuzz },
     Step { name: "guests", quick: false, tests: true, run: guests::run },
@@ -221,7 +229,9 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
         }
         rows.push(Row { name: step.name, verdict: done.verdict, seconds });
     }
-    if failure.is_none() && counts.passed == 0 {
+    // Some steps have no tests.
+    let tests_wanted = options.step.is_none() || !options.filter.is_empty();
+    if failure.is_none() && tests_wanted && counts.passed == 0 {
         counts.failed += 1;
         failure = Some(format!("no test ran (filter: {:?})", options.filter));
     }
@@ -253,6 +263,9 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
 }
 
 fn one(step: &Step, run: &Run) -> Result<Done> {
+    if run.options.step.as_ref().is_some_and(|only| only != step.name) && step.name != "set-up" {
+        return Ok(Done::skipped("--step"));
+    }
     if run.options.quick && !step.quick {
         return Ok(Done::skipped("--quick"));
     }

@@ -31,6 +31,13 @@ impl SkipLog {
         &self.path
     }
 
+    /// Takes note of a test that has no log of its own.
+    pub(crate) fn note(&self, test: &str, why: &str) -> Result<()> {
+        let mut log = fs::File::options().append(true).open(&self.path)?;
+        writeln!(log, "SKIPPED: {test}: {why}")
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
     /// Adds the lines of another log, if it was written: a guest has its own.
     pub(crate) fn add(&self, other: &Path) -> Result<()> {
         if other.exists() {

@@ -12,21 +12,28 @@ use serde_json::Value;
 use super::counts::Counts;
 use super::native::native_dependencies;
 use super::{Done, Run};
-use crate::process;
+use crate::{process, storm};
 
 /// Programs that tests call, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: [(&str, &str); 10] = [
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
     ("prlimit", "util-linux"),
     ("ps", "procps"),
     ("ldd", "libc-bin"),
     ("numactl", "numactl"),
+    ("gcc", "gcc libc6-dev"),
+    ("g++", "g++"),
+    ("nm", "binutils"),
+    ("valgrind", "valgrind"),
 ];
 /// For each of the fuzz targets.
 const FUZZ_SECONDS: u32 = 8;
 /// For an example, or the tour: they are to be read while they run.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(180);
+
+/// For a storm: its minute, and what it takes to kill all and to look at what remains on a slow machine.
+const STORM_LIMIT: Duration = Duration::from_secs(300);
 
 /// Installs what tests call and is not there.
 pub(super) fn set_up(run: &Run) -> Result<Done> {
@@ -161,6 +168,15 @@ pub(super) fn tour(run: &Run) -> Result<Done> {
     run.command(&mut process::cargo(["build", "--release", "--locked"]))?;
     run.program(&mut process::cargo(["run", "--release", "--", "tour"]), PROGRAM_LIMIT)?;
     Ok(Done::default())
+}
+
+/// A storm of a minute; of ten seconds where time is short.
+pub(super) fn storm(run: &Run) -> Result<Done> {
+    let program = storm::build()?;
+    let minutes = if run.options.quick { "0.17" } else { "1" };
+    run.program(Command::new(program).args(["--minutes", minutes]), STORM_LIMIT)?;
+    // It is one check, of many.
+    Ok(Done::counted(Counts { passed: 1, ..Counts::default() }))
 }
 
 fn metadata() -> Result<Value> {

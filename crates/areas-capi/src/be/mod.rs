@@ -1,1 +1,23 @@
-//! BeOS's and Haiku's interface.
+//! BeOS's and Haiku's interface: `include/be/`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `areas.rs` | areas: made, cloned, found, resized, protected, handed over, deleted |
+//! | `places.rs`, `words.rs` | where they come to lie; protections and locks |
+//! | `info.rs` | what can be told of areas |
+//! | `ranges.rs` | reserved ranges of addresses |
+//! | `teams.rs`, `threads.rs`, `system.rs` | the companions that programs with areas use |
+//! | `proc.rs` | what they read |
+//! | `errors.rs`, `layout.rs` | numbers and structures of the headers |
+
+mod areas;
+mod errors;
+mod info;
+mod layout;
+mod places;
+mod proc;
+mod ranges;
+mod system;
+mod teams;
+mod threads;
+mod words;

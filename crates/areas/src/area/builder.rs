@@ -1,9 +1,11 @@
 //! Asking for an area.
 
+use std::sync::Arc;
+
 use super::{Access, Area, Private, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
-use crate::mapping::{Mapping, Sharing};
+use crate::mapping::{Mapping, Reservation, Sharing};
 use crate::object::{Extent, Object};
 use crate::page::{PageSize, Pages};
 use crate::place::Placement;
@@ -24,6 +26,7 @@ pub struct AreaBuilder<'a> {
     pub(super) extent: Wanted,
     address: Address,
     protection: Protection,
+    home: Option<(&'a Arc<Reservation>, usize)>,
     provider: &'a dyn Provider,
 }
 
@@ -56,6 +59,7 @@ pub fn builder(size: usize) -> AreaBuilder<'static> {
         extent: Wanted::Fixed,
         address: Address::Any,
         protection: Protection::READ_WRITE,
+        home: None,
         provider: &SYSTEM,
     }
 }
@@ -99,6 +103,17 @@ impl<'a> AreaBuilder<'a> {
         self
     }
 
+    /// At an offset, in bytes, of addresses that were reserved in advance. (Then [`at`](AreaBuilder::at) does not count.)
+    ///
+    /// A resizable area grows beyond its maximum as far as the reservation is free behind it.
+    #[doc(alias = "reserve_address_range")]
+    pub fn inside<'b>(self, reservation: &'b Arc<Reservation>, offset: usize) -> AreaBuilder<'b>
+    where
+        'a: 'b,
+    {
+        AreaBuilder { home: Some((reservation, offset)), ..self }
+    }
+
     /// What may be done with its pages.
     pub fn protection(mut self, protection: Protection) -> Self {
         self.protection = protection;
@@ -137,7 +152,7 @@ impl<'a> AreaBuilder<'a> {
         self.refuse_private()?;
         let placement = resolve(self.placement)?;
         let request = Request::new(self.size).at(self.address).pages(self.pages).protection(self.protection);
-        let mapping = self.provider.map(&place(request, placement))?;
+        let mapping = self.provider.map(&place(self.at_home(request), placement))?;
         if mapping.is_shared() {
             return Err(
                 Error::new(Kind::Unsupported, self.what("private")).detail("the provider gave shared memory")
@@ -288,7 +303,7 @@ impl<'a> AreaBuilder<'a> {
         if self.gathers(page) {
             request = request.aligned(PageSize::HUGE_2M.bytes());
         }
-        let mapping = self.provider.map(&place(request, placement))?;
+        let mapping = self.provider.map(&place(self.at_home(request), placement))?;
         // What lends a frozen area's bytes relies on it that all of the object is mapped.
         if mapping.sharing() != Sharing::Shared || mapping.span() < object.span() {
             let how = if mapping.sharing() == Sharing::Shared { "shared" } else { "private" };
@@ -303,6 +318,16 @@ impl<'a> AreaBuilder<'a> {
             take_pool_pages(&mapping, object.size_in_pages(), Some(placement))?;
         }
         Ok((mapping, object))
+    }
+
+    fn at_home<'r>(&self, request: Request<'r>) -> Request<'r>
+    where
+        'a: 'r,
+    {
+        match self.home {
+            Some((reservation, offset)) => request.inside(reservation, offset),
+            None => request,
+        }
     }
 
     fn finish<K: Access>(

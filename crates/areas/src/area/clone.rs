@@ -1,7 +1,10 @@
 //! Clones: areas over memory that another area, here or in another process, has made.
 
+use std::sync::Arc;
+
 use super::{Area, Frozen, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
+use crate::mapping::Reservation;
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
 use crate::place::Placement;
@@ -17,13 +20,22 @@ pub struct CloneBuilder<'a> {
     name: Option<Vec<u8>>,
     protection: Option<Protection>,
     address: Address,
+    room: Option<usize>,
+    home: Option<(&'a Arc<Reservation>, usize)>,
 }
 
 impl Source {
     /// Starts cloning it.
     #[doc(alias = "clone_area")]
     pub fn cloning(&self) -> CloneBuilder<'_> {
-        CloneBuilder { source: self, name: None, protection: None, address: Address::Any }
+        CloneBuilder {
+            source: self,
+            name: None,
+            protection: None,
+            address: Address::Any,
+            room: None,
+            home: None,
+        }
     }
 
     /// Clones it, with the protection that it has.
@@ -97,7 +109,7 @@ impl Source {
     }
 }
 
-impl CloneBuilder<'_> {
+impl<'a> CloneBuilder<'a> {
     /// Publishes the clone under a name of its own.
     pub fn name(mut self, name: impl AsRef<[u8]>) -> Self {
         self.name = Some(name.as_ref().to_owned());
@@ -119,6 +131,20 @@ impl CloneBuilder<'_> {
     /// At which addresses it shall be.
     pub fn at(mut self, address: Address) -> Self {
         self.address = address;
+        self
+    }
+
+    /// How many bytes of addresses the clone of a resizable area takes to grow into, at least its size. Without this, as many as
+    /// the source has.
+    pub fn room(mut self, bytes: usize) -> Self {
+        self.room = Some(bytes);
+        self
+    }
+
+    /// At an offset, in bytes, of addresses that were reserved in advance. (Then [`at`](CloneBuilder::at) does not count.)
+    #[doc(alias = "reserve_address_range")]
+    pub fn inside(mut self, reservation: &'a Arc<Reservation>, offset: usize) -> Self {
+        self.home = Some((reservation, offset));
         self
     }
 
@@ -145,16 +171,12 @@ impl CloneBuilder<'_> {
                 .detail("it is frozen: nobody writes it any more")
                 .help("clone it for reading: `open_frozen`, `open_read_only`")
         };
-        if write && !record.protection.contains(Protection::WRITE) && !self.source.is_own() {
+        if write && let Some(why) = self.source.forbids_writing() {
             if self.source.is_frozen()? {
                 return Err(frozen());
             }
             return Err(Error::new(Kind::ReadOnly, what())
-                .detail(format!(
-                    "process {} holds it with protection {}",
-                    self.source.pid(),
-                    record.protection
-                ))
+                .detail(why)
                 .help("clone it for reading: `open_read_only`"));
         }
         if let Extent::Resizable { .. } = record.extent {
@@ -196,12 +218,16 @@ impl CloneBuilder<'_> {
         if !matches!(record.extent, Extent::Resizable { .. }) {
             return Err(refuse(Kind::InvalidInput, "it is not resizable").help("clone it as shared: `open`"));
         }
-        if write && !record.protection.contains(Protection::WRITE) && !self.source.is_own() {
-            return Err(refuse(Kind::ReadOnly, "its holder may not write it either"));
+        let frozen = || refuse(Kind::Frozen, "it is frozen").help("clone it for what it is: `open_frozen`");
+        if write && let Some(why) = self.source.forbids_writing() {
+            if self.source.is_frozen()? {
+                return Err(frozen());
+            }
+            return Err(refuse(Kind::ReadOnly, &why).help("clone it for reading: `protection(READ)`"));
         }
         let object = self.source.open_object(write)?;
         if object.is_frozen()? {
-            return Err(refuse(Kind::Frozen, "it is frozen").help("clone it for what it is: `open_frozen`"));
+            return Err(frozen());
         }
         Ok(self.finish(object, protection)?.into_kind())
     }
@@ -224,13 +250,20 @@ impl CloneBuilder<'_> {
         Ok(self.finish(object, Protection::READ)?.into_kind())
     }
 
-    fn finish(&self, object: Object, protection: Protection) -> Result<Area<Shared>> {
+    fn finish(&self, mut object: Object, protection: Protection) -> Result<Area<Shared>> {
         let record = self.source.record();
+        if let (Some(room), Extent::Resizable { .. }) = (self.room, object.extent()) {
+            let room = object.page_size().round_up(room).unwrap_or(usize::MAX);
+            object.widen(room.max(object.size_in_pages()));
+        }
         let name = self.name.as_deref().map(Name::new).transpose()?;
         let placement = clone_placement(record.placement, object.page_size())?;
         let mut request = Request::object(&object).at(self.address).protection(protection);
         if let Some(placement) = placement {
             request = request.placed(placement);
+        }
+        if let Some((reservation, offset)) = self.home {
+            request = request.inside(reservation, offset);
         }
         let mapping = System::new().map(&request)?;
         let mut area: Area<Shared> = Area::over(mapping, Some(object), record.placement);

@@ -19,6 +19,8 @@ macro_rules! can_be_frozen {
 impl Area<$kind> {
     /// Freezes it: nobody can write it any more, in no process, root included. Its size is fixed from then on.
     ///
+    /// Several who hold it and freeze it at once all have it frozen.
+    ///
     /// # Errors
     /// The area comes back as it was, at the same address, with
     /// - [`Kind::Busy`] after a second, if somebody still can write: a clone that is mapped for writing, in this process or
@@ -67,22 +69,22 @@ impl<K: Access> Area<K> {
             Error::new(Kind::System, what.clone()).call("mmap(MAP_FIXED, PROT_READ)", errno)
         })?;
         super::dress(&self.mapping, self.object.as_ref());
-        match self.lock_again().and_then(|()| self.seal(&what, patience)) {
-            Ok(()) => {
-                // From here on it is frozen, and what follows only tidies up: older kernels map a sealed object through a
-                // descriptor for reading only, and nobody has to open it for more.
-                if let Some(object) = &mut self.object {
-                    object.settle();
-                    let _ = object.replace_descriptor(&read_only);
-                    let _ = object.own_fd().and_then(|fd| sys::file::set_mode(fd, 0o400));
-                }
-                if let Some(publication) = &self.publication {
-                    publication.set_protection(Protection::READ);
-                }
-                Ok(())
-            }
-            Err(error) => Err(self.thaw(before, error)),
+        if let Err(error) = self.lock_again().and_then(|()| self.seal(&what, patience))
+            && let Some(error) = self.thaw(before, error)
+        {
+            return Err(error);
         }
+        // From here on it is frozen, and what follows only tidies up: older kernels map a sealed object through a descriptor for
+        // reading only, and nobody has to open it for more.
+        if let Some(object) = &mut self.object {
+            object.settle();
+            let _ = object.replace_descriptor(&read_only);
+            let _ = object.own_fd().and_then(|fd| sys::file::set_mode(fd, 0o400));
+        }
+        if let Some(publication) = &self.publication {
+            publication.set_protection(Protection::READ);
+        }
+        Ok(())
     }
 
     fn seal(&self, what: &str, patience: Duration) -> Result<()> {
@@ -90,6 +92,8 @@ impl<K: Access> Area<K> {
         loop {
             match super::object_of(self.object.as_ref()).seal_frozen() {
                 Ok(()) => return Ok(()),
+                // Another holder was faster: it is what was asked for.
+                Err(sys::Errno::PERM) if super::object_of(self.object.as_ref()).is_frozen()? => return Ok(()),
                 Err(sys::Errno::BUSY) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(2))
                 }
@@ -114,12 +118,19 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// Puts things back as they were before freezing was tried.
-    fn thaw(&mut self, before: Protection, error: Error) -> Error {
+    /// Puts things back as they were before freezing was tried. `None` where another holder has frozen it meanwhile: then that
+    /// cannot be done, and need not.
+    fn thaw(&mut self, before: Protection, error: Error) -> Option<Error> {
         let object = super::object_of(self.object.as_ref());
         // SAFETY: as in `try_freeze`: no references, and the object's own descriptor.
         let replaced = object.own_fd().and_then(|fd| unsafe { self.mapping.replace(before, (fd, 0)) });
         super::dress(&self.mapping, Some(object));
+        if replaced == Err(sys::Errno::PERM)
+            && object.is_frozen().unwrap_or(false)
+            && self.lock_again().is_ok()
+        {
+            return None;
+        }
         let restored = replaced
             .map_err(|errno| {
                 Error::new(Kind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno)
@@ -127,12 +138,12 @@ impl<K: Access> Area<K> {
             .and_then(|()| self.place_again())
             .and_then(|()| self.lock_again());
         match restored {
-            Ok(()) => error,
+            Ok(()) => Some(error),
             // It is there, at its address, with all its bytes; what it lacks is told.
             Err(second) => {
                 let help =
                     format!("{}; {second}", error.remedy().unwrap_or("it could not be put back as it was"));
-                error.help(help)
+                Some(error.help(help))
             }
         }
     }

@@ -19,6 +19,7 @@ mod place;
 mod private;
 mod resizable;
 mod shared;
+mod transfer;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -32,6 +33,7 @@ pub use passing::{Received, receive};
 pub use private::Private;
 pub use resizable::Resizable;
 pub use shared::{Shared, SharedSlice};
+pub use transfer::Transfer;
 
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
@@ -267,7 +269,6 @@ impl<K: Access> Area<K> {
 
     /// Publishes it under a name, so that others find it.
     fn publish_as(&mut self, name: Name) -> Result<AreaId> {
-        use std::os::fd::AsRawFd;
         let Some(object) = &self.object else {
             return Err(Error::new(Kind::Unsupported, format!("publish {self} as {name:?}"))
                 .detail("it is private memory"));
@@ -280,24 +281,30 @@ impl<K: Access> Area<K> {
         if object.own_fd().is_err() {
             return Err(crate::object::closed(format!("publish {self} as {name:?}")));
         }
-        let publication = Publication::new(Announcement {
-            name: name.clone(),
-            descriptor: object.as_fd().as_raw_fd(),
-            object: object.identity(),
-            address: self.mapping.as_ptr().addr() as u64,
-            span: self.mapping.span() as u64,
-            extent: object.extent(),
-            exact: object.exact(),
-            physical: object.physical().map(|start| start..start.saturating_add(object.size() as u64)),
-            protection: self.mapping.protection(),
-            lock: self.lock,
-            page: object.page_size(),
-            placement: self.placement,
-        })?;
+        let publication = Publication::new(self.announcement(name.clone(), &self.mapping, object))?;
         let id = publication.id();
         self.publication = Some(publication);
         self.name = Some(name);
         id.ok_or_else(|| Error::new(Kind::Registry, "publish an area").detail("it is gone at once"))
+    }
+
+    /// What it tells of itself in the registry, mapped there.
+    fn announcement(&self, name: Name, mapping: &Mapping, object: &Object) -> Announcement {
+        use std::os::fd::AsRawFd;
+        Announcement {
+            name,
+            descriptor: object.as_fd().as_raw_fd(),
+            object: object.identity(),
+            address: mapping.as_ptr().addr() as u64,
+            span: mapping.span() as u64,
+            extent: object.extent(),
+            exact: object.exact(),
+            physical: object.physical().map(|start| start..start.saturating_add(object.size() as u64)),
+            protection: mapping.protection(),
+            lock: self.lock,
+            page: object.page_size(),
+            placement: self.placement,
+        }
     }
 
     /// Applies a lock to the bytes that are there, after bringing them in where that is what it means.
@@ -319,36 +326,29 @@ impl<K: Access> Area<K> {
     }
 }
 
-impl Area<Shared> {
-    /// Publishes it under a name, so that others find it: when its contents are complete, say.
-    ///
-    /// # Errors
-    /// [`Kind::InvalidInput`] for a bad name or an area that is published already; [`Kind::Registry`],
-    /// [`Kind::Limit`] where the registry cannot take it.
-    pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
-        self.publish_as(Name::new(name)?)
-    }
-}
+macro_rules! can_be_published {
+    ($($kind:ty),*) => {$(
+        impl Area<$kind> {
+            /// Publishes it under a name, so that others find it: when its contents are complete, say.
+            ///
+            /// # Errors
+            /// [`Kind::InvalidInput`] for a bad name or an area that is published already; [`Kind::Registry`],
+            /// [`Kind::Limit`] where the registry cannot take it.
+            pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+                self.publish_as(Name::new(name)?)
+            }
 
-impl Area<Resizable> {
-    /// Publishes it under a name, so that others find it.
-    ///
-    /// # Errors
-    /// As for shared areas.
-    pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
-        self.publish_as(Name::new(name)?)
-    }
+            /// The same, under a name that was checked before.
+            ///
+            /// # Errors
+            /// As [`publish`](Area::publish).
+            pub fn publish_named(&mut self, name: Name) -> Result<AreaId> {
+                self.publish_as(name)
+            }
+        }
+    )*};
 }
-
-impl Area<Frozen> {
-    /// Publishes it under a name, so that others find it.
-    ///
-    /// # Errors
-    /// As for shared areas.
-    pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
-        self.publish_as(Name::new(name)?)
-    }
-}
+can_be_published!(Shared, Resizable, Frozen);
 
 /// The object's descriptor: to pass it on, or to hand it to a library that wants a file.
 ///

@@ -5,7 +5,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::{Area, Frozen, Shared};
+use super::{Area, Frozen, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
 use crate::object::{Extent, Object};
@@ -15,12 +15,14 @@ use crate::provider::{Provider, Request, System};
 use crate::registry::Name;
 use crate::sys;
 
-/// What came over a socket.
+/// What came from another process: over a socket, or [transferred](crate::registry::Transferred).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Received {
     /// Others may write it.
     Shared(Area<Shared>),
+    /// Others may write it, and change its size.
+    Resizable(Area<Resizable>),
     /// Nobody writes it any more.
     Frozen(Area<Frozen>),
 }

@@ -84,31 +84,78 @@ impl Area<Resizable> {
             return Err(Error::new(Kind::InvalidInput, what())
                 .detail("the size is 0, or more than there are addresses"));
         };
-        self.permits(Protection::WRITE, "resize")?;
         crate::provider::refuse_impossible(wanted)?;
         let before = self.mapping.span();
         if wanted > before {
             self.nobody_in_the_way(wanted, what)?;
-            self.widen(wanted)?;
+            if let Err(error) = self.widen(wanted) {
+                self.mapping.cut(before);
+                return Err(no_room(what(), error));
+            }
         }
-        let resized =
-            self.object().resize(wanted, self.placement, &whose).and_then(|()| self.lock_tail(&whose));
-        if let Err(error) = resized {
+        let size = self.size();
+        let resized = self.object().resize(wanted, self.placement, &whose);
+        let locked = resized.and_then(|()| {
+            // Where the new bytes cannot be locked, nobody gets them. (Somebody else's resize in between stands.)
+            self.lock_tail(&whose).inspect_err(|_| {
+                if wanted > size && self.size() == wanted {
+                    let _ = self.object().resize(size, self.placement, &whose);
+                }
+            })
+        });
+        if let Err(error) = locked {
             if wanted > before {
                 self.mapping.cut(before);
             }
             return Err(error);
         }
         if wanted > before {
-            let extent = Extent::Resizable { max: wanted };
-            if let Some(object) = &mut self.object {
-                object.widen(wanted);
-            }
-            if let Some(publication) = &self.publication {
-                publication.set_extent(wanted as u64, extent);
-            }
+            self.note_span();
         }
         Ok(())
+    }
+
+    /// Takes addresses behind it, up to `span` bytes in all, so that it can grow without asking for them later.
+    ///
+    /// # Errors
+    /// Nothing has changed then. [`Kind::AddressInUse`] if something is mapped there; [`Kind::InvalidInput`] for a locked area:
+    /// a reserve cannot be locked; [`Kind::Limit`], [`Kind::NoMemory`] as for new areas.
+    pub fn widen_reserve(&mut self, span: usize) -> Result<()> {
+        let what = || format!("reserve {} of addresses for {self}", Bytes::from(span));
+        let wrong = |why: &str| Err(Error::new(Kind::InvalidInput, what()).detail(why.to_owned()));
+        let Some(wanted) = self.mapping.page_size().round_up(span) else {
+            return wrong("it is more than there are addresses");
+        };
+        if self.lock != crate::Lock::None {
+            return wrong("it is locked, and a reserve cannot be locked");
+        }
+        if wanted > self.mapping.span() {
+            self.widen(wanted)?;
+            super::dress(&self.mapping, self.object.as_ref());
+            self.note_span();
+        }
+        Ok(())
+    }
+
+    /// Gives addresses back that it has taken to grow into, all but `span` bytes (or what it has grown to). From then on it
+    /// grows as far as it finds room.
+    pub fn trim_reserve(&mut self, span: usize) {
+        let kept = self.mapping.page_size().round_up(span).unwrap_or(usize::MAX).max(self.used()).max(1);
+        if kept < self.mapping.span() {
+            self.mapping.cut(kept);
+            self.note_span();
+        }
+    }
+
+    /// Tells everybody how many addresses it has now.
+    fn note_span(&mut self) {
+        let span = self.mapping.span();
+        if let Some(object) = &mut self.object {
+            object.widen(span);
+        }
+        if let Some(publication) = &self.publication {
+            publication.set_extent(span as u64, Extent::Resizable { max: span });
+        }
     }
 
     /// Whether every other published clone has the addresses.
@@ -144,6 +191,8 @@ impl Area<Resizable> {
         if !self.placement.is_default() {
             self.mapping.place(0..span, self.placement)?;
         }
+        // Where it shrinks again, the new part is a reserve.
+        super::dress(&self.mapping, self.object.as_ref());
         Ok(())
     }
 
@@ -152,6 +201,21 @@ impl Area<Resizable> {
             crate::Lock::None => Ok(()),
             lock => self.apply_lock(lock, whose),
         }
+    }
+}
+
+/// Why the addresses behind could not be had.
+fn no_room(what: String, error: Error) -> Error {
+    let help = match error.kind() {
+        Kind::AddressInUse => Some(
+            "it cannot grow where it is: make a larger one, or make it inside of a reservation".to_owned(),
+        ),
+        _ => error.remedy().map(str::to_owned),
+    };
+    let told = Error::new(error.kind(), what).detail("it has no addresses for that").caused_by(error);
+    match help {
+        Some(help) => told.help(help),
+        None => told,
     }
 }
 

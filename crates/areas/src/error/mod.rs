@@ -27,6 +27,8 @@ pub enum Kind {
     NodeNotAllowed,
     /// No area of that name or id.
     NoSuchArea,
+    /// No live process of that number; or, where areas are to be handed over, none that holds any.
+    NoSuchTeam,
     /// The machine, a node or a huge-page pool does not have that much memory.
     NoMemory,
     /// The addresses asked for are taken or unusable.
@@ -202,7 +204,7 @@ impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
             Kind::InvalidInput | Kind::OutOfRange | Kind::NodeNotAllowed => std::io::ErrorKind::InvalidInput,
-            Kind::NoSuchArea => std::io::ErrorKind::NotFound,
+            Kind::NoSuchArea | Kind::NoSuchTeam => std::io::ErrorKind::NotFound,
             Kind::NoMemory => std::io::ErrorKind::OutOfMemory,
             Kind::NotPermitted | Kind::Unreadable | Kind::ReadOnly | Kind::Frozen => {
                 std::io::ErrorKind::PermissionDenied

@@ -118,35 +118,7 @@ impl Mapping {
                 At::Exactly(address) => format!("{address:#x}"),
             };
             let call = format!("mmap({place}, {}, {protection}, {})", Bytes::from(span), in_words(flags));
-            let error = |kind| {
-                Error::new(kind, format!("map {}", Bytes::from(size))).call(call, errno)
-            };
-            match (errno, at) {
-                (sys::Errno::EXIST, At::Exactly(address)) => error(Kind::AddressInUse)
-                    .detail(format!("something is mapped in {:#x}..{:#x}", address, address.saturating_add(span)))
-                    .help("choose another address, or let the kernel choose one; `/proc/self/maps` shows what is there"),
-                (sys::Errno::NOMEM, _) if page != PageSize::base() => {
-                    remedy::huge_pages(error(Kind::NoMemory), page, span)
-                }
-                // The kernel has no pool of that size.
-                (sys::Errno::INVAL, _) if page != PageSize::base() => {
-                    remedy::huge_pages(error(Kind::Unsupported), page, span)
-                }
-                (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
-                    error(Kind::AddressInUse).detail("the range ends beyond the addresses of a process")
-                }
-                (sys::Errno::NOMEM, _) if out_of_user_range(0, span) => {
-                    error(Kind::InvalidInput).detail("it is more than the addresses of a process")
-                }
-                (sys::Errno::NOMEM, _) => match sys::process::limit(sys::process::Limit::AddressSpace) {
-                    Some(_) => remedy::address_space(error(Kind::Limit), span),
-                    None => remedy::address_space(error(Kind::NoMemory), span),
-                },
-                (sys::Errno::AGAIN, _) => remedy::locked_memory(error(Kind::Limit), span),
-                (sys::Errno::ACCESS | sys::Errno::PERM, _) => error(Kind::NotPermitted)
-                    .detail("the file was not opened for this, is sealed, or lies on a file system mounted noexec"),
-                _ => error(Kind::System),
-            }
+            refused(at, size, span, page, call, errno)
         })?;
         Mapping::of(plan, base).complete(plan)
     }
@@ -255,14 +227,13 @@ impl Mapping {
         }
     }
 
-    /// Takes the addresses behind as well, up to `span` bytes: more of the same shared file, with the same protection.
+    /// Takes the addresses behind as well, up to `span` bytes: more of the same shared file, with the same protection. Inside a
+    /// reservation they are the reservation's next ones.
     ///
     /// # Errors
-    /// [`Kind::AddressInUse`] if something is mapped there; as for new mappings.
+    /// [`Kind::AddressInUse`] if something is mapped there, or the reservation ends; as for new mappings.
     pub(crate) fn extend(&mut self, span: usize, file: std::os::fd::BorrowedFd<'_>) -> Result<()> {
-        debug_assert!(
-            self.sharing == Sharing::Shared && self.home.is_none() && span.is_multiple_of(self.page.bytes())
-        );
+        debug_assert!(self.sharing == Sharing::Shared && span.is_multiple_of(self.page.bytes()));
         let Some(more) = span.checked_sub(self.span).filter(|&more| more > 0) else { return Ok(()) };
         let behind = self.base.addr().get().saturating_add(self.span);
         let plan = Plan {
@@ -275,6 +246,20 @@ impl Mapping {
             flags: self.flags_of_object(),
             file: Some((file, self.span as u64)),
         };
+        if let Some(home) = &self.home {
+            let ends = |error: &Error| {
+                Error::new(Kind::AddressInUse, error.what().to_owned())
+                    .detail(format!("the reservation ends there: {}", error.facts().unwrap_or_default()))
+            };
+            let tail = Mapping::inside(&plan, home, behind - home.address())
+                .map_err(|error| if error.kind() == Kind::OutOfRange { ends(&error) } else { error })?;
+            // From here on the range belongs to this mapping.
+            let mut tail = std::mem::ManuallyDrop::new(tail);
+            drop(tail.home.take());
+            home.join(self.base, self.span, more);
+            self.span = span;
+            return Ok(());
+        }
         // From here on the range belongs to this mapping.
         let _ = std::mem::ManuallyDrop::new(Mapping::new(&plan)?);
         self.span = span;
@@ -292,9 +277,17 @@ impl Mapping {
         if let Some(more) = self.span.checked_sub(span).filter(|&more| more > 0) {
             // SAFETY: `span < self.span`, and `base..base+self.span` is ours (invariant).
             let behind = unsafe { self.base.add(span) };
-            // SAFETY: the range is ours alone (invariant), shared memory, of which no reference is lent. Where the kernel
-            // refuses, the addresses stay ours.
-            if unsafe { sys::memory::unmap(behind, more) }.is_ok() {
+            let gone = match &self.home {
+                // SAFETY: the range is ours alone (invariant), shared memory, of which no reference is lent. Where the kernel
+                // refuses, the addresses stay ours.
+                None => unsafe { sys::memory::unmap(behind, more) },
+                Some(home) => {
+                    home.split(self.base, span, more);
+                    // SAFETY: as above.
+                    unsafe { home.take_back(behind, more) }.inspect_err(|_| home.join(self.base, span, more))
+                }
+            };
+            if gone.is_ok() {
                 self.span = span;
             }
         }
@@ -357,6 +350,11 @@ impl Mapping {
     /// Records that something else was given than was asked first. For providers.
     pub fn record_fallback(&mut self, asked: impl Into<String>, given: impl Into<String>, because: Error) {
         self.fallbacks.push(Fallback { asked: asked.into(), given: given.into(), because });
+    }
+
+    /// Takes over what was noted of fallbacks: this mapping takes the other one's place.
+    pub(crate) fn take_over_notes(&mut self, from: &mut Mapping) {
+        self.fallbacks.append(&mut from.fallbacks);
     }
 
     /// Keeps a value as long as the addresses are mapped: it is dropped once they are unmapped, however that comes about.
@@ -501,19 +499,7 @@ impl Mapping {
     pub(crate) fn place(&mut self, range: Range<usize>, placement: Placement) -> Result<()> {
         let len = range.len();
         let start = self.check(range.start, len, self.span)?;
-        let failed = |call: String, errno: sys::Errno| {
-            let what = format!("place {} as {placement}", Bytes::from(len));
-            match errno {
-                sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(Kind::Unsupported, what)
-                    .call(call, errno)
-                    .help("this kernel does not know the policy: preferred-many needs 5.15, a home node 5.17, weighted \
-                           interleave 6.9, any policy a kernel built with NUMA"),
-                sys::Errno::PERM => Error::new(Kind::NotPermitted, what)
-                    .call(call, errno)
-                    .help("the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind"),
-                _ => Error::new(Kind::System, what).call(call, errno),
-            }
-        };
+        let failed = |call: String, errno: sys::Errno| refused_placement(len, &placement, call, errno);
         sys::policy::bind(start, len, &placement.policy()).map_err(|errno| {
             failed(format!("mbind({start:p}, {}, {})", Bytes::from(len), placement.policy()), errno)
         })?;
@@ -614,8 +600,63 @@ pub(crate) fn out_of_range(offset: usize, len: usize, size: usize) -> Error {
         .help("stay inside `0..size()`")
 }
 
+/// Why mmap refused: from what it was asked, and what it said.
+pub(crate) fn refused(
+    at: At,
+    size: usize,
+    span: usize,
+    page: PageSize,
+    call: String,
+    errno: sys::Errno,
+) -> Error {
+    let error = |kind| Error::new(kind, format!("map {}", Bytes::from(size))).call(call, errno);
+    match (errno, at) {
+        (sys::Errno::EXIST, At::Exactly(address)) => error(Kind::AddressInUse)
+            .detail(format!("something is mapped in {:#x}..{:#x}", address, address.saturating_add(span)))
+            .help(
+                "choose another address, or let the kernel choose one; `/proc/self/maps` shows what is there",
+            ),
+        (sys::Errno::NOMEM, _) if page != PageSize::base() => {
+            remedy::huge_pages(error(Kind::NoMemory), page, span)
+        }
+        // The kernel has no pool of that size.
+        (sys::Errno::INVAL, _) if page != PageSize::base() => {
+            remedy::huge_pages(error(Kind::Unsupported), page, span)
+        }
+        (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
+            error(Kind::AddressInUse).detail("the range ends beyond the addresses of a process")
+        }
+        (sys::Errno::NOMEM, _) if out_of_user_range(0, span) => {
+            error(Kind::InvalidInput).detail("it is more than the addresses of a process")
+        }
+        (sys::Errno::NOMEM, _) => match sys::process::limit(sys::process::Limit::AddressSpace) {
+            Some(_) => remedy::address_space(error(Kind::Limit), span),
+            None => remedy::address_space(error(Kind::NoMemory), span),
+        },
+        (sys::Errno::AGAIN, _) => remedy::locked_memory(error(Kind::Limit), span),
+        (sys::Errno::ACCESS | sys::Errno::PERM, _) => error(Kind::NotPermitted)
+            .detail("the file was not opened for this, is sealed, or lies on a file system mounted noexec"),
+        _ => error(Kind::System),
+    }
+}
+
+/// Why a range could not be placed: from what was asked, the call, and what it said.
+pub(crate) fn refused_placement(len: usize, placement: &Placement, call: String, errno: sys::Errno) -> Error {
+    let what = format!("place {} as {placement}", Bytes::from(len));
+    match errno {
+        sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(Kind::Unsupported, what).call(call, errno).help(
+            "this kernel does not know the policy: preferred-many needs 5.15, a home node 5.17, weighted \
+                   interleave 6.9, any policy a kernel built with NUMA",
+        ),
+        sys::Errno::PERM => Error::new(Kind::NotPermitted, what).call(call, errno).help(
+            "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind",
+        ),
+        _ => Error::new(Kind::System, what).call(call, errno),
+    }
+}
+
 /// Flags as C writes them: `MAP_PRIVATE|MAP_HUGETLB`.
-fn in_words(flags: MapFlags) -> String {
+pub(crate) fn in_words(flags: MapFlags) -> String {
     let mut names = flags.iter_names();
     let mut words: Vec<String> = names.by_ref().map(|(name, _)| format!("MAP_{name}")).collect();
     if !names.remaining().is_empty() {

@@ -105,6 +105,15 @@ impl Reservation {
         self.span
     }
 
+    /// The bytes from `offset` on that no mapping has taken: as large a one fits there.
+    #[must_use]
+    pub fn room_at(&self, offset: usize) -> usize {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let inside = taken.range(..=offset).next_back().is_some_and(|(&start, &len)| start + len > offset);
+        let next = taken.range(offset..).next().map_or(self.span, |(&start, _)| start);
+        if inside { 0 } else { next.saturating_sub(offset) }
+    }
+
     /// Takes a part for a mapping.
     pub(super) fn take(&self, offset: usize, len: usize, page: PageSize) -> Result<NonNull<u8>> {
         let what = || format!("map {} at offset {offset:#x} of a reservation", Bytes::from(len));
@@ -126,6 +135,31 @@ impl Reservation {
         taken.insert(offset, len);
         // SAFETY: `offset < span`, and `base..base+span` is one mapping of ours (invariant).
         Ok(unsafe { self.base.add(offset) })
+    }
+
+    /// Makes two neighbouring parts one, which belongs to who has the first.
+    pub(super) fn join(&self, base: NonNull<u8>, len: usize, more: usize) {
+        let offset = base.addr().get() - self.address();
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let removed = taken.remove(&(offset + len));
+        debug_assert_eq!(removed, Some(more), "both were taken");
+        taken.insert(offset, len + more);
+    }
+
+    /// Makes a part two: the first `len` bytes, and the `more` behind.
+    pub(super) fn split(&self, base: NonNull<u8>, len: usize, more: usize) {
+        let offset = base.addr().get() - self.address();
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = taken.insert(offset, len);
+        debug_assert_eq!(before, Some(len + more), "only what was taken is split");
+        taken.insert(offset + len, more);
+    }
+
+    /// Keeps a part free of mappings for ever: what reaches for it is told that it is in use.
+    pub(crate) fn close(&self, offset: usize, len: usize) {
+        if len > 0 {
+            self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(offset, len);
+        }
     }
 
     /// Makes a part reserved addresses again, and free for the next mapping.

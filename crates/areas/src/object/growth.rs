@@ -66,6 +66,11 @@ impl Object {
             sys::Errno::PERM => Error::new(Kind::Frozen, what())
                 .call("ftruncate", errno)
                 .detail("it is sealed against changes of its size: somebody has frozen it"),
+            // What the kernel says of a descriptor that is open for reading only.
+            sys::Errno::INVAL | sys::Errno::BADF => Error::new(Kind::ReadOnly, what())
+                .call("ftruncate", errno)
+                .detail("it was opened for reading only")
+                .help("who may not write may not resize: clone it for writing"),
             _ => Error::new(Kind::System, what()).call("ftruncate", errno),
         })?;
         self.seen.store(size as u64, std::sync::atomic::Ordering::Relaxed);

@@ -294,13 +294,11 @@ impl Object {
     /// Another open file of the same object, which the kernel lets read only.
     pub(crate) fn reopen_read_only(&self) -> Result<OwnedFd> {
         use std::os::fd::AsRawFd;
+        const WHAT: &str = "open an object for reading only";
         // A thread can have descriptors of its own, and the first one may have left: then /proc/self shows others.
         let path = format!("/proc/thread-self/fd/{}", self.fd.as_fd().as_raw_fd());
         let failed = |errno| {
-            let error = |kind| {
-                Error::new(kind, "open an object for reading only")
-                    .call(format!("open({path:?}, O_RDONLY)"), errno)
-            };
+            let error = |kind| Error::new(kind, WHAT).call(format!("open({path:?}, O_RDONLY)"), errno);
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
                 _ => error(Kind::System).help("/proc must be mounted"),
@@ -316,7 +314,7 @@ impl Object {
         match sys::file::stat(again.as_fd()) {
             Ok(stat) if stat.identity == self.identity() => Ok(again),
             Ok(_) => Err(failed(sys::Errno::STALE)),
-            Err(errno) => Err(failed(errno)),
+            Err(errno) => Err(Error::new(Kind::System, WHAT).call("fstat", errno)),
         }
     }
 

@@ -60,6 +60,12 @@ fn read_maps() -> Result<String> {
     })
 }
 
+/// Whether a process with these `maps` (as `/proc/PID/maps` lists them) has so many bytes of addresses free there.
+pub(crate) fn is_free(maps: &str, start: usize, span: u64) -> bool {
+    let end = usize::try_from(span).ok().and_then(|span| start.checked_add(span));
+    end.is_some_and(|end| gaps(maps).any(|gap| gap.start <= start && end <= gap.end))
+}
+
 /// The free ranges of addresses, in order, from the text of `/proc/self/maps`.
 pub(crate) fn gaps(maps: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     let taken = maps.lines().filter_map(|line| {
@@ -96,6 +102,17 @@ mod tests {
             0x7ffe_0002_1000..HIGHEST,
         ];
         assert_eq!(found, expected);
+        assert!(is_free(maps, 0x45_3000, 0x1000) && is_free(maps, LOWEST, 0x1000));
+        for (start, span) in [
+            (0x45_2000, 0x2000),
+            (0x45_2fff, 1),
+            (0, 0x1000),
+            (usize::MAX, 1),
+            (LOWEST, u64::MAX),
+            (HIGHEST, 0x1000),
+        ] {
+            assert!(!is_free(maps, start, span), "{start:#x} {span:#x}");
+        }
         assert!(gaps("").eq(std::iter::once(LOWEST..HIGHEST)));
         assert_eq!(gaps("junk\n\n-\nzz-yy rw-p\n").count(), 1);
         // Found by the fuzzer: a range that runs backwards.

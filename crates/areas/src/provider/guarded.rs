@@ -58,6 +58,9 @@ impl<P: Provider> Provider for Guarded<P> {
                 .detail("with its guard pages it is more than there are addresses"));
         };
         let reservation = Reservation::new(room, align)?;
+        // An area that grows must not grow over them.
+        reservation.close(0, guard);
+        reservation.close(room - guard, guard);
         // The mapping keeps the reservation, and with it the guards, for as long as it lives.
         self.inner.map(&request.clone().inside(&reservation, guard))
     }

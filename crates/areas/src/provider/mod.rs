@@ -41,6 +41,7 @@ mod system;
 
 use std::fmt;
 
+pub(crate) use address::is_free;
 pub use guarded::Guarded;
 pub use limited::Limited;
 pub use or::Or;

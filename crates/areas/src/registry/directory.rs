@@ -165,11 +165,19 @@ impl Directory {
         &self.path
     }
 
+    /// The open folder of our pid namespace.
+    pub(super) fn space(&self) -> sys::Result<BorrowedFd<'_>> {
+        self.space.checked()
+    }
+
     /// Whether it was removed under us, or our descriptor of it closed.
     pub(super) fn is_gone(&self) -> bool {
         // A folder goes after what is in it.
-        !sys::file::stat(self.teams.as_fd())
-            .is_ok_and(|stat| stat.identity == self.teams.identity() && stat.links > 0)
+        match sys::file::stat(self.teams.as_fd()) {
+            Ok(stat) => stat.identity != self.teams.identity() || stat.links == 0,
+            // What comes next fails if it was.
+            Err(errno) => errno == sys::Errno::BADF,
+        }
     }
 
     /// Whether we joined, so that nobody clears the folder away while we live, and what that takes is still open.
@@ -190,19 +198,28 @@ impl Directory {
         /// More than there are slots, with room for what is dead and not yet cleared.
         const MOST: usize = 4 * SLOTS as usize;
         let names = sys::file::names_in(self.teams.as_fd(), MOST)
-            .map_err(|errno| problem(&self.path.join("teams"), "getdents64", errno))?;
-        Ok(names
-            .iter()
-            .filter_map(|name| {
-                let target = sys::file::read_link(self.teams.as_fd(), name).ok()?;
-                Link::parse(name.as_bytes(), target.as_bytes())
-            })
-            .collect())
+            .map_err(|errno| problem(&self.path.join("teams"), "openat, getdents64", errno))?;
+        let mut links = Vec::new();
+        for name in &names {
+            match sys::file::read_link(self.teams.as_fd(), name) {
+                Ok(target) => links.extend(Link::parse(name.as_bytes(), target.as_bytes())),
+                // It went in between, or is no link.
+                Err(sys::Errno::NOENT | sys::Errno::INVAL) => {}
+                // A live team that is passed over would seem to be gone.
+                Err(errno) => return Err(problem(&self.path.join("teams"), "readlinkat", errno)),
+            }
+        }
+        Ok(links)
     }
 
     /// Whether a link is there.
-    pub(super) fn has(&self, link: &Link) -> bool {
-        sys::file::read_link(self.teams.as_fd(), &link.name()).is_ok_and(|target| target == link.target())
+    pub(super) fn has(&self, link: &Link) -> Result<bool> {
+        match sys::file::read_link(self.teams.as_fd(), &link.name()) {
+            Ok(target) => Ok(target == link.target()),
+            Err(sys::Errno::NOENT | sys::Errno::INVAL) => Ok(false),
+            // Whoever took that for a no would make a second link.
+            Err(errno) => Err(problem(&self.path.join("teams"), "readlinkat", errno)),
+        }
     }
 
     /// Takes away the link of a team that is proven dead. It may have gone already.
@@ -211,9 +228,14 @@ impl Directory {
         let _ = sys::file::unlink(self.teams.as_fd(), &link.name());
     }
 
-    /// Makes a link in a slot that nobody has, the link's own if it can be; gives back the link with its slot. `is_dead`
-    /// proves deaths: dead teams' links are cleared away when slots run short.
-    pub(super) fn claim(&self, link: &Link, mut is_dead: impl FnMut(&Link) -> bool) -> Result<Link> {
+    /// Makes a link in a slot that nobody has, the link's own if it can be; gives back the link with its slot. `announce` is told
+    /// each slot before a link names it. `is_dead` proves deaths: dead teams' links are cleared away when slots run short.
+    pub(super) fn claim(
+        &self,
+        link: &Link,
+        mut announce: impl FnMut(u32) -> Result<()>,
+        mut is_dead: impl FnMut(&Link) -> bool,
+    ) -> Result<Link> {
         let mut start = link.slot;
         let failed = |call, errno| problem(&self.path.join("teams"), call, errno);
         for _ in 0..1000 {
@@ -238,6 +260,7 @@ impl Directory {
                 continue;
             };
             let mine = Link { slot, ..link.clone() };
+            announce(slot)?;
             match sys::file::make_link(&mine.target(), self.teams.as_fd(), &mine.name()) {
                 Ok(()) => {}
                 Err(sys::Errno::EXIST) => {
@@ -443,7 +466,13 @@ fn space_name() -> Result<CString> {
     let space = read(c"/proc/thread-self/ns/pid")?;
     let pid = namespace(&space, "pid").ok_or_else(|| refuse(format!("our pid namespace is {space:?}")))?;
     // Kernels without time namespaces have no such file.
-    let time = sys::file::read_link(CWD, c"/proc/thread-self/ns/time").ok();
+    let time = match sys::file::read_link(CWD, c"/proc/thread-self/ns/time") {
+        Err(sys::Errno::NOENT) => None,
+        other => Some(other.map_err(|errno| {
+            refuse("our time namespace is not told".to_owned())
+                .call("readlink(/proc/thread-self/ns/time)", errno)
+        })?),
+    };
     let name = match time.and_then(|time| namespace(&time, "time")) {
         None | Some(USUAL_TIME) => format!("pid-{pid}"),
         Some(time) => format!("pid-{pid}-time-{time}"),
@@ -480,6 +509,11 @@ fn clear_dead_spaces(root: BorrowedFd<'_>, ours: &CString) {
         }
         let _ = sys::file::remove_folder(space.as_fd(), c"teams");
         let _ = sys::file::unlink(space.as_fd(), c"control");
+        for left in sys::file::names_in(space.as_fd(), 1024).unwrap_or_default() {
+            if left.as_bytes().starts_with(super::door::NAME) {
+                let _ = sys::file::unlink(space.as_fd(), &left);
+            }
+        }
         let _ = sys::file::remove_folder(root, name);
     }
 }
@@ -548,5 +582,26 @@ mod tests {
         for (name, target) in bad {
             assert_eq!(Link::parse(name, target), None, "{name:?} {target:?}");
         }
+    }
+
+    /// A reader that follows a link looks whether the table behind it names the same slot.
+    #[test]
+    fn a_slot_is_announced_before_a_link_names_it() {
+        let path = std::env::temp_dir().join(format!("areas-claim-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        let name = CString::new(path.to_str().unwrap()).unwrap();
+        let open = || Guarded::new(sys::file::open_folder(CWD, &name).unwrap()).unwrap();
+        let directory = Directory { path: path.clone(), space: open(), teams: open(), joined: None };
+        let other = Link { slot: 7, start_time: 1, inode: 1, pid: 1, descriptor: 3 };
+        sys::file::make_link(&other.target(), directory.teams.as_fd(), &other.name()).unwrap();
+        let mut announced = Vec::new();
+        let ours = Link { start_time: 2, ..other };
+        let announce = |slot| {
+            announced.push((slot, directory.links().unwrap().iter().any(|link| link.start_time == 2)));
+            Ok(())
+        };
+        let claimed = directory.claim(&ours, announce, |_| false).unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+        assert_eq!((claimed.slot, announced), (8, vec![(8, false)]));
     }
 }

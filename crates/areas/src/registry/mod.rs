@@ -7,20 +7,25 @@
 //!
 //! "System-wide" means one user and one pid namespace: other users cannot see or disturb what is here.
 //!
-//! Reading the registry makes nothing; a process joins with the first area that it publishes.
+//! Reading the registry makes nothing; a process joins with the first area that it publishes, or by [`join`]. Then others can hand
+//! areas over to it: [`Area::transfer`](crate::Area::transfer).
 
 mod directory;
+mod door;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 mod holders;
 mod id;
 mod info;
 mod name;
+mod offer;
+mod order;
 mod peer;
 mod source;
 mod state;
 mod table;
 mod team;
+mod transferred;
 mod wait;
 
 use std::path::PathBuf;
@@ -32,12 +37,15 @@ pub use id::AreaId;
 pub use info::{Info, Listing, UnreadableTeam};
 pub use name::Name;
 pub use source::Source;
+pub(crate) use state::Arrival;
 pub(crate) use table::Announcement;
+pub use transferred::Transferred;
 
 use crate::error::{Error, Kind, Result};
 use crate::object::Extent;
 use crate::place::Placement;
 use crate::protection::Protection;
+use crate::provider::Address;
 
 /// The oldest live area of that name that this process may read.
 ///
@@ -63,7 +71,35 @@ pub fn find(name: impl AsRef<[u8]>) -> Result<Source> {
 /// [`Kind::NoSuchArea`] if no live area has it,
 /// [`Kind::Unreadable`] if its holder may not be read.
 pub fn get(id: AreaId) -> Result<Source> {
-    state::state()?.get(id)
+    state::state_up_to_date()?.get(id)
+}
+
+/// A process's published area that begins at the lowest address above `after`; `None` at the end, however often it is asked.
+///
+/// Begin with 0 and go on with the [address](Source::address) of the last one. Whatever comes or goes in between, an
+/// area that stays is met once, because addresses stay while ids and places in a table may be given to others.
+///
+/// ```
+/// let pid = std::process::id();
+/// let mut after = 0;
+/// while let Some(area) = areas::registry::next(pid, after)? {
+///     println!("{} {:#x}", area.name(), area.address());
+///     after = area.address();
+/// }
+/// # Ok::<(), areas::Error>(())
+/// ```
+///
+/// What comes while a walk is under way may be met or not. One's own areas cost a look into a sorted map each; another team's
+/// table is sorted once for as long as nothing comes or goes there, and a few times a walk where something does.
+///
+/// # Errors
+/// [`Kind::NoSuchTeam`] if no live process has that number (a live one that publishes nothing is at the end at once);
+/// [`Kind::Unreadable`] if it holds areas and may not be read; [`Kind::Registry`] if the registry's folder is not as it must be.
+#[doc(alias = "get_next_area_info")]
+pub fn next(pid: u32, after: usize) -> Result<Option<Source>> {
+    // What was offered is taken in before a walk, not at each of its steps.
+    let mut state = if after == 0 { state::state_up_to_date()? } else { state::state()? };
+    state.next(pid, after as u64)
 }
 
 /// All published areas that can be seen, and the teams that cannot be looked into.
@@ -71,9 +107,8 @@ pub fn get(id: AreaId) -> Result<Source> {
 /// # Errors
 /// [`Kind::Registry`] if the registry's folder is not as it must be. No folder is no error: nothing
 /// is published.
-#[doc(alias = "get_next_area_info")]
 pub fn list() -> Result<Listing> {
-    state::state()?.list()
+    state::state_up_to_date()?.list()
 }
 
 /// This process's own published area that holds an address: any byte of its whole pages, not of a reserve behind them.
@@ -86,7 +121,16 @@ pub fn at(address: usize) -> Result<Source> {
         Error::new(Kind::NoSuchArea, format!("find the area at {address:#x}"))
             .detail("no published area of this process has that address")
     };
-    let source = state::state()?.at(address as u64).ok_or_else(none)?;
+    let mut state = state::state()?;
+    let source = match state.at(address as u64) {
+        Some(source) => source,
+        // It may be one that another team has just transferred.
+        None => {
+            let _ = state.look();
+            state.at(address as u64).ok_or_else(none)?
+        }
+    };
+    drop(state);
     // Only what can grow has addresses that are not its own yet.
     match source.record().extent {
         Extent::Fixed => Ok(source),
@@ -105,6 +149,57 @@ pub fn wait(name: impl AsRef<[u8]>, timeout: Option<Duration>) -> Result<Source>
     wait::wait(&Name::new(name)?, timeout)
 }
 
+/// Joins the registry without an area, so that others can transfer areas to this process. Whoever has published one has joined.
+///
+/// # Errors
+/// [`Kind::Registry`], [`Kind::Limit`] where it cannot be joined; [`Kind::NotPermitted`] where a sandbox forbids the socket at
+/// which areas are offered.
+pub fn join() -> Result<()> {
+    state::state()?.join()
+}
+
+/// The areas that other teams have transferred to this process and that the program has not taken yet, in the order in which they
+/// came. [`Transferred::take`] takes one.
+///
+/// Every call into the registry that asks the kernel anyway takes in what was transferred: it is mapped and published from then
+/// on, whether or not the program takes it.
+///
+/// # Errors
+/// Where there is none, and one that was transferred cannot be taken in: as for new areas, for instance [`Kind::Limit`] for its
+/// lock. It is tried again at each call; [`refuse_transfer`] drops it.
+pub fn transferred() -> Result<Vec<Transferred>> {
+    let mut state = state::state()?;
+    let stuck = state.look();
+    let arrivals = state.arrivals();
+    match stuck {
+        Some(error) if arrivals.is_empty() => Err(error),
+        _ => Ok(arrivals),
+    }
+}
+
+/// Waits until another team has transferred an area to this process, and gives the first that was not taken yet. Joins the
+/// registry. Without a time-out it waits for ever.
+///
+/// # Errors
+/// [`Kind::TimedOut`]; else as [`join`] and [`transferred`].
+pub fn wait_transferred(timeout: Option<Duration>) -> Result<Transferred> {
+    join()?;
+    let first = || Ok(transferred()?.into_iter().next());
+    wait::wait_until(timeout, first)?.ok_or_else(|| {
+        Error::new(Kind::TimedOut, "wait for an area from another team")
+            .detail(format!("nobody transferred one within {:?}", timeout.unwrap_or_default()))
+    })
+}
+
+/// Drops the area that was transferred to this process and cannot be taken in ([`transferred`] says why): what comes behind it is
+/// taken in then. Whether there was one.
+///
+/// # Errors
+/// As [`list`].
+pub fn refuse_transfer() -> Result<bool> {
+    Ok(state::state()?.refuse())
+}
+
 /// Sees to it that others find this process's areas: where the registry's folder was removed, or this process's link in it,
 /// they are published again.
 ///
@@ -113,7 +208,7 @@ pub fn wait(name: impl AsRef<[u8]>, timeout: Option<Duration>) -> Result<Source>
 /// # Errors
 /// [`Kind::Registry`] if the folder cannot be made again.
 pub fn keep() -> Result<()> {
-    state::state()?.keep()
+    state::state_up_to_date()?.keep()
 }
 
 /// Where the registry is, if it was found: for messages.
@@ -121,7 +216,7 @@ pub fn keep() -> Result<()> {
 /// # Errors
 /// As [`list`].
 pub fn path() -> Result<Option<PathBuf>> {
-    let mut state = state::state()?;
+    let mut state = state::state_up_to_date()?;
     state.list()?;
     Ok(state.path())
 }
@@ -132,7 +227,7 @@ pub(crate) struct Publication(state::Key);
 
 impl Publication {
     pub(crate) fn new(area: Announcement) -> Result<Self> {
-        state::state()?.publish(area).map(Publication)
+        state::state_up_to_date()?.publish(area).map(Publication)
     }
 
     /// The id, which is another one in a child that was forked since.
@@ -151,6 +246,27 @@ impl Publication {
         if let Ok(mut state) = state::state() {
             state.update(self.0, |area| (area.span, area.extent) = (span, extent));
         }
+    }
+
+    /// The place of an area that another team has transferred to us; `None` if somebody was quicker.
+    pub(crate) fn take(transferred: &Transferred) -> Result<Option<(Self, Arrival)>> {
+        let arrival = state::state()?.take(transferred.key());
+        Ok(arrival.map(|arrival| (Publication(arrival.key()), arrival)))
+    }
+
+    /// Offers the area to another team, which has it from then on.
+    pub(crate) fn offer(
+        &self,
+        team: u32,
+        address: Address,
+        descriptor: std::os::fd::BorrowedFd<'_>,
+    ) -> Result<()> {
+        state::state()?.offer(self.0, team, address, descriptor)
+    }
+
+    /// Publishes the area anew, under a new id.
+    pub(crate) fn replace(&self, area: Announcement) -> Result<()> {
+        state::state()?.replace(self.0, area)
     }
 
     /// Whether that area is this one.

@@ -32,6 +32,17 @@ impl Name {
         }
     }
 
+    /// The same, the empty name included: BeOS's interface has it.
+    ///
+    /// # Errors
+    /// As [`new`](Name::new), but for the empty name.
+    pub fn new_or_empty(name: impl AsRef<[u8]>) -> Result<Self> {
+        match name.as_ref() {
+            [] => Ok(Name(Box::default())),
+            name => Name::new(name),
+        }
+    }
+
     /// From a table: empty names are there too (BeOS has them).
     pub(crate) fn from_table(bytes: &[u8]) -> Option<Self> {
         (bytes.len() <= Name::MAX && !bytes.contains(&0)).then(|| Name(bytes.into()))
@@ -106,6 +117,7 @@ mod tests {
         ];
         for (bytes, good) in cases {
             assert_eq!(Name::new(bytes).is_ok(), good, "{bytes:?}");
+            assert_eq!(Name::new_or_empty(bytes).is_ok(), good || bytes.is_empty(), "{bytes:?}");
         }
     }
 

@@ -18,6 +18,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::directory::{Link, stat_of};
+use super::door;
+use super::offer::Offer;
+use super::order::Order;
 use super::table::{Owner, Record, TABLE_BYTES, VERSION, View};
 use crate::error::{Error, Kind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
@@ -39,7 +42,7 @@ pub(super) const TABLE_SEALS: SealFlags =
 /// What is known of a team.
 #[derive(Debug)]
 pub(super) enum State {
-    Live(Peer),
+    Live(Box<Peer>),
     /// It lives, as far as can be told, and we may not look into it. The reason, for people.
     Unreadable(String),
     Dead,
@@ -72,6 +75,22 @@ impl ProcessStat {
     fn holds_nothing(self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
     }
+}
+
+/// Whether a process of that number lives: a process, not a thread, and not one that has ended and only waits to be fetched.
+pub(super) fn process_lives(pid: u32) -> bool {
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return sys::process::exists(pid);
+    };
+    let field = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next());
+        value.unwrap_or_default().to_owned()
+    };
+    let is_process = field("Tgid:") == pid.to_string();
+    let ended = matches!(&*field("State:"), "Z" | "X");
+    // Where the first thread has ended, others may live.
+    is_process
+        && (!ended || fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1))
 }
 
 /// Where a team's descriptors can be seen.
@@ -151,6 +170,7 @@ pub(super) struct Peer {
     folder: Mutex<String>,
     /// A handle for `pidfd_getfd`, where that is allowed.
     handle: OnceLock<Option<Guarded>>,
+    order: Mutex<Order>,
 }
 
 /// Looks at the team that a link names.
@@ -161,7 +181,7 @@ pub(super) fn examine(link: &Link) -> State {
         Place::Dead => return State::Dead,
     };
     match Peer::open(link, &folder) {
-        Ok(Some(peer)) => State::Live(peer),
+        Ok(Some(peer)) => State::Live(Box::new(peer)),
         // It changed as we came near, or is no table of that team: what the link says no longer holds.
         Ok(None) => match locate(link) {
             Place::At(_) => State::Unreadable("its table is not one that we can read".to_owned()),
@@ -178,7 +198,7 @@ impl Peer {
             |call: &str, errno| format!("{call} {folder}/{}: {}", link.descriptor, crate::Errno::from(errno));
         let is_ours = |stat: &Stat| Ok(is_table(stat, link) && is_memory(stat, PageSize::base())?);
         let Some(looked) =
-            look(folder, link.descriptor, is_ours).map_err(|errno| failed("open(O_PATH)", errno))?
+            look(folder, link.descriptor, is_ours).map_err(|(call, errno)| failed(call, errno))?
         else {
             return Ok(None);
         };
@@ -220,6 +240,7 @@ impl Peer {
             table,
             folder: Mutex::new(folder.to_owned()),
             handle: OnceLock::new(),
+            order: Mutex::default(),
         }))
     }
 
@@ -254,6 +275,11 @@ impl Peer {
             Place::Unreadable(_) => true,
             Place::Dead => false,
         }
+    }
+
+    /// Its area that begins at the lowest address above `after`.
+    pub(super) fn next(&self, after: u64) -> Option<Record> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).next(&self.view, after)
     }
 
     pub(super) fn folder(&self) -> String {
@@ -300,6 +326,27 @@ impl Peer {
         })
     }
 
+    /// Offers an area at its door; `None` if it has none.
+    pub(super) fn offer(
+        &self,
+        bytes: &[u8; Offer::BYTES],
+        descriptor: BorrowedFd<'_>,
+    ) -> Option<sys::Result<()>> {
+        let door = self.view.door()?;
+        let offer = |folder: String| door::offer(&folder, door, bytes, descriptor);
+        Some(match offer(self.folder()) {
+            Err(errno @ (sys::Errno::NOENT | sys::Errno::SRCH | sys::Errno::ACCESS)) => {
+                self.moved().map_or(Err(errno), offer)
+            }
+            other => other,
+        })
+    }
+
+    /// What it has mapped, as the kernel lists it; `None` where that may not be read.
+    pub(super) fn maps(&self) -> Option<String> {
+        fs::read_to_string(format!("{}/maps", self.folder().strip_suffix("/fd")?)).ok()
+    }
+
     fn handle(&self) -> Option<BorrowedFd<'_>> {
         let handle = self.handle.get_or_init(|| {
             let handle = Guarded::new(sys::process::open(self.link.pid).ok()?).ok()?;
@@ -339,6 +386,9 @@ struct Looked {
     stat: Stat,
 }
 
+/// The call that failed, and what the kernel said.
+type Failure = (&'static str, sys::Errno);
+
 /// Looks at what a process has open under a number; `None` if it is not what we expect.
 ///
 /// It may be a terminal, a FIFO, or a file of a file system that never answers: none of these is opened.
@@ -346,14 +396,16 @@ fn look(
     folder: &str,
     descriptor: i32,
     expected: impl Fn(&Stat) -> sys::Result<bool>,
-) -> sys::Result<Option<Looked>> {
-    let path = CString::new(format!("{folder}/{descriptor}")).map_err(|_| sys::Errno::INVAL)?;
+) -> Result<Option<Looked>, Failure> {
+    let failed = |errno| ("open", errno);
+    let path = CString::new(format!("{folder}/{descriptor}")).map_err(|_| failed(sys::Errno::INVAL))?;
     let fd = match sys::file::open_at(CWD, &path, OFlags::PATH, 0) {
         Err(sys::Errno::NOENT | sys::Errno::SRCH) => return Ok(None),
-        other => other?,
+        other => other.map_err(failed)?,
     };
-    let stat = sys::file::look(fd.as_fd())?;
-    Ok(expected(&stat)?.then_some(Looked { fd, stat }))
+    let stat = sys::file::look(fd.as_fd()).map_err(|errno| ("statx", errno))?;
+    let expected = expected(&stat).map_err(|errno| ("memfd_create", errno))?;
+    Ok(expected.then_some(Looked { fd, stat }))
 }
 
 /// Whether an open file is what the record says, and of what areas are made of.
@@ -406,12 +458,13 @@ pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Resu
     let what = || format!("open area {} {:?}", record.id, record.name);
     let flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
     let looked = look(folder, record.descriptor, |stat| is_object(stat, record));
-    match looked.and_then(|looked| looked.map(|looked| open_looked(&looked, flags)).transpose()) {
+    let open = |looked: Looked| open_looked(&looked, flags).map_err(|errno| ("open", errno));
+    match looked.and_then(|looked| looked.map(open).transpose()) {
         Ok(Some(fd)) => Ok(fd),
         Ok(None) => Err(Error::new(Kind::NoSuchArea, what())
             .detail("it went in between: its holder dropped it or died")
             .help("look for the name again: another holder may be there")),
-        Err(errno) => {
+        Err((call, errno)) => {
             let kind = match errno {
                 sys::Errno::ACCESS | sys::Errno::PERM => Kind::Unreadable,
                 sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
@@ -420,7 +473,7 @@ pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Resu
             };
             let error = Error::new(kind, what()).call(
                 format!(
-                    "open({folder}/{}, {})",
+                    "{call}({folder}/{}, {})",
                     record.descriptor,
                     if write { "O_RDWR" } else { "O_RDONLY" }
                 ),

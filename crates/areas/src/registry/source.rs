@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use super::id::AreaId;
@@ -11,6 +12,7 @@ use super::peer::{OWN_DESCRIPTORS, Peer, open_object_at};
 use super::table::Record;
 use crate::error::{Error, Kind, Result};
 use crate::object::Object;
+use crate::protection::Protection;
 use crate::sys;
 
 /// Whose table an area stands in.
@@ -65,6 +67,12 @@ impl Source {
         &self.record.name
     }
 
+    /// Where it begins in the process that holds it: meaningful there only.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        usize::try_from(self.record.address).unwrap_or(usize::MAX)
+    }
+
     /// The process that holds it.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -106,6 +114,25 @@ impl Source {
     #[must_use]
     pub fn holders(&self) -> Vec<super::Holder> {
         super::holders::holders(self.record.object, self.record.physical.as_ref())
+    }
+
+    /// Why a clone of it may not be written, if it may not.
+    ///
+    /// Another team gives no more than it has itself. One's own team has what it made; what it was given for reading only
+    /// stays so through all clones, though the kernel would open it for writing by way of `/proc`.
+    pub(crate) fn forbids_writing(&self) -> Option<String> {
+        match &self.holder {
+            Holder::Peer(peer) if !self.record.protection.contains(Protection::WRITE) => {
+                Some(format!("process {} holds it with protection {}", peer.pid(), self.record.protection))
+            }
+            Holder::Own => {
+                let descriptor = format!("{OWN_DESCRIPTORS}/{}", self.record.descriptor);
+                // The link's own mode tells how the descriptor was opened. One that is gone is told where it is opened.
+                let mode = std::fs::symlink_metadata(descriptor).ok()?.mode();
+                (mode & 0o200 == 0).then(|| "this process was given it for reading only".to_owned())
+            }
+            Holder::Peer(_) => None,
+        }
     }
 
     /// Opens the memory behind it, for reading only or with the rights that its holder has.

@@ -6,9 +6,11 @@
 //! it is one: then it begins a team of its own and publishes all that it inherited under new ids. Its parent's table is
 //! not even mapped in it. A child that never calls, because it calls exec, pays nothing.
 
+mod transfer;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::{Deref, DerefMut};
+use std::ops::{Bound, Deref, DerefMut};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +18,8 @@ use super::directory::{Directory, Link};
 use super::id::AreaId;
 use super::info::{Listing, UnreadableTeam, command_of};
 use super::name::Name;
-use super::peer::{Peer, State as PeerState, examine, forget_kept_tables};
+use super::offer::Parcel;
+use super::peer::{Peer, State as PeerState, examine, forget_kept_tables, process_lives};
 use super::source::{Holder, Source};
 use super::table::{Announcement, Record};
 use super::team::Team;
@@ -26,6 +29,8 @@ use crate::protection::Protection;
 use crate::provider::{Provider, Request, System};
 use crate::sys;
 use crate::sys::memory::Advice;
+
+pub(crate) use transfer::Arrival;
 
 static STATE: Mutex<Option<Box<State>>> = Mutex::new(None);
 
@@ -93,6 +98,14 @@ pub(super) fn state() -> Result<Guard> {
     Ok(state)
 }
 
+/// The same, with what other teams have transferred to us taken in: for calls that ask the kernel anyway.
+pub(super) fn state_up_to_date() -> Result<Guard> {
+    let mut state = state()?;
+    // What cannot be taken in is told to those who ask for it.
+    let _ = state.look();
+    Ok(state)
+}
+
 /// A published area, in this process and in the children that inherit it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key(u64);
@@ -142,10 +155,16 @@ pub(super) struct State {
     /// The folder's time when it was last read; `None` if it has to be read again.
     read_at: Option<i128>,
     names: HashMap<Box<[u8]>, Hit>,
+    /// What other teams have given us and the program has not taken yet.
+    arrivals: Vec<Arrival>,
+    /// What they have given us and we could not take in.
+    stuck: Option<Parcel>,
 }
 
 /// Names remembered at most: a program that looks for ever new ones does not grow for ever.
 const MOST_NAMES: usize = 4096;
+/// How often the folder may be removed under a call, one time after the other, before the call gives up.
+const MOST_REMOVALS: u32 = 100;
 /// A change of the folder within this time of another does not show in its time stamp, which is a clock tick coarse.
 const TICKS: i128 = 100_000_000;
 
@@ -180,6 +199,8 @@ impl State {
             teams: HashMap::new(),
             read_at: None,
             names: HashMap::new(),
+            arrivals: Vec::new(),
+            stuck: None,
         })
     }
 
@@ -194,6 +215,8 @@ impl State {
         if let Some(team) = self.own.take() {
             team.leave_to_parent();
         }
+        // What was not taken in was given to the parent alone.
+        self.stuck = None;
         // The child may have another user or pid namespace by now.
         self.directory = None;
         self.forget_teams();
@@ -210,9 +233,10 @@ impl State {
 
     /// Begins a table anew where somebody closed the descriptor of ours, through which others would find it. Areas whose own
     /// descriptors are still there are published again; to the others nobody can be led any more.
-    fn heal(&mut self) {
-        if self.own.as_ref().is_none_or(Team::is_intact) {
-            return;
+    fn heal(&mut self) -> Result<()> {
+        let Some(team) = &self.own else { return Ok(()) };
+        if team.is_intact()? {
+            return Ok(());
         }
         if let Some(team) = self.own.take()
             && let Some(directory) = self.directory.as_ref().filter(|directory| !directory.is_gone())
@@ -220,6 +244,7 @@ impl State {
             directory.remove(team.link());
         }
         self.publish_again();
+        Ok(())
     }
 
     /// Publishes what was inherited, under ids of our own. What could not be is tried again at the next call.
@@ -231,16 +256,17 @@ impl State {
             self.held.iter().filter(|(_, held)| held.number.is_none()).map(|(&key, _)| key).collect();
         // In the order in which they were made: which one is the oldest of a name stays so.
         waiting.sort_unstable();
+        // A table that has to begin anew meanwhile makes them wait again.
+        self.waiting = false;
         for key in waiting {
             // In a child, or after somebody closed all descriptors, there may be none to lead others to.
             let Some(held) = self.held.get(&key).filter(|held| held.has_descriptor()) else { continue };
             let area = held.area.clone();
-            let number = self.announce(area)?;
+            let number = self.announce(&area).inspect_err(|_| self.waiting = true)?;
             if let Some(held) = self.held.get_mut(&key) {
                 held.number = Some(number);
             }
         }
-        self.waiting = false;
         Ok(())
     }
 
@@ -252,9 +278,9 @@ impl State {
 
     /// Publishes an area under this process's team, which begins with its first one.
     pub(super) fn publish(&mut self, area: Announcement) -> Result<Key> {
-        self.heal();
+        self.heal()?;
         self.publish_inherited()?;
-        let number = self.announce(area.clone())?;
+        let number = self.announce(&area)?;
         let key = Key(self.next_key);
         self.next_key += 1;
         self.addresses.insert(area.address, key);
@@ -262,9 +288,33 @@ impl State {
         Ok(key)
     }
 
-    fn announce(&mut self, area: Announcement) -> Result<u32> {
-        self.rejoin()?;
-        if !self.directory.as_ref().is_some_and(Directory::is_joined) {
+    /// Does what needs the folder, and once more where that was removed meanwhile.
+    fn once_more_if_removed<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        for _ in 0..MOST_REMOVALS {
+            match call(self) {
+                Err(_) if self.directory.as_ref().is_some_and(Directory::is_gone) => {}
+                other => return other,
+            }
+        }
+        call(self)
+    }
+
+    fn announce(&mut self, area: &Announcement) -> Result<u32> {
+        self.once_more_if_removed(|state| state.try_to_announce(area.clone()))
+    }
+
+    fn try_to_announce(&mut self, area: Announcement) -> Result<u32> {
+        let (directory, team) = self.team()?;
+        let number = team.publish(directory, area)?;
+        directory.wake_waiters();
+        Ok(number)
+    }
+
+    /// Our team, which begins here where there was none.
+    fn team(&mut self) -> Result<(&Directory, &mut Team)> {
+        self.stay()?;
+        let is_in_use = |directory: &Directory| directory.is_joined() && !directory.is_gone();
+        if !self.directory.as_ref().is_some_and(is_in_use) {
             self.forget_teams();
             self.directory = Some(Directory::join()?);
         }
@@ -273,21 +323,24 @@ impl State {
             Some(team) => team,
             none => none.insert(Team::create(directory)?),
         };
-        let number = team.publish(directory, area)?;
-        directory.wake_waiters();
-        Ok(number)
+        Ok((directory, team))
+    }
+
+    /// Joins the registry without an area: others can transfer some to us.
+    pub(super) fn join(&mut self) -> Result<()> {
+        self.heal()?;
+        self.publish_inherited()?;
+        self.once_more_if_removed(|state| {
+            let (directory, team) = state.team()?;
+            team.open_door(directory)
+        })
     }
 
     /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.
     pub(super) fn keep(&mut self) -> Result<()> {
-        self.heal();
+        self.heal()?;
         self.publish_inherited()?;
-        self.rejoin()?;
-        if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
-            && !directory.has(team.link())
-        {
-            team.claim(directory)?;
-        }
+        self.once_more_if_removed(Self::try_to_keep)?;
         match self.held.values().filter(|held| held.number.is_none()).count() {
             0 => Ok(()),
             lost => Err(Error::new(Kind::Registry, "keep this process's areas published")
@@ -296,15 +349,40 @@ impl State {
         }
     }
 
+    fn try_to_keep(&mut self) -> Result<()> {
+        self.stay()?;
+        if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
+            && !directory.has(team.link())?
+        {
+            team.claim(directory)?;
+        }
+        if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
+            && team.door().is_some()
+        {
+            // All else works without it.
+            let _ = team.open_door(directory);
+        }
+        Ok(())
+    }
+
+    /// What publishing needs of that: a table, and a folder.
+    fn stay(&mut self) -> Result<()> {
+        self.heal()?;
+        self.rejoin()
+    }
+
     /// Joins again where the folder was removed under a team of ours.
     fn rejoin(&mut self) -> Result<()> {
         if self.own.is_none() || self.directory.as_ref().is_some_and(|directory| !directory.is_gone()) {
             return Ok(());
         }
-        self.heal();
+        self.heal()?;
         let Some(team) = &mut self.own else { return Ok(()) };
         let directory = Directory::join()?;
-        team.claim(&directory)?;
+        // It is still there if only our descriptor of the folder was closed.
+        if !directory.has(team.link())? {
+            team.claim(&directory)?;
+        }
         self.forget_teams();
         self.directory = Some(directory);
         Ok(())
@@ -360,6 +438,7 @@ impl State {
             return Ok(Some(Source::new(hit.holder.clone(), record)));
         }
         self.names.remove(name);
+        self.look();
         self.read_folder(false)?;
         loop {
             let own = self.own.as_ref().and_then(|team| {
@@ -397,7 +476,10 @@ impl State {
     /// The area of an id.
     pub(super) fn get(&mut self, id: AreaId) -> Result<Source> {
         self.read_folder(false)?;
-        let found = |record: Option<(u32, u64, Record)>| record.map(|(_, _, record)| record);
+        // A team that moves to another slot has areas for a moment that still say their old id.
+        let found = |record: Option<(u32, u64, Record)>| {
+            record.map(|(_, _, record)| record).filter(|record| record.id == id)
+        };
         if let Some(team) = &self.own
             && team.link().slot == id.slot()
             && let Some(record) = found(team.table().view().by_sequence(id.sequence()))
@@ -431,6 +513,47 @@ impl State {
             None => Error::new(Kind::NoSuchArea, what)
                 .detail("no live area of this user and pid namespace has that id")
                 .help("`areas ls` lists what there is"),
+        })
+    }
+
+    /// A process's area that begins at the lowest address above `after`.
+    pub(super) fn next(&mut self, pid: u32, after: u64) -> Result<Option<Source>> {
+        self.read_folder(false)?;
+        let mut next = if pid == sys::process::pid() { self.next_own(after) } else { None };
+        let (mut unreadable, mut dead) = (None, Vec::new());
+        // One process can be several teams: a program may have this library twice.
+        for (_, team) in self.teams.iter().filter(|(link, _)| link.pid == pid) {
+            match team {
+                Known::Readable(peer) if peer.is_live() => {
+                    let found =
+                        peer.next(after).map(|record| Source::new(Holder::Peer(peer.clone()), record));
+                    next = next.into_iter().chain(found).min_by_key(Source::order);
+                }
+                Known::Readable(peer) => dead.push(Holder::Peer(peer.clone())),
+                Known::Unreadable(reason) => unreadable = Some(reason.clone()),
+            }
+        }
+        for holder in dead {
+            self.bury(&holder);
+        }
+        let what = || format!("look for the areas of process {pid}");
+        match (next, unreadable) {
+            (Some(next), _) => Ok(Some(next)),
+            (None, Some(reason)) => Err(Error::new(Kind::Unreadable, what())
+                .detail(format!("it has some, and cannot be read: {reason}"))
+                .help("run with the same user, group and capabilities")),
+            (None, None) if process_lives(pid) => Ok(None),
+            (None, None) => Err(Error::new(Kind::NoSuchTeam, what())
+                .detail("no live process has that number")
+                .help("`areas ls` lists the processes that hold areas")),
+        }
+    }
+
+    fn next_own(&self, after: u64) -> Option<Source> {
+        let view = self.own.as_ref()?.table().view();
+        self.addresses.range((Bound::Excluded(after), Bound::Unbounded)).find_map(|(_, key)| {
+            let (_, record) = view.record(self.held.get(key)?.number?)?;
+            Some(Source::new(Holder::Own, record))
         })
     }
 
@@ -474,12 +597,18 @@ impl State {
             }
             self.teams.remove(peer.link());
         }
+        forget_names(&mut self.names, &self.teams);
     }
 
     /// Meets the teams that came, forgets those that went. Without a change of the folder it is one `fstat`.
     fn read_folder(&mut self, thoroughly: bool) -> Result<()> {
+        self.once_more_if_removed(|state| state.try_to_read_folder(thoroughly))
+    }
+
+    fn try_to_read_folder(&mut self, thoroughly: bool) -> Result<()> {
         self.rejoin()?;
-        if self.directory.as_ref().is_none_or(Directory::is_gone) {
+        // Whoever has a team joins, and does not only look: a folder that went in this moment is an error below, and tried again.
+        if self.own.is_none() && self.directory.as_ref().is_none_or(Directory::is_gone) {
             self.directory = Directory::open()?;
             self.forget_teams();
         }
@@ -492,13 +621,17 @@ impl State {
         if let Some(team) = &mut self.own
             && !links.contains(team.link())
             // Without its descriptor there is nothing to lead to: the next publication begins anew.
-            && team.is_intact()
+            && team.is_intact()?
         {
             team.claim(directory)?;
         }
         // Whatever else names our own table is no other team's.
         let own = self.own.as_ref().map(|team| (team.link().pid, team.link().inode));
+        let known = self.teams.len();
         self.teams.retain(|link, _| links.contains(link));
+        if self.teams.len() < known {
+            forget_names(&mut self.names, &self.teams);
+        }
         for link in links.into_iter().filter(|link| Some((link.pid, link.inode)) != own) {
             // One that could not be read may let itself be read by now.
             if let Some(Known::Readable(_)) = self.teams.get(&link) {
@@ -506,7 +639,7 @@ impl State {
             }
             match examine(&link) {
                 PeerState::Live(peer) => {
-                    self.teams.insert(link, Known::Readable(Arc::new(peer)));
+                    self.teams.insert(link, Known::Readable(Arc::from(peer)));
                 }
                 PeerState::Unreadable(reason) => {
                     self.teams.insert(link, Known::Unreadable(reason));
@@ -538,22 +671,38 @@ impl State {
 
     /// The error for a name that nobody has.
     pub(super) fn no_such(&self, name: &Name) -> Error {
-        let unreadable: Vec<String> = self
-            .teams
-            .iter()
-            .filter(|(_, team)| matches!(team, Known::Unreadable(_)))
-            .map(|(link, _)| link.pid.to_string())
-            .collect();
+        /// More would only be the same again.
+        const TOLD: usize = 3;
+        let reasons = self.teams.iter().filter_map(|(link, team)| match team {
+            Known::Unreadable(reason) => Some((link.pid, reason)),
+            Known::Readable(_) => None,
+        });
+        let mut unreadable: Vec<(u32, &String)> = reasons.collect();
+        unreadable.sort_unstable();
         let error = Error::new(Kind::NoSuchArea, format!("find area {name:?}"));
         let error = match unreadable.is_empty() {
             true => error.detail("no live process of this user and pid namespace holds an area of that name"),
-            false => error.detail(format!(
-                "no process that can be read holds an area of that name; processes {} hold areas and cannot be read",
-                unreadable.join(", ")
-            )),
+            false => {
+                let count = unreadable.len();
+                let noun = if count == 1 { "process holds" } else { "processes hold" };
+                let told: Vec<String> =
+                    unreadable.iter().take(TOLD).map(|(pid, why)| format!("{pid}: {why}")).collect();
+                error.detail(format!(
+                    "no process that can be read holds an area of that name; {count} {noun} areas and cannot be read: {}",
+                    told.join("; ")
+                ))
+            }
         };
         error.help("`areas ls` lists what there is")
     }
+}
+
+/// Forgets names of teams that are gone: who remembers one has the dead team's table open, and so keeps it in memory.
+fn forget_names(names: &mut HashMap<Box<[u8]>, Hit>, teams: &HashMap<Link, Known>) {
+    names.retain(|_, hit| match &hit.holder {
+        Holder::Own => true,
+        Holder::Peer(peer) => teams.contains_key(peer.link()),
+    });
 }
 
 /// Takes an area back, in a forked child without publishing the others for it.

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::directory::{Directory, Link, any_below};
+use super::door::Door;
 use super::id::{AreaId, SEQUENCES, SLOTS};
 use super::peer::{ProcessStat, State, TABLE_SEALS, examine};
 use super::table::{Announcement, BLOCK, BLOCKS, Owner, RECORDS, Record, TABLE_BYTES, Table};
@@ -21,6 +22,8 @@ pub(super) struct Team {
     /// Never closed before the table goes: that would drop the record lock by which others see that we live.
     fd: Guarded,
     link: Link,
+    /// Where others offer us areas; `None` where it could not be made: all else works without.
+    door: Option<Door>,
     /// The block of sequence numbers that is in use, and how many of it are.
     block: u32,
     used: u32,
@@ -78,29 +81,61 @@ impl Team {
             pid,
             descriptor: fd.as_fd().as_raw_fd(),
         };
-        let mut team = Team { table, fd, link: wanted, block: 0, used: BLOCK };
+        let mut team = Team { table, fd, link: wanted, door: None, block: 0, used: BLOCK };
+        let _ = team.open_door(directory);
         team.claim(directory)?;
         Ok(team)
+    }
+
+    /// Makes our door, if we have none yet, or somebody closed its descriptors.
+    pub(super) fn open_door(&mut self, directory: &Directory) -> Result<()> {
+        if self.door.as_ref().is_none_or(|door| !door.is_intact()) {
+            let door = Door::make(directory)?;
+            self.table.set_door(door.at())?;
+            self.door = Some(door);
+        }
+        Ok(())
+    }
+
+    pub(super) fn door(&self) -> Option<&Door> {
+        self.door.as_ref()
     }
 
     /// Claims a slot, the one that we have if it can be. Areas keep their ids where the slot stays the same.
     pub(super) fn claim(&mut self, directory: &Directory) -> Result<()> {
         let before = self.link.slot;
-        self.table.set_slot(before)?;
-        let claimed = directory.claim(&self.link, |other| matches!(examine(other), State::Dead))?;
+        // The table names a slot before the link does: whoever follows the link finds that they agree.
+        let claimed = directory.claim(
+            &self.link,
+            |slot| self.table.set_slot(slot),
+            |other| matches!(examine(other), State::Dead),
+        )?;
         if claimed.slot != before || self.table.live() == 0 {
-            // Readers that were quick saw a table that names another slot, and will look again.
-            self.table.set_slot(claimed.slot)?;
             self.used = BLOCK;
         }
-        let moved = claimed.slot != before;
-        self.link = claimed;
-        if moved {
-            let live: Vec<u32> = self.table.view().records().map(|(number, _, _)| number).collect();
-            for number in live {
-                let id = self.next_id(directory)?;
-                self.table.set_id(number, id)?;
-            }
+        let link = std::mem::replace(&mut self.link, claimed);
+        if let Err(error) = self.renumber(directory) {
+            // Without a link nobody sees areas with ids of two slots, and the next call claims again.
+            directory.remove(&self.link);
+            self.link = link;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Gives areas that still have ids of another slot ids of ours.
+    fn renumber(&mut self, directory: &Directory) -> Result<()> {
+        let slot = self.link.slot;
+        let of_another_slot: Vec<u32> = self
+            .table
+            .view()
+            .records()
+            .filter(|(_, _, record)| record.id.slot() != slot)
+            .map(|(number, _, _)| number)
+            .collect();
+        for number in of_another_slot {
+            let id = self.next_id(directory)?;
+            self.table.set_id(number, id)?;
         }
         Ok(())
     }
@@ -114,16 +149,18 @@ impl Team {
     }
 
     /// Whether our descriptor is still what it was: a program may have closed all that it does not know.
-    pub(super) fn is_intact(&self) -> bool {
-        self.fd.is_intact()
+    pub(super) fn is_intact(&self) -> Result<bool> {
+        self.fd
+            .look()
+            .map_err(|errno| Error::new(Kind::System, "look at this process's table").call("fstat", errno))
     }
 
     /// In a forked child: lets go of what is the parent's. Its table is not mapped here, and what is mapped at that address
     /// by now is somebody else's; its descriptor would keep the table in memory beyond the parent's death.
     pub(super) fn leave_to_parent(self) {
-        let Team { table, fd, .. } = self;
+        let Team { table, fd, door, .. } = self;
         let _ = std::mem::ManuallyDrop::new(table);
-        drop(fd);
+        drop((fd, door));
     }
 
     /// Publishes an area: its record.

@@ -33,6 +33,17 @@ const SLICE: Duration = Duration::from_secs(1);
 const SHORT_SLICE: Duration = Duration::from_millis(20);
 
 pub(super) fn wait(name: &Name, timeout: Option<Duration>) -> Result<Source> {
+    wait_until(timeout, || state::state()?.find(name.as_bytes()))?.ok_or_else(|| {
+        Error::new(Kind::TimedOut, format!("wait for area {name:?}"))
+            .detail(format!("nobody published it within {:?}", timeout.unwrap_or_default()))
+    })
+}
+
+/// Looks until there is something, at every publication and every transfer; `None` after the time-out.
+pub(super) fn wait_until<T>(
+    timeout: Option<Duration>,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<Option<T>> {
     let begun = Instant::now();
     let mut word = None;
     loop {
@@ -41,13 +52,12 @@ pub(super) fn wait(name: &Name, timeout: Option<Duration>) -> Result<Source> {
         }
         let count = word.as_ref().and_then(|word| word.expect().ok());
         fence(Ordering::SeqCst);
-        if let Some(source) = state::state()?.find(name.as_bytes())? {
-            return Ok(source);
+        if let Some(found) = look()? {
+            return Ok(Some(found));
         }
         let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
         if left == Some(Duration::ZERO) {
-            return Err(Error::new(Kind::TimedOut, format!("wait for area {name:?}"))
-                .detail(format!("nobody published it within {:?}", timeout.unwrap_or_default())));
+            return Ok(None);
         }
         let slice = |longest: Duration| left.map_or(longest, |left| left.min(longest));
         match (&word, count) {

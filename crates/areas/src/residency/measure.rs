@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::ptr::NonNull;
 
 use super::object::{Cache, Piece, measure_object};
 use super::table::{Table, View};
@@ -65,6 +66,24 @@ pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) ->
 pub(crate) fn present_bytes(mapping: &Mapping, len: usize) -> Result<usize> {
     let end = whole_pages(mapping, len)?;
     Table::open(mapping.page_size())?.present(&View { base: mapping.base(), range: 0..end }, 0..end)
+}
+
+/// Where the pages of parts of addresses are that no mapping of ours owns, one part behind the other: where each begins, its
+/// bytes, and whether all that is in RAM of it is looked up and not only what our page tables have.
+///
+/// # Errors
+/// As [`measure`].
+pub(crate) fn measure_parts(parts: impl Iterator<Item = (NonNull<u8>, usize, bool)>) -> Result<Residency> {
+    let mut ruler = Ruler::new(PageSize::base())?;
+    let mut knows_swap = true;
+    for (base, len, in_core) in parts {
+        let cache = if in_core { Cache::Anonymous } else { Cache::Table };
+        knows_swap &= cache.knows_swap();
+        let view = View { base, range: 0..len };
+        ruler.windows(&view, &cache)?;
+        ruler.count_huge(&view);
+    }
+    Ok(ruler.done(knows_swap))
 }
 
 fn whole_pages(mapping: &Mapping, len: usize) -> Result<usize> {

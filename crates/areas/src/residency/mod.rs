@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-pub(crate) use measure::{measure, present_bytes};
+pub(crate) use measure::{measure, measure_parts, present_bytes};
 pub(crate) use object::{measure_object, resident_bytes};
 
 use crate::page::PageSize;

@@ -35,6 +35,10 @@ impl Stat {
     pub(crate) fn is_file(&self) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFREG
     }
+
+    pub(crate) fn is_socket(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFSOCK
+    }
 }
 
 #[expect(clippy::cast_sign_loss, reason = "sizes and block counts are never negative")]
@@ -62,7 +66,7 @@ pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
 pub(crate) fn look_through(path: &CStr) -> Result<Stat> {
     look_at(CWD, path, AtFlags::empty()).or_else(|errno| match errno {
         // Before 4.11, and in sandboxes that are older than the call.
-        Errno::NOSYS => fs::stat(path).map(|raw| stat_of(&raw)),
+        Errno::NOSYS | Errno::PERM => fs::stat(path).map(|raw| stat_of(&raw)),
         other => Err(other),
     })
 }
@@ -70,7 +74,7 @@ pub(crate) fn look_through(path: &CStr) -> Result<Stat> {
 /// What an open file is that may be anybody's, as [`look_through`] does.
 pub(crate) fn look(file: BorrowedFd<'_>) -> Result<Stat> {
     look_at(file, c"", AtFlags::EMPTY_PATH).or_else(|errno| match errno {
-        Errno::NOSYS => stat(file),
+        Errno::NOSYS | Errno::PERM => stat(file),
         other => Err(other),
     })
 }
@@ -126,7 +130,7 @@ pub(crate) fn remove_folder(folder: BorrowedFd<'_>, name: &CStr) -> Result<()> {
 /// The names in a folder, without `.` and `..`; at most `limit` of them.
 pub(crate) fn names_in(folder: BorrowedFd<'_>, limit: usize) -> Result<Vec<CString>> {
     let mut names = Vec::new();
-    for entry in fs::Dir::read_from(folder)? {
+    for entry in retry(|| fs::Dir::read_from(folder))? {
         let entry = entry?;
         let name = entry.file_name();
         if name != c"." && name != c".." {
@@ -142,6 +146,11 @@ pub(crate) fn names_in(folder: BorrowedFd<'_>, limit: usize) -> Result<Vec<CStri
 /// Changes who may open a file.
 pub(crate) fn set_mode(file: BorrowedFd<'_>, mode: u32) -> Result<()> {
     fs::fchmod(file, Mode::from_raw_mode(mode))
+}
+
+/// The same for what a path leads to, through links.
+pub(crate) fn set_mode_of(path: &CStr, mode: u32) -> Result<()> {
+    fs::chmod(path, Mode::from_raw_mode(mode))
 }
 
 /// Reads at an offset; less than asked at the end only.

@@ -46,16 +46,25 @@ impl Guarded {
         self.identity
     }
 
-    /// Whether it still is that.
+    /// Whether it still is that; an error where the kernel does not tell.
+    pub(crate) fn look(&self) -> Result<bool> {
+        match file::stat(self.as_fd()) {
+            Ok(stat) => Ok(stat.identity == self.identity),
+            Err(Errno::BADF) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Whether it still is that, as far as can be told.
     pub(crate) fn is_intact(&self) -> bool {
-        file::stat(self.as_fd()).is_ok_and(|stat| stat.identity == self.identity)
+        self.look().unwrap_or(false)
     }
 
     /// The descriptor, after a look at what it is; EBADF where somebody closed it, whatever its number means by now.
     ///
     /// Another thread that closes it between the look and the use cannot be guarded against.
     pub(crate) fn checked(&self) -> Result<BorrowedFd<'_>> {
-        if self.is_intact() { Ok(self.as_fd()) } else { Err(Errno::BADF) }
+        if self.look()? { Ok(self.as_fd()) } else { Err(Errno::BADF) }
     }
 
     /// Puts another open file of the same object under its number, in one step.
@@ -77,7 +86,9 @@ impl AsFd for Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
+        // What stays open by mistake stays for good: that it is no longer ours is looked at twice.
         if !self.is_intact()
+            && !self.is_intact()
             && let Some(somebody_elses) = self.fd.take()
         {
             let _ = somebody_elses.into_raw_fd();

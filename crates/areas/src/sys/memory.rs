@@ -83,6 +83,43 @@ unsafe fn raw_map(
     NonNull::new(got.cast::<u8>()).ok_or(Errno::INVAL)
 }
 
+/// mmap's arguments as C has them, flags and all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Raw {
+    pub(crate) hint: usize,
+    pub(crate) len: usize,
+    pub(crate) protection: i32,
+    pub(crate) flags: i32,
+    pub(crate) fd: i32,
+    pub(crate) offset: i64,
+}
+
+/// `mmap` with whatever flags somebody asks for.
+///
+/// # Safety
+/// With `MAP_FIXED` among the flags, the caller owns `hint..hint+len`, and no reference into it outlives the call.
+pub(crate) unsafe fn map_raw(asked: &Raw) -> Result<NonNull<u8>> {
+    let &Raw { hint, len, protection, flags, fd, offset } = asked;
+    if hint == 0 && flags & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0 {
+        // Root may map there, and could not hold what it got: a null pointer means that there is none.
+        return Err(Errno::INVAL);
+    }
+    // SAFETY: without MAP_FIXED only unused addresses are taken; with it, the range is the caller's.
+    let got =
+        unsafe { libc::mmap(std::ptr::without_provenance_mut(hint), len, protection, flags, fd, offset) };
+    if got == libc::MAP_FAILED {
+        return Err(last_errno());
+    }
+    let got = NonNull::new(got.cast::<u8>()).ok_or(Errno::INVAL)?;
+    // Kernels before 4.17 (and valgrind) take FIXED_NOREPLACE for a hint.
+    if flags & libc::MAP_FIXED_NOREPLACE == libc::MAP_FIXED_NOREPLACE && got.addr().get() != hint {
+        // SAFETY: the mapping was made a few lines above, and nobody else knows of it.
+        unsafe { unmap(got, len) }?;
+        return Err(Errno::EXIST);
+    }
+    Ok(got)
+}
+
 /// Unmaps. `len` is what was granted: for huge pages a multiple of theirs.
 ///
 /// # Safety
@@ -156,6 +193,12 @@ pub(crate) fn lock(address: NonNull<u8>, len: usize, on_fault: bool) -> Result<(
         // SAFETY: as above.
         unsafe { mm::mlock(address, len) }
     }
+}
+
+/// Lets pages leave RAM again.
+pub(crate) fn unlock(address: NonNull<u8>, len: usize) -> Result<()> {
+    // SAFETY: unlocking changes no content and no validity; an unmapped range gives ENOMEM.
+    unsafe { mm::munlock(address.as_ptr().cast::<c_void>(), len) }
 }
 
 /// Has the kernel copy bytes to an address of this process (`process_vm_writev` on ourselves): what cannot be written is an

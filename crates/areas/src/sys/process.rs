@@ -19,6 +19,11 @@ pub(crate) fn user() -> u32 {
     process::geteuid().as_raw()
 }
 
+/// The user who started us: what others see as the sender of a packet.
+pub(crate) fn real_user() -> u32 {
+    process::getuid().as_raw()
+}
+
 /// Whether a process of this number exists, a zombie included; no number (0, or more than `i32` holds) is nobody's.
 pub(crate) fn exists(pid: u32) -> bool {
     let Some(pid) = to_pid(pid) else { return false };

@@ -1,14 +1,21 @@
-//! Passing a descriptor over a Unix socket.
+//! Passing a descriptor over a Unix socket: over one that is connected, or as a packet to one that has an address.
 
+#![expect(
+    unsafe_code,
+    reason = "who sent a packet: the wrapper at hand takes process 0 for impossible, and it is not"
+)]
+
+use std::ffi::CStr;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recvmsg, sendmsg, sendmsg_addr,
 };
 
+use super::memory::last_errno;
 use super::object::retry;
 use super::{Errno, Result};
 
@@ -70,4 +77,140 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize
         done += message.bytes;
     }
     Ok((done, descriptors))
+}
+
+/// A socket for packets, which never waits.
+pub(crate) fn packets() -> Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
+}
+
+/// Has the kernel tell who sends what this socket receives.
+pub(crate) fn name_senders(socket: BorrowedFd<'_>) -> Result<()> {
+    rustix::net::sockopt::set_socket_passcred(socket, true)
+}
+
+/// Gives a socket an address: a name in a file system, which is made.
+pub(crate) fn bind(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
+    rustix::net::bind(socket, &SocketAddrUnix::new(path)?)
+}
+
+/// Sends one packet and one descriptor to the socket that a path leads to, or nothing: EAGAIN where its queue is full.
+pub(crate) fn send_packet(
+    socket: BorrowedFd<'_>,
+    to: &CStr,
+    bytes: &[u8],
+    descriptor: BorrowedFd<'_>,
+) -> Result<()> {
+    let to = SocketAddrUnix::new(to)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let descriptors = [descriptor];
+    let sent = retry(|| {
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+            return Err(Errno::NOBUFS);
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        sendmsg_addr(socket, &to, &[IoSlice::new(bytes)], &mut ancillary, flags)
+    })?;
+    // A packet goes whole.
+    if sent == bytes.len() { Ok(()) } else { Err(Errno::MSGSIZE) }
+}
+
+/// A packet that came, and who sent it.
+#[derive(Debug)]
+pub(crate) struct Packet {
+    /// Bytes of the buffer that were filled.
+    pub(crate) len: usize,
+    /// Whether more came than there was room for, bytes or descriptors.
+    pub(crate) cut: bool,
+    /// The kernel's word; `None` where it was not asked to tell.
+    pub(crate) sender: Option<Sender>,
+    /// Close-on-exec, all of them.
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+/// Who sent a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sender {
+    /// 0 for a process outside our pid namespace.
+    pub(crate) pid: u32,
+    /// The real user, as our user namespace calls it.
+    pub(crate) user: u32,
+}
+
+/// Drops the first packet and what came with it.
+pub(crate) fn drop_packet(socket: BorrowedFd<'_>) -> Result<()> {
+    retry(|| {
+        let mut nothing = RecvAncillaryBuffer::default();
+        recvmsg(socket, &mut [], &mut nothing, RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC).map(drop)
+    })
+}
+
+/// Looks at the first packet, without waiting: EAGAIN where there is none. It stays where it is, and what came with it is open
+/// here too: where there is no number free for a descriptor, nothing is lost (`cut`, and the descriptor missing).
+pub(crate) fn look_at_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<Packet> {
+    /// Room for the descriptors and for who sent them, in words, which are aligned as its parts have to be.
+    const WORDS: usize = 32;
+    let mut space = [0_u64; WORDS];
+    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: all its parts are numbers and pointers, for which zeros are values.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = space.as_mut_ptr().cast();
+    #[expect(clippy::useless_conversion, reason = "another type with other C libraries")]
+    let room = size_of_val(&space).try_into();
+    message.msg_controllen = room.map_err(|_| Errno::INVAL)?;
+    let len = retry(|| {
+        // SAFETY: the message names two buffers of ours with their lengths, which outlive the call.
+        let got = unsafe {
+            libc::recvmsg(
+                socket.as_raw_fd(),
+                &raw mut message,
+                libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | libc::MSG_PEEK,
+            )
+        };
+        usize::try_from(got).map_err(|_| last_errno())
+    })?;
+    let cut = message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
+    let mut packet = Packet { len, cut, sender: None, descriptors: Vec::new() };
+    // SAFETY: the kernel has filled in the message, and `space` is still there.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    while !header.is_null() {
+        // SAFETY: not null, so that a whole header lies there, inside `space`, aligned (`CMSG_FIRSTHDR`, `CMSG_NXTHDR`).
+        let part = unsafe { header.read() };
+        // SAFETY: the header is inside `space`, and what it heads follows.
+        let data = unsafe { libc::CMSG_DATA(header) };
+        let len = data_len(&part);
+        match (part.cmsg_level, part.cmsg_type) {
+            (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+                for at in (0..len / size_of::<libc::c_int>()).map(|i| i * size_of::<libc::c_int>()) {
+                    // SAFETY: `at` and the four bytes there are inside the `len` bytes that the header heads.
+                    let number = unsafe { data.add(at) };
+                    // SAFETY: as above; nothing is assumed of the alignment.
+                    let number = unsafe { number.cast::<libc::c_int>().read_unaligned() };
+                    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
+                    packet.descriptors.push(unsafe { OwnedFd::from_raw_fd(number) });
+                }
+            }
+            (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if len >= size_of::<libc::ucred>() => {
+                // SAFETY: so many bytes are there (checked), and any bytes are such a value.
+                let who = unsafe { data.cast::<libc::ucred>().read_unaligned() };
+                packet.sender = Some(Sender { pid: u32::try_from(who.pid).unwrap_or(0), user: who.uid });
+            }
+            _ => {}
+        }
+        // SAFETY: the message is as the kernel has filled it in, and the header one of its own.
+        header = unsafe { libc::CMSG_NXTHDR(&raw const message, header) };
+    }
+    Ok(packet)
+}
+
+/// The bytes behind a header.
+fn data_len(header: &libc::cmsghdr) -> usize {
+    // SAFETY: arithmetic on a constant.
+    let head = unsafe { libc::CMSG_LEN(0) };
+    #[expect(clippy::unnecessary_cast, reason = "another type with other C libraries")]
+    (header.cmsg_len as usize).saturating_sub(head as usize)
 }

@@ -231,3 +231,55 @@ fn a_private_copy_of_it_may_be_written() {
     assert_eq!(unsafe { kernel::peek(copy.as_ptr()) }, b'O');
     assert_eq!(&*frozen, b"original");
 }
+
+/// Each is in the other's way until both have given up writing; then one of them is faster.
+#[test]
+fn two_who_freeze_at_once_both_have_it_frozen() {
+    test!("two_who_freeze_at_once_both_have_it_frozen").alone(Stage::default(), || {
+        for round in 0..50_u64 {
+            let area = areas::builder(4096).name("wet").shared().unwrap();
+            area.store(0, round).unwrap();
+            let clone = areas::registry::find("wet").unwrap().open().unwrap();
+            let patience = std::time::Duration::from_secs(30);
+            let frozen = std::thread::scope(|scope| {
+                let threads = [area, clone].map(|area| scope.spawn(move || area.freeze_within(patience)));
+                threads.map(|thread| thread.join().unwrap().unwrap())
+            });
+            for area in &frozen {
+                assert_eq!((&area[..8], area.protection()), (&round.to_le_bytes()[..], Protection::READ));
+                assert!(area.object().is_frozen().unwrap());
+            }
+        }
+        String::new()
+    });
+}
+
+/// One gives up waiting, and before it has its right to write back, the other has frozen the area: it is frozen for both, or
+/// for none and writable for both.
+#[test]
+fn a_freeze_that_gives_up_as_another_succeeds() {
+    test!("a_freeze_that_gives_up_as_another_succeeds").alone(Stage::default(), || {
+        for round in 0..200_u64 {
+            let area = areas::builder(4096).name("wet").shared().unwrap();
+            let clone = areas::registry::find("wet").unwrap().open().unwrap();
+            let hasty = std::time::Duration::from_micros(round * 20);
+            let results = std::thread::scope(|scope| {
+                let threads = [area, clone].map(|area| scope.spawn(move || area.freeze_within(hasty)));
+                threads.map(|thread| thread.join().unwrap())
+            });
+            let some_frozen = results.iter().any(Result::is_ok);
+            for result in results {
+                match result {
+                    Ok(area) => assert_eq!(area.protection(), Protection::READ),
+                    Err(areas::Rejected { error, value: area }) => {
+                        assert_eq!(error.kind(), Kind::Busy, "{error:#}");
+                        assert_eq!(area.protection(), Protection::READ_WRITE, "{error:#}");
+                        area.store(0, 1_u8).unwrap();
+                        assert!(!some_frozen, "it is writable, and frozen elsewhere");
+                    }
+                }
+            }
+        }
+        String::new()
+    });
+}

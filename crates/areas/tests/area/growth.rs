@@ -164,3 +164,36 @@ fn locked_areas_have_no_reserve() {
     }
     assert_eq!(areas::builder(1).growable(8192).private().unwrap_err().kind(), Kind::InvalidInput);
 }
+
+#[test]
+fn growth_that_cannot_be_locked_changes_nothing() {
+    test!("growth_that_cannot_be_locked_changes_nothing").alone(Stage::ordinary(), || {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let page = page();
+        let limit = Some(4 * page as u64);
+        setrlimit(Resource::Memlock, Rlimit { current: limit, maximum: limit }).unwrap();
+        // Where the addresses behind are free, and where they are the next ones of a reservation.
+        let hint = areas::Reservation::new(1 << 30, 1 << 21).unwrap().address();
+        let room = areas::Reservation::new(64 * page, page).unwrap();
+        let builder = areas::builder(2 * page).lock(areas::Lock::Full).name("elastic");
+        for (builder, behind) in [
+            (builder.clone().at(areas::Address::AtOrAbove(hint)), None),
+            (builder.inside(&room, 0), Some("---p".to_owned())),
+        ] {
+            let mut area = builder.resizable(2 * page).unwrap();
+            let before = (area.size(), area.reserve(), kernel::allocated(&area));
+            let error = area.resize(16 * page).unwrap_err();
+            assert_eq!(error.kind(), Kind::Limit, "{error}");
+            assert_eq!((area.size(), area.reserve(), kernel::allocated(&area)), before);
+            let told = areas::registry::find("elastic").unwrap().info().unwrap();
+            assert_eq!((told.size, told.reserve), (2 * page, 2 * page));
+            let vma = kernel::vma_at(area.as_ptr().wrapping_add(2 * page));
+            assert_eq!(vma.map(|vma| vma.permissions), behind, "what was taken is given back");
+            assert!(kernel::vma_at(area.as_ptr()).unwrap().has("lo"));
+        }
+        // The next one has these addresses.
+        let neighbour = areas::builder(62 * page).inside(&room, 2 * page).private().unwrap();
+        assert_eq!(neighbour.as_ptr().addr(), room.address() + 2 * page);
+        String::new()
+    });
+}

@@ -14,6 +14,7 @@ mod freeze_busy;
 mod growth;
 mod huge;
 mod huge_growth;
+mod kin;
 mod locks;
 mod ranges;
 mod shape;

@@ -69,3 +69,11 @@ fn an_area_that_is_dropped_between_find_and_clone() {
       help: `areas ls` lists what there is
     "#);
 }
+
+#[test]
+fn a_number_that_no_process_has() {
+    assert_snapshot!(failure(areas::registry::next(u32::MAX, 0)), @"
+    NoSuchTeam: cannot look for the areas of process PID: no live process has that number
+      help: `areas ls` lists the processes that hold areas
+    ");
+}

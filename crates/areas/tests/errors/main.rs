@@ -14,6 +14,7 @@ mod physical;
 mod proc;
 mod redact;
 mod requests;
+mod reservations;
 mod sandbox;
 mod seccomp;
 

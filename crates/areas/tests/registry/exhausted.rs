@@ -8,17 +8,17 @@ use crate::support::{Agent, Folder, Launch, can_run, is_root, refused, test_name
 #[test]
 fn a_full_file_system() {
     let mount =
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=7", "tmpfs", "/dev/shm"];
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=9", "tmpfs", "/dev/shm"];
     if !is_root(test_name!()) || !can_run(test_name!(), &mount) {
         return;
     }
     let mut holder = Launch::by_default().within(&["unshare", "--mount"]).start();
-    holder.tell("run mount -t tmpfs -o mode=1777,size=64k,nr_inodes=7 tmpfs /dev/shm");
+    holder.tell("run mount -t tmpfs -o mode=1777,size=64k,nr_inodes=9 tmpfs /dev/shm");
     // Forked before it holds anything.
     let (mut late, mut reader) = (holder.fork(), holder.fork());
-    // The mount's root, the folder, the pid namespace's, teams, control, one link: one more is left.
+    // The mount's root, the folder, the pid namespace's, teams, control, one link, one door: two more are left.
     let area = holder.publish("ring");
-    holder.tell("run touch /dev/shm/full");
+    holder.tell("run touch /dev/shm/full /dev/shm/fuller");
     let text = refused(late.try_publish("late"), Kind::Registry);
     assert!(text.contains("the file system is full"), "{text}");
     // Who is there goes on, and memory is no file of it.
@@ -26,7 +26,7 @@ fn a_full_file_system() {
     assert!(holder.has_bytes_of(area, "ring"), "{big}");
     assert_eq!(reader.list().names(), ["big", "ring"]);
     assert!(reader.clone_of("ring").is_ok());
-    holder.tell("run rm /dev/shm/full");
+    holder.tell("run rm /dev/shm/full /dev/shm/fuller");
     late.publish("late");
     assert_eq!(reader.list().names(), ["big", "late", "ring"]);
     // Full before the first one comes, and full of bytes instead of names.

@@ -178,3 +178,26 @@ fn a_child_that_takes_the_parents_record_lock_is_not_the_parent() {
     refused(reader.find("ring"), Kind::NoSuchArea);
     assert!(reader.list().is_empty());
 }
+
+#[test]
+fn a_child_that_only_execs_pays_nothing() {
+    let folder = Folder::new();
+    let (mut parent, mut reader) = (Agent::start(&folder), Agent::start(&folder));
+    for i in 0..100 {
+        parent.publish(&format!("area-{i}"));
+    }
+    // A child gets no part of its parent's table.
+    let has_table = |pid: u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap().contains("/memfd:areas table")
+    };
+    let child = parent.fork();
+    assert!(has_table(parent.pid()));
+    assert!(!has_table(child.pid()));
+    drop(child);
+    // From fork to exec no system call is made but the C library's own and exec itself: any other one is deadly here.
+    let links = folder.links();
+    parent.begin("exec-only-child");
+    assert_eq!(parent.wait().code(), Some(42));
+    assert!(reader.list().is_empty());
+    assert_eq!(links.len(), 1, "the child made none");
+}

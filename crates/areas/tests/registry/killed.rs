@@ -23,6 +23,35 @@ fn a_live_holder_is_found_listed_and_cloned() {
     assert!(holder.has_bytes_of(area, "other"));
 }
 
+/// What a reader remembers of a name must not keep the table of its dead holder in memory.
+#[test]
+fn a_reader_lets_go_of_the_tables_of_the_dead() {
+    let folder = Folder::new();
+    let mut reader = Agent::start(&folder);
+    let tables = |reader: &Agent| {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", reader.pid())).unwrap();
+        maps.lines().filter(|line| line.contains("/memfd:areas table")).count()
+    };
+    for i in 0..3 {
+        let mut holder = Agent::start(&folder);
+        // No name is ever looked for again.
+        holder.publish(&format!("ring-{i}"));
+        reader.find(&format!("ring-{i}")).unwrap();
+        assert_eq!(tables(&reader), 1);
+        holder.kill();
+        assert!(reader.list().is_empty());
+        assert_eq!(tables(&reader), 0);
+    }
+    // The same where somebody else has cleared the link away.
+    let mut holder = Agent::start(&folder);
+    holder.publish("ring");
+    reader.find("ring").unwrap();
+    holder.kill();
+    assert!(Agent::start(&folder).list().is_empty());
+    assert!(reader.list().is_empty());
+    assert_eq!(tables(&reader), 0);
+}
+
 #[test]
 fn a_dropped_area_is_gone_and_its_team_stays() {
     let folder = Folder::new();

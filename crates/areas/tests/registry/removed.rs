@@ -66,6 +66,37 @@ fn the_folder_again_and_again() {
     }
 }
 
+/// Between any two steps of a call: who is in the middle of joining, claiming or looking begins once more.
+#[test]
+fn the_folder_while_teams_come_publish_and_look() {
+    let folder = Folder::new();
+    let mut agents = [Agent::start(&folder), Agent::start(&folder)];
+    for (i, agent) in agents.iter_mut().enumerate() {
+        // Each knows its own names only: what the other has is not findable at all times.
+        agent.begin(&format!("churn-while-removed busy-{i} 400"));
+    }
+    let registry = folder.registry();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let _ = fs::remove_dir_all(&registry);
+                // Nobody comes to an end where it is gone all the time.
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        });
+        let ended: Vec<_> = agents.iter_mut().map(Agent::end).collect();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        for ended in ended {
+            ended.unwrap();
+        }
+    });
+    for agent in &mut agents {
+        agent.publish("after");
+    }
+    assert_eq!(Agent::start(&folder).list().names(), ["after", "after"]);
+}
+
 #[test]
 fn a_publication_brings_the_older_areas_back() {
     let folder = Folder::new();

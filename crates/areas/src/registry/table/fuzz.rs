@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::super::id::AreaId;
 use super::super::name::Name;
+use super::super::order::Order;
 use super::layout::{BY_SEQUENCE, INDEX, RECORD_BYTES, RECORDS_AT, header};
 use super::record::{decode, encode, field, u64_of};
 use super::*;
@@ -34,7 +35,7 @@ fn honest() -> Table {
                 name: Name::from_table(format!("n{}", sequence / 2).as_bytes()).expect("a name"),
                 descriptor: 9,
                 object: Identity { device: 1, inode: u64::from(sequence) },
-                address: 0x7000_0000_0000,
+                address: 0x7000_0000_0000 + (u64::from(sequence) << 21),
                 span: 1 << 20,
                 extent: Extent::Growable { max: 1 << 20 },
                 exact: None,
@@ -91,6 +92,12 @@ pub(crate) fn table(bytes: &[u8]) {
             }
         }
         assert!(view.records().all(|(number, generation, _)| number < RECORDS && generation % 2 == 0));
+        let (mut order, mut after) = (Order::default(), 0);
+        while let Some(next) = order.next(view, after) {
+            assert!(next.address > after, "a walk goes on");
+            after = next.address;
+        }
+        let _ = view.door();
         for (at, word) in before.into_iter().rev() {
             table.put(at, word).expect("inside the table");
         }

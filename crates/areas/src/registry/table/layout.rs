@@ -9,7 +9,7 @@ pub(crate) const VERSION: u32 = 1;
 
 /// How many areas a team can publish.
 pub(crate) const RECORDS: u32 = 1 << 16;
-pub(super) const RECORD_BYTES: usize = 480;
+pub(crate) const RECORD_BYTES: usize = 480;
 pub(super) const SMALLEST_INDEX: u32 = 6;
 pub(super) const LARGEST_INDEX: u32 = 17;
 
@@ -31,13 +31,19 @@ pub(super) mod header {
     pub(in super::super) const VERSION: usize = 8;
     pub(in super::super) const SLOT: usize = 12;
     pub(in super::super) const PID: usize = 16;
+    /// The number of the descriptor that leads to the team's queue of offers, + 1; 0 if it has none.
+    pub(in super::super) const QUEUE: usize = 20;
     pub(in super::super) const START_TIME: usize = 24;
     pub(in super::super) const DEVICE: usize = 32;
     pub(in super::super) const INODE: usize = 40;
+    pub(in super::super) const QUEUE_DEVICE: usize = 48;
+    pub(in super::super) const QUEUE_INODE: usize = 56;
     /// Side and size of the index in use, and how often that has changed.
     pub(in super::super) const INDEX: usize = 64;
     /// Records below this one have been written.
     pub(in super::super) const HIGH_WATER: usize = 72;
+    /// How often a record has come or gone. (0 in a table whose owner does not count.)
+    pub(in super::super) const CHANGES: usize = 80;
     /// A bit for each block of sequence numbers that has been written.
     pub(in super::super) const BLOCKS: usize = 128;
 }

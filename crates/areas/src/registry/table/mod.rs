@@ -10,8 +10,9 @@
 //! The object is sparse: a part that the owner never wrote takes no memory, and readers take care not to touch one,
 //! because reading a hole of a memory object fills it.
 //!
-//! - **Records** do not change once they can be seen, but for one word (the protection). A generation guards each: odd, or 0,
-//!   means absent. A reader copies the record out and looks at the generation before and after; it never waits.
+//! - **Records** change little once they can be seen: the protection is one word; an id, a placement or an extent changes
+//!   under a mark in the generation. That guards each record: odd, or 0, means absent. A reader copies the record out and
+//!   looks at the generation before and after; it tries a few times and never waits. An area that is being changed is there.
 //! - **The index** is open-addressed and holds each name once, with its oldest record; younger ones of the same name are
 //!   chained behind it for the owner alone. It exists on two sides and in sizes that double: the owner fills
 //!   the other side, then publishes it by one word, and a reader that found nothing looks whether that word is still the
@@ -30,6 +31,6 @@ mod view;
 mod writer;
 
 pub(crate) use layout::{BLOCK, BLOCKS, RECORDS, TABLE_BYTES, VERSION};
-pub(crate) use record::{Announcement, Record};
-pub(crate) use view::{Owner, View};
+pub(crate) use record::{Announcement, RECORD_BYTES, Record};
+pub(crate) use view::{DoorAt, Owner, View};
 pub(crate) use writer::Table;

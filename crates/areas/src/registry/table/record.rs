@@ -4,7 +4,8 @@ use std::ops::{Deref, Range};
 
 use super::super::id::AreaId;
 use super::super::name::Name;
-use super::layout::RECORD_BYTES;
+pub(crate) use super::layout::RECORD_BYTES;
+use super::layout::hash_of;
 use crate::lock::Lock;
 use crate::object::Extent;
 use crate::page::PageSize;
@@ -81,6 +82,16 @@ impl Deref for Record {
 }
 
 impl Record {
+    /// The same bytes as in a table, for a message.
+    pub(crate) fn to_bytes(&self) -> [u8; RECORD_BYTES] {
+        encode(self, hash_of(self.name.as_bytes()))
+    }
+
+    /// What such bytes say; `None` for what no team of ours writes.
+    pub(crate) fn from_bytes(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
+        decode(bytes)
+    }
+
     /// What "oldest" means: the smallest.
     pub(crate) fn age(&self) -> (u64, AreaId) {
         (self.created, self.id)

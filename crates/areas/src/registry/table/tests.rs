@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::super::id::AreaId;
 use super::super::name::Name;
-use super::layout::{INDEX, RECORD_BYTES, header};
+use super::super::order::Order;
+use super::layout::{INDEX, RECORD_BYTES, header, record_at};
+use super::protocol::MOVING;
 use super::record::{decode, encode, field, u64_of};
 use super::*;
 use crate::object::Extent;
@@ -77,6 +79,47 @@ fn full_is_told_and_room_is_found_again() {
     assert_eq!(table.view().find(b"one more").unwrap().0, 17);
 }
 
+#[test]
+fn a_record_that_is_being_changed_is_there() {
+    let mut table = table();
+    let put = record(1, b"ring");
+    let number = table.insert(&put).unwrap().unwrap();
+    // Its owner was stopped in the middle: nothing has been written yet.
+    let generation = table.view().generation(number);
+    table.put(record_at(number) + field::GENERATION, generation | MOVING).unwrap();
+    assert_eq!(table.view().record(number).unwrap(), (generation, put.clone()));
+    assert_eq!(table.view().find(b"ring").unwrap().2, put);
+    assert_eq!(table.view().by_sequence(1).unwrap().2, put);
+    assert_eq!(table.view().records().count(), 1);
+}
+
+#[test]
+fn readers_miss_no_area_while_its_owner_changes_it() {
+    let mut table = table();
+    let put = record(1, b"ring");
+    let number = table.insert(&put).unwrap().unwrap();
+    let view = table.view();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut order = Order::default();
+            for _ in 0..5_000 {
+                let (_, seen) = view.record(number).expect("it is there all the time");
+                // What changes may be seen half changed where the owner is held up; what does not change is right.
+                assert_eq!((seen.id, &seen.name, seen.object), (put.id, &put.name, put.object));
+                assert!(view.by_sequence(1).is_some() && view.find(b"ring").is_some());
+                assert!(order.next(view, 0).is_some());
+                assert_eq!(view.records().count(), 1);
+            }
+        });
+        let mut turn = 0;
+        while !reader.is_finished() {
+            let max = 4096 << (turn % 8);
+            table.update(number, put.placement, max as u64, Extent::Resizable { max }).unwrap();
+            turn += 1;
+        }
+    });
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Insert(u8),
@@ -135,6 +178,47 @@ proptest! {
         prop_assert_eq!(table.view().records().count(), model.len());
     }
 
+    /// Walking in the order of addresses, with areas that come and go between the steps, against a plain map: address to
+    /// record and the step at which it came.
+    #[test]
+    fn a_walk_skips_nothing_that_stays(steps in prop::collection::vec((any::<u8>(), 0..4_u8), 1..400), counted in any::<bool>()) {
+        let mut table = table();
+        let mut model = std::collections::BTreeMap::new();
+        let mut order = Order::default();
+        let (mut after, mut sequence, mut begun) = (0, 0, 0);
+        for (now, (place, what)) in steps.into_iter().enumerate() {
+            let address = (u64::from(place) + 1) << 12;
+            match what {
+                0 | 1 if !model.contains_key(&address) => {
+                    sequence += 1;
+                    let mut new = record(sequence, b"ring");
+                    new.area.address = address;
+                    model.insert(address, (table.insert(&new).unwrap().unwrap(), now));
+                }
+                0 => table.remove(model.remove(&address).unwrap().0).unwrap(),
+                _ => {}
+            }
+            if !counted {
+                // An owner that does not count.
+                table.put(header::CHANGES, 0_u64).unwrap();
+            }
+            if after == 0 {
+                begun = now;
+            }
+            let next = order.next(table.view(), after).map(|next| next.address);
+            let stays = model.range(after + 1..).find(|(_, (_, came))| *came <= begun).map(|(&address, _)| address);
+            match next {
+                // Where it begins, `stays` is simply the first one.
+                Some(next) => {
+                    prop_assert!(next > after && model.contains_key(&next));
+                    prop_assert!(stays.is_none_or(|stays| next <= stays), "{stays:?} was skipped");
+                }
+                None => prop_assert_eq!(stays, None),
+            }
+            after = next.unwrap_or(0);
+        }
+    }
+
     /// Whatever bytes a record has, decoding gives a sane record or none.
     #[test]
     fn hostile_records_do_no_harm(noise in prop::collection::vec(any::<u8>(), RECORD_BYTES)) {
@@ -165,5 +249,11 @@ proptest! {
             let _ = view.by_sequence(sequence);
         }
         let _ = view.records().count();
+        let mut order = Order::default();
+        let mut after = 0;
+        while let Some(next) = order.next(view, after) {
+            prop_assert!(next.address > after);
+            after = next.address;
+        }
     }
 }

@@ -7,11 +7,15 @@ use super::layout::{
     BLOCK, BY_SEQUENCE, Entry, MAGIC, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which, hash_of, header,
     record_at,
 };
-use super::protocol::{self, Slot};
+use super::protocol::{self, MOVING, Mark};
 use super::record::{Record, decode, field};
 use crate::error::{Error, Result};
 use crate::mapping::Mapping;
 use crate::sys::file::Identity;
+
+/// After how many looks a record is taken that its owner has not finished changing, and after how many its owner is let run.
+const PATIENCE: usize = 72;
+const SPINS: usize = 64;
 
 /// Who a table says that its owner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +25,15 @@ pub(crate) struct Owner {
     /// In clock ticks since boot, as `/proc/PID/stat` has it.
     pub(crate) start_time: u64,
     pub(crate) table: Identity,
+}
+
+/// Where a team says that areas can be offered to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DoorAt {
+    /// The number of a descriptor in the owner, which leads to its socket.
+    pub(crate) descriptor: i32,
+    /// The socket's file.
+    pub(crate) socket: Identity,
 }
 
 /// A table, to read: one's own or another team's.
@@ -60,20 +73,55 @@ impl View {
         })
     }
 
-    pub(super) fn slot(&self, record: u32) -> RecordSlot<'_> {
-        RecordSlot { view: self, at: record_at(record) + field::GENERATION }
+    pub(super) fn mark(&self, record: u32) -> Word<'_> {
+        Word { view: self, at: record_at(record) + field::GENERATION }
     }
 
-    /// Copies a record out; `None` if it is absent, changes under our eyes, or makes no sense.
+    pub(super) fn changes_mark(&self) -> Word<'_> {
+        Word { view: self, at: header::CHANGES }
+    }
+
+    /// Where areas can be offered to the team; `None` if nowhere.
+    pub(crate) fn door(&self) -> Option<DoorAt> {
+        let descriptor = self.u32_at(header::QUEUE).checked_sub(1)?;
+        fence(Ordering::Acquire);
+        Some(DoorAt {
+            descriptor: i32::try_from(descriptor).ok()?,
+            socket: Identity {
+                device: self.u64_at(header::QUEUE_DEVICE),
+                inode: self.u64_at(header::QUEUE_INODE),
+            },
+        })
+    }
+
+    /// The generation of a record: even and not 0 while it is there.
+    pub(crate) fn generation(&self, record: u32) -> u64 {
+        protocol::look(&self.mark(record)).unwrap_or(0)
+    }
+
+    /// Copies a record out; `None` if it is absent, does not stop changing, or makes no sense.
+    ///
+    /// One whose owner was stopped in the middle of a change is there: of what may change, a part can be old and a part new.
     pub(crate) fn record(&self, record: u32) -> Option<(u64, Record)> {
         if record >= self.high_water() {
             return None;
         }
         let mut bytes = [0; RECORD_BYTES];
-        let copied =
-            protocol::read(&self.slot(record), || self.0.read(record_at(record), &mut bytes, TABLE_BYTES));
-        let (generation, ()) = copied.ok()??;
-        decode(&bytes).map(|decoded| (generation, decoded))
+        let copy = || self.0.read(record_at(record), &mut bytes, TABLE_BYTES);
+        let (generation, ()) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
+        decode(&bytes).map(|decoded| (generation & !MOVING, decoded))
+    }
+
+    /// How often an area has come or gone; `None` where the owner does not count.
+    pub(crate) fn changes(&self) -> Option<u64> {
+        protocol::look(&self.changes_mark()).ok().filter(|&changes| changes != 0)
+    }
+
+    /// The first address of each area, and its record: not yet checked, and in no order.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (u64, u32)> {
+        (0..self.high_water())
+            .filter(|&record| protocol::is_there(self.generation(record)))
+            .map(|record| (self.u64_at(record_at(record) + field::ADDRESS), record))
     }
 
     /// Records below this have been written; those above are holes.
@@ -141,21 +189,21 @@ impl View {
     }
 }
 
-/// A record's generation in a table, and the order of accesses around it.
-pub(super) struct RecordSlot<'a> {
+/// A word of a table that says what holds of the memory behind it, and the order of accesses around it.
+pub(super) struct Word<'a> {
     view: &'a View,
     at: usize,
 }
 
-impl Slot for RecordSlot<'_> {
+impl Mark for Word<'_> {
     type Error = Error;
 
-    fn generation(&self) -> Result<u64> {
+    fn load(&self) -> Result<u64> {
         self.view.0.load(self.at, TABLE_BYTES)
     }
 
-    fn set_generation(&self, generation: u64) -> Result<()> {
-        self.view.0.store(self.at, generation, TABLE_BYTES)
+    fn store(&self, value: u64) -> Result<()> {
+        self.view.0.store(self.at, value, TABLE_BYTES)
     }
 
     fn acquire(&self) {
@@ -164,5 +212,9 @@ impl Slot for RecordSlot<'_> {
 
     fn release(&self) {
         fence(Ordering::Release);
+    }
+
+    fn wait(&self, attempt: usize) {
+        if attempt < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
     }
 }

@@ -10,7 +10,7 @@ use super::layout::{
 };
 use super::protocol;
 use super::record::{Record, encode, field, u32_of, u64_of};
-use super::view::{Owner, View};
+use super::view::{DoorAt, Owner, View};
 use crate::error::Result;
 use crate::mapping::Mapping;
 use crate::object::Extent;
@@ -64,6 +64,14 @@ impl Table {
         self.put(header::SLOT, slot)
     }
 
+    /// Tells where areas can be offered to the team.
+    pub(crate) fn set_door(&self, door: DoorAt) -> Result<()> {
+        self.put(header::QUEUE_DEVICE, door.socket.device)?;
+        self.put(header::QUEUE_INODE, door.socket.inode)?;
+        fence(Ordering::Release);
+        self.put(header::QUEUE, door.descriptor.cast_unsigned() + 1)
+    }
+
     pub(super) fn put<T: sys::copy::Word>(&self, offset: usize, value: T) -> Result<()> {
         self.view.0.store(offset, value, TABLE_BYTES)
     }
@@ -106,13 +114,14 @@ impl Table {
         let bytes = encode(record, hash);
         // The first word is the generation, and the protocol's alone.
         let from = field::GENERATION + size_of::<u64>();
-        protocol::write(&self.view.slot(number), || {
+        protocol::fill(&self.view.mark(number), || {
             self.view.0.write(record_at(number) + from, &bytes[from..], TABLE_BYTES)?;
             if number == fresh { self.put(header::HIGH_WATER, fresh + 1) } else { Ok(()) }
         })?;
         self.put(BY_SEQUENCE + record.id.sequence() as usize * 4, number + 1)?;
         self.index_insert(number, hash, record.name.as_bytes())?;
         self.live += 1;
+        self.count_change()?;
         Ok(Some(number))
     }
 
@@ -124,17 +133,22 @@ impl Table {
         self.index_remove(number, &bytes)?;
         let sequence = u32_of(&bytes, field::ID) % SEQUENCES;
         self.put(BY_SEQUENCE + sequence as usize * 4, 0_u32)?;
-        protocol::withdraw(&self.view.slot(number))?;
+        protocol::withdraw(&self.view.mark(number))?;
         self.free.push(number);
         self.live -= 1;
-        Ok(())
+        self.count_change()
+    }
+
+    /// Tells those who keep an order of the addresses that it no longer holds.
+    fn count_change(&self) -> Result<()> {
+        protocol::count(&self.view.changes_mark())
     }
 
     /// Gives a record another id, where the team had to move to another slot. The block of its sequence number is open.
     pub(crate) fn set_id(&self, number: u32, id: AreaId) -> Result<()> {
         let at = record_at(number);
         let old = self.word(at + field::ID) % SEQUENCES;
-        protocol::write(&self.view.slot(number), || {
+        protocol::change(&self.view.mark(number), || {
             self.put(BY_SEQUENCE + old as usize * 4, 0_u32)?;
             self.put(at + field::ID, id.get())
         })?;
@@ -155,7 +169,7 @@ impl Table {
             (field::MAX, 8),
             (field::EXTENT, 1),
         ];
-        protocol::write(&self.view.slot(number), || {
+        protocol::change(&self.view.mark(number), || {
             changed.into_iter().try_for_each(|(from, len)| {
                 self.view.0.write(at + from, &bytes[from..from + len], TABLE_BYTES)
             })

@@ -1,7 +1,7 @@
 //! The test's end of an agent: a helper process that holds areas, looks for others', and has the properties that a test asks
 //! of it.
 
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -203,6 +203,16 @@ impl Agent {
     pub(crate) fn kill_unreaped(&self) {
         self.signal(Signal::KILL);
         super::eventually("a killed process becomes a zombie", || is_zombie(self.pid));
+    }
+
+    /// Waits until it has ended by itself, without fetching its status.
+    pub(crate) fn wait_unreaped(&self) {
+        super::eventually("it ends by itself", || is_zombie(self.pid));
+    }
+
+    /// The status with which it ended by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.as_mut().expect("a child of the test's own").wait().expect("its status")
     }
 
     fn end_now(&mut self) {

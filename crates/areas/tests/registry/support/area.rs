@@ -57,3 +57,12 @@ pub(crate) fn clone(source: &Source, name: &str, own_name: Option<&str>) -> Resu
         false => Err(Failure::Helper(format!("the clone of {name} has other bytes"))),
     }
 }
+
+/// Whether the kernel keeps the mapping that begins there in RAM.
+pub(crate) fn locked_at(address: usize) -> bool {
+    let smaps = std::fs::read_to_string("/proc/thread-self/smaps").unwrap_or_default();
+    let start = format!("{address:x}-");
+    let mapping = smaps.lines().skip_while(|line| !line.starts_with(&start));
+    let flags = mapping.skip(1).find(|line| line.starts_with("VmFlags:"));
+    flags.is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| flag == "lo"))
+}

@@ -10,12 +10,15 @@ mod bystanders;
 mod channel;
 mod folder;
 mod forge;
+mod hand;
 mod identity;
 mod launch;
 mod raw;
 mod reply;
+mod resizing;
 pub(crate) mod serve;
 mod skip;
+mod walking;
 mod workload;
 
 pub(crate) use agent::Agent;

@@ -175,3 +175,101 @@ pub(crate) fn lease(file: &File) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// What reading one byte came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peeked {
+    Byte(u8),
+    /// The number of the signal that ended who read.
+    Signal(i32),
+}
+
+/// Reads a byte through a pointer, in a child that may die of it. What the parent has mapped shared, the child has.
+pub(crate) fn peek(address: *const u8) -> io::Result<Peeked> {
+    // SAFETY: the child reads one byte and ends.
+    let child = match unsafe { libc::fork() } {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => {
+            // SAFETY: mapped or not, nothing but this child depends on it: a fault ends it, which is the answer.
+            let byte = unsafe { address.read_volatile() };
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(i32::from(byte)) }
+        }
+        child => child,
+    };
+    let mut status = 0;
+    // SAFETY: our own child; the status outlives the call.
+    if unsafe { libc::waitpid(child, &raw mut status, 0) } != child {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(match libc::WIFSIGNALED(status) {
+        true => Peeked::Signal(libc::WTERMSIG(status)),
+        false => Peeked::Byte(libc::WEXITSTATUS(status).to_le_bytes()[0]),
+    })
+}
+
+/// The calls that the C library itself makes to fork, and what comes to an exec.
+const FORK_AND_EXEC: [libc::c_long; 11] = [
+    libc::SYS_clone,
+    libc::SYS_clone3,
+    libc::SYS_fork,
+    libc::SYS_wait4,
+    libc::SYS_execve,
+    libc::SYS_exit_group,
+    libc::SYS_set_robust_list,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rseq,
+    libc::SYS_gettid,
+    libc::SYS_futex,
+];
+
+/// Forks a child that only calls exec, where every other call is deadly, and ends with 42 if it came that far.
+///
+/// The program is not there, so that the child goes on and can say so.
+pub(crate) fn exec_only_child() -> ! {
+    let program = c"/nowhere/program";
+    let arguments = [program.as_ptr(), std::ptr::null()];
+    allow_only(&FORK_AND_EXEC);
+    // SAFETY: the child calls exec and ends; the parent waits and ends. Neither uses anything else.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: a path and two arrays that end with null, as execve wants them.
+        unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), arguments[1..].as_ptr()) };
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(42) };
+    }
+    let mut status = 0;
+    // SAFETY: our own child; the status outlives the call.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    let code = if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 1 };
+    // SAFETY: ends the process at once.
+    unsafe { libc::_exit(code) }
+}
+
+/// From here on every other system call is deadly, in children too.
+fn allow_only(calls: &[libc::c_long]) {
+    use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
+    let step = |code: u32, jt: usize, k: u32| libc::sock_filter {
+        code: u16::try_from(code).expect("a code"),
+        jt: u8::try_from(jt).expect("a short program"),
+        jf: 0,
+        k,
+    };
+    let mut program = vec![step(BPF_LD | BPF_W | BPF_ABS, 0, 0)];
+    for (i, &call) in calls.iter().enumerate() {
+        let call = u32::try_from(call).expect("a number");
+        program.push(step(BPF_JMP | BPF_JEQ | BPF_K, calls.len() - i, call));
+    }
+    program.push(step(BPF_RET | BPF_K, 0, libc::SECCOMP_RET_KILL_PROCESS));
+    program.push(step(BPF_RET | BPF_K, 0, libc::SECCOMP_RET_ALLOW));
+    let filter = libc::sock_fprog {
+        len: u16::try_from(program.len()).expect("a short program"),
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: takes a right away, and changes no memory.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    // SAFETY: the program and its array outlive the call, which copies them; its length is given.
+    let status =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter) };
+    assert_eq!(status, 0, "seccomp: {}", io::Error::last_os_error());
+}

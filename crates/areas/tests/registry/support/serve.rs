@@ -15,7 +15,7 @@ use rustix::thread::CapabilitySet;
 
 use super::channel::{Channel, Ear};
 use super::reply::SEPARATOR;
-use super::{area, bystanders, forge, identity, launch, raw, workload};
+use super::{area, bystanders, forge, identity, launch, raw, resizing, walking, workload};
 
 /// Why a command was not done.
 #[derive(Debug)]
@@ -48,8 +48,13 @@ helpers!(std::io::Error, rustix::io::Errno, std::num::ParseIntError, String);
 pub(crate) struct Holdings {
     pub(crate) areas: BTreeMap<u32, Area<Shared>>,
     pub(crate) next: u32,
+    pub(crate) resizables: resizing::Resizables,
     /// Threads that use the registry in the background.
     pub(crate) busy: Option<workload::Busy>,
+    /// Areas of any kind that change hands.
+    pub(crate) any: BTreeMap<u32, areas::Received>,
+    /// Private memory that is in the way.
+    pub(crate) blocks: Vec<Area<areas::Private>>,
     /// Kept open for links that lead to them.
     pub(crate) files: Vec<File>,
     /// Files of somebody else in this process, who knows nothing of areas.
@@ -283,11 +288,6 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
                 }
             }
         }
-        ["limit", "file-size", bytes] => {
-            let limit = rustix::process::Rlimit { current: Some(bytes.parse()?), maximum: None };
-            rustix::process::setrlimit(rustix::process::Resource::Fsize, limit)?;
-            nothing
-        }
         ["descriptors"] => Ok(fs::read_dir("/proc/thread-self/fd")?.count().to_string()),
         ["twin", ..] => Ok(raw::twin(&words[1..].join(" "))?),
         ["read-only", name] => Ok(holdings.keep(registry::find(name)?.open_read_only()?)),
@@ -310,7 +310,17 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         ["table-size"] => Ok(forge::table_size()?.to_string()),
         ["forge", kind, seals, size] => forge::object(holdings, kind, seals, size.parse()?),
         ["copy", table, how] => forge::copy(holdings, table, how),
-        _ => workload::perform(words, holdings),
+        ["exit"] => std::process::exit(7),
+        ["abort"] => {
+            // No core is written, which would take the time that it takes.
+            let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+            rustix::process::setrlimit(rustix::process::Resource::Core, none)?;
+            std::process::abort()
+        }
+        ["exec-only-child"] => raw::exec_only_child(),
+        _ => resizing::perform(words, holdings)
+            .or_else(|| walking::perform(words, holdings))
+            .unwrap_or_else(|| workload::perform(words, holdings)),
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             holdings.areas.retain(|handle, _| handle % 2 == 1);
             Ok(String::new())
         }
+        ["churn-while-removed", name, count] => churn_while_removed(name, count.parse()?),
         ["churn", name, count] => churn(name, count.parse()?),
         ["storm", own, all, millis] => {
             let others: Vec<String> = (0..all.parse::<u32>()?).map(|i| format!("storm-{i}")).collect();
@@ -34,7 +35,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             Ok(String::new())
         }
         ["open-files", wanted] => raise_open_files(wanted.parse()?),
-        _ => Err(format!("no such command: {words:?}").into()),
+        _ => super::hand::perform(words, holdings),
     }
 }
 
@@ -87,6 +88,20 @@ fn churn(name: &str, count: u32) -> Result<String, Failure> {
         ids.push(area.id().ok_or_else(|| "no id".to_owned())?.to_string());
     }
     Ok(ids.join(" "))
+}
+
+/// Publishes, lists, keeps, finds and drops, while somebody removes the folder: no call fails, and what we have we find.
+fn churn_while_removed(name: &str, count: u32) -> Result<String, Failure> {
+    for _ in 0..count {
+        let area = areas::builder(1).name(name).shared()?;
+        let listed = registry::list()?;
+        if !listed.areas.iter().any(|source| source.is_own() && Some(source.id()) == area.id()) {
+            return Err(format!("{name} does not see itself in a list of {}", listed.areas.len()).into());
+        }
+        registry::keep()?;
+        registry::find(name)?;
+    }
+    Ok(String::new())
 }
 
 /// Publishes, finds, clones and drops under ever the same names, together with others who do so. What goes in between is no

@@ -1,0 +1,2 @@
+/* The same in both versions. */
+#include "../../../aml/utils/bitmap.h"

@@ -1,0 +1,204 @@
+/*
+ * Areas, and what programs with areas use besides: BeOS's and Haiku's interface, on Linux.
+ *
+ * A team is a process: team_id is its pid, thread_id a thread's tid. An area_id holds for one user on one machine (and pid
+ * namespace). Memory is freed when no area refers to it any more, however its teams end; nothing has to be cleaned up.
+ * A forked child holds the areas of its parent, shared, at the same addresses, under new ids (area_for tells them).
+ */
+#ifndef AREAS_BE_KERNEL_OS_H
+#define AREAS_BE_KERNEL_OS_H
+
+#include "../support/SupportDefs.h"
+
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* With the NUL at its end. */
+#define B_OS_NAME_LENGTH 32
+
+#define B_PAGE_SIZE 4096
+
+#define B_INFINITE_TIMEOUT (INT64_MAX)
+
+typedef int32 area_id;
+typedef int32 port_id;
+typedef int32 sem_id;
+typedef int32 team_id;
+typedef int32 thread_id;
+
+/* --- Areas --- */
+
+typedef struct area_info {
+	area_id area;
+	char name[B_OS_NAME_LENGTH];
+	size_t size; /* bytes in whole pages, as they are now, also where another team has resized it */
+	uint32 lock;
+	uint32 protection;
+	team_id team;
+	uint32 ram_size; /* bytes of its memory that are in RAM */
+	uint32 copy_count; /* 0: nothing is ever copied */
+	uint32 in_count;
+	uint32 out_count;
+	void *address; /* where it is in its team */
+} area_info;
+
+/* The lock of an area: whether its pages stay in RAM. */
+#define B_NO_LOCK 0
+#define B_LAZY_LOCK 1
+#define B_FULL_LOCK 2
+#define B_CONTIGUOUS 3
+#define B_LOMEM 4
+#define B_32_BIT_FULL_LOCK 5
+#define B_32_BIT_CONTIGUOUS 6
+
+/* Where an area shall be. */
+#define B_ANY_ADDRESS 0
+#define B_EXACT_ADDRESS 1
+#define B_BASE_ADDRESS 2
+#define B_CLONE_ADDRESS 3
+#define B_ANY_KERNEL_ADDRESS 4 /* B_BAD_VALUE: the kernel is another one */
+#define B_RANDOMIZED_ANY_ADDRESS 6
+#define B_RANDOMIZED_BASE_ADDRESS 7
+
+/* What may be done with an area. */
+#define B_READ_AREA (1 << 0)
+#define B_WRITE_AREA (1 << 1)
+#define B_EXECUTE_AREA (1 << 2)
+#define B_STACK_AREA (1 << 3) /* recorded */
+#define B_CLONEABLE_AREA (1 << 8) /* recorded: every team of the same user may clone */
+
+extern area_id create_area(const char *name, void **address, uint32 addressSpec, size_t size, uint32 lock, uint32 protection);
+extern area_id clone_area(const char *name, void **address, uint32 addressSpec, uint32 protection, area_id source);
+extern area_id find_area(const char *name);
+extern area_id area_for(void *address);
+extern status_t delete_area(area_id area);
+extern status_t resize_area(area_id area, size_t size);
+extern status_t set_area_protection(area_id area, uint32 protection);
+
+/* Called by the macros below, which say how large the structure is that the program knows. */
+extern status_t _get_area_info(area_id area, area_info *info, size_t size);
+extern status_t _get_next_area_info(team_id team, ssize_t *cookie, area_info *info, size_t size);
+
+#define get_area_info(area, info) _get_area_info((area), (info), sizeof(*(info)))
+#define get_next_area_info(team, cookie, info) _get_next_area_info((team), (cookie), (info), sizeof(*(info)))
+
+/* --- Teams --- */
+
+#define B_CURRENT_TEAM 0
+#define B_SYSTEM_TEAM 1
+
+typedef struct team_info {
+	team_id team;
+	int32 thread_count;
+	int32 image_count;
+	int32 area_count;
+	thread_id debugger_nub_thread; /* -1 */
+	port_id debugger_nub_port; /* -1 */
+	int32 argc;
+	char args[64];
+	uid_t uid;
+	gid_t gid;
+
+	/* Haiku's */
+	uid_t real_uid;
+	gid_t real_gid;
+	pid_t group_id;
+	pid_t session_id;
+	team_id parent;
+	char name[B_OS_NAME_LENGTH];
+	bigtime_t start_time; /* since boot */
+} team_info;
+
+extern status_t _get_team_info(team_id team, team_info *info, size_t size);
+extern status_t _get_next_team_info(int32 *cookie, team_info *info, size_t size);
+
+#define get_team_info(team, info) _get_team_info((team), (info), sizeof(*(info)))
+#define get_next_team_info(cookie, info) _get_next_team_info((cookie), (info), sizeof(*(info)))
+
+/* --- Threads --- */
+
+typedef enum {
+	B_THREAD_RUNNING = 1,
+	B_THREAD_READY,
+	B_THREAD_RECEIVING,
+	B_THREAD_ASLEEP,
+	B_THREAD_SUSPENDED,
+	B_THREAD_WAITING
+} thread_state;
+
+typedef struct thread_info {
+	thread_id thread;
+	team_id team;
+	char name[B_OS_NAME_LENGTH];
+	thread_state state;
+	int32 priority;
+	sem_id sem; /* -1 */
+	bigtime_t user_time;
+	bigtime_t kernel_time;
+	void *stack_base; /* of a team's first thread; else NULL */
+	void *stack_end;
+} thread_info;
+
+/* NULL: the calling thread; a name: of a thread of this team. */
+extern thread_id find_thread(const char *name);
+extern status_t _get_thread_info(thread_id thread, thread_info *info, size_t size);
+extern status_t snooze(bigtime_t microseconds);
+/* Also for a forked child: its exit code, or -1 if a signal ended it. */
+extern status_t wait_for_thread(thread_id thread, status_t *exitValue);
+
+#define get_thread_info(thread, info) _get_thread_info((thread), (info), sizeof(*(info)))
+
+/* --- The machine --- */
+
+typedef struct system_info {
+	bigtime_t boot_time; /* since 1970 */
+	uint32 cpu_count;
+
+	uint64 max_pages;
+	uint64 used_pages;
+	uint64 cached_pages;
+	uint64 block_cache_pages;
+	uint64 ignored_pages;
+
+	uint64 needed_memory; /* bytes promised to programs */
+	uint64 free_memory; /* bytes that can still be had */
+
+	uint64 max_swap_pages;
+	uint64 free_swap_pages;
+
+	uint32 page_faults;
+
+	uint32 max_sems;
+	uint32 used_sems;
+
+	uint32 max_ports;
+	uint32 used_ports;
+
+	uint32 max_threads;
+	uint32 used_threads;
+
+	uint32 max_teams;
+	uint32 used_teams;
+
+	char kernel_name[256];
+	char kernel_build_date[B_OS_NAME_LENGTH];
+	char kernel_build_time[B_OS_NAME_LENGTH];
+	int64 kernel_version; /* 6.12.5 is 0x060c05 */
+
+	uint32 abi;
+} system_info;
+
+extern status_t get_system_info(system_info *info);
+
+#ifdef __cplusplus
+}
+
+static_assert(sizeof(void *) != 8 || sizeof(area_info) == 88, "area_info has 88 bytes");
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+_Static_assert(sizeof(void *) != 8 || sizeof(area_info) == 88, "area_info has 88 bytes");
+#endif
+
+#endif

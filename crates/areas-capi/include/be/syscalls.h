@@ -1,0 +1,26 @@
+/* Calls of Haiku's kernel that its own tests and memory allocators use. */
+#ifndef AREAS_BE_SYSCALLS_H
+#define AREAS_BE_SYSCALLS_H
+
+#include "kernel/OS.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Hands an area over to a team and keeps nothing. Within the own team: its new id, at once. To another team: B_OK; that team
+ * has it, under an id of its own, from its next call on.
+ */
+extern area_id _kern_transfer_area(area_id area, void **address, uint32 addressSpec, team_id target);
+
+/* Takes addresses, with nothing behind them, so that areas can be made there later at exact addresses. */
+extern status_t _kern_reserve_address_range(addr_t *address, uint32 addressSpec, addr_t size);
+/* Gives them back, all at once; areas inside stay. */
+extern status_t _kern_unreserve_address_range(addr_t address, addr_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

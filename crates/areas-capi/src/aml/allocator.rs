@@ -1,0 +1,244 @@
+//! Allocators in general: a table of operations and their data, ours or a C program's own.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{c_int, c_void};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use areas::{Error, Kind};
+
+use super::area::{Area, Options};
+use super::error::{SUCCESS, broken, failed, invalid, null};
+use super::pool::Source;
+use crate::edge::guarded;
+
+/// `struct aml_allocator_data`: whatever an allocator's operations want to find there.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Data {
+    _opaque: [u8; 0],
+}
+
+/// `struct aml_allocator_chunk`: what was given out, and a word for the program.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Chunk {
+    pub(super) ptr: *mut c_void,
+    pub(super) size: usize,
+    pub(super) user_data: *mut c_void,
+}
+
+pub(super) type Alloc = unsafe extern "C" fn(*mut Data, usize) -> *mut c_void;
+pub(super) type Free = unsafe extern "C" fn(*mut Data, *mut c_void) -> c_int;
+pub(super) type AllocChunk = unsafe extern "C" fn(*mut Data, usize) -> *mut Chunk;
+pub(super) type FreeChunk = unsafe extern "C" fn(*mut Data, *mut Chunk) -> c_int;
+
+/// `struct aml_allocator_ops`.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Ops {
+    pub(super) alloc: Option<Alloc>,
+    pub(super) free: Option<Free>,
+    pub(super) alloc_chunk: Option<AllocChunk>,
+    pub(super) free_chunk: Option<FreeChunk>,
+}
+
+/// `struct aml_allocator`.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Allocator {
+    data: *mut Data,
+    ops: *const Ops,
+}
+
+/// An allocator of ours, with its state behind what C knows of it.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Handle<T> {
+    allocator: Allocator,
+    state: State<T>,
+}
+
+/// What an allocator of ours works with: the area, and a table that one thread at a time has. The memory that is handed out is
+/// never touched: an area may be no memory at all.
+#[derive(Debug)]
+pub(super) struct State<T> {
+    pub(super) source: Source,
+    table: Mutex<T>,
+}
+
+impl<T> State<T> {
+    /// The table, for this thread. A panic in one of its calls is a bug, which is told; the table is still the best that
+    /// there is.
+    pub(super) fn table(&self) -> MutexGuard<'_, T> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes an allocator of ours over an area.
+///
+/// # Safety
+/// As for C: NULL or a place for a pointer; NULL or an area that outlives the allocator, with the options that its mmap takes.
+pub(super) unsafe fn create<T>(
+    out: *mut *mut Allocator,
+    area: *const Area,
+    options: *mut Options,
+    ops: *const Ops,
+    table: T,
+) -> c_int {
+    if out.is_null() {
+        return invalid("make an allocator", "the place for it is NULL");
+    }
+    // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
+    unsafe { out.write(std::ptr::null_mut()) };
+    if area.is_null() {
+        return invalid("make an allocator", "the area is NULL");
+    }
+    let state = State { source: Source { area, options }, table: Mutex::new(table) };
+    let allocator = Allocator { data: std::ptr::null_mut(), ops };
+    let handle = Box::into_raw(Box::new(Handle { allocator, state }));
+    // SAFETY: just made: its fields have places.
+    let state = unsafe { &raw mut (*handle).state };
+    // SAFETY: as above.
+    let data = unsafe { &raw mut (*handle).allocator.data };
+    // SAFETY: as above, and nobody else knows of it.
+    unsafe { data.write(state.cast()) };
+    // SAFETY: as at the beginning.
+    unsafe { out.write(handle.cast()) };
+    SUCCESS
+}
+
+/// Ends an allocator of ours, once `release` has given back what it had mapped.
+///
+/// # Safety
+/// As for C: NULL, or a place that has NULL or an allocator, which nobody uses again where this succeeds. Only allocators of
+/// this type have these operations.
+pub(super) unsafe fn destroy<T>(
+    allocator: *mut *mut Allocator,
+    ops: *const Ops,
+    release: impl FnOnce(&Source, &mut T) -> c_int,
+) -> c_int {
+    // SAFETY: NULL or a place for a pointer (the caller's promise).
+    let Some(place) = (unsafe { allocator.as_mut() }) else {
+        return invalid("end an allocator", "its place is NULL");
+    };
+    // SAFETY: NULL or an allocator (the caller's promise).
+    match unsafe { place.as_ref() } {
+        None => return invalid("end an allocator", "it is NULL"),
+        Some(made) if !std::ptr::eq(made.ops, ops) => {
+            return invalid("end an allocator", "it is of another type");
+        }
+        Some(_) => {}
+    }
+    let handle = place.cast::<Handle<T>>();
+    // SAFETY: made by `create`, as its operations show, and nobody else uses it meanwhile (the caller's promise).
+    let state = unsafe { &(*handle).state };
+    let status = release(&state.source, &mut state.table());
+    if status == SUCCESS {
+        *place = std::ptr::null_mut();
+        // SAFETY: made by `Box::into_raw`, and nobody uses it again.
+        drop(unsafe { Box::from_raw(handle) });
+    }
+    status
+}
+
+/// The state behind the data that an operation of ours is given.
+///
+/// # Safety
+/// `data` is NULL or that of an allocator of this type.
+pub(super) unsafe fn state<'a, T>(data: *mut Data) -> Option<&'a State<T>> {
+    // SAFETY: NULL or such a state (the caller's promise); it is only ever read, its table behind a mutex.
+    unsafe { data.cast::<State<T>>().as_ref() }
+}
+
+/// An operation of an allocator, with the data that it wants.
+///
+/// # Safety
+/// `allocator` is NULL or an allocator whose operations are NULL or a table.
+unsafe fn operation<F>(
+    allocator: *const Allocator,
+    what: &'static str,
+    pick: impl FnOnce(&Ops) -> Option<F>,
+) -> Result<(F, *mut Data), c_int> {
+    // SAFETY: NULL or an allocator (the caller's promise).
+    let Some(allocator) = (unsafe { allocator.as_ref() }) else {
+        return Err(invalid(what, "the allocator is NULL"));
+    };
+    // SAFETY: NULL or a table (the caller's promise).
+    match unsafe { allocator.ops.as_ref() } {
+        Some(ops) if !allocator.data.is_null() => match pick(ops) {
+            Some(operation) => Ok((operation, allocator.data)),
+            None => Err(failed(
+                Error::new(Kind::Unsupported, what).detail("the allocator does not have the operation"),
+            )),
+        },
+        _ => Err(invalid(what, "the allocator has no operations or no data")),
+    }
+}
+
+/// # Safety
+/// As for C: NULL or an allocator.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_alloc(allocator: *mut Allocator, size: usize) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: NULL or an allocator (the caller's promise).
+        match unsafe { operation(allocator, "allocate", |ops| ops.alloc) } {
+            // SAFETY: the allocator's own operation, with its data (the caller's promise).
+            Ok((alloc, data)) => unsafe { alloc(data, size) },
+            Err(failure) => null(failure),
+        }
+    })
+}
+
+/// # Safety
+/// As for C: NULL or an allocator, NULL or what it gave, which nobody uses again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_free(allocator: *mut Allocator, start: *mut c_void) -> c_int {
+    guarded(broken(), || {
+        if start.is_null() {
+            return SUCCESS;
+        }
+        // SAFETY: NULL or an allocator (the caller's promise).
+        match unsafe { operation(allocator, "free", |ops| ops.free) } {
+            // SAFETY: the allocator's own operation, with its data (the caller's promise).
+            Ok((free, data)) => unsafe { free(data, start) },
+            Err(failure) => failure,
+        }
+    })
+}
+
+/// # Safety
+/// As for C: NULL or an allocator.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_alloc_chunk(allocator: *mut Allocator, size: usize) -> *mut Chunk {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: NULL or an allocator (the caller's promise).
+        match unsafe { operation(allocator, "allocate a chunk", |ops| ops.alloc_chunk) } {
+            // SAFETY: the allocator's own operation, with its data (the caller's promise).
+            Ok((alloc, data)) => unsafe { alloc(data, size) },
+            Err(failure) => null(failure),
+        }
+    })
+}
+
+/// # Safety
+/// As for C: NULL or an allocator, NULL or a chunk that it gave, which nobody uses again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_free_chunk(allocator: *mut Allocator, chunk: *mut Chunk) -> c_int {
+    guarded(broken(), || {
+        if chunk.is_null() {
+            return SUCCESS;
+        }
+        // SAFETY: NULL or an allocator (the caller's promise).
+        match unsafe { operation(allocator, "free a chunk", |ops| ops.free_chunk) } {
+            // SAFETY: the allocator's own operation, with its data (the caller's promise).
+            Ok((free, data)) => unsafe { free(data, chunk) },
+            Err(failure) => failure,
+        }
+    })
+}
+
+/// What an operation says that was called without its data.
+pub(super) fn no_data(what: &'static str) -> c_int {
+    invalid(what, "the allocator's data is NULL")
+}

@@ -1,0 +1,106 @@
+//! The area allocator: each allocation is a mapping of its own.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+
+use super::allocator::{Allocator, Data, Ops, create, destroy, no_data, state};
+use super::area::{Area, Options};
+use super::error::{SUCCESS, broken, invalid, null};
+use crate::edge::guarded;
+
+/// The bytes of each mapping that is out.
+type Table = HashMap<usize, usize>;
+
+#[unsafe(no_mangle)]
+static mut aml_allocator_area_ops: Ops = Ops {
+    alloc: Some(aml_allocator_area_alloc),
+    free: Some(aml_allocator_area_free),
+    alloc_chunk: None,
+    free_chunk: None,
+};
+
+/// # Safety
+/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its mmap.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_area_create(
+    out: *mut *mut Allocator,
+    area: *const Area,
+    options: *mut Options,
+) -> c_int {
+    guarded(broken(), || {
+        let ops = &raw const aml_allocator_area_ops;
+        // SAFETY: the caller's promise, passed on.
+        unsafe { create(out, area, options, ops, Table::new()) }
+    })
+}
+
+/// Unmaps all that is still out.
+///
+/// # Safety
+/// As for C: NULL, or a place that has NULL or an allocator that nobody uses again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_area_destroy(allocator: *mut *mut Allocator) -> c_int {
+    guarded(broken(), || {
+        let ops = &raw const aml_allocator_area_ops;
+        // SAFETY: the caller's promise, passed on.
+        unsafe {
+            destroy(allocator, ops, |source, table: &mut Table| {
+                let mut status = SUCCESS;
+                table.retain(|&start, &mut size| match source.unmap(start, size) {
+                    Ok(()) => false,
+                    Err(failure) => {
+                        status = failure;
+                        true
+                    }
+                });
+                status
+            })
+        }
+    })
+}
+
+/// # Safety
+/// As for C: the data of such an allocator.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_area_alloc(data: *mut Data, size: usize) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: NULL or such data (the caller's promise).
+        let Some(state) = (unsafe { state::<Table>(data) }) else { return null(no_data("allocate")) };
+        if size == 0 {
+            return null(invalid("allocate", "the size is 0"));
+        }
+        let start = match state.source.map(size) {
+            Ok(start) => start,
+            Err(failure) => return null(failure),
+        };
+        let twice = state.table().insert(start, size).is_some();
+        debug_assert!(!twice, "an area gives no address that is in use");
+        std::ptr::with_exposed_provenance_mut(start)
+    })
+}
+
+/// # Safety
+/// As for C: the data of such an allocator, and what it gave, which nobody uses again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_area_free(data: *mut Data, start: *mut c_void) -> c_int {
+    guarded(broken(), || {
+        // SAFETY: NULL or such data (the caller's promise).
+        let Some(state) = (unsafe { state::<Table>(data) }) else { return no_data("free") };
+        if start.is_null() {
+            return SUCCESS;
+        }
+        // Out of the table first: once it is unmapped, another thread may be given the same address.
+        let Some(size) = state.table().remove(&start.addr()) else {
+            return invalid("free", "the allocator did not give that address, or has it back already");
+        };
+        match state.source.unmap(start.addr(), size) {
+            Ok(()) => SUCCESS,
+            Err(failure) => {
+                state.table().insert(start.addr(), size);
+                failure
+            }
+        }
+    })
+}

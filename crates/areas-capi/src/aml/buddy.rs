@@ -1,0 +1,204 @@
+//! The buddy allocator: blocks of powers of two from 64 bytes, with chunks that can carry a word for the program.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::ptr::NonNull;
+
+use areas::{Error, Kind};
+
+use super::allocator::{Allocator, Chunk, Data, Ops, create, destroy, no_data, state};
+use super::area::{Area, Options};
+use super::blocks::Blocks;
+use super::error::{SUCCESS, broken, failed, invalid, null};
+use super::pool::Source;
+use crate::edge::guarded;
+
+/// A first pool is 1 MiB, if nothing larger is wanted.
+const FIRST: u32 = 20;
+/// Pools grow to 64 MiB, if nothing larger is wanted.
+const LARGEST: u32 = 26;
+
+/// Who has which block, and the chunks that are out.
+#[derive(Debug)]
+struct Table {
+    blocks: Blocks,
+    /// The chunk of a block, by its address.
+    chunks: HashMap<usize, NonNull<Chunk>>,
+    /// The block of a chunk, by the chunk's own address.
+    owners: HashMap<usize, usize>,
+}
+
+// SAFETY: the chunks are boxes of this table alone, which frees them; what C writes into them is C's to order.
+unsafe impl Send for Table {}
+
+impl Table {
+    /// A block that is large enough, and how large it is.
+    fn take(&mut self, source: &Source, size: usize) -> Result<(usize, usize), c_int> {
+        let Some(order) = Blocks::order_of(size) else {
+            return Err(match size {
+                0 => invalid("allocate", "the size is 0"),
+                _ => failed(
+                    Error::new(Kind::NoMemory, format!("allocate {size} bytes"))
+                        .detail("that is more than the addresses of a process"),
+                ),
+            });
+        };
+        if let Some(start) = self.blocks.take(order) {
+            return Ok((start, 1 << order));
+        }
+        let next = self.blocks.largest_pool().map_or(FIRST, |order| (order + 1).min(LARGEST));
+        let (start, mapped) = source.map_rather(1 << next.max(order), 1 << order)?;
+        if !self.blocks.add_pool(start, mapped.ilog2()) {
+            // The one that is here already stays.
+            return Err(failed(
+                Error::new(Kind::AddressInUse, format!("allocate {size} bytes"))
+                    .detail(format!("the area has mapped {start:#x} twice")),
+            ));
+        }
+        self.blocks.take(order).map(|start| (start, 1 << order)).ok_or_else(broken)
+    }
+
+    /// Takes a block back, its chunk with it.
+    fn give_back(&mut self, source: &Source, start: usize) -> c_int {
+        let Some(spare) = self.blocks.give_back(start) else {
+            return invalid("free", "the allocator did not give that address, or has it back already");
+        };
+        if let Some(chunk) = self.chunks.remove(&start) {
+            self.owners.remove(&chunk.addr().get());
+            // SAFETY: a box of ours that was in the table until now.
+            drop(unsafe { Box::from_raw(chunk.as_ptr()) });
+        }
+        // One pool that is wholly free is kept for what comes; a second one is given back. Where that fails, it stays.
+        if let Some((base, order)) = spare
+            && source.unmap(base, 1 << order).is_ok()
+        {
+            self.blocks.remove_pool(base, order);
+        }
+        SUCCESS
+    }
+}
+
+#[unsafe(no_mangle)]
+static mut aml_allocator_buddy_ops: Ops = Ops {
+    alloc: Some(aml_allocator_buddy_alloc),
+    free: Some(aml_allocator_buddy_free),
+    alloc_chunk: Some(aml_allocator_buddy_alloc_chunk),
+    free_chunk: Some(aml_allocator_buddy_free_chunk),
+};
+
+/// # Safety
+/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its mmap.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_buddy_create(
+    out: *mut *mut Allocator,
+    area: *const Area,
+    options: *mut Options,
+) -> c_int {
+    guarded(broken(), || {
+        let table = Table { blocks: Blocks::new(), chunks: HashMap::new(), owners: HashMap::new() };
+        let ops = &raw const aml_allocator_buddy_ops;
+        // SAFETY: the caller's promise, passed on.
+        unsafe { create(out, area, options, ops, table) }
+    })
+}
+
+/// Refuses as long as anything is out.
+///
+/// # Safety
+/// As for C: NULL, or a place that has NULL or an allocator that nobody uses again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator) -> c_int {
+    guarded(broken(), || {
+        let ops = &raw const aml_allocator_buddy_ops;
+        // SAFETY: the caller's promise, passed on.
+        unsafe {
+            destroy(allocator, ops, |source, table: &mut Table| {
+                if table.blocks.is_in_use() {
+                    return failed(
+                        Error::new(Kind::Busy, "end a buddy allocator")
+                            .detail("not all that it gave has come back")
+                            .help("free it first"),
+                    );
+                }
+                for (base, order) in table.blocks.pools() {
+                    if let Err(failure) = source.unmap(base, 1 << order) {
+                        return failure;
+                    }
+                    table.blocks.remove_pool(base, order);
+                }
+                SUCCESS
+            })
+        }
+    })
+}
+
+/// # Safety
+/// As for C: the data of such an allocator.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_buddy_alloc(data: *mut Data, size: usize) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: NULL or such data (the caller's promise).
+        let Some(state) = (unsafe { state::<Table>(data) }) else { return null(no_data("allocate")) };
+        match state.table().take(&state.source, size) {
+            Ok((start, _)) => std::ptr::with_exposed_provenance_mut(start),
+            Err(failure) => null(failure),
+        }
+    })
+}
+
+/// # Safety
+/// As for C: the data of such an allocator, and what it gave, which nobody uses again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_buddy_free(data: *mut Data, start: *mut c_void) -> c_int {
+    guarded(broken(), || {
+        // SAFETY: NULL or such data (the caller's promise).
+        match unsafe { state::<Table>(data) } {
+            None => no_data("free"),
+            Some(_) if start.is_null() => SUCCESS,
+            Some(state) => state.table().give_back(&state.source, start.addr()),
+        }
+    })
+}
+
+/// # Safety
+/// As for C: the data of such an allocator.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_buddy_alloc_chunk(data: *mut Data, size: usize) -> *mut Chunk {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: NULL or such data (the caller's promise).
+        let Some(state) = (unsafe { state::<Table>(data) }) else { return null(no_data("allocate")) };
+        let mut table = state.table();
+        match table.take(&state.source, size) {
+            Ok((start, size)) => {
+                let ptr = std::ptr::with_exposed_provenance_mut(start);
+                let chunk = Chunk { ptr, size, user_data: std::ptr::null_mut() };
+                let chunk = NonNull::from(Box::leak(Box::new(chunk)));
+                table.chunks.insert(start, chunk);
+                table.owners.insert(chunk.addr().get(), start);
+                chunk.as_ptr()
+            }
+            Err(failure) => null(failure),
+        }
+    })
+}
+
+/// # Safety
+/// As for C: the data of such an allocator, and a chunk that it gave, which nobody uses again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_buddy_free_chunk(data: *mut Data, chunk: *mut Chunk) -> c_int {
+    guarded(broken(), || {
+        // SAFETY: NULL or such data (the caller's promise).
+        let Some(state) = (unsafe { state::<Table>(data) }) else { return no_data("free a chunk") };
+        if chunk.is_null() {
+            return SUCCESS;
+        }
+        let mut table = state.table();
+        // By its address alone: what is no chunk of ours is not read.
+        match table.owners.get(&chunk.addr()).copied() {
+            Some(start) => table.give_back(&state.source, start),
+            None => invalid("free a chunk", "the allocator did not give that chunk, or has it back already"),
+        }
+    })
+}

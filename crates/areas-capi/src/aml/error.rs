@@ -1,0 +1,216 @@
+//! AML's error numbers, `aml_errno`, and what an error of the library is among them.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int, c_void};
+
+use areas::{Error, Kind};
+
+use crate::edge::guarded;
+
+/// `AML_*` of `aml/utils/error.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub(super) enum Code {
+    Failure = 1,
+    NoMemory = 2,
+    Invalid = 3,
+    Domain = 4,
+    Unsupported = 5,
+    Busy = 6,
+    NotPermitted = 7,
+}
+
+pub(super) const SUCCESS: c_int = 0;
+
+thread_local! {
+    static ERRNO: Cell<c_int> = const { Cell::new(SUCCESS) };
+}
+
+/// Where this thread's `aml_errno` is. The macro of that name in `aml/utils/error.h` calls it.
+#[unsafe(no_mangle)]
+extern "C" fn aml_errno_location() -> *mut c_int {
+    // A plain number: it has no destructor, and so is there until the thread is gone.
+    ERRNO.with(Cell::as_ptr)
+}
+
+/// Which of AML's numbers an error is.
+pub(super) fn code_of(error: &Error) -> Code {
+    match error.kind() {
+        Kind::NodeNotAllowed => Code::Domain,
+        Kind::NoMemory | Kind::Limit => Code::NoMemory,
+        Kind::InvalidInput | Kind::OutOfRange => Code::Invalid,
+        Kind::AddressInUse | Kind::Busy => Code::Busy,
+        Kind::NotPermitted | Kind::ReadOnly | Kind::Frozen | Kind::Unreadable => Code::NotPermitted,
+        Kind::Unsupported => Code::Unsupported,
+        _ => match error.errno().map(areas::Errno::raw) {
+            Some(libc::ENOMEM | libc::ENFILE | libc::EMFILE | libc::EAGAIN | libc::ENOSPC) => Code::NoMemory,
+            Some(libc::EINVAL | libc::EFAULT | libc::EBADF | libc::EOVERFLOW) => Code::Invalid,
+            Some(libc::EPERM | libc::EACCES) => Code::NotPermitted,
+            Some(libc::EBUSY | libc::EEXIST | libc::ETXTBSY) => Code::Busy,
+            Some(libc::ENODEV | libc::ENOSYS | libc::EOPNOTSUPP) => Code::Unsupported,
+            _ => Code::Failure,
+        },
+    }
+}
+
+/// A failure that the caller of a function that gives numbers is told: negative; `aml_errno` and the last error are set.
+pub(super) fn failed(error: Error) -> c_int {
+    let code = code_of(&error);
+    crate::error::keep(error);
+    set(code);
+    -(code as c_int)
+}
+
+/// The same for arguments that make no sense.
+pub(super) fn invalid(what: &'static str, detail: &'static str) -> c_int {
+    failed(Error::new(Kind::InvalidInput, what).detail(detail))
+}
+
+/// The same where there is no memory left for what the call has to note.
+pub(super) fn no_memory(what: &'static str) -> c_int {
+    failed(Error::new(Kind::NoMemory, what).detail("malloc has none left"))
+}
+
+/// The same for functions that give pointers.
+pub(super) fn null<T>(failure: c_int) -> *mut T {
+    debug_assert!(failure < 0, "the failure was told to aml_errno already");
+    std::ptr::null_mut()
+}
+
+fn set(code: Code) {
+    ERRNO.with(|errno| errno.set(code as c_int));
+}
+
+/// What this thread's `aml_errno` is, negative, as functions give it: for calls that failed in somebody else's code.
+pub(super) fn told_by_others() -> c_int {
+    match ERRNO.with(Cell::get) {
+        // Those who give numbers give them negative; some put them there as they are.
+        code @ 1..=7 => -code,
+        code @ -7..=-1 => code,
+        _ => {
+            set(Code::Failure);
+            -(Code::Failure as c_int)
+        }
+    }
+}
+
+/// This thread's `aml_errno`, put aside.
+#[derive(Debug)]
+pub(super) struct Before(c_int);
+
+/// Puts `aml_errno` aside, so that a failure of somebody else's code can be told from what was there before.
+pub(super) fn untold() -> Before {
+    Before(ERRNO.with(|errno| errno.replace(SUCCESS)))
+}
+
+impl Before {
+    /// After a call that succeeded, which leaves `aml_errno` as it was.
+    pub(super) fn put_back(self) {
+        ERRNO.with(|errno| errno.set(self.0));
+    }
+}
+
+/// What `guarded` gives where a function of ours panicked.
+pub(super) fn broken() -> c_int {
+    -(Code::Failure as c_int)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn aml_strerror(code: c_int) -> *const c_char {
+    text(code).as_ptr()
+}
+
+fn text(code: c_int) -> &'static CStr {
+    match code {
+        0 => c"Success",
+        1 => c"Failure without a known cause",
+        2 => c"Out of memory",
+        3 => c"Invalid argument",
+        4 => c"Value outside of what is allowed",
+        5 => c"Not supported here",
+        6 => c"Resource busy",
+        7 => c"Not permitted",
+        _ => c"Unknown error",
+    }
+}
+
+unsafe extern "C" {
+    /// libc's standard error stream.
+    static stderr: *mut libc::FILE;
+}
+
+/// Prints `message: what aml_errno means` on stderr; without a message, the meaning alone.
+///
+/// # Safety
+/// `message` is NULL or a string.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_perror(message: *const c_char) {
+    guarded((), || {
+        let meaning = text(ERRNO.with(Cell::get)).to_bytes();
+        let mut line = Vec::new();
+        if !message.is_null() {
+            // SAFETY: a string (the caller's promise) that is not null (checked).
+            line.extend_from_slice(unsafe { CStr::from_ptr(message) }.to_bytes());
+            line.extend_from_slice(b": ");
+        }
+        line.extend_from_slice(meaning);
+        line.push(b'\n');
+        // SAFETY: libc sets its stream up before `main`, and programs may replace it by another stream only.
+        let stream = unsafe { stderr };
+        // Where stderr is closed, there is nobody to tell.
+        let _ = print(stream, &line);
+    });
+}
+
+/// Writes to a C stream, and gives a failure back as a number.
+pub(super) fn print(stream: *mut libc::FILE, text: &[u8]) -> c_int {
+    if stream.is_null() {
+        return invalid("print", "the stream is NULL");
+    }
+    // SAFETY: the text has that many bytes; the stream is a C program's, who promised that it is one (checked not to be null).
+    let written = unsafe { libc::fwrite(text.as_ptr().cast::<c_void>(), 1, text.len(), stream) };
+    if written == text.len() {
+        return SUCCESS;
+    }
+    let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+    failed(
+        Error::new(Kind::Io, "print").call(
+            format!("fwrite(…, {}): {written} bytes written", text.len()),
+            areas::Errno::from_raw(errno),
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_become_numbers() {
+        let plain = |kind| Error::new(kind, "test");
+        let system = |errno| Error::new(Kind::System, "test").call("test()", areas::Errno::from_raw(errno));
+        let cases = [
+            (plain(Kind::NodeNotAllowed), Code::Domain),
+            (plain(Kind::NoMemory), Code::NoMemory),
+            (plain(Kind::Limit), Code::NoMemory),
+            (plain(Kind::InvalidInput), Code::Invalid),
+            (plain(Kind::OutOfRange), Code::Invalid),
+            (plain(Kind::AddressInUse), Code::Busy),
+            (plain(Kind::NotPermitted), Code::NotPermitted),
+            (plain(Kind::Unsupported), Code::Unsupported),
+            (plain(Kind::System), Code::Failure),
+            (system(libc::ENFILE), Code::NoMemory),
+            (system(libc::EFAULT), Code::Invalid),
+            (system(libc::ENODEV), Code::Unsupported),
+            (system(libc::ETXTBSY), Code::Busy),
+            (system(libc::EIO), Code::Failure),
+        ];
+        for (error, code) in cases {
+            assert_eq!(code_of(&error), code, "{error}");
+            assert_eq!(failed(error), -(code as c_int));
+            assert_eq!(told_by_others(), -(code as c_int));
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! Linux areas: the kernel's memory, placed on NUMA nodes.
+//!
+//! What AML got wrong is right here: the nodes of a mask are exactly those that are bound, the last one too; a binding is
+//! checked page by page; nothing is moved that was not there; the real cause of a failure is told; several preferred nodes take
+//! one call.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr::NonNull;
+
+use areas::{Error, Kind, NodeSet, Placement, Policy, Result, Where, range};
+
+use super::area::{Area, Data, Ops, Options, prefix};
+use super::bitmap::Bitmap;
+use super::error::{SUCCESS, broken, failed, invalid, no_memory, null, print};
+use super::nodes::{self, Bitmask, Owned, of_bitmap};
+use crate::edge::guarded;
+
+/// `struct aml_area_linux_data`.
+#[derive(Debug)]
+#[repr(C)]
+struct LinuxData {
+    nodeset: *mut Bitmask,
+    /// `enum aml_area_linux_policy`; a plain number here, because C can put any into it.
+    policy: c_int,
+}
+
+/// `struct aml_area_linux_mmap_options`.
+#[derive(Debug)]
+#[repr(C)]
+struct LinuxOptions {
+    ptr: *mut c_void,
+    flags: c_int,
+    mode: c_int,
+    fd: c_int,
+    offset: libc::off_t,
+}
+
+// SAFETY: its pointer is NULL in the one static that there is.
+unsafe impl Sync for LinuxData {}
+
+/// What an area asks of a place: AML's policies, in either interface's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Default,
+    Bind,
+    Preferred,
+    Interleave,
+}
+
+impl Wish {
+    /// From `enum aml_area_linux_policy`.
+    fn of(policy: c_int) -> Result<Self> {
+        match policy {
+            0 => Ok(Wish::Default),
+            1 => Ok(Wish::Bind),
+            2 => Ok(Wish::Preferred),
+            3 => Ok(Wish::Interleave),
+            other => Err(Error::new(Kind::InvalidInput, format!("use policy {other}"))
+                .detail("no policy of AML has that number")
+                .help("take one of AML_AREA_LINUX_POLICY_{DEFAULT,BIND,PREFERRED,INTERLEAVE}")),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Wish::Default => "default",
+            Wish::Bind => "bind",
+            Wish::Preferred => "preferred",
+            Wish::Interleave => "interleave",
+        }
+    }
+
+    fn over(self, nodes: NodeSet) -> Policy {
+        match self {
+            Wish::Default => Policy::Default,
+            Wish::Bind => Policy::Bind(nodes),
+            Wish::Interleave => Policy::Interleave(nodes),
+            Wish::Preferred => match nodes.first() {
+                Some(only) if nodes.len() == 1 => Policy::Preferred(only),
+                _ => Policy::PreferredMany(nodes),
+            },
+        }
+    }
+
+    /// What a kernel before 5.15 can do of it, where that is something else: prefer the first of several nodes.
+    fn on_older_kernels(self, nodes: NodeSet) -> Option<Policy> {
+        nodes.first().filter(|_| self == Wish::Preferred && nodes.len() > 1).map(Policy::Preferred)
+    }
+}
+
+/// Placement as an area's data has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) wish: Wish,
+    /// `None` for all that are allowed.
+    nodes: Option<NodeSet>,
+    /// Whether the nodes were looked at when the area was made.
+    known: bool,
+}
+
+impl Asked {
+    /// # Safety
+    /// `nodeset` is NULL or a bitmask with its words.
+    pub(super) unsafe fn new(wish: Wish, nodeset: *const Bitmask) -> Result<Self> {
+        // SAFETY: NULL or a bitmask (the caller's promise).
+        let Some(mask) = (unsafe { nodeset.as_ref() }) else {
+            return Ok(Asked { wish, nodes: None, known: false });
+        };
+        // SAFETY: it has its words (the caller's promise).
+        let nodes = unsafe { mask.nodes() }?;
+        Ok(Asked { wish, nodes: Some(nodes), known: nodes::is_known(nodeset, nodes) })
+    }
+
+    /// The nodes, all of them allowed and at least one. Asks the kernel only where nobody has yet.
+    fn resolved(&self) -> Result<NodeSet> {
+        match self.nodes {
+            _ if self.wish == Wish::Default => Ok(NodeSet::EMPTY),
+            Some(nodes) if self.known && !nodes.is_empty() => Ok(nodes),
+            Some(nodes) => check_allowed(nodes),
+            None => areas::allowed_nodes(),
+        }
+    }
+
+    /// Places a range.
+    pub(super) fn place(&self, start: NonNull<u8>, size: usize) -> Result<()> {
+        let nodes = self.resolved()?;
+        let unsupported = |error: &Error| error.kind() == Kind::Unsupported;
+        let placed = range::place(start, size, &self.wish.over(nodes).into());
+        let placed = match (placed, self.wish.on_older_kernels(nodes)) {
+            (Err(error), Some(older)) if unsupported(&error) => range::place(start, size, &older.into()),
+            (placed, _) => placed,
+        };
+        match placed {
+            // Of our own areas nobody has looked since they were made: the cpuset may have changed.
+            Err(error) if self.known && unsupported(&error) => check_allowed(nodes).and(Err(error)),
+            placed => placed,
+        }
+    }
+
+    /// Whether the policy of all of the range is the area's, and all of its pages that are in RAM are on the area's nodes.
+    fn holds(&self, start: NonNull<u8>, size: usize) -> Result<bool> {
+        let nodes = match self.nodes {
+            Some(nodes) => nodes,
+            None => areas::allowed_nodes()?,
+        };
+        let asked = self.wish.over(nodes);
+        let older = self.wish.on_older_kernels(nodes);
+        let obeyed = |policy: &Policy| *policy == asked || Some(*policy) == older;
+        if !range::policies(start, size)?.iter().all(|(_, policy)| obeyed(policy)) {
+            return Ok(false);
+        }
+        if self.wish == Wish::Default {
+            return Ok(true);
+        }
+        let inside = |place| !matches!(place, Where::On { node, .. } if !nodes.contains(node));
+        Ok(range::residency(start, size)?.runs().iter().all(|run| inside(run.place)))
+    }
+}
+
+/// The nodes, if all are allowed and there is one.
+///
+/// # Errors
+/// [`Kind::NodeNotAllowed`], which the kernel does not tell as long as one of them is allowed; [`Kind::InvalidInput`] for
+/// none.
+fn check_allowed(nodes: NodeSet) -> Result<NodeSet> {
+    Placement::new(Policy::Bind(nodes)).resolve(areas::allowed_nodes()?).map(|_| nodes)
+}
+
+/// A bound area's data, in one block with the area: what [`make`] makes and [`forget`] frees.
+#[derive(Debug)]
+#[repr(C)]
+struct Block<O, D> {
+    area: Area<O>,
+    data: D,
+    nodeset: Owned,
+}
+
+/// Makes an area with that data, given the place of its nodeset.
+///
+/// # Safety
+/// `out` is NULL or a place for a pointer; `nodemask` is NULL or a bitmap. (The operations outlive the area: they are
+/// statics.)
+pub(super) unsafe fn make<O, D>(
+    out: *mut *mut Area<O>,
+    nodemask: *const Bitmap,
+    ops: *const O,
+    data: impl FnOnce(*mut Bitmask) -> Result<D>,
+) -> c_int {
+    if out.is_null() {
+        return invalid("make an area", "the place for it is NULL");
+    }
+    // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
+    unsafe { out.write(std::ptr::null_mut()) };
+    // SAFETY: NULL or a bitmap (the caller's promise).
+    let nodes = match unsafe { nodemask.as_ref() } {
+        None => areas::allowed_nodes(),
+        Some(map) => of_bitmap(map).and_then(check_allowed),
+    };
+    let nodes = match nodes {
+        Ok(nodes) => nodes,
+        Err(error) => return failed(error),
+    };
+    // SAFETY: asks for memory of that size; what is given is checked.
+    let block = unsafe { libc::malloc(size_of::<Block<O, D>>()) }.cast::<Block<O, D>>();
+    if block.is_null() {
+        return no_memory("make an area");
+    }
+    // SAFETY: the block is one whole value's memory, so that its fields have places.
+    let place = unsafe { &raw mut (*block).nodeset };
+    // SAFETY: it may be written, and stays as long as the area does.
+    let nodeset = unsafe { Owned::write(place, nodes) };
+    match data(nodeset) {
+        Ok(data) => {
+            // SAFETY: as above.
+            let at = unsafe { &raw mut (*block).data };
+            // SAFETY: it may be written: new memory of the right size, which malloc aligned for every basic type.
+            unsafe { at.write(data) };
+            let area = Area { ops, data: at.cast_const().cast() };
+            let made = block.cast::<Area<O>>();
+            // SAFETY: as above; the area comes first in the block.
+            unsafe { made.write(area) };
+            // SAFETY: as at the beginning.
+            unsafe { out.write(made) };
+            nodes::remember(nodeset, nodes);
+            SUCCESS
+        }
+        Err(error) => {
+            // SAFETY: made by malloc above, and nobody else knows of it.
+            unsafe { libc::free(block.cast()) };
+            failed(error)
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+static aml_area_linux_data_default: LinuxData = LinuxData { nodeset: std::ptr::null_mut(), policy: 0 };
+
+/// A C program may put operations of its own into it: it is written to by nobody here, and read through raw pointers.
+#[unsafe(no_mangle)]
+static mut aml_area_linux_ops: Ops = Ops {
+    mmap: Some(aml_area_linux_mmap_mbind),
+    munmap: Some(aml_area_linux_munmap),
+    fprintf: Some(aml_area_linux_fprintf),
+};
+
+#[unsafe(no_mangle)]
+static mut aml_area_linux: Area =
+    Area { ops: &raw const aml_area_linux_ops, data: (&raw const aml_area_linux_data_default).cast() };
+
+/// # Safety
+/// As for C: NULL or a place for a pointer, NULL or a bitmap.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_linux_create(
+    out: *mut *mut Area,
+    nodemask: *const Bitmap,
+    policy: c_int,
+) -> c_int {
+    guarded(broken(), || {
+        let data = |nodeset| Wish::of(policy).map(|_| LinuxData { nodeset, policy });
+        let ops = &raw const aml_area_linux_ops;
+        // SAFETY: the caller's promise, passed on.
+        unsafe { make(out, nodemask, ops, data) }
+    })
+}
+
+/// # Safety
+/// As for C: NULL, or a place that has NULL or an area that was made.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_linux_destroy(area: *mut *mut Area) {
+    // SAFETY: the caller's promise, passed on.
+    guarded((), || unsafe { forget::<Ops, LinuxData>(area) });
+}
+
+/// Frees an area of either interface's create, and forgets where it was. What was mapped from it stays.
+///
+/// # Safety
+/// NULL, or a place that has NULL or the beginning of a block of [`make`] with these types.
+pub(super) unsafe fn forget<O, D>(area: *mut *mut Area<O>) {
+    if area.is_null() {
+        return;
+    }
+    // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
+    let made = unsafe { area.replace(std::ptr::null_mut()) };
+    // Before the address can be somebody else's.
+    nodes::forget(made.wrapping_byte_add(std::mem::offset_of!(Block<O, D>, nodeset)).cast());
+    // SAFETY: NULL or memory of malloc (the caller's promise), which nobody uses again.
+    unsafe { libc::free(made.cast()) };
+}
+
+/// Reads what an area asks.
+///
+/// # Safety
+/// `data` is NULL or an area's data, whose nodeset is NULL or a bitmask with its words.
+unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
+    // SAFETY: NULL or data (the caller's promise).
+    let Some(data) = (unsafe { data.as_ref() }) else {
+        return Err(Error::new(Kind::InvalidInput, "use a linux area").detail("its data is NULL"));
+    };
+    let wish = Wish::of(data.policy)?;
+    // SAFETY: the caller's promise, passed on.
+    unsafe { Asked::new(wish, data.nodeset) }
+}
+
+/// Places a range as an area asks, or says why not.
+pub(super) fn bind(asked: Result<Asked>, start: *mut c_void, size: usize) -> c_int {
+    let Some(start) = NonNull::new(start.cast::<u8>()) else {
+        return invalid("place a range", "its address is NULL");
+    };
+    match asked.and_then(|asked| asked.place(start, size)) {
+        Ok(()) => SUCCESS,
+        Err(error) => failed(error),
+    }
+}
+
+/// # Safety
+/// As for C: NULL or an area's data.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_linux_mbind(data: *mut LinuxData, start: *mut c_void, size: usize) -> c_int {
+    // SAFETY: the caller's promise, passed on.
+    guarded(broken(), || bind(unsafe { asked(data) }, start, size))
+}
+
+/// 1 if a range is placed as an area asks, 0 if not, or negative.
+pub(super) fn check(asked: Result<Asked>, start: *mut c_void, size: usize) -> c_int {
+    let Some(start) = NonNull::new(start.cast::<u8>()) else {
+        return invalid("check a binding", "the address is NULL");
+    };
+    if size == 0 {
+        return invalid("check a binding", "there are no bytes to look at");
+    }
+    // From the beginning of the first page.
+    let before = start.addr().get() % areas::PageSize::base().bytes();
+    let Some(start) = NonNull::new(start.as_ptr().wrapping_sub(before)) else {
+        return invalid("check a binding", "nothing is mapped at the first page");
+    };
+    match asked.and_then(|asked| asked.holds(start, size.saturating_add(before))) {
+        Ok(holds) => c_int::from(holds),
+        Err(error) => failed(error),
+    }
+}
+
+/// # Safety
+/// As for C: NULL or an area's data.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_linux_check_binding(
+    data: *const LinuxData,
+    start: *mut c_void,
+    size: usize,
+) -> c_int {
+    // SAFETY: the caller's promise, passed on.
+    guarded(broken(), || check(unsafe { asked(data) }, start, size))
+}
+
+/// What a program asks of mmap.
+///
+/// # Safety
+/// NULL or the options of a linux area.
+unsafe fn wanted(size: usize, options: *const Options) -> range::Mmap {
+    // SAFETY: NULL or such options (the caller's promise).
+    match unsafe { options.cast::<LinuxOptions>().as_ref() } {
+        None => range::Mmap::private(size),
+        Some(&LinuxOptions { ptr, flags, mode, fd, offset }) => {
+            range::Mmap { hint: ptr.addr(), len: size, protection: mode, flags, fd, offset }
+        }
+    }
+}
+
+/// Maps, and does not place.
+///
+/// # Safety
+/// As for C: NULL or the options of a linux area; with MAP_FIXED, the range is the caller's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_linux_mmap(
+    _data: *const Data,
+    size: usize,
+    options: *mut Options,
+) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: the caller's promise, passed on.
+        let wanted = unsafe { wanted(size, options) };
+        // SAFETY: the caller's promise, passed on.
+        match unsafe { wanted.map() } {
+            Ok(start) => start.as_ptr().cast(),
+            Err(error) => null(failed(error)),
+        }
+    })
+}
+
+/// Maps and places: what `aml_area_mmap` does with a linux area.
+///
+/// # Safety
+/// As for C: NULL or an area's data, NULL or the options of a linux area; with MAP_FIXED, the range is the caller's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_linux_mmap_mbind(
+    data: *const Data,
+    size: usize,
+    options: *mut Options,
+) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: the caller's promise, passed on.
+        let asked = unsafe { asked(data.cast()) };
+        // SAFETY: the caller's promise, passed on.
+        let wanted = unsafe { wanted(size, options) };
+        // SAFETY: the caller's promise, passed on.
+        match asked.and_then(|asked| unsafe { map_placed(&wanted, &asked) }) {
+            Ok(start) => start.as_ptr().cast(),
+            Err(error) => null(failed(error)),
+        }
+    })
+}
+
+/// Maps and places. Flags that would bring pages in at once wait until it is known from where they are to come.
+///
+/// # Safety
+/// With MAP_FIXED, the range is the caller's.
+pub(super) unsafe fn map_placed(wanted: &range::Mmap, asked: &Asked) -> Result<NonNull<u8>> {
+    if asked.wish == Wish::Default {
+        // SAFETY: the caller's promise, passed on.
+        return unsafe { wanted.map() };
+    }
+    const LATER: c_int = libc::MAP_POPULATE | libc::MAP_LOCKED;
+    let first = range::Mmap { flags: wanted.flags & !LATER, ..*wanted };
+    // SAFETY: the caller's promise, passed on.
+    let start = unsafe { first.map() }?;
+    let done = asked.place(start, wanted.len).and_then(|()| match wanted.flags & LATER {
+        0 => Ok(()),
+        flags if flags & libc::MAP_LOCKED != 0 => range::lock(start, wanted.len),
+        _ => {
+            // As mmap does it: pages that cannot be had now are had at the first touch, or not.
+            let _ = range::populate(start, wanted.len, wanted.protection & libc::PROT_WRITE != 0);
+            Ok(())
+        }
+    });
+    match done {
+        Ok(()) => Ok(start),
+        Err(error) => {
+            // SAFETY: mapped a few lines above, and nobody else knows of it. Where the kernel refuses, it stays mapped: the first
+            // error is the one to tell.
+            let _ = unsafe { range::unmap(start, wanted.len) };
+            Err(error)
+        }
+    }
+}
+
+/// # Safety
+/// As for C: what was mapped, and nobody uses it again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_linux_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
+    // SAFETY: the caller's promise, passed on.
+    guarded(broken(), || unsafe { unmap(start, size) })
+}
+
+/// Unmaps.
+///
+/// # Safety
+/// What was mapped, and nobody uses it again.
+pub(super) unsafe fn unmap(start: *mut c_void, size: usize) -> c_int {
+    let Some(start) = NonNull::new(start.cast::<u8>()) else {
+        return invalid("unmap a range", "its address is NULL");
+    };
+    // SAFETY: the caller's promise, passed on.
+    match unsafe { range::unmap(start, size) } {
+        Ok(()) => SUCCESS,
+        Err(error) => failed(error),
+    }
+}
+
+/// # Safety
+/// As for C: NULL or an area's data, a stream, NULL or a string.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_linux_fprintf(
+    data: *const Data,
+    stream: *mut libc::FILE,
+    before: *const c_char,
+) -> c_int {
+    guarded(broken(), || {
+        // SAFETY: the caller's promise, passed on.
+        let asked = match unsafe { asked(data.cast()) } {
+            Ok(asked) => asked,
+            Err(error) => return failed(error),
+        };
+        let nodes = asked.nodes.map_or("all allowed".to_owned(), |nodes| nodes.to_string());
+        // SAFETY: the caller's promise, passed on.
+        let mut line = unsafe { prefix(before) }.to_vec();
+        line.extend_from_slice(
+            format!("linux area: policy {}, nodes {nodes}\n", asked.wish.name()).as_bytes(),
+        );
+        print(stream, &line)
+    })
+}

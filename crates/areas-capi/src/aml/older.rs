@@ -1,0 +1,254 @@
+//! The older interface, AML 0.1: the functions whose signatures differ. Its headers (`include/aml-0.1/`) know them by the
+//! names of their day; the symbols are `aml01_…`.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{c_int, c_void};
+
+use areas::{Error, Kind, Result, range};
+
+use super::area::{Area, Data, Munmap, operation};
+use super::bitmap::Bitmap;
+use super::error::{SUCCESS, broken, failed, null};
+use super::linux::{Asked, Wish, bind, check, forget, make, map_placed, unmap};
+use super::nodes::Bitmask;
+use crate::edge::guarded;
+
+type Mmap = unsafe extern "C" fn(*const Data, *mut c_void, usize) -> *mut c_void;
+
+/// `struct aml_area_ops` of 0.1.
+#[derive(Debug)]
+#[repr(C)]
+struct Ops {
+    mmap: Option<Mmap>,
+    munmap: Option<Munmap>,
+}
+
+/// `struct aml_area_linux_data` of 0.1.
+#[derive(Debug)]
+#[repr(C)]
+struct LinuxData {
+    nodeset: *mut Bitmask,
+    binding_flags: c_int,
+    mmap_flags: c_int,
+}
+
+// SAFETY: its pointer is NULL in the one static that there is.
+unsafe impl Sync for LinuxData {}
+
+const PRIVATE: c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+const SHARED: c_int = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+
+/// From `MPOL_*`.
+fn wish(binding_flags: c_int) -> Result<Wish> {
+    match binding_flags {
+        libc::MPOL_DEFAULT => Ok(Wish::Default),
+        libc::MPOL_PREFERRED => Ok(Wish::Preferred),
+        libc::MPOL_BIND => Ok(Wish::Bind),
+        libc::MPOL_INTERLEAVE => Ok(Wish::Interleave),
+        other => Err(Error::new(Kind::InvalidInput, format!("use binding flags {other}"))
+            .detail("no policy of AML 0.1 has that number")
+            .help("take one of AML_AREA_LINUX_BINDING_FLAG_{BIND,INTERLEAVE,PREFERRED}")),
+    }
+}
+
+fn check_mmap_flags(flags: c_int) -> Result<()> {
+    match flags {
+        PRIVATE | SHARED => Ok(()),
+        other => Err(Error::new(Kind::InvalidInput, format!("use mmap flags {other:#x}"))
+            .detail("AML 0.1 has areas that are private or shared with children")
+            .help("take one of AML_AREA_LINUX_MMAP_FLAG_{PRIVATE,SHARED}")),
+    }
+}
+
+#[unsafe(no_mangle)]
+static aml01_area_linux_data_default: LinuxData =
+    LinuxData { nodeset: std::ptr::null_mut(), binding_flags: libc::MPOL_DEFAULT, mmap_flags: PRIVATE };
+
+/// A C program may put operations of its own into it: it is written to by nobody here, and read through raw pointers.
+#[unsafe(no_mangle)]
+static mut aml01_area_linux_ops: Ops =
+    Ops { mmap: Some(aml01_area_linux_mmap_mbind), munmap: Some(aml01_area_linux_munmap) };
+
+#[unsafe(no_mangle)]
+static mut aml01_area_linux: Area<Ops> =
+    Area { ops: &raw const aml01_area_linux_ops, data: (&raw const aml01_area_linux_data_default).cast() };
+
+/// # Safety
+/// As for C: NULL or a place for a pointer, NULL or a bitmap.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml01_area_linux_create(
+    out: *mut *mut Area<Ops>,
+    mmap_flags: c_int,
+    nodemask: *const Bitmap,
+    binding_flags: c_int,
+) -> c_int {
+    guarded(broken(), || {
+        let data = |nodeset| {
+            check_mmap_flags(mmap_flags)?;
+            match wish(binding_flags)? {
+                // There is no name for it in 0.1: only the default area has it.
+                Wish::Default => Err(Error::new(Kind::InvalidInput, "use binding flags 0")
+                    .help("take one of AML_AREA_LINUX_BINDING_FLAG_{BIND,INTERLEAVE,PREFERRED}")),
+                _ => Ok(LinuxData { nodeset, binding_flags, mmap_flags }),
+            }
+        };
+        let ops = &raw const aml01_area_linux_ops;
+        // SAFETY: the caller's promise, passed on.
+        unsafe { make(out, nodemask, ops, data) }
+    })
+}
+
+/// The data of an area, looked at.
+///
+/// # Safety
+/// NULL or an area's data.
+unsafe fn looked_at<'a>(data: *const LinuxData) -> Result<&'a LinuxData> {
+    // SAFETY: NULL or data (the caller's promise).
+    unsafe { data.as_ref() }
+        .ok_or_else(|| Error::new(Kind::InvalidInput, "use a linux area").detail("its data is NULL"))
+}
+
+/// Reads what an area asks.
+///
+/// # Safety
+/// `data` is NULL or an area's data, whose nodeset is NULL or a bitmask with its words.
+unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
+    // SAFETY: the caller's promise, passed on.
+    let data = unsafe { looked_at(data) }?;
+    let wish = wish(data.binding_flags)?;
+    // SAFETY: the caller's promise, passed on.
+    unsafe { Asked::new(wish, data.nodeset) }
+}
+
+/// # Safety
+/// As for C: NULL or an area's data.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml01_area_linux_mbind(data: *mut LinuxData, start: *mut c_void, size: usize) -> c_int {
+    // SAFETY: the caller's promise, passed on.
+    guarded(broken(), || bind(unsafe { asked(data) }, start, size))
+}
+
+/// # Safety
+/// As for C: NULL or an area's data.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml01_area_linux_check_binding(
+    data: *const LinuxData,
+    start: *mut c_void,
+    size: usize,
+) -> c_int {
+    // SAFETY: the caller's promise, passed on.
+    guarded(broken(), || check(unsafe { asked(data) }, start, size))
+}
+
+/// What an area's mmap asks of the kernel.
+fn wanted(data: &LinuxData, hint: *mut c_void, size: usize) -> Result<range::Mmap> {
+    check_mmap_flags(data.mmap_flags)?;
+    Ok(range::Mmap { hint: hint.addr(), flags: data.mmap_flags, ..range::Mmap::private(size) })
+}
+
+/// Maps, and does not place.
+///
+/// # Safety
+/// As for C: NULL or an area's data.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml01_area_linux_mmap(data: *const Data, hint: *mut c_void, size: usize) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: the caller's promise, passed on.
+        let data = unsafe { looked_at(data.cast()) };
+        let wanted = data.and_then(|data| wanted(data, hint, size));
+        // SAFETY: MAP_FIXED is not among the flags that were let through.
+        match wanted.and_then(|wanted| unsafe { wanted.map() }) {
+            Ok(start) => start.as_ptr().cast(),
+            Err(error) => null(failed(error)),
+        }
+    })
+}
+
+/// Maps and places: what `aml_area_mmap` does with a linux area.
+///
+/// # Safety
+/// As for C: NULL or an area's data.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml01_area_linux_mmap_mbind(
+    data: *const Data,
+    hint: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        let data: *const LinuxData = data.cast();
+        // SAFETY: the caller's promise, passed on.
+        let asked = unsafe { asked(data) };
+        // SAFETY: the caller's promise, passed on.
+        let wanted = unsafe { looked_at(data) }.and_then(|data| wanted(data, hint, size));
+        let mapped = asked.and_then(|asked| {
+            let wanted = wanted?;
+            // SAFETY: MAP_FIXED is not among the flags that were let through.
+            unsafe { map_placed(&wanted, &asked) }
+        });
+        match mapped {
+            Ok(start) => start.as_ptr().cast(),
+            Err(error) => null(failed(error)),
+        }
+    })
+}
+
+/// # Safety
+/// As for C: NULL, or a place that has NULL or an area that was made.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml01_area_linux_destroy(area: *mut *mut Area<Ops>) {
+    // SAFETY: the caller's promise, passed on.
+    guarded((), || unsafe { forget::<Ops, LinuxData>(area) });
+}
+
+/// # Safety
+/// As for C: what was mapped, and nobody uses it again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml01_area_linux_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
+    // SAFETY: the caller's promise, passed on.
+    guarded(broken(), || unsafe { unmap(start, size) })
+}
+
+/// Maps from an area, if possible at the address that `hint` points to.
+///
+/// # Safety
+/// As for C: an area or NULL, NULL or a place that has an address.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml01_area_mmap(
+    area: *const Area<Ops>,
+    hint: *mut *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        if size == 0 {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: NULL or a place that has an address (the caller's promise).
+        let hint = unsafe { hint.as_ref() }.copied().unwrap_or(std::ptr::null_mut());
+        // SAFETY: NULL or an area (the caller's promise).
+        match unsafe { operation(area, "map from an area", |ops: &Ops| ops.mmap) } {
+            // SAFETY: the area's own operation, with its data (the caller's promise).
+            Ok((mmap, data)) => unsafe { mmap(data, hint, size) },
+            Err(failure) => null(failure),
+        }
+    })
+}
+
+/// Gives back what was mapped. NULL and no bytes are nothing to do.
+///
+/// # Safety
+/// As for C: an area or NULL, and what it mapped.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml01_area_munmap(area: *const Area<Ops>, start: *mut c_void, size: usize) -> c_int {
+    guarded(broken(), || {
+        if start.is_null() || size == 0 {
+            return SUCCESS;
+        }
+        // SAFETY: NULL or an area (the caller's promise).
+        match unsafe { operation(area, "unmap from an area", |ops: &Ops| ops.munmap) } {
+            // SAFETY: the area's own operation, with its data and what it mapped (the caller's promise).
+            Ok((munmap, data)) => unsafe { munmap(data, start, size) },
+            Err(failure) => failure,
+        }
+    })
+}

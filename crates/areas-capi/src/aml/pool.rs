@@ -1,0 +1,54 @@
+//! Where allocators have their memory from: an area and the options for its mmap.
+
+#![expect(unsafe_code, reason = "calls C's operations; each block has its proof")]
+
+use std::ffi::c_int;
+
+use super::area::{Area, Options, aml_area_mmap, aml_area_munmap};
+use super::error::{SUCCESS, told_by_others, untold};
+
+/// An area that outlives its allocator, as whoever made that promised.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) area: *const Area,
+    pub(super) options: *mut Options,
+}
+
+impl Source {
+    /// Maps, or gives what `aml_errno` says, negative.
+    pub(super) fn map(&self, size: usize) -> Result<usize, c_int> {
+        let before = untold();
+        // SAFETY: the area and its options are those that the allocator was made with, and still there (its maker's promise).
+        let start = unsafe { aml_area_mmap(self.area, size, self.options) };
+        if start.is_null() {
+            return Err(told_by_others());
+        }
+        before.put_back();
+        Ok(start.addr())
+    }
+
+    /// Gives back what was mapped.
+    pub(super) fn unmap(&self, start: usize, size: usize) -> Result<(), c_int> {
+        let start = std::ptr::with_exposed_provenance_mut(start);
+        // SAFETY: this allocator mapped it from this area, and has no use for it any more.
+        match unsafe { aml_area_munmap(self.area, start, size) } {
+            SUCCESS => Ok(()),
+            failure => Err(failure),
+        }
+    }
+
+    /// Maps for `wanted` bytes, rather more than less: halves what it asks for, down to what is needed.
+    pub(super) fn map_rather(&self, mut wanted: usize, needed: usize) -> Result<(usize, usize), c_int> {
+        let before = untold();
+        loop {
+            match self.map(wanted) {
+                Ok(start) => {
+                    before.put_back();
+                    return Ok((start, wanted));
+                }
+                Err(failure) if wanted / 2 < needed => return Err(failure),
+                Err(_) => wanted /= 2,
+            }
+        }
+    }
+}

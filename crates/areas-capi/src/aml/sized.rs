@@ -1,0 +1,149 @@
+//! The sized allocator: chunks of one size, cut from pools.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::collections::HashSet;
+use std::ffi::{c_int, c_void};
+
+use super::allocator::{Allocator, Data, Ops, create, destroy, no_data, state};
+use super::area::{Area, Options};
+use super::error::{SUCCESS, broken, invalid, null};
+use super::pool::Source;
+use crate::edge::guarded;
+
+/// What a first pool has room for, if chunks are not larger.
+const FIRST: usize = 1 << 20;
+/// What pools grow to, if chunks are not larger.
+const LARGEST: usize = 64 << 20;
+
+/// Who has which chunk.
+#[derive(Debug)]
+struct Table {
+    size: usize,
+    pools: Vec<(usize, usize)>,
+    free: Vec<usize>,
+    used: HashSet<usize>,
+    /// Bytes of the next pool, before they are cut to whole chunks.
+    next: usize,
+}
+
+impl Table {
+    fn take(&mut self, source: &Source) -> Result<usize, c_int> {
+        if self.free.is_empty() {
+            self.grow(source)?;
+        }
+        let start = self.free.pop().ok_or_else(broken)?;
+        self.used.insert(start);
+        Ok(start)
+    }
+
+    fn grow(&mut self, source: &Source) -> Result<(), c_int> {
+        let (start, mapped) = source.map_rather(self.next.max(self.size), self.size)?;
+        self.pools.push((start, mapped));
+        self.next = mapped.saturating_mul(2).min(LARGEST);
+        // The lowest address is given out first.
+        self.free.extend((0..mapped / self.size).rev().map(|index| start + index * self.size));
+        Ok(())
+    }
+
+    fn give_back(&mut self, start: usize) -> c_int {
+        match self.used.remove(&start) {
+            true => {
+                self.free.push(start);
+                SUCCESS
+            }
+            false => invalid("free", "the allocator did not give that address, or has it back already"),
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+static mut aml_allocator_sized_ops: Ops = Ops {
+    alloc: Some(aml_allocator_sized_alloc),
+    free: Some(aml_allocator_sized_free),
+    alloc_chunk: None,
+    free_chunk: None,
+};
+
+/// # Safety
+/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its mmap.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_sized_create(
+    out: *mut *mut Allocator,
+    size: usize,
+    area: *const Area,
+    options: *mut Options,
+) -> c_int {
+    guarded(broken(), || {
+        if size == 0 {
+            // SAFETY: NULL or a place for a pointer (the caller's promise).
+            if let Some(out) = unsafe { out.as_mut() } {
+                *out = std::ptr::null_mut();
+            }
+            return invalid("make an allocator", "the size of its chunks is 0");
+        }
+        let table = Table { size, pools: Vec::new(), free: Vec::new(), used: HashSet::new(), next: FIRST };
+        let ops = &raw const aml_allocator_sized_ops;
+        // SAFETY: the caller's promise, passed on.
+        unsafe { create(out, area, options, ops, table) }
+    })
+}
+
+/// Unmaps all pools, whether their chunks were given back or not.
+///
+/// # Safety
+/// As for C: NULL, or a place that has NULL or an allocator that nobody uses again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_sized_destroy(allocator: *mut *mut Allocator) -> c_int {
+    guarded(broken(), || {
+        let ops = &raw const aml_allocator_sized_ops;
+        // SAFETY: the caller's promise, passed on.
+        unsafe {
+            destroy(allocator, ops, |source, table: &mut Table| {
+                // Chunks of pools that are gone are not to be given out, should a later pool stay.
+                table.free.clear();
+                let mut status = SUCCESS;
+                table.pools.retain(|&(start, size)| match source.unmap(start, size) {
+                    Ok(()) => false,
+                    Err(failure) => {
+                        status = failure;
+                        true
+                    }
+                });
+                status
+            })
+        }
+    })
+}
+
+/// # Safety
+/// As for C: the data of such an allocator.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_sized_alloc(data: *mut Data, size: usize) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: NULL or such data (the caller's promise).
+        let Some(state) = (unsafe { state::<Table>(data) }) else { return null(no_data("allocate")) };
+        let mut table = state.table();
+        if size != table.size {
+            return null(invalid("allocate", "the size is not that of the allocator's chunks"));
+        }
+        match table.take(&state.source) {
+            Ok(start) => std::ptr::with_exposed_provenance_mut(start),
+            Err(failure) => null(failure),
+        }
+    })
+}
+
+/// # Safety
+/// As for C: the data of such an allocator, and what it gave, which nobody uses again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_allocator_sized_free(data: *mut Data, start: *mut c_void) -> c_int {
+    guarded(broken(), || {
+        // SAFETY: NULL or such data (the caller's promise).
+        match unsafe { state::<Table>(data) } {
+            None => no_data("free"),
+            Some(_) if start.is_null() => SUCCESS,
+            Some(state) => state.table().give_back(start.addr()),
+        }
+    })
+}

@@ -1,0 +1,380 @@
+//! Areas: made, cloned, found, resized, protected, handed over, deleted.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{c_char, c_void};
+
+use areas::registry::{self, Source};
+use areas::{AreaId, Kind, Name, Protection};
+
+use super::errors::{
+    BAD_ADDRESS, BAD_VALUE, ERROR, NAME_NOT_FOUND, NO_MEMORY, NOT_ALLOWED, OK, Status, refused, status_of,
+    wrong,
+};
+use super::layout::{self, NAME_LENGTH};
+use super::places::{Place, Spec, Wish, make_somewhere, page};
+use super::words::{lock_of, protection_of};
+use crate::edge::guarded;
+use crate::held::{Entered, Held, open};
+
+/// The name of a call's argument, cut as BeOS cuts it.
+///
+/// # Safety
+/// As for [`layout::text`].
+unsafe fn name_of(name: *const c_char) -> Result<Name, Status> {
+    // SAFETY: the caller's promise.
+    let text = unsafe { layout::text::<{ NAME_LENGTH - 1 }>(name) };
+    let Some((bytes, len)) = text else { return Err(wrong(BAD_ADDRESS, "name an area", "the name is NULL")) };
+    Name::new_or_empty(&bytes[..len]).map_err(status_of)
+}
+
+/// A size in whole pages.
+fn whole_pages(size: usize) -> Result<usize, Status> {
+    let rounded = size.checked_next_multiple_of(page()).filter(|&size| size > 0);
+    let size = rounded
+        .ok_or_else(|| wrong(BAD_VALUE, "make an area", "the size is 0, or more than there are addresses"))?;
+    if size >= 1 << 47 {
+        return Err(wrong(NO_MEMORY, "make an area", "the size is more than a process can have"));
+    }
+    Ok(size)
+}
+
+/// Publishes an area and takes it in. Its id.
+fn publish(entered: &Entered, mut held: Held, name: Name) -> Result<i32, Status> {
+    crate::held::with!(&mut held, area => area.publish_named(name)).map_err(status_of)?;
+    entered.keep(held).map_err(status_of)
+}
+
+/// Writes where an area is to where C wants it.
+///
+/// # Safety
+/// As for [`layout::put`].
+unsafe fn tell(address: *mut *mut c_void, held: &Held) {
+    // SAFETY: the caller's promise.
+    unsafe { layout::put(address, held.as_ptr().cast()) };
+}
+
+/// What `create_area` does.
+///
+/// # Safety
+/// As C's.
+unsafe fn create(
+    name: *const c_char,
+    address: *mut *mut c_void,
+    spec: u32,
+    size: usize,
+    lock: u32,
+    protection: u32,
+) -> Result<i32, Status> {
+    // SAFETY: C's promise: NULL or a string.
+    let name = unsafe { name_of(name) }?;
+    // SAFETY: C's promise: NULL or a pointer.
+    let wanted = unsafe { layout::get(address) };
+    let wanted =
+        wanted.ok_or_else(|| wrong(BAD_ADDRESS, "make an area", "the pointer to the address is NULL"))?;
+    let spec = Spec::new(spec, wanted.addr())?;
+    if spec == Spec::Clone {
+        return Err(wrong(BAD_VALUE, "make an area", "only a clone has a source's address"));
+    }
+    let size = whole_pages(size)?;
+    let (lock, protection) = (lock_of(lock)?, protection_of(protection)?);
+    let entered = Entered::new().map_err(status_of)?;
+    let make = |place: Place<'_>, room: usize| {
+        let builder = areas::builder(size).lock(lock).protection(protection);
+        Ok(Held::Resizable(match place {
+            Place::At(address) => builder.at(address).resizable(room)?,
+            Place::Inside(range, offset) => builder.inside(range, offset).resizable(room)?,
+        }))
+    };
+    let held = make_somewhere(&entered, &Wish { size, spec, lock }, &make)?;
+    let at = held.as_ptr().cast();
+    let id = publish(&entered, held, name)?;
+    // SAFETY: C's promise, as above.
+    unsafe { layout::put(address, at) };
+    Ok(id)
+}
+
+/// A published area, of any team.
+pub(super) fn source_of(id: i32) -> Result<Source, Status> {
+    AreaId::new(id).and_then(registry::get).map_err(status_of)
+}
+
+/// What `clone_area` does.
+///
+/// # Safety
+/// As C's.
+unsafe fn clone(
+    name: *const c_char,
+    address: *mut *mut c_void,
+    spec: u32,
+    protection: u32,
+    source: i32,
+) -> Result<i32, Status> {
+    // SAFETY: C's promise: NULL or a string.
+    let name = unsafe { name_of(name) }?;
+    // SAFETY: C's promise: NULL or a pointer.
+    let wanted = unsafe { layout::get(address) };
+    let wanted =
+        wanted.ok_or_else(|| wrong(BAD_ADDRESS, "clone an area", "the pointer to the address is NULL"))?;
+    let mut spec = Spec::new(spec, wanted.addr())?;
+    let protection = protection_of(protection)?;
+    let entered = Entered::new().map_err(status_of)?;
+    let source = source_of(source)?;
+    let info = source.info().map_err(status_of)?;
+    if spec == Spec::Clone {
+        spec = Spec::Exact(source.address());
+    }
+    let held = make_clone(&entered, &source, &info, spec, protection)?;
+    let at = held.as_ptr().cast();
+    let id = publish(&entered, held, name)?;
+    // SAFETY: C's promise, as above.
+    unsafe { layout::put(address, at) };
+    Ok(id)
+}
+
+fn make_clone(
+    entered: &Entered,
+    source: &Source,
+    info: &registry::Info,
+    spec: Spec,
+    protection: Protection,
+) -> Result<Held, Status> {
+    let resizable = matches!(info.extent, areas::Extent::Resizable { .. });
+    // Within a team a clone may be given more rights later: it is opened with all that the team has.
+    let rights = match source.is_own() {
+        true => protection | Protection::WRITE,
+        false => protection,
+    };
+    let make = |place: Place<'_>, room: usize| -> areas::Result<Held> {
+        let clone = |rights: Protection| -> areas::Result<Held> {
+            let builder = source.cloning().protection(rights);
+            let builder = match place {
+                // As much as the source has, if it gets any.
+                Place::At(address) if room > info.mapped => builder.at(address).room(room.max(info.reserve)),
+                Place::At(address) => builder.at(address).room(room),
+                Place::Inside(range, offset) => builder.inside(range, offset).room(room),
+            };
+            let mut held = match resizable {
+                true => Held::Resizable(builder.open_resizable()?),
+                false => Held::Shared(builder.open()?),
+            };
+            if rights != protection {
+                held.protect(protection)?;
+            }
+            Ok(held)
+        };
+        clone(rights).or_else(|error| match error.kind() {
+            Kind::ReadOnly | Kind::Frozen | Kind::Unreadable if rights != protection => clone(protection),
+            _ => Err(error),
+        })
+    };
+    make_somewhere(entered, &Wish { size: info.mapped, spec, lock: info.lock }, &make)
+}
+
+/// Does something with an area of this team's own.
+fn with_own<T>(
+    id: i32,
+    what: &'static str,
+    then: impl FnOnce(&Entered, &Source, &mut Option<Held>) -> Result<T, Status>,
+) -> Result<T, Status> {
+    let entered = Entered::new().map_err(status_of)?;
+    let source = source_of(id)?;
+    if !source.is_own() {
+        return Err(wrong(NOT_ALLOWED, what, "it belongs to another team"));
+    }
+    let place = entered.own(&source).map_err(status_of)?;
+    let mut held = open(&place);
+    // Another thread may have deleted it, and made another one there.
+    if held.as_ref().and_then(Held::id) != Some(source.id()) {
+        return Err(wrong(BAD_VALUE, what, "it was deleted meanwhile"));
+    }
+    then(&entered, &source, &mut held)
+}
+
+fn delete(id: i32) -> Result<Status, Status> {
+    with_own(id, "delete an area", |entered, source, held| {
+        entered.forget(source.address());
+        drop(held.take());
+        Ok(OK)
+    })
+}
+
+fn resize(id: i32, size: usize) -> Result<Status, Status> {
+    if size == 0 || !size.is_multiple_of(page()) {
+        return Err(wrong(BAD_VALUE, "resize an area", "the size is 0, or not in whole pages"));
+    }
+    if size >= 1 << 47 {
+        return Err(wrong(NO_MEMORY, "resize an area", "the size is more than a process can have"));
+    }
+    with_own(id, "resize an area", |_, _, held| {
+        let done = match held {
+            Some(Held::Resizable(area)) => area.resize(size),
+            Some(Held::Shared(area)) if area.mapped() <= size => area.grow(size),
+            _ => {
+                return Err(wrong(ERROR, "resize an area", "it was made with a fixed size, or to grow only"));
+            }
+        };
+        // "No memory" is final; with "address space blocked" a program tries elsewhere.
+        done.map(|()| OK).map_err(|error| match error.kind() {
+            Kind::AddressInUse | Kind::InvalidInput => refused(ERROR, error),
+            _ => status_of(error),
+        })
+    })
+}
+
+fn protect(id: i32, protection: u32) -> Result<Status, Status> {
+    let protection = protection_of(protection)?;
+    with_own(id, "protect an area", |_, _, held| {
+        let Some(held) = held else { return Err(BAD_VALUE) };
+        held.protect(protection).map(|()| OK).map_err(status_of)
+    })
+}
+
+/// What `_kern_transfer_area` does. The new id within this team; 0 where another team has it, which gives it an id of its own.
+///
+/// # Safety
+/// As C's.
+unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> Result<i32, Status> {
+    // SAFETY: C's promise: NULL or a pointer.
+    let wanted = unsafe { layout::get(address) };
+    let wanted =
+        wanted.ok_or_else(|| wrong(BAD_ADDRESS, "transfer an area", "the pointer to the address is NULL"))?;
+    let mut spec = Spec::new(spec, wanted.addr())?;
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let team = if team == 0 { own } else { team };
+    let Ok(number) = u32::try_from(team) else {
+        return Err(wrong(super::errors::BAD_TEAM_ID, "transfer an area", "no team has a negative number"));
+    };
+    with_own(id, "transfer an area", |entered, source, held| {
+        if spec == Spec::Clone {
+            spec = Spec::Exact(source.address());
+        }
+        let Some(area) = held.take() else { return Err(BAD_VALUE) };
+        let at = match spec.address(area.span()) {
+            Ok(at) => at,
+            Err(status) => {
+                *held = Some(area);
+                return Err(status);
+            }
+        };
+        macro_rules! hand_over {
+            ($area:expr, $kind:path) => {
+                match $area.transfer(number, at) {
+                    Ok(areas::Transfer::Own(area)) => Ok(Some($kind(area))),
+                    Ok(_) => Ok(None),
+                    Err(rejected) => Err((rejected.error, $kind(rejected.value))),
+                }
+            };
+        }
+        let done = match area {
+            Held::Resizable(area) => hand_over!(area, Held::Resizable),
+            Held::Shared(area) => hand_over!(area, Held::Shared),
+            Held::Frozen(area) => hand_over!(area, Held::Frozen),
+        };
+        match done {
+            Ok(moved) => {
+                entered.forget(source.address());
+                let Some(moved) = moved else { return Ok(OK) };
+                // SAFETY: C's promise, as above.
+                unsafe { tell(address, &moved) };
+                entered.keep(moved).map_err(status_of)
+            }
+            Err((error, area)) => {
+                *held = Some(area);
+                Err(status_of(error))
+            }
+        }
+    })
+}
+
+/// Either way a number.
+fn number(result: Result<i32, Status>) -> i32 {
+    result.unwrap_or_else(|status| status)
+}
+
+/// Makes an area.
+///
+/// # Safety
+/// `name` is NULL or a C string, `address` NULL or a pointer to a pointer.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn create_area(
+    name: *const c_char,
+    address: *mut *mut c_void,
+    spec: u32,
+    size: usize,
+    lock: u32,
+    protection: u32,
+) -> i32 {
+    // SAFETY: the caller's promise.
+    guarded(ERROR, || number(unsafe { create(name, address, spec, size, lock, protection) }))
+}
+
+/// Clones an area.
+///
+/// # Safety
+/// As for [`create_area`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn clone_area(
+    name: *const c_char,
+    address: *mut *mut c_void,
+    spec: u32,
+    protection: u32,
+    source: i32,
+) -> i32 {
+    // SAFETY: the caller's promise.
+    guarded(ERROR, || number(unsafe { clone(name, address, spec, protection, source) }))
+}
+
+/// The oldest area of a name.
+///
+/// # Safety
+/// `name` is NULL or a C string.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn find_area(name: *const c_char) -> i32 {
+    guarded(ERROR, || {
+        // SAFETY: the caller's promise.
+        let text = unsafe { layout::text::<{ NAME_LENGTH - 1 }>(name) };
+        let Some((bytes, len)) = text else { return wrong(BAD_ADDRESS, "find an area", "the name is NULL") };
+        match registry::find(&bytes[..len]) {
+            Ok(source) => source.id().get(),
+            Err(error) => refused(NAME_NOT_FOUND, error),
+        }
+    })
+}
+
+/// The caller's own area that holds an address.
+#[unsafe(no_mangle)]
+extern "C" fn area_for(address: *mut c_void) -> i32 {
+    guarded(ERROR, || match registry::at(address.addr()) {
+        Ok(source) => source.id().get(),
+        Err(error) => refused(ERROR, error),
+    })
+}
+
+/// Deletes one of the caller's own areas.
+#[unsafe(no_mangle)]
+extern "C" fn delete_area(id: i32) -> i32 {
+    guarded(ERROR, || number(delete(id)))
+}
+
+/// Resizes an area and all its clones.
+#[unsafe(no_mangle)]
+extern "C" fn resize_area(id: i32, size: usize) -> i32 {
+    guarded(ERROR, || number(resize(id, size)))
+}
+
+/// Changes an area's protection, not its clones'.
+#[unsafe(no_mangle)]
+extern "C" fn set_area_protection(id: i32, protection: u32) -> i32 {
+    guarded(ERROR, || number(protect(id, protection)))
+}
+
+/// Hands an area over to a team.
+///
+/// # Safety
+/// `address` is NULL or a pointer to a pointer.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _kern_transfer_area(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> i32 {
+    // SAFETY: the caller's promise.
+    guarded(ERROR, || number(unsafe { transfer(id, address, spec, team) }))
+}

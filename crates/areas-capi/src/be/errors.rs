@@ -1,0 +1,68 @@
+//! BeOS's error numbers, and which of them our errors are.
+
+use areas::{Error, Kind};
+
+use crate::error;
+
+/// What a call answers: 0 or more if all is well, an error below 0.
+pub(super) type Status = i32;
+
+const GENERAL: i32 = i32::MIN;
+const OS: i32 = GENERAL + 0x1000;
+
+pub(super) const OK: Status = 0;
+pub(super) const ERROR: Status = -1;
+pub(super) const NO_MEMORY: Status = GENERAL;
+pub(super) const BAD_VALUE: Status = GENERAL + 5;
+pub(super) const NAME_NOT_FOUND: Status = GENERAL + 7;
+pub(super) const INTERRUPTED: Status = GENERAL + 10;
+pub(super) const NOT_ALLOWED: Status = GENERAL + 15;
+pub(super) const BAD_THREAD_ID: Status = OS + 0x100;
+pub(super) const BAD_TEAM_ID: Status = OS + 0x103;
+pub(super) const BAD_ADDRESS: Status = OS + 0x301;
+
+/// The error of a call, with its words kept for who asks.
+pub(super) fn status_of(error: Error) -> Status {
+    let status = match error.kind() {
+        Kind::InvalidInput | Kind::OutOfRange | Kind::NoSuchArea | Kind::AddressInUse => BAD_VALUE,
+        // What the machine cannot give at all it cannot give now either.
+        Kind::NoMemory | Kind::Limit | Kind::Unsupported => NO_MEMORY,
+        Kind::NotPermitted | Kind::Unreadable | Kind::ReadOnly | Kind::Frozen => NOT_ALLOWED,
+        Kind::NoSuchTeam => BAD_TEAM_ID,
+        _ => ERROR,
+    };
+    refused(status, error)
+}
+
+/// The same where the call has a number of its own for it.
+pub(super) fn refused(status: Status, error: Error) -> Status {
+    error::keep(error);
+    status
+}
+
+/// An error of the edge's own: what was asked, and what is wrong with it.
+pub(super) fn wrong(status: Status, what: &'static str, detail: &'static str) -> Status {
+    refused(status, Error::new(Kind::InvalidInput, what).detail(detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_page() {
+        let table: [(Status, u32); 8] = [
+            (NO_MEMORY, 0x8000_0000),
+            (BAD_VALUE, 0x8000_0005),
+            (NAME_NOT_FOUND, 0x8000_0007),
+            (NOT_ALLOWED, 0x8000_000f),
+            (BAD_TEAM_ID, 0x8000_1103),
+            (BAD_THREAD_ID, 0x8000_1100),
+            (BAD_ADDRESS, 0x8000_1301),
+            (ERROR, 0xffff_ffff),
+        ];
+        for (status, expected) in table {
+            assert_eq!(status.cast_unsigned(), expected);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What can be told of areas: one's own and everybody's.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use areas::registry::{self, Source};
+use areas::{Error, Kind};
+
+use super::areas::source_of;
+use super::errors::{BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ERROR, OK, Status, refused, status_of, wrong};
+use super::layout::{self, AreaInfo};
+use super::words::{bits_of, number_of};
+use crate::edge::guarded;
+
+const WHAT: &str = "tell of an area";
+
+/// What is told of an area: its size and the bytes of it in RAM as the kernel has them now.
+fn describe(source: &Source) -> Result<AreaInfo, Status> {
+    let info = source.info().map_err(status_of)?;
+    let resident = match source.resident() {
+        Ok(bytes) => bytes,
+        Err(error) if matches!(error.kind(), Kind::NoSuchArea | Kind::Unreadable) => {
+            return Err(status_of(error));
+        }
+        // A kernel or a sandbox that does not tell.
+        Err(_) => 0,
+    };
+    Ok(AreaInfo {
+        area: info.id.get(),
+        name: layout::field(info.name.as_bytes()),
+        size: info.mapped,
+        lock: number_of(info.lock),
+        protection: bits_of(info.protection),
+        team: i32::try_from(info.pid).unwrap_or(-1),
+        ram_size: u32::try_from(resident).unwrap_or(u32::MAX),
+        copy_count: 0,
+        in_count: 0,
+        out_count: 0,
+        address: info.address,
+    })
+}
+
+/// Whether a caller knows the structure: it has had one size so far.
+fn check(info: *mut AreaInfo, size: usize) -> Result<(), Status> {
+    if info.is_null() {
+        return Err(wrong(BAD_ADDRESS, WHAT, "the pointer to the structure is NULL"));
+    }
+    if size != size_of::<AreaInfo>() {
+        return Err(wrong(BAD_VALUE, WHAT, "the structure has another size"));
+    }
+    Ok(())
+}
+
+fn get(id: i32, info: *mut AreaInfo, size: usize) -> Result<AreaInfo, Status> {
+    check(info, size)?;
+    describe(&source_of(id)?)
+}
+
+/// The area after a cookie, which is the address of the one before.
+fn next(team: i32, after: usize) -> Result<AreaInfo, Status> {
+    let own = std::process::id();
+    let pid = match u32::try_from(team) {
+        Ok(0) => own,
+        Ok(pid) => pid,
+        Err(_) => return Err(wrong(BAD_TEAM_ID, WHAT, "no team has a negative number")),
+    };
+    let mut after = after;
+    loop {
+        let end =
+            || refused(BAD_VALUE, Error::new(Kind::NoSuchArea, WHAT).detail("it was the team's last one"));
+        let source = registry::next(pid, after).map_err(status_of)?.ok_or_else(end)?;
+        after = source.address();
+        match describe(&source) {
+            // It went in between: the next one then.
+            Err(BAD_VALUE) => {}
+            other => return other,
+        }
+    }
+}
+
+/// What can be told of an area.
+///
+/// # Safety
+/// `info` is NULL, or points to `size` bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _get_area_info(id: i32, info: *mut AreaInfo, size: usize) -> i32 {
+    guarded(ERROR, || match get(id, info, size) {
+        Ok(found) => {
+            // SAFETY: the caller's promise, and `size` is the structure's (checked).
+            unsafe { layout::put(info, found) };
+            OK
+        }
+        Err(status) => status,
+    })
+}
+
+/// What can be told of a team's next area, in the order of addresses.
+///
+/// # Safety
+/// `cookie` is NULL or points to a number; `info` is NULL, or points to `size` bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _get_next_area_info(
+    team: i32,
+    cookie: *mut isize,
+    info: *mut AreaInfo,
+    size: usize,
+) -> i32 {
+    guarded(ERROR, || {
+        // SAFETY: the caller's promise.
+        let Some(after) = (unsafe { layout::get(cookie) }) else {
+            return wrong(BAD_ADDRESS, WHAT, "the pointer to the cookie is NULL");
+        };
+        let found = check(info, size).and_then(|()| next(team, after.cast_unsigned()));
+        match found {
+            Ok(found) => {
+                // SAFETY: the caller's promise.
+                unsafe { layout::put(cookie, found.address.cast_signed()) };
+                // SAFETY: the caller's promise, and `size` is the structure's (checked).
+                unsafe { layout::put(info, found) };
+                OK
+            }
+            Err(status) => status,
+        }
+    })
+}

@@ -1,0 +1,104 @@
+//! Ranges of addresses that a program has reserved: areas are put into them at exact addresses, and nothing else can come to
+//! be there.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use areas::{Address, Reservation};
+
+use super::errors::{BAD_ADDRESS, BAD_VALUE, ERROR, OK, Status, status_of, wrong};
+use super::layout;
+use super::places::{Spec, page};
+use crate::edge::guarded;
+use crate::held::Entered;
+
+/// By first address. Used by who has entered, so that no thread holds it at a fork.
+static RANGES: Mutex<BTreeMap<usize, Arc<Reservation>>> = Mutex::new(BTreeMap::new());
+
+fn all() -> MutexGuard<'static, BTreeMap<usize, Arc<Reservation>>> {
+    RANGES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The reserved range that holds an address, and where in it that is.
+pub(super) fn holding(address: usize) -> Option<(Arc<Reservation>, usize)> {
+    let ranges = all();
+    let (&start, range) = ranges.range(..=address).next_back()?;
+    let offset = address - start;
+    (offset < range.span()).then(|| (range.clone(), offset))
+}
+
+/// What `_kern_reserve_address_range` does.
+///
+/// # Safety
+/// As C's.
+unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status, Status> {
+    const WHAT: &str = "reserve addresses";
+    // SAFETY: C's promise: NULL or a pointer.
+    let wanted = unsafe { layout::get(address) };
+    let wanted = wanted.ok_or_else(|| wrong(BAD_ADDRESS, WHAT, "the pointer to the address is NULL"))?;
+    let spec = Spec::new(spec, wanted)?;
+    let Some(size) = size.checked_next_multiple_of(page()).filter(|&size| size > 0) else {
+        return Err(wrong(BAD_VALUE, WHAT, "the size is 0, or more than there are addresses"));
+    };
+    let form = spec.address(size)?;
+    let entered = Entered::new().map_err(status_of)?;
+    let reserved = match (spec, form) {
+        (Spec::Clone, _) => return Err(wrong(BAD_VALUE, WHAT, "only a clone has a source's address")),
+        (_, Address::Exactly(exact)) => Reservation::at(exact, size),
+        // A range at or above an address: the place that a mapping would get, and then at that very place.
+        (Spec::Base(_), form) => place(form, size).or_else(|_| Reservation::new(size, 1)),
+        _ => Reservation::new(size, 1),
+    };
+    let range = reserved.map_err(status_of)?;
+    // SAFETY: C's promise, as above.
+    unsafe { layout::put(address, range.address()) };
+    all().insert(range.address(), range);
+    drop(entered);
+    Ok(OK)
+}
+
+/// Reserves where a mapping of that form comes to lie.
+fn place(form: Address, size: usize) -> areas::Result<Arc<Reservation>> {
+    use areas::{Protection, Provider, Request, System};
+    let request = Request::new(size).at(form).protection(Protection::empty());
+    let mapping = System::new().map(&request)?;
+    let address = mapping.as_ptr().addr();
+    mapping.unmap()?;
+    Reservation::at(address, size)
+}
+
+fn unreserve(address: usize, size: usize) -> Result<Status, Status> {
+    const WHAT: &str = "give reserved addresses back";
+    let entered = Entered::new().map_err(status_of)?;
+    let size = size.checked_next_multiple_of(page()).unwrap_or(usize::MAX);
+    let mut ranges = all();
+    match ranges.get(&address) {
+        Some(range) if range.span() == size => {
+            // Areas inside keep it until they go.
+            ranges.remove(&address);
+            drop(ranges);
+            drop(entered);
+            Ok(OK)
+        }
+        _ => Err(wrong(BAD_VALUE, WHAT, "no range was reserved there with that size")),
+    }
+}
+
+/// Reserves addresses.
+///
+/// # Safety
+/// `address` is NULL or points to an address.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _kern_reserve_address_range(address: *mut usize, spec: u32, size: usize) -> i32 {
+    // SAFETY: the caller's promise.
+    guarded(ERROR, || unsafe { reserve(address, spec, size) }.unwrap_or_else(|status| status))
+}
+
+/// Gives reserved addresses back.
+#[unsafe(no_mangle)]
+extern "C" fn _kern_unreserve_address_range(address: *mut c_void, size: usize) -> i32 {
+    guarded(ERROR, || unreserve(address.addr(), size).unwrap_or_else(|status| status))
+}

@@ -1,0 +1,160 @@
+//! The areas that C code holds. It knows them by id; here are the values that own them.
+//!
+//! They are kept by address, which a forked child has in common with its parent: ids are new there, and the registry tells
+//! which address an id belongs to.
+
+#![expect(unsafe_code, reason = "has functions called around fork; the block has its proof")]
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use areas::registry::{self, Source};
+use areas::{Area, AreaId, Error, Frozen, Kind, Protection, Received, Resizable, Result, Shared};
+
+/// An area of any kind that has an id.
+#[derive(Debug)]
+pub(crate) enum Held {
+    Resizable(Area<Resizable>),
+    Shared(Area<Shared>),
+    Frozen(Area<Frozen>),
+}
+
+/// Does the same with an area of whatever kind.
+macro_rules! with {
+    ($held:expr, $area:ident => $what:expr) => {
+        match $held {
+            Held::Resizable($area) => $what,
+            Held::Shared($area) => $what,
+            Held::Frozen($area) => $what,
+        }
+    };
+}
+pub(crate) use with;
+
+impl Held {
+    pub(crate) fn id(&self) -> Option<AreaId> {
+        with!(self, area => area.id())
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut u8 {
+        with!(self, area => area.as_ptr())
+    }
+
+    /// Bytes of addresses.
+    pub(crate) fn span(&self) -> usize {
+        with!(self, area => area.reserve())
+    }
+
+    pub(crate) fn protect(&mut self, protection: Protection) -> Result<()> {
+        with!(self, area => area.protect(protection))
+    }
+
+    /// What came from another process; nothing for a kind that did not exist when this was written.
+    fn received(received: Received) -> Option<Self> {
+        Some(match received {
+            Received::Resizable(area) => Held::Resizable(area),
+            Received::Frozen(area) => Held::Frozen(area),
+            Received::Shared(area) => Held::Shared(area),
+            _ => return None,
+        })
+    }
+}
+
+/// One area and its mutex. It is empty once it was deleted.
+pub(crate) type Place = Arc<Mutex<Option<Held>>>;
+
+static AREAS: Mutex<BTreeMap<usize, Place>> = Mutex::new(BTreeMap::new());
+
+/// Held for reading by whoever is in the middle of something with an area, for writing by who forks: so a child finds every
+/// area whole, and no mutex that a thread holds which it does not have.
+static GATE: RwLock<()> = RwLock::new(());
+
+thread_local! {
+    static FORKING: Cell<Option<RwLockWriteGuard<'static, ()>>> = const { Cell::new(None) };
+}
+
+extern "C" fn before_fork() {
+    let gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
+    let _ = FORKING.try_with(|held| held.set(Some(gate)));
+}
+
+extern "C" fn after_fork() {
+    let _ = FORKING.try_with(|held| held.take());
+}
+
+/// The right to use areas, for the time of one call.
+pub(crate) struct Entered(#[expect(dead_code, reason = "kept for its drop")] RwLockReadGuard<'static, ()>);
+
+impl Entered {
+    /// Begins a call that uses areas.
+    pub(crate) fn new() -> Result<Self> {
+        static HANDLERS: OnceLock<i32> = OnceLock::new();
+        let status = *HANDLERS.get_or_init(|| {
+            // The registry's handlers come first, so that ours, run in the opposite order, take the gate before its mutex is taken.
+            let _ = registry::at(0);
+            // SAFETY: the functions are part of this library, which stays as long as its handlers (glibc takes them off when the
+            // library is unloaded), and may be called in any thread that forks.
+            unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) }
+        });
+        if status != 0 {
+            return Err(Error::new(Kind::System, "use areas").detail(format!("pthread_atfork gave {status}")));
+        }
+        Ok(Entered(GATE.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Takes an area in, and gives its id.
+    #[expect(clippy::unused_self, reason = "it is the right to do so")]
+    pub(crate) fn keep(&self, held: Held) -> Result<i32> {
+        let gone = || Error::new(Kind::Registry, "keep an area").detail("it is not published");
+        let id = held.id().ok_or_else(gone)?;
+        all().insert(held.as_ptr().addr(), Arc::new(Mutex::new(Some(held))));
+        Ok(id.get())
+    }
+
+    /// An area of this process's own, by the look at the registry that found it.
+    pub(crate) fn own(&self, source: &Source) -> Result<Place> {
+        let here = || all().get(&source.address()).cloned();
+        if let Some(place) = here() {
+            return Ok(place);
+        }
+        self.take_transferred();
+        here().ok_or_else(|| {
+            Error::new(Kind::NotPermitted, format!("use area {} {:?}", source.id(), source.name()))
+                .detail("another part of this program holds it")
+        })
+    }
+
+    /// Takes what other teams have transferred to this one.
+    pub(crate) fn take_transferred(&self) {
+        for transferred in registry::transferred().unwrap_or_default() {
+            // Another thread may have been quicker.
+            if let Ok(received) = transferred.take()
+                && let Some(held) = Held::received(received)
+            {
+                let _ = self.keep(held);
+            }
+        }
+    }
+
+    /// Lets go of the place of an area, which whoever has its mutex drops.
+    #[expect(clippy::unused_self, reason = "it is the right to do so")]
+    pub(crate) fn forget(&self, address: usize) {
+        all().remove(&address);
+    }
+
+    /// The areas that begin below an address, the nearest first.
+    #[expect(clippy::unused_self, reason = "it is the right to do so")]
+    pub(crate) fn below(&self, address: usize) -> Vec<Place> {
+        all().range(..address).rev().map(|(_, place)| place.clone()).collect()
+    }
+}
+
+fn all() -> MutexGuard<'static, BTreeMap<usize, Place>> {
+    AREAS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens an area's mutex.
+pub(crate) fn open(place: &Place) -> MutexGuard<'_, Option<Held>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}

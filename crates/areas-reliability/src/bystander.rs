@@ -1,0 +1,231 @@
+//! The processes that look: a bystander, which holds areas all the while and has seen the dead alive, and newcomers.
+//!
+//! The upper half is the other process, the lower half the driver's handle of it; they talk in lines.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use areas::{Area, Frozen, Kind, Lock, Resizable, Shared, registry};
+
+use crate::stage::Stage;
+
+/// Bytes of each of the bystander's areas.
+pub(crate) const SIZE: usize = 64 << 10;
+/// What the bystander holds.
+pub(crate) const NAMES: [&str; 5] = ["by-fixed", "by-frozen", "by-growable", "by-locked", "by-resizable"];
+/// The name under which victims publish.
+pub(crate) const VICTIM: &str = "victim";
+
+/// The bytes that belong to a name.
+pub(crate) fn pattern(name: &str, len: usize) -> Vec<u8> {
+    let mut state = name.bytes().fold(7_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+    std::iter::repeat_with(|| {
+        state = state.wrapping_mul(5).wrapping_add(113);
+        state
+    })
+    .take(len)
+    .collect()
+}
+
+/// Whether a shared area begins with the bytes of a name.
+pub(crate) fn has_pattern(area: &Area<Shared>, name: &str, len: usize) -> Result<(), String> {
+    let mut found = vec![0; len];
+    area.read_at(0, &mut found).map_err(|error| error.to_string())?;
+    if found == pattern(name, len) { Ok(()) } else { Err(format!("{name} has other bytes")) }
+}
+
+struct Holdings {
+    shared: Vec<Area<Shared>>,
+    frozen: Area<Frozen>,
+    resizable: Area<Resizable>,
+}
+
+impl Holdings {
+    fn new() -> Result<Self> {
+        let fixed = areas::builder(SIZE).shared()?;
+        let growable = areas::builder(SIZE).growable(4 * SIZE).shared()?;
+        let locked = areas::builder(SIZE).lock(Lock::Full).shared()?;
+        let mut shared = vec![fixed, growable, locked];
+        for (area, name) in shared.iter_mut().zip([NAMES[0], NAMES[2], NAMES[3]]) {
+            area.write_at(0, &pattern(name, SIZE))?;
+            area.publish(name)?;
+        }
+        let frozen = areas::builder(SIZE).shared()?;
+        frozen.write_at(0, &pattern(NAMES[1], SIZE))?;
+        let mut frozen = frozen.freeze()?;
+        frozen.publish(NAMES[1])?;
+        let mut resizable = areas::builder(SIZE).resizable(4 * SIZE)?;
+        resizable.write_at(0, &pattern(NAMES[4], SIZE))?;
+        resizable.publish(NAMES[4])?;
+        Ok(Holdings { shared, frozen, resizable })
+    }
+
+    /// Every byte of its own areas, and that it finds them.
+    fn check(&self) -> Result<()> {
+        for (area, name) in self.shared.iter().zip([NAMES[0], NAMES[2], NAMES[3]]) {
+            has_pattern(area, name, SIZE).map_err(|wrong| anyhow!(wrong))?;
+        }
+        ensure!(self.frozen[..] == pattern(NAMES[1], SIZE), "the frozen area has other bytes");
+        let mut bytes = vec![0; SIZE];
+        self.resizable.read_at(0, &mut bytes)?;
+        ensure!(bytes == pattern(NAMES[4], SIZE), "the resizable area has other bytes");
+        ensure!(self.resizable.size() == SIZE, "the resizable area has {} bytes", self.resizable.size());
+        for name in NAMES {
+            let found = registry::find(name).with_context(|| format!("find {name}"))?;
+            ensure!(found.pid() == std::process::id(), "{name} is found in process {}", found.pid());
+        }
+        Ok(())
+    }
+}
+
+/// The names that are listed must be these.
+fn listed(expected: &[&str]) -> Result<()> {
+    let listing = registry::list().context("list")?;
+    ensure!(listing.unreadable.is_empty(), "listed as unreadable: {:?}", listing.unreadable);
+    let mut names: Vec<String> = listing.areas.iter().map(|source| source.name().to_string()).collect();
+    names.sort();
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    ensure!(names == expected, "listed are {names:?} instead of {expected:?}");
+    for source in &listing.areas {
+        source.info().with_context(|| format!("look at {}", source.name()))?;
+    }
+    Ok(())
+}
+
+/// While a victim is stopped in the middle of something: whatever is there already must be whole.
+fn glance(holdings: &Holdings) -> Result<()> {
+    holdings.check()?;
+    registry::list().context("list while it is under way")?;
+    match registry::find(VICTIM) {
+        Ok(source) => {
+            let size = source.info().context("look at what was found")?.size;
+            ensure!(size > 0, "found with a size of 0");
+            ensure!(
+                source.id().to_string().parse::<i32>().is_ok_and(|id| id > 0),
+                "found with id {}",
+                source.id()
+            );
+        }
+        Err(error) if error.kind() == Kind::NoSuchArea => {}
+        Err(error) => return Err(error).context("find it while it is under way"),
+    }
+    Ok(())
+}
+
+/// The bystander's own part: answers each line with "ok" or with what is wrong.
+pub(crate) fn serve() -> Result<bool> {
+    let holdings = Holdings::new()?;
+    say("ok");
+    for line in std::io::stdin().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split(' ').collect();
+        let result = match words[..] {
+            ["glance"] => glance(&holdings),
+            ["settled", ref more @ ..] => holdings.check().and_then(|()| {
+                let expected: Vec<&str> = NAMES.iter().chain(more).copied().collect();
+                listed(&expected)?;
+                ensure!(
+                    more.contains(&VICTIM) || registry::find(VICTIM).is_err(),
+                    "the dead one's area is found"
+                );
+                Ok(())
+            }),
+            ["find", name] => registry::find(name).map(drop).with_context(|| format!("find {name}")),
+            _ => bail!("no such question: {line}"),
+        };
+        match result {
+            Ok(()) => say("ok"),
+            Err(error) => say(&format!("{error:#}").replace('\n', "; ")),
+        }
+    }
+    Ok(true)
+}
+
+/// The newcomer's own part: it sees what it should, joins, is found, and goes.
+pub(crate) fn come(expected: &[String]) -> Result<bool> {
+    let result = (|| {
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        listed(&expected)?;
+        ensure!(
+            registry::find(VICTIM).is_err() || expected.contains(&VICTIM),
+            "the dead one's area is found"
+        );
+        let area = areas::builder(SIZE).name("newcomer").shared().context("join and publish")?;
+        area.write_at(0, &pattern("newcomer", SIZE))?;
+        let clone = registry::find("newcomer").context("find itself")?.open_read_only()?;
+        has_pattern(&clone, "newcomer", SIZE).map_err(|wrong| anyhow!(wrong))?;
+        Ok::<_, anyhow::Error>(area)
+    })();
+    match &result {
+        Ok(_) => say("ok"),
+        Err(error) => say(&format!("{error:#}").replace('\n', "; ")),
+    }
+    // Held until the other side has looked.
+    let _ = std::io::stdin().lines().next();
+    Ok(result.is_ok())
+}
+
+fn say(line: &str) {
+    println!("{line}");
+    let _ = std::io::stdout().flush();
+}
+
+/// A process that looks, seen from the driver. It goes with the value.
+#[derive(Debug)]
+pub(crate) struct Looker {
+    who: &'static str,
+    child: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+}
+
+impl Looker {
+    pub(crate) fn bystander(stage: &Stage) -> Result<Self> {
+        Self::start(stage, "the bystander", &["bystander"])
+    }
+
+    /// One who has just come, and sees these areas.
+    pub(crate) fn newcomer(stage: &Stage, expected: &[&str]) -> Result<Self> {
+        let args: Vec<&str> = ["newcomer"].iter().chain(expected).copied().collect();
+        Self::start(stage, "a newcomer", &args)
+    }
+
+    fn start(stage: &Stage, who: &'static str, args: &[&str]) -> Result<Self> {
+        let mut child = stage.command(args)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (to, from) = (child.stdin.take(), child.stdout.take().context("its pipe")?);
+        let mut looker = Looker { who, child, to, from: BufReader::new(from) };
+        looker.answer()?;
+        Ok(looker)
+    }
+
+    fn answer(&mut self) -> Result<()> {
+        let mut line = String::new();
+        self.from.read_line(&mut line)?;
+        match line.trim_end() {
+            "ok" => Ok(()),
+            "" => bail!("{} has died", self.who),
+            wrong => bail!("{} says: {wrong}", self.who),
+        }
+    }
+
+    pub(crate) fn ask(&mut self, question: &str) -> Result<()> {
+        let to = self.to.as_mut().context("it has gone")?;
+        writeln!(to, "{question}").with_context(|| format!("{} has died", self.who))?;
+        self.answer()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Looker {
+    fn drop(&mut self) {
+        drop(self.to.take());
+        // Killed rather than ended: what it leaves is for the next one to clear.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,314 @@
+//! Injected errors: each system call of each operation fails, with what its man page says that it can.
+
+pub(crate) mod errnos;
+pub(crate) mod overlooked;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::errno::Errno;
+use serde::Serialize;
+
+use crate::Options;
+use crate::bystander::{Looker, NAMES};
+use crate::call::{Call, END};
+use crate::held::Held;
+use crate::kill::said;
+use crate::operation::Operation;
+use crate::report::{self, Bar};
+use crate::stage::Stage;
+use crate::trace::{CAN_FAIL, Ended, Side, Stop, Then, Tracer};
+use crate::victim::{ACCOUNT, Account};
+
+/// What came of one operation.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Row {
+    pub(crate) operation: &'static str,
+    pub(crate) what: &'static str,
+    /// All system calls of a run without a fault, and those that the library makes.
+    pub(crate) calls: usize,
+    pub(crate) ours: usize,
+    pub(crate) faults: usize,
+    /// Faults that became an error.
+    pub(crate) told: usize,
+    /// Faults after which it went right all the same, as it may.
+    pub(crate) overlooked: usize,
+    pub(crate) missed: usize,
+    pub(crate) left_out: usize,
+    pub(crate) wrong: Vec<String>,
+}
+
+/// The name of an error number.
+pub(crate) fn name_of(errno: i32) -> String {
+    format!("{:?}", Errno::from_raw(errno))
+}
+
+pub(crate) fn main(options: &Options) -> Result<bool> {
+    ensure!(CAN_FAIL, "calls cannot be made to fail on this architecture: its registers are not known here");
+    let operations = options.operations()?;
+    let bar = Bar::new("inject", operations.len());
+    let mut rows = Vec::new();
+    for operation in operations {
+        bar.at(operation.name);
+        let row = one(operation, options).with_context(|| format!("inject into {}", operation.name))?;
+        let Row { calls, ours, faults, told, overlooked, missed, left_out, .. } = row;
+        bar.say(&format!(
+            "{:<16} {ours} of {calls} calls, {faults} faults: {told} told, {overlooked} overlooked, {missed} missed, \
+             {left_out} left out: {}",
+            operation.name,
+            if row.wrong.is_empty() { "good" } else { "WRONG" }
+        ));
+        row.wrong.iter().for_each(|wrong| bar.say(&format!("  {wrong}")));
+        rows.push(row);
+    }
+    drop(bar);
+    if let Some(folder) = &options.report {
+        report::write(folder, "injected-errors", &rows, &report::of_faults(&rows))?;
+    }
+    Ok(rows.iter().all(|row| row.wrong.is_empty()))
+}
+
+/// One fault: the call, and what it is to say.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    index: usize,
+    call: Call,
+    errno: i32,
+}
+
+fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
+    let mut trial = Trial::new(operation)?;
+    let reference = trial.run(None)?;
+    let account = reference.account.clone().context("undisturbed, it told nothing")?;
+    ensure!(
+        account.failed.is_none() && account.wrong.is_empty() && account.at_first.is_none(),
+        "undisturbed, it went wrong: {account:?}"
+    );
+    trial.aftermath()?;
+    let ours: Vec<(usize, Call)> = (0..)
+        .zip(&reference.calls)
+        .filter(|(_, call)| reference.is_ours(call))
+        .map(|(index, &call)| (index, call))
+        .collect();
+    let mut row = Row {
+        operation: operation.name,
+        what: operation.what,
+        calls: reference.calls.len(),
+        ours: ours.len(),
+        ..Row::default()
+    };
+    let mut number = 0;
+    for (index, call) in ours {
+        for &errno in errnos::of(&call).with_context(|| format!("{} in {}", call.name(), operation.name))? {
+            number += 1;
+            if !options.tries(number) {
+                row.left_out += 1;
+                continue;
+            }
+            let fault = Fault { index, call, errno };
+            let outcome = trial.fail_at(fault, &account.held);
+            row.faults += 1;
+            match outcome {
+                Ok(Outcome::Told) => row.told += 1,
+                Ok(Outcome::Overlooked) => row.overlooked += 1,
+                Ok(Outcome::Missed) => row.missed += 1,
+                Err(error) => {
+                    let at = format!(
+                        "{} with {} at call {index}, {}",
+                        operation.name,
+                        name_of(errno),
+                        call.name()
+                    );
+                    row.wrong.push(format!("{at}: {error:#}"));
+                    trial = Trial::new(operation)?;
+                }
+            }
+        }
+    }
+    if row.missed * 5 > row.faults {
+        row.wrong.push(format!("{} of {} runs did not come to their call", row.missed, row.faults));
+    }
+    Ok(row)
+}
+
+/// What came of one fault.
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Told,
+    Overlooked,
+    Missed,
+}
+
+/// A run, and what was seen of it.
+#[derive(Debug, Default)]
+struct Run {
+    calls: Vec<Call>,
+    /// Where the program's own code is mapped.
+    code: Vec<(u64, u64)>,
+    /// The C library's `syscall`, through which Rust code makes calls of its own.
+    syscall: u64,
+    hit: bool,
+    account: Option<Account>,
+}
+
+impl Run {
+    /// Whether the library made the call: from its own code, through `syscall`, or a call about files (through the standard
+    /// library). The rest is malloc's, and that of threads that begin and end.
+    fn is_ours(&self, call: &Call) -> bool {
+        /// Bytes of a function that is a few moves and one call.
+        const SYSCALL_BYTES: u64 = 96;
+        let own = self.code.iter().any(|&(start, end)| (start..end).contains(&call.from));
+        let through = (self.syscall..self.syscall + SYSCALL_BYTES).contains(&call.from);
+        let name = call.name();
+        if call.number == END || errnos::cannot_fail(&name) {
+            return false;
+        }
+        own || through || errnos::is_about_files(&name)
+    }
+}
+
+/// After that long without a change the library believes the time stamp of the registry's folder.
+const SETTLED: Duration = Duration::from_millis(150);
+
+struct Trial {
+    operation: &'static Operation,
+    stage: Stage,
+    bystander: Option<Looker>,
+}
+
+impl Trial {
+    fn new(operation: &'static Operation) -> Result<Self> {
+        let stage = Stage::new()?;
+        let bystander = (!operation.alone).then(|| Looker::bystander(&stage)).transpose()?;
+        // A folder that has just changed is read anew at each look: all runs shall make the same calls.
+        std::thread::sleep(SETTLED);
+        Ok(Trial { operation, stage, bystander })
+    }
+
+    fn run(&self, fault: Option<Fault>) -> Result<Run> {
+        if self.operation.alone {
+            self.stage.clear();
+        }
+        let mut command = self.stage.command(&["victim", self.operation.name, "--inspect"])?;
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut victim = command.spawn().context("start a victim")?;
+        let mut run = Run::default();
+        let mut at_stop = |stop: &Stop| {
+            if run.code.is_empty() {
+                run.code = code_of(stop.pid.as_raw())?;
+            }
+            if stop.side == Side::Exit {
+                return Ok(Then::GoOn);
+            }
+            run.calls.push(stop.call);
+            match fault {
+                Some(Fault { index, call, errno })
+                    if stop.index == index && stop.call.number == call.number =>
+                {
+                    run.hit = true;
+                    // Linux closes, whatever it says.
+                    let closes = call.name() == "close";
+                    Ok(if closes { Then::DoAndTell(errno) } else { Then::Refuse(errno) })
+                }
+                _ => Ok(Then::GoOn),
+            }
+        };
+        let ended =
+            Tracer::attach(&victim, self.operation.subject).and_then(|tracer| tracer.follow(&mut at_stop));
+        // A parent waits for that.
+        drop(victim.stdin.take());
+        let ended = ended.with_context(|| said(&mut victim))?;
+        let mut told = String::new();
+        if let Some(stdout) = &mut victim.stdout {
+            std::io::Read::read_to_string(stdout, &mut told)?;
+        }
+        ensure!(ended == Ended::Exited(0), "it ended as {ended:?}; {}", said(&mut victim));
+        let _ = victim.wait();
+        let mut lines = told.lines();
+        run.syscall = lines
+            .next()
+            .and_then(|address| u64::from_str_radix(address, 16).ok())
+            .context("no address of `syscall`")?;
+        if let Some(account) = lines.find_map(|line| line.strip_prefix(ACCOUNT)) {
+            run.account = Some(serde_json::from_str(account)?);
+        }
+        Ok(run)
+    }
+
+    fn fail_at(&mut self, fault: Fault, reference: &Held) -> Result<Outcome> {
+        let run = self.run(Some(fault))?;
+        let account = run.account.context("it told nothing")?;
+        let name = fault.call.name();
+        let rule = overlooked::rule_for(self.operation.name, &name, fault.errno);
+        let leaves = rule.is_some_and(|rule| rule.leaves);
+        if run.hit {
+            ensure!(account.wrong.is_empty(), "{}", account.wrong.join("; "));
+            if let Some(wrong) = &account.at_first {
+                ensure!(rule.is_some_and(|rule| rule.answers), "the result: {wrong}");
+            }
+            let more = account.held.beyond(reference);
+            ensure!(leaves || more.is_empty(), "held in the end: {}", more.join(", "));
+        }
+        self.aftermath()?;
+        if !run.hit {
+            return Ok(Outcome::Missed);
+        }
+        match account.failed {
+            Some(text) => {
+                let again = fault.errno == libc::EINTR && errnos::is_made_again(&name);
+                ensure!(!again, "a signal came, and the call was not made again: {text}");
+                // What counts as an answer (a holder that has gone) is told as such.
+                if rule.is_none() {
+                    names_it(&text, &name, fault.errno)?;
+                }
+                Ok(Outcome::Told)
+            }
+            None => {
+                ensure!(rule.is_some(), "it was overlooked");
+                Ok(Outcome::Overlooked)
+            }
+        }
+    }
+
+    /// What others see afterwards.
+    fn aftermath(&mut self) -> Result<()> {
+        let last = match &mut self.bystander {
+            Some(bystander) => {
+                bystander.ask("settled")?;
+                bystander.pid()
+            }
+            None => Looker::newcomer(&self.stage, if self.operation.alone { &[] } else { &NAMES })?.pid(),
+        };
+        let linked = self.stage.linked();
+        ensure!(linked == [last], "links of {linked:?} are left, and only {last} should have one");
+        let (spaces, litter) = (self.stage.spaces(), self.stage.litter());
+        ensure!(spaces.len() == 1 && litter.is_empty(), "left lying: {spaces:?} {litter:?}");
+        Ok(())
+    }
+}
+
+/// An error must say which call failed, and how.
+fn names_it(text: &str, call: &str, errno: i32) -> Result<()> {
+    let number = text.contains(&name_of(errno)) || text.contains(&format!("(os error {errno})"));
+    ensure!(number, "the error does not say {}: {text}", name_of(errno));
+    ensure!(
+        errnos::words_for(call).any(|word| text.contains(word)),
+        "the error does not name {call}: {text}"
+    );
+    Ok(())
+}
+
+/// Where a process's own program is mapped for execution.
+fn code_of(pid: i32) -> Result<Vec<(u64, u64)>> {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).context("/proc/PID/exe")?;
+    let program = program.to_string_lossy();
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).context("/proc/PID/maps")?;
+    let ours = maps.lines().filter(|line| line.ends_with(&*program) && line.contains(" r-xp "));
+    Ok(ours
+        .filter_map(|line| {
+            let (start, end) = line.split(' ').next()?.split_once('-')?;
+            Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
+        })
+        .collect())
+}

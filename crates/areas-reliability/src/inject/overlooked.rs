@@ -1,0 +1,145 @@
+//! Calls whose failure need not be told: each with the reason. Where one of them fails, the operation's result is checked as
+//! after a run without a fault.
+
+use libc::*;
+
+/// A failure that may be overlooked, or made good.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    /// None named: all.
+    pub(crate) calls: &'static [&'static str],
+    pub(crate) operations: &'static [&'static str],
+    pub(crate) errnos: &'static [i32],
+    /// Whether something is held longer than it should be then.
+    pub(crate) leaves: bool,
+    /// Whether it is an answer: what follows from it is right, and wrong only for who knows better.
+    pub(crate) answers: bool,
+    pub(crate) why: &'static str,
+}
+
+const fn rule(calls: &'static [&'static str], why: &'static str) -> Rule {
+    Rule { calls, operations: &[], errnos: &[], leaves: false, answers: false, why }
+}
+
+impl Rule {
+    const fn only(self, errnos: &'static [i32]) -> Self {
+        Rule { errnos, ..self }
+    }
+
+    const fn answering(self) -> Self {
+        Rule { answers: true, ..self }
+    }
+
+    const fn leaving(self) -> Self {
+        Rule { leaves: true, ..self }
+    }
+
+    const fn of(self, operations: &'static [&'static str]) -> Self {
+        Rule { operations, ..self }
+    }
+}
+
+const JOINING: &[&str] = &["join-first", "join", "join-clearing", "keep", "clone-published", "fork"];
+const REGISTRY: &[&str] = &[
+    "join-first",
+    "join",
+    "join-clearing",
+    "keep",
+    "reap",
+    "publish",
+    "fork",
+    "find",
+    "find-again",
+    "list",
+    "wait",
+    "wait-in-vain",
+    "clone-published",
+    "resize-beyond",
+];
+const LOOKING: &[&str] = &[
+    "reap",
+    "find",
+    "find-again",
+    "list",
+    "wait",
+    "wait-in-vain",
+    "clone",
+    "clone-read-only",
+    "clone-published",
+    "clone-locked",
+    "clone-frozen",
+    "clone-resizable",
+    "resize-beyond",
+];
+const POPULATING: &[&str] =
+    &["create-huge", "create-locked", "clone-locked", "freeze", "freeze-locked", "populate", "fill"];
+
+pub(crate) static RULES: &[Rule] = &[
+    rule(&[], "interrupted by a signal: it is made again").only(&[EINTR]),
+    rule(&["close"], "Linux has closed, whatever it says; there is nothing to be done about it"),
+    rule(&["munmap"], "a dropped area's addresses stay taken where the kernel does not take them back: nobody is there to be told \
+                       (`Mapping::unmap` tells)")
+        .of(&["unpublish", "create-huge", "wait", "wait-in-vain"])
+        .leaving(),
+    rule(&["statx"], "the standard library asks how long a file is before it reads it: a hint"),
+    rule(&["prctl"], "the page size is read from /proc/self/auxv instead"),
+    // The registry's folder.
+    rule(&["mkdirat", "openat", "symlinkat"], "the folder may be removed while somebody joins: all of it is tried again")
+        .only(&[ENOENT])
+        .of(JOINING),
+    rule(&["symlinkat"], "the slot went to somebody else: the next one is taken").only(&[EEXIST]).of(JOINING),
+    rule(&["flock"], "somebody is removing the folder: all of it is tried again").only(&[EAGAIN]).of(JOINING),
+    rule(&["fstat"], "whether the folder was removed: what comes next fails if it was").of(REGISTRY),
+    rule(&["fstat", "ftruncate"], "the control file's length: where it is short, those who wait look more often").of(JOINING),
+    rule(&["pread64", "pwrite64"], "waking those who wait: they look by themselves after a second").of(REGISTRY),
+    rule(&["fcntl(F_GETFL)", "openat", "getdents64", "flock", "unlinkat"],
+         "folders of dead pid namespaces: what cannot be cleared away now stays for the next one who joins")
+        .of(JOINING),
+    rule(&["openat"], "the answer that there is no registry, or no table any more: believed, and asked anew by the next look")
+        .only(&[ENOENT])
+        .of(LOOKING)
+        .answering(),
+    rule(&["unlinkat"], "a dead team's link: it leads nowhere, and the next one who looks clears it away").of(REGISTRY),
+    rule(&["memfd_create"], "a kernel that does not know MFD_NOEXEC_SEAL (before 6.3): made without it").only(&[EINVAL]),
+    rule(&[], "what a child could not publish at its first look is published by the call itself, one line later").of(&["fork"]),
+    // Other teams.
+    rule(&["fcntl(F_GETLK)"], "whether a team lives is asked of its descriptor in /proc instead"),
+    rule(&["newfstatat"], "the table is looked for among the descriptors of the holder's threads").of(LOOKING),
+    rule(&["fcntl(F_GET_SEALS)"], "the answer that it is no memory object, and so no table").of(LOOKING),
+    rule(&["openat"], "whether a process that is gone can be looked into does not matter: `kill` says that it is gone")
+        .of(&["reap"]),
+    rule(&["openat", "read", "mmap"], "clones of teams that cannot be looked into are not asked whether they have room")
+        .of(&["resize-beyond"]),
+    rule(&["kill"], "a process that may not be sent signals exists").of(LOOKING),
+    rule(&[], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
+    rule(&["pidfd_open", "pidfd_getfd", "fstat"], "the object is opened through /proc instead").of(LOOKING),
+    // Sizes, populating, freezing.
+    rule(&["madvise(MADV_DONTDUMP)"], "only the size of a core dump depends on it"),
+    rule(&["fstat"], "a size that was seen before: objects that grow are at least as large"),
+    rule(&["get_mempolicy"], "which processors are near: without an answer, those beside the caller")
+        .of(POPULATING),
+    rule(&["get_mempolicy"], "a kernel without NUMA has node 0").only(&[ENOSYS]),
+    rule(&["cachestat"], "how much is there already: unknown, so nothing is counted as there")
+        .only(&[ENOSYS, EOPNOTSUPP, EPERM])
+        .of(POPULATING),
+    rule(&["openat", "read"], "how much room there is (/proc, /sys, control groups): unknown, so nothing is refused beforehand")
+        .of(POPULATING),
+    rule(&["madvise(MADV_POPULATE_READ)"], "the kernel asks to be asked again").only(&[EAGAIN]),
+    rule(&["madvise(MADV_COLLAPSE)"], "transparent huge pages are a hint; `gathered` says what came of it"),
+    rule(&["clone3"], "a limit of threads is reached: those that could be started do it all"),
+    rule(&["fcntl(F_ADD_SEALS)"], "somebody has a page pinned: it is tried again until the patience ends").only(&[EBUSY]).of(&["freeze", "freeze-locked"]),
+    rule(&["dup3", "fchmod"], "it is frozen already: a descriptor for reading only, and the mode, are tidiness").of(&["freeze", "freeze-locked"]),
+    rule(&["mmap"], "no pool pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
+    rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fstat"],
+         "no object of pool pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
+];
+
+/// The first rule that covers a failure.
+pub(crate) fn rule_for(operation: &str, call: &str, errno: i32) -> Option<&'static Rule> {
+    let has = |list: &[&str], word: &str| list.is_empty() || list.contains(&word);
+    RULES.iter().find(|rule| {
+        has(rule.calls, call)
+            && has(rule.operations, operation)
+            && (rule.errnos.is_empty() || rule.errnos.contains(&errno))
+    })
+}

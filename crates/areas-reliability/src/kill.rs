@@ -1,0 +1,274 @@
+//! Kill at every system call: each operation is killed as it enters each of its calls and as it comes back, and then others
+//! look at what is left.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
+
+use crate::Options;
+use crate::bystander::{Looker, NAMES, VICTIM};
+use crate::call::END;
+use crate::operation::{Operation, Subject};
+use crate::report::{self, Bar};
+use crate::stage::{Identity, Stage, holders_of, objects_of};
+use crate::trace::{Ended, Side, Stop, Then, Tracer};
+
+/// What came of one operation.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Row {
+    pub(crate) operation: &'static str,
+    pub(crate) what: &'static str,
+    /// The system calls of a run that nobody disturbs; the last one is the end.
+    pub(crate) calls: Vec<String>,
+    pub(crate) killed: usize,
+    /// Runs that ended before they came to the call: those of several threads are not all alike.
+    pub(crate) missed: usize,
+    /// Points that were left out.
+    pub(crate) left_out: usize,
+    pub(crate) objects: usize,
+    pub(crate) wrong: Vec<String>,
+}
+
+/// After so many an operation has had enough.
+const MOST_WRONG: usize = 3;
+
+pub(crate) fn main(options: &Options) -> Result<bool> {
+    let operations = options.operations()?;
+    let bar = Bar::new("kill", operations.len());
+    let mut rows = Vec::new();
+    for operation in operations {
+        bar.at(operation.name);
+        let row = one(operation, options).with_context(|| format!("kill in {}", operation.name))?;
+        let Row { killed, missed, left_out, objects, .. } = row;
+        bar.say(&format!(
+            "{:<16} {:>3} calls, {killed} killed, {missed} missed, {left_out} left out, {objects} objects: {}",
+            operation.name,
+            row.calls.len() - 1,
+            if row.wrong.is_empty() { "nothing left" } else { "WRONG" }
+        ));
+        row.wrong.iter().for_each(|wrong| bar.say(&format!("  {wrong}")));
+        rows.push(row);
+    }
+    drop(bar);
+    if let Some(folder) = &options.report {
+        report::write(folder, "kill", &rows, &report::of_kills(&rows))?;
+    }
+    Ok(rows.iter().all(|row| row.wrong.is_empty()))
+}
+
+/// A point at which to kill.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    index: usize,
+    side: Side,
+}
+
+fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
+    let trial = Trial::new(operation)?;
+    let mut row = Row { operation: operation.name, what: operation.what, ..Row::default() };
+    row.calls = trial.count()?;
+    let last = row.calls.len() - 1;
+    let points: Vec<Point> = (0..row.calls.len())
+        .flat_map(|index| [Side::Entry, Side::Exit].map(|side| Point { index, side }))
+        // The end is no call that anybody comes back from.
+        .filter(|point| point.index != last || point.side == Side::Entry)
+        .collect();
+    let mut all_objects = BTreeSet::new();
+    let mut trial = trial;
+    for (number, &point) in points.iter().enumerate() {
+        if !options.tries(number) {
+            row.left_out += 1;
+            continue;
+        }
+        match trial.kill_at(point, number) {
+            Ok(Some(objects)) => {
+                row.killed += 1;
+                all_objects.extend(objects);
+            }
+            Ok(None) => row.missed += 1,
+            Err(error) => {
+                let Point { index, side } = point;
+                let call = &row.calls[index];
+                row.wrong.push(format!(
+                    "{} killed at {side:?} of call {index}, {call}: {error:#}",
+                    operation.name
+                ));
+                if row.wrong.len() == MOST_WRONG {
+                    break;
+                }
+                // What is wrong now shall not be found again at the next point.
+                trial = Trial::new(operation)?;
+            }
+        }
+    }
+    row.objects = all_objects.len();
+    let holders = holders_of(&all_objects);
+    if !holders.is_empty() {
+        row.wrong.push(format!("processes {holders:?} have memory of the dead"));
+    }
+    if row.missed * 5 > row.killed + row.missed {
+        row.wrong.push(format!(
+            "{} of {} runs did not come to their call",
+            row.missed,
+            row.killed + row.missed
+        ));
+    }
+    Ok(row)
+}
+
+/// A registry with a bystander, in which one operation is killed again and again.
+struct Trial {
+    operation: &'static Operation,
+    stage: Stage,
+    bystander: Option<Looker>,
+    /// What is the bystander's.
+    others: BTreeSet<Identity>,
+}
+
+impl Trial {
+    fn new(operation: &'static Operation) -> Result<Self> {
+        let stage = Stage::new()?;
+        let bystander = (!operation.alone).then(|| Looker::bystander(&stage)).transpose()?;
+        let others = bystander.as_ref().map(|bystander| objects_of(bystander.pid())).unwrap_or_default();
+        Ok(Trial { operation, stage, bystander, others })
+    }
+
+    fn expected(&self) -> &'static [&'static str] {
+        if self.operation.alone { &[] } else { &NAMES }
+    }
+
+    fn victim(&self) -> Result<Child> {
+        if self.operation.alone {
+            self.stage.clear();
+        }
+        let mut command = self.stage.command(&["victim", self.operation.name])?;
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().context("start a victim")
+    }
+
+    /// The calls of a run that nobody disturbs, the end included.
+    fn count(&self) -> Result<Vec<String>> {
+        let mut victim = self.victim()?;
+        let mut calls = Vec::new();
+        let ended = Tracer::attach(&victim, self.operation.subject).and_then(|tracer| {
+            tracer.follow(&mut |stop| {
+                if stop.side == Side::Entry {
+                    calls.push(stop.call.name());
+                }
+                Ok(if stop.call.number == END { Then::Kill } else { Then::GoOn })
+            })
+        });
+        let ended = ended.with_context(|| said(&mut victim))?;
+        drop(victim.stdin.take());
+        let _ = victim.wait();
+        ensure!(ended == Ended::Killed, "undisturbed, it ended as {ended:?}: {}", said(&mut victim));
+        Ok(calls)
+    }
+
+    /// Kills it there and looks; the objects that it had, or `None` if it did not come there.
+    fn kill_at(&mut self, point: Point, number: usize) -> Result<Option<BTreeSet<Identity>>> {
+        let mut victim = self.victim()?;
+        let mut objects = BTreeSet::new();
+        let (bystander, others) = (&mut self.bystander, &self.others);
+        let mut at_stop = |stop: &Stop| {
+            if (stop.index, stop.side) != (point.index, point.side) {
+                return Ok(Then::GoOn);
+            }
+            let pid = u32::try_from(stop.pid.as_raw()).context("a process number")?;
+            objects = objects_of(pid).difference(others).copied().collect();
+            if let Some(bystander) = bystander {
+                bystander.ask("glance").context("while it is stopped")?;
+            }
+            Ok(Then::Kill)
+        };
+        let ended =
+            Tracer::attach(&victim, self.operation.subject).and_then(|tracer| tracer.follow(&mut at_stop));
+        let ended = ended.with_context(|| said(&mut victim))?;
+        if self.operation.subject == Subject::Child {
+            if point.side == Side::Entry {
+                self.parent_is_whole(&mut victim, ended, &objects)?;
+            }
+            // The other time it dies with its child.
+            let _ = victim.kill();
+        }
+        drop(victim.stdin.take());
+        let _ = victim.wait();
+        self.aftermath(&objects, number)?;
+        match ended {
+            Ended::Killed => Ok(Some(objects)),
+            Ended::Exited(0) => Ok(None),
+            other => anyhow::bail!("it ended by itself as {other:?}: {}", said(&mut victim)),
+        }
+    }
+
+    /// A child that dies takes nothing of its parent's with it, and leaves nothing.
+    fn parent_is_whole(
+        &mut self,
+        parent: &mut Child,
+        ended: Ended,
+        objects: &BTreeSet<Identity>,
+    ) -> Result<()> {
+        let from = parent.stdout.as_mut().context("its pipe")?;
+        let mut lines = BufReader::new(from).lines();
+        let _address = lines.next();
+        let said = lines.next().context("the parent has died too")??;
+        ensure!(said == "ok", "{said}");
+        ensure!(ended == Ended::Killed || ended == Ended::Exited(0), "the child ended as {ended:?}");
+        let kept = objects_of(parent.id());
+        if let Some(bystander) = &mut self.bystander {
+            bystander.ask(&format!("settled {VICTIM}")).context("with the parent alive")?;
+            let of_dead: BTreeSet<Identity> = objects.difference(&kept).copied().collect();
+            ensure!(objects_of(bystander.pid()).is_disjoint(&of_dead), "the child's memory is still held");
+        }
+        Ok(())
+    }
+
+    /// What others see when it is dead. Who looks first clears away what it left; both must be able to.
+    fn aftermath(&mut self, objects: &BTreeSet<Identity>, number: usize) -> Result<()> {
+        let expected = self.expected();
+        if let Some(bystander) = &mut self.bystander
+            && number.is_multiple_of(2)
+        {
+            bystander.ask("settled")?;
+        }
+        let newcomer = Looker::newcomer(&self.stage, expected)?;
+        let last = match &mut self.bystander {
+            Some(bystander) => {
+                bystander.ask("find newcomer")?;
+                drop(newcomer);
+                bystander.ask("settled")?;
+                ensure!(
+                    objects_of(bystander.pid()).is_disjoint(objects),
+                    "the bystander still has memory of the dead"
+                );
+                bystander.pid()
+            }
+            None => {
+                drop(newcomer);
+                let next = Looker::newcomer(&self.stage, expected)?;
+                let linked = next.pid();
+                // A link stays until somebody comes: it is there although its team is killed here.
+                drop(next);
+                linked
+            }
+        };
+        let linked = self.stage.linked();
+        ensure!(linked == [last], "links of {linked:?} are left, and only {last} should have one");
+        let (spaces, litter) = (self.stage.spaces(), self.stage.litter());
+        ensure!(spaces.len() == 1 && litter.is_empty(), "left lying: {spaces:?} {litter:?}");
+        Ok(())
+    }
+}
+
+/// What a victim wrote before it ended, for messages.
+pub(crate) fn said(victim: &mut Child) -> String {
+    let _ = victim.kill();
+    let mut text = String::new();
+    if let Some(stderr) = &mut victim.stderr {
+        let _ = stderr.read_to_string(&mut text);
+    }
+    if text.is_empty() { "it said nothing".to_owned() } else { format!("it said: {}", text.trim()) }
+}

@@ -1,0 +1,127 @@
+//! What is left when a holder dies, and what is told when the kernel refuses: tried at every system call.
+//!
+//! `areas-reliability kill` runs each operation of the library in a process of its own under ptrace, counts its system
+//! calls, and then runs it again for each of them, killed as it enters the call and as it comes back. `inject` does the
+//! same with calls that fail. After each run others look: a bystander that holds areas of its own, and a newcomer.
+//!
+//! | file | what |
+//! |---|---|
+//! | `operation/` | what is tried, and how to tell whether it went right |
+//! | `victim.rs` | the process in which an operation runs; `held.rs`: what it holds |
+//! | `bystander.rs` | the processes that look: one that was there all the while, one that has just come |
+//! | `trace.rs`, `call.rs` | stopping a process at its system calls; their names |
+//! | `kill.rs`, `inject/` | the two trials |
+//! | `stage.rs` | a registry of a trial's own, and what may be in it |
+//! | `report.rs` | what came of it, for people |
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that speaks through its standard streams"
+)]
+
+mod bystander;
+mod call;
+mod held;
+mod inject;
+mod kill;
+mod operation;
+mod report;
+mod stage;
+mod trace;
+mod victim;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+
+use operation::Operation;
+
+#[derive(Debug, Parser)]
+#[command(about = "Kills and fails operations of the library at every system call")]
+struct Cli {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Kills each operation at each of its system calls
+    Kill(Options),
+    /// Has each system call of each operation fail
+    Inject(Options),
+    /// Names the operations
+    Operations,
+    #[command(hide = true)]
+    Victim {
+        operation: String,
+        #[arg(long)]
+        inspect: bool,
+    },
+    #[command(hide = true)]
+    Bystander,
+    #[command(hide = true)]
+    Newcomer { expected: Vec<String> },
+}
+
+/// What is tried, and where it is written down.
+#[derive(clap::Args, Clone, Debug)]
+struct Options {
+    /// This operation only
+    #[arg(long)]
+    operation: Option<String>,
+    /// Every n-th point only
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    every: u32,
+    /// The first of them; without this another one each day
+    #[arg(long)]
+    offset: Option<u32>,
+    /// Writes the results there, as Markdown and JSON
+    #[arg(long, value_name = "FOLDER")]
+    report: Option<PathBuf>,
+}
+
+impl Options {
+    fn operations(&self) -> Result<Vec<&'static Operation>> {
+        match &self.operation {
+            Some(name) => Ok(vec![operation::named(name)?]),
+            None => Ok(operation::ALL.iter().collect()),
+        }
+    }
+
+    /// Whether a point is one of those that are tried.
+    fn tries(&self, point: usize) -> bool {
+        let day = || {
+            let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+            u32::try_from(since.as_secs() / 86_400 % 1_000).unwrap_or(0)
+        };
+        let offset = self.offset.unwrap_or_else(day) % self.every;
+        point % self.every as usize == offset as usize
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().role) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("areas-reliability: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(role: &Role) -> Result<bool> {
+    match role {
+        Role::Kill(options) => kill::main(options),
+        Role::Inject(options) => inject::main(options),
+        Role::Operations => {
+            operation::ALL.iter().for_each(|operation| println!("{}", operation.name));
+            Ok(true)
+        }
+        Role::Victim { operation, inspect } => victim::main(operation::named(operation)?, *inspect),
+        Role::Bystander => bystander::serve().context("bystander"),
+        Role::Newcomer { expected } => bystander::come(expected).context("newcomer"),
+    }
+}

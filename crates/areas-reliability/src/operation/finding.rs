@@ -1,0 +1,167 @@
+//! Looking for areas, waiting for them, and cloning them.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use areas::registry::{self, Source};
+use areas::{Area, Frozen, Kind, Resizable, Shared};
+
+use super::joining::{is_bystanders, list_into};
+use super::{Act, With, is, told};
+use crate::bystander::{NAMES, SIZE, VICTIM, has_pattern, pattern};
+
+fn is_right(source: Option<&Source>) -> Result<(), String> {
+    let Some(source) = source else { return Err("there is none".to_owned()) };
+    let info = told(source.info())?;
+    is(info.size == SIZE && info.name.as_bytes() == NAMES[0].as_bytes(), || format!("{info:?}"))
+}
+
+fn looking(run: fn(&mut Option<Source>) -> areas::Result<()>) -> Result<Box<dyn Act>> {
+    With::new(None, run, |source| is_right(source.as_ref())).boxed()
+}
+
+fn find_into(source: &mut Option<Source>) -> areas::Result<()> {
+    *source = Some(registry::find(NAMES[0])?);
+    Ok(())
+}
+
+pub(super) fn find() -> Result<Box<dyn Act>> {
+    looking(find_into)
+}
+
+pub(super) fn find_again() -> Result<Box<dyn Act>> {
+    registry::find(NAMES[0])?;
+    looking(find_into)
+}
+
+pub(super) fn list() -> Result<Box<dyn Act>> {
+    With::new(Vec::new(), list_into, |names| is_bystanders(names)).boxed()
+}
+
+pub(super) fn wait() -> Result<Box<dyn Act>> {
+    looking(|source| {
+        *source = Some(registry::wait(NAMES[0], None)?);
+        Ok(())
+    })
+}
+
+pub(super) fn wait_in_vain() -> Result<Box<dyn Act>> {
+    let waiting =
+        |found: &mut Option<Source>| match registry::wait("nobody's", Some(Duration::from_millis(25))) {
+            Err(error) if error.kind() == Kind::TimedOut => Ok(()),
+            Err(error) => Err(error),
+            Ok(source) => {
+                *found = Some(source);
+                Ok(())
+            }
+        };
+    With::new(None, waiting, |found| is(found.is_none(), || "what nobody has was found".to_owned())).boxed()
+}
+
+/// A clone that is made by a function, of a source.
+type Cloning = (Source, Option<Area<Shared>>);
+
+fn cloning(
+    name: &str,
+    run: fn(&mut Cloning) -> areas::Result<()>,
+    check: fn(&mut Cloning) -> Result<(), String>,
+) -> Result<Box<dyn Act>> {
+    let none = |cloning: &mut Cloning| is(cloning.1.is_none(), || "there is one".to_owned());
+    With::new((registry::find(name)?, None), run, check).unchanged(none).boxed()
+}
+
+fn is_clone(cloning: &Cloning) -> Result<(), String> {
+    let (source, Some(clone)) = cloning else { return Err("there is none".to_owned()) };
+    has_pattern(clone, std::str::from_utf8(source.name().as_bytes()).unwrap_or_default(), SIZE)
+}
+
+pub(super) fn clone() -> Result<Box<dyn Act>> {
+    cloning(
+        NAMES[0],
+        |cloning| {
+            cloning.1 = Some(cloning.0.open()?);
+            Ok(())
+        },
+        |cloning| {
+            is_clone(cloning)?;
+            let byte = pattern(NAMES[0], 1)[0];
+            cloning.1.as_ref().map_or(Ok(()), |clone| told(clone.store(0, byte)))
+        },
+    )
+}
+
+pub(super) fn clone_read_only() -> Result<Box<dyn Act>> {
+    cloning(
+        NAMES[0],
+        |cloning| {
+            cloning.1 = Some(cloning.0.open_read_only()?);
+            Ok(())
+        },
+        |cloning| {
+            is_clone(cloning)?;
+            let Some(clone) = &mut cloning.1 else { return Ok(()) };
+            is(clone.protect(areas::Protection::READ_WRITE).is_err(), || "it can be written".to_owned())
+        },
+    )
+}
+
+pub(super) fn clone_published() -> Result<Box<dyn Act>> {
+    cloning(
+        NAMES[2],
+        |cloning| {
+            cloning.1 = Some(cloning.0.cloning().name(VICTIM).open()?);
+            Ok(())
+        },
+        |cloning| {
+            is_clone(cloning)?;
+            let id = cloning.1.as_ref().and_then(Area::id);
+            let found = told(registry::find(VICTIM))?.id();
+            is(id == Some(found), || format!("found is {found}, and its id {id:?}"))
+        },
+    )
+}
+
+pub(super) fn clone_locked() -> Result<Box<dyn Act>> {
+    cloning(
+        NAMES[3],
+        |cloning| {
+            cloning.1 = Some(cloning.0.open()?);
+            Ok(())
+        },
+        |cloning| is_clone(cloning),
+    )
+}
+
+pub(super) fn clone_frozen() -> Result<Box<dyn Act>> {
+    let stage = (registry::find(NAMES[1])?, None::<Area<Frozen>>);
+    With::new(
+        stage,
+        |(source, clone)| {
+            *clone = Some(source.open_frozen()?);
+            Ok(())
+        },
+        |(_, clone)| {
+            let same = clone.as_ref().is_some_and(|clone| clone[..] == pattern(NAMES[1], SIZE));
+            is(same, || "it is not there, or has other bytes".to_owned())
+        },
+    )
+    .boxed()
+}
+
+pub(super) fn clone_resizable() -> Result<Box<dyn Act>> {
+    let stage = (registry::find(NAMES[4])?, None::<Area<Resizable>>);
+    With::new(
+        stage,
+        |(source, clone)| {
+            *clone = Some(source.open_resizable()?);
+            Ok(())
+        },
+        |(_, clone)| {
+            let Some(clone) = clone else { return Err("there is none".to_owned()) };
+            let mut bytes = vec![0; SIZE];
+            told(clone.read_at(0, &mut bytes))?;
+            is(bytes == pattern(NAMES[4], SIZE), || "it has other bytes".to_owned())
+        },
+    )
+    .boxed()
+}

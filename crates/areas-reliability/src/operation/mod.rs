@@ -1,0 +1,179 @@
+//! What is tried: each operation of the library with a way to make it ready, to run it, and to tell whether it went right.
+//!
+//! | file | operations |
+//! |---|---|
+//! | `joining.rs` | a team begins, publishes, takes back; the dead are cleared away; fork |
+//! | `making.rs` | new areas of every kind |
+//! | `finding.rs` | find, list, wait, clone |
+//! | `changing.rs` | size, protection, freezing, populating, passing on |
+
+mod changing;
+mod finding;
+mod joining;
+mod making;
+
+use anyhow::{Context as _, Result};
+
+/// Whose calls are counted, and who is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// The process that was started.
+    Itself,
+    /// The child that it forks as the operation begins.
+    Child,
+}
+
+/// An operation of the library.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    /// Whether nobody else is in the registry: else there is a bystander.
+    pub(crate) alone: bool,
+    /// Whether the process keeps some things for later, with an error or without: teams that it has met, stacks of threads.
+    pub(crate) cold: bool,
+    /// Whether it has threads, whose stacks are kept for the next ones, as many as there happened to be.
+    pub(crate) threads: bool,
+    pub(crate) subject: Subject,
+    pub(crate) prepare: fn() -> Result<Box<dyn Act>>,
+}
+
+impl Operation {
+    const fn new(name: &'static str, what: &'static str, prepare: fn() -> Result<Box<dyn Act>>) -> Self {
+        Operation { name, what, alone: false, cold: false, threads: false, subject: Subject::Itself, prepare }
+    }
+
+    const fn alone(self) -> Self {
+        Operation { alone: true, cold: true, ..self }
+    }
+
+    const fn cold(self) -> Self {
+        Operation { cold: true, ..self }
+    }
+
+    const fn threads(self) -> Self {
+        Operation { threads: true, cold: true, ..self }
+    }
+
+    const fn in_child(self) -> Self {
+        Operation { subject: Subject::Child, cold: true, ..self }
+    }
+}
+
+/// What an operation is made of.
+pub(crate) trait Act {
+    /// What is tried. After an error it is run once more.
+    fn run(&mut self) -> areas::Result<()>;
+    /// Whether it did what it says.
+    fn check(&mut self) -> Result<(), String>;
+    /// Whether all is as it was before, after an error.
+    fn unchanged(&mut self) -> Result<(), String>;
+    /// Drops what it made.
+    fn undo(&mut self);
+}
+
+/// A value, and what is done with it.
+struct With<S> {
+    value: Option<S>,
+    run: fn(&mut S) -> areas::Result<()>,
+    check: fn(&mut S) -> Result<(), String>,
+    unchanged: fn(&mut S) -> Result<(), String>,
+}
+
+impl<S> With<S> {
+    /// An act without a state that an error could change.
+    fn new(value: S, run: fn(&mut S) -> areas::Result<()>, check: fn(&mut S) -> Result<(), String>) -> Self {
+        With { value: Some(value), run, check, unchanged: |_| Ok(()) }
+    }
+
+    fn unchanged(self, unchanged: fn(&mut S) -> Result<(), String>) -> Self {
+        With { unchanged, ..self }
+    }
+
+    fn boxed(self) -> Result<Box<dyn Act>>
+    where
+        S: 'static,
+    {
+        Ok(Box::new(self))
+    }
+
+    fn value(&mut self) -> &mut S {
+        self.value.as_mut().unwrap_or_else(|| unreachable!("undone, and used again"))
+    }
+}
+
+impl<S> Act for With<S> {
+    fn run(&mut self) -> areas::Result<()> {
+        (self.run)(self.value())
+    }
+
+    fn check(&mut self) -> Result<(), String> {
+        (self.check)(self.value())
+    }
+
+    fn unchanged(&mut self) -> Result<(), String> {
+        (self.unchanged)(self.value())
+    }
+
+    fn undo(&mut self) {
+        self.value = None;
+    }
+}
+
+/// For checks: that something is so.
+fn is(so: bool, else_: impl FnOnce() -> String) -> Result<(), String> {
+    if so { Ok(()) } else { Err(else_()) }
+}
+
+/// For checks: the error of a look that must work.
+fn told<T>(result: areas::Result<T>) -> Result<T, String> {
+    result.map_err(|error| format!("{error:#}"))
+}
+
+pub(crate) fn named(name: &str) -> Result<&'static Operation> {
+    ALL.iter()
+        .find(|operation| operation.name == name)
+        .with_context(|| format!("no operation is called {name}"))
+}
+
+/// All of them.
+pub(crate) static ALL: [Operation; 38] = [
+    Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
+    Operation::new("join", "begin a team among others", joining::join).cold(),
+    Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
+    Operation::new("keep", "publish again after the folder was removed", joining::keep).alone(),
+    Operation::new("reap", "list, and clear away a dead team", joining::reap).cold(),
+    Operation::new("publish", "publish one more area", joining::publish),
+    Operation::new("unpublish", "drop a published area", joining::unpublish),
+    Operation::new("fork", "a forked child's first call", joining::fork).in_child(),
+    Operation::new("create-private", "a private area, bound to all nodes", making::private),
+    Operation::new("create-shared", "a shared area", making::shared),
+    Operation::new("create-placed", "a shared area, interleaved", making::placed),
+    Operation::new("create-growable", "a growable area", making::growable),
+    Operation::new("create-resizable", "a resizable area", making::resizable),
+    Operation::new("create-locked", "a shared area with a full lock", making::locked),
+    Operation::new("create-huge", "a shared area in huge pages, if there are any", making::huge),
+    Operation::new("unmap", "give a mapping back", making::unmap),
+    Operation::new("find", "find an area for the first time", finding::find).cold(),
+    Operation::new("find-again", "find an area once more", finding::find_again),
+    Operation::new("list", "list all areas", finding::list).cold(),
+    Operation::new("wait", "wait for an area that is there", finding::wait).cold(),
+    Operation::new("wait-in-vain", "wait for an area that does not come", finding::wait_in_vain).cold(),
+    Operation::new("clone", "clone an area for writing", finding::clone).cold(),
+    Operation::new("clone-read-only", "clone an area for reading", finding::clone_read_only),
+    Operation::new("clone-published", "clone an area and publish the clone", finding::clone_published).cold(),
+    Operation::new("clone-locked", "clone a locked area", finding::clone_locked).cold(),
+    Operation::new("clone-frozen", "clone a frozen area", finding::clone_frozen),
+    Operation::new("clone-resizable", "clone a resizable area", finding::clone_resizable).cold(),
+    Operation::new("grow", "grow a published area", changing::grow),
+    Operation::new("resize", "make a published area larger, within its reserve", changing::resize),
+    Operation::new("resize-beyond", "the same, beyond its reserve", changing::resize_beyond).cold(),
+    Operation::new("shrink", "make a published area smaller", changing::shrink),
+    Operation::new("protect", "take the right to write from a published area", changing::protect),
+    Operation::new("freeze", "freeze a published area", changing::freeze),
+    Operation::new("freeze-locked", "freeze a locked area", changing::freeze_locked),
+    Operation::new("populate", "populate an area, on several threads", changing::populate).threads(),
+    Operation::new("fill", "fill an area from a file", changing::fill),
+    Operation::new("send", "send an area for reading only", changing::send),
+    Operation::new("receive", "receive an area", changing::receive),
+];

@@ -1,0 +1,93 @@
+//! The short form of both trials: some of the points of every operation, other ones each day. All of them:
+//! `cargo xtask reliability`.
+
+use std::io::Write as _;
+use std::process::Command;
+
+/// Of all points to kill at, and of all faults, one in so many.
+const KILLS: &str = "4";
+const FAULTS: &str = "6";
+
+#[track_caller]
+fn run(trial: &str, operation: &str, every: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_areas-reliability"));
+    let output = command.args([trial, "--operation", operation, "--every", every]).output().unwrap();
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let cannot = ["PTRACE_TRACEME: EPERM", "not known for this architecture", "registers are not known here"];
+    if let Some(why) = cannot.into_iter().find(|&why| text.contains(why)) {
+        return skip(&format!("{trial}::{operation}"), why);
+    }
+    assert!(output.status.success(), "`areas-reliability {trial} --operation {operation}`:\n{text}");
+}
+
+/// Says that it could not be tried here: on stderr, and in the log that `cargo xtask test` reads.
+fn skip(test: &str, why: &str) {
+    let line = format!("SKIPPED: {test}: {why}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
+        let log = std::fs::File::options().append(true).create(true).open(path);
+        let _ = log.and_then(|mut log| log.write_all(line.as_bytes()));
+    }
+}
+
+/// A test for each operation and trial, so that they run side by side and are named when they fail.
+macro_rules! operations {
+    ($($test:ident: $name:literal;)*) => {
+        mod kill {
+            $(#[test] fn $test() { super::run("kill", $name, super::KILLS); })*
+        }
+        mod inject {
+            $(#[test] fn $test() { super::run("inject", $name, super::FAULTS); })*
+        }
+        const HERE: &[&str] = &[$($name),*];
+    };
+}
+
+#[test]
+fn every_operation_is_here() {
+    let output = Command::new(env!("CARGO_BIN_EXE_areas-reliability")).arg("operations").output().unwrap();
+    let names = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(names.lines().collect::<Vec<_>>(), HERE);
+}
+
+operations! {
+    join_first: "join-first";
+    join: "join";
+    join_clearing: "join-clearing";
+    keep: "keep";
+    reap: "reap";
+    publish: "publish";
+    unpublish: "unpublish";
+    fork: "fork";
+    create_private: "create-private";
+    create_shared: "create-shared";
+    create_placed: "create-placed";
+    create_growable: "create-growable";
+    create_resizable: "create-resizable";
+    create_locked: "create-locked";
+    create_huge: "create-huge";
+    unmap: "unmap";
+    find: "find";
+    find_again: "find-again";
+    list: "list";
+    wait: "wait";
+    wait_in_vain: "wait-in-vain";
+    clone: "clone";
+    clone_read_only: "clone-read-only";
+    clone_published: "clone-published";
+    clone_locked: "clone-locked";
+    clone_frozen: "clone-frozen";
+    clone_resizable: "clone-resizable";
+    grow: "grow";
+    resize: "resize";
+    resize_beyond: "resize-beyond";
+    shrink: "shrink";
+    protect: "protect";
+    freeze: "freeze";
+    freeze_locked: "freeze-locked";
+    populate: "populate";
+    fill: "fill";
+    send: "send";
+    receive: "receive";
+}

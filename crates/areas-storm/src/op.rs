@@ -1,0 +1,152 @@
+//! The operations of the storm, and which errors each of them may meet.
+//!
+//! An error that is not listed here is a finding. The lists are short on purpose: what is allowed is what another process may
+//! have done at that very moment, and nothing that is only inconvenient.
+
+use areas::Kind;
+
+macro_rules! operations {
+    ($($variant:ident $name:literal: $($kind:ident)*;)*) => {
+        /// What a process of the storm does.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Op {
+            $($variant,)*
+        }
+
+        impl Op {
+            pub(crate) const ALL: &[Op] = &[$(Op::$variant,)*];
+
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Op::$variant => $name,)*
+                }
+            }
+
+            /// The kinds of error that others can cause by what they may do.
+            fn allowed(self) -> &'static [Kind] {
+                match self {
+                    $(Op::$variant => &[$(Kind::$kind,)*],)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    CreateFixed "create fixed":;
+    CreateGrowable "create growable":;
+    CreateResizable "create resizable":;
+    CreatePrivate "create private":;
+    CreateLocked "create locked":;
+    CreatePlaced "create placed":;
+    Publish "publish":;
+    // The holder dropped it, or died.
+    Find "find": NoSuchArea;
+    // The same; that an area which stays is found is checked apart.
+    Get "get": NoSuchArea;
+    List "list":;
+    Info "info": NoSuchArea;
+    // Its holder froze it since it was looked up, or holds it for reading only.
+    CloneWritable "clone": NoSuchArea Frozen ReadOnly;
+    CloneReadOnly "clone read-only": NoSuchArea;
+    CloneResizable "clone resizable": NoSuchArea Frozen ReadOnly;
+    CloneFrozen "clone frozen": NoSuchArea;
+    // Its addresses are taken here: that is the usual answer.
+    CloneSameAddress "clone at its address": NoSuchArea AddressInUse;
+    Write "write":;
+    // Somebody cut it short meanwhile.
+    WriteResizable "write resizable": OutOfRange;
+    Check "check":;
+    // Somebody froze it.
+    Grow "grow": Frozen;
+    // The same; and growth beyond the reserve, with a clone in the way.
+    Resize "resize": Frozen AddressInUse;
+    LoneResize "resize alone":;
+    // Somebody can write it; somebody was faster.
+    Freeze "freeze": Busy Frozen;
+    Protect "protect": Frozen;
+    At "at":;
+    // Nobody published it within a few milliseconds.
+    Wait "wait": TimedOut;
+    WaitForChild "wait for a child": TimedOut;
+    Keep "keep":;
+    Drop "drop":;
+    DropAll "drop all":;
+    Churn "churn":;
+    GoRound "ids go round":;
+    Fork "fork":;
+    ForkThreaded "fork among threads":;
+    Exec "exec":;
+    Exit "exit":;
+    ExitTidily "drop all and exit":;
+    Abort "abort":;
+    KillSelf "kill oneself":;
+}
+
+/// Every kind of error, for counting.
+pub(crate) const KINDS: [Kind; 17] = [
+    Kind::InvalidInput,
+    Kind::OutOfRange,
+    Kind::NodeNotAllowed,
+    Kind::NoSuchArea,
+    Kind::NoMemory,
+    Kind::AddressInUse,
+    Kind::Limit,
+    Kind::NotPermitted,
+    Kind::Unreadable,
+    Kind::Busy,
+    Kind::Frozen,
+    Kind::ReadOnly,
+    Kind::Registry,
+    Kind::Unsupported,
+    Kind::TimedOut,
+    Kind::Io,
+    Kind::System,
+];
+/// Outcomes of an operation: good, each kind, and kinds that are newer than this list.
+pub(crate) const OUTCOMES: usize = KINDS.len() + 2;
+
+/// The place of an outcome among the counts of an operation.
+pub(crate) fn outcome(kind: Option<Kind>) -> usize {
+    match kind {
+        None => 0,
+        Some(kind) => KINDS.iter().position(|&known| known == kind).map_or(OUTCOMES - 1, |at| at + 1),
+    }
+}
+
+/// What an outcome is called.
+pub(crate) fn outcome_name(outcome: usize) -> String {
+    match outcome.checked_sub(1) {
+        None => "ok".to_owned(),
+        Some(at) => KINDS.get(at).map_or("other".to_owned(), |kind| format!("{kind:?}")),
+    }
+}
+
+impl Op {
+    pub(crate) fn index(self) -> usize {
+        Op::ALL.iter().position(|&op| op == self).unwrap_or(0)
+    }
+
+    pub(crate) fn allows(self, kind: Kind) -> bool {
+        self.allowed().contains(&kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_have_places_of_their_own() {
+        let places: Vec<usize> = KINDS.iter().map(|&kind| outcome(Some(kind))).collect();
+        assert_eq!(places, (1..=KINDS.len()).collect::<Vec<_>>());
+        assert_eq!((outcome(None), outcome_name(0)), (0, "ok".to_owned()));
+        assert_eq!(outcome_name(outcome(Some(Kind::Frozen))), "Frozen");
+    }
+
+    #[test]
+    fn what_nobody_else_can_cause_is_not_allowed() {
+        assert!(!Op::CreateFixed.allows(Kind::NoMemory) && !Op::Publish.allows(Kind::Registry));
+        assert!(!Op::Find.allows(Kind::Unreadable) && Op::Find.allows(Kind::NoSuchArea));
+    }
+}

@@ -1,0 +1,196 @@
+//! Operations on other processes' areas.
+
+use std::time::Duration;
+
+use areas::registry::{self, Source};
+use areas::{AreaId, Extent, Kind, Protection};
+
+use super::held::{Held, Memory, inode};
+use super::{MOST_HELD, Worker};
+use crate::board::SLOTS;
+use crate::finding::Rule;
+use crate::op::Op;
+
+impl Worker {
+    /// Looks for a name, and at what it is told of the area.
+    pub(super) fn find_somebody(&mut self) {
+        let name = self.common_name();
+        let Some(source) = self.tried(Op::Find, |_| registry::find(&name)) else { return };
+        if source.name().as_bytes() != name.as_bytes() {
+            self.found(Rule::Info, &format!("looked for {name:?}, found {:?}", source.name()));
+        }
+        self.look_at(&source);
+    }
+
+    fn look_at(&mut self, source: &Source) {
+        let Some(info) = self.tried(Op::Info, |_| source.info()) else { return };
+        let fits = match info.extent {
+            Extent::Fixed => info.mapped == info.size.max(1).next_multiple_of(4096),
+            Extent::Growable { max } => info.size <= max && info.reserve >= info.mapped,
+            // Its size may be beyond what this holder reserved: others grow it in place.
+            _ => info.size % 4096 == 0 && info.size > 0,
+        };
+        if !fits {
+            self.found(Rule::Info, &format!("what is told does not fit together: {info:?}"));
+        }
+    }
+
+    /// Somebody's published area, by its id, as its holder recorded it. As long as the record stands and the holder lives, the
+    /// id leads there.
+    pub(super) fn get_by_id(&mut self) {
+        for _ in 0..8 {
+            let number = self.random.usize(0..SLOTS.min(96));
+            if number == self.slot.number {
+                continue;
+            }
+            let Some(place) = self.board.look(number) else { continue };
+            let Some(who) = place.living() else { continue };
+            let entry_number = self.random.usize(0..24);
+            let entry = place.entry(entry_number);
+            let epoch = self.shared.epoch();
+            if epoch % 2 == 1
+                || entry.generation == 0
+                || entry.generation % 2 == 1
+                || entry.life != who.life
+                || entry.epoch != epoch
+            {
+                continue;
+            }
+            let Some(id) = i32::try_from(entry.id).ok().and_then(|id| AreaId::new(id).ok()) else { continue };
+            self.slot.begin(Op::Get);
+            let found = registry::get(id).and_then(|source| source.info().map(|info| info.object.1));
+            let stands =
+                place.entry(entry_number) == entry && place.lives_on(&who) && self.shared.epoch() == epoch;
+            match &found {
+                Ok(inode) if stands && *inode != entry.inode => self.found(
+                    Rule::Id,
+                    &format!(
+                        "id {id} leads to object {inode}; its holder, process {}, recorded object {}",
+                        who.pid, entry.inode
+                    ),
+                ),
+                Err(error) if stands && error.kind() == Kind::NoSuchArea => self.found(
+                    Rule::Absent,
+                    &format!("id {id} is published by process {}, which lives: {error:#}", who.pid),
+                ),
+                _ => {}
+            }
+            self.ended(Op::Get, found);
+            return;
+        }
+    }
+
+    /// Everything that is there: what we have ourselves, for one.
+    pub(super) fn list(&mut self) {
+        let epoch = self.shared.epoch();
+        let Some(listing) = self.tried(Op::List, |_| registry::list()) else { return };
+        if let Some(team) = listing.unreadable.first()
+            && self.shared.epoch() == epoch
+            // Looked at once more: it may have died as we looked.
+            && std::path::Path::new(&format!("/proc/{}/fd", team.pid)).exists()
+            && registry::list().is_ok_and(|again| again.unreadable.iter().any(|other| other.pid == team.pid))
+        {
+            self.found(Rule::Info, &format!("process {} cannot be read: {}", team.pid, team.reason));
+        }
+        for held in &self.held {
+            if let Some(id) = held.id()
+                && !listing.areas.iter().any(|source| source.is_own() && source.id() == id)
+            {
+                self.found(
+                    Rule::Own,
+                    &format!("area {id} is ours, and not in a list of {}", listing.areas.len()),
+                );
+            }
+        }
+        let place = |source: &Source| (source.pid(), source.id());
+        if !listing.areas.is_sorted_by_key(Source::pid) {
+            let order: Vec<_> = listing.areas.iter().map(place).collect();
+            self.found(Rule::Info, &format!("the list is not in order: {order:?}"));
+        }
+    }
+
+    /// Clones somebody's area, our own included; checks it at once and keeps it.
+    pub(super) fn clone_one(&mut self) {
+        let source = match self.random.u32(0..3) {
+            0 => {
+                let Some(listing) = self.tried(Op::List, |_| registry::list()) else { return };
+                let ours =
+                    |source: &Source| source.name().as_bytes().starts_with(self.options.tag.as_bytes());
+                let areas: Vec<Source> = listing.areas.into_iter().filter(ours).collect();
+                self.random.choice(areas)
+            }
+            _ => {
+                let name = self.common_name();
+                self.tried(Op::Find, |_| registry::find(&name))
+            }
+        };
+        let Some(source) = source else { return };
+        let info = self.tried(Op::Info, |_| source.info());
+        let Some(info) = info else { return };
+        let name = self.random.bool().then(|| self.common_name());
+        let mut cloning = source.cloning();
+        if let Some(name) = &name {
+            cloning = cloning.name(name);
+        }
+        let resizable = matches!(info.extent, Extent::Resizable { .. });
+        let readable_only = !info.protection.contains(Protection::WRITE);
+        let held = match self.random.u32(0..10) {
+            _ if readable_only && source.is_frozen().is_ok_and(|frozen| frozen) => {
+                self.tried(Op::CloneFrozen, |_| cloning.open_frozen()).map(|area| {
+                    let object = inode(&area);
+                    Held::new(Memory::Frozen(area), object, false)
+                })
+            }
+            _ if resizable => {
+                let wanted = if readable_only { Protection::READ } else { Protection::READ_WRITE };
+                self.tried(Op::CloneResizable, |_| cloning.protection(wanted).open_resizable()).map(|area| {
+                    let object = inode(&area);
+                    Held::new(Memory::Resizable(area), object, wanted.contains(Protection::WRITE))
+                })
+            }
+            0 => self
+                .tried(Op::CloneSameAddress, |_| cloning.protection(Protection::READ).same_address().open())
+                .map(Held::new_shared),
+            1..5 => self
+                .tried(Op::CloneReadOnly, |_| cloning.protection(Protection::READ).open())
+                .map(Held::new_shared),
+            _ => self
+                .tried(Op::CloneWritable, |_| cloning.protection(Protection::READ_WRITE).open())
+                .map(Held::new_shared),
+        };
+        let Some(mut held) = held else { return };
+        if held.object != info.object.1 {
+            self.found(
+                Rule::Id,
+                &format!(
+                    "cloned {} of object {}, and got object {}",
+                    source.id(),
+                    info.object.1,
+                    held.object
+                ),
+            );
+        }
+        if let Memory::Shared(area) = &held.memory
+            && !held.writable
+            && !matches!(area.write_at(0, &[0]), Err(error) if error.kind() == Kind::ReadOnly)
+        {
+            self.found(Rule::Bytes, "a clone for reading only can be written");
+        }
+        self.check(&mut held);
+        if held.id().is_some() {
+            self.record(&mut held);
+        }
+        if self.held.len() < MOST_HELD {
+            self.held.push(held);
+        } else {
+            self.let_go(held);
+        }
+    }
+
+    /// Waits for a name that is perhaps never published.
+    pub(super) fn wait_a_little(&mut self) {
+        let name = self.common_name();
+        let patience = Duration::from_millis(self.random.u64(0..15));
+        self.tried(Op::Wait, |_| registry::wait(&name, Some(patience)));
+    }
+}

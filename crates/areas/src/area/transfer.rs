@@ -1,0 +1,188 @@
+//! Handing an area over to another team, and taking what another team has handed over.
+
+use super::{Access, Area, Frozen, Received, Resizable, Shared};
+use crate::error::{Error, Kind, Rejected, Result};
+use crate::mapping::Mapping;
+use crate::object::Extent;
+use crate::provider::{Address, Provider, Request, System};
+use crate::registry::{Arrival, Publication, Transferred};
+use crate::sys;
+
+/// What became of an area that was transferred.
+#[derive(Debug)]
+#[must_use = "an area that was transferred to this very process is inside"]
+#[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once; a box would be an allocation")]
+pub enum Transfer<K: Access> {
+    /// The other team has it. Here nothing is left of it: no mapping, no descriptor, no id.
+    Given,
+    /// The team was this process's own: the same area, under a new id, at its new address.
+    Own(Area<K>),
+}
+
+macro_rules! can_be_transferred {
+    ($($kind:ty),*) => {$(
+impl Area<$kind> {
+    /// Hands a published area over to another team, a process, and keeps nothing: same memory, name, protection and lock, a new
+    /// id, at addresses of the given form *there*.
+    ///
+    /// To this process's own number, it moves at once: its old id dies, and it is found under its name all the while.
+    ///
+    /// To another team it is *offered*, and taken in at that team's next call into the registry (any that asks the kernel
+    /// anyway: publishing, listing, waiting, looking for what is not known yet, [`keep`](crate::registry::keep)). Until
+    /// then it is on its way: nobody finds it, by name or by id, and the kernel holds it. So this process may end or be
+    /// killed at once. If the other team dies before it takes it in, the memory goes with it.
+    ///
+    /// `Address::Exactly` must be free there when it is offered; if it is taken by the time it is taken in, the area
+    /// comes to lie elsewhere, and says so there ([`granted`](Area::granted)).
+    ///
+    /// # Errors
+    /// The area comes back as it was, with
+    /// - [`Kind::NoSuchTeam`]: no such process, or it holds no areas and has not called [`join`](crate::registry::join);
+    /// - [`Kind::Unreadable`]: it may not be looked into by this process, and so not be given anything;
+    /// - [`Kind::Busy`]: as many offers as fit wait for it already (11, or what `net.unix.max_dgram_qlen` allows, and one);
+    /// - [`Kind::AddressInUse`]: the exact addresses are not free;
+    /// - [`Kind::Limit`]: `RLIMIT_NOFILE`; for the own team, `RLIMIT_MEMLOCK` too;
+    /// - [`Kind::Unsupported`]: the other team could not make a socket when it joined, or the area is low memory;
+    /// - [`Kind::InvalidInput`]: the area is not published.
+    #[doc(alias = "_kern_transfer_area")]
+    #[doc(alias = "transfer_area")]
+    pub fn transfer(self, team: u32, address: Address) -> Result<Transfer<$kind>, Rejected<Self>> {
+        self.hand_over(team, address)
+    }
+}
+    )*};
+}
+can_be_transferred!(Shared, Resizable, Frozen);
+
+impl<K: Access> Area<K> {
+    fn hand_over(mut self, team: u32, address: Address) -> Result<Transfer<K>, Rejected<Self>> {
+        let own = team == sys::process::pid();
+        let done = if own { self.move_to(address) } else { self.offer(team, address) };
+        match (done, own) {
+            (Err(error), _) => Err(Rejected::new(error, self)),
+            (Ok(()), true) => Ok(Transfer::Own(self)),
+            (Ok(()), false) => {
+                drop(self);
+                Ok(Transfer::Given)
+            }
+        }
+    }
+
+    fn published(&self, what: impl FnOnce() -> String) -> Result<&Publication> {
+        self.publication.as_ref().ok_or_else(|| {
+            Error::new(Kind::InvalidInput, what())
+                .detail("it is not published: it has no id that could change hands")
+                .help("publish it first; or send it over a socket: `Area::send`")
+        })
+    }
+
+    fn offer(&self, team: u32, address: Address) -> Result<()> {
+        let publication = self.published(|| format!("transfer {self} to process {team}"))?;
+        self.refuse_unaligned(team, address)?;
+        let object = super::object_of(self.object.as_ref());
+        object.refuse_physical(|| format!("transfer {self} to process {team}"))?;
+        let fd = object
+            .own_fd()
+            .map_err(|_| crate::object::closed(format!("transfer {self} to process {team}")))?;
+        publication.offer(team, address, fd)
+    }
+
+    fn refuse_unaligned(&self, team: u32, address: Address) -> Result<()> {
+        let page = self.mapping.page_size();
+        match address {
+            Address::Exactly(start) if start == 0 || !start.is_multiple_of(page.bytes()) => Err(Error::new(
+                Kind::InvalidInput,
+                format!("transfer {self} to process {team} at {start:#x}"),
+            )
+            .detail(format!("an address is a multiple of the page size, {page}, and not 0"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves it to other addresses, under a new id.
+    fn move_to(&mut self, address: Address) -> Result<()> {
+        let whose = self.to_string();
+        let publication = self.published(|| format!("transfer {whose} within this process"))?;
+        let object = super::object_of(self.object.as_ref());
+        let request = Request::object(object).at(address).protection(self.protection());
+        let mut mapping = System::new().map(&request)?;
+        // What was asked of the place of its parts; the policy of pool pages lies on the mapping, and is asked for anew.
+        for (range, placement) in self.mapping.asked().parts() {
+            mapping.place(range, placement)?;
+        }
+        super::dress(&mapping, Some(object));
+        let unlocked = self.lock_as_well(&mapping, &whose)?;
+        let name = self.name.clone().unwrap_or_else(|| unreachable!("what is published has a name"));
+        if let Err(error) = publication.replace(self.announcement(name, &mapping, object)) {
+            drop(mapping);
+            if unlocked {
+                // It was locked a moment ago, with the same limits.
+                let _ = self.lock.apply(self.mapping.base(), self.used(), &whose);
+            }
+            return Err(error);
+        }
+        mapping.take_over_notes(&mut self.mapping);
+        self.mapping = mapping;
+        Ok(())
+    }
+
+    /// Locks the new mapping as the old one is. Both count against the limit: where there is no room for two, the old one
+    /// gives way, and whether it did is told.
+    fn lock_as_well(&self, mapping: &Mapping, whose: &str) -> Result<bool> {
+        let used = self.used();
+        if used == 0 {
+            return Ok(false);
+        }
+        match self.lock.apply(mapping.base(), used, whose) {
+            Ok(()) => Ok(false),
+            Err(error) if error.kind() == Kind::Limit => {
+                let base = self.mapping.base();
+                let _ = sys::memory::unlock(base, used);
+                match self.lock.apply(mapping.base(), used, whose) {
+                    Ok(()) => Ok(true),
+                    Err(second) => {
+                        let _ = sys::memory::unlock(mapping.base(), used);
+                        // It was locked a moment ago, with the same limits.
+                        let _ = self.lock.apply(base, used, whose);
+                        Err(second)
+                    }
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Transferred {
+    /// Takes it: from now on it is the program's, under the id and at the address that it has.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchArea`] if it was taken already.
+    pub fn take(&self) -> Result<Received> {
+        let taken = Publication::take(self)?;
+        let Some((publication, Arrival { mapping, object, name, lock, placement, .. })) = taken else {
+            return Err(Error::new(
+                Kind::NoSuchArea,
+                format!(
+                    "take area {} {:?}, which process {} has transferred",
+                    self.id(),
+                    self.source().name(),
+                    self.from()
+                ),
+            )
+            .detail("somebody has taken it already"));
+        };
+        let frozen = object.is_frozen()?;
+        let resizable = matches!(object.extent(), Extent::Resizable { .. });
+        let mut area: Area<Shared> = Area::over(mapping, Some(object), placement);
+        area.publication = Some(publication);
+        area.name = Some(name);
+        area.lock = lock;
+        Ok(match (frozen, resizable) {
+            (true, _) => Received::Frozen(area.into_kind()),
+            (false, true) => Received::Resizable(area.into_kind()),
+            (false, false) => Received::Shared(area),
+        })
+    }
+}

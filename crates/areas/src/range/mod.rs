@@ -1,0 +1,356 @@
+//! Ranges of addresses whose owner is not a [`Mapping`](crate::Mapping): what other languages hold.
+//!
+//! A C program has an address and a length, and nothing that is dropped. These functions do to such a range what the rest of
+//! the library does to its own mappings: map it with whatever flags the program asks for, place it, lock it, unmap as much
+//! as was granted, and measure where its pages are. Rust programs want [`System`](crate::System) and
+//! [`Area`](crate::Area) instead, where all of that is safe.
+
+#![expect(unsafe_code, reason = "maps and unmaps what callers own; each block has its proof")]
+
+mod parts;
+
+use std::ops::Range;
+use std::ptr::NonNull;
+
+use crate::error::{Error, Kind, Result, remedy};
+use crate::mapping::{in_words, refused, refused_placement};
+use crate::page::PageSize;
+use crate::place::{Placement, Policy};
+use crate::protection::Protection;
+use crate::residency::{Residency, measure_parts};
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::memory::{Advice, At, MapFlags};
+use parts::Part;
+
+/// What mmap(2) is asked, as C has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Mmap {
+    /// Where the program would like it: a hint, unless a flag makes it more. 0 for none.
+    pub hint: usize,
+    /// Bytes.
+    pub len: usize,
+    /// `PROT_*`.
+    pub protection: i32,
+    /// `MAP_*`.
+    pub flags: i32,
+    /// The open file, or -1.
+    pub fd: i32,
+    /// Where to start in the file, in bytes.
+    pub offset: i64,
+}
+
+impl Mmap {
+    /// So many bytes of private zeroed memory, readable and writable, anywhere.
+    #[must_use]
+    pub const fn private(len: usize) -> Self {
+        Mmap {
+            hint: 0,
+            len,
+            protection: libc::PROT_READ | libc::PROT_WRITE,
+            flags: libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            fd: -1,
+            offset: 0,
+        }
+    }
+
+    /// Maps. The range is the caller's, who gives it back with [`unmap`].
+    ///
+    /// # Errors
+    /// As mmap(2) refuses; among others [`Kind::NoMemory`], [`Kind::Limit`], [`Kind::AddressInUse`],
+    /// [`Kind::NotPermitted`], and [`Kind::InvalidInput`] for arguments that make no sense.
+    ///
+    /// # Safety
+    /// With `MAP_FIXED`, the caller owns the range that is replaced, and nobody uses what was there.
+    #[doc(alias = "aml_area_linux_mmap")]
+    pub unsafe fn map(&self) -> Result<NonNull<u8>> {
+        let &Mmap { hint, len, protection, flags, fd, offset } = self;
+        let raw = sys::memory::Raw { hint, len, protection, flags, fd, offset };
+        // SAFETY: the caller's promise, passed on.
+        unsafe { sys::memory::map_raw(&raw) }.map_err(|errno| self.refused(errno))
+    }
+
+    fn refused(&self, errno: sys::Errno) -> Error {
+        let at = match self.flags & libc::MAP_FIXED_NOREPLACE == libc::MAP_FIXED_NOREPLACE {
+            true => At::Exactly(self.hint),
+            false => At::Anywhere,
+        };
+        let page = self.page_size();
+        let span = page.round_up(self.len).unwrap_or(self.len);
+        let flags = in_words(MapFlags::from_bits_retain(self.flags.cast_unsigned()));
+        let protection = Protection::from_bits_truncate(u8::try_from(self.protection & 7).unwrap_or(0));
+        let call = format!(
+            "mmap({:#x}, {}, {protection}, {flags}, {}, {})",
+            self.hint, self.len, self.fd, self.offset
+        );
+        let nonsense = errno == sys::Errno::BADF
+            || errno == sys::Errno::INVAL && (self.len == 0 || page == PageSize::base());
+        match nonsense {
+            true => Error::new(Kind::InvalidInput, format!("map {}", Bytes::from(self.len)))
+                .call(call, errno)
+                .help("see mmap(2): size above 0, one of MAP_PRIVATE and MAP_SHARED, a descriptor that is open, an offset \
+                       and a fixed address in whole pages"),
+            false => refused(at, self.len, span, page, call, errno),
+        }
+    }
+
+    /// The pages that the flags ask for.
+    fn page_size(&self) -> PageSize {
+        if self.flags & libc::MAP_HUGETLB == 0 {
+            return PageSize::base();
+        }
+        let log2 = self.flags.cast_unsigned() >> 26 & 63;
+        u8::try_from(log2).ok().and_then(PageSize::from_log2).unwrap_or(PageSize::HUGE_2M)
+    }
+}
+
+/// Unmaps what was mapped for `len` bytes: of huge pages the whole last one, which munmap(2) by itself refuses.
+///
+/// # Errors
+/// [`Kind::InvalidInput`] for an address inside of a page or no bytes; [`Kind::System`] with what munmap said.
+///
+/// # Safety
+/// The caller owns the range, and nobody uses it again.
+#[doc(alias = "aml_area_linux_munmap")]
+pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
+    // SAFETY: the caller's promise, passed on.
+    match unsafe { sys::memory::unmap(start, len) } {
+        Ok(()) => Ok(()),
+        Err(errno) => {
+            if let (sys::Errno::INVAL, Some(whole)) = (errno, whole_huge_pages(start, len)) {
+                // SAFETY: the same mapping to the end of its last page, which was granted together with the rest.
+                if unsafe { sys::memory::unmap(start, whole) }.is_ok() {
+                    return Ok(());
+                }
+            }
+            let kind = if errno == sys::Errno::INVAL { Kind::InvalidInput } else { Kind::System };
+            Err(Error::new(kind, format!("unmap {}", Bytes::from(len)))
+                .call(format!("munmap({start:p}, {len})"), errno))
+        }
+    }
+}
+
+/// Sets where the pages of a range come from, from now on. Pages that are there already stay where they are.
+///
+/// The placement is one that [`Placement::resolve`] has checked against [`allowed_nodes`](crate::allowed_nodes): the
+/// kernel drops nodes that it does not allow, and says nothing.
+///
+/// # Errors
+/// [`Kind::OutOfRange`] where not all of it is mapped, [`Kind::InvalidInput`] for an address inside of a page,
+/// [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`] where a sandbox forbids it.
+#[doc(alias = "mbind")]
+#[doc(alias = "aml_area_linux_mbind")]
+pub fn place(start: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
+    let policy = placement.policy();
+    let failed = |errno| {
+        let call = format!("mbind({start:p}, {}, {policy})", Bytes::from(len));
+        let error = |kind| {
+            Error::new(kind, format!("place {} as {placement}", Bytes::from(len))).call(call.clone(), errno)
+        };
+        match errno {
+            sys::Errno::FAULT => error(Kind::OutOfRange).detail("not all of the range is mapped"),
+            sys::Errno::INVAL if !start.addr().get().is_multiple_of(sys::page_size()) => {
+                error(Kind::InvalidInput)
+                    .detail(format!("the address is no multiple of {}", PageSize::base()))
+            }
+            _ => refused_placement(len, placement, call.clone(), errno),
+        }
+    };
+    match sys::policy::bind(start, len, &policy) {
+        Ok(()) => {}
+        Err(errno) => match (errno, whole_huge_pages(start, len)) {
+            (sys::Errno::INVAL, Some(whole)) => sys::policy::bind(start, whole, &policy).map_err(failed)?,
+            _ => return Err(failed(errno)),
+        },
+    }
+    if let Some(home) = placement.home_node() {
+        sys::policy::set_home_node(start, len, home).map_err(|errno| {
+            let call = format!("set_mempolicy_home_node({start:p}, {}, {home})", Bytes::from(len));
+            refused_placement(len, placement, call, errno)
+        })?;
+    }
+    Ok(())
+}
+
+/// Faults the pages of a range in, for writing or for reading: what `MAP_POPULATE` does, for after a range was placed.
+///
+/// # Errors
+/// [`Kind::System`] with what madvise said.
+pub fn populate(start: NonNull<u8>, len: usize, writable: bool) -> Result<()> {
+    let advice = if writable { Advice::PopulateWrite } else { Advice::PopulateRead };
+    sys::memory::advise(start, len, advice).map_err(|errno| {
+        Error::new(Kind::System, format!("populate {}", Bytes::from(len)))
+            .call(format!("madvise({start:p}, {len}, {advice:?})"), errno)
+    })
+}
+
+/// Locks a range in RAM: what `MAP_LOCKED` does, for after a range was placed.
+///
+/// # Errors
+/// [`Kind::Limit`] with RLIMIT_MEMLOCK and what is in use.
+pub fn lock(start: NonNull<u8>, len: usize) -> Result<()> {
+    sys::memory::lock(start, len, false).map_err(|errno| {
+        let error = Error::new(Kind::Limit, format!("lock {}", Bytes::from(len)))
+            .call(format!("mlock({start:p}, {})", Bytes::from(len)), errno);
+        remedy::locked_memory(error, len)
+    })
+}
+
+/// The policies of a range, as the kernel has them: parts in bytes from its beginning, in order, without gaps. Faults
+/// nothing in.
+///
+/// # Errors
+/// [`Kind::OutOfRange`] where not all of it is mapped; [`Kind::System`] with what `get_mempolicy` said.
+pub fn policies(start: NonNull<u8>, len: usize) -> Result<Vec<(Range<usize>, Policy)>> {
+    let mut found: Vec<(Range<usize>, Policy)> = Vec::new();
+    let page = sys::page_size();
+    for Part { range, shared, .. } in parts::of(start, len)? {
+        // One mapping has one policy, unless its memory is shared: then the object has one for each page.
+        let step = if shared { page } else { range.len() };
+        for at in range.clone().step_by(step) {
+            let address = start.map_addr(|base| base.saturating_add(at));
+            let policy = sys::policy::policy_at(address).map_err(|errno| {
+                Error::new(Kind::System, "ask for the policy of a range")
+                    .call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
+            })?;
+            match found.last_mut() {
+                Some((before, same)) if *same == policy => before.end = range.end.min(at + step),
+                _ => found.push((at..range.end.min(at + step), policy)),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Where the pages of a range are: of private memory those in our page tables, of memory shared with children all that
+/// are in RAM. Faults nothing in.
+///
+/// # Errors
+/// [`Kind::OutOfRange`] where not all of it is mapped; otherwise as [`Area::residency`](crate::Area::residency).
+#[doc(alias = "move_pages")]
+pub fn residency(start: NonNull<u8>, len: usize) -> Result<Residency> {
+    let parts = parts::of(start, len)?;
+    measure_parts(parts.iter().map(|part| {
+        let address = start.map_addr(|base| base.saturating_add(part.range.start));
+        (address, part.range.len(), part.in_core)
+    }))
+}
+
+/// How many bytes there are to the end of the last page, where a range begins in huge pages of the pool and does not end at
+/// one.
+fn whole_huge_pages(start: NonNull<u8>, len: usize) -> Option<usize> {
+    let page = parts::page_size_at(start)?;
+    page.round_up(len).filter(|&whole| page != PageSize::base() && whole != len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::place::{Node, NodeSet};
+
+    const PAGE: usize = 4096;
+
+    fn bind() -> Placement {
+        Placement::new(Policy::Bind(NodeSet::single(Node::of::<0>())))
+    }
+
+    /// Some memory that is given back.
+    struct Held(NonNull<u8>, usize);
+
+    impl Held {
+        fn new(asked: &Mmap) -> Self {
+            // SAFETY: without MAP_FIXED nobody's range is replaced.
+            Held(unsafe { asked.map() }.unwrap(), asked.len)
+        }
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            // SAFETY: mapped by `new`, and nobody uses it again.
+            unsafe { unmap(self.0, self.1) }.unwrap();
+        }
+    }
+
+    #[test]
+    fn policies_are_told_by_part_and_pages_are_measured() {
+        let page = sys::page_size();
+        for shared in [false, true] {
+            let mut asked = Mmap::private(8 * page);
+            if shared {
+                asked.flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+            }
+            let held = Held::new(&asked);
+            let third = held.0.map_addr(|base| base.saturating_add(2 * page));
+            if let Err(error) = place(third, 3 * page, &bind()) {
+                crate::testing::skipped(
+                    "policies_are_told_by_part_and_pages_are_measured",
+                    &error.to_string(),
+                );
+                return;
+            }
+            populate(third, page, true).unwrap();
+            let told = policies(held.0, 8 * page).unwrap();
+            let bound = bind().policy();
+            let expected = [
+                (0..2 * page, Policy::Default),
+                (2 * page..5 * page, bound),
+                (5 * page..8 * page, Policy::Default),
+            ];
+            assert_eq!(told, expected, "shared: {shared}");
+            let measured = residency(held.0, 8 * page).unwrap();
+            assert_eq!((measured.size(), measured.resident()), (8 * page as u64, page as u64));
+            // A range that ends inside of a page counts it whole.
+            assert_eq!(policies(held.0, 2 * page + 1).unwrap()[1].0, 2 * page..3 * page);
+        }
+    }
+
+    #[test]
+    fn a_gap_is_an_error() {
+        let page = sys::page_size();
+        let held = Held::new(&Mmap::private(3 * page));
+        let middle = held.0.map_addr(|base| base.saturating_add(page));
+        // SAFETY: a page of ours that nobody uses.
+        unsafe { unmap(middle, page) }.unwrap();
+        // Nobody else's mapping may have come there meanwhile for this test to mean something: other tests run in
+        // processes of their own, or map larger ranges.
+        let error = policies(held.0, 3 * page).unwrap_err();
+        assert_eq!(error.kind(), Kind::OutOfRange);
+        assert_eq!(residency(held.0, 3 * page).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(place(held.0, 3 * page, &bind()).unwrap_err().kind(), Kind::OutOfRange);
+    }
+
+    #[test]
+    fn nonsense_is_told_as_such() {
+        let held = Held::new(&Mmap::private(PAGE));
+        let cases = [
+            (Mmap { len: 0, ..Mmap::private(PAGE) }, Kind::InvalidInput),
+            (Mmap { flags: 0, ..Mmap::private(PAGE) }, Kind::InvalidInput),
+            (Mmap { flags: libc::MAP_PRIVATE, fd: 987_654, ..Mmap::private(PAGE) }, Kind::InvalidInput),
+            (
+                Mmap {
+                    flags: libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                    ..Mmap::private(PAGE)
+                },
+                Kind::InvalidInput,
+            ),
+            (
+                Mmap {
+                    hint: held.0.addr().get(),
+                    flags: libc::MAP_FIXED_NOREPLACE | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                    ..Mmap::private(PAGE)
+                },
+                Kind::AddressInUse,
+            ),
+            (Mmap::private(usize::MAX / 2), Kind::InvalidInput),
+        ];
+        for (asked, expected) in cases {
+            // SAFETY: the only MAP_FIXED is at address 0, which is refused.
+            let error = unsafe { asked.map() }.unwrap_err();
+            assert_eq!(error.kind(), expected, "{asked:?}: {error}");
+        }
+        let inside = held.0.map_addr(|base| base.saturating_add(1));
+        // SAFETY: refused: no mapping begins there.
+        assert_eq!(unsafe { unmap(inside, PAGE) }.unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(place(inside, PAGE - 1, &bind()).unwrap_err().kind(), Kind::InvalidInput);
+    }
+}

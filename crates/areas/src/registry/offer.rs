@@ -1,0 +1,223 @@
+//! An offer: what is told of an area that is on its way to another team, beside its descriptor.
+//!
+//! A record as it stands in a table, and where the giver wants the area to be. Who receives one believes the kernel (who sent
+//! it, what the descriptor is, what it is open for, its seals and size), and of the rest only what agrees with that.
+
+use std::os::fd::AsFd;
+
+use super::table::{RECORD_BYTES, Record};
+use crate::error::{Error, Kind, Result};
+use crate::mapping::Mapping;
+use crate::object::{Extent, Object};
+use crate::page::PageSize;
+use crate::protection::Protection;
+use crate::provider::{Address, Provider, Request, System, resolve};
+use crate::sys;
+use crate::sys::memory::Advice;
+use crate::sys::socket::Packet;
+
+/// An area on its way, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Offer {
+    /// As it stood in its giver's table.
+    pub(super) record: Record,
+    /// Where it shall be.
+    pub(super) address: Address,
+}
+
+impl Offer {
+    const MAGIC: [u8; 8] = *b"AREAgift";
+    const VERSION: u32 = 1;
+    const RECORD: usize = 32;
+    pub(super) const BYTES: usize = Offer::RECORD + RECORD_BYTES;
+
+    pub(super) fn encode(&self) -> [u8; Offer::BYTES] {
+        let (form, address) = match self.address {
+            Address::Any => (0, 0),
+            Address::Exactly(address) => (1, address),
+            Address::AtOrAbove(address) => (2, address),
+            Address::Random => (3, 0),
+            Address::RandomAtOrAbove(address) => (4, address),
+        };
+        let mut bytes = [0; Offer::BYTES];
+        bytes[..8].copy_from_slice(&Offer::MAGIC);
+        bytes[8..12].copy_from_slice(&Offer::VERSION.to_le_bytes());
+        bytes[12] = form;
+        bytes[16..24].copy_from_slice(&(address as u64).to_le_bytes());
+        bytes[Offer::RECORD..].copy_from_slice(&self.record.to_bytes());
+        bytes
+    }
+
+    /// `None` for what no library of this format makes.
+    pub(super) fn decode(bytes: &[u8; Offer::BYTES]) -> Option<Self> {
+        let (head, record) = bytes.split_at(Offer::RECORD);
+        let version = u32::from_le_bytes(head[8..12].try_into().ok()?);
+        if head[..8] != Offer::MAGIC || version != Offer::VERSION {
+            return None;
+        }
+        let address = usize::try_from(u64::from_le_bytes(head[16..24].try_into().ok()?)).ok()?;
+        let address = match head[12] {
+            0 => Address::Any,
+            1 => Address::Exactly(address),
+            2 => Address::AtOrAbove(address),
+            3 => Address::Random,
+            4 => Address::RandomAtOrAbove(address),
+            _ => return None,
+        };
+        Some(Offer { record: Record::from_bytes(record.try_into().ok()?)?, address })
+    }
+}
+
+/// An area that was offered to us: checked, and ours to map.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) offer: Offer,
+    pub(super) object: Object,
+    /// What may be done with its pages: what the giver had, less what the kernel no longer allows.
+    protection: Protection,
+    /// The process that gave it; 0 for one outside our pid namespace.
+    pub(super) from: u32,
+}
+
+impl Parcel {
+    /// Opens a packet that came to our door; `None` (and its descriptors are closed) if anything in it is not as it must be.
+    pub(super) fn open(packet: Packet, bytes: &[u8; Offer::BYTES]) -> Option<Self> {
+        let Packet { len, cut, sender, descriptors } = packet;
+        let sender = sender?;
+        let ours = [0, sys::process::user(), sys::process::real_user()].contains(&sender.user);
+        if len != Offer::BYTES || cut || !ours {
+            return None;
+        }
+        let [descriptor] = <[_; 1]>::try_from(descriptors).ok()?;
+        let offer = Offer::decode(bytes)?;
+        let record = &offer.record;
+        if record.physical.is_some() {
+            // It is not offered: whoever says so may mean any memory of the machine.
+            return None;
+        }
+        let mut protection = record.protection;
+        let writable = sys::file::is_writable(descriptor.as_fd()).ok()?;
+        let object = Object::adopt(descriptor, record.extent, record.exact).ok()?;
+        if object.identity() != record.object || object.page_size() != record.page {
+            return None;
+        }
+        if object.is_frozen().ok()? {
+            // It may have been frozen on its way: then nobody had it mapped for writing.
+            protection = protection.difference(Protection::WRITE);
+        } else if protection.contains(Protection::WRITE) && !writable {
+            return None;
+        }
+        Some(Parcel { offer, object, protection, from: sender.pid })
+    }
+
+    /// Maps it, where the giver wants it if it can be, and locks it as it was locked there.
+    pub(super) fn map(&mut self) -> Result<Mapping> {
+        if self.object.is_frozen()? && sys::file::is_writable(self.object.as_fd()).unwrap_or(true) {
+            // Older kernels map a sealed object through a descriptor for reading only.
+            let read_only = self.object.reopen_read_only()?;
+            self.object
+                .replace_descriptor(&read_only)
+                .map_err(|errno| Error::new(Kind::System, "take in a frozen area").call("dup3", errno))?;
+        }
+        let Offer { record, address } = &self.offer;
+        let whose = format!("area {:?}, which process {} has transferred", record.name, self.from);
+        let mut request = Request::object(&self.object).at(*address).protection(self.protection);
+        // The policy of base pages lies on the object, that of pool pages on each mapping.
+        if record.page != PageSize::base() && !record.placement.is_default() {
+            request = request.placed(resolve(record.placement)?);
+        }
+        let mapping = System::new().map(&request).or_else(|error| match address {
+            Address::Exactly(address) if is_of_the_place(&error) => {
+                // They were free when it was offered. To drop its only copy for that would help nobody.
+                let mut mapping = System::new().map(&request.clone().at(Address::Any))?;
+                mapping.record_fallback(format!("addresses from {address:#x} on"), "others", error);
+                Ok(mapping)
+            }
+            _ => Err(error),
+        });
+        let mapping =
+            mapping.map_err(|error| Error::new(error.kind(), format!("take in {whose}")).caused_by(error))?;
+        if !matches!(self.object.extent(), Extent::Fixed) {
+            // Only the size of a core dump depends on it.
+            let _ = mapping.advise(Advice::DontDump);
+        }
+        let used = self.object.size_in_pages().min(mapping.span());
+        if used > 0 {
+            record.lock.apply(mapping.base(), used, &whose)?;
+        }
+        Ok(mapping)
+    }
+}
+
+/// Whether an error is about the addresses that were asked for.
+fn is_of_the_place(error: &Error) -> bool {
+    matches!(error.kind(), Kind::AddressInUse | Kind::InvalidInput | Kind::NotPermitted)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::id::AreaId;
+    use super::super::name::Name;
+    use super::super::table::Announcement;
+    use super::*;
+    use crate::lock::Lock;
+    use crate::place::Placement;
+    use crate::sys::file::Identity;
+
+    fn offer(address: Address, name: &[u8]) -> Offer {
+        let area = Announcement {
+            name: Name::new(name).unwrap(),
+            descriptor: 7,
+            object: Identity { device: 1, inode: 4711 },
+            address: 0x7f00_0000_0000,
+            span: 1 << 20,
+            extent: Extent::Growable { max: 1 << 20 },
+            exact: None,
+            physical: None,
+            protection: Protection::READ_WRITE,
+            lock: Lock::Lazy,
+            page: PageSize::base(),
+            placement: Placement::default(),
+        };
+        Offer { record: Record { id: AreaId::from_parts(3, 9), created: 5, area }, address }
+    }
+
+    #[test]
+    fn each_form_of_address_comes_back() {
+        for address in [
+            Address::Any,
+            Address::Exactly(0x1000),
+            Address::AtOrAbove(0x2000),
+            Address::Random,
+            Address::RandomAtOrAbove(usize::MAX),
+        ] {
+            let offer = offer(address, b"ring");
+            assert_eq!(Offer::decode(&offer.encode()), Some(offer));
+        }
+    }
+
+    #[test]
+    fn another_format_is_none_of_ours() {
+        let good = offer(Address::Any, b"ring").encode();
+        for (at, byte) in [(0, b'B'), (7, 0), (8, 2), (12, 5), (12, 255)] {
+            let mut bytes = good;
+            bytes[at] = byte;
+            assert_eq!(Offer::decode(&bytes), None, "{at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn noise_does_no_harm(noise in prop::collection::vec(any::<u8>(), Offer::BYTES), ours in any::<bool>()) {
+            let mut bytes: [u8; Offer::BYTES] = noise.try_into().unwrap();
+            if ours {
+                bytes[..Offer::RECORD].copy_from_slice(&offer(Address::Any, b"x").encode()[..Offer::RECORD]);
+            }
+            if let Some(offer) = Offer::decode(&bytes) {
+                prop_assert_eq!(Offer::decode(&offer.encode()), Some(offer));
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Giving areas to other teams, and taking in what they give to ours.
+
+use std::os::fd::BorrowedFd;
+
+use super::{Key, Known, State};
+use crate::error::{Error, Kind, Result, remedy};
+use crate::lock::Lock;
+use crate::mapping::Mapping;
+use crate::object::Object;
+use crate::place::Placement;
+use crate::provider::{Address, is_free};
+use crate::registry::id::AreaId;
+use crate::registry::name::Name;
+use crate::registry::offer::{Offer, Parcel};
+use crate::registry::peer::Peer;
+use crate::registry::source::{Holder, Source};
+use crate::registry::table::{Announcement, Record};
+use crate::registry::team::Team;
+use crate::registry::transferred::Transferred;
+use crate::sys;
+
+/// An area that came from another team: ours, published, and not yet taken by the program.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(super) key: Key,
+    pub(crate) mapping: Mapping,
+    pub(crate) object: Object,
+    pub(crate) name: Name,
+    pub(crate) lock: Lock,
+    pub(crate) placement: Placement,
+    from: u32,
+    former: AreaId,
+}
+
+impl Arrival {
+    pub(in crate::registry) fn key(&self) -> Key {
+        self.key
+    }
+}
+
+impl State {
+    /// Takes in what others have offered: maps and publishes it. Two system calls where there is nothing.
+    ///
+    /// What cannot be taken in (a limit, no addresses) stays first in line, and is tried again at the next look: its error.
+    /// What comes behind it waits in the kernel's queue.
+    pub(in crate::registry) fn look(&mut self) -> Option<Error> {
+        /// The rest can wait for the next call.
+        const MOST_AT_ONCE: usize = 64;
+        for _ in 0..MOST_AT_ONCE {
+            let next = match (self.stuck.take(), self.own.as_ref().and_then(Team::door)) {
+                (Some(parcel), _) => Ok(Some(parcel)),
+                (None, Some(door)) => door.take(),
+                (None, None) => Ok(None),
+            };
+            let mut parcel = match next {
+                Ok(Some(parcel)) => parcel,
+                Ok(None) => break,
+                Err(error) => return Some(error),
+            };
+            match self.take_in(&mut parcel) {
+                Ok((key, mapping)) => {
+                    let Parcel { offer: Offer { record, .. }, object, from, .. } = parcel;
+                    let (former, Announcement { name, lock, placement, .. }) = (record.id, record.area);
+                    self.arrivals.push(Arrival { key, mapping, object, name, lock, placement, from, former });
+                }
+                Err(error) => {
+                    self.stuck = Some(parcel);
+                    return Some(error);
+                }
+            }
+        }
+        None
+    }
+
+    fn take_in(&mut self, parcel: &mut Parcel) -> Result<(Key, Mapping)> {
+        use std::os::fd::{AsFd, AsRawFd};
+        let mapping = parcel.map()?;
+        let key = self.publish(Announcement {
+            descriptor: parcel.object.as_fd().as_raw_fd(),
+            address: mapping.as_ptr().addr() as u64,
+            span: mapping.span() as u64,
+            extent: parcel.object.extent(),
+            exact: parcel.object.exact(),
+            protection: mapping.protection(),
+            ..parcel.offer.record.area.clone()
+        })?;
+        Ok((key, mapping))
+    }
+
+    /// Drops what could not be taken in. Whether there was something.
+    pub(in crate::registry) fn refuse(&mut self) -> bool {
+        self.stuck.take().is_some()
+    }
+
+    /// What came and was not taken yet, in the order in which it came.
+    pub(in crate::registry) fn arrivals(&self) -> Vec<Transferred> {
+        self.arrivals
+            .iter()
+            .filter_map(|arrival| {
+                let record = self.own_record(arrival.key)?;
+                let source = Source::new(Holder::Own, record);
+                Some(Transferred::new(arrival.key, source, arrival.from, arrival.former))
+            })
+            .collect()
+    }
+
+    /// Gives an arrival to the program.
+    pub(in crate::registry) fn take(&mut self, key: Key) -> Option<Arrival> {
+        let at = self.arrivals.iter().position(|arrival| arrival.key == key)?;
+        Some(self.arrivals.remove(at))
+    }
+
+    fn own_record(&self, key: Key) -> Option<Record> {
+        let number = self.held.get(&key)?.number?;
+        self.own.as_ref()?.table().view().record(number).map(|(_, record)| record)
+    }
+
+    /// Publishes an area of ours anew, under a new id, and takes the old one back: it is found all the while.
+    pub(in crate::registry) fn replace(&mut self, key: Key, area: Announcement) -> Result<()> {
+        self.heal()?;
+        self.publish_inherited()?;
+        let number = self.announce(&area)?;
+        let before = self.forget(key);
+        self.addresses.insert(area.address, key);
+        self.held.insert(key, super::Held { area, number: Some(number) });
+        if let (Some(team), Some(before)) = (&mut self.own, before) {
+            // Only a mapping that is gone could refuse, and then there is nothing to take back.
+            let _ = team.withdraw(before);
+        }
+        Ok(())
+    }
+
+    /// Offers an area of ours to another team. From the moment of success on, that team has it too.
+    pub(in crate::registry) fn offer(
+        &mut self,
+        key: Key,
+        pid: u32,
+        address: Address,
+        descriptor: BorrowedFd<'_>,
+    ) -> Result<()> {
+        let Some(record) = self.own_record(key) else {
+            return Err(Error::new(Kind::Registry, format!("transfer an area to process {pid}"))
+                .detail("it is not published by this process"));
+        };
+        let what = format!("transfer area {} {:?} to process {pid}", record.id, record.name);
+        if ![0, sys::process::user()].contains(&sys::process::real_user()) {
+            return Err(Error::new(Kind::NotPermitted, what)
+                .detail(format!(
+                    "this process was started by user {} and works for user {}: the other team would refuse it",
+                    sys::process::real_user(),
+                    sys::process::user()
+                ))
+                .help("send it over a socket: `Area::send`, `receive`"));
+        }
+        let peers = self.teams_of(pid)?;
+        if peers.is_empty() {
+            return Err(self.no_such_team(pid, what));
+        }
+        let bytes = Offer { record: record.clone(), address }.encode();
+        let mut refused = None;
+        for peer in peers {
+            if let Address::Exactly(start) = address
+                && peer.maps().is_some_and(|maps| !is_free(&maps, start, record.span))
+            {
+                return Err(Error::new(Kind::AddressInUse, what)
+                    .detail(format!(
+                        "{start:#x} is no address at which process {pid} has {} bytes free",
+                        record.span
+                    ))
+                    .help("choose another address, or let its kernel choose one"));
+            }
+            match peer.offer(&bytes, descriptor) {
+                None => refused = refused.or(Some(sys::Errno::OPNOTSUPP)),
+                Some(Err(errno)) => refused = Some(errno),
+                Some(Ok(())) => {
+                    if let Some(directory) = &self.directory {
+                        // It may be asleep until something comes.
+                        directory.wake_waiters();
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Err(explain(pid, what, refused.unwrap_or(sys::Errno::OPNOTSUPP)))
+    }
+
+    /// The readable teams of a process: two, where it has two copies of this library.
+    fn teams_of(&mut self, pid: u32) -> Result<Vec<std::sync::Arc<Peer>>> {
+        // Those that are known; then those in the folder; and then thoroughly, as a folder that does not seem to have
+        // changed may have, within a clock tick.
+        for thoroughly in [None, Some(false), Some(true)] {
+            if let Some(thoroughly) = thoroughly {
+                self.read_folder(thoroughly)?;
+            }
+            let mut peers: Vec<_> = self
+                .teams
+                .values()
+                .filter_map(|team| match team {
+                    Known::Readable(peer) if peer.pid() == pid => Some(peer.clone()),
+                    _ => None,
+                })
+                .collect();
+            peers.sort_by_key(|peer| peer.link().slot);
+            let (live, dead): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.is_live());
+            dead.into_iter().for_each(|peer| self.bury(&Holder::Peer(peer)));
+            if !live.is_empty() {
+                return Ok(live);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn no_such_team(&self, pid: u32, what: String) -> Error {
+        let unreadable = self.teams.iter().find_map(|(link, team)| match team {
+            Known::Unreadable(reason) if link.pid == pid => Some(reason),
+            _ => None,
+        });
+        match unreadable {
+            Some(reason) => Error::new(Kind::Unreadable, what)
+                .detail(format!("it cannot be read: {reason}"))
+                .help("send it over a socket: `Area::send`, `receive`"),
+            None if !sys::process::exists(pid) => {
+                Error::new(Kind::NoSuchTeam, what).detail("there is no process of that number")
+            }
+            None => Error::new(Kind::NoSuchTeam, what)
+                .detail("that process is no team: it has published no area, or is another user's")
+                .help("have it call `registry::join`; to another user, send it over a socket: `Area::send`"),
+        }
+    }
+}
+
+/// Why another team's door did not take an offer.
+fn explain(pid: u32, what: String, errno: sys::Errno) -> Error {
+    let error = |kind| Error::new(kind, what.clone()).call("sendmsg(SCM_RIGHTS)", errno);
+    match errno {
+        sys::Errno::AGAIN => error(Kind::Busy)
+            .detail(format!(
+                "as many offers as fit (net.unix.max_dgram_qlen is {}) wait for it already",
+                std::fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen").unwrap_or_default().trim()
+            ))
+            .help("it takes them at its next call into the registry: try again then"),
+        sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
+        sys::Errno::TOOMANYREFS => error(Kind::Limit)
+            .detail("this user has too many descriptors on their way (RLIMIT_NOFILE counts them)")
+            .help("have them taken, or raise the limit (`ulimit -n`, LimitNOFILE=)"),
+        sys::Errno::ACCESS | sys::Errno::PERM => error(Kind::NotPermitted)
+            .detail("it lets itself be read, but not be given anything")
+            .help("send it over a socket: `Area::send`, `receive`"),
+        sys::Errno::NOENT | sys::Errno::SRCH | sys::Errno::CONNREFUSED => {
+            error(Kind::NoSuchTeam).detail("it went in between, or has closed its door")
+        }
+        sys::Errno::OPNOTSUPP => Error::new(Kind::Unsupported, what)
+            .detail(format!("process {pid} has no door: no socket could be made when it joined"))
+            .help("`registry::join` there says why, and tries again"),
+        _ => error(Kind::System),
+    }
+}

@@ -1,0 +1,51 @@
+//! Areas that other teams have transferred to this process.
+
+use super::id::AreaId;
+use super::source::Source;
+use super::state::Key;
+
+/// An area that another team has transferred to this process, and that the program has not taken yet.
+///
+/// It is this process's own by now: mapped, published, found by everybody, and listed under this process, which holds it
+/// until the program takes it with `take` and drops it, or ends.
+#[derive(Clone, Debug)]
+pub struct Transferred {
+    key: Key,
+    source: Source,
+    from: u32,
+    former: AreaId,
+}
+
+impl Transferred {
+    pub(super) fn new(key: Key, source: Source, from: u32, former: AreaId) -> Self {
+        Transferred { key, source, from, former }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
+    /// What can be told of it: its name, its id now, its address.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Its id now.
+    #[must_use]
+    pub fn id(&self) -> AreaId {
+        self.source.id()
+    }
+
+    /// The id that it had where it came from. Nobody has it any more, unless it was given anew since.
+    #[must_use]
+    pub fn former_id(&self) -> AreaId {
+        self.former
+    }
+
+    /// The process that gave it, by the kernel's word; 0 for one outside this pid namespace. It may be gone.
+    #[must_use]
+    pub fn from(&self) -> u32 {
+        self.from
+    }
+}

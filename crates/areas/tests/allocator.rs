@@ -1,0 +1,153 @@
+//! An allocator as Haiku's servers have one: it lives on addresses that it reserved, areas at exact places in them, growth in place, and
+//! the question which area an address belongs to. It tells "no memory", which is final, from "these addresses are taken",
+//! which means to try elsewhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use areas::{Area, Kind, Reservation, Resizable, Result, registry};
+
+const PAGE: usize = 4096;
+/// What one heap may take at most, and what the reservation has.
+const ROOM: usize = 1 << 20;
+const HEAPS: usize = 8;
+
+/// Heaps in a reservation; each grows in place until it meets the next.
+struct Heaps {
+    room: Arc<Reservation>,
+    areas: BTreeMap<usize, Area<Resizable>>,
+}
+
+impl Heaps {
+    fn new() -> Self {
+        Heaps { room: Reservation::new(HEAPS * ROOM, PAGE).unwrap(), areas: BTreeMap::new() }
+    }
+
+    /// A heap of one page at an exact place.
+    fn open(&mut self, offset: usize) -> Result<usize> {
+        let name = format!("heap-{}-{offset}", std::process::id());
+        let area = areas::builder(PAGE).name(name).inside(&self.room, offset).resizable(PAGE)?;
+        let address = area.as_ptr().addr();
+        assert_eq!(address, self.room.address() + offset);
+        self.areas.insert(address, area);
+        Ok(address)
+    }
+
+    /// The heap that an address belongs to.
+    fn of(&mut self, address: usize) -> Option<&mut Area<Resizable>> {
+        let found = registry::at(address).ok()?;
+        self.areas.values_mut().find(|area| area.id() == Some(found.id()))
+    }
+}
+
+/// The protection that the kernel shows for an address: `---p` for what is only reserved.
+fn shown(address: usize) -> Option<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().find_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (from, to) = range.split_once('-')?;
+        let [from, to] = [from, to].map(|text| usize::from_str_radix(text, 16).unwrap());
+        (from..to).contains(&address).then(|| rest.split(' ').next().unwrap().to_owned())
+    })
+}
+
+#[test]
+fn heaps_grow_in_place_in_reserved_addresses() {
+    let mut heaps = Heaps::new();
+    let first = heaps.open(0).unwrap();
+    let second = heaps.open(ROOM).unwrap();
+    assert_eq!(shown(first + PAGE).unwrap(), "---p");
+    // Far beyond what it was created for, into what is reserved behind it.
+    for pages in [2, 17, 100, 256] {
+        let heap = heaps.of(first).unwrap();
+        heap.resize(pages * PAGE).unwrap();
+        heap.write_at(pages * PAGE - 5, b"bytes").unwrap();
+        assert_eq!((heap.as_ptr().addr(), heap.size()), (first, pages * PAGE));
+        let last = first + pages * PAGE - 1;
+        assert_eq!(shown(last).unwrap(), "rw-s");
+        assert_eq!(heaps.of(last).unwrap().as_ptr().addr(), first, "every byte leads to its heap");
+    }
+    // The next heap stands in the way: try elsewhere. Nothing has changed.
+    let error = heaps.of(first).unwrap().resize(ROOM + PAGE).unwrap_err();
+    assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+    assert_eq!(heaps.of(first).unwrap().size(), ROOM);
+    assert_eq!(heaps.of(second).unwrap().size(), PAGE);
+    // No memory is another error, and final.
+    let error = heaps.of(second).unwrap().resize(1 << 50).unwrap_err();
+    assert_eq!(error.kind(), Kind::NoMemory, "{error}");
+    // At a place that is taken, or beyond the end, no heap is opened.
+    assert_eq!(heaps.open(PAGE).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(heaps.open(HEAPS * ROOM).unwrap_err().kind(), Kind::OutOfRange);
+    // The last one meets the end of the reservation.
+    let last = heaps.open((HEAPS - 1) * ROOM).unwrap();
+    heaps.of(last).unwrap().resize(ROOM).unwrap();
+    let error = heaps.of(last).unwrap().resize(ROOM + PAGE).unwrap_err();
+    assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+    assert!(error.to_string().contains("reservation ends"), "{error}");
+}
+
+#[test]
+fn what_a_heap_gives_back_is_reserved_again() {
+    let mut heaps = Heaps::new();
+    let first = heaps.open(0).unwrap();
+    heaps.of(first).unwrap().resize(ROOM).unwrap();
+    heaps.of(first).unwrap().write_at(0, &[7; ROOM]).unwrap();
+    // All of its addresses, those that it grew into too: nobody else can come to be there.
+    heaps.areas.remove(&first);
+    for offset in [0, PAGE, ROOM - 1] {
+        assert_eq!(shown(first + offset).unwrap(), "---p");
+        assert!(registry::at(first + offset).is_err());
+    }
+    // And the next heap has them all.
+    let again = heaps.open(PAGE).unwrap();
+    heaps.of(again).unwrap().resize(2 * ROOM).unwrap();
+    let mut bytes = vec![1; 2 * ROOM];
+    heaps.of(again).unwrap().read_at(0, &mut bytes).unwrap();
+    assert!(bytes.iter().all(|&byte| byte == 0));
+}
+
+#[test]
+fn growth_that_is_refused_leaves_the_reservation_as_it_was() {
+    let mut heaps = Heaps::new();
+    let first = heaps.open(0).unwrap();
+    let name = format!("heap-{}-0", std::process::id());
+    // A published clone without a reserve: it has no addresses to grow into.
+    let clone = registry::find(&name).unwrap().cloning().name("heap's clone").open_resizable().unwrap();
+    assert_eq!(heaps.of(first).unwrap().resize(4 * PAGE).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(shown(first + PAGE).unwrap(), "---p");
+    heaps.open(PAGE).expect("the addresses behind are free still");
+    drop(clone);
+}
+
+#[test]
+fn a_clone_takes_its_place_in_a_reservation() {
+    let room = Reservation::new(16 * PAGE, PAGE).unwrap();
+    let name = format!("view-{}", std::process::id());
+    let area = areas::builder(2 * PAGE).name(&name).growable(8 * PAGE).shared().unwrap();
+    area.write_at(0, b"same").unwrap();
+    let source = registry::find(&name).unwrap();
+    let view = source.cloning().inside(&room, 4 * PAGE).open().unwrap();
+    assert_eq!(view.as_ptr().addr(), room.address() + 4 * PAGE);
+    for (offset, kind) in [(5, Kind::AddressInUse), (0, Kind::AddressInUse), (9, Kind::OutOfRange)] {
+        let refused = source.cloning().inside(&room, offset * PAGE).open().unwrap_err();
+        assert_eq!(refused.kind(), kind, "{refused}");
+    }
+    area.grow(8 * PAGE).unwrap();
+    area.write_at(8 * PAGE - 4, b"last").unwrap();
+    let mut bytes = [0; 4];
+    view.read_at(8 * PAGE - 4, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"last");
+    let address = view.as_ptr().addr();
+    drop(view);
+    assert_eq!(shown(address).unwrap(), "---p");
+}
+
+#[test]
+fn an_area_between_guard_pages_does_not_grow_over_them() {
+    use areas::Provider;
+    let guarded = areas::System::new().guarded(1);
+    let mut area = areas::builder(PAGE).provider(&guarded).resizable(PAGE).unwrap();
+    assert_eq!(area.resize(2 * PAGE).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(shown(area.as_ptr().addr() + PAGE).unwrap(), "---p");
+    assert_eq!(area.size(), PAGE);
+}

@@ -1,0 +1,684 @@
+//! An area changes hands: within a team at once, to another team at its next call; the giver keeps nothing, and whoever dies, the
+//! kernel has what nobody holds.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use areas::Kind;
+use rustix::process::Signal;
+
+use crate::support::{Agent, Folder, Held, eventually, is_root, refused, test_name};
+
+const PAGE: usize = 4096;
+
+/// What an agent tells of an area of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Described {
+    id: i32,
+    address: usize,
+    size: usize,
+    span: usize,
+    protection: String,
+    lock: String,
+    locked: bool,
+    fallbacks: usize,
+}
+
+#[track_caller]
+fn make(agent: &mut Agent, what: &str) -> Held {
+    Held::parse(&agent.tell(&format!("make {what}")))
+}
+
+#[track_caller]
+fn describe(agent: &mut Agent, area: Held) -> Described {
+    let answer = agent.tell(&format!("describe {}", area.handle));
+    let mut words = answer.split(' ');
+    let mut next = || words.next().unwrap();
+    Described {
+        id: next().parse().unwrap(),
+        address: next().parse().unwrap(),
+        size: next().parse().unwrap(),
+        span: next().parse().unwrap(),
+        protection: next().to_owned(),
+        lock: next().to_owned(),
+        locked: next().parse().unwrap(),
+        fallbacks: next().parse().unwrap(),
+    }
+}
+
+fn text(agent: &mut Agent, area: Held, at: usize, len: usize) -> String {
+    agent.tell(&format!("text {} {at} {len}", area.handle))
+}
+
+/// Gives an area of an agent to another one.
+#[track_caller]
+fn give(from: &mut Agent, area: Held, to: &Agent) {
+    assert_eq!(from.tell(&format!("transfer {} {} any", area.handle, to.pid())), "given");
+}
+
+#[track_caller]
+fn take(agent: &mut Agent) -> Held {
+    Held::parse(&agent.tell("take"))
+}
+
+/// How many mappings and descriptors a process has of the memory of areas. (Those made by `make` have no name in `/proc`.)
+fn holds(pid: u32) -> (usize, usize) {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let mappings =
+        maps.lines().filter(|line| line.contains("/memfd:area") && !line.contains("table")).count();
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let descriptors = open
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .filter(|to| {
+            to.to_string_lossy().starts_with("/memfd:area") && !to.to_string_lossy().contains("table")
+        })
+        .count();
+    (mappings, descriptors)
+}
+
+#[test]
+fn within_a_team_it_moves_at_once() {
+    let folder = Folder::new();
+    let (mut owner, mut other) = (Agent::start(&folder), Agent::start(&folder));
+    for (kind, lock) in [("shared", "full"), ("shared", "lazy"), ("resizable", "none"), ("frozen", "none")] {
+        let name = format!("{kind}-{lock}");
+        let max = if kind == "resizable" { 4 * PAGE } else { 0 };
+        let area = make(&mut owner, &format!("{kind} {name} 8192 {max} {lock}"));
+        let before = describe(&mut owner, area);
+        assert_eq!(other.find(&name).unwrap().id, before.id);
+        let new = owner.tell(&format!("transfer {} {} any", area.handle, owner.pid()));
+        let after = describe(&mut owner, area);
+        assert_eq!(new, after.id.to_string());
+        assert_ne!((before.id, before.address), (after.id, after.address), "a new id, a new address");
+        let same = Described { id: before.id, address: before.address, ..after.clone() };
+        assert_eq!(before, same, "and all else as it was");
+        assert_eq!(after.locked, lock != "none", "by the kernel's word");
+        assert_eq!(owner.tell(&format!("kind {}", area.handle)), kind);
+        assert_eq!(text(&mut owner, area, 0, name.len()), name);
+        // The old id and the old address are nobody's; the name is the new one's.
+        for agent in [&mut owner, &mut other] {
+            refused(agent.get(before.id), Kind::NoSuchArea);
+            assert_eq!(agent.find(&name).unwrap().id, after.id);
+            assert_eq!(agent.get(after.id).unwrap().name, name);
+        }
+        let at = format!("area-for {}", before.address);
+        refused(owner.try_tell(&at), Kind::NoSuchArea);
+        assert_eq!(owner.tell(&format!("area-for {}", after.address + 1)), new);
+        assert_eq!(holds(owner.pid()), (1, 1), "the old mapping is gone");
+        owner.tell(&format!("release {}", area.handle));
+        refused(other.find(&name), Kind::NoSuchArea);
+    }
+}
+
+#[test]
+fn within_a_team_each_form_of_address() {
+    let folder = Folder::new();
+    let mut owner = Agent::start(&folder);
+    let area = make(&mut owner, "shared ring 65536 0");
+    let mut transfer = |form: &str| {
+        let command = format!("transfer {} {} {form}", area.handle, owner.pid());
+        owner.try_tell(&command).map(|_| describe(&mut owner, area))
+    };
+    let first = transfer("random").unwrap();
+    // Over itself: something is there, and nothing changes.
+    let text = refused(transfer(&format!("exactly:{}", first.address)), Kind::AddressInUse);
+    assert!(text.contains(&format!("{:#x}", first.address)), "{text}");
+    refused(transfer(&format!("exactly:{}", first.address + 1)), Kind::InvalidInput);
+    refused(transfer("exactly:0"), Kind::InvalidInput);
+    assert_eq!(describe(&mut owner, area), first, "refused: as it was");
+    let free: usize = owner.tell("free-address 65536").parse().unwrap();
+    let mut transfer = |form: &str| {
+        owner.tell(&format!("transfer {} {} {form}", area.handle, owner.pid()));
+        describe(&mut owner, area)
+    };
+    assert_eq!(transfer(&format!("exactly:{free}")).address, free);
+    let above = transfer(&format!("above:{}", 0x7000_0000_0000_u64)).address;
+    assert!(above >= 0x7000_0000_0000, "{above:#x}");
+}
+
+#[test]
+fn within_a_team_a_lock_needs_no_room_for_two() {
+    if !is_root(test_name!()) {
+        return;
+    }
+    let folder = Folder::of_user(65534);
+    let mut owner = Agent::start_as(&folder, 65534, None);
+    owner.tell("limit locked 65536");
+    let area = make(&mut owner, "shared ring 65536 0 full");
+    let before = describe(&mut owner, area);
+    owner.tell(&format!("transfer {} {} any", area.handle, owner.pid()));
+    let after = describe(&mut owner, area);
+    assert_ne!(before.address, after.address);
+    assert!(before.locked && after.locked);
+    // Nothing that is locked is left behind: there is room for no more, and for no less.
+    refused(owner.try_tell("make shared more 4096 0 full"), Kind::Limit);
+    owner.tell(&format!("release {}", area.handle));
+    make(&mut owner, "shared more 65536 0 full");
+}
+
+#[test]
+fn another_team_has_it_at_its_next_call_and_the_giver_keeps_nothing() {
+    let folder = Folder::new();
+    let [mut giver, mut target, mut reader] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    for (kind, max) in [("shared", 0), ("shared", 8 * PAGE), ("resizable", 8 * PAGE), ("frozen", 0)] {
+        let name = format!("{kind}-{max}");
+        let area = make(&mut giver, &format!("{kind} {name} 8192 {max}"));
+        let before = describe(&mut giver, area);
+        give(&mut giver, area, &target);
+        assert_eq!(holds(giver.pid()), (0, 0), "no mapping, no descriptor");
+        // On its way it is nobody's: neither by name nor by id.
+        for agent in [&mut giver, &mut reader] {
+            refused(agent.find(&name), Kind::NoSuchArea);
+            refused(agent.get(before.id), Kind::NoSuchArea);
+        }
+        assert_eq!(holds(target.pid()), (0, 0), "the target has not called yet");
+        let came = target.tell("transferred");
+        let id = came.split(' ').next().unwrap().to_owned();
+        assert_eq!(came, format!("{id} {} {} {name}", giver.pid(), before.id));
+        assert_ne!(id, before.id.to_string());
+        // Not taken by the program yet, and the team's already.
+        assert_eq!(reader.find(&name).unwrap().pid, target.pid());
+        assert_eq!(holds(target.pid()), (1, 1));
+        let taken = take(&mut target);
+        assert_eq!(taken.id.map(|id| id.to_string()), Some(id));
+        assert_eq!(target.tell(&format!("kind {}", taken.handle)), kind);
+        let after = describe(&mut target, taken);
+        assert_eq!(Described { id: before.id, address: before.address, ..after }, before);
+        assert_eq!(text(&mut target, taken, 0, name.len()), name);
+        assert_eq!(target.tell("transferred"), "");
+        target.tell(&format!("release {}", taken.handle));
+        refused(reader.find(&name), Kind::NoSuchArea);
+        assert_eq!(holds(target.pid()), (0, 0));
+    }
+}
+
+/// Each call that asks the kernel anyway takes in what was offered.
+#[test]
+fn any_such_call_is_the_next_one() {
+    let folder = Folder::new();
+    let [mut giver, mut reader] = std::array::from_fn(|_| Agent::start(&folder));
+    for call in [
+        "find ring",
+        "get 1",
+        "list",
+        "keep",
+        "publish other 4096",
+        "wait ring 60000",
+        "area-for 4096",
+        "path",
+        "size ring",
+    ] {
+        let mut target = Agent::start(&folder);
+        target.tell("join");
+        let area = make(&mut giver, "shared ring 4096 0");
+        give(&mut giver, area, &target);
+        // Its answer is its own: there is no area 1, and none at that address.
+        let _ = target.try_tell(call);
+        assert_eq!(reader.find("ring").unwrap().pid, target.pid(), "{call}");
+    }
+}
+
+#[test]
+fn a_known_name_and_a_known_address_cost_no_look() {
+    let folder = Folder::new();
+    let [mut giver, mut target, mut reader] = std::array::from_fn(|_| Agent::start(&folder));
+    let own = make(&mut target, "shared own 4096 0");
+    let address = describe(&mut target, own).address;
+    target.find("own").unwrap();
+    let area = make(&mut giver, "shared ring 4096 0");
+    give(&mut giver, area, &target);
+    target.find("own").unwrap();
+    target.tell(&format!("area-for {address}"));
+    refused(reader.find("ring"), Kind::NoSuchArea);
+    // What it does not know yet, it looks for.
+    assert_eq!(target.find("ring").unwrap().pid, target.pid());
+}
+
+#[test]
+fn the_giver_may_be_killed_at_once() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let area = make(&mut giver, "shared ring 1048576 0");
+    giver.tell(&format!("put {} 1048570 ending", area.handle));
+    giver.begin(&format!("transfer-and-die {} {}", area.handle, target.pid()));
+    eventually("it has killed itself", || {
+        !std::path::Path::new(&format!("/proc/{}/exe", giver.pid())).exists()
+    });
+    let pid = giver.kill();
+    let came = target.tell("transferred");
+    assert!(came.contains(&format!(" {pid} ")), "{came}");
+    let taken = take(&mut target);
+    assert_eq!(text(&mut target, taken, 1_048_570, 6), "ending");
+}
+
+#[test]
+fn a_stopped_target_has_it_when_it_goes_on() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    target.signal(Signal::STOP);
+    let area = make(&mut giver, "shared ring 4096 0");
+    give(&mut giver, area, &target);
+    giver.kill();
+    target.signal(Signal::CONT);
+    let taken = take(&mut target);
+    assert_eq!(text(&mut target, taken, 0, 4), "ring");
+}
+
+/// Shared memory of the whole machine, in MiB.
+fn shared_memory() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("Shmem:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+}
+
+#[test]
+fn machine_memory_on_its_way_goes_with_the_target() {
+    const SIZE: u64 = 256;
+    const NOISE: u64 = 100;
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let before = shared_memory();
+    let area = make(&mut giver, &format!("shared big {} 0", SIZE << 20));
+    giver.tell(&format!("populate-any {}", area.handle));
+    give(&mut giver, area, &target);
+    giver.kill();
+    assert!(shared_memory() + NOISE >= before + SIZE, "on its way, it is there");
+    // A child that is forked now, and lives on, has nothing of it once it has called.
+    let mut child = target.fork();
+    child.tell("keep");
+    target.kill();
+    eventually("the memory is back", || shared_memory() < before + NOISE);
+    child.tell("keep");
+    // Nothing else is left either: no name of a door, one dangling link a team at most.
+    for (path, metadata) in folder.remains() {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(metadata.is_dir() || metadata.is_symlink() || name == "control", "{}", path.display());
+    }
+}
+
+#[test]
+fn growth_goes_on_after_it() {
+    let folder = Folder::new();
+    let [mut giver, mut target, mut third] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let area = make(&mut giver, "shared ring 4096 65536");
+    let clone = Held::parse(&third.tell("adopt ring"));
+    give(&mut giver, area, &target);
+    let taken = take(&mut target);
+    target.tell(&format!("resize-any {} 65536", taken.handle));
+    target.tell(&format!("put {} 65530 grown!", taken.handle));
+    assert_eq!(
+        text(&mut third, clone, 65530, 6),
+        "grown!",
+        "the clone of before sees it, with no call of its own"
+    );
+    let area = make(&mut giver, "resizable heap 4096 65536");
+    // Where there is room behind its reserve.
+    let free = target.tell("free-address 1048576");
+    giver.tell(&format!("transfer {} {} exactly:{free}", area.handle, target.pid()));
+    let taken = take(&mut target);
+    for size in [65536, 4096, 131_072] {
+        target.tell(&format!("resize-any {} {size}", taken.handle));
+        assert_eq!(third.tell("size heap"), size.to_string());
+    }
+}
+
+#[test]
+fn locks_and_rights_come_along() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    for lock in ["lazy", "full"] {
+        let area = make(&mut giver, &format!("shared locked 8192 0 {lock}"));
+        giver.tell(&format!("protect {} r", area.handle));
+        give(&mut giver, area, &target);
+        let taken = take(&mut target);
+        let described = describe(&mut target, taken);
+        assert_eq!((described.lock.as_str(), described.locked), (lock, true), "by the kernel's word");
+        assert_eq!(described.protection, "r--");
+        refused(target.try_tell(&format!("put {} 0 x", taken.handle)), Kind::ReadOnly);
+    }
+}
+
+#[test]
+fn what_is_frozen_on_its_way_comes_frozen() {
+    let folder = Folder::new();
+    let [mut giver, mut target, mut third] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let area = make(&mut giver, "shared ring 4096 0");
+    let clone = Held::parse(&third.tell("adopt ring"));
+    give(&mut giver, area, &target);
+    third.tell(&format!("freeze-any {}", clone.handle));
+    let taken = take(&mut target);
+    assert_eq!(target.tell(&format!("kind {}", taken.handle)), "frozen");
+    assert_eq!(describe(&mut target, taken).protection, "r--");
+    assert_eq!(text(&mut target, taken, 0, 4), "ring");
+}
+
+#[test]
+fn from_hand_to_hand() {
+    let folder = Folder::new();
+    let mut agents: Vec<Agent> = (0..5).map(|_| Agent::start(&folder)).collect();
+    let mut area = make(&mut agents[0], "resizable ring 4096 65536");
+    let mut former = area.id.unwrap();
+    for i in 1..agents.len() {
+        let (before, behind) = agents.split_at_mut(i);
+        let (from, to) = (&mut before[i - 1], &mut behind[0]);
+        to.tell("join");
+        give(from, area, to);
+        let came = to.tell("transferred");
+        assert!(came.ends_with(&format!(" {} {former} ring", from.pid())), "{came}");
+        area = take(to);
+        former = area.id.unwrap();
+        assert_eq!(text(to, area, 0, 4), "ring");
+        to.tell(&format!("put {} 100 hand-{i}", area.handle));
+    }
+    let last = agents.len() - 1;
+    assert_eq!(text(&mut agents[last], area, 100, 6), format!("hand-{last}"));
+    assert_eq!(agents.iter().map(|agent| holds(agent.pid()).0).collect::<Vec<_>>(), [0, 0, 0, 0, 1]);
+}
+
+#[test]
+fn addresses_in_the_other_team() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    let own = make(&mut target, "shared own 65536 0");
+    let taken_already = describe(&mut target, own).address;
+    let area = make(&mut giver, "shared ring 65536 0");
+    let before = describe(&mut giver, area);
+    let mut transfer =
+        |form: &str| giver.try_tell(&format!("transfer {} {} {form}", area.handle, target.pid()));
+    let text = refused(transfer(&format!("exactly:{taken_already}")), Kind::AddressInUse);
+    assert!(text.contains(&target.pid().to_string()), "{text}");
+    refused(transfer("exactly:4097"), Kind::InvalidInput);
+    refused(transfer(&format!("exactly:{}", usize::MAX - 0xffff)), Kind::AddressInUse);
+    assert_eq!(describe(&mut giver, area), before, "refused: as it was");
+    assert_eq!(giver.find("ring").unwrap().id, before.id);
+    let free: usize = target.tell("free-address 65536").parse().unwrap();
+    giver.tell(&format!("transfer {} {} exactly:{free}", area.handle, target.pid()));
+    // The first call of all may be the one that asks what is there.
+    let id = target.tell(&format!("area-for {}", free + 65535));
+    let taken = take(&mut target);
+    let described = describe(&mut target, taken);
+    assert_eq!((described.id.to_string(), described.address, described.fallbacks), (id, free, 0));
+    target.tell(&format!("release {}", taken.handle));
+    // Free when it was offered, and taken when it is taken in: elsewhere, and that is told.
+    let area = make(&mut giver, "shared again 65536 0");
+    giver.tell(&format!("transfer {} {} exactly:{free}", area.handle, target.pid()));
+    target.tell(&format!("occupy {free}"));
+    let taken = take(&mut target);
+    let described = describe(&mut target, taken);
+    assert_ne!(described.address, free);
+    assert_eq!(described.fallbacks, 1);
+}
+
+#[test]
+fn who_cannot_be_given_anything() {
+    let folder = Folder::new();
+    let [mut giver, mut stranger] = std::array::from_fn(|_| Agent::start(&folder));
+    let area = make(&mut giver, "shared ring 4096 0");
+    let before = describe(&mut giver, area);
+    let mut refuse = |team: u32, kind, says: &str| {
+        let text = refused(giver.try_tell(&format!("transfer {} {team} any", area.handle)), kind);
+        assert!(text.contains(&team.to_string()) && text.contains(says), "{text}");
+        assert_eq!(describe(&mut giver, area), before, "it comes back as it was");
+    };
+    for nobody in [0, 1 << 30, u32::MAX] {
+        refuse(nobody, Kind::NoSuchTeam, "no process");
+    }
+    refuse(stranger.pid(), Kind::NoSuchTeam, "registry::join");
+    let dead = Agent::start(&folder);
+    let pid = dead.pid();
+    dead.kill();
+    refuse(pid, Kind::NoSuchTeam, "no process");
+    let mut gone = Agent::start(&folder);
+    gone.publish("briefly");
+    refuse(stranger.pid(), Kind::NoSuchTeam, "no team");
+    let pid = gone.kill();
+    refuse(pid, Kind::NoSuchTeam, "no process");
+    // exec ends the team, too.
+    stranger.tell("join");
+    stranger.exec();
+    refuse(stranger.pid(), Kind::NoSuchTeam, "no team");
+    let unnamed = make(&mut giver, "shared - 4096 0");
+    stranger.tell("join");
+    let text = refused(
+        giver.try_tell(&format!("transfer {} {} any", unnamed.handle, stranger.pid())),
+        Kind::InvalidInput,
+    );
+    assert!(text.contains("not published"), "{text}");
+    assert_eq!(holds(giver.pid()), (2, 2));
+}
+
+#[test]
+fn who_may_not_be_looked_into_is_not_given_anything() {
+    if !is_root(test_name!()) {
+        return;
+    }
+    let folder = Folder::of_user(65534);
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start_as(&folder, 65534, None));
+    target.tell("join");
+    target.tell("dumpable no");
+    let area = make(&mut giver, "shared ring 4096 0");
+    let text =
+        refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Unreadable);
+    assert!(text.contains("not dumpable"), "{text}");
+    target.tell("dumpable yes");
+    give(&mut giver, area, &target);
+    let taken = take(&mut target);
+    assert_eq!(text_of_ring(&mut target, taken), "ring");
+}
+
+fn text_of_ring(agent: &mut Agent, area: Held) -> String {
+    text(agent, area, 0, 4)
+}
+
+#[test]
+fn a_full_queue_gives_the_area_back() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let mut given = 0;
+    let (left, said) = loop {
+        let area = make(&mut giver, &format!("shared ring-{given} 4096 0"));
+        match giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())) {
+            Ok(_) => given += 1,
+            Err(refused) => break (area, refused),
+        }
+    };
+    let said = refused::<()>(Err(said), Kind::Busy);
+    assert!(said.contains("max_dgram_qlen") && said.contains(&target.pid().to_string()), "{said}");
+    assert!(given > 0);
+    assert_eq!(holds(giver.pid()), (1, 1));
+    assert_eq!(giver.find(&format!("ring-{given}")).unwrap().id, left.id.unwrap());
+    // It calls, and there is room.
+    target.tell("keep");
+    give(&mut giver, left, &target);
+    for i in 0..=given {
+        let taken = take(&mut target);
+        let name = format!("ring-{i}");
+        assert_eq!(text(&mut target, taken, 0, name.len()), name, "in the order in which they were given");
+    }
+    assert_eq!(target.tell("transferred"), "");
+}
+
+#[test]
+fn without_a_descriptor_left() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let area = make(&mut giver, "shared ring 4096 0");
+    // Known to each other, so that nothing else takes one.
+    let other = make(&mut giver, "shared other 4096 0");
+    give(&mut giver, other, &target);
+    target.tell("keep");
+    let before = describe(&mut giver, area);
+    for left in [0, 1] {
+        giver.tell(&format!("descriptors-left {left}"));
+        let said =
+            refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Limit);
+        assert!(said.contains("RLIMIT_NOFILE"), "{said}");
+        giver.tell("limit files none");
+        assert_eq!(describe(&mut giver, area), before);
+    }
+    give(&mut giver, area, &target);
+}
+
+#[test]
+fn a_target_without_a_descriptor_left_loses_nothing() {
+    let folder = Folder::new();
+    let [mut giver, mut target, mut third] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let area = make(&mut giver, "shared ring 4096 0");
+    let clone = Held::parse(&third.tell("adopt ring"));
+    target.tell("descriptors-left 0");
+    give(&mut giver, area, &target);
+    giver.kill();
+    for _ in 0..2 {
+        let said = refused(target.try_tell("transferred"), Kind::Limit);
+        assert!(said.contains("RLIMIT_NOFILE"), "{said}");
+    }
+    // One is enough for it, and not for what freezing it on its way asks for besides.
+    third.tell(&format!("freeze-any {}", clone.handle));
+    target.tell("descriptors-left 1");
+    refused(target.try_tell("transferred"), Kind::Limit);
+    target.tell("limit files none");
+    let taken = take(&mut target);
+    assert_eq!(target.tell(&format!("kind {}", taken.handle)), "frozen");
+    assert_eq!(text(&mut target, taken, 0, 4), "ring");
+}
+
+#[test]
+fn what_cannot_be_taken_in_stays_in_line() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let big = make(&mut giver, &format!("shared big 4096 {}", 1_usize << 40));
+    let small = make(&mut giver, "shared small 4096 0");
+    target.tell(&format!("limit addresses {}", 1_usize << 39));
+    give(&mut giver, big, &target);
+    give(&mut giver, small, &target);
+    for _ in 0..2 {
+        let said = refused(target.try_tell("transferred"), Kind::Limit);
+        assert!(said.contains("RLIMIT_AS") && said.contains(&giver.pid().to_string()), "{said}");
+    }
+    // All else works.
+    assert_eq!(target.list().names(), [""; 0]);
+    target.tell("limit addresses none");
+    let came = target.tell("transferred");
+    assert!(came.contains("big") && came.contains("small"), "{came}");
+    let taken = take(&mut target);
+    assert_eq!(text(&mut target, taken, 0, 3), "big");
+    // Or it is refused, and the next one comes.
+    let big = make(&mut giver, &format!("shared big 4096 {}", 1_usize << 40));
+    let small = make(&mut giver, "shared less 4096 0");
+    target.tell(&format!("release {}", taken.handle));
+    target.tell(&format!("limit addresses {}", 1_usize << 39));
+    give(&mut giver, big, &target);
+    give(&mut giver, small, &target);
+    take(&mut target);
+    refused(target.try_tell("transferred"), Kind::Limit);
+    assert_eq!(target.tell("refuse"), "true");
+    assert!(target.tell("transferred").ends_with("less"));
+    assert_eq!(target.tell("refuse"), "false");
+}
+
+#[test]
+fn who_waits_is_woken() {
+    let folder = Folder::new();
+    let [mut giver, mut target, mut by_name] = std::array::from_fn(|_| Agent::start(&folder));
+    refused(target.try_tell("wait-transferred 30"), Kind::TimedOut);
+    by_name.tell("join");
+    target.begin("wait-transferred 60000");
+    by_name.begin("wait token 60000");
+    let begun = Instant::now();
+    let area = make(&mut giver, "shared ring 4096 0");
+    eventually("it has joined", || {
+        giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())).is_ok()
+    });
+    assert!(target.end().unwrap().ends_with("ring"));
+    // Not by the look that it takes once a second: who gives, wakes. The word that counts that is in the control file.
+    let word = |at: u64| {
+        let mut bytes = [0; 4];
+        fs::File::open(folder.control()).unwrap().read_exact_at(&mut bytes, at).unwrap();
+        u32::from_le_bytes(bytes)
+    };
+    take(&mut target);
+    let area = make(&mut giver, "shared second 4096 0");
+    target.begin("wait-transferred 60000");
+    eventually("it says that it waits", || word(12) == 1);
+    target.signal(Signal::STOP);
+    let before = word(8);
+    give(&mut giver, area, &target);
+    assert_ne!(word(8), before, "it is told");
+    target.signal(Signal::CONT);
+    assert!(target.end().unwrap().ends_with("second"));
+    // Who waits for a name takes in what is not of that name, and waits on.
+    let coin = make(&mut giver, "shared coin 4096 0");
+    give(&mut giver, coin, &by_name);
+    eventually("it is taken in", || target.find("coin").is_ok_and(|seen| seen.pid == by_name.pid()));
+    giver.publish("token");
+    assert!(by_name.end().unwrap().ends_with("token"));
+    assert!(begun.elapsed() < Duration::from_secs(30), "they were woken, and did not wait for the end");
+}
+
+#[test]
+fn a_child_takes_nothing_that_was_given_to_its_parent() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let area = make(&mut giver, "shared ring 4096 0");
+    give(&mut giver, area, &target);
+    let mut child = target.fork();
+    assert_eq!(child.tell("transferred"), "", "it was given to the parent");
+    child.tell("join");
+    assert_eq!(child.tell("transferred"), "");
+    // To the child alone, then.
+    let second = make(&mut giver, "shared second 4096 0");
+    give(&mut giver, second, &child);
+    assert!(child.tell("transferred").ends_with("second"));
+    let came = target.tell("transferred");
+    assert!(came.ends_with("ring") && !came.contains("second"), "{came}");
+    // What the parent holds, taken or not, a child that is forked now holds too, as all that its parent holds.
+    let mut later = target.fork();
+    let taken = take(&mut later);
+    assert_eq!(text(&mut later, taken, 0, 4), "ring");
+    target.kill();
+    assert_eq!(giver.find("ring").unwrap().pid, later.pid());
+}
+
+#[test]
+fn a_child_gives_away_what_it_inherited() {
+    let folder = Folder::new();
+    let [mut parent, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let area = make(&mut parent, "shared ring 4096 0");
+    let mut child = parent.fork();
+    give(&mut child, area, &target);
+    assert_eq!((holds(child.pid()), holds(parent.pid())), ((0, 0), (1, 1)), "the parent's is the parent's");
+    let taken = take(&mut target);
+    target.tell(&format!("put {} 0 RING", taken.handle));
+    assert_eq!(text(&mut parent, area, 0, 4), "RING");
+    assert_eq!(parent.find("ring").unwrap().pid, parent.pid());
+}
+
+#[test]
+fn any_umask_will_do() {
+    if !is_root(test_name!()) {
+        return;
+    }
+    let folder = Folder::of_user(65534);
+    // Root may write everything: as an ordinary user, the mode counts.
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start_as(&folder, 65534, None));
+    giver.tell("join");
+    target.tell("umask 777");
+    target.tell("join");
+    let area = make(&mut giver, "shared ring 4096 0");
+    give(&mut giver, area, &target);
+    take(&mut target);
+}

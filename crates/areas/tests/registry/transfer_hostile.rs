@@ -1,0 +1,250 @@
+//! What comes to a team's door that is no offer, or lies: nothing of it is believed, nothing is left of it, and honest offers behind
+//! it come through.
+
+use std::fs::{self, File};
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use areas::Kind;
+use rustix::fs::{
+    CWD, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create, openat,
+};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType, recvmsg, sendmsg_addr, socket, sockopt,
+};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+
+use crate::support::{Agent, Folder, Held, is_root, refused, skip, test_name};
+
+/// Where a table's header has the number of the descriptor that leads to the door, + 1.
+const DOOR: u64 = 20;
+
+/// The way to an agent's door.
+fn door(folder: &Folder, agent: &Agent) -> OwnedFd {
+    let table = File::open(folder.link_of(agent.pid()).target()).unwrap();
+    let mut number = [0; 4];
+    table.read_exact_at(&mut number, DOOR).unwrap();
+    let path = format!("/proc/{}/fd/{}", agent.pid(), u32::from_le_bytes(number) - 1);
+    openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
+}
+
+fn send(door: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
+    let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
+    let to = SocketAddrUnix::new(format!("/proc/self/fd/{}", door.as_raw_fd())).unwrap();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(64))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(descriptors)));
+    }
+    sendmsg_addr(&socket, &to, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::DONTWAIT).unwrap();
+}
+
+/// Takes the first packet away from an agent's door: an honest one, to be changed.
+fn intercept(agent: &Agent) -> Option<(Vec<u8>, OwnedFd)> {
+    let process = pidfd_open(Pid::from_raw(agent.pid().cast_signed()).unwrap(), PidfdFlags::empty()).ok()?;
+    for entry in fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap().flatten() {
+        let number = entry.file_name().to_str().unwrap().parse().unwrap();
+        if !fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")) {
+            continue;
+        }
+        let socket = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).ok()?;
+        if sockopt::socket_type(&socket) != Ok(SocketType::DGRAM) {
+            continue;
+        }
+        let mut bytes = [0; 4096];
+        let mut space = [MaybeUninit::uninit(); 256];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let parts = &mut [std::io::IoSliceMut::new(&mut bytes)];
+        let got = recvmsg(&socket, parts, &mut ancillary, RecvFlags::DONTWAIT).unwrap().bytes;
+        let mut came = ancillary.drain().filter_map(|part| match part {
+            RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
+            _ => None,
+        });
+        return Some((bytes[..got].to_vec(), came.next().unwrap()));
+    }
+    panic!("the agent has no door");
+}
+
+/// A giver, a target, and an offer as it was on its way from the one to the other.
+fn stage(test: &str, folder: &Folder, what: &str) -> Option<(Agent, Agent, Vec<u8>, OwnedFd)> {
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(folder));
+    target.tell("join");
+    let area = Held::parse(&giver.tell(&format!("make {what}")));
+    giver.tell(&format!("transfer {} {} any", area.handle, target.pid()));
+    let Some((bytes, memory)) = intercept(&target) else {
+        skip(test, "needs pidfd_getfd of another process");
+        return None;
+    };
+    Some((giver, target, bytes, memory))
+}
+
+/// An object of that size with those seals, open as told.
+fn object(size: u64, seals: SealFlags, read_only: bool) -> OwnedFd {
+    let fd = memfd_create("hostile", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+    ftruncate(&fd, size).unwrap();
+    fcntl_add_seals(&fd, seals).unwrap();
+    if !read_only {
+        return fd;
+    }
+    File::open(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap().into()
+}
+
+fn descriptors(agent: &mut Agent) -> usize {
+    agent.tell("descriptors").parse().unwrap()
+}
+
+/// Whether the target takes this for an area.
+fn is_believed(target: &mut Agent, door: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> bool {
+    let before = self::descriptors(target);
+    send(door, bytes, descriptors);
+    let came = !target.tell("transferred").is_empty();
+    if came {
+        let taken = Held::parse(&target.tell("take"));
+        target.tell(&format!("release {}", taken.handle));
+    }
+    assert_eq!(self::descriptors(target), before, "nothing stays open");
+    came
+}
+
+#[test]
+fn only_what_is_an_offer_is_one() {
+    let folder = Folder::new();
+    let Some((mut giver, mut target, good, memory)) = stage(test_name!(), &folder, "shared ring 4096 0")
+    else {
+        return;
+    };
+    let door = door(&folder, &target);
+    let fd = memory.as_fd();
+    let mut believed =
+        |bytes: &[u8], descriptors: &[BorrowedFd<'_>]| is_believed(&mut target, &door, bytes, descriptors);
+    // Sent on as it was, it is one: what follows differs in one thing each.
+    assert!(believed(&good, &[fd]));
+    assert!(!believed(&good, &[]), "no descriptor");
+    assert!(!believed(&good, &[fd, fd]), "two");
+    let many = vec![fd; 64];
+    assert!(!believed(&good, &many), "more than there is room for");
+    assert!(!believed(&good[..good.len() - 1], &[fd]), "too short");
+    assert!(!believed(&[&good[..], &[0]].concat(), &[fd]), "too long");
+    assert!(!believed(b"", &[fd]), "nothing");
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    assert!(!believed(&changed(0, b'X'), &[fd]), "another word");
+    assert!(!believed(&changed(8, 2), &[fd]), "another version");
+    assert!(!believed(&changed(12, 77), &[fd]), "an address of an unknown form");
+    // Behind the head of 32 bytes, a record as in a table: its object, its pages, its extent, its protection.
+    const RECORD: usize = 32;
+    for (at, byte, what) in [
+        (40, good[RECORD + 40] ^ 1, "another object"),
+        (32, good[RECORD + 32] ^ 1, "another device"),
+        (85, 21, "huge pages"),
+        (85, 0, "no pages"),
+        (81, 9, "an unknown extent"),
+        (84, 9, "an unknown lock"),
+        (80, 0xff, "an unknown protection"),
+    ] {
+        assert!(!believed(&changed(RECORD + at, byte), &[fd]), "{what}");
+    }
+    let mut bytes = good.clone();
+    bytes[RECORD + 8..RECORD + 12].fill(0);
+    assert!(!believed(&bytes, &[fd]), "an id that is none");
+    // An honest one behind all that comes through.
+    let area = Held::parse(&giver.tell("make shared honest 4096 0"));
+    send(&door, b"nonsense", &[fd]);
+    giver.tell(&format!("transfer {} {} any", area.handle, target.pid()));
+    assert!(target.tell("transferred").ends_with("honest"));
+    assert!(target.find("honest").is_ok());
+}
+
+#[test]
+fn the_kernel_is_asked_what_the_descriptor_is() {
+    let folder = Folder::new();
+    let Some((_giver, mut target, good, _memory)) = stage(test_name!(), &folder, "shared ring 4096 0") else {
+        return;
+    };
+    let door = door(&folder, &target);
+    // The message says what is true of the object's identity, so that the rest is what it fails by.
+    let mut believed = |fd: OwnedFd| {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = File::from(fd.try_clone().unwrap()).metadata().unwrap();
+        let mut bytes = good.clone();
+        bytes[32 + 32..32 + 40].copy_from_slice(&metadata.dev().to_le_bytes());
+        bytes[32 + 40..32 + 48].copy_from_slice(&metadata.ino().to_le_bytes());
+        is_believed(&mut target, &door, &bytes, &[fd.as_fd()])
+    };
+    let fixed = SealFlags::SHRINK | SealFlags::GROW;
+    assert!(believed(object(4096, fixed, false)));
+    assert!(!believed(object(4096, SealFlags::empty(), false)), "it could shrink under its holders");
+    assert!(!believed(object(4096, SealFlags::GROW, false)), "so could this");
+    assert!(!believed(object(4096, fixed, true)), "said to be written, and open for reading only");
+    assert!(!believed(File::open("/dev/zero").unwrap().into()));
+    assert!(!believed(File::open("/").unwrap().into()));
+    assert!(!believed(std::os::unix::net::UnixStream::pair().unwrap().0.into()));
+    let path = folder.join("file");
+    fs::write(&path, vec![0; 4096]).unwrap();
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    assert!(!believed(file.into()), "a file of a disk has no seals");
+    assert_eq!(target.list().names(), [""; 0]);
+}
+
+#[test]
+fn another_user_who_has_the_door_is_not_listened_to() {
+    if !is_root(test_name!()) {
+        return;
+    }
+    let folder = Folder::of_user(65534);
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start_as(&folder, 65534, None));
+    target.tell("join");
+    let area = Held::parse(&giver.tell("make shared ring 4096 0"));
+    giver.tell(&format!("transfer {} {} any", area.handle, target.pid()));
+    let Some((good, memory)) = intercept(&target) else {
+        skip(test_name!(), "needs pidfd_getfd of another process");
+        return;
+    };
+    let door = door(&folder, &target);
+    // Root may; a user who got hold of the door may not.
+    assert!(is_believed(&mut target, &door, &good, &[memory.as_fd()]));
+    let others = |user: u32| {
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                let id = rustix::fs::Uid::from_raw(user);
+                // For this thread alone; what the file's mode forbids, a capability that it keeps allows.
+                rustix::thread::set_thread_res_uid(id, rustix::fs::Uid::ROOT, id).unwrap();
+                send(&door, &good, &[memory.as_fd()]);
+            });
+            sending.join().unwrap();
+        });
+    };
+    others(65533);
+    assert_eq!(target.tell("transferred"), "", "a stranger's word");
+    others(65534);
+    assert!(target.tell("transferred").ends_with("ring"), "the same user's");
+}
+
+#[test]
+fn a_door_whose_number_leads_elsewhere_is_given_nothing() {
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    let elsewhere = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    for leads_to in ["/dev/null", path.to_str().unwrap()] {
+        let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+        target.tell("join");
+        let table = File::open(folder.link_of(target.pid()).target()).unwrap();
+        let mut number = [0; 4];
+        table.read_exact_at(&mut number, DOOR).unwrap();
+        target.tell(&format!("replace-descriptor {} {leads_to}", u32::from_le_bytes(number) - 1));
+        let area = Held::parse(&giver.tell("make shared ring 4096 0"));
+        let transfer = format!("transfer {} {} any", area.handle, target.pid());
+        let said = refused(giver.try_tell(&transfer), Kind::NoSuchTeam);
+        assert!(said.contains("door"), "{said}");
+        assert_eq!(giver.find("ring").unwrap().id, area.id.unwrap());
+        assert_eq!(target.list().names(), ["ring"]);
+    }
+    assert!(elsewhere.recv(&mut [0; 8]).is_err(), "nothing came there");
+}

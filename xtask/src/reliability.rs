@@ -1,0 +1,70 @@
+//! `cargo xtask reliability`: what may happen to holders of areas is made to happen, at every point; and what came of it is
+//! written down. `cargo xtask test` runs the short forms of the same as tests.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::process;
+
+/// Kills operations at each of their system calls, and has each call fail; writes what came of it to target/reliability.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Put the chapters into docs/reliability, too: to be committed
+    #[arg(long)]
+    docs: bool,
+}
+
+/// The trials, by the names of their chapters.
+const TRIALS: [(&str, &str); 2] = [("kill", "kill"), ("inject", "injected-errors")];
+
+pub(crate) fn main(options: &Options) -> ExitCode {
+    match all(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask reliability: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn all(options: &Options) -> Result<()> {
+    let folder = process::target_folder().join("reliability");
+    let folder_text = folder.to_str().context("the target folder is no UTF-8")?;
+    let mut failed = Vec::new();
+    for (trial, chapter) in TRIALS {
+        let args = [
+            "run",
+            "--quiet",
+            "--locked",
+            "--package",
+            "areas-reliability",
+            "--",
+            trial,
+            "--report",
+            folder_text,
+        ];
+        let mut command = process::cargo(args);
+        eprintln!("$ {}", process::shown(&command));
+        // It draws its own bar, so it has the terminal.
+        if !command.status().with_context(|| format!("cannot run {}", process::shown(&command)))?.success() {
+            failed.push(trial);
+        }
+        if options.docs {
+            keep(&folder.join(format!("{chapter}.md")), chapter)?;
+        }
+    }
+    eprintln!("written: {}", folder.display());
+    if failed.is_empty() { Ok(()) } else { bail!("found wrong by: {}", failed.join(", ")) }
+}
+
+fn keep(written: &Path, chapter: &str) -> Result<()> {
+    let folder = process::workspace().join("docs/reliability");
+    fs::create_dir_all(&folder)?;
+    fs::copy(written, folder.join(format!("{chapter}.md")))
+        .map(drop)
+        .with_context(|| format!("cannot keep {}", written.display()))
+}

@@ -1,0 +1,67 @@
+//! What was promised to programs that are linked already: the names that the library exports, and how its structures lie in
+//! memory. Both are written down in `abi/`, by people: a change there is a decision.
+//!
+//! For each interface NAME, `abi/NAME.symbols.txt` has its symbols; `abi/NAME.c` prints the layouts that
+//! `abi/NAME.layout.txt` has.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::toolchain::{Linked, Toolchain, interfaces, quiet, watch};
+use super::{Outcome, Test, crate_folder, files_below};
+
+/// One test for the symbols, and one an interface that has layouts.
+pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
+    let mut tests =
+        vec![Test::new("abi: symbols".into(), |toolchain| Outcome::of(symbols(&toolchain.shared)))];
+    for interface in interfaces() {
+        let source = crate_folder().join(format!("abi/{interface}.c"));
+        if source.exists() {
+            let name = format!("abi: layout of {interface}");
+            tests.push(Test::new(name, move |toolchain| Outcome::of(layout(toolchain, &source, interface))));
+        }
+    }
+    Ok(tests)
+}
+
+/// The library exports the interfaces, and nothing else.
+fn symbols(library: &Path) -> Result<()> {
+    let exported = quiet(Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(library))?;
+    let exported: BTreeSet<&str> =
+        exported.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
+    let mut written = String::new();
+    for file in files_below(crate_folder().join("abi"), &["txt"])? {
+        if file.to_string_lossy().ends_with(".symbols.txt") {
+            written += &fs::read_to_string(&file)?;
+        }
+    }
+    let written: BTreeSet<&str> =
+        written.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let list =
+        |names: Vec<&&str>| names.iter().map(|name| format!("\n  {name}")).collect::<Vec<_>>().concat();
+    let more = list(exported.difference(&written).collect());
+    let fewer = list(written.difference(&exported).collect());
+    ensure!(more.is_empty(), "exported, and not in abi/*.symbols.txt:{more}");
+    ensure!(fewer.is_empty(), "in abi/*.symbols.txt, and not exported:{fewer}");
+    Ok(())
+}
+
+/// The structures of an interface lie in memory as is written down.
+fn layout(toolchain: &Toolchain, source: &Path, interface: &str) -> Result<()> {
+    let program = toolchain.program(source, interface, Linked::Shared, "layout")?;
+    let log = program.with_extension("log");
+    let (status, said) = watch(&mut Command::new(&program), &log, Duration::from_secs(60))?;
+    ensure!(status.is_some_and(|status| status.success()), "{said}({status:?})");
+    let file = crate_folder().join(format!("abi/{interface}.layout.txt"));
+    let written = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    for (line, expected) in said.lines().zip(written.lines()) {
+        ensure!(line == expected, "the layout has changed: {line:?} instead of {expected:?}");
+    }
+    ensure!(said == written, "the layouts printed are not those of {}:\n{said}", file.display());
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The programs of `tests/c/`: each is a test, in three ways. It ends with 0 if all is well, with 77 and a line `SKIPPED: WHY`
+//! where it cannot run here.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::toolchain::{Linked, Toolchain, interfaces, watch};
+use super::{Outcome, Test, crate_folder, files_below};
+use crate::process;
+
+/// For one program; a sanitizer or valgrind makes it many times slower, and so does a busy machine.
+const LIMIT: Duration = Duration::from_secs(240);
+/// What a program returns that cannot run here.
+const SKIPPED: i32 = 77;
+/// What valgrind is to return when it found something.
+const VALGRIND_FOUND: i32 = 99;
+/// A program that valgrind cannot run says so, and why, in a line of its own that begins with this.
+const NOT_UNDER_VALGRIND: &str = " * Not under valgrind:";
+
+/// The way in which a program is run.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Sanitized,
+    Shared,
+    Valgrind,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sanitized => "sanitized",
+            Self::Shared => "shared",
+            Self::Valgrind => "valgrind",
+        }
+    }
+}
+
+/// One test a program and way.
+pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
+    let valgrind = process::which("valgrind").is_some();
+    if !valgrind {
+        eprintln!("c: SKIPPED: valgrind is not here");
+    }
+    let mut tests = Vec::new();
+    for interface in interfaces() {
+        for source in files_below(crate_folder().join("tests/c").join(interface), &["c", "cpp"])? {
+            let text =
+                fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+            let under_valgrind = valgrind && !text.lines().any(|line| line.starts_with(NOT_UNDER_VALGRIND));
+            for way in [Way::Sanitized, Way::Shared, Way::Valgrind] {
+                if matches!(way, Way::Valgrind) && !under_valgrind {
+                    continue;
+                }
+                let file = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let name = format!("{interface}/{file} {}", way.name());
+                let source = source.clone();
+                tests.push(Test::new(name, move |toolchain| {
+                    one(toolchain, &source, interface, way).unwrap_or_else(|why| Outcome::of(Err(why)))
+                }));
+            }
+        }
+    }
+    Ok(tests)
+}
+
+/// Compiles a program and runs it, with a registry of its own.
+fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Result<Outcome> {
+    let linked = if matches!(way, Way::Sanitized) { Linked::Sanitized } else { Linked::Shared };
+    // Each way has a program of its own, so that none runs a file that another writes.
+    let program = toolchain.program(source, interface, linked, way.name())?;
+    let registry = program.with_extension("registry");
+    let _ = fs::remove_dir_all(&registry);
+    let mut command = match way {
+        Way::Valgrind => {
+            let mut command = Command::new("valgrind");
+            command.args(["--quiet", "--trace-children=yes"]);
+            command.arg(format!("--error-exitcode={VALGRIND_FOUND}")).arg(&program);
+            command
+        }
+        Way::Sanitized | Way::Shared => Command::new(&program),
+    };
+    command
+        .current_dir(&toolchain.work)
+        .env("AREAS_DIR", &registry)
+        .env("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=1:allocator_may_return_null=1")
+        .env("UBSAN_OPTIONS", "print_stacktrace=1")
+        .env("RUST_BACKTRACE", "1");
+    let (status, said) = watch(&mut command, &program.with_extension("log"), LIMIT)?;
+    let _ = fs::remove_dir_all(&registry);
+    let Some(status) = status else { bail!("it was still running after {LIMIT:?}\n{said}") };
+    Ok(match status.code() {
+        Some(0) => Outcome::Passed,
+        Some(SKIPPED) => {
+            let why = said.lines().rev().find_map(|line| line.strip_prefix("SKIPPED: "));
+            why.map_or_else(
+                || Outcome::Failed("it skipped and did not say why".into()),
+                |why| Outcome::Skipped(why.into()),
+            )
+        }
+        _ => Outcome::Failed(format!("{said}({status})")),
+    })
+}
