@@ -90,7 +90,7 @@ impl Team {
     /// Makes our door, if we have none yet.
     pub(super) fn open_door(&mut self, directory: &Directory) -> Result<()> {
         if self.door.is_none() {
-            let door = Door::make(directory.space())?;
+            let door = Door::make(directory.space(), self.link.start_time)?;
             self.table.set_door(door.at())?;
             self.door = Some(door);
         }

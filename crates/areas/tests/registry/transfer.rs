@@ -310,7 +310,7 @@ fn growth_goes_on_after_it() {
     let clone = Held::parse(&third.tell("adopt ring"));
     give(&mut giver, area, &target);
     let taken = take(&mut target);
-    target.tell(&format!("resize {} 65536", taken.handle));
+    target.tell(&format!("resize-taken {} 65536", taken.handle));
     target.tell(&format!("put {} 65530 grown!", taken.handle));
     assert_eq!(
         text(&mut third, clone, 65530, 6),
@@ -323,7 +323,7 @@ fn growth_goes_on_after_it() {
     giver.tell(&format!("transfer {} {} exactly:{free}", area.handle, target.pid()));
     let taken = take(&mut target);
     for size in [65536, 4096, 131_072] {
-        target.tell(&format!("resize {} {size}", taken.handle));
+        target.tell(&format!("resize-taken {} {size}", taken.handle));
         assert_eq!(third.tell("size heap"), size.to_string());
     }
 }
