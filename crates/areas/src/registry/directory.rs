@@ -510,7 +510,7 @@ fn clear_dead_spaces(root: BorrowedFd<'_>, ours: &CString) {
         let _ = sys::file::remove_folder(space.as_fd(), c"teams");
         let _ = sys::file::unlink(space.as_fd(), c"control");
         for left in sys::file::names_in(space.as_fd(), 1024).unwrap_or_default() {
-            if left.as_bytes().starts_with(super::door::NAME) {
+            if left.as_bytes().starts_with(super::door::NAME.as_bytes()) {
                 let _ = sys::file::unlink(space.as_fd(), &left);
             }
         }

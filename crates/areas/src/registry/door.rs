@@ -10,17 +10,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::directory::{Directory, any_below};
 use super::offer::{Offer, Parcel};
-use super::peer::OWN_DESCRIPTORS;
+use super::peer::{OWN_DESCRIPTORS, is_dead};
 use super::table::DoorAt;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::sys;
 use crate::sys::file::OFlags;
 use crate::sys::guarded::Guarded;
 
-/// How the names begin that doors have while they are made.
-pub(super) const NAME: &[u8] = b"door-";
-/// Nobody takes so long between making a name and opening it, but who was killed or stopped.
-const FORSAKEN: i128 = 1_000_000_000;
+/// How the names begin that doors have while they are made. What follows says whose it is, as a team's link does.
+pub(super) const NAME: &str = "door-";
 
 /// Our own door.
 #[derive(Debug)]
@@ -32,8 +30,8 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Makes one, by way of a name in the registry's folder.
-    pub(super) fn make(directory: &Directory) -> Result<Self> {
+    /// Makes one, by way of a name in the registry's folder. `start_time` is that of this process.
+    pub(super) fn make(directory: &Directory, start_time: u64) -> Result<Self> {
         let failed = |call: &'static str| {
             move |errno| {
                 let error =
@@ -50,30 +48,22 @@ impl Door {
         };
         let space = directory.space().map_err(failed("fstat"))?;
         clear_forsaken(space);
-        // Somebody who takes us for killed may remove the name before we have opened it: then once more.
-        for _ in 0..16 {
-            let socket = sys::socket::packets().map_err(failed("socket(AF_UNIX, SOCK_DGRAM)"))?;
-            sys::socket::name_senders(socket.as_fd()).map_err(failed("setsockopt(SO_PASSCRED)"))?;
-            let socket = Guarded::new(socket).map_err(failed("fstat"))?;
-            let name = format!("door-{:08x}{:08x}", any_below(u32::MAX), any_below(u32::MAX));
-            let name = CString::new(name).unwrap_or_default();
-            sys::socket::bind(socket.as_fd(), &path(space, &name)).map_err(failed("bind"))?;
-            let opened = sys::file::open_at(space, &name, OFlags::PATH | OFlags::NOFOLLOW, 0);
-            let _ = sys::file::unlink(space, &name);
-            let entry = match opened {
-                Err(sys::Errno::NOENT) => continue,
-                other => other.map_err(failed("openat(O_PATH)"))?,
-            };
-            let stat = sys::file::stat(entry.as_fd()).map_err(failed("fstat"))?;
-            if stat.mode & 0o200 == 0 {
-                // A umask may have taken the owner's right to write, which is what offering takes.
-                sys::file::set_mode_of(&number_path(entry.as_fd()), 0o600).map_err(failed("chmod(0600)"))?;
-            }
-            let at = DoorAt { descriptor: entry.as_raw_fd(), socket: stat.identity };
-            let entry = Guarded::new(entry).map_err(failed("fstat"))?;
-            return Ok(Door { socket, entry, at });
+        let socket = sys::socket::packets().map_err(failed("socket(AF_UNIX, SOCK_DGRAM)"))?;
+        sys::socket::name_senders(socket.as_fd()).map_err(failed("setsockopt(SO_PASSCRED)"))?;
+        let socket = Guarded::new(socket).map_err(failed("fstat"))?;
+        let name = name_of(sys::process::pid(), start_time, any_below(u32::MAX));
+        sys::socket::bind(socket.as_fd(), &path(space, &name)).map_err(failed("bind"))?;
+        let opened = sys::file::open_at(space, &name, OFlags::PATH | OFlags::NOFOLLOW, 0);
+        let _ = sys::file::unlink(space, &name);
+        let entry = opened.map_err(failed("openat(O_PATH)"))?;
+        let stat = sys::file::stat(entry.as_fd()).map_err(failed("fstat"))?;
+        if stat.mode & 0o200 == 0 {
+            // A umask may have taken the owner's right to write, which is what offering takes.
+            sys::file::set_mode_of(&number_path(entry.as_fd()), 0o600).map_err(failed("chmod(0600)"))?;
         }
-        Err(failed("openat(O_PATH)")(sys::Errno::NOENT))
+        let at = DoorAt { descriptor: entry.as_raw_fd(), socket: stat.identity };
+        let entry = Guarded::new(entry).map_err(failed("fstat"))?;
+        Ok(Door { socket, entry, at })
     }
 
     /// Where others find it.
@@ -135,14 +125,22 @@ pub(super) fn offer(
     sys::socket::send_packet(socket.as_fd(), &number_path(entry.as_fd()), bytes, descriptor)
 }
 
-/// Removes the names of those who were killed while they made their door.
+/// The name that a door has until it is open. `lot` tells apart what one process makes at once: two copies of this library.
+fn name_of(pid: u32, start_time: u64, lot: u32) -> CString {
+    CString::new(format!("{NAME}{pid}.{start_time}.{lot:08x}")).unwrap_or_default()
+}
+
+/// Whose door such a name is of: process and start time. `None` for a name that no team of ours makes.
+fn maker_of(name: &CStr) -> Option<(u32, u64)> {
+    let mut parts = name.to_str().ok()?.strip_prefix(NAME)?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Removes the names of those who were killed while they made their door: of proven dead only.
 fn clear_forsaken(space: BorrowedFd<'_>) {
-    let Ok(names) = sys::file::names_in(space, 4096) else { return };
-    let now = i128::from(sys::process::file_time());
-    for name in names.iter().filter(|name| name.as_bytes().starts_with(NAME)) {
-        let Ok(entry) = sys::file::open_at(space, name, OFlags::PATH | OFlags::NOFOLLOW, 0) else { continue };
-        if sys::file::stat(entry.as_fd()).is_ok_and(|stat| now - stat.changed > FORSAKEN) {
-            let _ = sys::file::unlink(space, name);
+    for name in sys::file::names_in(space, 4096).unwrap_or_default() {
+        if maker_of(&name).is_some_and(|(pid, start_time)| is_dead(pid, start_time)) {
+            let _ = sys::file::unlink(space, &name);
         }
     }
 }
@@ -155,4 +153,18 @@ fn path(folder: BorrowedFd<'_>, name: &CStr) -> CString {
 
 fn number_path(descriptor: BorrowedFd<'_>) -> CString {
     CString::new(format!("{OWN_DESCRIPTORS}/{}", descriptor.as_raw_fd())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_its_maker() {
+        assert_eq!(maker_of(&name_of(42, 4711, 7)), Some((42, 4711)));
+        for name in [c"door-", c"door-1", c"door-x.1.0", c"door-1.-1.0", c"door-99999999999.1.0", c"control"]
+        {
+            assert_eq!(maker_of(name), None, "{name:?}");
+        }
+    }
 }

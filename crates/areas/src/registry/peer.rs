@@ -93,6 +93,15 @@ pub(super) fn process_lives(pid: u32) -> bool {
         && (!ended || fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1))
 }
 
+/// Whether it is proven that the process of that number which started at that time is no more.
+pub(super) fn is_dead(pid: u32, start_time: u64) -> bool {
+    match ProcessStat::read(&format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.start_time != start_time || (stat.holds_nothing() && !process_lives(pid)),
+        // What may not be looked at may live.
+        Err(_) => !sys::process::exists(pid),
+    }
+}
+
 /// Where a team's descriptors can be seen.
 #[derive(Debug)]
 enum Place {

@@ -90,7 +90,7 @@ impl Team {
     /// Makes our door, if we have none yet, or somebody closed its descriptors.
     pub(super) fn open_door(&mut self, directory: &Directory) -> Result<()> {
         if self.door.as_ref().is_none_or(|door| !door.is_intact()) {
-            let door = Door::make(directory)?;
+            let door = Door::make(directory, self.link.start_time)?;
             self.table.set_door(door.at())?;
             self.door = Some(door);
         }

@@ -87,7 +87,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             }
             nothing
         }
-        ["resize-any", handle, size] => {
+        ["resize-taken", handle, size] => {
             match any(holdings, handle)? {
                 Received::Shared(area) => area.grow(size.parse()?)?,
                 Received::Resizable(area) => area.resize(size.parse()?)?,
