@@ -7,8 +7,19 @@ use std::sync::OnceLock;
 
 use super::directory::{Directory, Link, namespace};
 use super::holders::{may_be_written, shared_mapping};
+use super::offer::Offer;
 use super::peer::ProcessStat;
-pub(crate) use super::table::fuzz::{record, table};
+pub(crate) use super::table::fuzz::table;
+
+/// A record as it stands in a table; or what comes to a team's door, if there is enough of it.
+pub(crate) fn record(bytes: &[u8]) {
+    super::table::fuzz::record(bytes);
+    if let Some(bytes) = bytes.first_chunk::<{ Offer::BYTES }>()
+        && let Some(offer) = Offer::decode(bytes)
+    {
+        assert_eq!(Offer::decode(&offer.encode()), Some(offer));
+    }
+}
 
 /// The name of a link, a NUL, and its target.
 pub(crate) fn link(bytes: &[u8]) {

@@ -70,6 +70,35 @@ fn everything_is_closed_and_the_numbers_are_somebody_elses() {
     assert_eq!(folder.links().len(), 2);
 }
 
+/// At its door others could offer it areas: it makes another one, in the table that it has.
+#[test]
+fn a_door_that_was_closed_is_made_again() {
+    let folder = Folder::new();
+    let (mut giver, mut target) = (Agent::start(&folder), Agent::start(&folder));
+    target.publish("own");
+    let before = folder.link_of(target.pid());
+    for look in ["keep", "join"] {
+        let area = giver.tell(&format!("make shared {look} 4096 0"));
+        let transfer = format!("transfer {} {} any", area.split(' ').next().unwrap(), target.pid());
+        target.tell("close-door");
+        refused(giver.try_tell(&transfer), Kind::NoSuchTeam);
+        assert_eq!(target.tell("transferred"), "");
+        target.tell(look);
+        giver.tell(&transfer);
+        assert!(target.tell("transferred").contains(look));
+        target.tell("take");
+    }
+    assert_eq!(folder.link_of(target.pid()), before);
+    // With all else, too: a table that begins anew has a door.
+    target.tell("close-all");
+    target.tell(&format!("bystanders {} 20", folder.join("bystander").display()));
+    target.publish("another");
+    let area = giver.tell("make shared last 4096 0");
+    giver.tell(&format!("transfer {} {} any", area.split(' ').next().unwrap(), target.pid()));
+    assert!(target.tell("transferred").contains("last"));
+    target.tell("bystanders-are-well");
+}
+
 #[test]
 fn everything_is_closed_before_anything_was_published() {
     let folder = Folder::new();

@@ -14,14 +14,35 @@ const BYTES: usize = 64 << 10;
 
 /// Closes everything but the standard streams, and the sockets by which the test talks to us.
 pub(crate) fn close_everything() -> Result<(), Failure> {
-    let mut sockets = Vec::new();
-    for entry in fs::read_dir("/proc/thread-self/fd")?.flatten() {
-        let number = entry.file_name().to_string_lossy().parse()?;
-        if fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")) {
-            sockets.push(number);
+    let mut channels = Vec::new();
+    for number in sockets()? {
+        // The library's doors are connected to nobody.
+        if raw::is_connected(number)? {
+            channels.push(number.cast_unsigned());
         }
     }
-    Ok(raw::close_all_but(&sockets)?)
+    Ok(raw::close_all_but(&channels)?)
+}
+
+/// Puts somebody else's file in place of the door, which is the one socket that is connected to nobody.
+pub(crate) fn close_door() -> Result<(), Failure> {
+    for number in sockets()? {
+        if !raw::is_connected(number)? {
+            super::forge::replace_descriptor(&File::open("/dev/null")?, number)?;
+            return Ok(());
+        }
+    }
+    Err("there is no door".to_owned().into())
+}
+
+fn sockets() -> Result<Vec<i32>, Failure> {
+    let mut sockets = Vec::new();
+    for entry in fs::read_dir("/proc/thread-self/fd")?.flatten() {
+        if fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")) {
+            sockets.push(entry.file_name().to_string_lossy().parse()?);
+        }
+    }
+    Ok(sockets)
 }
 
 /// Opens so many files, which get the lowest free numbers.

@@ -8,7 +8,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 
@@ -109,6 +109,17 @@ pub(crate) fn close_all_but(kept: &[u32]) -> io::Result<()> {
         first = next.saturating_add(1);
     }
     Ok(())
+}
+
+/// Whether a descriptor is a socket that is connected.
+pub(crate) fn is_connected(number: i32) -> io::Result<bool> {
+    // SAFETY: it is open (the caller has just seen it), and is only asked.
+    let socket = unsafe { BorrowedFd::borrow_raw(number) };
+    match rustix::net::getpeername(socket) {
+        Ok(_) => Ok(true),
+        Err(rustix::io::Errno::NOTCONN) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// The door of a second copy of the library: `tests/twin`.

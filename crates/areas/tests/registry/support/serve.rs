@@ -266,6 +266,10 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             bystanders::close_everything()?;
             nothing
         }
+        ["close-door"] => {
+            bystanders::close_door()?;
+            nothing
+        }
         ["bystanders", path, count] => {
             bystanders::come(holdings, path, count.parse()?).map(|()| String::new())
         }
