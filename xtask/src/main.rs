@@ -8,10 +8,12 @@
     reason = "a command speaks through its standard streams"
 )]
 
+mod fuzz;
 mod headers;
 mod install;
 mod process;
 mod reliability;
+mod soundness;
 mod storm;
 mod test;
 mod vm;
@@ -33,6 +35,8 @@ enum Task {
     Headers(headers::Options),
     Install(install::Options),
     Reliability(reliability::Options),
+    Fuzz(fuzz::Options),
+    Soundness(soundness::Options),
     Test(test::Options),
     Storm(storm::Options),
     Vm(Box<vm::Options>),
@@ -43,6 +47,8 @@ fn main() -> ExitCode {
         Task::Headers(options) => headers::main(&options),
         Task::Install(options) => install::main(&options),
         Task::Reliability(options) => reliability::main(&options),
+        Task::Soundness(options) => soundness::main(&options),
+        Task::Fuzz(options) => fuzz::main(&options),
         Task::Test(options) => test::main(&options),
         Task::Storm(options) => storm::main(&options),
         Task::Vm(options) => vm::main(&options),

@@ -5,8 +5,8 @@ use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use areas::Kind;
 use areas::registry;
+use areas::{Area, Kind, Private, Protection};
 
 use super::area;
 use super::serve::{Failure, Holdings};
@@ -26,9 +26,31 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             storm(own, &others, Duration::from_millis(millis.parse()?)).map(|rounds| rounds.to_string())
         }
         ["threads", count, millis] => threads(count.parse()?, Duration::from_millis(millis.parse()?)),
+        ["fill-mappings"] => {
+            holdings.filler = fill_mappings();
+            Ok(holdings.filler.len().to_string())
+        }
+        ["free-mappings"] => {
+            holdings.filler.clear();
+            Ok(String::new())
+        }
         ["open-files", wanted] => raise_open_files(wanted.parse()?),
         _ => super::hand::perform(words, holdings),
     }
+}
+
+/// Takes mappings until the kernel gives no more.
+fn fill_mappings() -> Vec<Area<Private>> {
+    let mut all = Vec::with_capacity(100_000);
+    // Neighbours of the same protection would be one mapping to the kernel.
+    let next = |count: usize| {
+        let protection = if count.is_multiple_of(2) { Protection::READ } else { Protection::READ_WRITE };
+        areas::builder(4096).protection(protection).private()
+    };
+    while let Ok(area) = next(all.len()) {
+        all.push(area);
+    }
+    all
 }
 
 /// Answers with the first and the last id.
