@@ -5,7 +5,7 @@
  * Functions that return a number return 0 or more where they succeed, and one of AREAS_ERROR_... where they fail; those that
  * return a pointer return NULL then. areas_error_text() and areas_error_help() say what it was, for each thread. A call that
  * fails leaves things as they were. NULL and numbers that mean nothing are errors; a handle is NULL or one that was not released.
- * Structures that begin with size_of_this are begun with the macro of their name in capitals, and then filled in.
+ * Structures that begin with size_of_this are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
  * No call is async-signal-safe.
  *
  * Generated from crates/areas-capi/src/native by `cargo xtask headers`: change it there.
@@ -391,7 +391,7 @@ typedef int (*areas_on_holder)(const struct areas_holder *holder, void *context)
 // Is told how far something is: so many bytes of so many. The last time, both are the same.
 typedef void (*areas_on_progress)(size_t done, size_t total, void *context);
 
-// What was actually given, where it differs from what was asked only as far as that was allowed. Begin with AREAS_GRANTED.
+// What was actually given, where it differs from what was asked only as far as that was allowed. Begin with AREAS_GRANT.
 typedef struct areas_grant {
     // sizeof(areas_grant).
     size_t size_of_this;
@@ -745,6 +745,12 @@ int areas_holders(int32_t id,
 // AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
 int32_t areas_publish(struct areas_area *area,
                       const char *name);
+
+// Sees to it that others find this process's areas: where somebody removed the registry's folder, or this process's link in it, they are
+// published again. A holder that makes no other calls calls it about once a second.
+//
+// AREAS_ERROR_REGISTRY if the folder cannot be made again.
+int areas_keep(void);
 
 // Changes the size of an area for all who have it, in place: a growable one to at least that size, a resizable one to that size in
 // whole pages. New bytes are zero; what is cut off is freed at once.

@@ -41,6 +41,15 @@ pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -
     })
 }
 
+/// Sees to it that others find this process's areas: where somebody removed the registry's folder, or this process's link in it, they are
+/// published again. A holder that makes no other calls calls it about once a second.
+///
+/// AREAS_ERROR_REGISTRY if the folder cannot be made again.
+#[unsafe(no_mangle)]
+pub extern "C" fn areas_keep() -> c_int {
+    status(areas::registry::keep)
+}
+
 /// Changes the size of an area for all who have it, in place: a growable one to at least that size, a resizable one to that size in
 /// whole pages. New bytes are zero; what is cut off is freed at once.
 ///

@@ -8,7 +8,7 @@ use super::area::{Handle, each, look};
 use super::errors::status;
 use super::sized::{Versioned, room};
 
-/// What was actually given, where it differs from what was asked only as far as that was allowed. Begin with AREAS_GRANTED.
+/// What was actually given, where it differs from what was asked only as far as that was allowed. Begin with AREAS_GRANT.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Given {

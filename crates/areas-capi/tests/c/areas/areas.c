@@ -4,6 +4,7 @@
  * Not under valgrind: it does not know mlock2, and children fault on purpose.
  */
 #include <areas.h>
+#include <ftw.h>
 #include <sys/syscall.h>
 
 #include "check.h"
@@ -245,6 +246,32 @@ static void placing(void)
 	CHECK_EQ(moved.holds, 1);
 	CHECK_EQ(moved.moved, 0);
 	CHECK_EQ(moved.in_place, 16 * PAGE);
+	areas_release(area);
+}
+
+static int take_away(const char *path, const struct stat *is, int type, struct FTW *where)
+{
+	(void)is, (void)type, (void)where;
+	return remove(path);
+}
+
+/* The folder of the registry goes, as a cleaner takes it: what is held is found again. */
+static void keeping(void)
+{
+	areas_area *area = plain("kept", PAGE, AREAS_SHARED);
+	CHECK(getenv("AREAS_DIR") != NULL);
+	CHECK_EQ(nftw(getenv("AREAS_DIR"), take_away, 8, FTW_DEPTH | FTW_PHYS), 0);
+	CHECK(access(getenv("AREAS_DIR"), F_OK) != 0);
+	OK(areas_keep());
+	{
+		pid_t child = check_fork();
+		if (child == 0) {
+			char *const words[] = { (char *)(uintptr_t)"areas", (char *)(uintptr_t)"find", NULL };
+			execv("/proc/self/exe", words);
+			_exit(9);
+		}
+		check_child(child, 0);
+	}
 	areas_release(area);
 }
 
@@ -493,8 +520,12 @@ static void machine(void)
 	CHECK_EQ(areas_distance(0, 0), 10);
 }
 
-int main(void)
+int main(int count, char **words)
 {
+	/* Another program that looks for what is kept. */
+	if (count == 2 && strcmp(words[1], "find") == 0)
+		return areas_find("kept") > 0 ? 0 : 1;
+	keeping();
 	kinds();
 	protecting();
 	measuring();

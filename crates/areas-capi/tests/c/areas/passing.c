@@ -35,7 +35,6 @@ static void sending(void)
 		CHECK_EQ(areas_send(area, sockets[1], 0), 0);
 		CHECK_EQ(areas_send(area, sockets[1], AREAS_SEND_READ_ONLY), 0);
 		CHECK_EQ(areas_send(resizable, sockets[1], 0), AREAS_ERROR_UNSUPPORTED);
-		/* A read-only clone is mapped in the queue of the socket at most: it does not forbid freezing; a writable one does. */
 		_exit(0);
 	}
 	check_child(child, 0);
