@@ -15,7 +15,7 @@ use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::directory::{Link, stat_of};
 use super::door;
@@ -201,6 +201,14 @@ pub(super) fn examine(link: &Link) -> State {
     }
 }
 
+/// Held by who asks a peer for what it remembers, and by a thread that forks: areas are cloned and looked at outside of the state's
+/// mutex, and a forked child would inherit a peer's own mutexes as they are at that moment.
+static ASKING: Mutex<()> = Mutex::new(());
+
+pub(super) fn asking() -> MutexGuard<'static, ()> {
+    ASKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Peer {
     fn open(link: &Link, folder: &str) -> Result<Option<Self>, String> {
         let failed =
@@ -292,12 +300,14 @@ impl Peer {
     }
 
     pub(super) fn folder(&self) -> String {
+        let _asking = asking();
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where its descriptors can be seen now, if that is elsewhere than before.
     fn moved(&self) -> Option<String> {
         let Place::At(folder) = locate(&self.link) else { return None };
+        let _asking = asking();
         let mut known = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
         let moved = *known != folder;
         known.clone_from(&folder);
@@ -357,6 +367,7 @@ impl Peer {
     }
 
     fn handle(&self) -> Option<BorrowedFd<'_>> {
+        let _asking = asking();
         let handle = self.handle.get_or_init(|| {
             let handle = Guarded::new(sys::process::open(self.link.pid).ok()?).ok()?;
             // Whoever lives now lived when the handle was made: the number was not somebody else's.

@@ -19,7 +19,7 @@ use super::id::AreaId;
 use super::info::{Listing, UnreadableTeam, command_of};
 use super::name::Name;
 use super::offer::Parcel;
-use super::peer::{Peer, State as PeerState, examine, forget_kept_tables, process_lives};
+use super::peer::{Peer, State as PeerState, asking, examine, forget_kept_tables, process_lives};
 use super::source::{Holder, Source};
 use super::table::{Announcement, Record};
 use super::team::Team;
@@ -34,9 +34,12 @@ pub(crate) use transfer::Arrival;
 
 static STATE: Mutex<Option<Box<State>>> = Mutex::new(None);
 
+/// All mutexes of the registry that a thread may hold: first the state's.
+type Mutexes = (MutexGuard<'static, Option<Box<State>>>, MutexGuard<'static, ()>);
+
 thread_local! {
-    /// The mutex, held while this thread forks.
-    static FORKING: Cell<Option<MutexGuard<'static, Option<Box<State>>>>> = const { Cell::new(None) };
+    /// Held while this thread forks.
+    static FORKING: Cell<Option<Mutexes>> = const { Cell::new(None) };
 }
 
 fn lock() -> MutexGuard<'static, Option<Box<State>>> {
@@ -44,9 +47,9 @@ fn lock() -> MutexGuard<'static, Option<Box<State>>> {
 }
 
 extern "C" fn before_fork() {
-    let guard = lock();
+    let mutexes = (lock(), asking());
     // A thread that is being torn down forks without the protection; it had no business to.
-    let _ = FORKING.try_with(|held| held.set(Some(guard)));
+    let _ = FORKING.try_with(|held| held.set(Some(mutexes)));
 }
 
 extern "C" fn after_fork() {

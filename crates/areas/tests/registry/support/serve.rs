@@ -209,6 +209,9 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             let clone = holdings.remembered()?.open()?;
             Ok(holdings.keep(clone))
         }
+        ["remembered", "fork", threads, children] => {
+            workload::fork_while_asked(holdings.remembered()?, threads.parse()?, children.parse()?)
+        }
         ["keep"] => Ok(registry::keep().map(|()| String::new())?),
         ["path"] => Ok(registry::path()?.map_or("-".to_owned(), |path| path.display().to_string())),
         ["become", user, group, capability] => {

@@ -5,11 +5,11 @@ use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use areas::registry;
+use areas::registry::{self, Source};
 use areas::{Area, Kind, Private, Protection};
 
-use super::area;
 use super::serve::{Failure, Holdings};
+use super::{area, raw};
 
 pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
     match *words {
@@ -215,4 +215,24 @@ impl Busy {
             .into_iter()
             .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked".to_owned())?)
     }
+}
+
+/// Forks so many children, while threads look at an area; each child looks at it, too, and ends.
+pub(crate) fn fork_while_asked(source: &Source, threads: u32, children: u32) -> Result<String, Failure> {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let _ = source.info();
+                }
+            });
+        }
+        let done = (0..children).try_for_each(|child| {
+            let ended = raw::run_forked(Duration::from_secs(30), || source.info().is_ok())?;
+            if ended { Ok(()) } else { Err(format!("child {child} could not look at it").into()) }
+        });
+        stop.store(true, Ordering::Relaxed);
+        done.map(|()| String::new())
+    })
 }
