@@ -60,7 +60,7 @@ pub(crate) struct Holdings {
     /// Files of somebody else in this process, who knows nothing of areas.
     pub(crate) bystanders: Vec<File>,
     /// What takes all mappings that there are.
-    pub(crate) filler: Vec<Area<areas::Private>>,
+    pub(crate) filler: Vec<areas::Mapping>,
     /// What was found some time ago.
     source: Option<Source>,
 }

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
-use areas::{Area, Kind, Private, Protection};
+use areas::{Kind, Mapping, Protection, Provider, Request, System};
 
 use super::serve::{Failure, Holdings};
 use super::{area, raw};
@@ -39,16 +39,16 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
     }
 }
 
-/// Takes mappings until the kernel gives no more.
-fn fill_mappings() -> Vec<Area<Private>> {
+/// Takes mappings until the kernel gives no more: below the areas, which stop earlier.
+fn fill_mappings() -> Vec<Mapping> {
     let mut all = Vec::with_capacity(100_000);
     // Neighbours of the same protection would be one mapping to the kernel.
     let next = |count: usize| {
         let protection = if count.is_multiple_of(2) { Protection::READ } else { Protection::READ_WRITE };
-        areas::builder(4096).protection(protection).private()
+        System::new().map(&Request::new(4096).protection(protection))
     };
-    while let Ok(area) = next(all.len()) {
-        all.push(area);
+    while let Ok(mapping) = next(all.len()) {
+        all.push(mapping);
     }
     all
 }
