@@ -476,9 +476,8 @@ impl State {
         }
     }
 
-    /// The area of an id.
-    pub(super) fn get(&mut self, id: AreaId) -> Result<Source> {
-        self.read_folder(false)?;
+    /// The area of that id, among the teams that we know.
+    fn known(&mut self, id: AreaId) -> Option<Source> {
         // A team that moves to another slot has areas for a moment that still say their old id.
         let found = |record: Option<(u32, u64, Record)>| {
             record.map(|(_, _, record)| record).filter(|record| record.id == id)
@@ -487,27 +486,44 @@ impl State {
             && team.link().slot == id.slot()
             && let Some(record) = found(team.table().view().by_sequence(id.sequence()))
         {
-            return Ok(Source::new(Holder::Own, record));
+            return Some(Source::new(Holder::Own, record));
         }
-        let mut unreadable = None;
         let mut dead = Vec::new();
-        for (link, team) in self.teams.iter().filter(|(link, _)| link.slot == id.slot()) {
-            match team {
-                Known::Readable(peer) => {
-                    if let Some(record) = found(peer.view().by_sequence(id.sequence())) {
-                        let holder = Holder::Peer(peer.clone());
-                        if holder.is_live() {
-                            return Ok(Source::new(holder, record));
-                        }
-                        dead.push(holder);
-                    }
+        let mut alive = None;
+        for (_, team) in self.teams.iter().filter(|(link, _)| link.slot == id.slot()) {
+            if let Known::Readable(peer) = team
+                && let Some(record) = found(peer.view().by_sequence(id.sequence()))
+            {
+                let holder = Holder::Peer(peer.clone());
+                if holder.is_live() {
+                    alive = Some(Source::new(holder, record));
+                    break;
                 }
-                Known::Unreadable(reason) => unreadable = Some((link.pid, reason.clone())),
+                dead.push(holder);
             }
         }
         for holder in dead {
             self.bury(&holder);
         }
+        alive
+    }
+
+    /// The area of an id.
+    pub(super) fn get(&mut self, id: AreaId) -> Result<Source> {
+        // What is known needs no look at who else has come: an id has one holder.
+        if self.directory.as_ref().is_some_and(|directory| !directory.is_gone())
+            && let Some(known) = self.known(id)
+        {
+            return Ok(known);
+        }
+        self.read_folder(false)?;
+        if let Some(known) = self.known(id) {
+            return Ok(known);
+        }
+        let unreadable = self.teams.iter().find_map(|(link, team)| match team {
+            Known::Unreadable(reason) if link.slot == id.slot() => Some((link.pid, reason.clone())),
+            _ => None,
+        });
         let what = format!("look at area {id}");
         Err(match unreadable {
             Some((pid, reason)) => Error::new(Kind::Unreadable, what)
