@@ -7,6 +7,7 @@ use crate::call::Call;
 
 /// From the ERRORS sections of section 2 of the Linux man pages (6.9), by call.
 pub(crate) static TABLE: &[(&str, &[i32])] = &[
+    ("bind", &[EACCES, EADDRINUSE, ENOENT, ENOMEM, EROFS]),
     ("cachestat", &[ENOSYS, EOPNOTSUPP, EPERM, EINVAL]),
     ("clone3", &[EAGAIN, ENOMEM, EPERM]),
     ("close", &[EINTR, EIO]),
@@ -60,8 +61,10 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("recvmsg", &[EINTR, EAGAIN, ENOMEM, ECONNREFUSED]),
     ("sched_getaffinity", &[EINVAL, ESRCH]),
     ("sched_setaffinity", &[EINVAL, EPERM]),
-    ("sendmsg", &[EPIPE, ECONNRESET, ENOBUFS, EAGAIN, EINTR]),
+    ("sendmsg", &[EACCES, EPIPE, ENOBUFS, EAGAIN, EINTR]),
     ("set_mempolicy_home_node", &[ENOSYS, EINVAL]),
+    ("setsockopt", &[ENOPROTOOPT, EINVAL, ENOMEM]),
+    ("socket", &[EMFILE, ENFILE, ENOBUFS, EACCES, EAFNOSUPPORT]),
     ("statx", &[EACCES, ENOENT, ENOMEM, ELOOP]),
     ("symlinkat", &[EACCES, EEXIST, ENOENT, ENOSPC, EROFS]),
     ("unlinkat", &[EACCES, EBUSY, EIO, ENOENT, EROFS]),
@@ -102,7 +105,7 @@ pub(crate) fn is_made_again(name: &str) -> bool {
     )
 }
 
-/// Calls that the library makes through the standard library; and the making of threads.
+/// Calls that the library makes through the standard library, or a function of the C library; and the making of threads.
 pub(crate) fn is_about_files(name: &str) -> bool {
     matches!(
         name,
@@ -118,6 +121,7 @@ pub(crate) fn is_about_files(name: &str) -> bool {
             | "readlinkat"
             | "write"
             | "pread64"
+            | "recvmsg"
             | "clone3"
     )
 }

@@ -8,17 +8,21 @@ use libc::*;
 pub(crate) struct Rule {
     /// None named: all.
     pub(crate) calls: &'static [&'static str],
+    /// Words of which one is in the path that the call names, or in that of the descriptor that it is about.
+    pub(crate) about: &'static [&'static str],
     pub(crate) operations: &'static [&'static str],
     pub(crate) errnos: &'static [i32],
     /// Whether something is held longer than it should be then.
     pub(crate) leaves: bool,
+    /// Whether something is missing then that is not needed.
+    pub(crate) lacks: bool,
     /// Whether it is an answer: what follows from it is right, and wrong only for who knows better.
     pub(crate) answers: bool,
     pub(crate) why: &'static str,
 }
 
 const fn rule(calls: &'static [&'static str], why: &'static str) -> Rule {
-    Rule { calls, operations: &[], errnos: &[], leaves: false, answers: false, why }
+    Rule { calls, about: &[], operations: &[], errnos: &[], leaves: false, lacks: false, answers: false, why }
 }
 
 impl Rule {
@@ -34,16 +38,26 @@ impl Rule {
         Rule { leaves: true, ..self }
     }
 
+    const fn lacking(self) -> Self {
+        Rule { lacks: true, ..self }
+    }
+
+    const fn about(self, about: &'static [&'static str]) -> Self {
+        Rule { about, ..self }
+    }
+
     const fn of(self, operations: &'static [&'static str]) -> Self {
         Rule { operations, ..self }
     }
 }
 
-const JOINING: &[&str] = &["join-first", "join", "join-clearing", "keep", "clone-published", "fork"];
+const JOINING: &[&str] =
+    &["join-first", "join", "join-clearing", "join-without-area", "keep", "clone-published", "fork"];
 const REGISTRY: &[&str] = &[
     "join-first",
     "join",
     "join-clearing",
+    "join-without-area",
     "keep",
     "reap",
     "publish",
@@ -55,6 +69,10 @@ const REGISTRY: &[&str] = &[
     "wait-in-vain",
     "clone-published",
     "resize-beyond",
+    "walk",
+    "transfer-own",
+    "transfer",
+    "take-in",
 ];
 const LOOKING: &[&str] = &[
     "reap",
@@ -70,6 +88,8 @@ const LOOKING: &[&str] = &[
     "clone-frozen",
     "clone-resizable",
     "resize-beyond",
+    "walk",
+    "transfer",
 ];
 const POPULATING: &[&str] =
     &["create-huge", "create-locked", "clone-locked", "freeze", "freeze-locked", "populate", "fill"];
@@ -83,10 +103,29 @@ pub(crate) static RULES: &[Rule] = &[
         .leaving(),
     rule(&["statx"], "the standard library asks how long a file is before it reads it: a hint"),
     rule(&["prctl"], "the page size is read from /proc/self/auxv instead"),
+    // Doors. (Where an area cannot be offered at all, who offers it is told: `transfer`.)
+    rule(&["socket", "setsockopt", "bind"],
+         "a team without a door: it can be given nothing, which who tries is told, and `registry::join` tries again")
+        .of(JOINING)
+        .lacking(),
+    rule(&["fstat"], "whether the parent's door is still where it was: a child that cannot tell leaves it open, and has a door of its own")
+        .about(&["socket:"])
+        .of(&["fork"])
+        .leaving()
+        .lacking(),
+    rule(&["openat", "fstat"], "the same").about(&["door-", "socket:"]).of(JOINING).lacking(),
+    rule(&["unlinkat"], "a door's name that stays: who joins next clears it away, as its maker is dead")
+        .about(&["door-"])
+        .of(JOINING)
+        .leaving(),
+    rule(&["recvmsg"], "the answer that nothing was offered: asked anew by the next look").of(REGISTRY).answering(),
     // The registry's folder.
     rule(&["mkdirat", "openat", "symlinkat"], "the folder may be removed while somebody joins: all of it is tried again")
         .only(&[ENOENT])
         .of(JOINING),
+    rule(&["readlinkat", "mkdirat", "openat", "symlinkat"],
+         "the folder was removed, so whatever goes wrong on the way to the next one is tried again, up to a hundred times")
+        .of(&["keep"]),
     rule(&["symlinkat"], "the slot went to somebody else: the next one is taken").only(&[EEXIST]).of(JOINING),
     rule(&["flock"], "somebody is removing the folder: all of it is tried again").only(&[EAGAIN]).of(JOINING),
     rule(&["fstat"], "whether the folder was removed: what comes next fails if it was").of(REGISTRY),
@@ -134,12 +173,13 @@ pub(crate) static RULES: &[Rule] = &[
          "no object of pool pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
 ];
 
-/// The first rule that covers a failure.
-pub(crate) fn rule_for(operation: &str, call: &str, errno: i32) -> Option<&'static Rule> {
+/// The first rule that covers a failure, and its number.
+pub(crate) fn rule_for(operation: &str, call: &str, about: &str, errno: i32) -> Option<(usize, &'static Rule)> {
     let has = |list: &[&str], word: &str| list.is_empty() || list.contains(&word);
-    RULES.iter().find(|rule| {
+    RULES.iter().enumerate().find(|(_, rule)| {
         has(rule.calls, call)
             && has(rule.operations, operation)
+            && (rule.about.is_empty() || rule.about.iter().any(|word| about.contains(word)))
             && (rule.errnos.is_empty() || rule.errnos.contains(&errno))
     })
 }

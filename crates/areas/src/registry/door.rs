@@ -97,7 +97,10 @@ impl Door {
                 )));
             }
             let parcel = Parcel::open(packet, &bytes);
-            let _ = sys::socket::drop_packet(self.socket.as_fd());
+            if sys::socket::drop_packet(self.socket.as_fd()).is_err() {
+                // It is still in line: taken now, it would come twice.
+                return Ok(None);
+            }
             if parcel.is_some() {
                 return Ok(parcel);
             }

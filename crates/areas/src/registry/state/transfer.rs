@@ -211,7 +211,7 @@ impl State {
 
     fn no_such_team(&self, pid: u32, what: String) -> Error {
         let unreadable = self.teams.iter().find_map(|(link, team)| match team {
-            Known::Unreadable(reason) if link.pid == pid => Some(reason),
+            Known::Unreadable(reason) if link.pid == pid => Some(&reason.text),
             _ => None,
         });
         match unreadable {
