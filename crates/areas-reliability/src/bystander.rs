@@ -132,7 +132,8 @@ fn arrived(count: usize) -> Result<()> {
 
 /// An area of the victim's name is there, under one id, or under two while it moves.
 fn there() -> Result<()> {
-    let count = registry::list()?.areas.iter().filter(|area| area.name().as_bytes() == VICTIM.as_bytes()).count();
+    let count =
+        registry::list()?.areas.iter().filter(|area| area.name().as_bytes() == VICTIM.as_bytes()).count();
     ensure!((1..=2).contains(&count), "{count} areas have its name while it changes hands");
     registry::find(VICTIM).map(drop).context("find it while it changes hands")
 }

@@ -190,7 +190,11 @@ impl Trial {
             bystander.ask("wrap")?;
             watch.add(bystander.pid(), |object| self.others.contains(&object))?;
             bystander.ask(&format!("give {to}"))?;
-            ensure!(watch.areas().count() == 1, "{:?} are given instead of one", watch.areas().collect::<Vec<_>>());
+            ensure!(
+                watch.areas().count() == 1,
+                "{:?} are given instead of one",
+                watch.areas().collect::<Vec<_>>()
+            );
             let giver = objects_of(bystander.pid());
             ensure!(watch.areas().all(|area| !giver.contains(&area)), "the giver has kept it");
         }

@@ -82,7 +82,8 @@ pub(crate) fn objects_of(pid: u32) -> BTreeSet<Identity> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
         if is_object(&entry.path())
-            && let Ok(file) = fs::metadata(entry.path()) {
+            && let Ok(file) = fs::metadata(entry.path())
+        {
             found.insert((file.dev(), file.ino()));
         }
     }

@@ -35,7 +35,8 @@ pub(crate) enum What {
 
 impl Watch {
     pub(crate) fn new() -> Result<Self> {
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).context("inotify_init1")?;
+        let inotify =
+            Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).context("inotify_init1")?;
         Ok(Watch { inotify, alive: BTreeMap::new() })
     }
 
@@ -59,10 +60,11 @@ impl Watch {
         if but(identity) {
             return Ok(());
         }
-        let what = match fs::read_link(path).is_ok_and(|target| target.to_string_lossy().contains("areas table")) {
-            true => What::Table,
-            false => What::Area,
-        };
+        let what =
+            match fs::read_link(path).is_ok_and(|target| target.to_string_lossy().contains("areas table")) {
+                true => What::Table,
+                false => What::Area,
+            };
         match self.inotify.add_watch(path, AddWatchFlags::IN_DELETE_SELF) {
             Ok(watch) => drop(self.alive.insert(watch, (what, identity))),
             Err(Errno::ENOENT | Errno::EACCES | Errno::EPERM) => {}
@@ -112,7 +114,11 @@ impl Watch {
             }
             let rest = end.saturating_duration_since(Instant::now());
             if rest.is_zero() {
-                bail!("{} objects of the dead are still held: {:?}", self.alive.len(), self.alive.values().collect::<Vec<_>>());
+                bail!(
+                    "{} objects of the dead are still held: {:?}",
+                    self.alive.len(),
+                    self.alive.values().collect::<Vec<_>>()
+                );
             }
             let step = u16::try_from(rest.as_millis().max(1)).unwrap_or(u16::MAX);
             let _ = poll(&mut [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)], step);

@@ -77,7 +77,7 @@ pub(crate) static NOT_OURS: [&str; 5] = [
     "what the C library does as a thread begins and ends (its stack, its masks, `rseq`), but not `clone3`, by which it is made",
     "`getrandom` and `clock_nanosleep` of the standard library, and the `futex` calls of its mutexes and channels",
     "ENOENT of `getdents64` and `readlinkat`, which would contradict what the folder's own time says",
-    "`getpid`, `geteuid`, `getcpu`, `clock_gettime`, `prlimit64` and `sysinfo`, which cannot fail as they are called",
+    "`getpid`, `getuid`, `geteuid`, `getcpu`, `clock_gettime`, `prlimit64` and `sysinfo`, which cannot fail as they are called",
 ];
 
 /// Calls that the kernel does not refuse with the arguments that they have here.
@@ -87,6 +87,7 @@ pub(crate) fn cannot_fail(name: &str) -> bool {
         "getpid"
             | "gettid"
             | "geteuid"
+            | "getuid"
             | "getcpu"
             | "clock_gettime"
             | "prlimit64"

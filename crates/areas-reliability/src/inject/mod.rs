@@ -239,8 +239,10 @@ impl Trial {
         };
         let ended = Tracer::attach(&victim, self.operation.subject).and_then(|tracer| {
             if let (Hands::Takes, Some(bystander)) = (self.operation.hands, &mut self.bystander) {
-                bystander.ask("wrap")?;
-                bystander.ask(&format!("give {}", victim.id()))?;
+                for _ in 0..2 {
+                    bystander.ask("wrap")?;
+                    bystander.ask(&format!("give {}", victim.id()))?;
+                }
             }
             tracer.follow(&mut at_stop)
         });
@@ -298,10 +300,8 @@ impl Trial {
                 Ok(Outcome::Told)
             }
             None => {
-                let (number, _) = covering.with_context(|| format!("it was overlooked; it was about {about:?}"))?;
-                if std::env::var_os("AREAS_RELIABILITY_RULES").is_some() {
-                    eprintln!("rule {number}: {} {name} {} #{} {about}", self.operation.name, name_of(fault.errno), fault.index);
-                }
+                let (number, _) =
+                    covering.with_context(|| format!("it was overlooked; it was about {about:?}"))?;
                 Ok(Outcome::Overlooked(number))
             }
         }
@@ -312,14 +312,18 @@ impl Trial {
         if let (Hands::Gives, Some(bystander)) = (self.operation.hands, &mut self.bystander) {
             bystander.ask("arrived 1")?;
         }
-        // Clears away what only those who join clear away; killed, it leaves a link of its own.
-        let newcomer = Looker::newcomer(&self.stage, if self.operation.alone { &[] } else { &NAMES })?.pid();
+        let none: &[&str] = if self.operation.alone { &[] } else { &NAMES };
+        if !self.stage.litter().is_empty() {
+            // What only those who join clear away. Killed, it leaves a link of its own.
+            drop(Looker::newcomer(&self.stage, none)?);
+            std::thread::sleep(SETTLED);
+        }
         let last = match &mut self.bystander {
             Some(bystander) => {
                 bystander.ask("settled")?;
                 bystander.pid()
             }
-            None => newcomer,
+            None => Looker::newcomer(&self.stage, none)?.pid(),
         };
         let linked = self.stage.linked();
         ensure!(linked == [last], "links of {linked:?} are left, and only {last} should have one");
@@ -344,12 +348,19 @@ fn names_it(text: &str, call: &str, errno: i32) -> Result<()> {
 fn about(pid: i32, call: &Call, registry: &str) -> String {
     let name = call.name();
     let path = match name.split('(').next().unwrap_or_default() {
-        "openat" | "unlinkat" | "mkdirat" | "readlinkat" | "newfstatat" | "statx" => text_at(pid, call.args[1]),
+        "openat" | "unlinkat" | "mkdirat" | "readlinkat" | "newfstatat" | "statx" => {
+            text_at(pid, call.args[1])
+        }
         "symlinkat" => text_at(pid, call.args[2]),
         "readlink" => text_at(pid, call.args[0]),
-        _ => std::fs::read_link(format!("/proc/{pid}/fd/{}", call.args[0]))
-            .map(|path| path.to_string_lossy().into_owned())
-            .unwrap_or_default(),
+        "bind" | "cachestat" | "close" | "dup3" | "fallocate" | "fchmod" | "fcntl" | "flock" | "fstat"
+        | "fstatfs" | "ftruncate" | "getdents64" | "lseek" | "pidfd_getfd" | "pread64" | "pwrite64"
+        | "read" | "recvmsg" | "sendmsg" | "setsockopt" | "write" => {
+            std::fs::read_link(format!("/proc/{pid}/fd/{}", call.args[0]))
+                .map(|path| path.to_string_lossy().into_owned())
+                .unwrap_or_default()
+        }
+        _ => String::new(),
     };
     path.replace(registry, "the registry")
 }

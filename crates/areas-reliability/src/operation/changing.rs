@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::Result;
-use areas::{Address, Area, Frozen, Lock, PageSize, Pages, Protection, Received, Resizable, Shared, registry};
+use areas::{
+    Address, Area, Frozen, Lock, PageSize, Pages, Protection, Received, Resizable, Shared, registry,
+};
 
 use super::joining::{is_found, published, unpublished};
 use super::{Act, With, is, told};

@@ -59,7 +59,8 @@ pub(super) fn join() -> Result<Box<dyn Act>> {
 
 /// A team that only has a door.
 pub(super) fn join_without_area() -> Result<Box<dyn Act>> {
-    With::new((), |()| registry::join(), |()| is(doors() == 1, || format!("it has {} doors", doors()))).boxed()
+    With::new((), |()| registry::join(), |()| is(doors() == 1, || format!("it has {} doors", doors())))
+        .boxed()
 }
 
 /// The doors that this process has open, as the kernel shows them: sockets' files whose names are gone.

@@ -4,7 +4,8 @@ use std::os::unix::fs::FileExt as _;
 
 use anyhow::Result;
 use areas::{
-    Area, Lock, Mapping, NodeSet, PageSize, Pages, Policy, Private, Provider as _, Request, Resizable, Shared, System,
+    Area, Lock, Mapping, NodeSet, PageSize, Pages, Policy, Private, Provider as _, Request, Resizable,
+    Shared, System,
 };
 
 use super::{Act, With, is, told};

@@ -370,12 +370,14 @@ impl Peer {
         &self,
         bytes: &[u8; Offer::BYTES],
         descriptor: BorrowedFd<'_>,
-    ) -> Option<sys::Result<()>> {
+    ) -> Option<Result<(), door::Refused>> {
         let door = self.view.door()?;
         let offer = |folder: String| door::offer(&folder, door, bytes, descriptor);
         Some(match offer(self.folder()) {
-            Err(errno @ (sys::Errno::NOENT | sys::Errno::SRCH | sys::Errno::ACCESS)) => {
-                self.moved().map_or(Err(errno), offer)
+            Err(refused)
+                if [sys::Errno::NOENT, sys::Errno::SRCH, sys::Errno::ACCESS].contains(&refused.errno) =>
+            {
+                self.moved().map_or(Err(refused), offer)
             }
             other => other,
         })
