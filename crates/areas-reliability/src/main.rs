@@ -11,6 +11,7 @@
 //! | `bystander.rs` | the processes that look: one that was there all the while, one that has just come |
 //! | `trace.rs`, `call.rs` | stopping a process at its system calls; their names |
 //! | `kill.rs`, `inject/` | the two trials |
+//! | `watch.rs` | when the kernel has memory back |
 //! | `stage.rs` | a registry of a trial's own, and what may be in it |
 //! | `report.rs` | what came of it, for people |
 #![expect(
@@ -29,6 +30,7 @@ mod report;
 mod stage;
 mod trace;
 mod victim;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

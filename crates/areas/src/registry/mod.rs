@@ -248,10 +248,10 @@ impl Publication {
         }
     }
 
-    /// The place of an area that another team has transferred to us; `None` if somebody was quicker.
-    pub(crate) fn take(transferred: &Transferred) -> Result<Option<(Self, Arrival)>> {
-        let arrival = state::state()?.take(transferred.key());
-        Ok(arrival.map(|arrival| (Publication(arrival.key()), arrival)))
+    /// The place of an area that another team has transferred to us, and whether it is frozen; `None` if somebody was quicker.
+    pub(crate) fn take(transferred: &Transferred) -> Result<Option<(Self, Arrival, bool)>> {
+        let taken = state::state()?.take(transferred.key())?;
+        Ok(taken.map(|(arrival, frozen)| (Publication(arrival.key()), arrival, frozen)))
     }
 
     /// Offers the area to another team, which has it from then on.

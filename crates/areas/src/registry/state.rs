@@ -19,7 +19,7 @@ use super::id::AreaId;
 use super::info::{Listing, UnreadableTeam, command_of};
 use super::name::Name;
 use super::offer::Parcel;
-use super::peer::{Peer, State as PeerState, asking, examine, forget_kept_tables, process_lives};
+use super::peer::{Peer, Reason, State as PeerState, asking, examine, forget_kept_tables, process_lives};
 use super::source::{Holder, Source};
 use super::table::{Announcement, Record};
 use super::team::Team;
@@ -131,7 +131,7 @@ impl Held {
 #[derive(Debug)]
 enum Known {
     Readable(Arc<Peer>),
-    Unreadable(String),
+    Unreadable(Reason),
 }
 
 /// What is remembered of a name that was found.
@@ -521,7 +521,7 @@ impl State {
             return Ok(known);
         }
         let unreadable = self.teams.iter().find_map(|(link, team)| match team {
-            Known::Unreadable(reason) if link.slot == id.slot() => Some((link.pid, reason.clone())),
+            Known::Unreadable(reason) if link.slot == id.slot() => Some((link.pid, reason.text.clone())),
             _ => None,
         });
         let what = format!("look at area {id}");
@@ -549,7 +549,7 @@ impl State {
                     next = next.into_iter().chain(found).min_by_key(Source::order);
                 }
                 Known::Readable(peer) => dead.push(Holder::Peer(peer.clone())),
-                Known::Unreadable(reason) => unreadable = Some(reason.clone()),
+                Known::Unreadable(reason) => unreadable = Some(reason.text.clone()),
             }
         }
         for holder in dead {
@@ -592,7 +592,8 @@ impl State {
                 Known::Unreadable(reason) => listing.unreadable.push(UnreadableTeam {
                     pid: link.pid,
                     command: command_of(link.pid),
-                    reason: reason.clone(),
+                    reason: reason.text.clone(),
+                    own_limit: reason.own_limit,
                 }),
             }
         }
@@ -693,7 +694,7 @@ impl State {
         /// More would only be the same again.
         const TOLD: usize = 3;
         let reasons = self.teams.iter().filter_map(|(link, team)| match team {
-            Known::Unreadable(reason) => Some((link.pid, reason)),
+            Known::Unreadable(reason) => Some((link.pid, &reason.text)),
             Known::Readable(_) => None,
         });
         let mut unreadable: Vec<(u32, &String)> = reasons.collect();
