@@ -4,6 +4,7 @@
 
 mod access;
 mod asked;
+pub(crate) mod headroom;
 mod reservation;
 
 use std::any::Any;
