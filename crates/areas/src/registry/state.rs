@@ -474,7 +474,8 @@ impl State {
     /// A process's area that begins at the lowest address above `after`.
     pub(super) fn next(&mut self, pid: u32, after: u64) -> Result<Option<Source>> {
         self.read_folder(false)?;
-        let mut next = if pid == sys::process::pid() { self.next_own(after) } else { None };
+        let own = pid == sys::process::pid();
+        let mut next = if own { self.next_own(after) } else { None };
         let (mut unreadable, mut dead) = (None, Vec::new());
         // One process can be several teams: a program may have this library twice.
         for (_, team) in self.teams.iter().filter(|(link, _)| link.pid == pid) {
@@ -482,7 +483,7 @@ impl State {
                 Known::Readable(peer) if peer.is_live() => {
                     let found =
                         peer.next(after).map(|record| Source::new(Holder::Peer(peer.clone()), record));
-                    next = next.into_iter().chain(found).min_by_key(Source::order);
+                    next = next.into_iter().chain(found).min_by_key(|source| source.order(pid));
                 }
                 Known::Readable(peer) => dead.push(Holder::Peer(peer.clone())),
                 Known::Unreadable(reason) => unreadable = Some(reason.clone()),
@@ -497,7 +498,7 @@ impl State {
             (None, Some(reason)) => Err(Error::new(Kind::Unreadable, what())
                 .detail(format!("it has some, and cannot be read: {reason}"))
                 .help("run with the same user, group and capabilities")),
-            (None, None) if process_lives(pid) => Ok(None),
+            (None, None) if own || process_lives(pid) => Ok(None),
             (None, None) => Err(Error::new(Kind::NoSuchTeam, what())
                 .detail("no live process has that number")
                 .help("`areas ls` lists the processes that hold areas")),
@@ -539,7 +540,8 @@ impl State {
             let own = team.table().view().records();
             listing.areas.extend(own.map(|(_, _, record)| Source::new(Holder::Own, record)));
         }
-        listing.areas.sort_by_key(Source::order);
+        let own = sys::process::pid();
+        listing.areas.sort_by_key(|source| source.order(own));
         listing.unreadable.sort_by_key(|team| team.pid);
         Ok(listing)
     }
