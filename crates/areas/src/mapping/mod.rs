@@ -4,6 +4,7 @@
 
 mod access;
 mod asked;
+mod canary;
 pub(crate) mod headroom;
 mod reservation;
 
@@ -14,6 +15,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 pub(crate) use asked::Asked;
+pub(crate) use canary::Canary;
 use reservation::RESERVED;
 pub use reservation::Reservation;
 

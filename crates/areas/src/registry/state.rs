@@ -14,6 +14,7 @@ use std::ops::{Bound, Deref, DerefMut};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::by_address::{self, Has, Here, Place, Places};
 use super::directory::{Directory, Link};
 use super::id::AreaId;
 use super::info::{Listing, UnreadableTeam, command_of};
@@ -24,11 +25,8 @@ use super::source::{Holder, Source};
 use super::table::{Announcement, Record};
 use super::team::Team;
 use crate::error::{Error, Kind, Result};
-use crate::mapping::Mapping;
 use crate::protection::Protection;
-use crate::provider::{Provider, Request, System};
 use crate::sys;
-use crate::sys::memory::Advice;
 
 pub(crate) use transfer::Arrival;
 
@@ -90,7 +88,7 @@ fn state_as_it_is() -> Result<Guard> {
 pub(super) fn state() -> Result<Guard> {
     let mut state = state_as_it_is()?;
     if state.is_inherited() {
-        state.become_child()?;
+        state.become_child();
     }
     if state.waiting {
         let _ = state.publish_inherited();
@@ -134,8 +132,9 @@ struct Hit {
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// Holds a 1, and a 0 in a forked child.
-    canary: Mapping,
+    /// What readers have who do not wait for this state; and the right to write it.
+    here: &'static Here,
+    places: Places,
     directory: Option<Directory>,
     own: Option<Team>,
     held: HashMap<Key, Held>,
@@ -162,27 +161,36 @@ const MOST_REMOVALS: u32 = 100;
 const TICKS: i128 = 100_000_000;
 
 impl State {
-    /// Our own area that has an address, and the address at which it begins.
-    pub(super) fn at(&self, address: u64) -> Option<Source> {
-        let (&start, key) = self.addresses.range(..=address).next_back()?;
-        let held = self.held.get(key)?;
-        if address - start >= held.area.span {
-            return None;
+    /// Our own area that has an address: not in the reserve behind one.
+    pub(super) fn at(&mut self, address: u64) -> Option<Source> {
+        let (_, &key) = self.addresses.range(..=address).next_back()?;
+        let (number, area) = self.held.get(&key).and_then(|held| Some((held.number?, &held.area)))?;
+        let (_, record) = self.own.as_ref()?.table().view().record(number)?;
+        let place = Place::of(record.id, area);
+        match place.has(address) {
+            Has::No => return None,
+            Has::Yes => {}
+            Has::UpTo(sure) => {
+                let _ = self.places.put(&place.sure_up_to(sure).entry());
+            }
         }
-        let (_, record) = self.own.as_ref()?.table().view().record(held.number?)?;
         Some(Source::new(Holder::Own, record))
     }
 
+    /// Shows readers where an area of ours is, and under which id.
+    fn show(&mut self, key: Key) {
+        let Some(id) = self.id_of(key) else { return };
+        if let Some(held) = self.held.get(&key) {
+            // Where there is no room for it, readers ask here.
+            let _ = self.places.put(&Place::of(id, &held.area).entry());
+        }
+    }
+
     fn new() -> Result<Self> {
-        let mut canary = System::new().map(&Request::new(1))?;
-        canary.as_bytes_mut()?[0] = 1;
-        canary.advise(Advice::WipeOnFork).map_err(|errno| {
-            Error::new(Kind::Unsupported, "use the registry")
-                .call("madvise(MADV_WIPEONFORK)", errno)
-                .help("this needs Linux 4.14")
-        })?;
+        let (here, places) = by_address::begin()?;
         Ok(State {
-            canary,
+            here,
+            places,
             directory: None,
             own: None,
             held: HashMap::new(),
@@ -199,12 +207,14 @@ impl State {
 
     /// Whether this process was forked from the one whose state this is.
     fn is_inherited(&self) -> bool {
-        self.canary.load::<u8>(0, 1).is_ok_and(|byte| byte == 0)
+        !self.here.canary.is_set()
     }
 
     /// Begins anew in a forked child: what is the parent's is left to it, and what was inherited waits to be published.
-    fn become_child(&mut self) -> Result<()> {
-        self.canary.as_bytes_mut()?[0] = 1;
+    fn become_child(&mut self) {
+        // Our parent's ids, first: with the canary set they would be believed.
+        self.places.clear();
+        self.here.canary.set();
         if let Some(team) = self.own.take() {
             team.leave_to_parent();
         }
@@ -215,7 +225,6 @@ impl State {
         self.forget_teams();
         self.held.values_mut().for_each(|held| held.number = None);
         self.waiting = !self.held.is_empty();
-        Ok(())
     }
 
     /// Publishes what was inherited, under ids of our own. What could not be is tried again at the next call.
@@ -233,6 +242,7 @@ impl State {
             if let Some(held) = self.held.get_mut(&key) {
                 held.number = Some(number);
             }
+            self.show(key);
         }
         self.waiting = false;
         Ok(())
@@ -252,6 +262,7 @@ impl State {
         self.next_key += 1;
         self.addresses.insert(area.address, key);
         self.held.insert(key, Held { area, number: Some(number) });
+        self.show(key);
         Ok(key)
     }
 
@@ -313,7 +324,7 @@ impl State {
         if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
             && !directory.has(team.link())?
         {
-            team.claim(directory)?;
+            claim(team, directory, &self.held, &mut self.places)?;
         }
         Ok(())
     }
@@ -337,7 +348,7 @@ impl State {
             return Ok(());
         }
         let directory = Directory::join()?;
-        team.claim(&directory)?;
+        claim(team, &directory, &self.held, &mut self.places)?;
         self.forget_teams();
         self.directory = Some(directory);
         Ok(())
@@ -346,7 +357,10 @@ impl State {
     /// No longer an area of ours; its record's number, if it has one.
     fn forget(&mut self, key: Key) -> Option<u32> {
         let held = self.held.remove(&key)?;
-        self.addresses.remove(&held.area.address);
+        if self.addresses.get(&held.area.address) == Some(&key) {
+            self.addresses.remove(&held.area.address);
+            self.places.remove(held.area.address);
+        }
         held.number
     }
 
@@ -375,6 +389,7 @@ impl State {
         if let (Some(team), Some(number)) = (&self.own, held.number) {
             let _ = team.table().update(number, placement, span, extent);
         }
+        self.show(key);
     }
 
     pub(super) fn id_of(&self, key: Key) -> Option<AreaId> {
@@ -578,7 +593,7 @@ impl State {
         if let Some(team) = &mut self.own
             && !links.contains(team.link())
         {
-            team.claim(directory)?;
+            claim(team, directory, &self.held, &mut self.places)?;
         }
         let own = self.own.as_ref().map(Team::link);
         let known = self.teams.len();
@@ -649,6 +664,25 @@ impl State {
         };
         error.help("`areas ls` lists what there is")
     }
+}
+
+/// Claims a slot for our team in a folder. If it is another one, all areas have other ids, and readers are told.
+fn claim(
+    team: &mut Team,
+    directory: &Directory,
+    held: &HashMap<Key, Held>,
+    places: &mut Places,
+) -> Result<()> {
+    let before = team.link().slot;
+    let claimed = team.claim(directory);
+    if claimed.is_err() || team.link().slot != before {
+        for Held { area, number } in held.values() {
+            if let Some((_, record)) = number.and_then(|number| team.table().view().record(number)) {
+                let _ = places.put(&Place::of(record.id, area).entry());
+            }
+        }
+    }
+    claimed
 }
 
 /// Forgets names of teams that are gone: who remembers one has the dead team's table open, and so keeps it in memory.

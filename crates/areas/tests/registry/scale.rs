@@ -2,7 +2,7 @@
 
 use areas::Kind;
 
-use crate::support::{Agent, Folder, Link, refused, skip, start_time, test_name};
+use crate::support::{Agent, Folder, Seen, refused, skip, test_name};
 
 #[test]
 fn twenty_thousand_areas_in_one_process() {
@@ -221,39 +221,6 @@ fn more_teams_than_a_reader_can_open() {
 }
 
 #[test]
-fn all_slots_taken() {
-    const SLOTS: u32 = 4096;
-    let folder = Folder::new();
-    let mut holder = Agent::start(&folder);
-    holder.publish("ring");
-    let real = folder.link_of(holder.pid());
-    let free = (real.slot + 77) % SLOTS;
-    // A live process's table, under each other slot but one: not one of them is proven dead.
-    for slot in (0..SLOTS).filter(|slot| ![real.slot, free].contains(slot)) {
-        folder.plant_link(&Link { slot, ..real.clone() });
-    }
-    let mut last = Agent::start(&folder);
-    last.publish("last");
-    assert_eq!(folder.link_of(last.pid()).slot, free, "the only free one");
-    let mut late = Agent::start(&folder);
-    let told = refused(late.try_publish("late"), Kind::Limit);
-    assert!(told.contains("all 4096 slots of ") && told.contains("AREAS_DIR"), "{told}");
-    // Nothing is left of the try, and looking works as ever.
-    assert_eq!(folder.links().len(), SLOTS as usize);
-    assert_eq!(late.find("ring").unwrap().pid, holder.pid());
-    assert_eq!(late.find("last").unwrap().pid, last.pid());
-    // Room for one is room for one.
-    last.kill();
-    late.publish("late");
-    assert_eq!(folder.link_of(late.pid()).slot, free);
-    assert_eq!(start_time(late.pid()), folder.link_of(late.pid()).start_time);
-    // And when the one that seemed to be thousands has died, they all go.
-    holder.kill();
-    assert_eq!(late.list().areas.len(), 1);
-    assert_eq!(folder.links().len(), 1);
-}
-
-#[test]
 fn machine_a_hundred_thousand_areas() {
     const TEAMS: usize = 8;
     const EACH: usize = 12_500;
@@ -294,7 +261,7 @@ fn machine_a_hundred_thousand_areas() {
     assert_eq!(ids.len(), TEAMS * EACH, "each once, each with an id of its own");
     for (i, team) in teams.iter().enumerate() {
         let prefix = format!("team{i}-");
-        let own = |area: &&crate::support::Seen| area.pid == team.pid() && area.name.starts_with(&prefix);
+        let own = |area: &&Seen| area.pid == team.pid() && area.name.starts_with(&prefix);
         assert_eq!(listed.areas.iter().filter(own).count(), EACH);
     }
     for team in teams {
