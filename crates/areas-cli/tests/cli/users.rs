@@ -146,5 +146,9 @@ fn a_team_that_cannot_be_read_is_listed() {
     assert!(!list["unreadable"][0]["reason"].as_str().unwrap().is_empty());
     let ran = Ran::of(&mut user.areas(&user.registry(), &["show", "hidden"]));
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    assert!(ran.stderr.contains(&format!("processes {} hold areas", holder.pid())), "{ran:?}");
+    assert!(ran.stderr.contains("1 process holds areas and cannot be read"), "{ran:?}");
+    assert!(
+        ran.stderr.contains(&format!("{}: /proc/{0}/fd cannot be read (EACCES)", holder.pid())),
+        "{ran:?}"
+    );
 }

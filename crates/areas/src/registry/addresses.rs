@@ -374,7 +374,11 @@ mod tests {
             for i in 0..all {
                 assert!(keeper.put(&entry(i * step % all * 4096, 4096)), "{round}: {i}");
             }
-            assert!((0..all).step_by(3).all(|i| keeper.shared.find(i * 4096 + 4095) == Some(entry(i * 4096, 4096))));
+            assert!(
+                (0..all)
+                    .step_by(3)
+                    .all(|i| keeper.shared.find(i * 4096 + 4095) == Some(entry(i * 4096, 4096)))
+            );
             // Few of each chunk stay, and there is room again.
             (0..all).filter(|i| i % 100 != 0).for_each(|i| keeper.remove(i * 4096));
             assert!(is_dense(&keeper.shared), "{round}");

@@ -6,34 +6,32 @@
 //! those reach a door who may look into its owner, and nothing of it is left behind.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use super::directory::any_below;
+use super::directory::{Directory, any_below};
 use super::offer::{Offer, Parcel};
-use super::peer::OWN_DESCRIPTORS;
+use super::peer::{OWN_DESCRIPTORS, is_dead};
 use super::table::DoorAt;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::sys;
-use crate::sys::file::{Identity, OFlags};
+use crate::sys::file::OFlags;
+use crate::sys::guarded::Guarded;
 
-/// How the names begin that doors have while they are made.
-pub(super) const NAME: &[u8] = b"door-";
-/// Nobody takes so long between making a name and opening it, but who was killed or stopped.
-const FORSAKEN: i128 = 1_000_000_000;
+/// How the names begin that doors have while they are made. What follows says whose it is, as a team's link does.
+pub(super) const NAME: &str = "door-";
 
 /// Our own door.
 #[derive(Debug)]
 pub(super) struct Door {
-    socket: OwnedFd,
-    identity: Identity,
+    socket: Guarded,
     /// Leads to the socket's file, which has no name any more. Never read: others come by way of its number.
-    entry: OwnedFd,
+    entry: Guarded,
     at: DoorAt,
 }
 
 impl Door {
-    /// Makes one. `space` is the registry's folder.
-    pub(super) fn make(space: BorrowedFd<'_>) -> Result<Self> {
+    /// Makes one, by way of a name in the registry's folder. `start_time` is that of this process.
+    pub(super) fn make(directory: &Directory, start_time: u64) -> Result<Self> {
         let failed = |call: &'static str| {
             move |errno| {
                 let error =
@@ -48,30 +46,24 @@ impl Door {
                 }
             }
         };
+        let space = directory.space().map_err(failed("fstat"))?;
         clear_forsaken(space);
-        // Somebody who takes us for killed may remove the name before we have opened it: then once more.
-        for _ in 0..16 {
-            let socket = sys::socket::packets().map_err(failed("socket(AF_UNIX, SOCK_DGRAM)"))?;
-            sys::socket::name_senders(socket.as_fd()).map_err(failed("setsockopt(SO_PASSCRED)"))?;
-            let identity = sys::file::stat(socket.as_fd()).map_err(failed("fstat"))?.identity;
-            let name = format!("door-{:08x}{:08x}", any_below(u32::MAX), any_below(u32::MAX));
-            let name = CString::new(name).unwrap_or_default();
-            sys::socket::bind(socket.as_fd(), &path(space, &name)).map_err(failed("bind"))?;
-            let opened = sys::file::open_at(space, &name, OFlags::PATH | OFlags::NOFOLLOW, 0);
-            let _ = sys::file::unlink(space, &name);
-            let entry = match opened {
-                Err(sys::Errno::NOENT) => continue,
-                other => other.map_err(failed("openat(O_PATH)"))?,
-            };
-            let stat = sys::file::stat(entry.as_fd()).map_err(failed("fstat"))?;
-            if stat.mode & 0o200 == 0 {
-                // A umask may have taken the owner's right to write, which is what offering takes.
-                sys::file::set_mode_of(&number_path(&entry), 0o600).map_err(failed("chmod(0600)"))?;
-            }
-            let at = DoorAt { descriptor: entry.as_raw_fd(), socket: stat.identity };
-            return Ok(Door { socket, identity, entry, at });
+        let socket = sys::socket::packets().map_err(failed("socket(AF_UNIX, SOCK_DGRAM)"))?;
+        sys::socket::name_senders(socket.as_fd()).map_err(failed("setsockopt(SO_PASSCRED)"))?;
+        let socket = Guarded::new(socket).map_err(failed("fstat"))?;
+        let name = name_of(sys::process::pid(), start_time, any_below(u32::MAX));
+        sys::socket::bind(socket.as_fd(), &path(space, &name)).map_err(failed("bind"))?;
+        let opened = sys::file::open_at(space, &name, OFlags::PATH | OFlags::NOFOLLOW, 0);
+        let _ = sys::file::unlink(space, &name);
+        let entry = opened.map_err(failed("openat(O_PATH)"))?;
+        let stat = sys::file::stat(entry.as_fd()).map_err(failed("fstat"))?;
+        if stat.mode & 0o200 == 0 {
+            // A umask may have taken the owner's right to write, which is what offering takes.
+            sys::file::set_mode_of(&number_path(entry.as_fd()), 0o600).map_err(failed("chmod(0600)"))?;
         }
-        Err(failed("openat(O_PATH)")(sys::Errno::NOENT))
+        let at = DoorAt { descriptor: entry.as_raw_fd(), socket: stat.identity };
+        let entry = Guarded::new(entry).map_err(failed("fstat"))?;
+        Ok(Door { socket, entry, at })
     }
 
     /// Where others find it.
@@ -80,8 +72,8 @@ impl Door {
     }
 
     /// Whether the descriptors are still ours: a program may have closed all that it does not know.
-    fn is_intact(&self) -> bool {
-        sys::file::stat(self.socket.as_fd()).is_ok_and(|stat| stat.identity == self.identity)
+    pub(super) fn is_intact(&self) -> bool {
+        self.socket.is_intact() && self.entry.is_intact()
     }
 
     /// The next parcel at the door, if there is one. What is no offer is dropped on the way.
@@ -92,12 +84,10 @@ impl Door {
         /// What is no offer costs a caller no more than so many times the system calls.
         const MOST_NONSENSE: usize = 64;
         // To read from somebody else's socket would be to take what is not ours.
-        if !self.is_intact() {
-            return Ok(None);
-        }
+        let Ok(socket) = self.socket.checked() else { return Ok(None) };
         for _ in 0..MOST_NONSENSE {
             let mut bytes = [0; Offer::BYTES];
-            let Ok(packet) = sys::socket::look_at_packet(self.socket.as_fd(), &mut bytes) else {
+            let Ok(packet) = sys::socket::look_at_packet(socket, &mut bytes) else {
                 return Ok(None);
             };
             if packet.cut && packet.descriptors.is_empty() {
@@ -107,22 +97,12 @@ impl Door {
                 )));
             }
             let parcel = Parcel::open(packet, &bytes);
-            let _ = sys::socket::drop_packet(self.socket.as_fd());
+            let _ = sys::socket::drop_packet(socket);
             if parcel.is_some() {
                 return Ok(parcel);
             }
         }
         Ok(None)
-    }
-
-    /// In a forked child: lets go of what is the parent's.
-    pub(super) fn leave_to_parent(self) {
-        let intact = self.is_intact();
-        let Door { socket, entry, .. } = self;
-        if !intact {
-            // The numbers are somebody else's by now.
-            let _ = (socket.into_raw_fd(), entry.into_raw_fd());
-        }
     }
 }
 
@@ -136,23 +116,31 @@ pub(super) fn offer(
     let path = format!("{folder}/{}", door.descriptor);
     let path = CString::new(path).map_err(|_| sys::Errno::INVAL)?;
     let entry = sys::file::open_at(sys::file::CWD, &path, OFlags::PATH, 0)?;
-    let stat = sys::file::stat(entry.as_fd())?;
     // The number may lead to anything by now.
+    let stat = sys::file::look(entry.as_fd())?;
     if stat.identity != door.socket || !stat.is_socket() {
         return Err(sys::Errno::NOENT);
     }
     let socket = sys::socket::packets()?;
-    sys::socket::send_packet(socket.as_fd(), &number_path(&entry), bytes, descriptor)
+    sys::socket::send_packet(socket.as_fd(), &number_path(entry.as_fd()), bytes, descriptor)
 }
 
-/// Removes the names of those who were killed while they made their door.
+/// The name that a door has until it is open. `lot` tells apart what one process makes at once: two copies of this library.
+fn name_of(pid: u32, start_time: u64, lot: u32) -> CString {
+    CString::new(format!("{NAME}{pid}.{start_time}.{lot:08x}")).unwrap_or_default()
+}
+
+/// Whose door such a name is of: process and start time. `None` for a name that no team of ours makes.
+fn maker_of(name: &CStr) -> Option<(u32, u64)> {
+    let mut parts = name.to_str().ok()?.strip_prefix(NAME)?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Removes the names of those who were killed while they made their door: of proven dead only.
 fn clear_forsaken(space: BorrowedFd<'_>) {
-    let Ok(names) = sys::file::names_in(space, 4096) else { return };
-    let now = i128::from(sys::process::file_time());
-    for name in names.iter().filter(|name| name.as_bytes().starts_with(NAME)) {
-        let Ok(entry) = sys::file::open_at(space, name, OFlags::PATH | OFlags::NOFOLLOW, 0) else { continue };
-        if sys::file::stat(entry.as_fd()).is_ok_and(|stat| now - stat.modified > FORSAKEN) {
-            let _ = sys::file::unlink(space, name);
+    for name in sys::file::names_in(space, 4096).unwrap_or_default() {
+        if maker_of(&name).is_some_and(|(pid, start_time)| is_dead(pid, start_time)) {
+            let _ = sys::file::unlink(space, &name);
         }
     }
 }
@@ -163,6 +151,20 @@ fn path(folder: BorrowedFd<'_>, name: &CStr) -> CString {
     CString::new(path).unwrap_or_default()
 }
 
-fn number_path(descriptor: &OwnedFd) -> CString {
+fn number_path(descriptor: BorrowedFd<'_>) -> CString {
     CString::new(format!("{OWN_DESCRIPTORS}/{}", descriptor.as_raw_fd())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_its_maker() {
+        assert_eq!(maker_of(&name_of(42, 4711, 7)), Some((42, 4711)));
+        for name in [c"door-", c"door-1", c"door-x.1.0", c"door-1.-1.0", c"door-99999999999.1.0", c"control"]
+        {
+            assert_eq!(maker_of(name), None, "{name:?}");
+        }
+    }
 }

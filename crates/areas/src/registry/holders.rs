@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
 
+use super::directory::stat_of;
 use super::info::command_of;
 use crate::object::Object;
 use crate::protection::Protection;
@@ -75,7 +76,7 @@ pub(crate) fn writers(object: &Object) -> Vec<Holder> {
 }
 
 /// Whether a process may make a shared mapping of an object writable: `mw` among its flags, from the text of `smaps`.
-fn may_be_written(smaps: &str, inode: u64) -> bool {
+pub(super) fn may_be_written(smaps: &str, inode: u64) -> bool {
     let mut ours = false;
     smaps.lines().any(|line| match line.strip_prefix("VmFlags:") {
         Some(flags) => ours && flags.split_ascii_whitespace().any(|flag| flag == "mw"),
@@ -101,8 +102,14 @@ fn descriptors(pid: u32, identity: Identity, physical: Option<&Range<u64>>) -> u
         entries
             .flatten()
             .filter(|entry| {
-                std::fs::metadata(entry.path())
-                    .is_ok_and(|file| file.dev() == identity.device && file.ino() == identity.inode)
+                // Only what says that it is one is looked at: a file elsewhere may be on a disk that is gone.
+                let path = entry.path();
+                let begins: &[u8] = if physical.is_some() { b"/dev/mem" } else { b"/memfd:" };
+                std::fs::read_link(&path).is_ok_and(|to| to.as_os_str().as_bytes().starts_with(begins))
+                    && path
+                        .to_str()
+                        .and_then(|path| stat_of(path).ok())
+                        .is_some_and(|stat| stat.identity == identity)
                     && shares(entry.file_name())
             })
             .count()
@@ -125,7 +132,7 @@ fn has_share(info: &str, range: &Range<u64>) -> bool {
 ///
 /// `ADDRESS PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Inodes of memory objects are unique on
 /// their device, and the path says that it is one.
-fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u64>>) -> Option<Protection> {
+pub(super) fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u64>>) -> Option<Protection> {
     let line = std::str::from_utf8(line).ok()?;
     let mut fields = line.split_ascii_whitespace();
     let permissions = fields.nth(1)?.as_bytes();

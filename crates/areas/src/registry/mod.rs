@@ -14,6 +14,8 @@ mod addresses;
 mod by_address;
 mod directory;
 mod door;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod holders;
 mod id;
 mod info;

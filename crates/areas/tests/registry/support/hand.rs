@@ -87,7 +87,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             }
             nothing
         }
-        ["resize", handle, size] => {
+        ["resize-taken", handle, size] => {
             match any(holdings, handle)? {
                 Received::Shared(area) => area.grow(size.parse()?)?,
                 Received::Resizable(area) => area.resize(size.parse()?)?,
@@ -99,7 +99,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             each!(any(holdings, handle)?, area => area.protect(Protection::READ))?;
             nothing
         }
-        ["freeze", handle] => {
+        ["freeze-any", handle] => {
             let handle = handle.parse()?;
             let frozen = match holdings.any.remove(&handle) {
                 Some(Received::Shared(area)) => area.freeze().map_err(|rejected| rejected.error)?,
@@ -125,6 +125,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
         ["limit", what, value] => {
             let resource = match what {
                 "files" => Resource::Nofile,
+                "file-size" => Resource::Fsize,
                 "addresses" => Resource::As,
                 "locked" => Resource::Memlock,
                 other => return Err(format!("no limit {other}").into()),
@@ -134,7 +135,6 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             setrlimit(resource, Rlimit { current, maximum })?;
             nothing
         }
-        ["descriptors"] => Ok(fs::read_dir("/proc/thread-self/fd")?.count().to_string()),
         // So many more can be opened, and then no more.
         ["descriptors-left", left] => {
             let maximum = getrlimit(Resource::Nofile).maximum;

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use areas::registry;
-use areas::{Kind, Protection};
+use areas::{Kind, Mapping, Protection, Provider, Request, System};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::area;
@@ -30,9 +30,31 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             storm(own, &others, Duration::from_millis(millis.parse()?)).map(|rounds| rounds.to_string())
         }
         ["threads", count, millis] => threads(count.parse()?, Duration::from_millis(millis.parse()?)),
+        ["fill-mappings"] => {
+            holdings.filler = fill_mappings();
+            Ok(holdings.filler.len().to_string())
+        }
+        ["free-mappings"] => {
+            holdings.filler.clear();
+            Ok(String::new())
+        }
         ["open-files", wanted] => raise_open_files(wanted.parse()?),
         _ => super::hand::perform(words, holdings),
     }
+}
+
+/// Takes mappings until the kernel gives no more: not as areas, which leave some to the rest of the program.
+fn fill_mappings() -> Vec<Mapping> {
+    let mut all = Vec::with_capacity(100_000);
+    // Neighbours of the same protection would be one mapping to the kernel.
+    let next = |count: usize| {
+        let protection = if count.is_multiple_of(2) { Protection::READ } else { Protection::READ_WRITE };
+        System::new().map(&Request::new(4096).protection(protection))
+    };
+    while let Ok(mapping) = next(all.len()) {
+        all.push(mapping);
+    }
+    all
 }
 
 /// Answers with the first and the last id.
