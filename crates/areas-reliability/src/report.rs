@@ -66,12 +66,12 @@ pub(crate) fn write(folder: &Path, name: &str, rows: &impl Serialize, chapter: &
     fs::write(&text, chapter).with_context(|| format!("write {}", text.display()))
 }
 
-fn kernel() -> String {
+pub(crate) fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
 /// Equal neighbours as one: "pread64 ×3".
-fn folded(calls: &[String]) -> String {
+pub(crate) fn folded(calls: &[String]) -> String {
     let mut text = String::new();
     for group in calls.chunk_by(|one, other| one == other) {
         let comma = if text.is_empty() { "" } else { ", " };

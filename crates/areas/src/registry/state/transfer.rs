@@ -125,6 +125,7 @@ impl State {
         let before = self.forget(key);
         self.addresses.insert(area.address, key);
         self.held.insert(key, super::Held { area, number: Some(number) });
+        self.show(key);
         if let (Some(team), Some(before)) = (&mut self.own, before) {
             // Only a mapping that is gone could refuse, and then there is nothing to take back.
             let _ = team.withdraw(before);
