@@ -5,7 +5,7 @@ use std::process::Command;
 
 use areas::Kind;
 
-use crate::support::{Agent, Folder, Link, refused, start_time};
+use crate::support::{Agent, Folder, Link, refused, skip, start_time, test_name};
 
 /// Announces it, and looks at what comes of cloning.
 fn announced(path: &str, seals: &str, kinds: &[Kind]) {
@@ -55,6 +55,8 @@ fn refuses(path: &str, seals: &str, commands: &[&str], kinds: &[Kind]) {
     }
     let _ = reader.try_tell("size announced-1");
     assert_eq!(reader.tell("descriptors"), before, "nothing stays open");
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", reader.pid())).unwrap();
+    assert!(!maps.contains("/memfd:announced") && !maps.contains("/dev/mem"), "nothing stays mapped: {maps}");
     assert!(!folder.links().iter().any(|link| link.pid == reader.pid()), "nothing was published");
     reader.publish("own");
     assert!(reader.clone_of("own").is_ok());
@@ -94,6 +96,25 @@ fn memory_that_may_shrink() {
 #[test]
 fn memory_that_is_larger_than_all_addresses() {
     announced("memory:9223372036854771712", "fixed", &[Kind::NoMemory, Kind::Limit, Kind::InvalidInput]);
+}
+
+/// A table that claims physical memory: over what is none, and of parts that nobody set aside.
+#[test]
+fn low_memory_that_is_none() {
+    announced("memory:4096", "low-8388608", &[Kind::NoSuchArea]);
+    announced("/dev/zero", "low-8388608", &[Kind::NoSuchArea]);
+}
+
+#[test]
+fn low_memory_that_is_the_kernels() {
+    // The kernel's own code, and the end of all addresses.
+    for address in ["low-16777216", "low-18446744073709543424"] {
+        if std::fs::File::options().read(true).write(true).open("/dev/mem").is_err() {
+            skip(test_name!(), "needs a /dev/mem that we may open");
+            return;
+        }
+        announced("/dev/mem", address, &[Kind::Registry, Kind::NoMemory, Kind::NotPermitted]);
+    }
 }
 
 #[test]

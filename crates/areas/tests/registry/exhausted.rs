@@ -101,3 +101,32 @@ fn no_mapping_is_left_for_others_tables() {
     reader.publish("more");
     assert_eq!(reader.list().names(), ["more", "own", "ring"], "what was refused left nothing");
 }
+
+#[test]
+fn no_addresses_are_left_for_tables() {
+    let folder = Folder::new();
+    let [mut holder, mut reader, mut late] = std::array::from_fn(|_| Agent::start(&folder));
+    holder.publish("ring");
+    let area = reader.publish("own");
+    for agent in [&mut reader, &mut late] {
+        // Less than a table takes, and enough for all else.
+        agent.tell("limit addresses +8388608");
+    }
+    let listed = reader.list();
+    assert_eq!(listed.names(), ["own"]);
+    assert!(listed.unreadable[0].1.contains("RLIMIT_AS"), "{listed:?}");
+    let text = refused(reader.find("ring"), Kind::NoSuchArea);
+    assert!(text.contains("RLIMIT_AS"), "{text}");
+    let text = refused(late.try_publish("late"), Kind::Limit);
+    assert!(text.contains("RLIMIT_AS"), "{text}");
+    assert!(!folder.links().iter().any(|link| link.pid == late.pid()), "it has not joined");
+    // What it has is there, and found by those who can.
+    assert!(reader.has_bytes_of(area, "own"));
+    assert_eq!(holder.list().names(), ["own", "ring"]);
+    for agent in [&mut reader, &mut late] {
+        agent.tell("limit addresses none");
+    }
+    late.publish("late");
+    assert_eq!(reader.list().names(), ["late", "own", "ring"]);
+    assert!(reader.clone_of("ring").is_ok());
+}

@@ -148,7 +148,8 @@ pub(crate) fn replace_descriptor(with: &File, target: i32) -> Result<(), Failure
 }
 
 /// A sealed copy of another team's table, all of whose records name a file of ours as their object: truthfully, so that device,
-/// inode and number are those of what is open. It is whatever `path` is, or a memory object: `memory:SIZE` with these seals.
+/// inode and number are those of what is open. It is whatever `path` is, or a memory object: `memory:SIZE` with these seals. Seals
+/// of `low-ADDRESS` mean that the records claim a page of physical memory there.
 pub(crate) fn announce(
     holdings: &mut Holdings,
     of: &str,
@@ -195,6 +196,11 @@ pub(crate) fn announce(
             table.write_all_at(&number.to_le_bytes(), record + record::DESCRIPTOR)?;
             table.write_all_at(&metadata.dev().to_le_bytes(), record + record::DEVICE)?;
             table.write_all_at(&metadata.ino().to_le_bytes(), record + record::INODE)?;
+            if let Some(address) = seals.strip_prefix("low-") {
+                table.write_all_at(&address.parse::<u64>()?.to_le_bytes(), record + record::MAX)?;
+                table.write_all_at(&4097_u64.to_le_bytes(), record + record::EXACT)?;
+                table.write_all_at(&[3], record + record::EXTENT)?;
+            }
             records += 1;
         }
     }
@@ -213,5 +219,8 @@ mod record {
     pub(super) const DESCRIPTOR: u64 = 12;
     pub(super) const DEVICE: u64 = 32;
     pub(super) const INODE: u64 = 40;
+    pub(super) const MAX: u64 = 64;
+    pub(super) const EXACT: u64 = 72;
+    pub(super) const EXTENT: u64 = 81;
     pub(super) const NAME: u64 = 224;
 }

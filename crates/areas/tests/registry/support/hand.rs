@@ -131,7 +131,19 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
                 other => return Err(format!("no limit {other}").into()),
             };
             let maximum = getrlimit(resource).maximum;
-            let current = if value == "none" { maximum } else { Some(value.parse()?) };
+            let current = match value.strip_prefix('+') {
+                // Of addresses: beyond what is in use.
+                Some(more) => {
+                    let used: u64 = fs::read_to_string("/proc/self/statm")?
+                        .split(' ')
+                        .next()
+                        .unwrap_or_default()
+                        .parse()?;
+                    Some(used * 4096 + more.parse::<u64>()?)
+                }
+                None if value == "none" => maximum,
+                None => Some(value.parse()?),
+            };
             setrlimit(resource, Rlimit { current, maximum })?;
             nothing
         }

@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -109,6 +110,29 @@ pub(crate) fn close_all_but(kept: &[u32]) -> io::Result<()> {
         first = next.saturating_add(1);
     }
     Ok(())
+}
+
+/// Runs something in a forked child, which ends with it: what it said. A child that takes too long is ended, and has said no.
+pub(crate) fn run_forked(patience: Duration, run: impl FnOnce() -> bool) -> io::Result<bool> {
+    let Some(child) = fork()? else {
+        let code = i32::from(!run());
+        // SAFETY: ends the child at once, without what the parent has registered for its own end.
+        unsafe { libc::_exit(code) }
+    };
+    let child = rustix::process::Pid::from_raw(child.try_into().map_err(io::Error::other)?);
+    let child = child.ok_or_else(|| io::Error::other("no process has the number 0"))?;
+    let deadline = Instant::now() + patience;
+    loop {
+        match rustix::process::waitpid(Some(child), rustix::process::WaitOptions::NOHANG)? {
+            Some((_, status)) => return Ok(status.exit_status() == Some(0)),
+            None if Instant::now() < deadline => std::thread::sleep(Duration::from_micros(200)),
+            None => {
+                rustix::process::kill_process(child, rustix::process::Signal::KILL)?;
+                rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty())?;
+                return Ok(false);
+            }
+        }
+    }
 }
 
 /// Whether a descriptor is a socket that is connected.

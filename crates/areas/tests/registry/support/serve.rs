@@ -60,7 +60,7 @@ pub(crate) struct Holdings {
     /// Files of somebody else in this process, who knows nothing of areas.
     pub(crate) bystanders: Vec<File>,
     /// What takes all mappings that there are.
-    pub(crate) filler: Vec<Area<areas::Private>>,
+    pub(crate) filler: Vec<areas::Mapping>,
     /// What was found some time ago.
     source: Option<Source>,
 }
@@ -172,7 +172,12 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             if registry::at(last + 1).is_ok_and(|behind| Some(behind.id()) == area.id()) {
                 return Err("the address behind the area is taken for the area's".to_owned().into());
             }
-            Ok(registry::at(last)?.id().to_string())
+            // In a forked child, its first call may be either.
+            let (by_id, id) = (registry::id_at(last)?, registry::at(last)?.id());
+            match by_id == id && registry::id_at(area.as_ptr().addr())? == id {
+                true => Ok(id.to_string()),
+                false => Err(format!("{by_id} and {id} are at one address").into()),
+            }
         }
         ["busy", threads] => {
             holdings.busy = Some(workload::Busy::start(threads.parse()?));
@@ -208,6 +213,9 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         ["remembered", "clone"] => {
             let clone = holdings.remembered()?.open()?;
             Ok(holdings.keep(clone))
+        }
+        ["remembered", "fork", threads, children] => {
+            workload::fork_while_asked(holdings.remembered()?, threads.parse()?, children.parse()?)
         }
         ["keep"] => Ok(registry::keep().map(|()| String::new())?),
         ["path"] => Ok(registry::path()?.map_or("-".to_owned(), |path| path.display().to_string())),
