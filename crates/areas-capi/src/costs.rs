@@ -127,7 +127,7 @@ fn the_edge_adds_no_system_call_and_no_allocation() {
     let area = areas::builder(4096).name("costs of the edge").shared().unwrap();
     let address = area.as_ptr();
     // A forked child, in which system calls are counted, has it under another id.
-    let here = || registry::at(address.addr()).unwrap().id();
+    let here = || registry::id_at(address.addr()).unwrap();
     let name = c"costs of the edge".as_ptr();
 
     // SAFETY: a string.
@@ -138,7 +138,7 @@ fn the_edge_adds_no_system_call_and_no_allocation() {
     same("find_area", 0, &|| assert!(unsafe { find_area(name) } > 0), &|| {
         assert!(registry::find("costs of the edge").unwrap().id().get() > 0);
     });
-    let by_address = || assert!(registry::at(address.addr()).unwrap().id().get() > 0);
+    let by_address = || assert!(registry::id_at(address.addr()).unwrap().get() > 0);
     // SAFETY: an address, which is not followed.
     same("areas_at", 0, &|| assert!(unsafe { areas_at(address.cast()) } > 0), &by_address);
     // SAFETY: as above.

@@ -41,7 +41,7 @@ pub unsafe extern "C" fn areas_wait(name: *const c_char, milliseconds: i64) -> i
 /// AREAS_ERROR_NO_SUCH_AREA if there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_at(address: *const c_void) -> i32 {
-    number(|| Ok(registry::at(address.addr())?.id().get()))
+    number(|| Ok(registry::id_at(address.addr())?.get()))
 }
 
 /// Tells what is known of the area of that id, whoever holds it.
