@@ -138,8 +138,8 @@ fn address() -> Result<Option<String>> {
         .args(["--target", TARGET, "--"])
         // The sanitizer itself needs mappings, and makes calls where the test allows none but exec.
         .args(["--skip", "no_mapping_is_left", "--skip", "a_child_that_only_execs"])
-        // It cannot stop other threads in the children of tests that fork.
-        .env("ASAN_OPTIONS", "detect_leaks=0")
+        // It cannot stop other threads in the children of tests that fork; and some tests look which signal a fault is.
+        .env("ASAN_OPTIONS", "detect_leaks=0:handle_segv=0:handle_sigbus=0")
         .env("CARGO_TARGET_DIR", process::target_folder().join("address"))
         .env("RUSTFLAGS", "-Zsanitizer=address")
         .env("RUSTC_BOOTSTRAP", "1");
