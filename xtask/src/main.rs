@@ -1,6 +1,7 @@
 //! The project's own tools: `cargo xtask test` checks everything, `cargo xtask reliability` kills and fails at every
 //! system call, `cargo xtask storm` lets many processes do everything at once and die, `cargo xtask vm` runs a program on
-//! a machine with several NUMA nodes. They are Rust like the rest, so that a clone needs nothing but cargo.
+//! a machine with several NUMA nodes, `cargo xtask install` puts everything where other programs look for it, `cargo xtask headers`
+//! writes `areas.h`. They are Rust like the rest, so that a clone needs nothing but cargo.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,6 +9,8 @@
 )]
 
 mod fuzz;
+mod headers;
+mod install;
 mod process;
 mod reliability;
 mod soundness;
@@ -29,6 +32,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    Headers(headers::Options),
+    Install(install::Options),
     Reliability(reliability::Options),
     Fuzz(fuzz::Options),
     Soundness(soundness::Options),
@@ -39,6 +44,8 @@ enum Task {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Task::Headers(options) => headers::main(&options),
+        Task::Install(options) => install::main(&options),
         Task::Reliability(options) => reliability::main(&options),
         Task::Soundness(options) => soundness::main(&options),
         Task::Fuzz(options) => fuzz::main(&options),

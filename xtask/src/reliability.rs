@@ -3,23 +3,29 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::process;
+use crate::{process, storm};
 
-/// Kills operations at each of their system calls, and has each call fail; writes what came of it to target/reliability.
+/// Kills operations at each of their system calls, has each call fail, counts calls at scale; writes what came of it to
+/// target/reliability. Then lets the storm blow for a while.
+///
+/// docs/reliability.md is the report's first page. Its other commands: `cargo xtask fuzz`, `cargo xtask soundness`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Put the chapters into docs/reliability, too: to be committed
     #[arg(long)]
     docs: bool,
+    /// How long the storm blows afterwards; 0: not at all
+    #[arg(long, value_name = "MINUTES", default_value_t = 1)]
+    minutes: u32,
 }
 
 /// The trials, by the names of their chapters.
-const TRIALS: [(&str, &str); 2] = [("kill", "kill"), ("inject", "injected-errors")];
+const TRIALS: [(&str, &str); 3] = [("kill", "kill"), ("inject", "injected-errors"), ("scale", "scale")];
 
 pub(crate) fn main(options: &Options) -> ExitCode {
     match all(options) {
@@ -36,8 +42,11 @@ fn all(options: &Options) -> Result<()> {
     let folder_text = folder.to_str().context("the target folder is no UTF-8")?;
     let mut failed = Vec::new();
     for (trial, chapter) in TRIALS {
+        // What is timed is built as programs are that somebody waits for.
+        let profile = if trial == "scale" { "--release" } else { "--profile=dev" };
         let args = [
             "run",
+            profile,
             "--quiet",
             "--locked",
             "--package",
@@ -58,7 +67,19 @@ fn all(options: &Options) -> Result<()> {
         }
     }
     eprintln!("written: {}", folder.display());
+    if options.minutes > 0 && !blow(options.minutes)? {
+        failed.push("storm");
+    }
+    eprintln!("of docs/reliability.md, `cargo xtask fuzz` and `cargo xtask soundness` make the rest");
     if failed.is_empty() { Ok(()) } else { bail!("found wrong by: {}", failed.join(", ")) }
+}
+
+/// The storm, whether it found nothing wrong.
+fn blow(minutes: u32) -> Result<bool> {
+    let mut command = Command::new(storm::build()?);
+    command.args(["--minutes", &minutes.to_string()]);
+    eprintln!("$ {}", process::shown(&command));
+    Ok(command.status().with_context(|| format!("cannot run {}", process::shown(&command)))?.success())
 }
 
 fn keep(written: &Path, chapter: &str) -> Result<()> {

@@ -7,9 +7,12 @@
 //! Each is thin: it translates words and errors, and adds no system call and no allocation of its own. Nothing but the
 //! three interfaces is exported. No panic crosses the edge ([`edge`]). Areas that C holds by id are kept in [`held`], the words of the last error of each thread
 //! in [`error`].
+//! What the edge costs is tested in `costs.rs`.
 
 mod aml;
 mod be;
+#[cfg(test)]
+mod costs;
 mod edge;
 mod error;
 mod held;

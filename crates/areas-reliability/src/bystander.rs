@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use areas::{Area, Frozen, Kind, Lock, Resizable, Shared, registry};
+use areas::{Address, Area, Frozen, Kind, Lock, Received, Resizable, Shared, Transfer, registry};
 
 use crate::stage::Stage;
 
@@ -39,6 +39,8 @@ struct Holdings {
     shared: Vec<Area<Shared>>,
     frozen: Area<Frozen>,
     resizable: Area<Resizable>,
+    /// What is to be given to a victim.
+    gift: Option<Area<Shared>>,
 }
 
 impl Holdings {
@@ -58,7 +60,26 @@ impl Holdings {
         let mut resizable = areas::builder(SIZE).resizable(4 * SIZE)?;
         resizable.write_at(0, &pattern(NAMES[4], SIZE))?;
         resizable.publish(NAMES[4])?;
-        Ok(Holdings { shared, frozen, resizable })
+        Ok(Holdings { shared, frozen, resizable, gift: None })
+    }
+
+    /// Makes what will be given away.
+    fn wrap(&mut self) -> Result<()> {
+        let mut area = areas::builder(SIZE).shared()?;
+        area.write_at(0, &pattern(VICTIM, SIZE))?;
+        area.publish(VICTIM)?;
+        self.gift = Some(area);
+        Ok(())
+    }
+
+    /// Gives it away.
+    fn give(&mut self, pid: &str) -> Result<()> {
+        let pid = pid.parse().context("a process number")?;
+        match self.gift.take().context("nothing to give")?.transfer(pid, Address::Any) {
+            Ok(Transfer::Given) => Ok(()),
+            Ok(other) => bail!("it became {other:?}"),
+            Err(rejected) => Err(rejected.error).context("give it"),
+        }
     }
 
     /// Every byte of its own areas, and that it finds them.
@@ -94,6 +115,29 @@ fn listed(expected: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// So many areas must have come from a victim, whole; they are found, and dropped again.
+fn arrived(count: usize) -> Result<()> {
+    let came = registry::transferred().context("what came")?;
+    ensure!(came.len() == count, "{} areas came instead of {count}", came.len());
+    for transferred in came {
+        let found = registry::find(VICTIM).context("find what came")?;
+        ensure!(found.id() == transferred.id() && found.is_own(), "its name leads to {found:?}");
+        let Received::Shared(area) = transferred.take().context("take it")? else {
+            bail!("it is no shared area any more");
+        };
+        has_pattern(&area, VICTIM, SIZE).map_err(|wrong| anyhow!(wrong))?;
+    }
+    Ok(())
+}
+
+/// An area of the victim's name is there, under one id, or under two while it moves.
+fn there() -> Result<()> {
+    let count =
+        registry::list()?.areas.iter().filter(|area| area.name().as_bytes() == VICTIM.as_bytes()).count();
+    ensure!((1..=2).contains(&count), "{count} areas have its name while it changes hands");
+    registry::find(VICTIM).map(drop).context("find it while it changes hands")
+}
+
 /// While a victim is stopped in the middle of something: whatever is there already must be whole.
 fn glance(holdings: &Holdings) -> Result<()> {
     holdings.check()?;
@@ -116,7 +160,7 @@ fn glance(holdings: &Holdings) -> Result<()> {
 
 /// The bystander's own part: answers each line with "ok" or with what is wrong.
 pub(crate) fn serve() -> Result<bool> {
-    let holdings = Holdings::new()?;
+    let mut holdings = Holdings::new()?;
     say("ok");
     for line in std::io::stdin().lines() {
         let line = line?;
@@ -132,6 +176,10 @@ pub(crate) fn serve() -> Result<bool> {
                 );
                 Ok(())
             }),
+            ["wrap"] => holdings.wrap(),
+            ["give", pid] => holdings.give(pid),
+            ["there"] => there(),
+            ["arrived", count] => count.parse().context("a number").and_then(arrived),
             ["find", name] => registry::find(name).map(drop).with_context(|| format!("find {name}")),
             _ => bail!("no such question: {line}"),
         };

@@ -13,6 +13,17 @@ pub(crate) struct Held {
     anonymous: usize,
 }
 
+/// A door has another name each time it is made; that there is one, and one only, is what matters.
+fn door_of_any_name(path: &str) -> String {
+    match path.rsplit_once("/door-") {
+        Some((folder, _)) => {
+            let gone = if path.ends_with(" (deleted)") { ", which has no name any more" } else { "" };
+            format!("a door in {folder}{gone}")
+        }
+        None => path.to_owned(),
+    }
+}
+
 /// What malloc may take meanwhile. Private areas in operations are larger.
 const SLACK: usize = 1 << 20;
 
@@ -48,7 +59,7 @@ impl Held {
                 what.strip_prefix(&registry).map_or(what.to_owned(), |rest| format!("the registry{rest}"));
             let own = format!("/proc/{}/fd", std::process::id());
             if what != own {
-                self.add(format!("descriptor of {what}"), 1);
+                self.add(format!("descriptor of {}", door_of_any_name(&what)), 1);
             }
         }
     }

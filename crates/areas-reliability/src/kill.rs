@@ -11,10 +11,11 @@ use serde::Serialize;
 use crate::Options;
 use crate::bystander::{Looker, NAMES, VICTIM};
 use crate::call::END;
-use crate::operation::{Operation, Subject};
+use crate::operation::{Hands, Operation, Subject};
 use crate::report::{self, Bar};
 use crate::stage::{Identity, Stage, holders_of, objects_of};
 use crate::trace::{Ended, Side, Stop, Then, Tracer};
+use crate::watch::Watch;
 
 /// What came of one operation.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -29,6 +30,8 @@ pub(crate) struct Row {
     /// Points that were left out.
     pub(crate) left_out: usize,
     pub(crate) objects: usize,
+    /// Why it could not be tried here.
+    pub(crate) skipped: Option<String>,
     pub(crate) wrong: Vec<String>,
 }
 
@@ -43,8 +46,13 @@ pub(crate) fn main(options: &Options) -> Result<bool> {
         bar.at(operation.name);
         let row = one(operation, options).with_context(|| format!("kill in {}", operation.name))?;
         let Row { killed, missed, left_out, objects, .. } = row;
+        if let Some(why) = &row.skipped {
+            bar.say(&format!("{:<17} SKIPPED: {why}", operation.name));
+            rows.push(row);
+            continue;
+        }
         bar.say(&format!(
-            "{:<16} {:>3} calls, {killed} killed, {missed} missed, {left_out} left out, {objects} objects: {}",
+            "{:<17} {:>3} calls, {killed} killed, {missed} missed, {left_out} left out, {objects} objects: {}",
             operation.name,
             row.calls.len() - 1,
             if row.wrong.is_empty() { "nothing left" } else { "WRONG" }
@@ -67,9 +75,14 @@ struct Point {
 }
 
 fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
-    let trial = Trial::new(operation)?;
     let mut row = Row { operation: operation.name, what: operation.what, ..Row::default() };
+    if let Err(why) = (operation.needs)() {
+        row.skipped = Some(why);
+        return Ok(row);
+    }
+    let mut trial = Trial::new(operation)?;
     row.calls = trial.count()?;
+    trial.offered = row.calls.iter().position(|call| call == "sendmsg");
     let last = row.calls.len() - 1;
     let points: Vec<Point> = (0..row.calls.len())
         .flat_map(|index| [Side::Entry, Side::Exit].map(|side| Point { index, side }))
@@ -77,7 +90,6 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
         .filter(|point| point.index != last || point.side == Side::Entry)
         .collect();
     let mut all_objects = BTreeSet::new();
-    let mut trial = trial;
     for (number, &point) in points.iter().enumerate() {
         if !options.tries(number) {
             row.left_out += 1;
@@ -126,6 +138,8 @@ struct Trial {
     bystander: Option<Looker>,
     /// What is the bystander's.
     others: BTreeSet<Identity>,
+    /// The call by which an area is offered, if one is given away.
+    offered: Option<usize>,
 }
 
 impl Trial {
@@ -133,7 +147,7 @@ impl Trial {
         let stage = Stage::new()?;
         let bystander = (!operation.alone).then(|| Looker::bystander(&stage)).transpose()?;
         let others = bystander.as_ref().map(|bystander| objects_of(bystander.pid())).unwrap_or_default();
-        Ok(Trial { operation, stage, bystander, others })
+        Ok(Trial { operation, stage, bystander, others, offered: None })
     }
 
     fn expected(&self) -> &'static [&'static str] {
@@ -150,10 +164,11 @@ impl Trial {
     }
 
     /// The calls of a run that nobody disturbs, the end included.
-    fn count(&self) -> Result<Vec<String>> {
+    fn count(&mut self) -> Result<Vec<String>> {
         let mut victim = self.victim()?;
         let mut calls = Vec::new();
         let ended = Tracer::attach(&victim, self.operation.subject).and_then(|tracer| {
+            self.hand_over(&mut Watch::new()?, victim.id())?;
             tracer.follow(&mut |stop| {
                 if stop.side == Side::Entry {
                     calls.push(stop.call.name());
@@ -165,27 +180,64 @@ impl Trial {
         drop(victim.stdin.take());
         let _ = victim.wait();
         ensure!(ended == Ended::Killed, "undisturbed, it ended as {ended:?}: {}", said(&mut victim));
+        self.arrived(true)?;
         Ok(calls)
+    }
+
+    /// Puts an area at the victim's door, where the operation is to take it in.
+    fn hand_over(&mut self, watch: &mut Watch, to: u32) -> Result<()> {
+        if let (Hands::Takes, Some(bystander)) = (self.operation.hands, &mut self.bystander) {
+            bystander.ask("wrap")?;
+            watch.add(bystander.pid(), |object| self.others.contains(&object))?;
+            bystander.ask(&format!("give {to}"))?;
+            ensure!(
+                watch.areas().count() == 1,
+                "{:?} are given instead of one",
+                watch.areas().collect::<Vec<_>>()
+            );
+            let giver = objects_of(bystander.pid());
+            ensure!(watch.areas().all(|area| !giver.contains(&area)), "the giver has kept it");
+        }
+        Ok(())
+    }
+
+    /// What was offered before the giver died is the bystander's, and nothing else is.
+    fn arrived(&mut self, offered: bool) -> Result<()> {
+        if let (Hands::Gives, Some(bystander)) = (self.operation.hands, &mut self.bystander) {
+            bystander.ask(&format!("arrived {}", u8::from(offered)))?;
+        }
+        Ok(())
     }
 
     /// Kills it there and looks; the objects that it had, or `None` if it did not come there.
     fn kill_at(&mut self, point: Point, number: usize) -> Result<Option<BTreeSet<Identity>>> {
         let mut victim = self.victim()?;
         let mut objects = BTreeSet::new();
-        let (bystander, others) = (&mut self.bystander, &self.others);
-        let mut at_stop = |stop: &Stop| {
-            if (stop.index, stop.side) != (point.index, point.side) {
-                return Ok(Then::GoOn);
-            }
-            let pid = u32::try_from(stop.pid.as_raw()).context("a process number")?;
-            objects = objects_of(pid).difference(others).copied().collect();
-            if let Some(bystander) = bystander {
-                bystander.ask("glance").context("while it is stopped")?;
-            }
-            Ok(Then::Kill)
-        };
-        let ended =
-            Tracer::attach(&victim, self.operation.subject).and_then(|tracer| tracer.follow(&mut at_stop));
+        let mut watch = Watch::new()?;
+        let ended = Tracer::attach(&victim, self.operation.subject).and_then(|tracer| {
+            self.hand_over(&mut watch, victim.id())?;
+            watch.add(victim.id(), |object| self.others.contains(&object))?;
+            let (operation, others) = (self.operation, &self.others);
+            let bystander = &mut self.bystander;
+            tracer.follow(&mut |stop: &Stop| {
+                if (stop.index, stop.side) != (point.index, point.side) {
+                    return Ok(Then::GoOn);
+                }
+                let pid = u32::try_from(stop.pid.as_raw()).context("a process number")?;
+                objects = objects_of(pid).difference(others).copied().collect();
+                watch.add(pid, |object| others.contains(&object))?;
+                // A bystander that looks takes in what was offered to it: the other times nobody has when the giver dies.
+                if let Some(bystander) = bystander
+                    && (operation.hands != Hands::Gives || looks(number))
+                {
+                    bystander.ask("glance").context("while it is stopped")?;
+                    if operation.always_found {
+                        bystander.ask("there").context("while it is stopped")?;
+                    }
+                }
+                Ok(Then::Kill)
+            })
+        });
         let ended = ended.with_context(|| said(&mut victim))?;
         if self.operation.subject == Subject::Child {
             if point.side == Side::Entry {
@@ -196,7 +248,18 @@ impl Trial {
         }
         drop(victim.stdin.take());
         let _ = victim.wait();
-        self.aftermath(&objects, number)?;
+        let offered = self.operation.hands == Hands::Gives
+            && (ended != Ended::Killed
+                || self.offered.is_some_and(|call| (point.index, point.side) >= (call, Side::Exit)));
+        if self.operation.hands == Hands::Gives {
+            // The bystander's, or the kernel's on its way to it: neither more nor less.
+            watch.wait_for_areas(usize::from(offered)).context("the giver is dead")?;
+        }
+        if looks(number) {
+            self.arrived(offered)?;
+        }
+        self.aftermath(&objects, number, offered)?;
+        watch.wait_for_all()?;
         match ended {
             Ended::Killed => Ok(Some(objects)),
             Ended::Exited(0) => Ok(None),
@@ -227,14 +290,17 @@ impl Trial {
     }
 
     /// What others see when it is dead. Who looks first clears away what it left; both must be able to.
-    fn aftermath(&mut self, objects: &BTreeSet<Identity>, number: usize) -> Result<()> {
+    fn aftermath(&mut self, objects: &BTreeSet<Identity>, number: usize, offered: bool) -> Result<()> {
         let expected = self.expected();
         if let Some(bystander) = &mut self.bystander
-            && number.is_multiple_of(2)
+            && looks(number)
         {
             bystander.ask("settled")?;
         }
         let newcomer = Looker::newcomer(&self.stage, expected)?;
+        if !looks(number) {
+            self.arrived(offered)?;
+        }
         let last = match &mut self.bystander {
             Some(bystander) => {
                 bystander.ask("find newcomer")?;
@@ -261,6 +327,11 @@ impl Trial {
         ensure!(spaces.len() == 1 && litter.is_empty(), "left lying: {spaces:?} {litter:?}");
         Ok(())
     }
+}
+
+/// Whether the bystander looks before anybody else does.
+fn looks(number: usize) -> bool {
+    number.is_multiple_of(2)
 }
 
 /// What a victim wrote before it ended, for messages.

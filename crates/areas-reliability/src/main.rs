@@ -11,6 +11,8 @@
 //! | `bystander.rs` | the processes that look: one that was there all the while, one that has just come |
 //! | `trace.rs`, `call.rs` | stopping a process at its system calls; their names |
 //! | `kill.rs`, `inject/` | the two trials |
+//! | `scale/` | what looking costs as there are more areas and teams |
+//! | `watch.rs` | when the kernel has memory back |
 //! | `stage.rs` | a registry of a trial's own, and what may be in it |
 //! | `report.rs` | what came of it, for people |
 #![expect(
@@ -26,9 +28,11 @@ mod inject;
 mod kill;
 mod operation;
 mod report;
+mod scale;
 mod stage;
 mod trace;
 mod victim;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +55,8 @@ enum Role {
     Kill(Options),
     /// Has each system call of each operation fail
     Inject(Options),
+    /// Counts and times what looking costs, from one area to a hundred thousand, from one team to a thousand
+    Scale(scale::Options),
     /// Names the operations
     Operations,
     #[command(hide = true)]
@@ -58,6 +64,15 @@ enum Role {
         operation: String,
         #[arg(long)]
         inspect: bool,
+    },
+    #[command(hide = true)]
+    Holder { prefix: String, count: usize },
+    #[command(hide = true)]
+    Looker {
+        #[command(flatten)]
+        size: scale::Size,
+        #[arg(long)]
+        traced: bool,
     },
     #[command(hide = true)]
     Bystander,
@@ -116,6 +131,9 @@ fn run(role: &Role) -> Result<bool> {
     match role {
         Role::Kill(options) => kill::main(options),
         Role::Inject(options) => inject::main(options),
+        Role::Scale(options) => scale::main(options),
+        Role::Holder { prefix, count } => scale::hold(prefix, *count).context("holder"),
+        Role::Looker { size, traced } => scale::look(*size, *traced).context("looker"),
         Role::Operations => {
             operation::ALL.iter().for_each(|operation| println!("{}", operation.name));
             Ok(true)

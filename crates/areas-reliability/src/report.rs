@@ -66,12 +66,12 @@ pub(crate) fn write(folder: &Path, name: &str, rows: &impl Serialize, chapter: &
     fs::write(&text, chapter).with_context(|| format!("write {}", text.display()))
 }
 
-fn kernel() -> String {
+pub(crate) fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
 /// Equal neighbours as one: "pread64 ×3".
-fn folded(calls: &[String]) -> String {
+pub(crate) fn folded(calls: &[String]) -> String {
     let mut text = String::new();
     for group in calls.chunk_by(|one, other| one == other) {
         let comma = if text.is_empty() { "" } else { ", " };
@@ -93,7 +93,11 @@ pub(crate) fn of_kills(rows: &[kill::Row]) -> String {
          bystander looks; after its death the bystander and a newcomer do:\n\n\
          - the bystander's areas (fixed, growable, resizable, frozen, locked) have every byte, and are found;\n\
          - nothing of the dead one is listed or found; the list has what it should, no more, no less;\n\
-         - no process of the machine has an object of the dead open or mapped: its memory is back;\n\
+         - no process of the machine has an object of the dead open or mapped, and inotify says of each that its last holder is \
+         gone: its memory is back;\n\
+         - of a transfer: until the offer is sent the giver has the area, and it goes with it; from then on the target has it, whole, \
+         though the giver is dead; and where the target dies, nobody has it (checked at each point, taken in before and after the \
+         giver's death);\n\
          - the newcomer joins, publishes, is found by the bystander, and clones;\n\
          - in the registry's folder there is one link for each living team, and nothing else.\n\n\
          {} operations, {} kills, {} objects of the dead; {} things wrong. (A run that ended before it came to its call \
@@ -106,7 +110,7 @@ pub(crate) fn of_kills(rows: &[kill::Row]) -> String {
         sum(|row| row.wrong.len()),
     );
     for row in rows {
-        let result = if row.wrong.is_empty() { "nothing left".to_owned() } else { row.wrong.join("; ") };
+        let result = result_of(row.skipped.as_ref(), &row.wrong, "nothing left");
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} | {result} |",
@@ -124,6 +128,14 @@ pub(crate) fn of_kills(rows: &[kill::Row]) -> String {
         let _ = writeln!(text, "- **{}**: {}", row.operation, folded(&row.calls));
     }
     text
+}
+
+fn result_of(skipped: Option<&String>, wrong: &[String], good: &str) -> String {
+    match skipped {
+        Some(why) => format!("not tried: {why}"),
+        None if wrong.is_empty() => good.to_owned(),
+        None => wrong.join("; "),
+    }
 }
 
 /// The chapter about injected errors.
@@ -153,15 +165,16 @@ pub(crate) fn of_faults(rows: &[inject::Row]) -> String {
         sum(|row| row.wrong.len()),
     );
     for row in rows {
-        let result = if row.wrong.is_empty() { "good".to_owned() } else { row.wrong.join("; ") };
+        let result = result_of(row.skipped.as_ref(), &row.wrong, "good");
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} | {result} |",
             row.operation, row.calls, row.ours, row.faults, row.told, row.overlooked, row.missed,
         );
     }
-    text += "\n## What may fail without a word\n\n| call | in | with | why |\n|---|---|---|---|\n";
-    for rule in inject::overlooked::RULES {
+    text += "\n## What may fail without a word\n\n| call | about | in | with | why | times |\n\
+             |---|---|---|---|---|--:|\n";
+    for (number, rule) in inject::overlooked::RULES.iter().enumerate() {
         let list = |words: &[&str], all: &str| match words {
             [] => all.to_owned(),
             words => words.join(", "),
@@ -170,11 +183,13 @@ pub(crate) fn of_faults(rows: &[inject::Row]) -> String {
         let errnos: Vec<&str> = errnos.iter().map(String::as_str).collect();
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             list(rule.calls, "every call"),
+            list(rule.about, ""),
             list(rule.operations, "every operation"),
             list(&errnos, "every error"),
-            rule.why
+            rule.why,
+            rows.iter().filter_map(|row| row.rules.get(&number)).sum::<usize>()
         );
     }
     text += "\n## What the calls fail with\n\n| call | error numbers |\n|---|---|\n";

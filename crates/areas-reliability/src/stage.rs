@@ -72,13 +72,18 @@ fn names(folder: &Path) -> Vec<String> {
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
+/// Whether a link in `/proc` leads to a memory object.
+pub(crate) fn is_object(link: &Path) -> bool {
+    fs::read_link(link).is_ok_and(|target| target.to_string_lossy().starts_with("/memfd:"))
+}
+
 /// The memory objects that a process has open or mapped, as the kernel shows them.
 pub(crate) fn objects_of(pid: u32) -> BTreeSet<Identity> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-        let is_object =
-            fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().starts_with("/memfd:"));
-        if is_object && let Ok(file) = fs::metadata(entry.path()) {
+        if is_object(&entry.path())
+            && let Ok(file) = fs::metadata(entry.path())
+        {
             found.insert((file.dev(), file.ino()));
         }
     }

@@ -22,7 +22,7 @@ use crate::call::{BEGIN, Call, END};
 use crate::operation::Subject;
 
 /// On which side of a call a process stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Side {
     /// The kernel has not begun with it.
     Entry,

@@ -33,7 +33,7 @@ pub(crate) struct Account {
 /// Begins the line with the account.
 pub(crate) const ACCOUNT: &str = "account ";
 
-fn mark(number: u64) {
+pub(crate) fn mark(number: u64) {
     let number = libc::c_long::try_from(number).unwrap_or(libc::c_long::MAX);
     // SAFETY: no kernel has a call of this number: it does nothing and answers ENOSYS.
     let _ = unsafe { libc::syscall(number) };

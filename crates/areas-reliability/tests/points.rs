@@ -14,6 +14,9 @@ fn run(trial: &str, operation: &str, every: &str) {
     let output = command.args([trial, "--operation", operation, "--every", every]).output().unwrap();
     let text =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if let Some((_, why)) = text.split_once("SKIPPED: ") {
+        return skip(&format!("{trial}::{operation}"), why.lines().next().unwrap_or_default());
+    }
     let cannot = ["PTRACE_TRACEME: EPERM", "not known for this architecture", "registers are not known here"];
     if let Some(why) = cannot.into_iter().find(|&why| text.contains(why)) {
         return skip(&format!("{trial}::{operation}"), why);
@@ -55,6 +58,7 @@ operations! {
     join_first: "join-first";
     join: "join";
     join_clearing: "join-clearing";
+    join_without_area: "join-without-area";
     keep: "keep";
     reap: "reap";
     publish: "publish";
@@ -66,11 +70,13 @@ operations! {
     create_growable: "create-growable";
     create_resizable: "create-resizable";
     create_locked: "create-locked";
+    create_contiguous: "create-contiguous";
     create_huge: "create-huge";
     unmap: "unmap";
     find: "find";
     find_again: "find-again";
     list: "list";
+    walk: "walk";
     wait: "wait";
     wait_in_vain: "wait-in-vain";
     clone: "clone";
@@ -80,6 +86,7 @@ operations! {
     clone_frozen: "clone-frozen";
     clone_resizable: "clone-resizable";
     grow: "grow";
+    grow_pool: "grow-pool";
     resize: "resize";
     resize_beyond: "resize-beyond";
     shrink: "shrink";
@@ -90,4 +97,7 @@ operations! {
     fill: "fill";
     send: "send";
     receive: "receive";
+    transfer_own: "transfer-own";
+    transfer: "transfer";
+    take_in: "take-in";
 }

@@ -1,7 +1,7 @@
 //! Where areas may be asked to be: exactly there, at or above, anywhere at random, at their source's address; and which area an
 //! address belongs to. Looked up in the kernel's maps.
 
-use areas::{Address, Kind, Provider, Request, Reservation, System};
+use areas::{Address, AreaId, Kind, Provider, Request, Reservation, System, Transfer};
 
 /// Whether the kernel has a mapping that begins at that address.
 fn begins_at(address: usize) -> bool {
@@ -66,6 +66,19 @@ fn a_clone_cannot_be_where_its_source_is_in_the_same_process() {
     assert_eq!(&bytes, b"still here");
 }
 
+/// What both ways of asking say.
+#[track_caller]
+fn at(address: usize) -> Option<AreaId> {
+    let told = |result: areas::Result<AreaId>| match result {
+        Err(error) if error.kind() == Kind::NoSuchArea => None,
+        other => Some(other.unwrap()),
+    };
+    let id = told(areas::registry::id_at(address));
+    assert_eq!(told(areas::registry::at(address).map(|source| source.id())), id);
+    assert_eq!(told(areas::registry::id_at(address)), id, "and again");
+    id
+}
+
 #[test]
 fn an_address_leads_to_its_area() {
     let name = format!("for-{}", std::process::id());
@@ -79,19 +92,74 @@ fn an_address_leads_to_its_area() {
         (growable.as_ptr().addr(), &growable),
         (growable.as_ptr().addr() + 4095, &growable),
     ] {
-        assert_eq!(Some(areas::registry::at(address).unwrap().id()), area.id());
+        assert_eq!(at(address), area.id());
     }
     // Not its reserve, until it has grown.
     let behind = growable.as_ptr().addr() + 4096;
-    assert_eq!(areas::registry::at(behind).unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(at(behind), None);
     growable.grow(2 * 4096).unwrap();
-    assert_eq!(Some(areas::registry::at(behind).unwrap().id()), growable.id());
+    assert_eq!(at(behind), growable.id());
     // Nor memory that is nobody's area, nor what was dropped.
-    assert!(areas::registry::at(1).is_err() && areas::registry::at(usize::MAX).is_err());
+    assert_eq!((at(1), at(usize::MAX)), (None, None));
     let unnamed = areas::builder(4096).shared().unwrap();
-    assert!(areas::registry::at(unnamed.as_ptr().addr()).is_err());
+    assert_eq!(at(unnamed.as_ptr().addr()), None);
     drop(fixed);
-    assert!(areas::registry::at(begin).is_err());
+    assert_eq!(at(begin), None);
+}
+
+#[test]
+fn the_addresses_of_a_resizable_area_are_those_that_it_has_now() {
+    let name = format!("breathing-{}", std::process::id());
+    let mut area = areas::builder(4096).name(&name).resizable(8 * 4096).unwrap();
+    let mut other = areas::registry::find(&name).unwrap().open_resizable().unwrap();
+    let start = area.as_ptr().addr();
+    let page = |number: usize| start + number * 4096;
+    let (first, second, last, behind) = (page(0), page(1), page(7) + 4095, page(8));
+    assert_eq!((at(first), at(second)), (area.id(), None));
+    other.resize(8 * 4096).unwrap();
+    assert_eq!((at(first), at(second), at(last), at(behind)), (area.id(), area.id(), area.id(), None));
+    other.resize(4096).unwrap();
+    assert_eq!((at(first + 4095), at(second), at(last)), (area.id(), None, None));
+    area.resize(2 * 4096).unwrap();
+    assert_eq!((at(second), at(page(2))), (area.id(), None));
+    // Handed over within the team it has another id, here or elsewhere.
+    let before = area.id();
+    let Ok(Transfer::Own(area)) = area.transfer(std::process::id(), Address::Any) else {
+        panic!("within the team")
+    };
+    let now = area.as_ptr().addr();
+    assert_ne!(area.id(), before);
+    assert_eq!((at(now), at(now + 4096)), (area.id(), area.id()));
+    assert!(now == first || at(first).is_none());
+    drop(area);
+    assert_eq!((at(now), at(first)), (None, None));
+}
+
+#[test]
+fn threads_that_look_for_addresses_find_what_stays_while_others_come_and_go() {
+    let make =
+        |i: usize| areas::builder(4096).name(format!("coming-{}-{i}", std::process::id())).shared().unwrap();
+    let staying: Vec<_> = (0..300).map(make).collect();
+    let expected: Vec<_> = staying.iter().map(|area| (area.as_ptr().addr(), area.id())).collect();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let look = || {
+            let mut rounds = 0;
+            while rounds == 0 || !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                for &(address, id) in &expected {
+                    assert_eq!(areas::registry::id_at(address + 4095).ok(), id);
+                }
+                rounds += 1;
+            }
+        };
+        let lookers = [scope.spawn(look), scope.spawn(look)];
+        for round in 0..20 {
+            // They come and go between those that stay.
+            drop((0..100).map(|i| make(1_000 * (round + 1) + i)).collect::<Vec<_>>());
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        lookers.into_iter().for_each(|looker| looker.join().unwrap());
+    });
 }
 
 #[test]

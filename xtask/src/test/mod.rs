@@ -6,6 +6,7 @@
 //! | `steps.rs` | what each step does |
 //! | `guests.rs`, `c_guests.rs` | tests on machines with several NUMA nodes, in Rust and in C |
 //! | `c/` | C and C++ programs against the C interfaces |
+//! | `install.rs` | building with what is installed |
 //! | `native.rs` | the library depends on nothing in C |
 //! | `counts.rs`, `skips.rs` | what ran, and what could not |
 
@@ -13,6 +14,7 @@ mod c;
 mod c_guests;
 mod counts;
 mod guests;
+mod install;
 mod native;
 mod skips;
 mod steps;
@@ -36,7 +38,7 @@ use skips::SkipLog;
 /// Skipped checks are listed before it. Of a failed step without tests of its own, the step counts as one failure.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Formatting, clippy, tests and a short storm only: no docs, doctests, C programs, examples, tour or guests
+    /// Formatting, clippy, tests and a short storm only: no docs, doctests, C programs, examples, tour, install or guests
     #[arg(long)]
     quick: bool,
     /// No guests: they need QEMU, fetched once, and some minutes
@@ -60,7 +62,7 @@ struct Step {
     run: fn(&Run) -> Result<Done>,
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step { name: "set-up", quick: true, tests: true, run: steps::set_up },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
@@ -71,6 +73,7 @@ const STEPS: [Step; 14] = [
     Step { name: "doctests", quick: false, tests: true, run: steps::doctests },
     Step { name: "examples", quick: false, tests: false, run: steps::examples },
     Step { name: "tour", quick: false, tests: false, run: steps::tour },
+    Step { name: "install", quick: false, tests: false, run: install::run },
     Step { name: "storm", quick: true, tests: false, run: steps::storm },
     Step { name: "models", quick: false, tests: false, run: steps::models },
     Step { name: "fuzz", quick: false, tests: false, run: steps::fuzz },

@@ -15,7 +15,7 @@ use super::{Done, Run};
 use crate::{process, storm};
 
 /// Programs that tests call, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 10] = [
+const TOOLS: [(&str, &str); 13] = [
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
     ("prlimit", "util-linux"),
@@ -26,6 +26,9 @@ const TOOLS: [(&str, &str); 10] = [
     ("g++", "g++"),
     ("nm", "binutils"),
     ("valgrind", "valgrind"),
+    ("make", "make"),
+    ("pkg-config", "pkg-config"),
+    ("cmake", "cmake"),
 ];
 /// For each of the fuzz targets.
 const FUZZ_SECONDS: u32 = 8;

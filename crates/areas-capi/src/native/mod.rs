@@ -1,1 +1,46 @@
-//! Our own interface.
+//! Our own interface: `include/areas.h`, which is generated from what is public here (`cargo xtask headers`).
+//!
+//! | file | what |
+//! |---|---|
+//! | `area.rs` | the handle of an area, whatever its kind; what it tells at once; letting it go |
+//! | `attributes.rs` | what is asked of a new area, and making it |
+//! | `clones.rs` | clones of published areas |
+//! | `info.rs`, `finding.rs` | what can be told of an area; finding areas by name, id, address, one after the other |
+//! | `changes.rs` | publishing, resizing, protecting, freezing, populating |
+//! | `granted.rs`, `residency.rs`, `verification.rs`, `migration.rs` | what was given, where it is, whether that is right, and moving it |
+//! | `passing.rs` | areas that change hands |
+//! | `provider.rs`, `custom.rs` | where areas come from: the kernel, layers, a C program's own |
+//! | `nodes.rs`, `placement.rs`, `machine.rs`, `words.rs` | nodes, placements, the machine, numbers for words |
+//! | `errors.rs` | numbers of errors, and the last one's words |
+//! | `sized.rs` | structures that know their size, so that they can grow |
+
+#![expect(unreachable_pub, reason = "the header is generated from what is public")]
+
+mod area;
+mod attributes;
+mod changes;
+mod clones;
+mod custom;
+mod errors;
+mod finding;
+mod granted;
+mod info;
+mod machine;
+mod migration;
+mod nodes;
+mod passing;
+mod placement;
+mod provider;
+mod residency;
+mod sized;
+mod verification;
+mod words;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_program_in_the_readme_is_a_test() {
+        let readme = include_str!("../../../../README.md");
+        assert!(readme.contains(include_str!("../../tests/c/areas/readme.c")));
+    }
+}

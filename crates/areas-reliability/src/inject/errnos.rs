@@ -7,6 +7,7 @@ use crate::call::Call;
 
 /// From the ERRORS sections of section 2 of the Linux man pages (6.9), by call.
 pub(crate) static TABLE: &[(&str, &[i32])] = &[
+    ("bind", &[EACCES, EADDRINUSE, ENOENT, ENOMEM, EROFS]),
     ("cachestat", &[ENOSYS, EOPNOTSUPP, EPERM, EINVAL]),
     ("clone3", &[EAGAIN, ENOMEM, EPERM]),
     ("close", &[EINTR, EIO]),
@@ -60,8 +61,10 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("recvmsg", &[EINTR, EAGAIN, ENOMEM, ECONNREFUSED]),
     ("sched_getaffinity", &[EINVAL, ESRCH]),
     ("sched_setaffinity", &[EINVAL, EPERM]),
-    ("sendmsg", &[EPIPE, ECONNRESET, ENOBUFS, EAGAIN, EINTR]),
+    ("sendmsg", &[EACCES, EPIPE, ENOBUFS, EAGAIN, EINTR]),
     ("set_mempolicy_home_node", &[ENOSYS, EINVAL]),
+    ("setsockopt", &[ENOPROTOOPT, EINVAL, ENOMEM]),
+    ("socket", &[EMFILE, ENFILE, ENOBUFS, EACCES, EAFNOSUPPORT]),
     ("statx", &[EACCES, ENOENT, ENOMEM, ELOOP]),
     ("symlinkat", &[EACCES, EEXIST, ENOENT, ENOSPC, EROFS]),
     ("unlinkat", &[EACCES, EBUSY, EIO, ENOENT, EROFS]),
@@ -74,7 +77,7 @@ pub(crate) static NOT_OURS: [&str; 5] = [
     "what the C library does as a thread begins and ends (its stack, its masks, `rseq`), but not `clone3`, by which it is made",
     "`getrandom` and `clock_nanosleep` of the standard library, and the `futex` calls of its mutexes and channels",
     "ENOENT of `getdents64` and `readlinkat`, which would contradict what the folder's own time says",
-    "`getpid`, `geteuid`, `getcpu`, `clock_gettime`, `prlimit64` and `sysinfo`, which cannot fail as they are called",
+    "`getpid`, `getuid`, `geteuid`, `getcpu`, `clock_gettime`, `prlimit64` and `sysinfo`, which cannot fail as they are called",
 ];
 
 /// Calls that the kernel does not refuse with the arguments that they have here.
@@ -84,6 +87,7 @@ pub(crate) fn cannot_fail(name: &str) -> bool {
         "getpid"
             | "gettid"
             | "geteuid"
+            | "getuid"
             | "getcpu"
             | "clock_gettime"
             | "prlimit64"
@@ -102,7 +106,7 @@ pub(crate) fn is_made_again(name: &str) -> bool {
     )
 }
 
-/// Calls that the library makes through the standard library; and the making of threads.
+/// Calls that the library makes through the standard library, or a function of the C library; and the making of threads.
 pub(crate) fn is_about_files(name: &str) -> bool {
     matches!(
         name,
@@ -118,6 +122,7 @@ pub(crate) fn is_about_files(name: &str) -> bool {
             | "readlinkat"
             | "write"
             | "pread64"
+            | "recvmsg"
             | "clone3"
     )
 }

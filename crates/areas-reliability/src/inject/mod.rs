@@ -3,11 +3,15 @@
 pub(crate) mod errnos;
 pub(crate) mod overlooked;
 
+use std::collections::BTreeMap;
+use std::io::IoSliceMut;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::Pid;
 use serde::Serialize;
 
 use crate::Options;
@@ -15,7 +19,7 @@ use crate::bystander::{Looker, NAMES};
 use crate::call::{Call, END};
 use crate::held::Held;
 use crate::kill::said;
-use crate::operation::Operation;
+use crate::operation::{Hands, Operation};
 use crate::report::{self, Bar};
 use crate::stage::Stage;
 use crate::trace::{CAN_FAIL, Ended, Side, Stop, Then, Tracer};
@@ -36,6 +40,10 @@ pub(crate) struct Row {
     pub(crate) overlooked: usize,
     pub(crate) missed: usize,
     pub(crate) left_out: usize,
+    /// How often each of the rules was needed.
+    pub(crate) rules: BTreeMap<usize, usize>,
+    /// Why it could not be tried here.
+    pub(crate) skipped: Option<String>,
     pub(crate) wrong: Vec<String>,
 }
 
@@ -52,9 +60,14 @@ pub(crate) fn main(options: &Options) -> Result<bool> {
     for operation in operations {
         bar.at(operation.name);
         let row = one(operation, options).with_context(|| format!("inject into {}", operation.name))?;
+        if let Some(why) = &row.skipped {
+            bar.say(&format!("{:<17} SKIPPED: {why}", operation.name));
+            rows.push(row);
+            continue;
+        }
         let Row { calls, ours, faults, told, overlooked, missed, left_out, .. } = row;
         bar.say(&format!(
-            "{:<16} {ours} of {calls} calls, {faults} faults: {told} told, {overlooked} overlooked, {missed} missed, \
+            "{:<17} {ours} of {calls} calls, {faults} faults: {told} told, {overlooked} overlooked, {missed} missed, \
              {left_out} left out: {}",
             operation.name,
             if row.wrong.is_empty() { "good" } else { "WRONG" }
@@ -78,6 +91,10 @@ struct Fault {
 }
 
 fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
+    if let Err(why) = (operation.needs)() {
+        let Operation { name, what, .. } = *operation;
+        return Ok(Row { operation: name, what, skipped: Some(why), ..Row::default() });
+    }
     let mut trial = Trial::new(operation)?;
     let reference = trial.run(None)?;
     let account = reference.account.clone().context("undisturbed, it told nothing")?;
@@ -111,7 +128,10 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
             row.faults += 1;
             match outcome {
                 Ok(Outcome::Told) => row.told += 1,
-                Ok(Outcome::Overlooked) => row.overlooked += 1,
+                Ok(Outcome::Overlooked(rule)) => {
+                    row.overlooked += 1;
+                    *row.rules.entry(rule).or_default() += 1;
+                }
                 Ok(Outcome::Missed) => row.missed += 1,
                 Err(error) => {
                     let at = format!(
@@ -136,7 +156,8 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
     Told,
-    Overlooked,
+    /// By this rule.
+    Overlooked(usize),
     Missed,
 }
 
@@ -148,7 +169,8 @@ struct Run {
     code: Vec<(u64, u64)>,
     /// The C library's `syscall`, through which Rust code makes calls of its own.
     syscall: u64,
-    hit: bool,
+    /// What the call that failed was about.
+    hit: Option<String>,
     account: Option<Account>,
 }
 
@@ -186,7 +208,7 @@ impl Trial {
         Ok(Trial { operation, stage, bystander })
     }
 
-    fn run(&self, fault: Option<Fault>) -> Result<Run> {
+    fn run(&mut self, fault: Option<Fault>) -> Result<Run> {
         if self.operation.alone {
             self.stage.clear();
         }
@@ -194,6 +216,7 @@ impl Trial {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut victim = command.spawn().context("start a victim")?;
         let mut run = Run::default();
+        let registry = self.stage.registry().to_string_lossy().into_owned();
         let mut at_stop = |stop: &Stop| {
             if run.code.is_empty() {
                 run.code = code_of(stop.pid.as_raw())?;
@@ -206,7 +229,7 @@ impl Trial {
                 Some(Fault { index, call, errno })
                     if stop.index == index && stop.call.number == call.number =>
                 {
-                    run.hit = true;
+                    run.hit = Some(about(stop.pid.as_raw(), &stop.call, &registry));
                     // Linux closes, whatever it says.
                     let closes = call.name() == "close";
                     Ok(if closes { Then::DoAndTell(errno) } else { Then::Refuse(errno) })
@@ -214,8 +237,15 @@ impl Trial {
                 _ => Ok(Then::GoOn),
             }
         };
-        let ended =
-            Tracer::attach(&victim, self.operation.subject).and_then(|tracer| tracer.follow(&mut at_stop));
+        let ended = Tracer::attach(&victim, self.operation.subject).and_then(|tracer| {
+            if let (Hands::Takes, Some(bystander)) = (self.operation.hands, &mut self.bystander) {
+                for _ in 0..2 {
+                    bystander.ask("wrap")?;
+                    bystander.ask(&format!("give {}", victim.id()))?;
+                }
+            }
+            tracer.follow(&mut at_stop)
+        });
         // A parent waits for that.
         drop(victim.stdin.take());
         let ended = ended.with_context(|| said(&mut victim))?;
@@ -240,18 +270,23 @@ impl Trial {
         let run = self.run(Some(fault))?;
         let account = run.account.context("it told nothing")?;
         let name = fault.call.name();
-        let rule = overlooked::rule_for(self.operation.name, &name, fault.errno);
+        let about = run.hit.clone().unwrap_or_default();
+        let covering = overlooked::rule_for(self.operation.name, &name, &about, fault.errno);
+        let rule = covering.map(|(_, rule)| rule);
         let leaves = rule.is_some_and(|rule| rule.leaves);
-        if run.hit {
+        if run.hit.is_some() {
             ensure!(account.wrong.is_empty(), "{}", account.wrong.join("; "));
             if let Some(wrong) = &account.at_first {
-                ensure!(rule.is_some_and(|rule| rule.answers), "the result: {wrong}");
+                ensure!(rule.is_some_and(|rule| rule.answers), "the result: {wrong} ({about})");
             }
             let more = account.held.beyond(reference);
-            ensure!(leaves || more.is_empty(), "held in the end: {}", more.join(", "));
+            ensure!(leaves || more.is_empty(), "held in the end: {} ({about})", more.join(", "));
+            let less = account.held.lacks(reference);
+            let lacks = rule.is_some_and(|rule| rule.lacks);
+            ensure!(lacks || less.is_empty(), "lacking in the end: {} ({about})", less.join(", "));
         }
         self.aftermath()?;
-        if !run.hit {
+        if run.hit.is_none() {
             return Ok(Outcome::Missed);
         }
         match account.failed {
@@ -265,20 +300,30 @@ impl Trial {
                 Ok(Outcome::Told)
             }
             None => {
-                ensure!(rule.is_some(), "it was overlooked");
-                Ok(Outcome::Overlooked)
+                let (number, _) =
+                    covering.with_context(|| format!("it was overlooked; it was about {about:?}"))?;
+                Ok(Outcome::Overlooked(number))
             }
         }
     }
 
     /// What others see afterwards.
     fn aftermath(&mut self) -> Result<()> {
+        if let (Hands::Gives, Some(bystander)) = (self.operation.hands, &mut self.bystander) {
+            bystander.ask("arrived 1")?;
+        }
+        let none: &[&str] = if self.operation.alone { &[] } else { &NAMES };
+        if !self.stage.litter().is_empty() {
+            // What only those who join clear away. Killed, it leaves a link of its own.
+            drop(Looker::newcomer(&self.stage, none)?);
+            std::thread::sleep(SETTLED);
+        }
         let last = match &mut self.bystander {
             Some(bystander) => {
                 bystander.ask("settled")?;
                 bystander.pid()
             }
-            None => Looker::newcomer(&self.stage, if self.operation.alone { &[] } else { &NAMES })?.pid(),
+            None => Looker::newcomer(&self.stage, none)?.pid(),
         };
         let linked = self.stage.linked();
         ensure!(linked == [last], "links of {linked:?} are left, and only {last} should have one");
@@ -297,6 +342,42 @@ fn names_it(text: &str, call: &str, errno: i32) -> Result<()> {
         "the error does not name {call}: {text}"
     );
     Ok(())
+}
+
+/// What a call is about: the path that it names, or the file that its descriptor is of. A registry's path is left out.
+fn about(pid: i32, call: &Call, registry: &str) -> String {
+    let name = call.name();
+    let path = match name.split('(').next().unwrap_or_default() {
+        "openat" | "unlinkat" | "mkdirat" | "readlinkat" | "newfstatat" | "statx" => {
+            text_at(pid, call.args[1])
+        }
+        "symlinkat" => text_at(pid, call.args[2]),
+        "readlink" => text_at(pid, call.args[0]),
+        "bind" | "cachestat" | "close" | "dup3" | "fallocate" | "fchmod" | "fcntl" | "flock" | "fstat"
+        | "fstatfs" | "ftruncate" | "getdents64" | "lseek" | "pidfd_getfd" | "pread64" | "pwrite64"
+        | "read" | "recvmsg" | "sendmsg" | "setsockopt" | "write" => {
+            std::fs::read_link(format!("/proc/{pid}/fd/{}", call.args[0]))
+                .map(|path| path.to_string_lossy().into_owned())
+                .unwrap_or_default()
+        }
+        _ => String::new(),
+    };
+    path.replace(registry, "the registry")
+}
+
+/// A C string in the memory of a stopped process.
+fn text_at(pid: i32, address: u64) -> String {
+    let mut bytes = [0; 256];
+    // It may end with the page, and so with what can be read.
+    let (Ok(base), Ok(in_page)) = (usize::try_from(address), usize::try_from(address % 4096)) else {
+        return String::new();
+    };
+    let len = bytes.len().min(4096 - in_page);
+    let from = [RemoteIoVec { base, len }];
+    let got = process_vm_readv(Pid::from_raw(pid), &mut [IoSliceMut::new(&mut bytes)], &from);
+    let len = got.unwrap_or(0);
+    let text = bytes[..len].split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
 }
 
 /// Where a process's own program is mapped for execution.

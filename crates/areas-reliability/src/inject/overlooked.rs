@@ -8,17 +8,21 @@ use libc::*;
 pub(crate) struct Rule {
     /// None named: all.
     pub(crate) calls: &'static [&'static str],
+    /// Words of which one is in the path that the call names, or in that of the descriptor that it is about.
+    pub(crate) about: &'static [&'static str],
     pub(crate) operations: &'static [&'static str],
     pub(crate) errnos: &'static [i32],
     /// Whether something is held longer than it should be then.
     pub(crate) leaves: bool,
+    /// Whether something is missing then that is not needed.
+    pub(crate) lacks: bool,
     /// Whether it is an answer: what follows from it is right, and wrong only for who knows better.
     pub(crate) answers: bool,
     pub(crate) why: &'static str,
 }
 
 const fn rule(calls: &'static [&'static str], why: &'static str) -> Rule {
-    Rule { calls, operations: &[], errnos: &[], leaves: false, answers: false, why }
+    Rule { calls, about: &[], operations: &[], errnos: &[], leaves: false, lacks: false, answers: false, why }
 }
 
 impl Rule {
@@ -34,16 +38,26 @@ impl Rule {
         Rule { leaves: true, ..self }
     }
 
+    const fn lacking(self) -> Self {
+        Rule { lacks: true, ..self }
+    }
+
+    const fn about(self, about: &'static [&'static str]) -> Self {
+        Rule { about, ..self }
+    }
+
     const fn of(self, operations: &'static [&'static str]) -> Self {
         Rule { operations, ..self }
     }
 }
 
-const JOINING: &[&str] = &["join-first", "join", "join-clearing", "keep", "clone-published", "fork"];
+const JOINING: &[&str] =
+    &["join-first", "join", "join-clearing", "join-without-area", "keep", "clone-published", "fork"];
 const REGISTRY: &[&str] = &[
     "join-first",
     "join",
     "join-clearing",
+    "join-without-area",
     "keep",
     "reap",
     "publish",
@@ -55,6 +69,10 @@ const REGISTRY: &[&str] = &[
     "wait-in-vain",
     "clone-published",
     "resize-beyond",
+    "walk",
+    "transfer-own",
+    "transfer",
+    "take-in",
 ];
 const LOOKING: &[&str] = &[
     "reap",
@@ -70,52 +88,122 @@ const LOOKING: &[&str] = &[
     "clone-frozen",
     "clone-resizable",
     "resize-beyond",
+    "walk",
+    "transfer",
 ];
-const POPULATING: &[&str] =
-    &["create-huge", "create-locked", "clone-locked", "freeze", "freeze-locked", "populate", "fill"];
+const POPULATING: &[&str] = &[
+    "create-contiguous",
+    "create-huge",
+    "create-locked",
+    "clone-locked",
+    "freeze",
+    "freeze-locked",
+    "populate",
+    "fill",
+];
+
+/// What a process opens on its way into the registry; a word with a `=` is the whole of it.
+const FOLDERS: &[&str] = &["the registry", "pid-", "=teams", "=control", "=."];
 
 pub(crate) static RULES: &[Rule] = &[
     rule(&[], "interrupted by a signal: it is made again").only(&[EINTR]),
     rule(&["close"], "Linux has closed, whatever it says; there is nothing to be done about it"),
     rule(&["munmap"], "a dropped area's addresses stay taken where the kernel does not take them back: nobody is there to be told \
                        (`Mapping::unmap` tells)")
-        .of(&["unpublish", "create-huge", "wait", "wait-in-vain"])
+        .of(&["unpublish", "create-huge", "create-contiguous", "wait", "wait-in-vain", "transfer-own", "transfer"])
         .leaving(),
+    rule(&["munmap"], "what was mapped to set pages aside stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
+    rule(&["fcntl(F_GETFL)"], "whether the descriptor may write: `fallocate` tells").of(&["grow-pool"]),
     rule(&["statx"], "the standard library asks how long a file is before it reads it: a hint"),
     rule(&["prctl"], "the page size is read from /proc/self/auxv instead"),
+    // Doors. (Where an area cannot be offered at all, who offers it is told: `transfer`.)
+    rule(&["socket", "setsockopt", "bind"],
+         "a team without a door: it can be given nothing, which who tries is told, and `registry::join` tries again")
+        .of(JOINING)
+        .lacking(),
+    rule(&["fstat"], "whether the parent's door is still where it was: a child that cannot tell leaves it open, and has a door of its own")
+        .about(&["socket:"])
+        .of(&["fork"])
+        .leaving()
+        .lacking(),
+    rule(&["openat", "fstat"], "the same").about(&["door-", "socket:"]).of(JOINING).lacking(),
+    rule(&["unlinkat"], "a door's name that stays: who joins next clears it away, as its maker is dead")
+        .about(&["door-"])
+        .of(JOINING)
+        .leaving()
+        .lacking(),
+    rule(&["fstat"], "whether the door's number is still its own: who cannot tell takes nothing from it, and asks anew at the next look")
+        .about(&["socket:"])
+        .of(REGISTRY)
+        .answering(),
+    rule(&["fcntl(F_GETFL)", "fcntl(F_GET_SEALS)", "fstat", "fstatfs"],
+         "the answer that what came is no memory object: as no offer at all it is dropped, and the next one taken in")
+        .about(&["/memfd:area:"])
+        .of(&["take-in"]),
+    rule(&["mmap", "fstat"], "what cannot be taken in behind the first that came stays in line").of(&["take-in"]),
+    rule(&["fstat"], "the answer that somebody has closed our table's descriptor: told as that")
+        .only(&[EBADF])
+        .about(&["areas table"])
+        .of(REGISTRY),
+    rule(&["recvmsg"], "the answer that nothing was offered: asked anew by the next look").of(REGISTRY).answering(),
     // The registry's folder.
-    rule(&["mkdirat", "openat", "symlinkat"], "the folder may be removed while somebody joins: all of it is tried again")
+    rule(&["mkdirat", "openat"], "the folder may be removed while somebody joins: all of it is tried again")
         .only(&[ENOENT])
+        .about(FOLDERS)
         .of(JOINING),
+    rule(&["symlinkat"], "the same").only(&[ENOENT]).of(JOINING),
+    rule(&["readlinkat", "mkdirat", "openat", "symlinkat", "fstat"],
+         "the folder was removed, so whatever goes wrong on the way to the next one is tried again, up to a hundred times")
+        .of(&["keep"]),
     rule(&["symlinkat"], "the slot went to somebody else: the next one is taken").only(&[EEXIST]).of(JOINING),
     rule(&["flock"], "somebody is removing the folder: all of it is tried again").only(&[EAGAIN]).of(JOINING),
-    rule(&["fstat"], "whether the folder was removed: what comes next fails if it was").of(REGISTRY),
-    rule(&["fstat", "ftruncate"], "the control file's length: where it is short, those who wait look more often").of(JOINING),
-    rule(&["pread64", "pwrite64"], "waking those who wait: they look by themselves after a second").of(REGISTRY),
-    rule(&["fcntl(F_GETFL)", "openat", "getdents64", "flock", "unlinkat"],
-         "folders of dead pid namespaces: what cannot be cleared away now stays for the next one who joins")
+    rule(&["fstat"], "whether the folder was removed: what comes next fails if it was").about(&["the registry"]).of(REGISTRY),
+    rule(&["ftruncate"], "the control file's length: where it is short, those who wait look more often")
+        .about(&["/control"])
         .of(JOINING),
+    rule(&["pread64", "pwrite64"], "waking those who wait: they look by themselves after a second")
+        .about(&["/control"])
+        .of(REGISTRY),
+    rule(&["fcntl(F_GETFL)", "getdents64", "flock"],
+         "folders of dead pid namespaces: what cannot be cleared away now stays for the next one who joins")
+        .about(&["the registry"])
+        .of(JOINING),
+    rule(&["openat"], "the same").about(&["=.", "=pid-1", "=teams"]).of(JOINING),
     rule(&["openat"], "the answer that there is no registry, or no table any more: believed, and asked anew by the next look")
         .only(&[ENOENT])
+        .about(FOLDERS)
         .of(LOOKING)
         .answering(),
-    rule(&["unlinkat"], "a dead team's link: it leads nowhere, and the next one who looks clears it away").of(REGISTRY),
+    rule(&["openat"], "the same").only(&[ENOENT]).about(&["/proc/"]).of(LOOKING).answering(),
+    rule(&["unlinkat"], "what the dead have left, links and folders: it leads nowhere, and the next one who looks or joins clears it away")
+        .of(REGISTRY),
     rule(&["memfd_create"], "a kernel that does not know MFD_NOEXEC_SEAL (before 6.3): made without it").only(&[EINVAL]),
-    rule(&[], "what a child could not publish at its first look is published by the call itself, one line later").of(&["fork"]),
+    rule(&["readlinkat", "mkdirat", "openat", "flock", "fcntl(F_GETFL)", "getdents64", "memfd_create", "fchmod", "ftruncate", "fstat",
+           "mmap", "madvise(MADV_DONTFORK)", "madvise(MADV_DONTDUMP)", "read", "fcntl(F_SETLK)", "fcntl(F_ADD_SEALS)", "symlinkat"],
+         "a child's team that could not begin at its first look begins with the call itself, one line later").of(&["fork"]),
     // Other teams.
     rule(&["fcntl(F_GETLK)"], "whether a team lives is asked of its descriptor in /proc instead"),
-    rule(&["newfstatat"], "the table is looked for among the descriptors of the holder's threads").of(LOOKING),
-    rule(&["fcntl(F_GET_SEALS)"], "the answer that it is no memory object, and so no table").of(LOOKING),
+    rule(&["newfstatat"], "the table is looked for among the descriptors of the holder's threads").about(&["/proc/"]).of(LOOKING),
+    rule(&["fcntl(F_GET_SEALS)"], "the answer that it is no memory object, and so no table")
+        .about(&["areas table"])
+        .of(LOOKING),
     rule(&["openat"], "whether a process that is gone can be looked into does not matter: `kill` says that it is gone")
+        .about(&["/stat"])
         .of(&["reap"]),
-    rule(&["openat", "read", "mmap"], "clones of teams that cannot be looked into are not asked whether they have room")
+    rule(&["openat", "read", "mmap"],
+         "clones of teams that are kept from us are not asked whether they have room. (Where it is we who have no descriptor or memory, it is told.)")
+        .only(&[EACCES, EPERM, EIO, ESRCH, EAGAIN])
         .of(&["resize-beyond"]),
     rule(&["kill"], "a process that may not be sent signals exists").of(LOOKING),
-    rule(&[], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
-    rule(&["pidfd_open", "pidfd_getfd", "fstat"], "the object is opened through /proc instead").of(LOOKING),
+    rule(&["openat", "read", "mmap", "fstat"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
+    rule(&["fstat"], "the same: a table that cannot be looked at").only(&[EBADF, EOVERFLOW]).about(&["areas table"]).of(&["resize-beyond"]),
+    rule(&["openat", "read"], "whether a process without more areas lives is asked of `kill` instead").about(&["/status"]).of(&["walk"]),
+    rule(&["pidfd_open", "pidfd_getfd"], "the object is opened through /proc instead").of(LOOKING).lacking(),
+    rule(&["fstat"], "the same").about(&["/memfd:area:"]).of(LOOKING),
     // Sizes, populating, freezing.
     rule(&["madvise(MADV_DONTDUMP)"], "only the size of a core dump depends on it"),
-    rule(&["fstat"], "a size that was seen before: objects that grow are at least as large"),
+    rule(&["fstat"], "a size that was seen before: objects that grow are at least as large")
+        .about(&["/memfd:area:"]),
     rule(&["get_mempolicy"], "which processors are near: without an answer, those beside the caller")
         .of(POPULATING),
     rule(&["get_mempolicy"], "a kernel without NUMA has node 0").only(&[ENOSYS]),
@@ -123,23 +211,36 @@ pub(crate) static RULES: &[Rule] = &[
         .only(&[ENOSYS, EOPNOTSUPP, EPERM])
         .of(POPULATING),
     rule(&["openat", "read"], "how much room there is (/proc, /sys, control groups): unknown, so nothing is refused beforehand")
+        .about(&["/proc/meminfo", "cgroup", "/sys/"])
         .of(POPULATING),
     rule(&["madvise(MADV_POPULATE_READ)"], "the kernel asks to be asked again").only(&[EAGAIN]),
     rule(&["madvise(MADV_COLLAPSE)"], "transparent huge pages are a hint; `gathered` says what came of it"),
     rule(&["clone3"], "a limit of threads is reached: those that could be started do it all"),
     rule(&["fcntl(F_ADD_SEALS)"], "somebody has a page pinned: it is tried again until the patience ends").only(&[EBUSY]).of(&["freeze", "freeze-locked"]),
     rule(&["dup3", "fchmod"], "it is frozen already: a descriptor for reading only, and the mode, are tidiness").of(&["freeze", "freeze-locked"]),
+    rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fstat", "mmap"],
+         "no page of the pool: base pages are gathered, which is the next way to such a lock").of(&["create-contiguous"]),
     rule(&["mmap"], "no pool pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
     rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fstat"],
          "no object of pool pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
 ];
 
-/// The first rule that covers a failure.
-pub(crate) fn rule_for(operation: &str, call: &str, errno: i32) -> Option<&'static Rule> {
+/// The first rule that covers a failure, and its number.
+pub(crate) fn rule_for(
+    operation: &str,
+    call: &str,
+    about: &str,
+    errno: i32,
+) -> Option<(usize, &'static Rule)> {
     let has = |list: &[&str], word: &str| list.is_empty() || list.contains(&word);
-    RULES.iter().find(|rule| {
+    RULES.iter().enumerate().find(|(_, rule)| {
         has(rule.calls, call)
             && has(rule.operations, operation)
+            && (rule.about.is_empty()
+                || rule.about.iter().any(|word| match word.strip_prefix('=') {
+                    Some(whole) => about == whole,
+                    None => about.contains(word),
+                }))
             && (rule.errnos.is_empty() || rule.errnos.contains(&errno))
     })
 }

@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::Result;
-use areas::{Address, Area, Frozen, Lock, Protection, Received, Resizable, Shared, registry};
+use areas::{
+    Address, Area, Frozen, Lock, PageSize, Pages, Protection, Received, Resizable, Shared, registry,
+};
 
 use super::joining::{is_found, published, unpublished};
 use super::{Act, With, is, told};
@@ -26,6 +28,35 @@ pub(super) fn grow() -> Result<Box<dyn Act>> {
         },
     )
     .unchanged(|area| is(area.size() == SIZE, || format!("its size is {}", area.size())))
+    .boxed()
+}
+
+const HUGE: usize = 2 << 20;
+
+/// Growing takes one more page of the pool than the area has, and both are tried twice after an error.
+pub(super) fn pool_has_pages() -> Result<(), String> {
+    let free = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    let free = free.unwrap_or_default();
+    match free.trim().parse::<u64>() {
+        Ok(4..) => Ok(()),
+        _ => Err("the pool has not 4 free pages of 2 MiB: `sysctl vm.nr_hugepages=8`".to_owned()),
+    }
+}
+
+pub(super) fn grow_in_pool() -> Result<Box<dyn Act>> {
+    let mut area = areas::builder(HUGE).pages(Pages::Pool(PageSize::HUGE_2M)).growable(4 * HUGE).shared()?;
+    area.write_at(0, &pattern(VICTIM, SIZE))?;
+    area.publish(VICTIM)?;
+    With::new(
+        area,
+        |area| area.grow(2 * HUGE),
+        |area| {
+            is(area.size() == 2 * HUGE, || format!("its size is {}", area.size()))?;
+            is(told(area.load::<u64>(2 * HUGE - 8))? == 0, || "new bytes are not zero".to_owned())?;
+            is_found(area)
+        },
+    )
+    .unchanged(|area| is(area.size() == HUGE, || format!("its size is {}", area.size())))
     .boxed()
 }
 
@@ -189,7 +220,7 @@ fn passing() -> Result<Passing> {
     Ok(Passing { here, there, area: Some(unpublished()?), came: None })
 }
 
-fn is_it(came: Option<&Received>) -> Result<(), String> {
+pub(super) fn is_it(came: Option<&Received>) -> Result<(), String> {
     match came {
         Some(Received::Shared(area)) => has_pattern(area, VICTIM, SIZE),
         other => Err(format!("what came is {other:?}")),

@@ -38,6 +38,26 @@ pub(super) fn list() -> Result<Box<dyn Act>> {
     With::new(Vec::new(), list_into, |names| is_bystanders(names)).boxed()
 }
 
+/// The bystander's areas, by their addresses.
+pub(super) fn walk() -> Result<Box<dyn Act>> {
+    let pid = registry::find(NAMES[0])?.pid();
+    With::new(
+        (pid, Vec::new()),
+        |(pid, names)| {
+            names.clear();
+            let mut after = 0;
+            while let Some(area) = registry::next(*pid, after)? {
+                names.push(area.name().to_string());
+                after = area.address();
+            }
+            names.sort();
+            Ok(())
+        },
+        |(_, names)| is_bystanders(names),
+    )
+    .boxed()
+}
+
 pub(super) fn wait() -> Result<Box<dyn Act>> {
     looking(|source| {
         *source = Some(registry::wait(NAMES[0], None)?);

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `joining.rs` | a team begins, publishes, takes back; the dead are cleared away; fork |
 //! | `making.rs` | new areas of every kind |
-//! | `finding.rs` | find, list, wait, clone |
+//! | `finding.rs` | find, list, walk, wait, clone |
 //! | `changing.rs` | size, protection, freezing, populating, passing on |
+//! | `handing.rs` | areas that change hands |
 
 mod changing;
 mod finding;
+mod handing;
 mod joining;
 mod making;
 
@@ -23,6 +25,16 @@ pub(crate) enum Subject {
     Child,
 }
 
+/// What changes hands between the process and the bystander.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hands {
+    Nothing,
+    /// The process gives an area to the bystander.
+    Gives,
+    /// The bystander has given it one, before the operation begins.
+    Takes,
+}
+
 /// An operation of the library.
 #[derive(Debug)]
 pub(crate) struct Operation {
@@ -35,12 +47,28 @@ pub(crate) struct Operation {
     /// Whether it has threads, whose stacks are kept for the next ones, as many as there happened to be.
     pub(crate) threads: bool,
     pub(crate) subject: Subject,
+    pub(crate) hands: Hands,
+    /// Whether an area of the victim's name is there at every moment, under one id or two.
+    pub(crate) always_found: bool,
+    /// What the machine must have for it; else why it cannot be tried here.
+    pub(crate) needs: fn() -> Result<(), String>,
     pub(crate) prepare: fn() -> Result<Box<dyn Act>>,
 }
 
 impl Operation {
     const fn new(name: &'static str, what: &'static str, prepare: fn() -> Result<Box<dyn Act>>) -> Self {
-        Operation { name, what, alone: false, cold: false, threads: false, subject: Subject::Itself, prepare }
+        Operation {
+            name,
+            what,
+            alone: false,
+            cold: false,
+            threads: false,
+            subject: Subject::Itself,
+            hands: Hands::Nothing,
+            always_found: false,
+            needs: || Ok(()),
+            prepare,
+        }
     }
 
     const fn alone(self) -> Self {
@@ -53,6 +81,22 @@ impl Operation {
 
     const fn threads(self) -> Self {
         Operation { threads: true, cold: true, ..self }
+    }
+
+    const fn giving(self) -> Self {
+        Operation { hands: Hands::Gives, always_found: true, ..self }
+    }
+
+    const fn taking(self) -> Self {
+        Operation { hands: Hands::Takes, cold: true, ..self }
+    }
+
+    const fn always_found(self) -> Self {
+        Operation { always_found: true, ..self }
+    }
+
+    const fn needing(self, needs: fn() -> Result<(), String>) -> Self {
+        Operation { needs, ..self }
     }
 
     const fn in_child(self) -> Self {
@@ -137,10 +181,11 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 38] = [
+pub(crate) static ALL: [Operation; 45] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
+    Operation::new("join-without-area", "begin a team that has no area", joining::join_without_area).cold(),
     Operation::new("keep", "publish again after the folder was removed", joining::keep).alone(),
     Operation::new("reap", "list, and clear away a dead team", joining::reap).cold(),
     Operation::new("publish", "publish one more area", joining::publish),
@@ -152,11 +197,14 @@ pub(crate) static ALL: [Operation; 38] = [
     Operation::new("create-growable", "a growable area", making::growable),
     Operation::new("create-resizable", "a resizable area", making::resizable),
     Operation::new("create-locked", "a shared area with a full lock", making::locked),
+    Operation::new("create-contiguous", "a shared area with a contiguous lock", making::contiguous)
+        .needing(making::may_see_frames),
     Operation::new("create-huge", "a shared area in huge pages, if there are any", making::huge),
     Operation::new("unmap", "give a mapping back", making::unmap),
     Operation::new("find", "find an area for the first time", finding::find).cold(),
     Operation::new("find-again", "find an area once more", finding::find_again),
     Operation::new("list", "list all areas", finding::list).cold(),
+    Operation::new("walk", "meet a team's areas one after the other", finding::walk).cold(),
     Operation::new("wait", "wait for an area that is there", finding::wait).cold(),
     Operation::new("wait-in-vain", "wait for an area that does not come", finding::wait_in_vain).cold(),
     Operation::new("clone", "clone an area for writing", finding::clone).cold(),
@@ -166,6 +214,8 @@ pub(crate) static ALL: [Operation; 38] = [
     Operation::new("clone-frozen", "clone a frozen area", finding::clone_frozen),
     Operation::new("clone-resizable", "clone a resizable area", finding::clone_resizable).cold(),
     Operation::new("grow", "grow a published area", changing::grow),
+    Operation::new("grow-pool", "grow a published area in pages of the pool", changing::grow_in_pool)
+        .needing(changing::pool_has_pages),
     Operation::new("resize", "make a published area larger, within its reserve", changing::resize),
     Operation::new("resize-beyond", "the same, beyond its reserve", changing::resize_beyond).cold(),
     Operation::new("shrink", "make a published area smaller", changing::shrink),
@@ -176,4 +226,7 @@ pub(crate) static ALL: [Operation; 38] = [
     Operation::new("fill", "fill an area from a file", changing::fill),
     Operation::new("send", "send an area for reading only", changing::send),
     Operation::new("receive", "receive an area", changing::receive),
+    Operation::new("transfer-own", "transfer an area within the team", handing::to_own_team).always_found(),
+    Operation::new("transfer", "transfer an area to another team", handing::to_another).giving(),
+    Operation::new("take-in", "take an area that another team transferred", handing::from_another).taking(),
 ];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Access, Area, Private, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
-use crate::mapping::{Mapping, Reservation, Sharing};
+use crate::mapping::{Mapping, Reservation, Sharing, headroom};
 use crate::object::{Extent, Object};
 use crate::page::{PageSize, Pages};
 use crate::place::Placement;
@@ -150,6 +150,7 @@ impl<'a> AreaBuilder<'a> {
                 .help("use `.shared()`, or leave `.name()` and `.growable()` out"));
         }
         self.refuse_private()?;
+        headroom::keep(|| self.what("private"))?;
         let placement = resolve(self.placement)?;
         let request = Request::new(self.size).at(self.address).pages(self.pages).protection(self.protection);
         let mapping = self.provider.map(&place(self.at_home(request), placement))?;
@@ -197,6 +198,7 @@ impl<'a> AreaBuilder<'a> {
                 .detail(format!("it is to grow to {} and to be locked", Bytes::from(max)))
                 .help("a reserve cannot be locked: choose a fixed size, or no lock"));
         }
+        headroom::keep(|| self.what("shared"))?;
         let (mapping, object) = self.object_with_pages(placement)?;
         let mut area: Area<Shared> = self.finish(mapping, Some(object), placement)?;
         if let Some(name) = name {
@@ -251,6 +253,7 @@ impl<'a> AreaBuilder<'a> {
                 .detail(format!("it is to have room for {} and to be locked", Bytes::from(max)))
                 .help("a reserve cannot be locked: give the size itself as maximum, or no lock"));
         }
+        headroom::keep(what)?;
         let placement = resolve(self.placement)?;
         let wanted = AreaBuilder { extent: Wanted::Resizable(max), ..self.clone() };
         let (mapping, object) = wanted.object_with_pages(placement)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Area, Frozen, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
-use crate::mapping::Reservation;
+use crate::mapping::{Reservation, headroom};
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
 use crate::place::Placement;
@@ -252,6 +252,7 @@ impl<'a> CloneBuilder<'a> {
 
     fn finish(&self, mut object: Object, protection: Protection) -> Result<Area<Shared>> {
         let record = self.source.record();
+        headroom::keep(|| format!("clone area {} {:?}", record.id, record.name))?;
         if let (Some(room), Extent::Resizable { .. }) = (self.room, object.extent()) {
             let room = object.page_size().round_up(room).unwrap_or(usize::MAX);
             object.widen(room.max(object.size_in_pages()));

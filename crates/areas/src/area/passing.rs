@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use super::{Area, Frozen, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
+use crate::mapping::headroom;
 use crate::object::{Extent, Object};
 use crate::place::Placement;
 use crate::protection::Protection;
@@ -166,6 +167,7 @@ impl Message {
         let writable = sys::file::is_writable(descriptor.as_fd()).map_err(|errno| {
             Error::new(Kind::System, "receive an area over a socket").call("fcntl(F_GETFL)", errno)
         })?;
+        headroom::keep(|| "receive an area over a socket".to_owned())?;
         let page = crate::PageSize::base();
         let max = self.max.filter(|max| max.is_multiple_of(page.bytes()));
         let told = max.map_or(Extent::Fixed, |max| Extent::Growable { max });

@@ -174,7 +174,13 @@ impl Area<Resizable> {
             .map(|source| format!("area {} in process {}", source.id(), source.pid()))
             .collect();
         if blocked.is_empty() {
-            return Ok(());
+            // Who is kept from us is not asked; whom we could ask if we had a descriptor for it must not be passed over.
+            return match listing.unreadable.iter().find(|team| team.own_limit) {
+                None => Ok(()),
+                Some(team) => Err(Error::new(Kind::Limit, what())
+                    .detail(format!("process {} may have clones, and cannot be asked: {}", team.pid, team.reason))
+                    .help("a look into another team takes a few descriptors and some memory: raise the limits, or drop areas")),
+            };
         }
         Err(Error::new(Kind::AddressInUse, what())
             .detail(format!("clones have no addresses for it: {}", blocked.join(", ")))

@@ -161,7 +161,8 @@ impl Transferred {
     /// [`Kind::NoSuchArea`] if it was taken already.
     pub fn take(&self) -> Result<Received> {
         let taken = Publication::take(self)?;
-        let Some((publication, Arrival { mapping, object, name, lock, placement, .. })) = taken else {
+        let Some((publication, Arrival { mapping, object, name, lock, placement, .. }, frozen)) = taken
+        else {
             return Err(Error::new(
                 Kind::NoSuchArea,
                 format!(
@@ -173,7 +174,6 @@ impl Transferred {
             )
             .detail("somebody has taken it already"));
         };
-        let frozen = object.is_frozen()?;
         let resizable = matches!(object.extent(), Extent::Resizable { .. });
         let mut area: Area<Shared> = Area::over(mapping, Some(object), placement);
         area.publication = Some(publication);

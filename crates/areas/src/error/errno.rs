@@ -20,7 +20,7 @@ macro_rules! names {
 }
 
 names! {
-    E2BIG = libc::E2BIG, EACCES = libc::EACCES, EAGAIN = libc::EAGAIN, EBADF = libc::EBADF, EBUSY = libc::EBUSY,
+    E2BIG = libc::E2BIG, EACCES = libc::EACCES, EAFNOSUPPORT = libc::EAFNOSUPPORT, EAGAIN = libc::EAGAIN, EBADF = libc::EBADF, EBUSY = libc::EBUSY,
     ECHILD = libc::ECHILD, ECONNREFUSED = libc::ECONNREFUSED, ECONNRESET = libc::ECONNRESET, EDEADLK = libc::EDEADLK,
     EDQUOT = libc::EDQUOT, EEXIST = libc::EEXIST, EFAULT = libc::EFAULT,
     EFBIG = libc::EFBIG, EHWPOISON = libc::EHWPOISON, EINTR = libc::EINTR, EINVAL = libc::EINVAL, EIO = libc::EIO,

@@ -4,6 +4,8 @@
 
 mod access;
 mod asked;
+mod canary;
+pub(crate) mod headroom;
 mod reservation;
 
 use std::any::Any;
@@ -13,6 +15,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 pub(crate) use asked::Asked;
+pub(crate) use canary::Canary;
 use reservation::RESERVED;
 pub use reservation::Reservation;
 

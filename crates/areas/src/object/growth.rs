@@ -147,8 +147,15 @@ impl Object {
             })
             .map_err(|error| {
                 let kind = error.kind();
-                let short = remedy::huge_pages(Error::new(kind, what()), self.page, more);
-                if kind == Kind::NoMemory { short } else { Error::new(kind, what()).caused_by(error) }
+                let refused = Error::new(kind, what());
+                match (kind, error.errno()) {
+                    (Kind::NoMemory, Some(errno)) => {
+                        let call = format!("mmap(NULL, {}, MAP_SHARED)", Bytes::from(more));
+                        remedy::huge_pages(refused.call(call, errno), self.page, more)
+                    }
+                    (Kind::NoMemory, None) => remedy::huge_pages(refused, self.page, more),
+                    _ => refused.caused_by(error),
+                }
             })?;
             let call = || sys::object::allocate(self.own_fd()?, now as u64, more as u64);
             let taken = match placement.is_default() {

@@ -12,7 +12,9 @@ use crate::sys;
 pub(super) fn of(mapping: &Mapping, len: usize, page: PageSize) -> Result<Vec<u64>> {
     let what = || format!("see which page frames {} have", Bytes::from(len));
     let failed = |errno| Error::new(Kind::System, what()).call("pread(/proc/thread-self/pagemap)", errno);
-    let table = sys::pages::open_table().map_err(failed)?;
+    let opened = sys::pages::open_table();
+    let table = opened
+        .map_err(|errno| Error::new(Kind::System, what()).call("open(/proc/thread-self/pagemap)", errno))?;
     let base = mapping.check(0, len, mapping.span())?.addr().get();
     let count = len.div_ceil(page.bytes());
     let mut words = vec![[0; 8]; count];

@@ -97,7 +97,10 @@ impl Door {
                 )));
             }
             let parcel = Parcel::open(packet, &bytes);
-            let _ = sys::socket::drop_packet(socket);
+            if sys::socket::drop_packet(socket).is_err() {
+                // It is still in line: taken now, it would come twice.
+                return Ok(None);
+            }
             if parcel.is_some() {
                 return Ok(parcel);
             }
@@ -112,17 +115,27 @@ pub(super) fn offer(
     door: DoorAt,
     bytes: &[u8; Offer::BYTES],
     descriptor: BorrowedFd<'_>,
-) -> sys::Result<()> {
+) -> Result<(), Refused> {
+    let refused = |call| move |errno| Refused { call, errno };
     let path = format!("{folder}/{}", door.descriptor);
-    let path = CString::new(path).map_err(|_| sys::Errno::INVAL)?;
-    let entry = sys::file::open_at(sys::file::CWD, &path, OFlags::PATH, 0)?;
+    let path = CString::new(path).map_err(|_| refused("open")(sys::Errno::INVAL))?;
+    let entry =
+        sys::file::open_at(sys::file::CWD, &path, OFlags::PATH, 0).map_err(refused("openat(O_PATH)"))?;
     // The number may lead to anything by now.
-    let stat = sys::file::look(entry.as_fd())?;
+    let stat = sys::file::look(entry.as_fd()).map_err(refused("fstat"))?;
     if stat.identity != door.socket || !stat.is_socket() {
-        return Err(sys::Errno::NOENT);
+        return Err(refused("openat(O_PATH)")(sys::Errno::NOENT));
     }
-    let socket = sys::socket::packets()?;
+    let socket = sys::socket::packets().map_err(refused("socket(AF_UNIX, SOCK_DGRAM)"))?;
     sys::socket::send_packet(socket.as_fd(), &number_path(entry.as_fd()), bytes, descriptor)
+        .map_err(refused("sendmsg(SCM_RIGHTS)"))
+}
+
+/// Why an offer could not be put at a door: the call, and what the kernel said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) call: &'static str,
+    pub(super) errno: sys::Errno,
 }
 
 /// The name that a door has until it is open. `lot` tells apart what one process makes at once: two copies of this library.

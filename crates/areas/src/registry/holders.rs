@@ -40,17 +40,10 @@ impl fmt::Display for Holder {
 ///
 /// What is on its way through a socket, or belongs to a process that cannot be read, does not show.
 pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<Holder> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let mut pids: Vec<u32> =
-        processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    pids.into_iter()
+    processes()
+        .into_iter()
         .filter_map(|pid| {
-            let maps = std::fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
-            let mapped = maps
-                .split(|&byte| byte == b'\n')
-                .filter_map(|line| shared_mapping(line, identity.inode, physical))
-                .reduce(Protection::union);
+            let mapped = mapped(pid, identity, physical);
             let descriptors = descriptors(pid, identity, physical);
             (mapped.is_some() || descriptors > 0).then(|| Holder {
                 pid,
@@ -66,13 +59,37 @@ pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<
 /// its protection.
 pub(crate) fn writers(object: &Object) -> Vec<Holder> {
     let identity = object.identity();
-    let mut holders = holders(identity, None);
-    holders.retain(|holder| {
-        holder.mapped.is_some_and(|mapped| mapped.contains(Protection::WRITE))
-            || std::fs::read_to_string(format!("/proc/{}/smaps", holder.pid))
+    let writes = |pid: u32, mapped: Protection| {
+        mapped.contains(Protection::WRITE)
+            || std::fs::read_to_string(format!("/proc/{pid}/smaps"))
                 .is_ok_and(|smaps| may_be_written(&smaps, identity.inode))
-    });
-    holders
+    };
+    // Descriptors do not write; of those who have it mapped, which are few, they are counted.
+    processes()
+        .into_iter()
+        .filter_map(|pid| {
+            let mapped = mapped(pid, identity, None).filter(|&mapped| writes(pid, mapped))?;
+            let descriptors = descriptors(pid, identity, None);
+            Some(Holder { pid, command: command_of(pid), mapped: Some(mapped), descriptors })
+        })
+        .collect()
+}
+
+/// All processes that can be seen, by number.
+fn processes() -> Vec<u32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let mut pids: Vec<u32> =
+        processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// What a process may do with the memory through its mappings, all of them together.
+fn mapped(pid: u32, identity: Identity, physical: Option<&Range<u64>>) -> Option<Protection> {
+    let maps = std::fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    maps.split(|&byte| byte == b'\n')
+        .filter_map(|line| shared_mapping(line, identity.inode, physical))
+        .reduce(Protection::union)
 }
 
 /// Whether a process may make a shared mapping of an object writable: `mw` among its flags, from the text of `smaps`.

@@ -106,6 +106,9 @@ pub struct UnreadableTeam {
     pub command: Option<String>,
     /// Why it cannot be read, for people.
     pub reason: String,
+    /// Whether it is for want of something in this very process (no descriptor or memory to be had), and not because the team
+    /// is kept from it: then another try may read it.
+    pub own_limit: bool,
 }
 
 /// All areas that can be seen, and the teams that cannot be looked into.

@@ -10,6 +10,8 @@
 //! Reading the registry makes nothing; a process joins with the first area that it publishes, or by [`join`]. Then others can hand
 //! areas over to it: [`Area::transfer`](crate::Area::transfer).
 
+mod addresses;
+mod by_address;
 mod directory;
 mod door;
 #[cfg(fuzzing)]
@@ -113,32 +115,39 @@ pub fn list() -> Result<Listing> {
 
 /// This process's own published area that holds an address: any byte of its whole pages, not of a reserve behind them.
 ///
+/// Where its id is all that is wanted, [`id_at`] is cheaper.
+///
+/// # Errors
+/// [`Kind::NoSuchArea`] if there is none.
+pub fn at(address: usize) -> Result<Source> {
+    let mut state = state::state()?;
+    if let Some(source) = state.at(address as u64) {
+        return Ok(source);
+    }
+    // It may be one that another team has just transferred.
+    let _ = state.look();
+    state.at(address as u64).ok_or_else(|| {
+        Error::new(Kind::NoSuchArea, format!("find the area at {address:#x}"))
+            .detail("no published area of this process has that address")
+    })
+}
+
+/// The id of this process's own published area that holds an address, as [`at`] finds it.
+///
+/// It waits for nobody, and mostly asks nobody: threads that look up addresses do not disturb each other, and however many areas there are, it
+/// is two searches in sorted arrays. Beyond the first page of an area that may shrink, and where one that grows has just grown, it takes
+/// an `fstat`.
+///
 /// # Errors
 /// [`Kind::NoSuchArea`] if there is none.
 #[doc(alias = "area_for")]
-pub fn at(address: usize) -> Result<Source> {
-    let none = || {
-        Error::new(Kind::NoSuchArea, format!("find the area at {address:#x}"))
-            .detail("no published area of this process has that address")
-    };
-    let mut state = state::state()?;
-    let source = match state.at(address as u64) {
-        Some(source) => source,
-        // It may be one that another team has just transferred.
-        None => {
-            let _ = state.look();
-            state.at(address as u64).ok_or_else(none)?
-        }
-    };
-    drop(state);
-    // Only what can grow has addresses that are not its own yet.
-    match source.record().extent {
-        Extent::Fixed => Ok(source),
-        Extent::Growable { .. } | Extent::Resizable { .. } => {
-            let info = source.info()?;
-            if address - info.address < info.mapped { Ok(source) } else { Err(none()) }
-        }
+pub fn id_at(address: usize) -> Result<AreaId> {
+    if let Some(place) = by_address::look(address as u64)
+        && place.has(address as u64) == by_address::Has::Yes
+    {
+        return Ok(place.id);
     }
+    at(address).map(|source| source.id())
 }
 
 /// Waits until there is an area of that name, and gives it as [`find`] does. Without a time-out it waits for ever.
@@ -248,10 +257,10 @@ impl Publication {
         }
     }
 
-    /// The place of an area that another team has transferred to us; `None` if somebody was quicker.
-    pub(crate) fn take(transferred: &Transferred) -> Result<Option<(Self, Arrival)>> {
-        let arrival = state::state()?.take(transferred.key());
-        Ok(arrival.map(|arrival| (Publication(arrival.key()), arrival)))
+    /// The place of an area that another team has transferred to us, and whether it is frozen; `None` if somebody was quicker.
+    pub(crate) fn take(transferred: &Transferred) -> Result<Option<(Self, Arrival, bool)>> {
+        let taken = state::state()?.take(transferred.key())?;
+        Ok(taken.map(|(arrival, frozen)| (Publication(arrival.key()), arrival, frozen)))
     }
 
     /// Offers the area to another team, which has it from then on.

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use super::table::{RECORD_BYTES, Record};
 use crate::error::{Error, Kind, Result};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, headroom};
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -121,6 +121,7 @@ impl Parcel {
         }
         let Offer { record, address } = &self.offer;
         let whose = format!("area {:?}, which process {} has transferred", record.name, self.from);
+        headroom::keep(|| format!("take in {whose}"))?;
         let mut request = Request::object(&self.object).at(*address).protection(self.protection);
         // The policy of base pages lies on the object, that of pool pages on each mapping.
         if record.page != PageSize::base() && !record.placement.is_default() {

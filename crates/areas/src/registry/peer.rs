@@ -43,9 +43,29 @@ pub(super) const TABLE_SEALS: SealFlags =
 #[derive(Debug)]
 pub(super) enum State {
     Live(Box<Peer>),
-    /// It lives, as far as can be told, and we may not look into it. The reason, for people.
-    Unreadable(String),
+    /// It lives, as far as can be told, and we may not look into it.
+    Unreadable(Reason),
     Dead,
+}
+
+/// Why a team cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reason {
+    /// For people.
+    pub(super) text: String,
+    /// Whether it is for want of something in this very process (a descriptor, memory), and not because it is kept from us.
+    pub(super) own_limit: bool,
+}
+
+impl Reason {
+    fn new(text: impl Into<String>, errno: Option<sys::Errno>) -> Self {
+        let own = [sys::Errno::MFILE, sys::Errno::NFILE, sys::Errno::NOMEM];
+        Reason { text: text.into(), own_limit: errno.is_some_and(|errno| own.contains(&errno)) }
+    }
+
+    fn of_file(text: String, error: &std::io::Error) -> Self {
+        Reason::new(text, error.raw_os_error().map(sys::Errno::from_raw_os_error))
+    }
 }
 
 /// What `/proc/PID/stat` says of a process or thread.
@@ -107,7 +127,7 @@ pub(super) fn is_dead(pid: u32, start_time: u64) -> bool {
 enum Place {
     /// In this folder of `/proc`.
     At(String),
-    Unreadable(String),
+    Unreadable(Reason),
     Dead,
 }
 
@@ -116,7 +136,10 @@ fn locate(link: &Link) -> Place {
     let stat = match ProcessStat::read(&format!("{process}/stat")) {
         Ok(stat) => stat,
         Err(_) if !sys::process::exists(link.pid) => return Place::Dead,
-        Err(error) => return Place::Unreadable(format!("{process}/stat cannot be read ({error}): hidepid?")),
+        Err(error) => {
+            let text = format!("{process}/stat cannot be read ({error}): hidepid?");
+            return Place::Unreadable(Reason::of_file(text, &error));
+        }
     };
     if stat.start_time != link.start_time {
         return Place::Dead;
@@ -134,7 +157,10 @@ fn locate(link: &Link) -> Place {
     let threads = match fs::read_dir(format!("{process}/task")) {
         Ok(threads) => threads,
         Err(_) if !sys::process::exists(link.pid) => return Place::Dead,
-        Err(error) => return Place::Unreadable(format!("{process}/task cannot be read ({error})")),
+        Err(error) => {
+            let text = format!("{process}/task cannot be read ({error})");
+            return Place::Unreadable(Reason::of_file(text, &error));
+        }
     };
     let mut refused = None;
     for thread in threads {
@@ -157,9 +183,12 @@ fn locate(link: &Link) -> Place {
     match refused {
         None => Place::Dead,
         Some(_) if !sys::process::exists(link.pid) => Place::Dead,
-        Some(errno) => Place::Unreadable(format!(
-            "{folder} cannot be read ({}): another group, a capability that we lack, not dumpable, or another user namespace",
-            crate::Errno::from(errno)
+        Some(errno) => Place::Unreadable(Reason::new(
+            format!(
+                "{folder} cannot be read ({}): another group, a capability that we lack, not dumpable, or another user namespace",
+                crate::Errno::from(errno)
+            ),
+            Some(errno),
         )),
     }
 }
@@ -193,7 +222,7 @@ pub(super) fn examine(link: &Link) -> State {
         Ok(Some(peer)) => State::Live(Box::new(peer)),
         // It changed as we came near, or is no table of that team: what the link says no longer holds.
         Ok(None) => match locate(link) {
-            Place::At(_) => State::Unreadable("its table is not one that we can read".to_owned()),
+            Place::At(_) => State::Unreadable(Reason::new("its table is not one that we can read", None)),
             Place::Unreadable(reason) => State::Unreadable(reason),
             Place::Dead => State::Dead,
         },
@@ -210,9 +239,11 @@ pub(super) fn asking() -> MutexGuard<'static, ()> {
 }
 
 impl Peer {
-    fn open(link: &Link, folder: &str) -> Result<Option<Self>, String> {
-        let failed =
-            |call: &str, errno| format!("{call} {folder}/{}: {}", link.descriptor, crate::Errno::from(errno));
+    fn open(link: &Link, folder: &str) -> Result<Option<Self>, Reason> {
+        let failed = |call: &str, errno| {
+            let text = format!("{call} {folder}/{}: {}", link.descriptor, crate::Errno::from(errno));
+            Reason::new(text, Some(errno))
+        };
         let is_ours = |stat: &Stat| Ok(is_table(stat, link) && is_memory(stat, PageSize::base())?);
         let Some(looked) =
             look(folder, link.descriptor, is_ours).map_err(|(call, errno)| failed(call, errno))?
@@ -238,7 +269,10 @@ impl Peer {
             flags: MapFlags::SHARED,
             file: Some((table.as_fd(), 0)),
         })
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| {
+            let errno = error.errno().map(|errno| sys::Errno::from_raw_os_error(errno.raw()));
+            Reason::new(error.to_string(), errno)
+        })?;
         let view = View::new(mapping);
         let expected =
             Owner { slot: link.slot, pid: link.pid, start_time: link.start_time, table: table.identity() };
@@ -246,9 +280,8 @@ impl Peer {
             Ok(owner) if owner == expected => {}
             Ok(_) | Err(None) => return Ok(None),
             Err(Some(version)) => {
-                return Err(format!(
-                    "its table has format {version}, and this library reads format {VERSION}"
-                ));
+                let text = format!("its table has format {version}, and this library reads format {VERSION}");
+                return Err(Reason::new(text, None));
             }
         }
         Ok(Some(Peer {
@@ -350,12 +383,14 @@ impl Peer {
         &self,
         bytes: &[u8; Offer::BYTES],
         descriptor: BorrowedFd<'_>,
-    ) -> Option<sys::Result<()>> {
+    ) -> Option<Result<(), door::Refused>> {
         let door = self.view.door()?;
         let offer = |folder: String| door::offer(&folder, door, bytes, descriptor);
         Some(match offer(self.folder()) {
-            Err(errno @ (sys::Errno::NOENT | sys::Errno::SRCH | sys::Errno::ACCESS)) => {
-                self.moved().map_or(Err(errno), offer)
+            Err(refused)
+                if [sys::Errno::NOENT, sys::Errno::SRCH, sys::Errno::ACCESS].contains(&refused.errno) =>
+            {
+                self.moved().map_or(Err(refused), offer)
             }
             other => other,
         })

@@ -47,8 +47,13 @@ impl Source {
         Source { holder, record }
     }
 
-    pub(super) fn order(&self) -> (u32, u64, AreaId) {
-        (self.pid(), self.record.address, self.record.id)
+    /// By process, then by address. `own` is our own process: to ask for it at each comparison is a system call each time.
+    pub(super) fn order(&self, own: u32) -> (u32, u64, AreaId) {
+        let pid = match &self.holder {
+            Holder::Own => own,
+            Holder::Peer(peer) => peer.pid(),
+        };
+        (pid, self.record.address, self.record.id)
     }
 
     pub(crate) fn record(&self) -> &Record {

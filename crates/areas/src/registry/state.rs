@@ -14,21 +14,19 @@ use std::ops::{Bound, Deref, DerefMut};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::by_address::{self, Has, Here, Place, Places};
 use super::directory::{Directory, Link};
 use super::id::AreaId;
 use super::info::{Listing, UnreadableTeam, command_of};
 use super::name::Name;
 use super::offer::Parcel;
-use super::peer::{Peer, State as PeerState, asking, examine, forget_kept_tables, process_lives};
+use super::peer::{Peer, Reason, State as PeerState, asking, examine, forget_kept_tables, process_lives};
 use super::source::{Holder, Source};
 use super::table::{Announcement, Record};
 use super::team::Team;
 use crate::error::{Error, Kind, Result};
-use crate::mapping::Mapping;
 use crate::protection::Protection;
-use crate::provider::{Provider, Request, System};
 use crate::sys;
-use crate::sys::memory::Advice;
 
 pub(crate) use transfer::Arrival;
 
@@ -93,7 +91,7 @@ fn state_as_it_is() -> Result<Guard> {
 pub(super) fn state() -> Result<Guard> {
     let mut state = state_as_it_is()?;
     if state.is_inherited() {
-        state.become_child()?;
+        state.become_child();
     }
     if state.waiting {
         let _ = state.publish_inherited();
@@ -131,7 +129,7 @@ impl Held {
 #[derive(Debug)]
 enum Known {
     Readable(Arc<Peer>),
-    Unreadable(String),
+    Unreadable(Reason),
 }
 
 /// What is remembered of a name that was found.
@@ -144,8 +142,9 @@ struct Hit {
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// Holds a 1, and a 0 in a forked child.
-    canary: Mapping,
+    /// What readers have who do not wait for this state; and the right to write it.
+    here: &'static Here,
+    places: Places,
     directory: Option<Directory>,
     own: Option<Team>,
     held: HashMap<Key, Held>,
@@ -172,27 +171,36 @@ const MOST_REMOVALS: u32 = 100;
 const TICKS: i128 = 100_000_000;
 
 impl State {
-    /// Our own area that has an address, and the address at which it begins.
-    pub(super) fn at(&self, address: u64) -> Option<Source> {
-        let (&start, key) = self.addresses.range(..=address).next_back()?;
-        let held = self.held.get(key)?;
-        if address - start >= held.area.span {
-            return None;
+    /// Our own area that has an address: not in the reserve behind one.
+    pub(super) fn at(&mut self, address: u64) -> Option<Source> {
+        let (_, &key) = self.addresses.range(..=address).next_back()?;
+        let (number, area) = self.held.get(&key).and_then(|held| Some((held.number?, &held.area)))?;
+        let (_, record) = self.own.as_ref()?.table().view().record(number)?;
+        let place = Place::of(record.id, area);
+        match place.has(address) {
+            Has::No => return None,
+            Has::Yes => {}
+            Has::UpTo(sure) => {
+                let _ = self.places.put(&place.sure_up_to(sure).entry());
+            }
         }
-        let (_, record) = self.own.as_ref()?.table().view().record(held.number?)?;
         Some(Source::new(Holder::Own, record))
     }
 
+    /// Shows readers where an area of ours is, and under which id.
+    fn show(&mut self, key: Key) {
+        let Some(id) = self.id_of(key) else { return };
+        if let Some(held) = self.held.get(&key) {
+            // Where there is no room for it, readers ask here.
+            let _ = self.places.put(&Place::of(id, &held.area).entry());
+        }
+    }
+
     fn new() -> Result<Self> {
-        let mut canary = System::new().map(&Request::new(1))?;
-        canary.as_bytes_mut()?[0] = 1;
-        canary.advise(Advice::WipeOnFork).map_err(|errno| {
-            Error::new(Kind::Unsupported, "use the registry")
-                .call("madvise(MADV_WIPEONFORK)", errno)
-                .help("this needs Linux 4.14")
-        })?;
+        let (here, places) = by_address::begin()?;
         Ok(State {
-            canary,
+            here,
+            places,
             directory: None,
             own: None,
             held: HashMap::new(),
@@ -209,12 +217,14 @@ impl State {
 
     /// Whether this process was forked from the one whose state this is.
     fn is_inherited(&self) -> bool {
-        self.canary.load::<u8>(0, 1).is_ok_and(|byte| byte == 0)
+        !self.here.canary.is_set()
     }
 
     /// Begins anew in a forked child: what is the parent's is left to it, and what was inherited waits to be published.
-    fn become_child(&mut self) -> Result<()> {
-        self.canary.as_bytes_mut()?[0] = 1;
+    fn become_child(&mut self) {
+        // Our parent's ids, first: with the canary set they would be believed.
+        self.places.clear();
+        self.here.canary.set();
         if let Some(team) = self.own.take() {
             team.leave_to_parent();
         }
@@ -225,11 +235,11 @@ impl State {
         self.forget_teams();
         forget_kept_tables();
         self.publish_again();
-        Ok(())
     }
 
     /// What we hold waits to be published, in a table to come.
     fn publish_again(&mut self) {
+        self.places.clear();
         self.held.values_mut().for_each(|held| held.number = None);
         self.waiting = !self.held.is_empty();
     }
@@ -269,6 +279,7 @@ impl State {
             if let Some(held) = self.held.get_mut(&key) {
                 held.number = Some(number);
             }
+            self.show(key);
         }
         Ok(())
     }
@@ -288,6 +299,7 @@ impl State {
         self.next_key += 1;
         self.addresses.insert(area.address, key);
         self.held.insert(key, Held { area, number: Some(number) });
+        self.show(key);
         Ok(key)
     }
 
@@ -357,7 +369,7 @@ impl State {
         if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
             && !directory.has(team.link())?
         {
-            team.claim(directory)?;
+            claim(team, directory, &self.held, &mut self.places)?;
         }
         if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
             && team.door().is_some()
@@ -384,7 +396,7 @@ impl State {
         let directory = Directory::join()?;
         // It is still there if only our descriptor of the folder was closed.
         if !directory.has(team.link())? {
-            team.claim(&directory)?;
+            claim(team, &directory, &self.held, &mut self.places)?;
         }
         self.forget_teams();
         self.directory = Some(directory);
@@ -394,7 +406,10 @@ impl State {
     /// No longer an area of ours; its record's number, if it has one.
     fn forget(&mut self, key: Key) -> Option<u32> {
         let held = self.held.remove(&key)?;
-        self.addresses.remove(&held.area.address);
+        if self.addresses.get(&held.area.address) == Some(&key) {
+            self.addresses.remove(&held.area.address);
+            self.places.remove(held.area.address);
+        }
         held.number
     }
 
@@ -423,6 +438,7 @@ impl State {
         if let (Some(team), Some(number)) = (&self.own, held.number) {
             let _ = team.table().update(number, placement, span, extent);
         }
+        self.show(key);
     }
 
     pub(super) fn id_of(&self, key: Key) -> Option<AreaId> {
@@ -521,7 +537,7 @@ impl State {
             return Ok(known);
         }
         let unreadable = self.teams.iter().find_map(|(link, team)| match team {
-            Known::Unreadable(reason) if link.slot == id.slot() => Some((link.pid, reason.clone())),
+            Known::Unreadable(reason) if link.slot == id.slot() => Some((link.pid, reason.text.clone())),
             _ => None,
         });
         let what = format!("look at area {id}");
@@ -538,7 +554,8 @@ impl State {
     /// A process's area that begins at the lowest address above `after`.
     pub(super) fn next(&mut self, pid: u32, after: u64) -> Result<Option<Source>> {
         self.read_folder(false)?;
-        let mut next = if pid == sys::process::pid() { self.next_own(after) } else { None };
+        let own = pid == sys::process::pid();
+        let mut next = if own { self.next_own(after) } else { None };
         let (mut unreadable, mut dead) = (None, Vec::new());
         // One process can be several teams: a program may have this library twice.
         for (_, team) in self.teams.iter().filter(|(link, _)| link.pid == pid) {
@@ -546,10 +563,10 @@ impl State {
                 Known::Readable(peer) if peer.is_live() => {
                     let found =
                         peer.next(after).map(|record| Source::new(Holder::Peer(peer.clone()), record));
-                    next = next.into_iter().chain(found).min_by_key(Source::order);
+                    next = next.into_iter().chain(found).min_by_key(|source| source.order(pid));
                 }
                 Known::Readable(peer) => dead.push(Holder::Peer(peer.clone())),
-                Known::Unreadable(reason) => unreadable = Some(reason.clone()),
+                Known::Unreadable(reason) => unreadable = Some(reason.text.clone()),
             }
         }
         for holder in dead {
@@ -561,7 +578,7 @@ impl State {
             (None, Some(reason)) => Err(Error::new(Kind::Unreadable, what())
                 .detail(format!("it has some, and cannot be read: {reason}"))
                 .help("run with the same user, group and capabilities")),
-            (None, None) if process_lives(pid) => Ok(None),
+            (None, None) if own || process_lives(pid) => Ok(None),
             (None, None) => Err(Error::new(Kind::NoSuchTeam, what())
                 .detail("no live process has that number")
                 .help("`areas ls` lists the processes that hold areas")),
@@ -592,7 +609,8 @@ impl State {
                 Known::Unreadable(reason) => listing.unreadable.push(UnreadableTeam {
                     pid: link.pid,
                     command: command_of(link.pid),
-                    reason: reason.clone(),
+                    reason: reason.text.clone(),
+                    own_limit: reason.own_limit,
                 }),
             }
         }
@@ -603,7 +621,8 @@ impl State {
             let own = team.table().view().records();
             listing.areas.extend(own.map(|(_, _, record)| Source::new(Holder::Own, record)));
         }
-        listing.areas.sort_by_key(Source::order);
+        let own = sys::process::pid();
+        listing.areas.sort_by_key(|source| source.order(own));
         listing.unreadable.sort_by_key(|team| team.pid);
         Ok(listing)
     }
@@ -642,7 +661,7 @@ impl State {
             // Without its descriptor there is nothing to lead to: the next publication begins anew.
             && team.is_intact()?
         {
-            team.claim(directory)?;
+            claim(team, directory, &self.held, &mut self.places)?;
         }
         // Whatever else names our own table is no other team's.
         let own = self.own.as_ref().map(|team| (team.link().pid, team.link().inode));
@@ -693,7 +712,7 @@ impl State {
         /// More would only be the same again.
         const TOLD: usize = 3;
         let reasons = self.teams.iter().filter_map(|(link, team)| match team {
-            Known::Unreadable(reason) => Some((link.pid, reason)),
+            Known::Unreadable(reason) => Some((link.pid, &reason.text)),
             Known::Readable(_) => None,
         });
         let mut unreadable: Vec<(u32, &String)> = reasons.collect();
@@ -714,6 +733,25 @@ impl State {
         };
         error.help("`areas ls` lists what there is")
     }
+}
+
+/// Claims a slot for our team in a folder. If it is another one, all areas have other ids, and readers are told.
+fn claim(
+    team: &mut Team,
+    directory: &Directory,
+    held: &HashMap<Key, Held>,
+    places: &mut Places,
+) -> Result<()> {
+    let before = team.link().slot;
+    let claimed = team.claim(directory);
+    if claimed.is_err() || team.link().slot != before {
+        for Held { area, number } in held.values() {
+            if let Some((_, record)) = number.and_then(|number| team.table().view().record(number)) {
+                let _ = places.put(&Place::of(record.id, area).entry());
+            }
+        }
+    }
+    claimed
 }
 
 /// Forgets names of teams that are gone: who remembers one has the dead team's table open, and so keeps it in memory.

@@ -1,5 +1,7 @@
 //! Files and folders: relative to an open folder, never following a link unless the name says so.
 
+#![expect(unsafe_code, reason = "asks after a descriptor by its number; the block has its proof")]
+
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -58,6 +60,17 @@ fn stat_of(raw: &fs::Stat) -> Stat {
 /// What an open file is.
 pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
     fs::fstat(file).map(|raw| stat_of(&raw))
+}
+
+/// What the file of a descriptor's number is, whoever may have closed it meanwhile: then an error, or another file.
+pub(crate) fn stat_number(number: i32) -> Result<Stat> {
+    if number < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: the number is borrowed for one question that changes nothing; of one that is not open the kernel says EBADF. (It is
+    // not -1: checked.)
+    let file = unsafe { BorrowedFd::borrow_raw(number) };
+    stat(file)
 }
 
 /// What a path leads to, through links (for `/proc/PID/fd/N`: the open file itself).

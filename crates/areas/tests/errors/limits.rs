@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use areas::{Kind, Lock, Protection};
+use areas::{Kind, Lock, Protection, Provider, Request, System};
 use insta::assert_snapshot;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -228,24 +228,48 @@ fn too_many_mappings() {
             return String::new();
         }
         let mut all = Vec::with_capacity(most);
-        let error = loop {
-            // Neighbours of the same protection would be one mapping to the kernel.
-            let protection = if all.len() % 2 == 0 { Protection::READ } else { Protection::READ_WRITE };
-            match areas::builder(4096).protection(protection).private() {
+        // Neighbours of the same protection would be one mapping to the kernel.
+        let protection = |i| if i % 2 == 0 { Protection::READ } else { Protection::READ_WRITE };
+        let areas = loop {
+            match areas::builder(4096).protection(protection(all.len())).private() {
                 Ok(area) => all.push(area),
                 Err(error) => break error,
             }
         };
         assert!(all.len() > most * 9 / 10);
-        drop(all);
-        let text = super::report(&error);
-        let used: usize = error.facts().unwrap().split(" of ").next().unwrap().parse().unwrap();
-        assert!(used > most - 100, "{text}");
+        // It is the areas' limit, not the program's: there is memory, and there are threads.
+        let pieces: Vec<Vec<u8>> = (0..64).map(|_| vec![1; 1 << 20]).collect();
+        assert_eq!(std::thread::spawn(move || pieces.len()).join().unwrap(), 64);
+        // Whoever maps for himself comes to the kernel's.
+        let mut rest = Vec::with_capacity(most);
+        let mappings = loop {
+            match System::new().map(&Request::new(4096).protection(protection(rest.len()))) {
+                Ok(mapping) => rest.push(mapping),
+                Err(error) => break error,
+            }
+        };
+        drop((all, rest));
+        let used = |error: &areas::Error| -> usize {
+            let facts = error.facts().unwrap();
+            facts.split(", ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
+        };
+        let at_areas = used(&areas);
+        assert!((most - most / 16..most - most / 16 + 100).contains(&at_areas), "{areas}");
+        let facts = mappings.facts().unwrap();
+        assert!(facts.split(" of ").next().unwrap().parse::<usize>().unwrap() > most - 100, "{mappings}");
+        // The machine's limit, and what follows from it, are facts of this run.
+        let numbers = [(most * 4, "FOUR TIMES"), (most, "MOST"), (most / 16, "LEFT")];
+        let areas = numbers
+            .iter()
+            .fold(super::report(&areas), |text, (number, name)| text.replace(&number.to_string(), name));
         // Whether the last one was to be written depends on how many there were before.
-        text.replace("rw-, MAP", "r--, MAP")
+        [areas, super::report(&mappings).replace("rw-, MAP", "r--, MAP")].join("\n\n")
     });
     if !told.is_empty() {
         assert_snapshot!(told, @r#"
+        Limit: cannot make a private area of 4 KiB: vm.max_map_count is MOST, COUNT mappings in use, 1 wanted; the last LEFT are left to the rest of the program
+          help: raise it: `sysctl vm.max_map_count=FOUR TIMES` as root; or make fewer and larger areas, or hold them in several processes
+
         NoMemory: cannot map 4 KiB: mmap(NULL, 4 KiB, r--, MAP_PRIVATE): ENOMEM; COUNT mappings in use; vm.overcommit_memory is N, AMOUNT free
           help: ask for less, unmap something, raise vm.max_map_count if the mappings are near it, or see vm.overcommit_memory
         "#);

@@ -45,6 +45,24 @@ fn a_child_publishes_what_it_inherited_at_its_first_call() {
 }
 
 #[test]
+fn a_first_call_that_looks_for_an_address_gives_the_childs_own_id() {
+    let folder = Folder::new();
+    let mut parent = Agent::start(&folder);
+    let area = parent.publish("ring");
+    // It has been asked before, so that there is an answer to inherit.
+    let at = |agent: &mut Agent| agent.tell(&format!("at {}", area.handle)).parse::<i32>().unwrap();
+    assert_eq!(Some(at(&mut parent)), area.id);
+    let mut child = parent.fork();
+    let mut grandchild = child.fork();
+    let ids = [at(&mut grandchild), at(&mut child), at(&mut parent)];
+    assert_eq!([grandchild.id(area), child.id(area), parent.id(area)], ids.map(Some));
+    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[2] != ids[0], "{ids:?}");
+    let mut reader = Agent::start(&folder);
+    let pids = ids.map(|id| reader.get(id).unwrap().pid);
+    assert_eq!(pids, [grandchild.pid(), child.pid(), parent.pid()]);
+}
+
+#[test]
 fn a_child_holds_the_area_when_its_parent_dies() {
     let folder = Folder::new();
     let (mut parent, mut reader) = (Agent::start(&folder), Agent::start(&folder));

@@ -144,6 +144,7 @@ fn ids_change_where_the_slot_went_to_somebody_else() {
         assert_ne!(Some(id), area.id);
         assert_eq!(reader.get(id).unwrap().name, name);
         assert_eq!(reader.find(name).unwrap().id, id);
+        assert_eq!(holder.tell(&format!("at {}", area.handle)), id.to_string());
         assert!(reader.clone_of(name).is_ok());
         assert!(reader.get(area.id.unwrap()).is_err(), "the old id is nobody's");
     }

@@ -9,6 +9,7 @@ use crate::mapping::Mapping;
 use crate::object::Object;
 use crate::place::Placement;
 use crate::provider::{Address, is_free};
+use crate::registry::door::Refused;
 use crate::registry::id::AreaId;
 use crate::registry::name::Name;
 use crate::registry::offer::{Offer, Parcel};
@@ -104,10 +105,11 @@ impl State {
             .collect()
     }
 
-    /// Gives an arrival to the program.
-    pub(in crate::registry) fn take(&mut self, key: Key) -> Option<Arrival> {
-        let at = self.arrivals.iter().position(|arrival| arrival.key == key)?;
-        Some(self.arrivals.remove(at))
+    /// Gives an arrival to the program, and whether it is frozen by now. After an error it is still there.
+    pub(in crate::registry) fn take(&mut self, key: Key) -> Result<Option<(Arrival, bool)>> {
+        let Some(at) = self.arrivals.iter().position(|arrival| arrival.key == key) else { return Ok(None) };
+        let frozen = self.arrivals[at].object.is_frozen()?;
+        Ok(Some((self.arrivals.remove(at), frozen)))
     }
 
     fn own_record(&self, key: Key) -> Option<Record> {
@@ -123,6 +125,7 @@ impl State {
         let before = self.forget(key);
         self.addresses.insert(area.address, key);
         self.held.insert(key, super::Held { area, number: Some(number) });
+        self.show(key);
         if let (Some(team), Some(before)) = (&mut self.own, before) {
             // Only a mapping that is gone could refuse, and then there is nothing to take back.
             let _ = team.withdraw(before);
@@ -170,8 +173,8 @@ impl State {
                     .help("choose another address, or let its kernel choose one"));
             }
             match peer.offer(&bytes, descriptor) {
-                None => refused = refused.or(Some(sys::Errno::OPNOTSUPP)),
-                Some(Err(errno)) => refused = Some(errno),
+                None => {}
+                Some(Err(why)) => refused = Some(why),
                 Some(Ok(())) => {
                     if let Some(directory) = &self.directory {
                         // It may be asleep until something comes.
@@ -181,7 +184,12 @@ impl State {
                 }
             }
         }
-        Err(explain(pid, what, refused.unwrap_or(sys::Errno::OPNOTSUPP)))
+        Err(match refused {
+            Some(refused) => explain(what, refused),
+            None => Error::new(Kind::Unsupported, what)
+                .detail(format!("process {pid} has no door: no socket could be made when it joined"))
+                .help("`registry::join` there says why, and tries again"),
+        })
     }
 
     /// The readable teams of a process: two, where it has two copies of this library.
@@ -212,7 +220,7 @@ impl State {
 
     fn no_such_team(&self, pid: u32, what: String) -> Error {
         let unreadable = self.teams.iter().find_map(|(link, team)| match team {
-            Known::Unreadable(reason) if link.pid == pid => Some(reason),
+            Known::Unreadable(reason) if link.pid == pid => Some(&reason.text),
             _ => None,
         });
         match unreadable {
@@ -230,8 +238,8 @@ impl State {
 }
 
 /// Why another team's door did not take an offer.
-fn explain(pid: u32, what: String, errno: sys::Errno) -> Error {
-    let error = |kind| Error::new(kind, what.clone()).call("sendmsg(SCM_RIGHTS)", errno);
+fn explain(what: String, Refused { call, errno }: Refused) -> Error {
+    let error = |kind| Error::new(kind, what.clone()).call(call, errno);
     match errno {
         sys::Errno::AGAIN => error(Kind::Busy)
             .detail(format!(
@@ -249,9 +257,6 @@ fn explain(pid: u32, what: String, errno: sys::Errno) -> Error {
         sys::Errno::NOENT | sys::Errno::SRCH | sys::Errno::CONNREFUSED => {
             error(Kind::NoSuchTeam).detail("it went in between, or has closed its door")
         }
-        sys::Errno::OPNOTSUPP => Error::new(Kind::Unsupported, what)
-            .detail(format!("process {pid} has no door: no socket could be made when it joined"))
-            .help("`registry::join` there says why, and tries again"),
         _ => error(Kind::System),
     }
 }

@@ -172,7 +172,12 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             if registry::at(last + 1).is_ok_and(|behind| Some(behind.id()) == area.id()) {
                 return Err("the address behind the area is taken for the area's".to_owned().into());
             }
-            Ok(registry::at(last)?.id().to_string())
+            // In a forked child, its first call may be either.
+            let (by_id, id) = (registry::id_at(last)?, registry::at(last)?.id());
+            match by_id == id && registry::id_at(area.as_ptr().addr())? == id {
+                true => Ok(id.to_string()),
+                false => Err(format!("{by_id} and {id} are at one address").into()),
+            }
         }
         ["busy", threads] => {
             holdings.busy = Some(workload::Busy::start(threads.parse()?));

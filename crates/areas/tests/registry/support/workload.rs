@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
 use areas::{Kind, Mapping, Protection, Provider, Request, System};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::serve::{Failure, Holdings};
 use super::{area, raw};
@@ -15,6 +16,9 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
     match *words {
         ["publish-many", prefix, count] => publish_many(holdings, prefix, count.parse()?),
         ["find-all", prefix, count] => find_all(prefix, count.parse()?),
+        ["publish-most", prefix] => publish_most(holdings, prefix),
+        ["use-mappings", count] => use_mappings(holdings, count.parse()?),
+        ["breathe"] => breathe(),
         ["drop-every-other"] => {
             holdings.areas.retain(|handle, _| handle % 2 == 1);
             Ok(String::new())
@@ -39,7 +43,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
     }
 }
 
-/// Takes mappings until the kernel gives no more: below the areas, which stop earlier.
+/// Takes mappings until the kernel gives no more: not as areas, which leave some to the rest of the program.
 fn fill_mappings() -> Vec<Mapping> {
     let mut all = Vec::with_capacity(100_000);
     // Neighbours of the same protection would be one mapping to the kernel.
@@ -66,6 +70,53 @@ fn publish_many(holdings: &mut Holdings, prefix: &str, count: u32) -> Result<Str
         (Some(first), Some(last)) => Ok(format!("{first} {last}")),
         _ => Err("nothing was asked for".to_owned().into()),
     }
+}
+
+/// Publishes until it is refused; answers with how many there are, and with the error.
+fn publish_most(holdings: &mut Holdings, prefix: &str) -> Result<String, Failure> {
+    for i in 0.. {
+        match area::create(&format!("{prefix}-{i}"), 4096) {
+            Ok(area) => holdings.areas.insert(holdings.next, area),
+            Err(Failure::Areas(error)) => {
+                return Ok(format!("{i} {:?} {}", error.kind(), format!("{error:#}").replace('\n', " ")));
+            }
+            Err(failure) => return Err(failure),
+        };
+        holdings.next += 1;
+    }
+    Err("nothing refused it".to_owned().into())
+}
+
+/// Uses mappings up, to a number of them: private areas, of which no two neighbours have the same protection.
+fn use_mappings(holdings: &mut Holdings, wanted: usize) -> Result<String, Failure> {
+    let used = || std::fs::read_to_string("/proc/self/maps").map(|maps| maps.lines().count());
+    for i in 0..wanted.saturating_sub(used()?) {
+        let protection = if i % 2 == 0 { Protection::READ } else { Protection::READ_WRITE };
+        holdings.blocks.push(areas::builder(1).protection(protection).private()?);
+    }
+    Ok(used()?.to_string())
+}
+
+/// What every program does all the time, and what kills it where it fails: takes memory in pieces of all sizes, here and in a
+/// new thread.
+fn breathe() -> Result<String, Failure> {
+    let take = || {
+        let mut pieces: Vec<Vec<u8>> = Vec::new();
+        let mut left: usize = 64 << 20;
+        for size in (6..23).map(|log2| 1_usize << log2).cycle() {
+            let Some(less) = left.checked_sub(size) else { break };
+            left = less;
+            let mut piece = Vec::new();
+            piece.try_reserve_exact(size).map_err(|error| format!("{size} bytes: {error}"))?;
+            piece.resize(size, 1);
+            pieces.push(piece);
+        }
+        Ok::<usize, String>(pieces.len())
+    };
+    let here = take()?;
+    let thread = std::thread::Builder::new().spawn(take)?;
+    let there = thread.join().map_err(|_| "a thread panicked".to_owned())??;
+    Ok((here + there).to_string())
 }
 
 /// Finds each area, by its name and by its id.
@@ -174,8 +225,12 @@ fn threads(count: u32, time: Duration) -> Result<String, Failure> {
 
 /// Raises the limit of open files as far as it may be, and answers with it.
 fn raise_open_files(wanted: u64) -> Result<String, Failure> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
+    // Beyond the hard limit too, where we have the right.
+    let beyond = Rlimit { current: Some(wanted), maximum: Some(wanted) };
+    if limit.maximum.is_some_and(|maximum| maximum < wanted) && setrlimit(Resource::Nofile, beyond).is_ok() {
+        return Ok(wanted.to_string());
+    }
     let possible = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
     limit.current = Some(possible);
     setrlimit(Resource::Nofile, limit)?;

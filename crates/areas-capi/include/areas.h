@@ -1,0 +1,903 @@
+/*
+ * Areas: chunks of memory as first-class things. Ask for one by size; say where it must live; name it; let other processes clone
+ * it; freeze it; see where every page really is. The kernel takes the memory back when its last holder goes, however it goes.
+ *
+ * Functions that return a number return 0 or more where they succeed, and one of AREAS_ERROR_... where they fail; those that
+ * return a pointer return NULL then. areas_error_text() and areas_error_help() say what it was, for each thread. A call that
+ * fails leaves things as they were. NULL and numbers that mean nothing are errors; a handle is NULL or one that was not released.
+ * Structures that begin with size_of_this are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
+ * No call is async-signal-safe.
+ *
+ * Generated from crates/areas-capi/src/native by `cargo xtask headers`: change it there.
+ */
+
+#ifndef AREAS_H
+#define AREAS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof(T); return it; }
+#define AREAS_BEGUN(type) areas_begun<type>()
+#else
+#define AREAS_BEGUN(type) { .size_of_this = sizeof(type) }
+#endif
+
+#define AREAS_ATTRIBUTES AREAS_BEGUN(areas_attributes)
+#define AREAS_CLONING AREAS_BEGUN(areas_cloning)
+#define AREAS_INFO AREAS_BEGUN(areas_info)
+#define AREAS_GRANT AREAS_BEGUN(areas_grant)
+#define AREAS_RESIDENCY AREAS_BEGUN(areas_residency)
+#define AREAS_VERIFICATION AREAS_BEGUN(areas_verification)
+#define AREAS_MIGRATION AREAS_BEGUN(areas_migration)
+#define AREAS_PROVIDER_OPERATIONS AREAS_BEGUN(areas_provider_operations)
+
+
+// The request makes no sense: size 0, a bad name, NULL, a number that means nothing.
+#define AREAS_ERROR_INVALID_INPUT -1
+
+// An offset or range lies outside the area.
+#define AREAS_ERROR_OUT_OF_RANGE -2
+
+// A NUMA node does not exist, or this process may not use it.
+#define AREAS_ERROR_NODE_NOT_ALLOWED -3
+
+// No area of that name or id.
+#define AREAS_ERROR_NO_SUCH_AREA -4
+
+// No live process of that number; or, where areas are to be handed over, none that holds any.
+#define AREAS_ERROR_NO_SUCH_TEAM -5
+
+// The machine, a node or a huge-page pool does not have that much memory.
+#define AREAS_ERROR_NO_MEMORY -6
+
+// The addresses asked for are taken or unusable.
+#define AREAS_ERROR_ADDRESS_IN_USE -7
+
+// A limit of this process (RLIMIT_*) or of the system stands in the way.
+#define AREAS_ERROR_LIMIT -8
+
+// The kernel does not permit it to this user.
+#define AREAS_ERROR_NOT_PERMITTED -9
+
+// The area lives in a process that this one may not read.
+#define AREAS_ERROR_UNREADABLE -10
+
+// Somebody still uses the memory in a way that forbids it.
+#define AREAS_ERROR_BUSY -11
+
+// The area is frozen: nobody can write it any more.
+#define AREAS_ERROR_FROZEN -12
+
+// The area was mapped without the protection that it takes.
+#define AREAS_ERROR_READ_ONLY -13
+
+// The registry's folder or tables are not as they must be.
+#define AREAS_ERROR_REGISTRY -14
+
+// This kernel, machine or kind of area cannot do it.
+#define AREAS_ERROR_UNSUPPORTED -15
+
+// A deadline has passed.
+#define AREAS_ERROR_TIMED_OUT -16
+
+// Reading or writing a file or a socket failed.
+#define AREAS_ERROR_IO -17
+
+// A system call failed in a way that has no number of its own: areas_error_errno() tells.
+#define AREAS_ERROR_SYSTEM -18
+
+// Others can clone it, and write it if they may.
+#define AREAS_SHARED 0
+
+// This process's alone: no name, no id; a forked child gets a copy.
+#define AREAS_PRIVATE 1
+
+// Shared, and may grow up to `max` bytes, for all who have it at once.
+#define AREAS_GROWABLE 2
+
+// Shared, and may grow and shrink. Beyond `max` it grows where there is room behind it for all who have it. What lies beyond its
+// end faults.
+#define AREAS_RESIZABLE 3
+
+// Nobody writes it any more. No area is made so: areas_freeze.
+#define AREAS_FROZEN 4
+
+// Loads.
+#define AREAS_READ 1
+
+// Stores.
+#define AREAS_WRITE 2
+
+// Instruction fetches.
+#define AREAS_EXECUTE 4
+
+// The area is to be a stack: recorded and reported, without an effect.
+#define AREAS_STACK 8
+
+// Others are meant to clone it: recorded and reported, without an effect.
+#define AREAS_CLONEABLE 16
+
+// Nothing may be done with its pages. (0 stands for what areas have if nobody says otherwise: loads and stores, for a clone
+// what its source has.)
+#define AREAS_NOTHING 2147483648
+
+// Pages come and go as the kernel sees fit.
+#define AREAS_LOCK_NONE 0
+
+// A page stays in RAM once it has come in.
+#define AREAS_LOCK_LAZY 1
+
+// All pages are in RAM from the start and stay.
+#define AREAS_LOCK_FULL 2
+
+// As full, and physically contiguous.
+#define AREAS_LOCK_CONTIGUOUS 3
+
+// As contiguous, below 16 MiB, in memory that was set aside when the machine booted.
+#define AREAS_LOCK_LOW 4
+
+// As full, at physical addresses below 4 GiB.
+#define AREAS_LOCK_FULL_32 5
+
+// As contiguous, at physical addresses below 4 GiB.
+#define AREAS_LOCK_CONTIGUOUS_32 6
+
+// Base pages.
+#define AREAS_PAGES_BASE 0
+
+// Pages of `page_size` bytes from the pool of huge pages: a promise or an error.
+#define AREAS_PAGES_POOL 1
+
+// The same if the pool has them, else base pages; areas_granted says which.
+#define AREAS_PAGES_PREFER_POOL 2
+
+// The pool's 2 MiB pages if there are enough, else transparent huge pages, else base pages; areas_granted says which.
+#define AREAS_PAGES_AUTO 3
+
+// Wherever the kernel likes.
+#define AREAS_ANYWHERE 0
+
+// At `address`, or an error: what is mapped there already is never touched.
+#define AREAS_EXACTLY 1
+
+// At the first free addresses at or above `address`; where there are none, anywhere.
+#define AREAS_AT_OR_ABOVE 2
+
+// Where nobody can foresee it.
+#define AREAS_RANDOM 3
+
+// Where nobody can foresee it, at or above `address`.
+#define AREAS_RANDOM_AT_OR_ABOVE 4
+
+// For clones: at the very addresses that the source has in its holder, or an error.
+#define AREAS_AT_SOURCE 5
+
+// No policy of its own: what the calling thread has. Names no node.
+#define AREAS_DEFAULT 0
+
+// The node of the CPU that first touches a page. Names no node.
+#define AREAS_LOCAL 1
+
+// These nodes and no other.
+#define AREAS_BIND 2
+
+// This one node as long as it has memory, then those nearest to it.
+#define AREAS_PREFERRED 3
+
+// These nodes as long as they have memory, then any other (Linux 5.15).
+#define AREAS_PREFERRED_MANY 4
+
+// Page after page from each of these nodes in turn.
+#define AREAS_INTERLEAVE 5
+
+// The same, each node as many pages a turn as its weight says (Linux 6.9).
+#define AREAS_WEIGHTED_INTERLEAVE 6
+
+// How long areas_freeze may wait where nothing else is wanted, in milliseconds.
+#define AREAS_PATIENCE 1000
+
+// The node of pages that are nowhere.
+#define AREAS_ABSENT -1
+
+// The node of pages that are swapped out.
+#define AREAS_SWAPPED -2
+
+// Somebody holds on to the pages: a transfer has them pinned, or they are being written back.
+#define AREAS_WHY_BUSY 1
+
+// Other processes have them mapped too, and moving such pages takes CAP_SYS_NICE.
+#define AREAS_WHY_MAPPED_BY_OTHERS 2
+
+// The node that they were to move to has no room.
+#define AREAS_WHY_NO_ROOM 3
+
+// They went while they were looked at.
+#define AREAS_WHY_GONE 4
+
+// Something else: the kernel's error number tells.
+#define AREAS_WHY_OTHER 5
+
+// The receiver cannot write, which the kernel enforces.
+#define AREAS_SEND_READ_ONLY 1
+
+// What is asked of a provider: given to its `map`, and gone when that returns.
+typedef struct areas_request areas_request;
+
+// An area that this process holds: areas_create, areas_clone, areas_receive and areas_take make one, areas_release lets it go.
+//
+// Calls that take it as const may be made by several threads at once; any other call has the handle to itself, as with any
+// object of C's that has no mutex. A forked child has its parent's handles, for the same memory at the same addresses.
+typedef struct areas_area areas_area;
+
+// Mapped memory on its way to an area: areas_request_map makes one, `map` gives it away.
+typedef struct areas_mapping areas_mapping;
+
+// Where areas come from. It is made by the functions below, used by any number of threads at once, and let go by
+// areas_provider_release: areas and layers that came from it keep what they need of it.
+typedef struct areas_provider areas_provider;
+
+// A set of NUMA nodes: node n is bit n % 64 of word n / 64. Zeroed, it is empty.
+//
+// The words are those of a libnuma bitmask (maskp) and of struct aml_bitmap on this architecture.
+typedef struct areas_nodeset {
+    // Bits for nodes 0 to 1023.
+    uint64_t words[16];
+} areas_nodeset;
+
+// Where pages shall come from. Zeroed, it asks for nothing.
+typedef struct areas_placement {
+    // One of AREAS_DEFAULT to AREAS_WEIGHTED_INTERLEAVE.
+    uint32_t policy;
+    // Whether `home` counts: start looking for memory at that node (Linux 5.17).
+    uint32_t has_home;
+    // The home node.
+    uint32_t home;
+    // 0.
+    uint32_t reserved;
+    // The nodes that the policy names. An empty set is an error where it must name some.
+    struct areas_nodeset nodes;
+} areas_placement;
+
+// What a provider of one's own does. Begin with AREAS_PROVIDER_OPERATIONS. The functions may be called by any thread, several at
+// once; they return, they do not jump away or throw.
+typedef struct areas_provider_operations {
+    // sizeof(areas_provider_operations).
+    size_t size_of_this;
+    // Maps what the request describes: puts a mapping (of areas_request_map) into `mapping` and returns 0; or returns the number of
+    // an error, best by areas_error_set, and leaves nothing mapped.
+    int (*map)(void *context, const struct areas_request *request, struct areas_mapping **mapping);
+    // Is told that the addresses that a mapping had are mapped no more; or NULL.
+    void (*unmapped)(void *context, void *address, size_t size);
+    // Is told that nobody needs the context any more: the provider was released, and all that came from it is unmapped; or NULL.
+    void (*done)(void *context);
+} areas_provider_operations;
+
+// What is asked of a new area. Begin with AREAS_ATTRIBUTES: zeroed, readable and writable, shared, in base pages, placed nowhere
+// in particular, not locked, not published.
+typedef struct areas_attributes {
+    // sizeof(areas_attributes).
+    size_t size_of_this;
+    // Bytes: at least 1.
+    size_t size;
+    // The name under which it is published at once; NULL leaves it unpublished (areas_publish does that later). 1 to 255 bytes.
+    const char *name;
+    // Where it shall come from, instead of the kernel as it is; or NULL.
+    const struct areas_provider *provider;
+    // AREAS_SHARED, AREAS_PRIVATE, AREAS_GROWABLE or AREAS_RESIZABLE.
+    uint32_t kind;
+    // A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is reading and writing, AREAS_NOTHING is nothing.
+    uint32_t protection;
+    // AREAS_LOCK_NONE or another.
+    uint32_t lock;
+    // AREAS_PAGES_BASE or another.
+    uint32_t pages;
+    // Bytes of a page of the pool, where one was asked for; 0 is 2 MiB.
+    size_t page_size;
+    // Up to how many bytes a growable or resizable area may grow: it takes that many addresses.
+    size_t max;
+    // For the forms of addresses that name one.
+    void *address;
+    // AREAS_ANYWHERE or another form of addresses.
+    uint32_t address_form;
+    // 0.
+    uint32_t reserved;
+    // Where its pages shall come from.
+    struct areas_placement placement;
+} areas_attributes;
+
+// How a published area is to be cloned. Begin with AREAS_CLONING: what may be done with the clone is what may be done with its
+// source, anywhere, not published. Its lock is inherited.
+typedef struct areas_cloning {
+    // sizeof(areas_cloning).
+    size_t size_of_this;
+    // The name under which the clone is published; NULL leaves it unpublished.
+    const char *name;
+    // A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is the source's, AREAS_NOTHING is nothing. Without AREAS_WRITE the
+    // kernel sees to it that the clone never writes.
+    uint32_t protection;
+    // AREAS_ANYWHERE or another form of addresses, AREAS_AT_SOURCE among them.
+    uint32_t address_form;
+    // For the forms of addresses that name one.
+    void *address;
+    // How many bytes of addresses the clone of a resizable area takes to grow into; 0 is as many as the source has.
+    size_t room;
+} areas_cloning;
+
+// What is known of an area at the moment of asking. Begin with AREAS_INFO.
+typedef struct areas_info {
+    // sizeof(areas_info).
+    size_t size_of_this;
+    // Its id; 0 if it is not published.
+    int32_t id;
+    // The process that holds it.
+    uint32_t pid;
+    // AREAS_SHARED or another kind. Whether another process's area is frozen is not looked at: a clone of it knows.
+    uint32_t kind;
+    // What its holder may do with it.
+    uint32_t protection;
+    // AREAS_LOCK_NONE or another.
+    uint32_t lock;
+    // 0.
+    uint32_t reserved;
+    // Bytes.
+    size_t size;
+    // Bytes in whole pages.
+    size_t mapped;
+    // Bytes of addresses that its holder has taken.
+    size_t reserve;
+    // Up to how many bytes it was made to grow; 0 if it cannot.
+    size_t max;
+    // Bytes of the pages that it is made of. (Transparent huge pages are found by measuring.)
+    size_t page_size;
+    // Where it begins in its holder: meaningful there only.
+    void *address;
+    // What was asked of its place.
+    struct areas_placement placement;
+    // Nanoseconds since boot at which it was published; 0 if it is not.
+    uint64_t created;
+    // The device of its memory object. Areas over the same memory have the same two numbers; 0 if it is not published.
+    uint64_t device;
+    // The inode of its memory object, or the physical address of memory that was set aside.
+    uint64_t inode;
+    // Its name, ended by NUL; empty if it has none.
+    char name[256];
+    // The command name of its holder, ended by NUL; empty where it cannot be read.
+    char command[64];
+} areas_info;
+
+// Is told of an area. Whatever it returns but 0 ends the walk.
+typedef int (*areas_on_area)(const struct areas_info *info, void *context);
+
+// Is told of a team that lives and may not be looked into: its process, its command's name (empty where that cannot be read), why.
+typedef void (*areas_on_unreadable)(uint32_t pid, const char *command, const char *why, void *context);
+
+// A process that has an area's memory.
+typedef struct areas_holder {
+    // The process.
+    uint32_t pid;
+    // What it may do with the memory through its mappings, all of them together; 0 if it has none.
+    uint32_t mapped;
+    // How many descriptors of it it has open.
+    size_t descriptors;
+    // Its command's name; empty where it cannot be read.
+    const char *command;
+} areas_holder;
+
+// Is told of a holder. Whatever it returns but 0 ends the walk.
+typedef int (*areas_on_holder)(const struct areas_holder *holder, void *context);
+
+// Is told how far something is: so many bytes of so many. The last time, both are the same.
+typedef void (*areas_on_progress)(size_t done, size_t total, void *context);
+
+// What was actually given, where it differs from what was asked only as far as that was allowed. Begin with AREAS_GRANT.
+typedef struct areas_grant {
+    // sizeof(areas_grant).
+    size_t size_of_this;
+    // Bytes in whole pages.
+    size_t mapped;
+    // Bytes of addresses taken, a reserve included.
+    size_t span;
+    // Bytes of the pages that it is mapped with.
+    size_t page_size;
+    // Bytes that were gathered into transparent huge pages.
+    size_t gathered;
+    // How often something else was given than was asked first.
+    size_t fallbacks;
+} areas_grant;
+
+// Is told of a fallback, in words: what was asked, what was given instead, why.
+typedef void (*areas_on_fallback)(const char *asked, const char *given, const char *why, void *context);
+
+// Where the pages of an area are. Begin with AREAS_RESIDENCY. All numbers are bytes, of whole pages.
+typedef struct areas_residency {
+    // sizeof(areas_residency).
+    size_t size_of_this;
+    // How much was looked at: the size, rounded up to whole pages.
+    uint64_t size;
+    // How much is in RAM.
+    uint64_t resident;
+    // How much is nowhere: holes that take no memory until they are touched.
+    uint64_t absent;
+    // How much is swapped out, where the kernel can tell.
+    uint64_t swapped;
+    // How much of what is in RAM is mapped with pages larger than the base page, where the kernel can tell.
+    uint64_t huge;
+    // Whether the kernel can tell what is swapped out; if not, that counts as absent.
+    uint32_t knows_swapped;
+    // Whether the kernel can tell page sizes.
+    uint32_t knows_huge;
+    // Runs of pages that are in the same place.
+    size_t runs;
+    // The caller's array, or NULL: it is given the bytes on node 0, on node 1, and so on.
+    uint64_t *on_node;
+    // How many numbers the array has.
+    size_t nodes;
+} areas_residency;
+
+// Neighbouring bytes that are in the same place.
+typedef struct areas_run {
+    // Bytes from the beginning of the area.
+    size_t offset;
+    // Bytes.
+    size_t size;
+    // The node that they are on, or AREAS_ABSENT, or AREAS_SWAPPED.
+    int32_t node;
+    // 0.
+    uint32_t reserved;
+    // Bytes of the pages that they are mapped with; 0 where they are not in RAM.
+    size_t page_size;
+} areas_run;
+
+// Is told of a run, in order. Whatever it returns but 0 ends the walk.
+typedef int (*areas_on_run)(const struct areas_run *run, void *context);
+
+// Whether the pages of an area are where they were asked to be. Begin with AREAS_VERIFICATION. Numbers of bytes.
+typedef struct areas_verification {
+    // sizeof(areas_verification).
+    size_t size_of_this;
+    // 1 if nothing is elsewhere, 0 otherwise.
+    uint32_t holds;
+    // 0.
+    uint32_t reserved;
+    // In RAM, and in place.
+    uint64_t in_place;
+    // In RAM, and elsewhere.
+    uint64_t elsewhere;
+    // Not in RAM: nowhere, and not out of place.
+    uint64_t not_in_ram;
+    // The share of what is in RAM that is in place, 0 to 1; 1 where nothing is in RAM.
+    double share;
+} areas_verification;
+
+// Pages that are on a node where they were not asked to be.
+typedef struct areas_misplaced {
+    // Bytes from the beginning of the area.
+    size_t offset;
+    // Bytes.
+    size_t size;
+    // Where they are.
+    uint32_t node;
+    // 0.
+    uint32_t reserved;
+    // Where they were asked to be.
+    struct areas_nodeset asked;
+} areas_misplaced;
+
+// Is told of pages that are elsewhere, in order. Whatever it returns but 0 ends the walk.
+typedef int (*areas_on_misplaced)(const struct areas_misplaced *misplaced, void *context);
+
+// What a migration came to: measured before and after. Begin with AREAS_MIGRATION. Numbers of bytes.
+typedef struct areas_migration {
+    // sizeof(areas_migration).
+    size_t size_of_this;
+    // On another node than before.
+    uint64_t moved;
+    // Would not move.
+    uint64_t stayed;
+    // In RAM, and in place now.
+    uint64_t in_place;
+    // In RAM, and still elsewhere.
+    uint64_t elsewhere;
+    // Not in RAM.
+    uint64_t not_in_ram;
+    // 1 if nothing is elsewhere now, 0 otherwise.
+    uint32_t holds;
+    // 0.
+    uint32_t reserved;
+} areas_migration;
+
+// Pages that would not move.
+typedef struct areas_stayed {
+    // Bytes from the beginning of the area.
+    size_t offset;
+    // Bytes.
+    size_t size;
+    // The node that they were to move to.
+    uint32_t target;
+    // AREAS_WHY_BUSY or another reason.
+    uint32_t why;
+    // The kernel's error number, where the reason is AREAS_WHY_OTHER; 0 otherwise.
+    int32_t number;
+    // 0.
+    uint32_t reserved;
+} areas_stayed;
+
+// Is told of pages that would not move, in order. Whatever it returns but 0 ends the walk.
+typedef int (*areas_on_stayed)(const struct areas_stayed *stayed, void *context);
+
+// A node of this machine.
+typedef struct areas_node {
+    // sizeof(areas_node).
+    size_t size_of_this;
+    // Its number.
+    uint32_t node;
+    // Whether this process may take memory from it: 1 or 0.
+    uint32_t allowed;
+    // Whether it has CPUs: 1 or 0.
+    uint32_t has_cpus;
+    // 0.
+    uint32_t reserved;
+    // Bytes of memory; 0 where the kernel does not tell.
+    uint64_t total;
+    // Bytes that nobody uses.
+    uint64_t free;
+    // Bytes that a new area can still get without swapping, about.
+    uint64_t available;
+} areas_node;
+
+// Is told of a node, in order. Whatever it returns but 0 ends the walk.
+typedef int (*areas_on_node)(const struct areas_node *node, void *context);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// What the last call of this thread that failed was told: one of the numbers above, 0 if none failed yet. It is the same for
+// BeOS's and AML's calls.
+int areas_error_number(void);
+
+// The kernel's own number (errno) behind the last failure of this thread; 0 if it was not the kernel that refused.
+int areas_error_errno(void);
+
+// The last failure of this thread in one line: what was tried, with which values, what the kernel said. An empty string if
+// nothing failed yet. It is valid until the next call of this thread that fails; so are the other two.
+const char *areas_error_text(void);
+
+// The same, and on a second line what to do about it, where that is known.
+const char *areas_error_help(void);
+
+// What to do about the last failure of this thread; an empty string where that is not known.
+const char *areas_error_remedy(void);
+
+// Sets the last error of this thread: for providers of one's own, which then return the number. `what` completes the sentence
+// "cannot ..."; `help` says what to do, or is NULL. The number comes back.
+int areas_error_set(int number,
+                    const char *what,
+                    const char *help);
+
+// Reads nodes as people write them: "0-3,8", or "all" for all that may be used when the memory is mapped.
+//
+// AREAS_ERROR_INVALID_INPUT for anything else; the set is as it was then.
+int areas_nodes_parse(const char *words, struct areas_nodeset *nodes);
+
+// Writes a set as people read it: at most `room` bytes, NUL included. How long all of it is, without the NUL.
+//
+// AREAS_ERROR_INVALID_INPUT if the set is NULL.
+int areas_nodes_format(const struct areas_nodeset *nodes, char *to, size_t room);
+
+// The nodes that this process may take memory from.
+//
+// AREAS_ERROR_NOT_PERMITTED where a sandbox forbids the question.
+int areas_nodes_allowed(struct areas_nodeset *nodes);
+
+// `inner` (NULL: the kernel) with a placement for areas that bring none. NULL if the placement makes no sense.
+struct areas_provider *areas_provider_placed(const struct areas_provider *inner,
+                                             const struct areas_placement *placement);
+
+// `inner` (NULL: the kernel) with blocks of so many pages on each of the nodes in turn. NULL for no nodes or no pages.
+struct areas_provider *areas_provider_striped(const struct areas_provider *inner,
+                                              const struct areas_nodeset *nodes,
+                                              size_t pages);
+
+// `inner` (NULL: the kernel) with nodes that are filled one after the other, in the order given. NULL for no nodes.
+struct areas_provider *areas_provider_spilled(const struct areas_provider *inner, const uint32_t *order, size_t count);
+
+// `inner` (NULL: the kernel) with at most so many bytes of addresses mapped at once. More is AREAS_ERROR_LIMIT.
+struct areas_provider *areas_provider_limited(const struct areas_provider *inner, size_t bytes);
+
+// `inner` (NULL: the kernel) with so many inaccessible pages before and behind each area.
+struct areas_provider *areas_provider_guarded(const struct areas_provider *inner, size_t pages);
+
+// `first` (NULL: the kernel), or else `second` (NULL: the kernel). What the first could not do is told by areas_granted.
+struct areas_provider *areas_provider_or(const struct areas_provider *first,
+                                         const struct areas_provider *second);
+
+// Lets a provider go. What came from it stays. NULL is nothing to do.
+void areas_provider_release(struct areas_provider *provider);
+
+// Makes a provider of a table of functions and a context for them. NULL if the table is NULL, was not begun with
+// AREAS_PROVIDER_OPERATIONS, or has no `map`; the context stays the caller's then.
+struct areas_provider *areas_provider_custom(const struct areas_provider_operations *operations, void *context);
+
+// Maps what is asked from another provider (NULL: the kernel), with another placement or, if that is NULL, the one that was asked for.
+// The mapping is the caller's: to be filled, given away by `map`, or unmapped by areas_mapping_unmap. NULL if it cannot be had.
+struct areas_mapping *areas_request_map(const struct areas_request *asked,
+                                        const struct areas_provider *from,
+                                        const struct areas_placement *placement);
+
+// How many bytes are asked for; 0 for NULL.
+size_t areas_request_size(const struct areas_request *asked);
+
+// What is to be done with the pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or AREAS_NOTHING; 0 for NULL. What may not be
+// written cannot be filled.
+uint32_t areas_request_protection(const struct areas_request *asked);
+
+// Whether shared memory is asked for (1) or private memory (0), which are to be given; AREAS_ERROR_INVALID_INPUT for NULL.
+int areas_request_shared(const struct areas_request *asked);
+
+// Tells what was asked of the place: 1, or 0 if that is left to the provider (and `placement` is as it was).
+// AREAS_ERROR_INVALID_INPUT for NULL.
+int areas_request_placement(const struct areas_request *asked, struct areas_placement *placement);
+
+// Where a mapping begins; NULL for NULL.
+void *areas_mapping_address(const struct areas_mapping *mapping);
+
+// How many bytes a mapping has; 0 for NULL.
+size_t areas_mapping_size(const struct areas_mapping *mapping);
+
+// Unmaps a mapping that was not given away. NULL is nothing to do.
+void areas_mapping_unmap(struct areas_mapping *mapping);
+
+// Lets an area go: unmaps it, and takes its name and id back. The memory goes with its last holder. NULL is nothing to do.
+void areas_release(struct areas_area *area);
+
+// Where an area begins; NULL if the handle is NULL or holds none any more.
+//
+// Several processes may write shared memory at once: what C's memory model says of threads holds for them.
+void *areas_address(const struct areas_area *area);
+
+// How many bytes an area has now; 0 if the handle is NULL or holds none any more. For areas that may grow it asks the kernel.
+size_t areas_size(const struct areas_area *area);
+
+// An area's id, by which other processes, and BeOS's calls, know it; 0 if it is not published.
+//
+// AREAS_ERROR_INVALID_INPUT for NULL, AREAS_ERROR_NO_SUCH_AREA for a handle that holds none any more.
+int32_t areas_id(const struct areas_area *area);
+
+// The descriptor of the memory object behind an area: it stays the area's, and is open as long as the handle is.
+//
+// AREAS_ERROR_UNSUPPORTED for private areas, which have none.
+int areas_descriptor(const struct areas_area *area);
+
+// Makes an area. NULL if it cannot be had as it was asked for.
+//
+// AREAS_ERROR_INVALID_INPUT: a size of 0, a bad name, words that mean nothing or do not go together.
+// AREAS_ERROR_NODE_NOT_ALLOWED, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT, AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_UNSUPPORTED,
+// AREAS_ERROR_NOT_PERMITTED: as the request meets the machine. AREAS_ERROR_REGISTRY: it cannot be published.
+struct areas_area *areas_create(const struct areas_attributes *attributes);
+
+// Clones the area of that id: the same memory, under an id and at addresses of the clone's own. `how` may be NULL. NULL if it
+// cannot be had.
+//
+// AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE: no such area, or one whose holder may not be read.
+// AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN: for writing what its holder may not write, or nobody may.
+// Otherwise as areas_create.
+struct areas_area *areas_clone(int32_t id,
+                               const struct areas_cloning *how);
+
+// Clones the oldest area of that name. `how` may be NULL. NULL if it cannot be had; as areas_clone.
+struct areas_area *areas_clone_named(const char *name, const struct areas_cloning *how);
+
+// Tells what is known of an area of one's own, published or not.
+//
+// AREAS_ERROR_INVALID_INPUT for NULL and for a structure that was not begun with AREAS_INFO.
+int areas_look(const struct areas_area *area, struct areas_info *info);
+
+// The id of the oldest area of that name that this process may read.
+//
+// AREAS_ERROR_NO_SUCH_AREA if there is none, AREAS_ERROR_INVALID_INPUT for NULL or a bad name, AREAS_ERROR_REGISTRY.
+int32_t areas_find(const char *name);
+
+// Waits until there is an area of that name, and gives its id. A negative time is for ever.
+//
+// AREAS_ERROR_TIMED_OUT; otherwise as areas_find.
+int32_t areas_wait(const char *name, int64_t milliseconds);
+
+// The id of this process's own published area that holds an address: any byte of its whole pages, not of a reserve.
+//
+// AREAS_ERROR_NO_SUCH_AREA if there is none.
+int32_t areas_at(const void *address);
+
+// Tells what is known of the area of that id, whoever holds it.
+//
+// AREAS_ERROR_INVALID_INPUT for a number that no area ever has and a structure that was not begun with AREAS_INFO;
+// AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE.
+int areas_get(int32_t id, struct areas_info *info);
+
+// Tells what is known of a process's published area that begins at the lowest address above `after`: 1, or 0 at the end. Begin
+// with NULL and go on with the address of the last one.
+//
+// AREAS_ERROR_NO_SUCH_TEAM if no live process has that number, AREAS_ERROR_UNREADABLE if it may not be read.
+int areas_next(uint32_t pid,
+               const void *after,
+               struct areas_info *info);
+
+// Tells of all published areas that can be seen, and of the teams that cannot be looked into. Either function may be NULL.
+//
+// AREAS_ERROR_REGISTRY if the registry's folder is not as it must be. Nothing published is no error.
+int areas_list(areas_on_area on_area,
+               areas_on_unreadable on_unreadable,
+               void *context);
+
+// Tells which processes have the memory of an area, published or not: those that this process may look into. As long as one of
+// them is there, the memory is. How many were told.
+//
+// As areas_get; AREAS_ERROR_INVALID_INPUT if the function is NULL.
+int areas_holders(int32_t id,
+                  areas_on_holder on_holder,
+                  void *context);
+
+// Publishes an area under a name, so that others find it: when its contents are complete, say. Its id.
+//
+// AREAS_ERROR_INVALID_INPUT for a bad name or an area that is published already, AREAS_ERROR_UNSUPPORTED for private ones,
+// AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
+int32_t areas_publish(struct areas_area *area,
+                      const char *name);
+
+// Sees to it that others find this process's areas: where somebody removed the registry's folder, or this process's link in it, they are
+// published again. A holder that makes no other calls calls it about once a second.
+//
+// AREAS_ERROR_REGISTRY if the folder cannot be made again.
+int areas_keep(void);
+
+// Changes the size of an area for all who have it, in place: a growable one to at least that size, a resizable one to that size in
+// whole pages. New bytes are zero; what is cut off is freed at once.
+//
+// Nothing has changed where it fails. AREAS_ERROR_ADDRESS_IN_USE: beyond its reserve, and something is behind it, here or in another
+// team. AREAS_ERROR_UNSUPPORTED: an area of fixed size. AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT,
+// AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN.
+int areas_resize(struct areas_area *area,
+                 size_t size);
+
+// Changes what may be done with an area's pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or AREAS_NOTHING. Its clones are
+// not affected.
+//
+// AREAS_ERROR_INVALID_INPUT for 0 and what means nothing, AREAS_ERROR_NOT_PERMITTED where it was opened for less, AREAS_ERROR_FROZEN.
+int areas_protect(struct areas_area *area,
+                  uint32_t protection);
+
+// Freezes an area: nobody can write it any more, in no process, root included. Its size is fixed from then on, and its kind
+// AREAS_FROZEN.
+//
+// Waits so many milliseconds for writers that are about to finish; AREAS_PATIENCE is a good time. Where it fails, the area is as it
+// was, at the same address. AREAS_ERROR_BUSY: somebody still can write it, in this process or another; the error's text names
+// them. AREAS_ERROR_FROZEN: it is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
+// AREAS_ERROR_UNSUPPORTED: private areas, and low ones.
+int areas_freeze(struct areas_area *area,
+                 int64_t milliseconds);
+
+// Faults all pages of an area in, in parallel, where they were asked to be. `on_progress` may be NULL; it is called on this thread,
+// and must not use the area's handle.
+//
+// AREAS_ERROR_NO_MEMORY where the nodes or the machine plainly do not have that much, before the kernel's out-of-memory killer has its
+// say.
+int areas_populate(struct areas_area *area,
+                   areas_on_progress on_progress,
+                   void *context);
+
+// Tells what an area was given, and each fallback that was taken (`on_fallback` may be NULL).
+int areas_granted(const struct areas_area *area,
+                  struct areas_grant *grant,
+                  areas_on_fallback on_fallback,
+                  void *context);
+
+// Measures where each page of an area is, and how large it is. Faults nothing in. `on_run` may be NULL.
+//
+// AREAS_ERROR_NOT_PERMITTED where a sandbox forbids the question, AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no
+// node, AREAS_ERROR_INVALID_INPUT.
+int areas_measure(const struct areas_area *area,
+                  struct areas_residency *residency,
+                  areas_on_run on_run,
+                  void *context);
+
+// The same for the area of that id, whoever holds it, without mapping it.
+//
+// AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_measure.
+int areas_measure_id(int32_t id, struct areas_residency *residency, areas_on_run on_run, void *context);
+
+// The same for any memory of this process: what AML, malloc or mmap gave. `start` is rounded down to a page.
+//
+// AREAS_ERROR_OUT_OF_RANGE where not all of it is mapped; otherwise as areas_measure.
+int areas_measure_range(const void *start,
+                        size_t size,
+                        struct areas_residency *residency,
+                        areas_on_run on_run,
+                        void *context);
+
+// Measures an area, and compares with what was asked of it and of its parts. `on_misplaced` may be NULL.
+//
+// Pages that are elsewhere are no error: look at `holds`. Errors as areas_measure.
+int areas_verify(const struct areas_area *area,
+                 struct areas_verification *verification,
+                 areas_on_misplaced on_misplaced,
+                 void *context);
+
+// From now on, new pages of a part of an area come from there: `size` bytes from `offset` on, in whole pages. Pages that are there
+// already stay: areas_migrate moves them.
+//
+// AREAS_ERROR_NODE_NOT_ALLOWED for nodes that may not be used, AREAS_ERROR_INVALID_INPUT for a part that does not begin at a page,
+// AREAS_ERROR_OUT_OF_RANGE beyond its addresses, AREAS_ERROR_UNSUPPORTED for what this kernel does not know.
+int areas_place(struct areas_area *area,
+                size_t offset,
+                size_t size,
+                const struct areas_placement *placement);
+
+// Places a whole area anew, and moves the pages that are elsewhere. Both functions may be NULL; they must not use the area's handle.
+//
+// Pages that stay are no error: they are told, with the reason. Errors as areas_place and areas_measure.
+int areas_migrate(struct areas_area *area,
+                  const struct areas_placement *placement,
+                  struct areas_migration *migration,
+                  areas_on_stayed on_stayed,
+                  areas_on_progress on_progress,
+                  void *context);
+
+// Hands a published area over to another team, a process, and keeps nothing: the same memory, name, protection and lock, a new id,
+// at addresses of the given form there. The handle holds nothing from then on: release it. (To one's own process it moves at
+// once, and the handle holds it as before.)
+//
+// The other team has it at its next call that looks at the registry; until then the kernel holds it, and this process may end.
+// Where it fails, the area is as it was. AREAS_ERROR_NO_SUCH_TEAM: no such process, or it holds no areas and has not called areas_join.
+// AREAS_ERROR_INVALID_INPUT: the area is not published, or the form means nothing. AREAS_ERROR_UNSUPPORTED: private and low areas.
+// AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_BUSY, AREAS_ERROR_UNREADABLE, AREAS_ERROR_LIMIT.
+int areas_transfer(struct areas_area *area,
+                   uint32_t pid,
+                   uint32_t address_form,
+                   void *address);
+
+// Joins the registry without an area, so that others can transfer areas to this process. Whoever has published one has joined.
+//
+// AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED.
+int areas_join(void);
+
+// Waits until another team has transferred an area to this process, and takes it. A negative time is for ever, 0 only looks. `from`,
+// unless NULL, is told the process that gave it. NULL if none came. (BeOS's calls take what came for themselves.)
+//
+// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_LIMIT and others as for new areas, if one came and cannot be had: areas_refuse drops it.
+struct areas_area *areas_take(int64_t milliseconds,
+                              uint32_t *from);
+
+// Drops the area that was transferred to this process and cannot be had: 1, or 0 if there was none.
+int areas_refuse(void);
+
+// Sends an area over a connected Unix socket: to other users, to containers. The receiver calls areas_receive. It stays ours as well,
+// and alive on its way. `flags` is 0 or AREAS_SEND_READ_ONLY.
+//
+// AREAS_ERROR_IO with what the socket said, AREAS_ERROR_UNSUPPORTED for private, resizable and low areas, AREAS_ERROR_INVALID_INPUT.
+int areas_send(const struct areas_area *area,
+               int to,
+               uint32_t flags);
+
+// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had. It is not published. NULL if
+// none came, or what came is none.
+//
+// AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what came is no area, AREAS_ERROR_LIMIT for its lock.
+struct areas_area *areas_receive(int from);
+
+// Tells the nodes of this machine. How many were told.
+//
+// AREAS_ERROR_INVALID_INPUT if the function is NULL, AREAS_ERROR_IO where sysfs cannot be read.
+int areas_nodes(areas_on_node on_node, void *context);
+
+// How far it is from one node to another, 10 being a node itself (SLIT).
+//
+// AREAS_ERROR_NODE_NOT_ALLOWED if the machine does not have both, or does not tell.
+int areas_distance(uint32_t from, uint32_t to);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* AREAS_H */

@@ -1,0 +1,183 @@
+//! The handle of an area, whatever its kind; what it tells at once; letting it go.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{c_int, c_void};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use areas::{Area, Error, Frozen, Kind, Private, Received, Resizable, Result, Shared};
+
+use super::errors::{failed, invalid, number};
+use crate::edge::guarded;
+
+/// An area that this process holds: areas_create, areas_clone, areas_receive and areas_take make one, areas_release lets it go.
+///
+/// Calls that take it as const may be made by several threads at once; any other call has the handle to itself, as with any
+/// object of C's that has no mutex. A forked child has its parent's handles, for the same memory at the same addresses.
+#[derive(Debug)]
+pub struct Handle {
+    /// Empty once it was handed over to another team.
+    area: Option<Any>,
+}
+
+/// An area of any kind.
+#[derive(Debug)]
+pub(super) enum Any {
+    Private(Area<Private>),
+    Shared(Area<Shared>),
+    Resizable(Area<Resizable>),
+    Frozen(Area<Frozen>),
+}
+
+/// Does the same with an area of whatever kind.
+macro_rules! each {
+    ($any:expr, $area:ident => $what:expr) => {
+        match $any {
+            $crate::native::area::Any::Private($area) => $what,
+            $crate::native::area::Any::Shared($area) => $what,
+            $crate::native::area::Any::Resizable($area) => $what,
+            $crate::native::area::Any::Frozen($area) => $what,
+        }
+    };
+}
+pub(super) use each;
+
+impl Any {
+    /// What came from another process; an error for a kind that did not exist when this was written.
+    pub(super) fn received(received: Received) -> Result<Self> {
+        Ok(match received {
+            Received::Shared(area) => Any::Shared(area),
+            Received::Resizable(area) => Any::Resizable(area),
+            Received::Frozen(area) => Any::Frozen(area),
+            _ => return Err(Error::new(Kind::Unsupported, "take an area").detail("it is of an unknown kind")),
+        })
+    }
+
+    /// The object's descriptor, of all kinds but private ones.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Any::Private(_) => None,
+            Any::Shared(area) => Some(area.as_fd()),
+            Any::Resizable(area) => Some(area.as_fd()),
+            Any::Frozen(area) => Some(area.as_fd()),
+        }
+    }
+}
+
+impl Handle {
+    pub(super) fn new(area: Any) -> Self {
+        Handle { area: Some(area) }
+    }
+
+    /// Takes the area out; what follows puts it back, or does not.
+    pub(super) fn take(&mut self, what: &'static str) -> Result<Any> {
+        self.area.take().ok_or_else(|| empty(what))
+    }
+
+    pub(super) fn put_back(&mut self, area: Any) {
+        self.area = Some(area);
+    }
+}
+
+fn empty(what: &'static str) -> Error {
+    Error::new(Kind::NoSuchArea, what)
+        .detail("it was handed over to another team, and is this process's no more")
+        .help("release the handle")
+}
+
+/// The handle that C points to.
+///
+/// # Safety
+/// NULL or a handle that was not released, and that nothing else uses meanwhile.
+pub(super) unsafe fn handle<'a>(area: *mut Handle, what: &'static str) -> Result<&'a mut Handle> {
+    // SAFETY: NULL or a handle, this call's alone (the caller).
+    unsafe { area.as_mut() }.ok_or_else(|| invalid(what, "the area is NULL"))
+}
+
+/// The area that C points to, to change it.
+///
+/// # Safety
+/// As for [`handle`].
+pub(super) unsafe fn change<'a>(area: *mut Handle, what: &'static str) -> Result<&'a mut Any> {
+    // SAFETY: the caller's promise.
+    unsafe { handle(area, what) }?.area.as_mut().ok_or_else(|| empty(what))
+}
+
+/// The area that C points to, to look at it.
+///
+/// # Safety
+/// NULL or a handle that was not released, and that nothing changes meanwhile.
+pub(super) unsafe fn look<'a>(area: *const Handle, what: &'static str) -> Result<&'a Any> {
+    // SAFETY: NULL or a handle that nothing changes (the caller).
+    let handle = unsafe { area.as_ref() }.ok_or_else(|| invalid(what, "the area is NULL"))?;
+    handle.area.as_ref().ok_or_else(|| empty(what))
+}
+
+/// Lets an area go: unmaps it, and takes its name and id back. The memory goes with its last holder. NULL is nothing to do.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_release(area: *mut Handle) {
+    guarded((), || {
+        if !area.is_null() {
+            // SAFETY: a handle that was made by `made` and not released (C's promise): a box of its own.
+            drop(unsafe { Box::from_raw(area) });
+        }
+    });
+}
+
+/// Where an area begins; NULL if the handle is NULL or holds none any more.
+///
+/// Several processes may write shared memory at once: what C's memory model says of threads holds for them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_address(area: *const Handle) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: C's promise.
+        match unsafe { look(area, "tell where an area is") } {
+            Ok(area) => each!(area, area => area.as_ptr()).cast(),
+            Err(error) => {
+                failed(error);
+                std::ptr::null_mut()
+            }
+        }
+    })
+}
+
+/// How many bytes an area has now; 0 if the handle is NULL or holds none any more. For areas that may grow it asks the kernel.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_size(area: *const Handle) -> usize {
+    guarded(0, || {
+        // SAFETY: C's promise.
+        match unsafe { look(area, "tell the size of an area") } {
+            Ok(area) => each!(area, area => area.size()),
+            Err(error) => {
+                failed(error);
+                0
+            }
+        }
+    })
+}
+
+/// An area's id, by which other processes, and BeOS's calls, know it; 0 if it is not published.
+///
+/// AREAS_ERROR_INVALID_INPUT for NULL, AREAS_ERROR_NO_SUCH_AREA for a handle that holds none any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_id(area: *const Handle) -> i32 {
+    number(|| {
+        // SAFETY: C's promise.
+        let area = unsafe { look(area, "tell the id of an area") }?;
+        Ok(each!(area, area => area.id()).map_or(0, areas::AreaId::get))
+    })
+}
+
+/// The descriptor of the memory object behind an area: it stays the area's, and is open as long as the handle is.
+///
+/// AREAS_ERROR_UNSUPPORTED for private areas, which have none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_descriptor(area: *const Handle) -> c_int {
+    number(|| {
+        const WHAT: &str = "tell the descriptor of an area";
+        // SAFETY: C's promise.
+        let area = unsafe { look(area, WHAT) }?;
+        let none = || Error::new(Kind::Unsupported, WHAT).detail("it is private memory, and has no object");
+        area.descriptor().map(|descriptor| descriptor.as_raw_fd()).ok_or_else(none)
+    })
+}

@@ -1,0 +1,117 @@
+//! What is asked of a new area, and making it.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{CStr, c_char, c_void};
+
+use areas::{Error, Kind, Result};
+
+use super::area::{Any, Handle};
+use super::errors::{invalid, made};
+use super::placement::Placed;
+use super::provider::{Source, source};
+use super::sized::{Versioned, read};
+use super::words::{self, AREAS_FROZEN, AREAS_GROWABLE, AREAS_PRIVATE, AREAS_RESIZABLE, AREAS_SHARED};
+
+/// What is asked of a new area. Begin with AREAS_ATTRIBUTES: zeroed, readable and writable, shared, in base pages, placed nowhere
+/// in particular, not locked, not published.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Attributes {
+    /// sizeof(areas_attributes).
+    pub size_of_this: usize,
+    /// Bytes: at least 1.
+    pub size: usize,
+    /// The name under which it is published at once; NULL leaves it unpublished (areas_publish does that later). 1 to 255 bytes.
+    pub name: *const c_char,
+    /// Where it shall come from, instead of the kernel as it is; or NULL.
+    pub provider: *const Source,
+    /// AREAS_SHARED, AREAS_PRIVATE, AREAS_GROWABLE or AREAS_RESIZABLE.
+    pub kind: u32,
+    /// A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is reading and writing, AREAS_NOTHING is nothing.
+    pub protection: u32,
+    /// AREAS_LOCK_NONE or another.
+    pub lock: u32,
+    /// AREAS_PAGES_BASE or another.
+    pub pages: u32,
+    /// Bytes of a page of the pool, where one was asked for; 0 is 2 MiB.
+    pub page_size: usize,
+    /// Up to how many bytes a growable or resizable area may grow: it takes that many addresses.
+    pub max: usize,
+    /// For the forms of addresses that name one.
+    pub address: *mut c_void,
+    /// AREAS_ANYWHERE or another form of addresses.
+    pub address_form: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Where its pages shall come from.
+    pub placement: Placed,
+}
+
+// SAFETY: numbers and addresses, the first a `usize`.
+unsafe impl Versioned for Attributes {
+    const NAME: &'static str = "areas_attributes";
+    const FIRST: usize = 224;
+}
+
+impl Attributes {
+    /// # Safety
+    /// The name is NULL or a string, the provider NULL or one that was not released.
+    unsafe fn make(&self) -> Result<Any> {
+        const WHAT: &str = "make an area";
+        if self.reserved != 0 {
+            return Err(invalid(WHAT, "the reserved field of its attributes is not 0"));
+        }
+        if self.max != 0 && !matches!(self.kind, AREAS_GROWABLE | AREAS_RESIZABLE) {
+            return Err(invalid(WHAT, "max is for growable and resizable areas"));
+        }
+        let Some(address) = words::address(self.address_form, self.address)? else {
+            return Err(invalid(WHAT, "only a clone has a source's address"));
+        };
+        // SAFETY: NULL or a provider (the caller).
+        let provider = unsafe { source(self.provider) };
+        let mut builder = areas::builder(self.size)
+            .place(self.placement.placement()?)
+            .pages(words::pages(self.pages, self.page_size)?)
+            .lock(words::lock(self.lock)?)
+            .protection(words::protection(self.protection)?.unwrap_or_default())
+            .at(address);
+        if let Some(provider) = &provider {
+            builder = builder.provider(provider);
+        }
+        if !self.name.is_null() {
+            // SAFETY: a string (the caller) that is not NULL (checked).
+            builder = builder.name(unsafe { CStr::from_ptr(self.name) }.to_bytes());
+        }
+        Ok(match self.kind {
+            AREAS_SHARED => Any::Shared(builder.shared()?),
+            AREAS_PRIVATE => Any::Private(builder.private()?),
+            AREAS_GROWABLE => Any::Shared(builder.growable(self.max).shared()?),
+            AREAS_RESIZABLE => Any::Resizable(builder.resizable(self.max.max(self.size))?),
+            AREAS_FROZEN => {
+                return Err(invalid(WHAT, "nobody could fill a frozen area")
+                    .help("make a shared one, fill it, areas_freeze"));
+            }
+            other => {
+                return Err(
+                    Error::new(Kind::InvalidInput, WHAT).detail(format!("no kind has number {other}"))
+                );
+            }
+        })
+    }
+}
+
+/// Makes an area. NULL if it cannot be had as it was asked for.
+///
+/// AREAS_ERROR_INVALID_INPUT: a size of 0, a bad name, words that mean nothing or do not go together.
+/// AREAS_ERROR_NODE_NOT_ALLOWED, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT, AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_UNSUPPORTED,
+/// AREAS_ERROR_NOT_PERMITTED: as the request meets the machine. AREAS_ERROR_REGISTRY: it cannot be published.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_create(attributes: *const Attributes) -> *mut Handle {
+    made(|| {
+        // SAFETY: NULL, or as many bytes as it says (C's promise).
+        let attributes = unsafe { read(attributes) }?;
+        // SAFETY: C's promise.
+        unsafe { attributes.make() }.map(Handle::new)
+    })
+}

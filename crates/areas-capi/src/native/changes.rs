@@ -1,0 +1,166 @@
+//! Publishing, resizing, protecting, freezing, populating.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{c_char, c_int, c_void};
+use std::time::Duration;
+
+use areas::{Error, FREEZE_PATIENCE, Kind, Rejected, Result};
+
+use super::area::{Any, Handle, change, each, handle};
+use super::errors::{invalid, number, status, text};
+use super::words;
+
+/// How long areas_freeze may wait where nothing else is wanted, in milliseconds.
+pub const AREAS_PATIENCE: i64 = 1000;
+const _: () = assert!(FREEZE_PATIENCE.as_millis() == AREAS_PATIENCE as u128);
+
+/// Publishes an area under a name, so that others find it: when its contents are complete, say. Its id.
+///
+/// AREAS_ERROR_INVALID_INPUT for a bad name or an area that is published already, AREAS_ERROR_UNSUPPORTED for private ones,
+/// AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -> i32 {
+    number(|| {
+        const WHAT: &str = "publish an area";
+        // SAFETY: C's promise.
+        let area = unsafe { change(area, WHAT) }?;
+        // SAFETY: NULL or a string (C's promise).
+        let name = unsafe { text(name, WHAT) }?.to_bytes();
+        let id = match area {
+            Any::Private(_) => {
+                return Err(Error::new(Kind::Unsupported, WHAT)
+                    .detail("it is private memory")
+                    .help("make it shared: kind AREAS_SHARED"));
+            }
+            Any::Shared(area) => area.publish(name),
+            Any::Resizable(area) => area.publish(name),
+            Any::Frozen(area) => area.publish(name),
+        };
+        Ok(id?.get())
+    })
+}
+
+/// Sees to it that others find this process's areas: where somebody removed the registry's folder, or this process's link in it, they are
+/// published again. A holder that makes no other calls calls it about once a second.
+///
+/// AREAS_ERROR_REGISTRY if the folder cannot be made again.
+#[unsafe(no_mangle)]
+pub extern "C" fn areas_keep() -> c_int {
+    status(areas::registry::keep)
+}
+
+/// Changes the size of an area for all who have it, in place: a growable one to at least that size, a resizable one to that size in
+/// whole pages. New bytes are zero; what is cut off is freed at once.
+///
+/// Nothing has changed where it fails. AREAS_ERROR_ADDRESS_IN_USE: beyond its reserve, and something is behind it, here or in another
+/// team. AREAS_ERROR_UNSUPPORTED: an area of fixed size. AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT,
+/// AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_resize(area: *mut Handle, size: usize) -> c_int {
+    status(|| {
+        const WHAT: &str = "resize an area";
+        // SAFETY: C's promise.
+        match unsafe { change(area, WHAT) }? {
+            Any::Resizable(area) => area.resize(size),
+            Any::Shared(area) if !matches!(area.object().extent(), areas::Extent::Fixed) => area.grow(size),
+            Any::Frozen(_) => Err(Error::new(Kind::Frozen, WHAT).detail("it is frozen: its size is, too")),
+            Any::Private(_) | Any::Shared(_) => Err(Error::new(Kind::Unsupported, WHAT)
+                .detail("it was made with a fixed size")
+                .help("make it growable or resizable: kind AREAS_GROWABLE, AREAS_RESIZABLE")),
+        }
+    })
+}
+
+/// Changes what may be done with an area's pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or AREAS_NOTHING. Its clones are
+/// not affected.
+///
+/// AREAS_ERROR_INVALID_INPUT for 0 and what means nothing, AREAS_ERROR_NOT_PERMITTED where it was opened for less, AREAS_ERROR_FROZEN.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_protect(area: *mut Handle, protection: u32) -> c_int {
+    status(|| {
+        const WHAT: &str = "change the protection of an area";
+        // SAFETY: C's promise.
+        let area = unsafe { change(area, WHAT) }?;
+        let protection = words::protection(protection)?.ok_or_else(|| {
+            invalid(WHAT, "0 leaves it open").help("for no access at all, say AREAS_NOTHING")
+        })?;
+        each!(area, area => area.protect(protection))
+    })
+}
+
+/// Freezes an area: nobody can write it any more, in no process, root included. Its size is fixed from then on, and its kind
+/// AREAS_FROZEN.
+///
+/// Waits so many milliseconds for writers that are about to finish; AREAS_PATIENCE is a good time. Where it fails, the area is as it
+/// was, at the same address. AREAS_ERROR_BUSY: somebody still can write it, in this process or another; the error's text names
+/// them. AREAS_ERROR_FROZEN: it is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
+/// AREAS_ERROR_UNSUPPORTED: private areas, and low ones.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_freeze(area: *mut Handle, milliseconds: i64) -> c_int {
+    status(|| {
+        const WHAT: &str = "freeze an area";
+        // SAFETY: C's promise.
+        let handle = unsafe { handle(area, WHAT) }?;
+        let patience = words::time(milliseconds)
+            .ok_or_else(|| invalid(WHAT, "its patience is negative").help("use AREAS_PATIENCE"))?;
+        let (area, done) = freeze(handle.take(WHAT)?, patience);
+        handle.put_back(area);
+        done
+    })
+}
+
+/// The area, frozen or as it was, and how it went.
+fn freeze(area: Any, patience: Duration) -> (Any, Result<()>) {
+    match area {
+        Any::Shared(area) => match area.freeze_within(patience) {
+            Ok(area) => (Any::Frozen(area), Ok(())),
+            Err(Rejected { error, value }) => (Any::Shared(value), Err(error)),
+        },
+        Any::Resizable(area) => match area.freeze_within(patience) {
+            Ok(area) => (Any::Frozen(area), Ok(())),
+            Err(Rejected { error, value }) => (Any::Resizable(value), Err(error)),
+        },
+        Any::Frozen(area) => {
+            let error = Error::new(Kind::Frozen, format!("freeze {area}")).detail("it is frozen already");
+            (Any::Frozen(area), Err(error))
+        }
+        Any::Private(area) => {
+            let error = Error::new(Kind::Unsupported, format!("freeze {area}"))
+                .detail("it is private memory")
+                .help("make it shared: kind AREAS_SHARED");
+            (Any::Private(area), Err(error))
+        }
+    }
+}
+
+/// Is told how far something is: so many bytes of so many. The last time, both are the same.
+pub type OnProgress = Option<unsafe extern "C" fn(done: usize, total: usize, context: *mut c_void)>;
+
+/// Tells C, on the calling thread, how far something is.
+pub(super) fn teller(tell: OnProgress, context: *mut c_void) -> impl FnMut(areas::Progress) {
+    move |progress| {
+        if let Some(tell) = tell {
+            // SAFETY: C's own function, with its context.
+            unsafe { tell(progress.done, progress.total, context) };
+        }
+    }
+}
+
+/// Faults all pages of an area in, in parallel, where they were asked to be. `on_progress` may be NULL; it is called on this thread,
+/// and must not use the area's handle.
+///
+/// AREAS_ERROR_NO_MEMORY where the nodes or the machine plainly do not have that much, before the kernel's out-of-memory killer has its
+/// say.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_populate(
+    area: *mut Handle,
+    on_progress: OnProgress,
+    context: *mut c_void,
+) -> c_int {
+    status(|| {
+        // SAFETY: C's promise.
+        let area = unsafe { change(area, "populate an area") }?;
+        each!(area, area => area.populate_with(&mut teller(on_progress, context)))
+    })
+}

@@ -1,0 +1,175 @@
+//! Finding areas: by name, by id, by address, one after the other.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{CString, c_char, c_int, c_void};
+
+use areas::AreaId;
+use areas::registry;
+
+use super::errors::{invalid, number, status, text};
+use super::info::Told;
+use super::sized::room;
+use super::words::{protection_number, time};
+
+/// The id of the oldest area of that name that this process may read.
+///
+/// AREAS_ERROR_NO_SUCH_AREA if there is none, AREAS_ERROR_INVALID_INPUT for NULL or a bad name, AREAS_ERROR_REGISTRY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_find(name: *const c_char) -> i32 {
+    number(|| {
+        // SAFETY: NULL or a string (C's promise).
+        let name = unsafe { text(name, "find an area") }?;
+        Ok(registry::find(name.to_bytes())?.id().get())
+    })
+}
+
+/// Waits until there is an area of that name, and gives its id. A negative time is for ever.
+///
+/// AREAS_ERROR_TIMED_OUT; otherwise as areas_find.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_wait(name: *const c_char, milliseconds: i64) -> i32 {
+    number(|| {
+        // SAFETY: NULL or a string (C's promise).
+        let name = unsafe { text(name, "wait for an area") }?;
+        Ok(registry::wait(name.to_bytes(), time(milliseconds))?.id().get())
+    })
+}
+
+/// The id of this process's own published area that holds an address: any byte of its whole pages, not of a reserve.
+///
+/// AREAS_ERROR_NO_SUCH_AREA if there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn areas_at(address: *const c_void) -> i32 {
+    number(|| Ok(registry::at(address.addr())?.id().get()))
+}
+
+/// Tells what is known of the area of that id, whoever holds it.
+///
+/// AREAS_ERROR_INVALID_INPUT for a number that no area ever has and a structure that was not begun with AREAS_INFO;
+/// AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_get(id: i32, info: *mut Told) -> c_int {
+    status(|| {
+        // SAFETY: NULL, or as many bytes as it says (C's promise).
+        let room = unsafe { room(info) }?;
+        let told = Told::of(&AreaId::new(id).and_then(registry::get)?.info()?);
+        // SAFETY: C's promise, as above.
+        unsafe { room.fill(&told) };
+        Ok(())
+    })
+}
+
+/// Tells what is known of a process's published area that begins at the lowest address above `after`: 1, or 0 at the end. Begin
+/// with NULL and go on with the address of the last one.
+///
+/// AREAS_ERROR_NO_SUCH_TEAM if no live process has that number, AREAS_ERROR_UNREADABLE if it may not be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_next(pid: u32, after: *const c_void, info: *mut Told) -> c_int {
+    number(|| {
+        // SAFETY: NULL, or as many bytes as it says (C's promise).
+        let room = unsafe { room(info) }?;
+        let mut after = after.addr();
+        loop {
+            let Some(source) = registry::next(pid, after)? else { return Ok(0) };
+            match source.info() {
+                Ok(info) => {
+                    // SAFETY: C's promise, as above.
+                    unsafe { room.fill(&Told::of(&info)) };
+                    return Ok(1);
+                }
+                // It went between the two calls: on to the next one.
+                Err(error) if error.kind() == areas::Kind::NoSuchArea => after = source.address(),
+                Err(error) => return Err(error),
+            }
+        }
+    })
+}
+
+/// Is told of an area. Whatever it returns but 0 ends the walk.
+pub type OnArea = Option<unsafe extern "C" fn(info: *const Told, context: *mut c_void) -> c_int>;
+
+/// Is told of a team that lives and may not be looked into: its process, its command's name (empty where that cannot be read), why.
+pub type OnUnreadable =
+    Option<unsafe extern "C" fn(pid: u32, command: *const c_char, why: *const c_char, context: *mut c_void)>;
+
+/// Tells of all published areas that can be seen, and of the teams that cannot be looked into. Either function may be NULL.
+///
+/// AREAS_ERROR_REGISTRY if the registry's folder is not as it must be. Nothing published is no error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_list(
+    on_area: OnArea,
+    on_unreadable: OnUnreadable,
+    context: *mut c_void,
+) -> c_int {
+    status(|| {
+        let listing = registry::list()?;
+        if let Some(tell) = on_unreadable {
+            for team in &listing.unreadable {
+                let words = |text: &str| CString::new(text).unwrap_or_default();
+                let (command, why) =
+                    (words(team.command.as_deref().unwrap_or_default()), words(&team.reason));
+                // SAFETY: C's own function, with its context, and strings that live as long as the call.
+                unsafe { tell(team.pid, command.as_ptr(), why.as_ptr(), context) };
+            }
+        }
+        let Some(tell) = on_area else { return Ok(()) };
+        for source in &listing.areas {
+            // What went meanwhile is not there.
+            let Ok(info) = source.info() else { continue };
+            let told = Told { size_of_this: size_of::<Told>(), ..Told::of(&info) };
+            // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+            if unsafe { tell(&raw const told, context) } != 0 {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// A process that has an area's memory.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Holding {
+    /// The process.
+    pub pid: u32,
+    /// What it may do with the memory through its mappings, all of them together; 0 if it has none.
+    pub mapped: u32,
+    /// How many descriptors of it it has open.
+    pub descriptors: usize,
+    /// Its command's name; empty where it cannot be read.
+    pub command: *const c_char,
+}
+
+/// Is told of a holder. Whatever it returns but 0 ends the walk.
+pub type OnHolder = Option<unsafe extern "C" fn(holder: *const Holding, context: *mut c_void) -> c_int>;
+
+/// Tells which processes have the memory of an area, published or not: those that this process may look into. As long as one of
+/// them is there, the memory is. How many were told.
+///
+/// As areas_get; AREAS_ERROR_INVALID_INPUT if the function is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_holders(id: i32, on_holder: OnHolder, context: *mut c_void) -> c_int {
+    number(|| {
+        let Some(tell) = on_holder else {
+            return Err(invalid("tell the holders of an area", "the function to tell is NULL"));
+        };
+        let source = AreaId::new(id).and_then(registry::get)?;
+        let mut told = 0;
+        for holder in source.holders() {
+            let command = CString::new(holder.command.unwrap_or_default()).unwrap_or_default();
+            let holding = Holding {
+                pid: holder.pid,
+                mapped: holder.mapped.map_or(0, protection_number),
+                descriptors: holder.descriptors,
+                command: command.as_ptr(),
+            };
+            told += 1;
+            // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+            if unsafe { tell(&raw const holding, context) } != 0 {
+                break;
+            }
+        }
+        Ok(told)
+    })
+}

@@ -1,0 +1,79 @@
+//! What an area was actually given.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{CString, c_char, c_int, c_void};
+
+use super::area::{Handle, each, look};
+use super::errors::status;
+use super::sized::{Versioned, room};
+
+/// What was actually given, where it differs from what was asked only as far as that was allowed. Begin with AREAS_GRANT.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Given {
+    /// sizeof(areas_grant).
+    pub size_of_this: usize,
+    /// Bytes in whole pages.
+    pub mapped: usize,
+    /// Bytes of addresses taken, a reserve included.
+    pub span: usize,
+    /// Bytes of the pages that it is mapped with.
+    pub page_size: usize,
+    /// Bytes that were gathered into transparent huge pages.
+    pub gathered: usize,
+    /// How often something else was given than was asked first.
+    pub fallbacks: usize,
+}
+
+// SAFETY: numbers, the first a `usize`.
+unsafe impl Versioned for Given {
+    const NAME: &'static str = "areas_grant";
+    const FIRST: usize = 48;
+}
+
+/// Is told of a fallback, in words: what was asked, what was given instead, why.
+pub type OnFallback = Option<
+    unsafe extern "C" fn(
+        asked: *const c_char,
+        given: *const c_char,
+        why: *const c_char,
+        context: *mut c_void,
+    ),
+>;
+
+/// Tells what an area was given, and each fallback that was taken (`on_fallback` may be NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_granted(
+    area: *const Handle,
+    grant: *mut Given,
+    on_fallback: OnFallback,
+    context: *mut c_void,
+) -> c_int {
+    status(|| {
+        // SAFETY: NULL, or as many bytes as it says (C's promise).
+        let room = unsafe { room(grant) }?;
+        // SAFETY: C's promise.
+        let granted = each!(unsafe { look(area, "tell what an area was given") }?, area => area.granted());
+        if let Some(tell) = on_fallback {
+            for fallback in granted.fallbacks {
+                let words = |text: &str| CString::new(text).unwrap_or_default();
+                let because = words(&fallback.because.to_string());
+                let (asked, given) = (words(&fallback.asked), words(&fallback.given));
+                // SAFETY: C's own function, with its context, and strings that live as long as the call.
+                unsafe { tell(asked.as_ptr(), given.as_ptr(), because.as_ptr(), context) };
+            }
+        }
+        let given = Given {
+            size_of_this: 0,
+            mapped: granted.mapped,
+            span: granted.span,
+            page_size: granted.page_size.bytes(),
+            gathered: granted.gathered,
+            fallbacks: granted.fallbacks.len(),
+        };
+        // SAFETY: C's promise, as above.
+        unsafe { room.fill(&given) };
+        Ok(())
+    })
+}

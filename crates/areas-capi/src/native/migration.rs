@@ -1,0 +1,164 @@
+//! Placing an area anew, and moving its pages.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{c_int, c_void};
+
+use areas::{Migration, Why};
+
+use super::area::{Handle, change, each};
+use super::changes::{OnProgress, teller};
+use super::errors::{invalid, status};
+use super::placement::{Placed, placement_at};
+use super::sized::{Versioned, room};
+use super::verification::Verified;
+
+/// What a migration came to: measured before and after. Begin with AREAS_MIGRATION. Numbers of bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Moved {
+    /// sizeof(areas_migration).
+    pub size_of_this: usize,
+    /// On another node than before.
+    pub moved: u64,
+    /// Would not move.
+    pub stayed: u64,
+    /// In RAM, and in place now.
+    pub in_place: u64,
+    /// In RAM, and still elsewhere.
+    pub elsewhere: u64,
+    /// Not in RAM.
+    pub not_in_ram: u64,
+    /// 1 if nothing is elsewhere now, 0 otherwise.
+    pub holds: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+// SAFETY: numbers, the first a `usize`.
+unsafe impl Versioned for Moved {
+    const NAME: &'static str = "areas_migration";
+    const FIRST: usize = 56;
+}
+
+/// Somebody holds on to the pages: a transfer has them pinned, or they are being written back.
+pub const AREAS_WHY_BUSY: u32 = 1;
+/// Other processes have them mapped too, and moving such pages takes CAP_SYS_NICE.
+pub const AREAS_WHY_MAPPED_BY_OTHERS: u32 = 2;
+/// The node that they were to move to has no room.
+pub const AREAS_WHY_NO_ROOM: u32 = 3;
+/// They went while they were looked at.
+pub const AREAS_WHY_GONE: u32 = 4;
+/// Something else: the kernel's error number tells.
+pub const AREAS_WHY_OTHER: u32 = 5;
+
+/// Pages that would not move.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Stayed {
+    /// Bytes from the beginning of the area.
+    pub offset: usize,
+    /// Bytes.
+    pub size: usize,
+    /// The node that they were to move to.
+    pub target: u32,
+    /// AREAS_WHY_BUSY or another reason.
+    pub why: u32,
+    /// The kernel's error number, where the reason is AREAS_WHY_OTHER; 0 otherwise.
+    pub number: i32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// Is told of pages that would not move, in order. Whatever it returns but 0 ends the walk.
+pub type OnStayed = Option<unsafe extern "C" fn(stayed: *const Stayed, context: *mut c_void) -> c_int>;
+
+/// From now on, new pages of a part of an area come from there: `size` bytes from `offset` on, in whole pages. Pages that are there
+/// already stay: areas_migrate moves them.
+///
+/// AREAS_ERROR_NODE_NOT_ALLOWED for nodes that may not be used, AREAS_ERROR_INVALID_INPUT for a part that does not begin at a page,
+/// AREAS_ERROR_OUT_OF_RANGE beyond its addresses, AREAS_ERROR_UNSUPPORTED for what this kernel does not know.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_place(
+    area: *mut Handle,
+    offset: usize,
+    size: usize,
+    placement: *const Placed,
+) -> c_int {
+    status(|| {
+        const WHAT: &str = "place a part of an area";
+        // SAFETY: C's promise.
+        let area = unsafe { change(area, WHAT) }?;
+        // SAFETY: NULL or a placement (C's promise).
+        let placement = unsafe { placement_at(placement) }?;
+        let end = offset
+            .checked_add(size)
+            .ok_or_else(|| invalid(WHAT, "it ends behind the last address there is"))?;
+        each!(area, area => area.place(offset..end, placement))
+    })
+}
+
+/// Places a whole area anew, and moves the pages that are elsewhere. Both functions may be NULL; they must not use the area's handle.
+///
+/// Pages that stay are no error: they are told, with the reason. Errors as areas_place and areas_measure.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_migrate(
+    area: *mut Handle,
+    placement: *const Placed,
+    migration: *mut Moved,
+    on_stayed: OnStayed,
+    on_progress: OnProgress,
+    context: *mut c_void,
+) -> c_int {
+    status(|| {
+        // SAFETY: NULL, or as many bytes as it says (C's promise).
+        let room = unsafe { room(migration) }?;
+        // SAFETY: C's promise.
+        let area = unsafe { change(area, "move an area") }?;
+        // SAFETY: NULL or a placement (C's promise).
+        let placement = unsafe { placement_at(placement) }?;
+        let done = each!(area, area => area.migrate_with(placement, &mut teller(on_progress, context)))?;
+        let now = Verified::of(done.verification());
+        let moved = Moved {
+            size_of_this: 0,
+            moved: done.moved(),
+            stayed: done.stayed().iter().map(|part| part.range.len() as u64).sum(),
+            in_place: now.in_place,
+            elsewhere: now.elsewhere,
+            not_in_ram: now.not_in_ram,
+            holds: now.holds,
+            reserved: 0,
+        };
+        // SAFETY: C's promise, as above.
+        unsafe { room.fill(&moved) };
+        tell(&done, on_stayed, context);
+        Ok(())
+    })
+}
+
+/// Tells C what stayed.
+fn tell(done: &Migration, on_stayed: OnStayed, context: *mut c_void) {
+    let Some(tell) = on_stayed else { return };
+    for part in done.stayed() {
+        let (why, number) = match part.why {
+            Why::Busy => (AREAS_WHY_BUSY, 0),
+            Why::MappedByOthers => (AREAS_WHY_MAPPED_BY_OTHERS, 0),
+            Why::NoRoom => (AREAS_WHY_NO_ROOM, 0),
+            Why::Gone => (AREAS_WHY_GONE, 0),
+            Why::Other(errno) => (AREAS_WHY_OTHER, errno.raw()),
+            _ => (AREAS_WHY_OTHER, 0),
+        };
+        let stayed = Stayed {
+            offset: part.range.start,
+            size: part.range.len(),
+            target: part.target.get(),
+            why,
+            number,
+            reserved: 0,
+        };
+        // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+        if unsafe { tell(&raw const stayed, context) } != 0 {
+            break;
+        }
+    }
+}

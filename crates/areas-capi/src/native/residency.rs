@@ -1,0 +1,194 @@
+//! Where each page is, and at which page size: measured.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{c_int, c_void};
+use std::ptr::NonNull;
+
+use areas::registry;
+use areas::{AreaId, Residency, Result, Where};
+
+use super::area::{Handle, each, look};
+use super::errors::{invalid, status};
+use super::sized::{Versioned, room};
+
+/// Where the pages of an area are. Begin with AREAS_RESIDENCY. All numbers are bytes, of whole pages.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Measured {
+    /// sizeof(areas_residency).
+    pub size_of_this: usize,
+    /// How much was looked at: the size, rounded up to whole pages.
+    pub size: u64,
+    /// How much is in RAM.
+    pub resident: u64,
+    /// How much is nowhere: holes that take no memory until they are touched.
+    pub absent: u64,
+    /// How much is swapped out, where the kernel can tell.
+    pub swapped: u64,
+    /// How much of what is in RAM is mapped with pages larger than the base page, where the kernel can tell.
+    pub huge: u64,
+    /// Whether the kernel can tell what is swapped out; if not, that counts as absent.
+    pub knows_swapped: u32,
+    /// Whether the kernel can tell page sizes.
+    pub knows_huge: u32,
+    /// Runs of pages that are in the same place.
+    pub runs: usize,
+    /// The caller's array, or NULL: it is given the bytes on node 0, on node 1, and so on.
+    pub on_node: *mut u64,
+    /// How many numbers the array has.
+    pub nodes: usize,
+}
+
+// SAFETY: numbers and addresses, the first a `usize`.
+unsafe impl Versioned for Measured {
+    const NAME: &'static str = "areas_residency";
+    const FIRST: usize = 80;
+}
+
+/// The node of pages that are nowhere.
+pub const AREAS_ABSENT: i32 = -1;
+/// The node of pages that are swapped out.
+pub const AREAS_SWAPPED: i32 = -2;
+
+/// Neighbouring bytes that are in the same place.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Stretch {
+    /// Bytes from the beginning of the area.
+    pub offset: usize,
+    /// Bytes.
+    pub size: usize,
+    /// The node that they are on, or AREAS_ABSENT, or AREAS_SWAPPED.
+    pub node: i32,
+    /// 0.
+    pub reserved: u32,
+    /// Bytes of the pages that they are mapped with; 0 where they are not in RAM.
+    pub page_size: usize,
+}
+
+/// Is told of a run, in order. Whatever it returns but 0 ends the walk.
+pub type OnRun = Option<unsafe extern "C" fn(run: *const Stretch, context: *mut c_void) -> c_int>;
+
+/// Fills in what was measured, and tells the runs.
+///
+/// # Safety
+/// As C promises: `to` is NULL, or has as many bytes as it says, and an array that is NULL or has as many numbers as it says.
+unsafe fn tell(
+    to: *mut Measured,
+    on_run: OnRun,
+    context: *mut c_void,
+    measure: impl FnOnce() -> Result<Residency>,
+) -> Result<()> {
+    // SAFETY: the caller's promise.
+    let room = unsafe { room(to) }?;
+    // SAFETY: as above: a valid structure, by the look at its size.
+    let asked = unsafe { super::sized::read(to.cast_const()) }?;
+    let found = measure()?;
+    let runs = found.runs();
+    let base = areas::PageSize::base();
+    let huge =
+        found.page_sizes().map(|sizes| sizes.filter(|&(page, _)| page != base).map(|(_, bytes)| bytes).sum());
+    let measured = Measured {
+        size_of_this: 0,
+        size: found.size(),
+        resident: found.resident(),
+        absent: found.absent(),
+        swapped: found.swapped().unwrap_or(0),
+        huge: huge.unwrap_or(0),
+        knows_swapped: u32::from(found.swapped().is_some()),
+        knows_huge: u32::from(huge.is_some()),
+        runs: runs.len(),
+        on_node: asked.on_node,
+        nodes: asked.nodes,
+    };
+    if !asked.on_node.is_null() {
+        for (index, node) in (0..asked.nodes).zip(0_u32..) {
+            let bytes = areas::Node::new(node).map_or(0, |node| found.on(node));
+            // SAFETY: the array has `nodes` numbers (the caller).
+            let place = unsafe { asked.on_node.add(index) };
+            // SAFETY: as above.
+            unsafe { place.write_unaligned(bytes) };
+        }
+    }
+    // SAFETY: the caller's promise, as above.
+    unsafe { room.fill(&measured) };
+    let Some(tell) = on_run else { return Ok(()) };
+    for run in runs {
+        let (node, page_size) = match run.place {
+            Where::On { node, page } => (node.get().cast_signed(), page.bytes()),
+            Where::Swapped => (AREAS_SWAPPED, 0),
+            _ => (AREAS_ABSENT, 0),
+        };
+        let stretch =
+            Stretch { offset: run.range.start, size: run.range.len(), node, reserved: 0, page_size };
+        // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+        if unsafe { tell(&raw const stretch, context) } != 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Measures where each page of an area is, and how large it is. Faults nothing in. `on_run` may be NULL.
+///
+/// AREAS_ERROR_NOT_PERMITTED where a sandbox forbids the question, AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no
+/// node, AREAS_ERROR_INVALID_INPUT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_measure(
+    area: *const Handle,
+    residency: *mut Measured,
+    on_run: OnRun,
+    context: *mut c_void,
+) -> c_int {
+    status(|| {
+        // SAFETY: C's promise.
+        let area = unsafe { look(area, "measure an area") }?;
+        // SAFETY: C's promise.
+        unsafe { tell(residency, on_run, context, || each!(area, area => area.residency())) }
+    })
+}
+
+/// The same for the area of that id, whoever holds it, without mapping it.
+///
+/// AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_measure.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_measure_id(
+    id: i32,
+    residency: *mut Measured,
+    on_run: OnRun,
+    context: *mut c_void,
+) -> c_int {
+    status(|| {
+        let measure = || AreaId::new(id).and_then(registry::get)?.residency();
+        // SAFETY: C's promise.
+        unsafe { tell(residency, on_run, context, measure) }
+    })
+}
+
+/// The same for any memory of this process: what AML, malloc or mmap gave. `start` is rounded down to a page.
+///
+/// AREAS_ERROR_OUT_OF_RANGE where not all of it is mapped; otherwise as areas_measure.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_measure_range(
+    start: *const c_void,
+    size: usize,
+    residency: *mut Measured,
+    on_run: OnRun,
+    context: *mut c_void,
+) -> c_int {
+    status(|| {
+        const WHAT: &str = "measure a range of addresses";
+        let page = areas::PageSize::base().bytes();
+        let into_page = start.addr() % page;
+        let first = start.cast_mut().cast::<u8>().wrapping_sub(into_page);
+        let Some(first) = NonNull::new(first) else { return Err(invalid(WHAT, "it begins at NULL")) };
+        let whole = size.checked_add(into_page).and_then(|size| size.checked_next_multiple_of(page));
+        let Some(whole) = whole.filter(|&whole| size > 0 && first.addr().get().checked_add(whole).is_some())
+        else {
+            return Err(invalid(WHAT, "its size is 0, or more than there are addresses"));
+        };
+        // SAFETY: C's promise.
+        unsafe { tell(residency, on_run, context, || areas::range::residency(first, whole)) }
+    })
+}

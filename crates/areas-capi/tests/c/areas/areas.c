@@ -1,0 +1,541 @@
+/*
+ * What areas.h promises of areas, measured in the kernel: kinds, growth, protections, freezing, places, names, holders that are killed.
+ *
+ * Not under valgrind: it does not know mlock2, and children fault on purpose.
+ */
+#include <areas.h>
+#include <ftw.h>
+#include <sys/syscall.h>
+
+#include "check.h"
+
+#define PAGE ((size_t)4096)
+
+/* What is to be right is said by the error that says otherwise. */
+#define OK(call) \
+	do { \
+		if ((call) < 0) \
+			check_failed(__FILE__, __LINE__, "%s: %s", #call, areas_error_help()); \
+	} while (0)
+
+static areas_area *create(const areas_attributes *wanted)
+{
+	areas_area *area = areas_create(wanted);
+	if (area == NULL)
+		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
+	return area;
+}
+
+static areas_area *plain(const char *name, size_t size, uint32_t kind)
+{
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	wanted.name = name;
+	wanted.size = size;
+	wanted.kind = kind;
+	return create(&wanted);
+}
+
+/* The pages of a range that are in RAM, by mincore. */
+static size_t in_ram(const void *start, size_t size)
+{
+	static unsigned char pages[4096];
+	size_t i, count = 0;
+	CHECK(size / PAGE <= sizeof pages);
+	CHECK_EQ(mincore((void *)(uintptr_t)start, size, pages), 0);
+	for (i = 0; i < size / PAGE; i++)
+		count += pages[i] & 1;
+	return count;
+}
+
+/* The node that a page is on, by move_pages. */
+static int node_of(void *page)
+{
+	int status = -1;
+	CHECK_EQ(syscall(SYS_move_pages, 0, 1UL, &page, NULL, &status, 0), 0);
+	return status;
+}
+
+static void kinds(void)
+{
+	areas_info info = AREAS_INFO;
+	struct stat object;
+	char *start;
+	areas_area *area = plain(NULL, 5000, AREAS_SHARED);
+	CHECK_EQ(areas_size(area), 5000);
+	CHECK_EQ(areas_id(area), 0);
+	OK(areas_look(area, &info));
+	CHECK_EQ(info.kind, AREAS_SHARED);
+	CHECK_EQ(info.size, 5000);
+	CHECK_EQ(info.mapped, 2 * PAGE);
+	CHECK_EQ(info.protection, AREAS_READ | AREAS_WRITE);
+	CHECK_EQ(info.pid, getpid());
+	CHECK_STR(info.name, "");
+	CHECK(info.address == areas_address(area));
+	CHECK_STR(check_maps(areas_address(area)), "rw-s");
+	CHECK_EQ(fstat(areas_descriptor(area), &object), 0);
+	CHECK_EQ(object.st_size, 5000);
+	areas_release(area);
+	CHECK_STR(check_maps(info.address), "");
+
+	area = plain(NULL, PAGE, AREAS_PRIVATE);
+	CHECK_STR(check_maps(areas_address(area)), "rw-p");
+	OK(areas_look(area, &info));
+	CHECK_EQ(info.kind, AREAS_PRIVATE);
+	areas_release(area);
+
+	/* Growth is seen through another handle without a call; what is there stays. */
+	{
+		areas_attributes wanted = AREAS_ATTRIBUTES;
+		areas_area *clone;
+		char *other;
+		wanted.name = "grows";
+		wanted.size = PAGE;
+		wanted.kind = AREAS_GROWABLE;
+		wanted.max = 64 * PAGE;
+		area = create(&wanted);
+		clone = areas_clone_named("grows", NULL);
+		CHECK(clone != NULL);
+		other = (char *)areas_address(clone);
+		CHECK_EQ(check_touch(other + PAGE, 0), SIGBUS);
+		OK(areas_resize(area, 3 * PAGE));
+		other[3 * PAGE - 1] = 7;
+		CHECK_EQ(((char *)areas_address(area))[3 * PAGE - 1], 7);
+		CHECK_EQ(areas_resize(area, 65 * PAGE), AREAS_ERROR_INVALID_INPUT);
+		CHECK_EQ(areas_size(clone), 3 * PAGE);
+		OK(areas_look(clone, &info));
+		CHECK_EQ(info.kind, AREAS_GROWABLE);
+		CHECK_EQ(info.max, 64 * PAGE);
+		areas_release(clone);
+		areas_release(area);
+	}
+	area = plain("shrinks", 4 * PAGE, AREAS_RESIZABLE);
+	start = (char *)areas_address(area);
+	memset(start, 1, 4 * PAGE);
+	CHECK_EQ(fstat(areas_descriptor(area), &object), 0);
+	CHECK_EQ(object.st_blocks * 512, (long long)(4 * PAGE));
+	OK(areas_resize(area, PAGE));
+	CHECK_EQ(fstat(areas_descriptor(area), &object), 0);
+	CHECK_EQ(object.st_blocks * 512, (long long)PAGE);
+	CHECK_EQ(check_touch(start + PAGE, 0), SIGBUS);
+	areas_release(area);
+}
+
+static void protecting(void)
+{
+	areas_area *area = plain(NULL, PAGE, AREAS_SHARED);
+	OK(areas_protect(area, AREAS_READ));
+	CHECK_STR(check_maps(areas_address(area)), "r--s");
+	CHECK_EQ(check_touch((char *)areas_address(area), 1), SIGSEGV);
+	OK(areas_protect(area, AREAS_NOTHING));
+	CHECK_STR(check_maps(areas_address(area)), "---s");
+	areas_release(area);
+}
+
+struct progress {
+	size_t done, total, calls;
+};
+
+static void on_progress(size_t done, size_t total, void *context)
+{
+	struct progress *progress = (struct progress *)context;
+	CHECK(done >= progress->done);
+	progress->done = done;
+	progress->total = total;
+	progress->calls++;
+}
+
+struct runs {
+	size_t count, end, resident;
+};
+
+static int on_run(const areas_run *run, void *context)
+{
+	struct runs *runs = (struct runs *)context;
+	CHECK_EQ(run->offset, runs->end);
+	runs->end += run->size;
+	runs->count++;
+	if (run->node >= 0)
+		runs->resident += run->size;
+	return 0;
+}
+
+static int stop(const areas_run *run, void *context)
+{
+	(void)run;
+	++*(int *)context;
+	return 1;
+}
+
+static void measuring(void)
+{
+	areas_residency residency = AREAS_RESIDENCY, by_id = AREAS_RESIDENCY;
+	uint64_t on_node[4] = { 9, 9, 9, 9 };
+	struct runs runs = { 0, 0, 0 };
+	struct progress progress = { 0, 0, 0 };
+	int calls = 0;
+	areas_area *area = plain("measured", 64 * PAGE, AREAS_SHARED);
+	char *start = (char *)areas_address(area);
+	start[0] = start[10 * PAGE] = start[11 * PAGE] = 1;
+	residency.on_node = on_node;
+	residency.nodes = 4;
+	OK(areas_measure(area, &residency, on_run, &runs));
+	CHECK_EQ(residency.size, 64 * PAGE);
+	CHECK_EQ(residency.resident, 3 * PAGE);
+	CHECK_EQ(residency.resident, in_ram(start, 64 * PAGE) * PAGE);
+	CHECK_EQ(residency.absent, 61 * PAGE);
+	CHECK_EQ(residency.runs, runs.count);
+	CHECK_EQ(runs.count, 4);
+	CHECK_EQ(runs.end, 64 * PAGE);
+	CHECK_EQ(runs.resident, 3 * PAGE);
+	CHECK_EQ(on_node[0] + on_node[1] + on_node[2] + on_node[3], 3 * PAGE);
+	CHECK(on_node[node_of(start)] >= PAGE);
+	/* Whoever returns something else than 0 hears no more. */
+	OK(areas_measure(area, &residency, stop, &calls));
+	CHECK_EQ(calls, 1);
+	/* The same without the handle, and for memory that is no area. */
+	OK(areas_measure_id(areas_id(area), &by_id, NULL, NULL));
+	CHECK_EQ(by_id.resident, 3 * PAGE);
+	OK(areas_measure_range(start + 10 * PAGE + 1, 1, &by_id, NULL, NULL));
+	CHECK_EQ(by_id.size, PAGE);
+	CHECK_EQ(by_id.resident, PAGE);
+
+	OK(areas_populate(area, on_progress, &progress));
+	CHECK(progress.calls > 0 && progress.done == progress.total);
+	CHECK_EQ(in_ram(start, 64 * PAGE), 64);
+	areas_release(area);
+}
+
+static void placing(void)
+{
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	areas_verification found = AREAS_VERIFICATION;
+	areas_migration moved = AREAS_MIGRATION;
+	areas_placement local;
+	areas_area *area;
+	areas_info info = AREAS_INFO;
+	int policy = -1;
+	char text[16];
+	struct progress progress = { 0, 0, 0 };
+
+	memset(&local, 0, sizeof local);
+	local.policy = AREAS_LOCAL;
+	OK(areas_nodes_allowed(&wanted.placement.nodes));
+	CHECK(areas_nodes_format(&wanted.placement.nodes, text, sizeof text) > 0);
+	OK(areas_nodes_parse("0", &wanted.placement.nodes));
+	wanted.size = 16 * PAGE;
+	wanted.placement.policy = AREAS_BIND;
+	area = create(&wanted);
+	/* MPOL_F_ADDR: the policy of that address; 2 is MPOL_BIND. */
+	CHECK_EQ(syscall(SYS_get_mempolicy, &policy, NULL, 0UL, areas_address(area), 2UL), 0);
+	CHECK_EQ(policy & 0xff, 2);
+	OK(areas_populate(area, NULL, NULL));
+	CHECK_EQ(node_of(areas_address(area)), 0);
+	OK(areas_verify(area, &found, NULL, NULL));
+	CHECK_EQ(found.holds, 1);
+	CHECK_EQ(found.in_place, 16 * PAGE);
+	CHECK_EQ(found.elsewhere, 0);
+	CHECK(found.share == 1.0);
+	OK(areas_look(area, &info));
+	CHECK_EQ(info.placement.policy, AREAS_BIND);
+	CHECK_EQ(info.placement.nodes.words[0], 1);
+
+	OK(areas_place(area, 4 * PAGE, 4 * PAGE, &local));
+	CHECK_EQ(syscall(SYS_get_mempolicy, &policy, NULL, 0UL, (char *)areas_address(area) + 4 * PAGE, 2UL), 0);
+	CHECK_EQ(policy & 0xff, 4);
+	OK(areas_migrate(area, &wanted.placement, &moved, NULL, on_progress, &progress));
+	CHECK_EQ(moved.holds, 1);
+	CHECK_EQ(moved.moved, 0);
+	CHECK_EQ(moved.in_place, 16 * PAGE);
+	areas_release(area);
+}
+
+static int take_away(const char *path, const struct stat *is, int type, struct FTW *where)
+{
+	(void)is, (void)type, (void)where;
+	return remove(path);
+}
+
+/* The folder of the registry goes, as a cleaner takes it: what is held is found again. */
+static void keeping(void)
+{
+	areas_area *area = plain("kept", PAGE, AREAS_SHARED);
+	CHECK(getenv("AREAS_DIR") != NULL);
+	CHECK_EQ(nftw(getenv("AREAS_DIR"), take_away, 8, FTW_DEPTH | FTW_PHYS), 0);
+	CHECK(access(getenv("AREAS_DIR"), F_OK) != 0);
+	OK(areas_keep());
+	{
+		pid_t child = check_fork();
+		if (child == 0) {
+			char *const words[] = { (char *)(uintptr_t)"areas", (char *)(uintptr_t)"find", NULL };
+			execv("/proc/self/exe", words);
+			_exit(9);
+		}
+		check_child(child, 0);
+	}
+	areas_release(area);
+}
+
+static int counted(const areas_info *info, void *context)
+{
+	int *count = (int *)context;
+	CHECK(info->size_of_this == sizeof *info);
+	++*count;
+	return 0;
+}
+
+static int found_holder(const areas_holder *holder, void *context)
+{
+	if (holder->pid == (uint32_t)getpid()) {
+		CHECK_EQ(holder->mapped & AREAS_WRITE, AREAS_WRITE);
+		CHECK(holder->descriptors >= 1);
+		*(int *)context = 1;
+	}
+	return 0;
+}
+
+static void names(void)
+{
+	areas_info info = AREAS_INFO, own = AREAS_INFO;
+	areas_cloning how = AREAS_CLONING;
+	areas_area *area = plain("named", 2 * PAGE, AREAS_SHARED), *clone, *second;
+	int count = 0, held = 0;
+	const void *after = NULL;
+	int32_t id = areas_id(area);
+	CHECK(id > 0);
+	CHECK_EQ(areas_find("named"), id);
+	CHECK_EQ(areas_wait("named", 0), id);
+	CHECK_EQ(areas_at((char *)areas_address(area) + 2 * PAGE - 1), id);
+	CHECK_EQ(areas_at((char *)areas_address(area) + 2 * PAGE), AREAS_ERROR_NO_SUCH_AREA);
+	OK(areas_get(id, &info));
+	CHECK_STR(info.name, "named");
+	CHECK(info.created > 0 && info.inode > 0);
+	OK(areas_look(area, &own));
+	CHECK_EQ(memcmp(&info, &own, sizeof info), 0);
+
+	/* A clone for reading is one that the kernel lets nobody write. */
+	how.protection = AREAS_READ;
+	how.name = "a clone";
+	clone = areas_clone(id, &how);
+	CHECK(clone != NULL);
+	strcpy((char *)areas_address(area), "seen");
+	CHECK_STR((char *)areas_address(clone), "seen");
+	CHECK_STR(check_maps(areas_address(clone)), "r--s");
+	CHECK_EQ(mprotect(areas_address(clone), PAGE, PROT_READ | PROT_WRITE), -1);
+	CHECK_EQ(areas_protect(clone, AREAS_READ | AREAS_WRITE), AREAS_ERROR_NOT_PERMITTED);
+	OK(areas_get(areas_id(clone), &own));
+	CHECK_EQ(own.inode, info.inode);
+	how.name = NULL;
+	how.address_form = AREAS_AT_SOURCE;
+	CHECK(areas_clone(id, &how) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_ADDRESS_IN_USE);
+
+	while (areas_next((uint32_t)getpid(), after, &own) == 1) {
+		CHECK(own.address > after);
+		after = own.address;
+		count++;
+	}
+	CHECK_EQ(count, 2);
+	count = 0;
+	OK(areas_list(counted, NULL, &count));
+	CHECK_EQ(count, 2);
+	CHECK(areas_holders(id, found_holder, &held) >= 1);
+	CHECK_EQ(held, 1);
+
+	second = plain(NULL, PAGE, AREAS_SHARED);
+	CHECK_EQ(areas_publish(second, "named"), areas_id(second));
+	CHECK_EQ(areas_find("named"), id); /* the oldest */
+	areas_release(area);
+	CHECK_EQ(areas_find("named"), areas_id(second));
+	CHECK_STR((char *)areas_address(clone), "seen");
+	areas_release(second);
+	areas_release(clone);
+	CHECK_EQ(areas_find("named"), AREAS_ERROR_NO_SUCH_AREA);
+}
+
+static void freezing(void)
+{
+	areas_info info = AREAS_INFO;
+	areas_area *area = plain("frozen", PAGE, AREAS_SHARED), *writer, *reader;
+	void *start = areas_address(area);
+	strcpy((char *)start, "for ever");
+	writer = areas_clone_named("frozen", NULL);
+	CHECK(writer != NULL);
+	/* Busy: all is as it was, and the error names us. */
+	CHECK_EQ(areas_freeze(area, 0), AREAS_ERROR_BUSY);
+	CHECK(strstr(areas_error_text(), "mapped for writing by") != NULL);
+	CHECK_EQ(areas_error_errno(), EBUSY);
+	CHECK(areas_address(area) == start);
+	CHECK_STR(check_maps(start), "rw-s");
+	((char *)start)[0] = 'F';
+	CHECK_STR((char *)areas_address(writer), "For ever");
+	areas_release(writer);
+	OK(areas_freeze(area, AREAS_PATIENCE));
+	CHECK(areas_address(area) == start);
+	CHECK_EQ(check_touch((char *)start, 1), SIGSEGV);
+	OK(areas_look(area, &info));
+	CHECK_EQ(info.kind, AREAS_FROZEN);
+	CHECK_EQ(areas_freeze(area, 0), AREAS_ERROR_FROZEN);
+	CHECK_EQ(areas_protect(area, AREAS_READ | AREAS_WRITE), AREAS_ERROR_FROZEN);
+	CHECK_EQ(areas_resize(area, 2 * PAGE), AREAS_ERROR_FROZEN);
+	/* The seals: F_SEAL_WRITE is 8. */
+	CHECK_EQ(fcntl(areas_descriptor(area), 1034 /* F_GET_SEALS */) & 8, 8);
+	reader = areas_clone_named("frozen", NULL);
+	CHECK(reader != NULL);
+	OK(areas_look(reader, &info));
+	CHECK_EQ(info.kind, AREAS_FROZEN);
+	CHECK_STR((char *)areas_address(reader), "For ever");
+	areas_release(reader);
+	areas_release(area);
+	area = plain("frozen", PAGE, AREAS_RESIZABLE);
+	OK(areas_freeze(area, AREAS_PATIENCE));
+	reader = areas_clone_named("frozen", NULL);
+	CHECK(reader != NULL);
+	areas_release(reader);
+	areas_release(area);
+}
+
+static void locking(void)
+{
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	areas_area *area;
+	wanted.size = 4 * PAGE;
+	wanted.lock = AREAS_LOCK_FULL;
+	area = create(&wanted);
+	CHECK_EQ(check_smaps(areas_address(area), "Locked"), 16);
+	areas_release(area);
+	wanted.lock = AREAS_LOCK_LAZY;
+	area = create(&wanted);
+	CHECK_EQ(in_ram(areas_address(area), 4 * PAGE), 0);
+	areas_release(area);
+}
+
+static void told(const char *asked, const char *given, const char *why, void *context)
+{
+	CHECK(*asked != '\0' && *given != '\0' && *why != '\0');
+	++*(int *)context;
+}
+
+static void granting(void)
+{
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	areas_grant grant = AREAS_GRANT;
+	areas_area *area;
+	int fallbacks = 0;
+	wanted.size = (size_t)2 << 20;
+	wanted.pages = AREAS_PAGES_PREFER_POOL;
+	area = create(&wanted);
+	OK(areas_granted(area, &grant, told, &fallbacks));
+	CHECK_EQ(grant.fallbacks, fallbacks);
+	/* What it says is what the kernel mapped. */
+	CHECK_EQ(check_smaps(areas_address(area), "KernelPageSize"), (long)(grant.page_size / 1024));
+	CHECK_EQ(grant.fallbacks, grant.page_size == PAGE ? 1 : 0);
+	areas_release(area);
+	/* At an address, exactly and at or above. */
+	wanted.size = PAGE;
+	wanted.pages = AREAS_PAGES_BASE;
+	wanted.address = (void *)(uintptr_t)0x200000000000;
+	wanted.address_form = AREAS_EXACTLY;
+	area = create(&wanted);
+	CHECK(areas_address(area) == wanted.address);
+	wanted.address_form = AREAS_AT_OR_ABOVE;
+	{
+		areas_area *above = create(&wanted);
+		CHECK(areas_address(above) == (char *)wanted.address + PAGE);
+		areas_release(above);
+	}
+	areas_release(area);
+}
+
+/* A holder in another process, killed without a word: its memory and its name are gone, and ours stays. */
+static void killing(void)
+{
+	int ready[2], go[2];
+	areas_area *clone, *area = NULL;
+	areas_info info = AREAS_INFO;
+	pid_t child;
+	int32_t id;
+	CHECK_EQ(pipe(ready), 0);
+	CHECK_EQ(pipe(go), 0);
+	child = check_fork();
+	if (child == 0) {
+		area = plain("the victim's", 8 * PAGE, AREAS_SHARED);
+		memset(areas_address(area), 5, 8 * PAGE);
+		check_tell(ready[1], 'r');
+		check_hear(go[0]);
+		_exit(9);
+	}
+	id = areas_wait("the victim's", 30000);
+	CHECK(id > 0);
+	CHECK_EQ(check_hear(ready[0]), 'r');
+	OK(areas_get(id, &info));
+	CHECK_EQ(info.pid, child);
+	clone = areas_clone(id, NULL);
+	CHECK(clone != NULL);
+	CHECK_EQ(kill(child, SIGKILL), 0);
+	check_killed(child, SIGKILL);
+	CHECK_EQ(areas_get(id, &info), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_EQ(areas_find("the victim's"), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_EQ(((char *)areas_address(clone))[8 * PAGE - 1], 5);
+	areas_release(clone);
+	(void)area;
+}
+
+/* A child has its parent's areas: the same memory, at the same address, under an id of its own. */
+static void forking(void)
+{
+	areas_area *area = plain("inherited", PAGE, AREAS_SHARED);
+	char *start = (char *)areas_address(area);
+	int32_t id = areas_id(area);
+	pid_t child = check_fork();
+	if (child == 0) {
+		areas_info info = AREAS_INFO;
+		OK(areas_look(area, &info));
+		CHECK(info.id > 0 && info.id != id);
+		CHECK_EQ(info.pid, getpid());
+		CHECK(areas_address(area) == start);
+		strcpy(start, "from the child");
+		areas_release(area);
+		CHECK_EQ(areas_find("inherited"), id);
+		_exit(0);
+	}
+	check_child(child, 0);
+	CHECK_STR(start, "from the child");
+	CHECK_EQ(areas_find("inherited"), id);
+	areas_release(area);
+}
+
+static int on_node(const areas_node *node, void *context)
+{
+	CHECK(node->size_of_this == sizeof *node);
+	if (node->allowed)
+		++*(int *)context;
+	return 0;
+}
+
+static void machine(void)
+{
+	int allowed = 0;
+	CHECK(areas_nodes(on_node, &allowed) >= 1);
+	CHECK(allowed >= 1);
+	CHECK_EQ(areas_distance(0, 0), 10);
+}
+
+int main(int count, char **words)
+{
+	/* Another program that looks for what is kept. */
+	if (count == 2 && strcmp(words[1], "find") == 0)
+		return areas_find("kept") > 0 ? 0 : 1;
+	keeping();
+	kinds();
+	protecting();
+	measuring();
+	placing();
+	names();
+	freezing();
+	locking();
+	granting();
+	killing();
+	forking();
+	machine();
+	return 0;
+}

@@ -1,0 +1,229 @@
+/*
+ * Providers: layers, and one that is written in C. What they map is looked at in the kernel.
+ */
+#include <areas.h>
+
+#include "check.h"
+
+#define PAGE ((size_t)4096)
+
+/* What a provider of ours knows. */
+struct shark {
+	const areas_provider *inner;
+	int bite, maps, unmapped, done, fail;
+	void *last;
+	size_t last_size;
+};
+
+static int shark_map(void *context, const areas_request *request, areas_mapping **mapping)
+{
+	struct shark *shark = (struct shark *)context;
+	areas_placement placement;
+	areas_mapping *mapped;
+	shark->maps++;
+	if (shark->fail == 1)
+		return areas_error_set(AREAS_ERROR_BUSY, "bite", "wait for the tide");
+	if (shark->fail == 2)
+		return AREAS_ERROR_NO_MEMORY;
+	if (shark->fail == 3)
+		return 0; /* and no mapping */
+	if (shark->fail == 4)
+		return 12345;
+	CHECK(areas_request_protection(request) & AREAS_WRITE);
+	CHECK_EQ(areas_request_placement(request, &placement), 0);
+	mapped = areas_request_map(request, shark->inner, NULL);
+	if (mapped == NULL)
+		return areas_error_number();
+	CHECK_EQ(areas_mapping_size(mapped), areas_request_size(request));
+	memset(areas_mapping_address(mapped), shark->bite, areas_mapping_size(mapped));
+	if (shark->fail == 5) {
+		areas_mapping_unmap(mapped);
+		return AREAS_ERROR_LIMIT;
+	}
+	*mapping = mapped;
+	return 0;
+}
+
+static void shark_unmapped(void *context, void *address, size_t size)
+{
+	struct shark *shark = (struct shark *)context;
+	CHECK_STR(check_maps(address), "");
+	shark->unmapped++;
+	shark->last = address;
+	shark->last_size = size;
+}
+
+static void shark_done(void *context)
+{
+	((struct shark *)context)->done++;
+}
+
+static areas_attributes asked(const areas_provider *provider, uint32_t kind)
+{
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	wanted.size = 3 * PAGE;
+	wanted.kind = kind;
+	wanted.provider = provider;
+	return wanted;
+}
+
+static void custom(void)
+{
+	static const int failures[][2] = { { 1, AREAS_ERROR_BUSY }, { 2, AREAS_ERROR_NO_MEMORY },
+		{ 3, AREAS_ERROR_INVALID_INPUT }, { 4, AREAS_ERROR_SYSTEM }, { 5, AREAS_ERROR_LIMIT } };
+	struct shark shark = { NULL, 0x5a, 0, 0, 0, 0, NULL, 0 };
+	areas_provider_operations operations = AREAS_PROVIDER_OPERATIONS;
+	areas_provider *provider;
+	areas_attributes wanted;
+	areas_area *private_one, *shared;
+	void *start;
+	size_t i;
+
+	operations.unmapped = shark_unmapped;
+	CHECK(areas_provider_custom(&operations, &shark) == NULL); /* no map */
+	operations.map = shark_map;
+	operations.done = shark_done;
+	provider = areas_provider_custom(&operations, &shark);
+	CHECK(provider != NULL);
+
+	wanted = asked(provider, AREAS_PRIVATE);
+	private_one = areas_create(&wanted);
+	CHECK(private_one != NULL);
+	start = areas_address(private_one);
+	for (i = 0; i < 3 * PAGE; i++)
+		CHECK_EQ(((unsigned char *)start)[i], 0x5a);
+	CHECK_STR(check_maps(start), "rw-p");
+	wanted = asked(provider, AREAS_SHARED);
+	wanted.name = "of a shark";
+	shared = areas_create(&wanted);
+	CHECK(shared != NULL);
+	CHECK_EQ(*(unsigned char *)areas_address(shared), 0x5a);
+	CHECK_STR(check_maps(areas_address(shared)), "rw-s");
+	CHECK_EQ(areas_freeze(shared, AREAS_PATIENCE), 0);
+
+	for (i = 0; i < sizeof failures / sizeof *failures; i++) {
+		shark.fail = failures[i][0];
+		CHECK(areas_create(&wanted) == NULL);
+		CHECK_EQ(areas_error_number(), failures[i][1]);
+		if (i == 0) {
+			CHECK_STR(areas_error_text(), "cannot bite");
+			CHECK_STR(areas_error_remedy(), "wait for the tide");
+		}
+	}
+	/* A failure that was told before is not what a provider that says nothing fails with. */
+	CHECK_EQ(areas_find("nobody has this"), AREAS_ERROR_NO_SUCH_AREA);
+	shark.fail = 2;
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_NO_MEMORY);
+	CHECK(strstr(areas_error_text(), "nobody has this") == NULL);
+	shark.fail = 0;
+
+	/* The provider is let go first: the context is needed until the last mapping is gone. */
+	CHECK_EQ(shark.unmapped, 0);
+	areas_provider_release(provider);
+	areas_release(private_one);
+	CHECK_EQ(shark.unmapped, 1);
+	CHECK(shark.last == start);
+	CHECK_EQ(shark.last_size, 3 * PAGE);
+	CHECK_EQ(shark.done, 0);
+	areas_release(shared);
+	CHECK_EQ(shark.unmapped, 2);
+	CHECK_EQ(shark.done, 1);
+}
+
+static void layers(void)
+{
+	areas_nodeset nodes;
+	areas_placement placement;
+	areas_provider *limited, *guarded, *striped, *placed, *either, *spilled, *custom_one;
+	areas_provider_operations operations = AREAS_PROVIDER_OPERATIONS;
+	struct shark shark = { NULL, 7, 0, 0, 0, 0, NULL, 0 };
+	const uint32_t order[] = { 0 };
+	areas_attributes wanted;
+	areas_verification found = AREAS_VERIFICATION;
+	areas_info info = AREAS_INFO;
+	areas_grant grant = AREAS_GRANT;
+	areas_area *area;
+	char *start;
+
+	memset(&placement, 0, sizeof placement);
+	CHECK_EQ(areas_nodes_parse("0", &nodes), 0);
+	placement.policy = AREAS_BIND;
+	placement.nodes = nodes;
+
+	limited = areas_provider_limited(NULL, 4 * PAGE);
+	wanted = asked(limited, AREAS_PRIVATE);
+	area = areas_create(&wanted);
+	CHECK(area != NULL);
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_LIMIT);
+	areas_release(area);
+
+	guarded = areas_provider_guarded(limited, 1);
+	wanted = asked(guarded, AREAS_PRIVATE);
+	area = areas_create(&wanted);
+	CHECK(area != NULL);
+	start = (char *)areas_address(area);
+	CHECK_STR(check_maps(start - 1), "---p");
+	CHECK_STR(check_maps(start + 3 * PAGE), "---p");
+	areas_release(area);
+	CHECK_STR(check_maps(start), "");
+
+	placed = areas_provider_placed(NULL, &placement);
+	wanted = asked(placed, AREAS_SHARED);
+	area = areas_create(&wanted);
+	CHECK(area != NULL);
+	CHECK_EQ(areas_look(area, &info), 0);
+	CHECK_EQ(info.placement.policy, AREAS_BIND);
+	areas_release(area);
+
+	striped = areas_provider_striped(NULL, &nodes, 1);
+	wanted = asked(striped, AREAS_SHARED);
+	area = areas_create(&wanted);
+	CHECK(area != NULL);
+	CHECK_EQ(areas_populate(area, NULL, NULL), 0);
+	CHECK_EQ(areas_verify(area, &found, NULL, NULL), 0);
+	CHECK_EQ(found.in_place, 3 * PAGE);
+	areas_release(area);
+
+	spilled = areas_provider_spilled(NULL, order, 1);
+	wanted = asked(spilled, AREAS_PRIVATE);
+	area = areas_create(&wanted);
+	CHECK(area != NULL);
+	areas_release(area);
+
+	/* One that cannot, or else another; a layer over one of the program's own. */
+	operations.map = shark_map;
+	operations.done = shark_done;
+	custom_one = areas_provider_custom(&operations, &shark);
+	shark.fail = 1;
+	either = areas_provider_or(custom_one, NULL);
+	areas_provider_release(custom_one);
+	wanted = asked(either, AREAS_PRIVATE);
+	area = areas_create(&wanted);
+	CHECK(area != NULL);
+	CHECK_EQ(areas_granted(area, &grant, NULL, NULL), 0);
+	CHECK_EQ(grant.fallbacks, 1);
+	CHECK_EQ(*(char *)areas_address(area), 0);
+	areas_release(area);
+	shark.fail = 0;
+	area = areas_create(&wanted);
+	CHECK(area != NULL);
+	CHECK_EQ(*(char *)areas_address(area), 7);
+	areas_release(area);
+	CHECK_EQ(shark.done, 0);
+	areas_provider_release(either);
+	CHECK_EQ(shark.done, 1);
+	areas_provider_release(spilled);
+	areas_provider_release(striped);
+	areas_provider_release(placed);
+	areas_provider_release(guarded);
+	areas_provider_release(limited);
+}
+
+int main(void)
+{
+	custom();
+	layers();
+	return 0;
+}

@@ -1,0 +1,174 @@
+// areas.h on a machine with several nodes: what is asked of a place is where pages are, what is elsewhere is named, what moves has moved.
+// vm:
+// vm: --kernel linux-image-cloud-amd64
+
+#include <areas.h>
+
+#include "guest/tests.h"
+
+#define PAGES 48
+
+static areas_area *area_over(uint32_t policy, uint64_t nodes, const areas_provider *provider, uint32_t kind)
+{
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	areas_area *area;
+
+	wanted.size = PAGES * PAGE;
+	wanted.kind = kind;
+	wanted.provider = provider;
+	wanted.placement.policy = policy;
+	wanted.placement.nodes.words[0] = nodes;
+	area = areas_create(&wanted);
+	if (area == NULL)
+		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
+	return area;
+}
+
+static void populate(areas_area *area)
+{
+	if (areas_populate(area, NULL, NULL) < 0)
+		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
+}
+
+/* How many pages are on each of the four nodes. */
+static void counted(const areas_area *area, int counts[4])
+{
+	int found[PAGES];
+
+	raw_nodes(areas_address(area), PAGES, found);
+	memset(counts, 0, 4 * sizeof *counts);
+	for (int at = 0; at < PAGES; at++) {
+		CHECK(found[at] >= 0 && found[at] < 4);
+		counts[found[at]]++;
+	}
+}
+
+static void pages_are_where_they_were_asked_to_be(void)
+{
+	for (uint64_t nodes = 1; nodes < 16; nodes++) {
+		for (uint32_t kind = AREAS_SHARED; kind <= AREAS_PRIVATE; kind++) {
+			areas_area *area = area_over(AREAS_INTERLEAVE, nodes, NULL, kind);
+			areas_residency residency = AREAS_RESIDENCY;
+			areas_verification found = AREAS_VERIFICATION;
+			uint64_t on_node[4];
+			int counts[4];
+
+			populate(area);
+			counted(area, counts);
+			residency.on_node = on_node;
+			residency.nodes = 4;
+			CHECK_EQ(areas_measure(area, &residency, NULL, NULL), 0);
+			for (int node = 0; node < 4; node++) {
+				CHECK_EQ(counts[node] > 0, nodes >> node & 1);
+				CHECK_EQ(on_node[node], counts[node] * PAGE);
+			}
+			CHECK_EQ(areas_verify(area, &found, NULL, NULL), 0);
+			CHECK(found.holds && found.in_place == PAGES * PAGE);
+			areas_release(area);
+		}
+	}
+}
+
+static int misplaced(const areas_misplaced *part, void *context)
+{
+	CHECK_EQ(part->offset, 5 * PAGE);
+	CHECK_EQ(part->size, PAGE);
+	CHECK_EQ(part->node, 3);
+	CHECK_EQ(part->asked.words[0], 2);
+	++*(int *)context;
+	return 0;
+}
+
+static void a_page_that_is_elsewhere_is_named_and_moved(void)
+{
+	areas_area *area = area_over(AREAS_BIND, 2, NULL, AREAS_SHARED);
+	areas_verification found = AREAS_VERIFICATION;
+	areas_migration moved = AREAS_MIGRATION;
+	areas_placement placement;
+	int parts = 0, counts[4];
+
+	populate(area);
+	raw_move((char *)areas_address(area) + 5 * PAGE, 3);
+	CHECK_EQ(areas_verify(area, &found, misplaced, &parts), 0);
+	CHECK_EQ(parts, 1);
+	CHECK_EQ(found.holds, 0);
+	CHECK_EQ(found.elsewhere, PAGE);
+	memset(&placement, 0, sizeof placement);
+	placement.policy = AREAS_BIND;
+	placement.nodes.words[0] = 4;
+	CHECK_EQ(areas_migrate(area, &placement, &moved, NULL, NULL, NULL), 0);
+	CHECK_EQ(moved.moved, PAGES * PAGE);
+	CHECK_EQ(moved.stayed, 0);
+	CHECK_EQ(moved.holds, 1);
+	counted(area, counts);
+	CHECK_EQ(counts[2], PAGES);
+	areas_release(area);
+}
+
+static void a_part_is_placed_for_itself(void)
+{
+	areas_area *area = area_over(AREAS_BIND, 1, NULL, AREAS_SHARED);
+	areas_placement placement;
+	int counts[4];
+
+	memset(&placement, 0, sizeof placement);
+	placement.policy = AREAS_BIND;
+	placement.nodes.words[0] = 8;
+	CHECK_EQ(areas_place(area, 16 * PAGE, 16 * PAGE, &placement), 0);
+	touch(areas_address(area), PAGES);
+	counted(area, counts);
+	CHECK_EQ(counts[0], 32);
+	CHECK_EQ(counts[3], 16);
+	areas_release(area);
+}
+
+static void layers_place(void)
+{
+	areas_nodeset nodes;
+	areas_provider *striped;
+	areas_area *area;
+	int found[PAGES];
+
+	memset(&nodes, 0, sizeof nodes);
+	nodes.words[0] = 10;
+	striped = areas_provider_striped(NULL, &nodes, 8);
+	CHECK(striped != NULL);
+	area = area_over(AREAS_DEFAULT, 0, striped, AREAS_SHARED);
+	areas_provider_release(striped);
+	touch(areas_address(area), PAGES);
+	raw_nodes(areas_address(area), PAGES, found);
+	for (int at = 0; at < PAGES; at++)
+		CHECK_EQ(found[at], at / 8 % 2 ? 3 : 1);
+	areas_release(area);
+}
+
+static int seen(const areas_node *node, void *context)
+{
+	CHECK_EQ(node->node, (uint32_t)*(int *)context);
+	CHECK(node->allowed && node->total > 0);
+	++*(int *)context;
+	return 0;
+}
+
+static void the_machine_is_told(void)
+{
+	int next = 0;
+
+	CHECK_EQ(areas_nodes(seen, &next), 4);
+	CHECK_EQ(next, 4);
+	CHECK_EQ(areas_distance(2, 2), 10);
+	CHECK(areas_distance(0, 1) > 10);
+}
+
+int main(int count, char **words)
+{
+	static const struct test tests[] = {
+		{ "pages_are_where_they_were_asked_to_be", pages_are_where_they_were_asked_to_be },
+		{ "a_page_that_is_elsewhere_is_named_and_moved", a_page_that_is_elsewhere_is_named_and_moved },
+		{ "a_part_is_placed_for_itself", a_part_is_placed_for_itself },
+		{ "layers_place", layers_place },
+		{ "the_machine_is_told", the_machine_is_told },
+	};
+
+	return run_tests(tests, sizeof tests / sizeof *tests, count, words);
+}

@@ -1,0 +1,62 @@
+//! A byte that a forked child does not inherit: it tells a process that it is one.
+
+use std::sync::atomic::{Ordering, fence};
+
+use super::{Mapping, Plan, Sharing};
+use crate::error::{Error, Kind, Result};
+use crate::page::PageSize;
+use crate::protection::Protection;
+use crate::sys;
+use crate::sys::memory::{Advice, At, MapFlags};
+
+/// Set, in the process that made it; not set in children that it forks since, however they were forked: the kernel wipes the
+/// page. Looked at and set by any thread at any time.
+///
+/// # Invariants
+/// The mapping is private, of one page, readable and writable; no reference to its bytes is ever made.
+#[derive(Debug)]
+pub(crate) struct Canary(Mapping);
+
+impl Canary {
+    /// One that is set.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] where the kernel wipes nothing on fork.
+    pub(crate) fn new() -> Result<Self> {
+        let page = PageSize::base();
+        let mapping = Mapping::new(&Plan {
+            at: At::Anywhere,
+            size: 1,
+            span: page.bytes(),
+            page,
+            protection: Protection::READ_WRITE,
+            sharing: Sharing::Exclusive,
+            flags: MapFlags::PRIVATE,
+            file: None,
+        })?;
+        mapping.advise(Advice::WipeOnFork).map_err(|errno| {
+            Error::new(Kind::Unsupported, "use the registry")
+                .call("madvise(MADV_WIPEONFORK)", errno)
+                .help("this needs Linux 4.14")
+        })?;
+        let canary = Canary(mapping);
+        canary.set();
+        Ok(canary)
+    }
+
+    /// Whether it is set. If so, what was done before it was set is seen behind this.
+    #[inline]
+    pub(crate) fn is_set(&self) -> bool {
+        let set = self.0.load::<u8>(0, 1).is_ok_and(|byte| byte != 0);
+        fence(Ordering::Acquire);
+        set
+    }
+
+    /// Sets it, after all that was done before.
+    pub(crate) fn set(&self) {
+        fence(Ordering::Release);
+        // SAFETY: the first byte of a mapping that is writable and of which no reference is ever made (invariants), in one
+        // access.
+        unsafe { sys::copy::store(self.0.base().as_ptr(), 1_u8) }
+    }
+}

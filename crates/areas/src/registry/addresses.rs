@@ -1,0 +1,422 @@
+//! This process's own published areas in the order of their addresses: one writer at a time, and any number of readers who neither
+//! wait nor write.
+//!
+//! It is a sorted array, cut into chunks so that an insertion moves few words: one level that says where each chunk begins, and the
+//! chunks. All of it is atomic words whose memory is never freed or used for something else, so that a reader who is overtaken by the writer reads
+//! nonsense and no foreign memory; the count around each change (odd while it is under way) tells him, and he looks again. Who
+//! has no luck for long gives up: then the answer is to be had under the writer's mutex.
+//!
+//! A reader costs two binary searches, and writes nothing: readers do not slow each other down. `models/` can try this very
+//! file out in all the orders that a machine may choose (`cfg(loom)`).
+
+use std::ops::Deref;
+use std::sync::OnceLock;
+
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU64, Ordering, fence};
+#[cfg(not(loom))]
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// The words of an entry: where it begins and ends, and what its owner wants to find.
+pub(super) const WORDS: usize = 7;
+pub(super) type Entry = [u64; WORDS];
+pub(super) const START: usize = 0;
+pub(super) const END: usize = 1;
+
+/// Entries of a chunk. Two neighbours are made one when that leaves a quarter of it free.
+const CHUNK: usize = if cfg!(loom) { 2 } else { 128 };
+const MERGED: usize = if cfg!(loom) { 1 } else { 96 };
+/// Two neighbours have more than `MERGED` entries together: these are enough for the 65,536 areas of a team.
+const CHUNKS: usize = if cfg!(loom) { 4 } else { 2048 };
+/// How often a reader looks again.
+const PATIENCE: usize = if cfg!(loom) { 2 } else { 64 };
+
+fn words<const N: usize>() -> [AtomicU64; N] {
+    std::array::from_fn(|_| AtomicU64::new(0))
+}
+
+#[derive(Debug)]
+struct Chunk {
+    len: AtomicU64,
+    /// Side by side, as they are what is searched.
+    starts: [AtomicU64; CHUNK],
+    rest: [[AtomicU64; WORDS - 1]; CHUNK],
+}
+
+impl Chunk {
+    fn new() -> Box<Self> {
+        let rest = std::array::from_fn(|_| words());
+        Box::new(Chunk { len: AtomicU64::new(0), starts: words(), rest })
+    }
+
+    fn len(&self) -> usize {
+        index(&self.len).min(CHUNK)
+    }
+
+    fn entry(&self, at: usize) -> Entry {
+        let word = |word: usize| match word {
+            START => &self.starts[at],
+            _ => &self.rest[at][word - 1],
+        };
+        std::array::from_fn(|i| word(i).load(Ordering::Relaxed))
+    }
+
+    fn put(&self, at: usize, entry: &Entry) {
+        self.starts[at].store(entry[START], Ordering::Relaxed);
+        for (word, value) in self.rest[at].iter().zip(&entry[1..]) {
+            word.store(*value, Ordering::Relaxed);
+        }
+    }
+
+    fn set_len(&self, len: usize) {
+        self.len.store(len as u64, Ordering::Relaxed);
+    }
+
+    /// Where an address would be put behind those at or below it.
+    fn behind(&self, address: u64) -> usize {
+        behind(&self.starts[..self.len()], address)
+    }
+}
+
+fn index(word: &AtomicU64) -> usize {
+    usize::try_from(word.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+}
+
+/// How many of some sorted words are at or below an address.
+fn behind(words: &[AtomicU64], address: u64) -> usize {
+    words.partition_point(|word| word.load(Ordering::Relaxed) <= address)
+}
+
+/// What readers see.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    /// Odd while the writer changes something.
+    changes: AtomicU64,
+    /// How many chunks are in use; where each begins; and which of the pool it is.
+    used: AtomicU64,
+    firsts: [AtomicU64; CHUNKS],
+    which: [AtomicU64; CHUNKS],
+    /// Made when it is needed first, and never freed.
+    pool: [OnceLock<Box<Chunk>>; CHUNKS],
+}
+
+impl Addresses {
+    pub(super) fn new() -> Box<Self> {
+        Box::new(Addresses {
+            changes: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+            firsts: words(),
+            which: words(),
+            pool: std::array::from_fn(|_| OnceLock::new()),
+        })
+    }
+
+    /// The entry that has an address; `None` also where that could not be told.
+    pub(super) fn find(&self, address: u64) -> Option<Entry> {
+        for _ in 0..PATIENCE {
+            let before = self.changes.load(Ordering::Acquire);
+            if before.is_multiple_of(2) {
+                let found = self.look(address);
+                fence(Ordering::Acquire);
+                if self.changes.load(Ordering::Relaxed) == before {
+                    return found;
+                }
+            }
+            #[cfg(not(loom))]
+            std::hint::spin_loop();
+        }
+        None
+    }
+
+    fn look(&self, address: u64) -> Option<Entry> {
+        let (chunk, at) = self.place(address)?;
+        let entry = chunk.entry(at);
+        (address < entry[END]).then_some(entry)
+    }
+
+    /// The last entry at or below an address. While the writer writes, this may be anything; it is inside of the arrays all the same.
+    fn place(&self, address: u64) -> Option<(&Chunk, usize)> {
+        let chunk = self.chunk(behind(&self.firsts[..self.used()], address).checked_sub(1)?)?;
+        let at = chunk.behind(address).checked_sub(1)?;
+        Some((chunk, at))
+    }
+
+    fn used(&self) -> usize {
+        index(&self.used).min(CHUNKS)
+    }
+
+    fn chunk(&self, at: usize) -> Option<&Chunk> {
+        self.pool.get(index(self.which.get(at)?))?.get().map(Box::as_ref)
+    }
+}
+
+/// The one writer.
+#[derive(Debug)]
+pub(super) struct Keeper<S> {
+    shared: S,
+    /// Chunks that are in no use.
+    free: Vec<usize>,
+}
+
+impl<S: Deref<Target = Addresses>> Keeper<S> {
+    /// The only one over these addresses, which are empty.
+    pub(super) fn new(shared: S) -> Self {
+        Keeper { shared, free: (0..CHUNKS).rev().collect() }
+    }
+
+    /// Takes an entry in, or changes the one that begins there. Whether there was room.
+    pub(super) fn put(&mut self, entry: &Entry) -> bool {
+        self.change(|keeper| keeper.put_in(entry))
+    }
+
+    /// Takes the entry out that begins there.
+    pub(super) fn remove(&mut self, start: u64) {
+        self.change(|keeper| keeper.take_out(start));
+    }
+
+    /// Forgets all, in whatever state it was.
+    pub(super) fn clear(&mut self) {
+        self.change(|keeper| keeper.shared.used.store(0, Ordering::Relaxed));
+        self.free = (0..CHUNKS).rev().collect();
+    }
+
+    fn change<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
+        let odd = self.shared.changes.load(Ordering::Relaxed) | 1;
+        self.shared.changes.store(odd, Ordering::Relaxed);
+        fence(Ordering::Release);
+        let done = change(self);
+        self.shared.changes.store(odd.wrapping_add(1), Ordering::Release);
+        done
+    }
+
+    fn put_in(&mut self, entry: &Entry) -> bool {
+        let shared = &*self.shared;
+        let start = entry[START];
+        if shared.used() == 0 && !self.open(0, entry) {
+            return false;
+        }
+        let shared = &*self.shared;
+        let last = shared.used() - 1;
+        let number = behind(&shared.firsts[..=last], start).saturating_sub(1);
+        let Some(chunk) = shared.chunk(number) else { return false };
+        let (len, at) = (chunk.len(), chunk.behind(start));
+        if at > 0 && chunk.entry(at - 1)[START] == start {
+            chunk.put(at - 1, entry);
+            return true;
+        }
+        if len < CHUNK {
+            for i in (at..len).rev() {
+                chunk.put(i + 1, &chunk.entry(i));
+            }
+            chunk.put(at, entry);
+            chunk.set_len(len + 1);
+            shared.firsts[number].store(chunk.entry(0)[START], Ordering::Relaxed);
+            return true;
+        }
+        // At either end, where new addresses mostly are, full chunks stay full.
+        if number == 0 && at == 0 {
+            return self.open(0, entry);
+        }
+        if number == last && at == len {
+            return self.open(last + 1, entry);
+        }
+        let half = CHUNK / 2;
+        let upper: Vec<Entry> = (half..len).map(|i| chunk.entry(i)).collect();
+        if !self.open(number + 1, &upper[0]) {
+            return false;
+        }
+        if let (Some(lower), Some(new)) = (self.shared.chunk(number), self.shared.chunk(number + 1)) {
+            upper.iter().enumerate().for_each(|(i, entry)| new.put(i, entry));
+            new.set_len(upper.len());
+            lower.set_len(half);
+        }
+        // Two halves are too many for one; but either may be few enough for its other neighbour.
+        self.join(number + 1);
+        self.join(number);
+        self.put_in(entry)
+    }
+
+    /// Begins a chunk with an entry, as the one of that number. Whether there was one.
+    fn open(&mut self, number: usize, entry: &Entry) -> bool {
+        let Some(free) = self.free.pop() else { return false };
+        let shared = &*self.shared;
+        let chunk = shared.pool[free].get_or_init(Chunk::new);
+        chunk.put(0, entry);
+        chunk.set_len(1);
+        let used = shared.used();
+        for i in (number..used).rev() {
+            copy(&shared.firsts, i, i + 1);
+            copy(&shared.which, i, i + 1);
+        }
+        shared.firsts[number].store(entry[START], Ordering::Relaxed);
+        shared.which[number].store(free as u64, Ordering::Relaxed);
+        shared.used.store(used as u64 + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// Gives the chunk of that number up.
+    fn close(&mut self, number: usize) {
+        let shared = &*self.shared;
+        self.free.push(index(&shared.which[number]));
+        let used = shared.used();
+        for i in number + 1..used {
+            copy(&shared.firsts, i, i - 1);
+            copy(&shared.which, i, i - 1);
+        }
+        shared.used.store(used as u64 - 1, Ordering::Relaxed);
+    }
+
+    fn take_out(&mut self, start: u64) {
+        let shared = &*self.shared;
+        let used = shared.used();
+        let Some(number) = behind(&shared.firsts[..used], start).checked_sub(1) else { return };
+        let Some(chunk) = shared.chunk(number) else { return };
+        let len = chunk.len();
+        let Some(at) = chunk.behind(start).checked_sub(1) else { return };
+        if chunk.entry(at)[START] != start {
+            return;
+        }
+        for i in at + 1..len {
+            chunk.put(i - 1, &chunk.entry(i));
+        }
+        chunk.set_len(len - 1);
+        if len == 1 {
+            return self.close(number);
+        }
+        shared.firsts[number].store(chunk.entry(0)[START], Ordering::Relaxed);
+        self.join(number);
+    }
+
+    /// Makes one of a chunk and a neighbour of it, if they are few together.
+    fn join(&mut self, number: usize) {
+        let shared = &*self.shared;
+        for lower in [number.checked_sub(1), Some(number)].into_iter().flatten() {
+            let (Some(below), Some(above)) = (shared.chunk(lower), shared.chunk(lower + 1)) else { continue };
+            if lower + 1 < shared.used() && below.len() + above.len() <= MERGED {
+                let from = below.len();
+                (0..above.len()).for_each(|i| below.put(from + i, &above.entry(i)));
+                below.set_len(from + above.len());
+                return self.close(lower + 1);
+            }
+        }
+    }
+}
+
+fn copy(words: &[AtomicU64], from: usize, to: usize) {
+    words[to].store(words[from].load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(start: u64, len: u64) -> Entry {
+        let mut entry = [start ^ 0x5555; WORDS];
+        (entry[START], entry[END]) = (start, start + len);
+        entry
+    }
+
+    fn model(entries: &BTreeMap<u64, Entry>, address: u64) -> Option<Entry> {
+        let (_, entry) = entries.range(..=address).next_back()?;
+        (address < entry[END]).then_some(*entry)
+    }
+
+    /// Two neighbours are never so few that one chunk would do: else the pool could run out.
+    fn is_dense(addresses: &Addresses) -> bool {
+        let lens: Vec<usize> = (0..addresses.used()).map(|i| addresses.chunk(i).unwrap().len()).collect();
+        lens.windows(2).all(|pair| pair[0] + pair[1] > MERGED) && lens.iter().all(|&len| len > 0)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn it_answers_as_a_sorted_map_does(
+            steps in prop::collection::vec((0..4_u8, 0..400_u64), 1..1_500),
+            looks in prop::collection::vec(0..8_100_u64, 50),
+        ) {
+            let mut keeper = Keeper::new(Arc::from(Addresses::new()));
+            let mut entries = BTreeMap::new();
+            for (what, place) in steps {
+                let start = place * 20;
+                if what == 0 {
+                    keeper.remove(start);
+                    entries.remove(&start);
+                } else {
+                    let new = entry(start, u64::from(what) * 6);
+                    prop_assert!(keeper.put(&new));
+                    entries.insert(start, new);
+                }
+                prop_assert!(is_dense(&keeper.shared));
+            }
+            for address in looks {
+                prop_assert_eq!(keeper.shared.find(address), model(&entries, address));
+            }
+            keeper.clear();
+            prop_assert_eq!(keeper.shared.find(20), None);
+        }
+    }
+
+    /// As many as a team can have, however they come and go.
+    #[test]
+    fn there_is_room_for_all_of_a_team() {
+        const ALL: u64 = 1 << 16;
+        let mut keeper = Keeper::new(Arc::from(Addresses::new()));
+        // Upwards, downwards, all over the place.
+        for (round, (all, step)) in
+            [(1 << 12, 1), (1 << 12, (1 << 12) - 1), (ALL, 40_503)].into_iter().enumerate()
+        {
+            for i in 0..all {
+                assert!(keeper.put(&entry(i * step % all * 4096, 4096)), "{round}: {i}");
+            }
+            assert!(
+                (0..all)
+                    .step_by(3)
+                    .all(|i| keeper.shared.find(i * 4096 + 4095) == Some(entry(i * 4096, 4096)))
+            );
+            // Few of each chunk stay, and there is room again.
+            (0..all).filter(|i| i % 100 != 0).for_each(|i| keeper.remove(i * 4096));
+            assert!(is_dense(&keeper.shared), "{round}");
+            assert!(keeper.shared.used() < 20, "{round}: {} chunks", keeper.shared.used());
+            (0..all).step_by(100).for_each(|i| keeper.remove(i * 4096));
+            assert_eq!((keeper.shared.used(), keeper.free.len()), (0, CHUNKS), "{round}");
+        }
+    }
+
+    #[test]
+    fn readers_beside_the_writer_see_what_is_there() {
+        let shared: Arc<Addresses> = Arc::from(Addresses::new());
+        let mut keeper = Keeper::new(shared.clone());
+        // Every third stays; the others come and go.
+        (0..900).step_by(3).for_each(|i| assert!(keeper.put(&entry(i * 10, 10))));
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reader = || {
+                let mut seen = 0_u32;
+                while !stop.load(Ordering::Relaxed) || seen == 0 {
+                    for i in 0..900 {
+                        match shared.find(i * 10 + 5) {
+                            Some(found) => assert_eq!(found, entry(i * 10, 10)),
+                            // Not there, or no luck.
+                            None => continue,
+                        }
+                        seen += u32::from(i % 3 == 0);
+                    }
+                }
+            };
+            let readers = [scope.spawn(reader), scope.spawn(reader)];
+            for _ in 0..20 {
+                let others = || (0..900).filter(|i| i % 3 != 0);
+                others().for_each(|i| assert!(keeper.put(&entry(i * 10, 10))));
+                others().for_each(|i| keeper.remove(i * 10));
+            }
+            stop.store(true, Ordering::Relaxed);
+            readers.into_iter().for_each(|reader| reader.join().unwrap());
+        });
+    }
+}

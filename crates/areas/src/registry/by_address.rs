@@ -1,0 +1,179 @@
+//! Which of this process's areas has an address: answered without the registry's mutex, and mostly without the kernel.
+//!
+//! Programs ask that for each pointer that they are given, from many threads. So what the answer takes lies in [`Addresses`], beside
+//! the state: kept by whoever has the state's mutex, read by everybody. It may lack an area for a moment (a forked child begins with none),
+//! and is never wrong: a reader who finds nothing asks the state.
+//!
+//! What can grow or shrink has addresses that are not its own yet, and where it ends is the kernel's truth, not ours. But the first page is
+//! always an area's own, and what a growable area has had it keeps, so that few addresses need the `fstat`.
+
+use std::sync::OnceLock;
+
+use super::addresses::{Addresses, END, Entry, Keeper, START, WORDS};
+use super::id::AreaId;
+use super::table::Announcement;
+use crate::error::{Error, Kind, Result};
+use crate::mapping::Canary;
+use crate::object::Extent;
+use crate::sys;
+use crate::sys::file::Identity;
+
+/// One a process, for ever.
+static HERE: OnceLock<Here> = OnceLock::new();
+
+/// What readers need.
+#[derive(Debug)]
+pub(super) struct Here {
+    /// Not set in a forked child that has not begun anew: what it inherited are its parent's ids.
+    pub(super) canary: Canary,
+    addresses: Box<Addresses>,
+}
+
+/// The writer's side.
+pub(super) type Places = Keeper<&'static Addresses>;
+
+/// This process's, with the right to write; called once, by who has the state's mutex.
+pub(super) fn begin() -> Result<(&'static Here, Places)> {
+    if HERE.get().is_none() {
+        // Nobody else is here: the mutex.
+        let _ = HERE.set(Here { canary: Canary::new()?, addresses: Addresses::new() });
+    }
+    let here = HERE.get().ok_or_else(|| Error::new(Kind::System, "use the registry"))?;
+    let mut places = Keeper::new(&*here.addresses);
+    places.clear();
+    Ok((here, places))
+}
+
+/// An area of ours: what it takes to say whether it has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) id: AreaId,
+    start: u64,
+    end: u64,
+    /// Up to here its bytes are its own, whatever becomes of its size.
+    sure: u64,
+    descriptor: i32,
+    object: Identity,
+    /// Bytes of a page.
+    page: u64,
+    grows_only: bool,
+}
+
+/// Whether an area has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Has {
+    Yes,
+    /// And so have all before this one, for ever: worth remembering.
+    UpTo(u64),
+    No,
+}
+
+impl Place {
+    pub(super) fn of(id: AreaId, area: &Announcement) -> Self {
+        let end = area.address.saturating_add(area.span);
+        let sure = match area.extent {
+            Extent::Fixed => end,
+            Extent::Growable { .. } | Extent::Resizable { .. } => {
+                area.address.saturating_add(area.page.bytes() as u64).min(end)
+            }
+        };
+        Place {
+            id,
+            start: area.address,
+            end,
+            sure,
+            descriptor: area.descriptor,
+            object: area.object,
+            page: area.page.bytes() as u64,
+            grows_only: matches!(area.extent, Extent::Growable { .. }),
+        }
+    }
+
+    /// Whether an address is one of its whole pages', not of the reserve behind them.
+    #[inline]
+    pub(super) fn has(&self, address: u64) -> Has {
+        if !(self.start..self.end).contains(&address) {
+            return Has::No;
+        }
+        if address < self.sure { Has::Yes } else { self.ask(address) }
+    }
+
+    fn ask(&self, address: u64) -> Has {
+        let Ok(stat) = sys::file::stat_number(self.descriptor) else { return Has::No };
+        if stat.identity != self.object {
+            return Has::No;
+        }
+        let mapped = stat.size.max(1).checked_next_multiple_of(self.page).unwrap_or(u64::MAX);
+        let end = self.start.saturating_add(mapped).min(self.end);
+        match address < end {
+            true if self.grows_only => Has::UpTo(end),
+            true => Has::Yes,
+            false => Has::No,
+        }
+    }
+
+    /// The same, with more of it sure.
+    pub(super) fn sure_up_to(self, sure: u64) -> Self {
+        Place { sure: self.sure.max(sure), ..self }
+    }
+
+    pub(super) fn entry(&self) -> Entry {
+        let mut entry: Entry = [0; WORDS];
+        entry[START] = self.start;
+        entry[END] = self.end;
+        entry[2] = self.sure;
+        entry[3] =
+            u64::from(self.id.get().cast_unsigned()) << 32 | u64::from(self.descriptor.cast_unsigned());
+        entry[4] = self.page | u64::from(self.grows_only);
+        (entry[5], entry[6]) = (self.object.device, self.object.inode);
+        entry
+    }
+
+    fn read(entry: &Entry) -> Option<Self> {
+        let half = |word: u64| u32::try_from(word & 0xffff_ffff).ok().map(u32::cast_signed);
+        Some(Place {
+            start: entry[START],
+            end: entry[END],
+            sure: entry[2],
+            id: AreaId::new(half(entry[3] >> 32)?).ok()?,
+            descriptor: half(entry[3])?,
+            page: entry[4] & !1,
+            grows_only: entry[4] & 1 == 1,
+            object: Identity { device: entry[5], inode: entry[6] },
+        })
+    }
+}
+
+/// The place that holds an address, as far as it is known here. `None` says nothing.
+#[inline]
+pub(super) fn look(address: u64) -> Option<Place> {
+    let here = HERE.get()?;
+    if !here.canary.is_set() {
+        return None;
+    }
+    here.addresses.find(address).as_ref().and_then(Place::read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_come_back() {
+        for (id, descriptor, grows_only, page) in
+            [(1, 0, false, 4096), (i32::MAX, i32::MAX, true, 2 << 20), (0x1234_5678, 77, true, 65_536)]
+        {
+            let place = Place {
+                id: AreaId::new(id).unwrap(),
+                start: 0x7f00_0000_0000,
+                end: 0x7f00_4000_0000,
+                sure: 0x7f00_0020_0000,
+                descriptor,
+                object: Identity { device: u64::MAX, inode: 5 },
+                page,
+                grows_only,
+            };
+            assert_eq!(Place::read(&place.entry()), Some(place));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `cargo xtask install`: the library, its headers, the command, manual pages and completions, where other programs look for them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `packages.rs` | what pkg-config and CMake are told |
+
+mod packages;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+
+use crate::process;
+
+/// The version of everything here.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// What programs that are linked with the library ask for when they start. It changes with what `abi/` promises.
+const SONAME: &str = "libareas.so.0";
+
+/// Builds and installs: libraries, headers, pkg-config and CMake files, the command, manual pages, completions.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Where all of it will be used
+    #[arg(long, default_value = "/usr/local", value_name = "FOLDER")]
+    pub(crate) prefix: PathBuf,
+    /// Where that is now, for those who make packages: files go to FOLDER/PREFIX, and tell PREFIX
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) destdir: Option<PathBuf>,
+}
+
+/// The command.
+pub(crate) fn main(options: &Options) -> ExitCode {
+    match install(options) {
+        Ok(place) => {
+            println!("installed in {}", place.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("xtask install: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Installs, and says where.
+pub(crate) fn install(options: &Options) -> Result<PathBuf> {
+    let prefix = std::path::absolute(&options.prefix)?;
+    let root = match &options.destdir {
+        Some(folder) => std::path::absolute(folder)?.join(prefix.strip_prefix("/").unwrap_or(&prefix)),
+        None => prefix.clone(),
+    };
+    library(&root)?;
+    headers(&root)?;
+    for (name, text) in packages::pkg_config(&prefix) {
+        write(&root.join("lib/pkgconfig").join(name), &text)?;
+    }
+    for (name, text) in packages::cmake() {
+        write(&root.join("lib/cmake/Areas").join(name), &text)?;
+    }
+    command(&root)?;
+    Ok(root)
+}
+
+/// The library, shared and static. It is built apart from the one in `target/release`, which has no SONAME, so that programs find it
+/// where it is built.
+fn library(root: &Path) -> Result<()> {
+    let soname = format!("link-arg=-Wl,-soname,{SONAME}");
+    run(&mut process::cargo([
+        "rustc",
+        "--profile",
+        "installed",
+        "--package",
+        "areas-capi",
+        "--lib",
+        "--locked",
+        "--",
+        "-C",
+        &soname,
+    ]))?;
+    let built = process::target_folder().join("installed");
+    let folder = root.join("lib");
+    let full = format!("libareas.so.{VERSION}");
+    copy(&built.join("libareas.so"), &folder.join(&full), 0o755)?;
+    copy(&built.join("libareas.a"), &folder.join("libareas.a"), 0o644)?;
+    link(&full, &folder.join(SONAME))?;
+    link(SONAME, &folder.join("libareas.so"))
+}
+
+/// Our own header beside those of others; those of the two other interfaces apart, so that only who asks for them gets them.
+fn headers(root: &Path) -> Result<()> {
+    let from = process::workspace().join("crates/areas-capi/include");
+    let to = root.join("include");
+    copy(&from.join("areas.h"), &to.join("areas.h"), 0o644)?;
+    copy(&from.join("aml.h"), &to.join("areas/aml.h"), 0o644)?;
+    for folder in ["aml", "aml-0.1", "be"] {
+        tree(&from.join(folder), &to.join("areas").join(folder))?;
+    }
+    Ok(())
+}
+
+/// The command, and what it writes of itself.
+fn command(root: &Path) -> Result<()> {
+    run(&mut process::cargo(["build", "--release", "--package", "areas-cli", "--locked"]))?;
+    let program = root.join("bin/areas");
+    copy(&process::target_folder().join("release/areas"), &program, 0o755)?;
+    let pages = root.join("share/man/man1");
+    make(&pages)?;
+    run(Command::new(&program).arg("man").arg(&pages))?;
+    let completions = [
+        ("bash", "share/bash-completion/completions/areas"),
+        ("zsh", "share/zsh/site-functions/_areas"),
+        ("fish", "share/fish/vendor_completions.d/areas.fish"),
+    ];
+    for (shell, file) in completions {
+        let mut command = Command::new(&program);
+        let output = command.args(["completions", shell]).output();
+        let output = output.with_context(|| format!("cannot run {}", process::shown(&command)))?;
+        ensure!(output.status.success(), "{} failed ({})", process::shown(&command), output.status);
+        write(&root.join(file), &String::from_utf8(output.stdout)?)?;
+    }
+    Ok(())
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    eprintln!("$ {}", process::shown(command));
+    let status = command.status().with_context(|| format!("cannot run {}", process::shown(command)))?;
+    ensure!(status.success(), "{} failed ({status})", process::shown(command));
+    Ok(())
+}
+
+fn make(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+}
+
+/// Puts a file where another may be in use: the old one stays with those who have it open.
+fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    make(to.parent().unwrap_or(to))?;
+    let new = to.with_extension("new");
+    let what = || format!("cannot copy {} to {}", from.display(), to.display());
+    fs::copy(from, &new).with_context(what)?;
+    fs::set_permissions(&new, Permissions::from_mode(mode)).with_context(what)?;
+    fs::rename(&new, to).with_context(what)
+}
+
+fn write(to: &Path, text: &str) -> Result<()> {
+    make(to.parent().unwrap_or(to))?;
+    fs::write(to, text).with_context(|| format!("cannot write {}", to.display()))
+}
+
+fn link(to: &str, at: &Path) -> Result<()> {
+    let _ = fs::remove_file(at);
+    symlink(to, at).with_context(|| format!("cannot link {}", at.display()))
+}
+
+fn tree(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let path = entry?.path();
+        let there = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() { tree(&path, &there)? } else { copy(&path, &there, 0o644)? }
+    }
+    Ok(())
+}
