@@ -7,8 +7,10 @@
     reason = "a command speaks through its standard streams"
 )]
 
+mod fuzz;
 mod process;
 mod reliability;
+mod soundness;
 mod storm;
 mod test;
 mod vm;
@@ -28,6 +30,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Reliability(reliability::Options),
+    Fuzz(fuzz::Options),
+    Soundness(soundness::Options),
     Test(test::Options),
     Storm(storm::Options),
     Vm(Box<vm::Options>),
@@ -36,6 +40,8 @@ enum Task {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Task::Reliability(options) => reliability::main(&options),
+        Task::Soundness(options) => soundness::main(&options),
+        Task::Fuzz(options) => fuzz::main(&options),
         Task::Test(options) => test::main(&options),
         Task::Storm(options) => storm::main(&options),
         Task::Vm(options) => vm::main(&options),

@@ -102,6 +102,9 @@ compile_error!("areas is for 64-bit little-endian Linux");
 
 mod area;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod lock;
 mod mapping;
 mod migrate;

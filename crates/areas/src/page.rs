@@ -1,7 +1,7 @@
 //! Page sizes, and what a caller may ask for.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::size::Bytes;
 use crate::sys;
@@ -25,15 +25,20 @@ impl PageSize {
     /// The size of transparent huge pages here: 2 MiB where base pages are 4 KiB; what the kernel says in
     /// `/sys/kernel/mm/transparent_hugepage/hpage_pmd_size`.
     pub(crate) fn transparent() -> Self {
-        static SIZE: OnceLock<PageSize> = OnceLock::new();
-        *SIZE.get_or_init(|| {
-            std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
-                .ok()
-                .and_then(|text| PageSize::of(text.trim().parse().ok()?))
-                // A page table of 8-byte entries fills one base page, and a huge page spans what it maps.
-                .or_else(|| PageSize::of(sys::page_size() / 8 * sys::page_size()))
-                .unwrap_or(PageSize::HUGE_2M)
-        })
+        /// Its logarithm; 0 is not known yet. (No lock: a forked child could inherit it held.)
+        static SIZE: AtomicU8 = AtomicU8::new(0);
+        let known = SIZE.load(Ordering::Relaxed);
+        if known != 0 {
+            return PageSize(known);
+        }
+        let size = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
+            .ok()
+            .and_then(|text| PageSize::of(text.trim().parse().ok()?))
+            // A page table of 8-byte entries fills one base page, and a huge page spans what it maps.
+            .or_else(|| PageSize::of(sys::page_size() / 8 * sys::page_size()))
+            .unwrap_or(PageSize::HUGE_2M);
+        SIZE.store(size.0, Ordering::Relaxed);
+        size
     }
 
     /// A page size from its bytes: a power of two from 4 KiB to 16 GiB.

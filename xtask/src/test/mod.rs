@@ -60,7 +60,7 @@ struct Step {
     run: fn(&Run) -> Result<Done>,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     Step { name: "set-up", quick: true, tests: true, run: steps::set_up },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
@@ -72,6 +72,8 @@ const STEPS: [Step; 12] = [
     Step { name: "examples", quick: false, tests: false, run: steps::examples },
     Step { name: "tour", quick: false, tests: false, run: steps::tour },
     Step { name: "storm", quick: true, tests: false, run: steps::storm },
+    Step { name: "models", quick: false, tests: false, run: steps::models },
+    Step { name: "fuzz", quick: false, tests: false, run: steps::fuzz },
     Step { name: "guests", quick: false, tests: true, run: guests::run },
 ];
 

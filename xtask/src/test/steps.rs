@@ -27,6 +27,8 @@ const TOOLS: [(&str, &str); 10] = [
     ("nm", "binutils"),
     ("valgrind", "valgrind"),
 ];
+/// For each of the fuzz targets.
+const FUZZ_SECONDS: u32 = 8;
 /// For an example, or the tour: they are to be read while they run.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(180);
 
@@ -120,6 +122,20 @@ pub(super) fn doctests(run: &Run) -> Result<Done> {
     let mut command = process::cargo(["test", "--doc", "--package", "areas", "--locked", "--"]);
     command.args(&run.options.filter);
     run.counted(&mut command, Counts::of_libtest)
+}
+
+/// The registry's order of loads and stores, in all orders that a machine may choose.
+pub(super) fn models(_: &Run) -> Result<Done> {
+    crate::soundness::models()?;
+    Ok(Done::default())
+}
+
+/// What comes from elsewhere, spoilt by a fuzzer: a minute for all targets together.
+pub(super) fn fuzz(_: &Run) -> Result<Done> {
+    let options = crate::fuzz::Options { seconds: FUZZ_SECONDS, targets: Vec::new(), input: None };
+    let report = crate::fuzz::run(&options)?;
+    eprintln!("{report}");
+    Ok(Done::default())
 }
 
 /// Every example of the library runs and ends well.

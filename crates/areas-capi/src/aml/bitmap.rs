@@ -310,9 +310,7 @@ fn among(index: usize, size: usize) -> c_ulong {
 /// As for C: NULL or a bitmap, NULL or as many words as `size` bits take.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_copy_from_ulong(map: *mut Bitmap, from: *const c_ulong, size: usize) {
-    // SAFETY: NULL or a bitmap (the caller's promise).
-    let Some(map) = (unsafe { write(map) }) else { return };
-    if from.is_null() {
+    if map.is_null() || from.is_null() {
         return;
     }
     let size = size.min(BITS);
@@ -323,7 +321,10 @@ unsafe extern "C" fn aml_bitmap_copy_from_ulong(map: *mut Bitmap, from: *const c
         // SAFETY: as above.
         *word = unsafe { place.read() } & among(index, size);
     }
-    *map = copied;
+    // SAFETY: a bitmap (the caller's promise); of the array, which may be its own words, nothing is read any more.
+    if let Some(map) = unsafe { write(map) } {
+        *map = copied;
+    }
 }
 
 /// The first `size` bits of the array become those of the bitmap; what lies behind them stays as it is.

@@ -82,7 +82,7 @@ impl<K: Access> Area<K> {
         if let Some(object) = &mut self.object {
             object.settle();
             let _ = object.replace_descriptor(&read_only);
-            let _ = sys::file::set_mode(object.as_fd(), 0o400);
+            let _ = object.own_fd().and_then(|fd| sys::file::set_mode(fd, 0o400));
         }
         if let Some(publication) = &self.publication {
             publication.set_protection(Protection::READ);
@@ -128,7 +128,7 @@ impl<K: Access> Area<K> {
         let deadline = Instant::now() + OTHERS_PATIENCE;
         let replaced = loop {
             // SAFETY: as in `try_freeze`: no references, and the object's own descriptor.
-            let replaced = unsafe { self.mapping.replace(before, (object.as_fd(), 0)) };
+            let replaced = object.own_fd().and_then(|fd| unsafe { self.mapping.replace(before, (fd, 0)) });
             // While another holder tries to seal it, the kernel refuses mappings for writing: until that has come out either way.
             let undecided = replaced == Err(sys::Errno::PERM) && !object.is_frozen().unwrap_or(true);
             if !undecided || Instant::now() >= deadline {
@@ -136,13 +136,21 @@ impl<K: Access> Area<K> {
             }
             std::thread::sleep(Duration::from_millis(1));
         };
-        super::dress(&self.mapping, Some(object));
-        if replaced == Err(sys::Errno::PERM)
-            && object.is_frozen().unwrap_or(false)
-            && self.lock_again().is_ok()
-        {
-            return None;
+        if replaced == Err(sys::Errno::PERM) && object.is_frozen().unwrap_or(false) {
+            let readable = match self.mapping.protection() {
+                Protection::READ => Ok(()),
+                // Older kernels have removed what was there before they refused.
+                _ => object.own_fd().and_then(|fd| {
+                    // SAFETY: as above.
+                    unsafe { self.mapping.replace(Protection::READ, (fd, 0)) }
+                }),
+            };
+            super::dress(&self.mapping, Some(object));
+            if readable.is_ok() && self.lock_again().is_ok() {
+                return None;
+            }
         }
+        super::dress(&self.mapping, Some(object));
         let restored = replaced
             .map_err(|errno| {
                 Error::new(Kind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno)

@@ -278,6 +278,9 @@ impl<K: Access> Area<K> {
                 .detail(format!("it is published already, with id {id}"))
                 .help("clone it to give it a second name"));
         }
+        if object.own_fd().is_err() {
+            return Err(crate::object::closed(format!("publish {self} as {name:?}")));
+        }
         let publication = Publication::new(self.announcement(name.clone(), &self.mapping, object))?;
         let id = publication.id();
         self.publication = Some(publication);

@@ -35,7 +35,9 @@ impl Area<Shared> {
     /// # Errors
     /// [`Kind::Io`] with what the socket said; [`Kind::Unsupported`] for a low area, whose descriptor is one of `/dev/mem`.
     pub fn send(&self, socket: impl AsFd) -> Result<()> {
-        self.send_as(socket.as_fd(), self.object().as_fd())
+        let object = self.object();
+        let fd = object.own_fd().map_err(|_| crate::object::closed(format!("send {self} over a socket")))?;
+        self.send_as(socket.as_fd(), fd)
     }
 
     /// The same, for reading only, which the kernel enforces: the descriptor is open for reading only, and another user
@@ -46,7 +48,8 @@ impl Area<Shared> {
     pub fn send_read_only(&self, socket: impl AsFd) -> Result<()> {
         self.object().refuse_physical(|| format!("send {self} for reading only"))?;
         // Whoever gets a descriptor can open its file again through /proc, as far as its mode allows.
-        sys::file::set_mode(self.object().as_fd(), 0o600).map_err(|errno| {
+        let set = self.object().own_fd().and_then(|fd| sys::file::set_mode(fd, 0o600));
+        set.map_err(|errno| {
             Error::new(Kind::System, format!("send {self} for reading only")).call("fchmod(0600)", errno)
         })?;
         let read_only = self.object().reopen_read_only()?;
@@ -67,11 +70,8 @@ impl Area<Frozen> {
     /// [`Kind::Io`] with what the socket said.
     pub fn send(&self, socket: impl AsFd) -> Result<()> {
         let object = self.object();
-        Message::of(object, self.name.as_ref(), self.lock).send(
-            socket.as_fd(),
-            object.as_fd(),
-            &self.to_string(),
-        )
+        let fd = object.own_fd().map_err(|_| crate::object::closed(format!("send {self} over a socket")))?;
+        Message::of(object, self.name.as_ref(), self.lock).send(socket.as_fd(), fd, &self.to_string())
     }
 }
 

@@ -29,7 +29,8 @@ impl Area<Resizable> {
     /// [`Kind::OutOfRange`] beyond the size as it is at that moment, [`Kind::ReadOnly`] where its protection forbids it.
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.permits(Protection::READ, "read from")?;
-        let got = sys::file::read_at(self.as_fd(), into, offset as u64).map_err(|errno| {
+        let got = self.object().own_fd().and_then(|fd| sys::file::read_at(fd, into, offset as u64));
+        let got = got.map_err(|errno| {
             Error::new(Kind::System, format!("read {} bytes of {self}", into.len()))
                 .call(format!("pread({offset})"), errno)
         })?;
@@ -189,7 +190,10 @@ impl Area<Resizable> {
     /// Takes the addresses behind.
     fn widen(&mut self, span: usize) -> Result<()> {
         let object = super::object_of(self.object.as_ref());
-        self.mapping.extend(span, object.as_fd())?;
+        let fd = object
+            .own_fd()
+            .map_err(|_| crate::object::closed("take more addresses for an area".to_owned()))?;
+        self.mapping.extend(span, fd)?;
         if !self.placement.is_default() {
             self.mapping.place(0..span, self.placement)?;
         }

@@ -1,7 +1,5 @@
 //! Handing an area over to another team, and taking what another team has handed over.
 
-use std::os::fd::AsFd;
-
 use super::{Access, Area, Frozen, Received, Resizable, Shared};
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::mapping::Mapping;
@@ -84,7 +82,10 @@ impl<K: Access> Area<K> {
         self.refuse_unaligned(team, address)?;
         let object = super::object_of(self.object.as_ref());
         object.refuse_physical(|| format!("transfer {self} to process {team}"))?;
-        publication.offer(team, address, object.as_fd())
+        let fd = object
+            .own_fd()
+            .map_err(|_| crate::object::closed(format!("transfer {self} to process {team}")))?;
+        publication.offer(team, address, fd)
     }
 
     fn refuse_unaligned(&self, team: u32, address: Address) -> Result<()> {

@@ -6,7 +6,7 @@
 
 use std::os::fd::AsFd;
 
-use super::{Extent, Object, check_file_size};
+use super::{Extent, Object, check_file_size, closed};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
@@ -43,7 +43,7 @@ impl Object {
         let rounded = rounded as u64;
         while (self.size() as u64) < rounded {
             check_file_size(rounded, what)?;
-            match sys::object::set_size(self.as_fd(), rounded) {
+            match self.own_fd().and_then(|fd| sys::object::set_size(fd, rounded)) {
                 Ok(()) => self.saw(rounded),
                 // Somebody else grew it further in between: the seal kept us from cutting it. Look again.
                 Err(sys::Errno::PERM) if self.size() as u64 > rounded => {}
@@ -60,7 +60,9 @@ impl Object {
         if self.page != PageSize::base() && size > self.size() {
             return self.take(size, placement, what);
         }
-        sys::object::set_size(self.as_fd(), size as u64).map_err(|errno| match errno {
+        let set = self.own_fd().and_then(|fd| sys::object::set_size(fd, size as u64));
+        set.map_err(|errno| match errno {
+            sys::Errno::BADF if self.own_fd().is_err() => closed(what()),
             sys::Errno::PERM => Error::new(Kind::Frozen, what())
                 .call("ftruncate", errno)
                 .detail("it is sealed against changes of its size: somebody has frozen it"),
@@ -83,7 +85,7 @@ impl Object {
                 Error::new(Kind::System, format!("fix an object at {}", Bytes::from(size))).call(call, errno)
             }
         };
-        sys::object::set_size(self.as_fd(), size as u64).map_err(failed("ftruncate"))?;
+        self.own_fd().and_then(|fd| sys::object::set_size(fd, size as u64)).map_err(failed("ftruncate"))?;
         sys::object::seal(self.as_fd(), SealFlags::SHRINK | SealFlags::GROW)
             .map_err(failed("fcntl(F_ADD_SEALS)"))?;
         self.extent = Extent::Fixed;
@@ -97,6 +99,9 @@ impl Object {
 
     /// What the kernel's refusal to make it larger means.
     fn refused(&self, what: String, call: &'static str, errno: sys::Errno) -> Error {
+        if self.own_fd().is_err() {
+            return closed(what);
+        }
         let error = |kind| Error::new(kind, what).call(call, errno);
         match errno {
             sys::Errno::PERM => {
@@ -138,7 +143,7 @@ impl Object {
                 protection: Protection::READ,
                 sharing: Sharing::Shared,
                 flags: MapFlags::SHARED,
-                file: Some((self.as_fd(), now as u64)),
+                file: Some((self.own_fd().map_err(|_| closed(what()))?, now as u64)),
             })
             .map_err(|error| {
                 let kind = error.kind();
@@ -152,7 +157,7 @@ impl Object {
                     _ => refused.caused_by(error),
                 }
             })?;
-            let call = || sys::object::allocate(self.as_fd(), now as u64, more as u64);
+            let call = || sys::object::allocate(self.own_fd()?, now as u64, more as u64);
             let taken = match placement.is_default() {
                 true => call(),
                 // The policy of pool pages lies on each mapping; a call on the file obeys the thread's.
@@ -188,7 +193,8 @@ impl Object {
     fn give_back_tail(&self) {
         loop {
             let Ok(before) = sys::file::stat(self.as_fd()) else { return };
-            let refused = sys::object::set_size(self.as_fd(), before.size) == Err(sys::Errno::PERM);
+            let refused =
+                self.own_fd().and_then(|fd| sys::object::set_size(fd, before.size)) == Err(sys::Errno::PERM);
             let grew = || sys::file::stat(self.as_fd()).is_ok_and(|now| now.size != before.size);
             if !(refused && grew()) {
                 return;

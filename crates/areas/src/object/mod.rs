@@ -15,6 +15,7 @@ use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
 use crate::sys::file::Identity;
+use crate::sys::guarded::Guarded;
 use crate::sys::object::SealFlags;
 
 /// How the size of an object may change: chosen at creation, told by the seals.
@@ -51,14 +52,14 @@ impl Extent {
 /// That of a low area is a range of physical memory: [`physical`](Object::physical).
 ///
 /// # Invariants
-/// - `fd` is an open memfd, or `/dev/mem` with a record lock on the range that it has of it ([`crate::physical::claim`]); its
-///   identity and page size never change.
+/// - `fd` was opened on a memfd, or on `/dev/mem` with a record lock on the range that it has of it ([`crate::physical::claim`]); its
+///   identity and page size never change. (A program may close it under us: what changes a file goes through `own_fd`, which
+///   looks.)
 /// - A fixed object carries the seals SHRINK and GROW, a growable one SHRINK: its size never falls below what was seen.
 ///   A resizable one carries neither.
 #[derive(Debug)]
 pub struct Object {
-    fd: OwnedFd,
-    identity: Identity,
+    fd: Guarded,
     page: PageSize,
     extent: Extent,
     /// Where it begins in the file, and in physical memory, if it is a range of that: the file is `/dev/mem` then.
@@ -118,16 +119,9 @@ impl Object {
             }
         })?;
         // Nobody else may open it by way of /proc: group and others have no rights.
-        let object = Object {
-            fd,
-            identity: Identity::default(),
-            page,
-            extent,
-            physical: None,
-            exact: None,
-            seen: AtomicU64::new(0),
-        };
         let failed = |call: &'static str| move |errno| Error::new(Kind::System, what()).call(call, errno);
+        let fd = Guarded::new(fd).map_err(failed("fstat"))?;
+        let object = Object { fd, page, extent, physical: None, exact: None, seen: AtomicU64::new(0) };
         sys::file::set_mode(object.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
         sys::object::set_size(object.as_fd(), file_size).map_err(failed("ftruncate"))?;
         let seals = match extent {
@@ -136,10 +130,9 @@ impl Object {
             Extent::Resizable { .. } => SealFlags::empty(),
         };
         sys::object::seal(object.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
-        let identity = sys::file::stat(object.as_fd()).map_err(failed("fstat"))?.identity;
         // Growable and resizable ones are whole pages from the start: that is what they grow and shrink by.
         let exact = (extent == Extent::Fixed && pool && file_size != size as u64).then_some(size as u64);
-        Ok(Object { identity, exact, seen: AtomicU64::new(file_size), ..object })
+        Ok(Object { exact, seen: AtomicU64::new(file_size), ..object })
     }
 
     /// Takes over a descriptor that came from elsewhere, after looking at what it is.
@@ -152,8 +145,9 @@ impl Object {
     /// is not said to be resizable.
     pub(crate) fn adopt(fd: OwnedFd, told: Extent, exact: Option<u64>) -> Result<Self> {
         let what = "use the descriptor as an area's memory";
-        let stat = sys::file::stat(fd.as_fd())
-            .map_err(|errno| Error::new(Kind::System, what).call("fstat", errno))?;
+        // It may be anything, on any file system: nobody is to be waited for.
+        let stat = sys::file::look(fd.as_fd())
+            .map_err(|errno| Error::new(Kind::System, what).call("statx", errno))?;
         let no_object = |detail: String| Error::new(Kind::InvalidInput, what).detail(detail);
         if !stat.is_file() {
             return Err(no_object(format!("it is no memory object (file mode {:o})", stat.mode)));
@@ -181,8 +175,8 @@ impl Object {
         let exact = exact.filter(|&exact| {
             page != PageSize::base() && exact <= stat.size && stat.size - exact < page.bytes() as u64
         });
-        let seen = AtomicU64::new(stat.size);
-        Ok(Object { fd, identity: stat.identity, page, extent, physical: None, exact, seen })
+        let fd = Guarded::new(fd).map_err(|errno| Error::new(Kind::System, what).call("fstat", errno))?;
+        Ok(Object { fd, page, extent, physical: None, exact, seen: AtomicU64::new(stat.size) })
     }
 
     /// The size in bytes: what the kernel says now.
@@ -190,7 +184,11 @@ impl Object {
     /// One `fstat` for growable and resizable objects, none for fixed ones.
     #[must_use]
     pub fn size(&self) -> usize {
-        let now = || sys::file::stat(self.as_fd()).map(|stat| stat.size);
+        // What another file has under our number by now is not our size.
+        let now = || {
+            let stat = sys::file::stat(self.as_fd()).ok()?;
+            (stat.identity == self.identity()).then_some(stat.size)
+        };
         match self.extent {
             Extent::Fixed => {}
             Extent::Growable { .. } => {
@@ -250,7 +248,12 @@ impl Object {
     }
 
     pub(crate) fn identity(&self) -> Identity {
-        self.identity
+        self.fd.identity()
+    }
+
+    /// The descriptor for what changes a file, or maps it: EBADF where somebody closed it.
+    pub(crate) fn own_fd(&self) -> sys::Result<BorrowedFd<'_>> {
+        self.fd.checked()
     }
 
     /// Whether nobody can write it any more.
@@ -266,14 +269,15 @@ impl Object {
     }
 
     fn seals(&self) -> Result<SealFlags> {
-        sys::object::seals(self.as_fd()).map_err(|errno| {
+        let fd = self.own_fd().map_err(|_| closed("read an object's seals".to_owned()))?;
+        sys::object::seals(fd).map_err(|errno| {
             Error::new(Kind::System, "read an object's seals").call("fcntl(F_GET_SEALS)", errno)
         })
     }
 
     /// Seals it against every change, for ever. `Err(EBUSY)` while somebody can still write.
     pub(crate) fn seal_frozen(&self) -> sys::Result<()> {
-        sys::object::seal(self.as_fd(), FROZEN | SealFlags::SEAL)
+        sys::object::seal(self.own_fd()?, FROZEN | SealFlags::SEAL)
     }
 
     /// Takes note that it was frozen: its size is what the kernel says now, and stays.
@@ -292,7 +296,7 @@ impl Object {
         use std::os::fd::AsRawFd;
         const WHAT: &str = "open an object for reading only";
         // A thread can have descriptors of its own, and the first one may have left: then /proc/self shows others.
-        let path = format!("/proc/thread-self/fd/{}", self.fd.as_raw_fd());
+        let path = format!("/proc/thread-self/fd/{}", self.fd.as_fd().as_raw_fd());
         let failed = |errno| {
             let error = |kind| Error::new(kind, WHAT).call(format!("open({path:?}, O_RDONLY)"), errno);
             match errno {
@@ -300,12 +304,15 @@ impl Object {
                 _ => error(Kind::System).help("/proc must be mounted"),
             }
         };
+        if !self.fd.is_intact() {
+            return Err(closed("open an object for reading only".to_owned()));
+        }
         let path = CString::new(path.as_str()).map_err(|_| failed(sys::Errno::INVAL))?;
         let again =
             sys::file::open_at(sys::file::CWD, &path, sys::file::OFlags::RDONLY, 0).map_err(&failed)?;
         // Freezing relies on it that this is the same object.
         match sys::file::stat(again.as_fd()) {
-            Ok(stat) if stat.identity == self.identity => Ok(again),
+            Ok(stat) if stat.identity == self.identity() => Ok(again),
             Ok(_) => Err(failed(sys::Errno::STALE)),
             Err(errno) => Err(Error::new(Kind::System, WHAT).call("fstat", errno)),
         }
@@ -313,7 +320,7 @@ impl Object {
 
     /// Puts another open file of the same object under the descriptor's number.
     pub(crate) fn replace_descriptor(&mut self, with: &OwnedFd) -> sys::Result<()> {
-        sys::file::replace(with.as_fd(), &mut self.fd)
+        self.fd.replace(with.as_fd())
     }
 }
 
@@ -325,6 +332,14 @@ impl AsFd for Object {
 
 /// What makes a frozen object: no byte and no length can change.
 pub(crate) const FROZEN: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);
+
+/// The error for a descriptor that somebody closed under us.
+pub(crate) fn closed(what: String) -> Error {
+    Error::new(Kind::System, what)
+        .call("fstat", sys::Errno::BADF)
+        .detail("somebody closed the descriptor of its memory")
+        .help("leave descriptors alone that are not yours (close_range, closefrom); what is mapped stays usable")
+}
 
 fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {
     match sys::process::limit(sys::process::Limit::FileSize) {

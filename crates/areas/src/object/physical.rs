@@ -1,21 +1,20 @@
 //! Objects that are a range of physical memory: of `/dev/mem`, where the descriptor is everybody's and the range is ours.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU64;
 
 use super::{Extent, Object};
 use crate::error::{Error, Kind, Result};
 use crate::page::PageSize;
-use crate::sys;
+use crate::sys::guarded::Guarded;
 
 impl Object {
     /// A range of `/dev/mem` on which the open file has a record lock.
     pub(crate) fn of_physical(memory: OwnedFd, start: u64, size: u64) -> Result<Self> {
-        let stat = sys::file::stat(memory.as_fd())
+        let fd = Guarded::new(memory)
             .map_err(|errno| Error::new(Kind::System, "use physical memory").call("fstat", errno))?;
         Ok(Object {
-            fd: memory,
-            identity: stat.identity,
+            fd,
             page: PageSize::base(),
             extent: Extent::Fixed,
             physical: Some(start),

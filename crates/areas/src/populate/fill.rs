@@ -4,7 +4,7 @@
 //! populating and then reading into the mapping, which is what comes to mind, no page is zeroed only to be overwritten: that
 //! way takes 1.5 times as long for a file in the page cache. Where the policy lies on the object, writing obeys it.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, PoisonError};
 
 use super::crew::Crew;
@@ -95,7 +95,8 @@ fn write(job: &Job<'_>, size: usize, at: usize, part: &[u8]) -> Result<()> {
         // The pages of the pool were taken when they were mapped, and cannot be written by a call; physical memory is in nobody's
         // page cache.
         Some(object) if job.mapping.page_size() == PageSize::base() && object.physical().is_none() => {
-            sys::file::write_at(object.as_fd(), part, at as u64).map_err(|errno| {
+            let written = object.own_fd().and_then(|fd| sys::file::write_at(fd, part, at as u64));
+            written.map_err(|errno| {
                 let call = format!("pwrite({}, {at})", Bytes::from(part.len()));
                 match errno {
                     sys::Errno::NOSPC | sys::Errno::NOMEM => {

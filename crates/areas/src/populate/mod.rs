@@ -6,10 +6,9 @@
 
 mod crew;
 mod fill;
-mod room;
+pub(crate) mod room;
 
 use std::ops::Range;
-use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
@@ -214,7 +213,9 @@ impl Way {
         if let (Way::AllocateAndRead, Some(object)) = (self, job.object) {
             // Not beyond the size, which a seal may forbid to change.
             let len = range.end.min(object.file_size()).saturating_sub(range.start);
-            sys::object::allocate(object.as_fd(), range.start as u64, len as u64).map_err(|errno| {
+            let allocated =
+                object.own_fd().and_then(|fd| sys::object::allocate(fd, range.start as u64, len as u64));
+            allocated.map_err(|errno| {
                 let call = format!("fallocate({}, {})", range.start, Bytes::from(len));
                 match errno {
                     sys::Errno::NOSPC | sys::Errno::NOMEM => no_memory(job, &range).call(call, errno),

@@ -118,7 +118,7 @@ fn supply(nodes: Option<NodeSet>) -> Option<(u64, String)> {
 }
 
 /// What the kernel keeps free of a node for itself: the `low` watermarks of its zones, from the text of `/proc/zoneinfo`.
-fn kept_back(zoneinfo: &str, node: Node) -> u64 {
+pub(crate) fn kept_back(zoneinfo: &str, node: Node) -> u64 {
     let mut ours = false;
     let mut pages = 0_u64;
     for line in zoneinfo.lines() {
@@ -128,7 +128,8 @@ fn kept_back(zoneinfo: &str, node: Node) -> u64 {
                 ours = words.next().and_then(|id| id.trim_end_matches(',').parse().ok()) == Some(node.get())
             }
             Some("low") if ours => {
-                pages += words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0)
+                let low = words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+                pages = pages.saturating_add(low);
             }
             _ => {}
         }
@@ -153,7 +154,8 @@ fn in_group(root: &Path) -> Option<(u64, String)> {
         };
         let reclaimable =
             ["active_file", "inactive_file", "slab_reclaimable"].map(|name| value(name).unwrap_or(0));
-        let room = limit.saturating_sub(used.saturating_sub(reclaimable.iter().sum()));
+        let reclaimable = reclaimable.into_iter().fold(0, u64::saturating_add);
+        let room = limit.saturating_sub(used.saturating_sub(reclaimable));
         Some((room, format!("control group /{} (memory.max {:#})", group.display(), Bytes(limit))))
     };
     Path::new(path).ancestors().filter_map(room).min_by_key(|(room, _)| *room)
@@ -168,8 +170,11 @@ mod tests {
         let zoneinfo = "Node 0, zone      DMA\n  pages free     3840\n        low      55\n\
                         Node 1, zone   Normal\n        min      5\n        low      7\n        high     9\n\
                         Node 1, zone  Movable\n        low      3\n\
-                        Node 11, zone Normal\n        low      100\n";
+                        Node 11, zone Normal\n        low      100\n\
+                        Node 12, zone Normal\n        low      1\n        low      18446744073709551615\n";
         let page = sys::page_size() as u64;
+        // Found by the fuzzer: more pages than there can be.
+        assert_eq!(kept_back(zoneinfo, Node::new(12).unwrap()), u64::MAX);
         for (node, pages) in [(0, 55), (1, 10), (2, 0), (11, 100)] {
             assert_eq!(kept_back(zoneinfo, Node::new(node).unwrap()), pages * page, "node {node}");
         }

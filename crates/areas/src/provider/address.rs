@@ -67,12 +67,13 @@ pub(crate) fn is_free(maps: &str, start: usize, span: u64) -> bool {
 }
 
 /// The free ranges of addresses, in order, from the text of `/proc/self/maps`.
-fn gaps(maps: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+pub(crate) fn gaps(maps: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     let taken = maps.lines().filter_map(|line| {
         let (start, end) = line.split_ascii_whitespace().next()?.split_once('-')?;
         let start = usize::from_str_radix(start, 16).ok()?;
         let room = if line.ends_with("[stack]") { STACK_ROOM } else { 0 };
-        Some((start.saturating_sub(room), usize::from_str_radix(end, 16).ok()?))
+        let end = usize::from_str_radix(end, 16).ok()?;
+        (start <= end).then_some((start.saturating_sub(room), end))
     });
     let mut free = LOWEST;
     taken.chain([(HIGHEST, usize::MAX)]).filter_map(move |(start, end)| {
@@ -114,5 +115,7 @@ mod tests {
         }
         assert!(gaps("").eq(std::iter::once(LOWEST..HIGHEST)));
         assert_eq!(gaps("junk\n\n-\nzz-yy rw-p\n").count(), 1);
+        // Found by the fuzzer: a range that runs backwards.
+        assert_eq!(gaps("70000000-60000000 rw-p\n").count(), 1);
     }
 }

@@ -28,7 +28,7 @@
 //! # Ok::<(), areas::Error>(())
 //! ```
 
-mod address;
+pub(crate) mod address;
 mod guarded;
 mod limited;
 mod or;

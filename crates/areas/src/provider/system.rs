@@ -111,7 +111,10 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
                 // No page of the pool is set aside for what lies beyond its end.
                 flags |= MapFlags::NORESERVE;
             }
-            (object.span(), Sharing::Shared, flags, Some((std::os::fd::AsFd::as_fd(object), object.offset())))
+            let fd = object
+                .own_fd()
+                .map_err(|_| crate::object::closed(format!("map {} of an object", Bytes::from(size))))?;
+            (object.span(), Sharing::Shared, flags, Some((fd, object.offset())))
         }
         Backing::File { file, offset, shared: true } => {
             (size, Sharing::Shared, MapFlags::SHARED, Some((file, offset)))

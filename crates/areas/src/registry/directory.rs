@@ -24,6 +24,7 @@ use super::table::BLOCKS;
 use crate::error::{Error, Kind, Result};
 use crate::sys;
 use crate::sys::file::{CWD, OFlags, Stat};
+use crate::sys::guarded::Guarded;
 
 /// What a team's link says, before anything is believed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,17 +40,17 @@ pub(super) struct Link {
 }
 
 impl Link {
-    fn name(&self) -> CString {
+    pub(super) fn name(&self) -> CString {
         let Link { slot, start_time, inode, .. } = self;
         CString::new(format!("{slot}.{start_time}.{inode}")).unwrap_or_default()
     }
 
-    fn target(&self) -> CString {
+    pub(super) fn target(&self) -> CString {
         CString::new(format!("/proc/{}/fd/{}", self.pid, self.descriptor)).unwrap_or_default()
     }
 
     /// `None` for what no team of this format makes: it is left alone.
-    fn parse(name: &[u8], target: &[u8]) -> Option<Self> {
+    pub(super) fn parse(name: &[u8], target: &[u8]) -> Option<Self> {
         let mut parts = std::str::from_utf8(name).ok()?.split('.');
         let mut next = || number::<u64>(parts.next()?);
         let (slot, start_time, inode) = (next()?, next()?, next()?);
@@ -75,15 +76,15 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
 /// What only those have who joined: their flock on the folder says that it is in use.
 #[derive(Debug)]
 struct Joined {
-    control: OwnedFd,
+    control: Guarded,
 }
 
 /// The registry's folder of our pid namespace, open.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    space: OwnedFd,
-    teams: OwnedFd,
+    space: Guarded,
+    teams: Guarded,
     joined: Option<Joined>,
 }
 
@@ -101,6 +102,7 @@ impl Directory {
             Err(sys::Errno::NOENT) => return Ok(None),
             other => other.map_err(|errno| failed("teams", errno))?,
         };
+        let (space, teams) = (guarded(space, &path)?, guarded(teams, &path)?);
         Ok(Some(Directory { path: path.join(lossy(&name)), space, teams, joined: None }))
     }
 
@@ -151,7 +153,9 @@ impl Directory {
             };
             lay_out(control.as_fd());
             clear_dead_spaces(root.as_fd(), &name);
-            return Ok(Directory { path: full, teams, space, joined: Some(Joined { control }) });
+            let (space, teams) = (guarded(space, &full)?, guarded(teams, &full)?);
+            let joined = Some(Joined { control: guarded(control, &full)? });
+            return Ok(Directory { path: full, teams, space, joined });
         }
         Err(Error::new(Kind::Registry, "join the registry").detail("its folder is removed again and again"))
     }
@@ -162,25 +166,30 @@ impl Directory {
     }
 
     /// The open folder of our pid namespace.
-    pub(super) fn space(&self) -> BorrowedFd<'_> {
-        self.space.as_fd()
+    pub(super) fn space(&self) -> sys::Result<BorrowedFd<'_>> {
+        self.space.checked()
     }
 
-    /// Whether it was removed under us.
+    /// Whether it was removed under us, or our descriptor of it closed.
     pub(super) fn is_gone(&self) -> bool {
         // A folder goes after what is in it.
-        is_removed(self.teams.as_fd())
+        match sys::file::stat(self.teams.as_fd()) {
+            Ok(stat) => stat.identity != self.teams.identity() || stat.links == 0,
+            // What comes next fails if it was.
+            Err(errno) => errno == sys::Errno::BADF,
+        }
     }
 
-    /// Whether we joined: nobody clears the folder away while we live.
+    /// Whether we joined, so that nobody clears the folder away while we live, and what that takes is still open.
     pub(super) fn is_joined(&self) -> bool {
-        self.joined.is_some()
+        let control = self.joined.as_ref().is_some_and(|joined| joined.control.is_intact());
+        control && self.space.is_intact()
     }
 
     /// When teams last came or went: nanoseconds since 1970, a clock tick coarse.
     pub(super) fn changed(&self) -> Result<i128> {
         sys::file::stat(self.teams.as_fd())
-            .map(|stat| stat.modified)
+            .map(|stat| stat.changed)
             .map_err(|errno| problem(&self.path.join("teams"), "fstat", errno))
     }
 
@@ -278,36 +287,36 @@ impl Directory {
 
     /// Wakes those who wait for a name, if there are any: after a record has become visible.
     pub(super) fn wake_waiters(&self) {
-        if let Some(Joined { control, .. }) = &self.joined {
+        if let Some(Joined { control }) = &self.joined {
             // Who waits looks again by itself after a second: a waker that fails costs time only.
-            let _ = super::wait::wake(control.as_fd());
+            let _ = super::wait::wake(control.as_fd(), || control.is_intact());
         }
     }
 
     /// The control file, to wait on; `None` where there is none (yet).
     pub(super) fn control(&self) -> Option<OwnedFd> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        sys::file::open_at(self.space.as_fd(), c"control", flags, 0).ok()
+        sys::file::open_at(self.space.checked().ok()?, c"control", flags, 0).ok()
     }
 
     /// The next block of sequence numbers of a slot that we have claimed. It starts anywhere and goes round.
     pub(super) fn lease(&self, slot: u32) -> Result<u32> {
         let failed = |call, errno| problem(&self.path.join("control"), call, errno);
-        let Some(Joined { control, .. }) = &self.joined else {
+        let Some(Joined { control }) = &self.joined else {
             return Err(failed("pread", sys::Errno::BADF));
         };
+        let control = control.checked().map_err(|errno| failed("fstat", errno))?;
         let at = LEASES + u64::from(slot) * 4;
         let mut bytes = [0; 4];
         // The end of the file reads as zeros: never leased.
-        sys::file::read_at(control.as_fd(), &mut bytes, at).map_err(|errno| failed("pread", errno))?;
+        sys::file::read_at(control, &mut bytes, at).map_err(|errno| failed("pread", errno))?;
         let block = match u32::from_le_bytes(bytes) {
             0 => any_below(BLOCKS),
             // Whoever wrote it: any block is a good one to try.
             next => (next - 1) % BLOCKS,
         };
         let next = (block + 1) % BLOCKS + 1;
-        sys::file::write_at(control.as_fd(), &next.to_le_bytes(), at)
-            .map_err(|errno| failed("pwrite", errno))?;
+        sys::file::write_at(control, &next.to_le_bytes(), at).map_err(|errno| failed("pwrite", errno))?;
         Ok(block)
     }
 }
@@ -475,7 +484,7 @@ fn space_name() -> Result<CString> {
 const USUAL_TIME: u64 = 0xEFFF_FFFA;
 
 /// The inode in what a link in `/proc/PID/ns` says: `pid:[4026531836]`.
-fn namespace(link: &CString, kind: &str) -> Option<u64> {
+pub(super) fn namespace(link: &CString, kind: &str) -> Option<u64> {
     number(link.to_str().ok()?.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?)
 }
 
@@ -509,6 +518,11 @@ fn clear_dead_spaces(root: BorrowedFd<'_>, ours: &CString) {
     }
 }
 
+/// A descriptor that stays open as long as we are here.
+fn guarded(fd: OwnedFd, path: &std::path::Path) -> Result<Guarded> {
+    Guarded::new(fd).map_err(|errno| problem(path, "fstat", errno))
+}
+
 fn lossy(name: &CString) -> String {
     name.to_string_lossy().into_owned()
 }
@@ -522,6 +536,7 @@ fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Err
             error.help("the file system is full: free some space, or set AREAS_DIR to a folder elsewhere")
         }
         sys::Errno::MFILE | sys::Errno::NFILE => crate::error::remedy::open_files(error),
+        sys::Errno::FBIG => crate::error::remedy::file_size(error, CONTROL_BYTES),
         sys::Errno::NOENT => error.help("make the folder above it, or set AREAS_DIR to a folder of your own"),
         _ => error.help("set AREAS_DIR to a folder of your own"),
     }
@@ -529,7 +544,7 @@ fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Err
 
 /// What a path leads to, through links: for `/proc/PID/fd/N` the open file itself.
 pub(super) fn stat_of(path: &str) -> sys::Result<Stat> {
-    sys::file::stat_through(&CString::new(path).map_err(|_| sys::Errno::INVAL)?)
+    sys::file::look_through(&CString::new(path).map_err(|_| sys::Errno::INVAL)?)
 }
 
 impl fmt::Display for Link {
@@ -574,7 +589,8 @@ mod tests {
     fn a_slot_is_announced_before_a_link_names_it() {
         let path = std::env::temp_dir().join(format!("areas-claim-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
-        let open = || sys::file::open_folder(CWD, &CString::new(path.to_str().unwrap()).unwrap()).unwrap();
+        let name = CString::new(path.to_str().unwrap()).unwrap();
+        let open = || Guarded::new(sys::file::open_folder(CWD, &name).unwrap()).unwrap();
         let directory = Directory { path: path.clone(), space: open(), teams: open(), joined: None };
         let other = Link { slot: 7, start_time: 1, inode: 1, pid: 1, descriptor: 3 };
         sys::file::make_link(&other.target(), directory.teams.as_fd(), &other.name()).unwrap();

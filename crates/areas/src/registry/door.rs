@@ -6,15 +6,16 @@
 //! those reach a door who may look into its owner, and nothing of it is left behind.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use super::directory::any_below;
+use super::directory::{Directory, any_below};
 use super::offer::{Offer, Parcel};
 use super::peer::{OWN_DESCRIPTORS, is_dead};
 use super::table::DoorAt;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::sys;
-use crate::sys::file::{Identity, OFlags};
+use crate::sys::file::OFlags;
+use crate::sys::guarded::Guarded;
 
 /// How the names begin that doors have while they are made. What follows says whose it is, as a team's link does.
 pub(super) const NAME: &str = "door-";
@@ -22,16 +23,15 @@ pub(super) const NAME: &str = "door-";
 /// Our own door.
 #[derive(Debug)]
 pub(super) struct Door {
-    socket: OwnedFd,
-    identity: Identity,
+    socket: Guarded,
     /// Leads to the socket's file, which has no name any more. Never read: others come by way of its number.
-    entry: OwnedFd,
+    entry: Guarded,
     at: DoorAt,
 }
 
 impl Door {
-    /// Makes one. `space` is the registry's folder, `start_time` that of this process.
-    pub(super) fn make(space: BorrowedFd<'_>, start_time: u64) -> Result<Self> {
+    /// Makes one, by way of a name in the registry's folder. `start_time` is that of this process.
+    pub(super) fn make(directory: &Directory, start_time: u64) -> Result<Self> {
         let failed = |call: &'static str| {
             move |errno| {
                 let error =
@@ -46,10 +46,11 @@ impl Door {
                 }
             }
         };
+        let space = directory.space().map_err(failed("fstat"))?;
         clear_forsaken(space);
         let socket = sys::socket::packets().map_err(failed("socket(AF_UNIX, SOCK_DGRAM)"))?;
         sys::socket::name_senders(socket.as_fd()).map_err(failed("setsockopt(SO_PASSCRED)"))?;
-        let identity = sys::file::stat(socket.as_fd()).map_err(failed("fstat"))?.identity;
+        let socket = Guarded::new(socket).map_err(failed("fstat"))?;
         let name = name_of(sys::process::pid(), start_time, any_below(u32::MAX));
         sys::socket::bind(socket.as_fd(), &path(space, &name)).map_err(failed("bind"))?;
         let opened = sys::file::open_at(space, &name, OFlags::PATH | OFlags::NOFOLLOW, 0);
@@ -58,10 +59,11 @@ impl Door {
         let stat = sys::file::stat(entry.as_fd()).map_err(failed("fstat"))?;
         if stat.mode & 0o200 == 0 {
             // A umask may have taken the owner's right to write, which is what offering takes.
-            sys::file::set_mode_of(&number_path(&entry), 0o600).map_err(failed("chmod(0600)"))?;
+            sys::file::set_mode_of(&number_path(entry.as_fd()), 0o600).map_err(failed("chmod(0600)"))?;
         }
         let at = DoorAt { descriptor: entry.as_raw_fd(), socket: stat.identity };
-        Ok(Door { socket, identity, entry, at })
+        let entry = Guarded::new(entry).map_err(failed("fstat"))?;
+        Ok(Door { socket, entry, at })
     }
 
     /// Where others find it.
@@ -70,8 +72,8 @@ impl Door {
     }
 
     /// Whether the descriptors are still ours: a program may have closed all that it does not know.
-    fn is_intact(&self) -> bool {
-        sys::file::stat(self.socket.as_fd()).is_ok_and(|stat| stat.identity == self.identity)
+    pub(super) fn is_intact(&self) -> bool {
+        self.socket.is_intact() && self.entry.is_intact()
     }
 
     /// The next parcel at the door, if there is one. What is no offer is dropped on the way.
@@ -82,12 +84,10 @@ impl Door {
         /// What is no offer costs a caller no more than so many times the system calls.
         const MOST_NONSENSE: usize = 64;
         // To read from somebody else's socket would be to take what is not ours.
-        if !self.is_intact() {
-            return Ok(None);
-        }
+        let Ok(socket) = self.socket.checked() else { return Ok(None) };
         for _ in 0..MOST_NONSENSE {
             let mut bytes = [0; Offer::BYTES];
-            let Ok(packet) = sys::socket::look_at_packet(self.socket.as_fd(), &mut bytes) else {
+            let Ok(packet) = sys::socket::look_at_packet(socket, &mut bytes) else {
                 return Ok(None);
             };
             if packet.cut && packet.descriptors.is_empty() {
@@ -97,7 +97,7 @@ impl Door {
                 )));
             }
             let parcel = Parcel::open(packet, &bytes);
-            if sys::socket::drop_packet(self.socket.as_fd()).is_err() {
+            if sys::socket::drop_packet(socket).is_err() {
                 // It is still in line: taken now, it would come twice.
                 return Ok(None);
             }
@@ -106,16 +106,6 @@ impl Door {
             }
         }
         Ok(None)
-    }
-
-    /// In a forked child: lets go of what is the parent's.
-    pub(super) fn leave_to_parent(self) {
-        let intact = self.is_intact();
-        let Door { socket, entry, .. } = self;
-        if !intact {
-            // The numbers are somebody else's by now.
-            let _ = (socket.into_raw_fd(), entry.into_raw_fd());
-        }
     }
 }
 
@@ -131,13 +121,13 @@ pub(super) fn offer(
     let path = CString::new(path).map_err(|_| refused("open")(sys::Errno::INVAL))?;
     let entry =
         sys::file::open_at(sys::file::CWD, &path, OFlags::PATH, 0).map_err(refused("openat(O_PATH)"))?;
-    let stat = sys::file::stat(entry.as_fd()).map_err(refused("fstat"))?;
     // The number may lead to anything by now.
+    let stat = sys::file::look(entry.as_fd()).map_err(refused("fstat"))?;
     if stat.identity != door.socket || !stat.is_socket() {
         return Err(refused("openat(O_PATH)")(sys::Errno::NOENT));
     }
     let socket = sys::socket::packets().map_err(refused("socket(AF_UNIX, SOCK_DGRAM)"))?;
-    sys::socket::send_packet(socket.as_fd(), &number_path(&entry), bytes, descriptor)
+    sys::socket::send_packet(socket.as_fd(), &number_path(entry.as_fd()), bytes, descriptor)
         .map_err(refused("sendmsg(SCM_RIGHTS)"))
 }
 
@@ -174,7 +164,7 @@ fn path(folder: BorrowedFd<'_>, name: &CStr) -> CString {
     CString::new(path).unwrap_or_default()
 }
 
-fn number_path(descriptor: &OwnedFd) -> CString {
+fn number_path(descriptor: BorrowedFd<'_>) -> CString {
     CString::new(format!("{OWN_DESCRIPTORS}/{}", descriptor.as_raw_fd())).unwrap_or_default()
 }
 

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
 
+use super::directory::stat_of;
 use super::info::command_of;
 use crate::object::Object;
 use crate::protection::Protection;
@@ -39,17 +40,10 @@ impl fmt::Display for Holder {
 ///
 /// What is on its way through a socket, or belongs to a process that cannot be read, does not show.
 pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<Holder> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let mut pids: Vec<u32> =
-        processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    pids.into_iter()
+    processes()
+        .into_iter()
         .filter_map(|pid| {
-            let maps = std::fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
-            let mapped = maps
-                .split(|&byte| byte == b'\n')
-                .filter_map(|line| shared_mapping(line, identity.inode, physical))
-                .reduce(Protection::union);
+            let mapped = mapped(pid, identity, physical);
             let descriptors = descriptors(pid, identity, physical);
             (mapped.is_some() || descriptors > 0).then(|| Holder {
                 pid,
@@ -65,17 +59,41 @@ pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<
 /// its protection.
 pub(crate) fn writers(object: &Object) -> Vec<Holder> {
     let identity = object.identity();
-    let mut holders = holders(identity, None);
-    holders.retain(|holder| {
-        holder.mapped.is_some_and(|mapped| mapped.contains(Protection::WRITE))
-            || std::fs::read_to_string(format!("/proc/{}/smaps", holder.pid))
+    let writes = |pid: u32, mapped: Protection| {
+        mapped.contains(Protection::WRITE)
+            || std::fs::read_to_string(format!("/proc/{pid}/smaps"))
                 .is_ok_and(|smaps| may_be_written(&smaps, identity.inode))
-    });
-    holders
+    };
+    // Descriptors do not write; of those who have it mapped, which are few, they are counted.
+    processes()
+        .into_iter()
+        .filter_map(|pid| {
+            let mapped = mapped(pid, identity, None).filter(|&mapped| writes(pid, mapped))?;
+            let descriptors = descriptors(pid, identity, None);
+            Some(Holder { pid, command: command_of(pid), mapped: Some(mapped), descriptors })
+        })
+        .collect()
+}
+
+/// All processes that can be seen, by number.
+fn processes() -> Vec<u32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let mut pids: Vec<u32> =
+        processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// What a process may do with the memory through its mappings, all of them together.
+fn mapped(pid: u32, identity: Identity, physical: Option<&Range<u64>>) -> Option<Protection> {
+    let maps = std::fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    maps.split(|&byte| byte == b'\n')
+        .filter_map(|line| shared_mapping(line, identity.inode, physical))
+        .reduce(Protection::union)
 }
 
 /// Whether a process may make a shared mapping of an object writable: `mw` among its flags, from the text of `smaps`.
-fn may_be_written(smaps: &str, inode: u64) -> bool {
+pub(super) fn may_be_written(smaps: &str, inode: u64) -> bool {
     let mut ours = false;
     smaps.lines().any(|line| match line.strip_prefix("VmFlags:") {
         Some(flags) => ours && flags.split_ascii_whitespace().any(|flag| flag == "mw"),
@@ -101,8 +119,14 @@ fn descriptors(pid: u32, identity: Identity, physical: Option<&Range<u64>>) -> u
         entries
             .flatten()
             .filter(|entry| {
-                std::fs::metadata(entry.path())
-                    .is_ok_and(|file| file.dev() == identity.device && file.ino() == identity.inode)
+                // Only what says that it is one is looked at: a file elsewhere may be on a disk that is gone.
+                let path = entry.path();
+                let begins: &[u8] = if physical.is_some() { b"/dev/mem" } else { b"/memfd:" };
+                std::fs::read_link(&path).is_ok_and(|to| to.as_os_str().as_bytes().starts_with(begins))
+                    && path
+                        .to_str()
+                        .and_then(|path| stat_of(path).ok())
+                        .is_some_and(|stat| stat.identity == identity)
                     && shares(entry.file_name())
             })
             .count()
@@ -125,7 +149,7 @@ fn has_share(info: &str, range: &Range<u64>) -> bool {
 ///
 /// `ADDRESS PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Inodes of memory objects are unique on
 /// their device, and the path says that it is one.
-fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u64>>) -> Option<Protection> {
+pub(super) fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u64>>) -> Option<Protection> {
     let line = std::str::from_utf8(line).ok()?;
     let mut fields = line.split_ascii_whitespace();
     let permissions = fields.nth(1)?.as_bytes();

@@ -12,6 +12,8 @@
 
 mod directory;
 mod door;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod holders;
 mod id;
 mod info;

@@ -13,8 +13,9 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::directory::{Link, stat_of};
 use super::door;
@@ -26,9 +27,10 @@ use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
-use crate::sys::file::{CWD, Identity, OFlags, Stat};
+use crate::sys::file::{CWD, OFlags, Stat};
+use crate::sys::guarded::Guarded;
 use crate::sys::memory::{At, MapFlags};
-use crate::sys::object::SealFlags;
+use crate::sys::object::{Pages, SealFlags};
 
 /// Where this process's descriptors can be seen, also once its leader has ended: `/proc/self` is the leader's.
 pub(super) const OWN_DESCRIPTORS: &str = "/proc/thread-self/fd";
@@ -81,7 +83,7 @@ impl ProcessStat {
     }
 
     /// The name in parentheses may hold anything, parentheses included: what follows the last one counts.
-    fn parse(text: &[u8]) -> Option<Self> {
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let behind = text.iter().rposition(|&byte| byte == b')')? + 1;
         let mut fields = std::str::from_utf8(&text[behind..]).ok()?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
@@ -201,13 +203,11 @@ fn is_table(stat: &Stat, link: &Link) -> bool {
 pub(super) struct Peer {
     link: Link,
     view: View,
-    /// `None` only while it is dropped.
-    table: Option<OwnedFd>,
-    identity: Identity,
+    table: Arc<Guarded>,
     /// Where its descriptors were seen last: the thread through which we looked may have ended since.
     folder: Mutex<String>,
     /// A handle for `pidfd_getfd`, where that is allowed.
-    handle: OnceLock<Option<OwnedFd>>,
+    handle: OnceLock<Option<Guarded>>,
     order: Mutex<Order>,
 }
 
@@ -230,20 +230,31 @@ pub(super) fn examine(link: &Link) -> State {
     }
 }
 
+/// Held by who asks a peer for what it remembers, and by a thread that forks: areas are cloned and looked at outside of the state's
+/// mutex, and a forked child would inherit a peer's own mutexes as they are at that moment.
+static ASKING: Mutex<()> = Mutex::new(());
+
+pub(super) fn asking() -> MutexGuard<'static, ()> {
+    ASKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Peer {
     fn open(link: &Link, folder: &str) -> Result<Option<Self>, Reason> {
         let failed = |call: &str, errno| {
             let text = format!("{call} {folder}/{}: {}", link.descriptor, crate::Errno::from(errno));
             Reason::new(text, Some(errno))
         };
-        let Some((table, stat)) =
-            reopen(folder, link.descriptor, OFlags::RDONLY, |stat| is_table(stat, link))
-                .map_err(|(call, errno)| failed(call, errno))?
+        let is_ours = |stat: &Stat| Ok(is_table(stat, link) && is_memory(stat, PageSize::base())?);
+        let Some(looked) =
+            look(folder, link.descriptor, is_ours).map_err(|(call, errno)| failed(call, errno))?
         else {
             return Ok(None);
         };
-        // In our own process (a second copy of this library), closing the descriptor would drop its owner's record lock.
-        let table = Kept { fd: Some(table), keep: link.pid == sys::process::pid() };
+        let table = match link.pid == sys::process::pid() {
+            true => kept_table(&looked),
+            false => open_looked(&looked, OFlags::RDONLY).and_then(Guarded::new).map(Arc::new),
+        }
+        .map_err(|errno| failed("open", errno))?;
         match sys::object::seals(table.as_fd()) {
             Ok(seals) if seals.contains(TABLE_SEALS) => {}
             _ => return Ok(None),
@@ -264,7 +275,7 @@ impl Peer {
         })?;
         let view = View::new(mapping);
         let expected =
-            Owner { slot: link.slot, pid: link.pid, start_time: link.start_time, table: stat.identity };
+            Owner { slot: link.slot, pid: link.pid, start_time: link.start_time, table: table.identity() };
         match view.owner() {
             Ok(owner) if owner == expected => {}
             Ok(_) | Err(None) => return Ok(None),
@@ -276,8 +287,7 @@ impl Peer {
         Ok(Some(Peer {
             link: link.clone(),
             view,
-            table: table.into_inner(),
-            identity: stat.identity,
+            table,
             folder: Mutex::new(folder.to_owned()),
             handle: OnceLock::new(),
             order: Mutex::default(),
@@ -303,8 +313,7 @@ impl Peer {
     /// Whether it lives now: one `fcntl` where it does.
     pub(super) fn is_live(&self) -> bool {
         if !self.is_own_process()
-            && let Some(table) = &self.table
-            && let Ok(Some(owner)) = sys::record_lock::owner(table.as_fd())
+            && let Ok(Some(owner)) = sys::record_lock::owner(self.table.as_fd())
             && u32::try_from(owner) == Ok(self.link.pid)
         {
             return true;
@@ -312,7 +321,7 @@ impl Peer {
         // The record lock can be lost without a death: whoever closes a second descriptor of the table drops it.
         match locate(&self.link) {
             Place::At(folder) => stat_of(&format!("{folder}/{}", self.link.descriptor))
-                .is_ok_and(|stat| stat.identity == self.identity),
+                .is_ok_and(|stat| stat.identity == self.table.identity()),
             Place::Unreadable(_) => true,
             Place::Dead => false,
         }
@@ -324,12 +333,14 @@ impl Peer {
     }
 
     pub(super) fn folder(&self) -> String {
+        let _asking = asking();
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where its descriptors can be seen now, if that is elsewhere than before.
     fn moved(&self) -> Option<String> {
         let Place::At(folder) = locate(&self.link) else { return None };
+        let _asking = asking();
         let mut known = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
         let moved = *known != folder;
         known.clone_from(&folder);
@@ -352,7 +363,9 @@ impl Peer {
             && !self.is_own_process()
             && let Some(handle) = self.handle()
             && let Ok(fd) = sys::process::take_descriptor(handle, record.descriptor)
-            && sys::file::stat(fd.as_fd()).is_ok_and(|stat| stat.identity == record.object)
+            && let Ok(stat) = sys::file::look(fd.as_fd())
+            && stat.identity == record.object
+            && is_object(&stat, record).is_ok_and(|yes| yes)
         {
             return Ok(fd);
         }
@@ -389,76 +402,120 @@ impl Peer {
     }
 
     fn handle(&self) -> Option<BorrowedFd<'_>> {
+        let _asking = asking();
         let handle = self.handle.get_or_init(|| {
-            let handle = sys::process::open(self.link.pid).ok()?;
+            let handle = Guarded::new(sys::process::open(self.link.pid).ok()?).ok()?;
             // Whoever lives now lived when the handle was made: the number was not somebody else's.
             let allowed = sys::process::take_descriptor(handle.as_fd(), self.link.descriptor).is_ok();
             (allowed && self.is_live()).then_some(handle)
         });
-        handle.as_ref().map(AsFd::as_fd)
+        handle.as_ref().and_then(|handle| handle.checked().ok())
     }
 }
 
-impl Drop for Peer {
-    fn drop(&mut self) {
-        drop(Kept { fd: self.table.take(), keep: self.is_own_process() });
+/// Tables of this process's own that were opened: of a second copy of this library in it. Closing any descriptor of one would
+/// drop its owner's record lock, so that each is opened once, and stays.
+static KEPT: Mutex<Vec<Arc<Guarded>>> = Mutex::new(Vec::new());
+
+fn kept_table(looked: &Looked) -> sys::Result<Arc<Guarded>> {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) =
+        kept.iter().find(|table| table.identity() == looked.stat.identity && table.is_intact())
+    {
+        return Ok(known.clone());
     }
+    let table = Arc::new(Guarded::new(open_looked(looked, OFlags::RDONLY)?)?);
+    kept.push(table.clone());
+    Ok(table)
 }
 
-/// A descriptor that is perhaps never closed.
-struct Kept {
-    fd: Option<OwnedFd>,
-    keep: bool,
+/// In a forked child: the parent's tables are not this process's own. They would stay in memory beyond the parent's death.
+pub(super) fn forget_kept_tables() {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
-impl Kept {
-    fn into_inner(mut self) -> Option<OwnedFd> {
-        self.fd.take()
-    }
-
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_ref().map_or(CWD, AsFd::as_fd)
-    }
+/// What a process has open under a number, so far only looked at.
+struct Looked {
+    /// Open for nothing (O_PATH).
+    fd: OwnedFd,
+    stat: Stat,
 }
 
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Some(fd) = self.fd.take()
-            && self.keep
-        {
-            let _ = fd.into_raw_fd();
-        }
-    }
-}
+/// The call that failed, and what the kernel said.
+type Failure = (&'static str, sys::Errno);
 
-/// Opens what a process has open under a number, if it is what we expect. It may be a terminal or a FIFO by now, so it is
-/// looked at before it is opened for real. An error is the call that failed, and what the kernel said.
-fn reopen(
+/// Looks at what a process has open under a number; `None` if it is not what we expect.
+///
+/// It may be a terminal, a FIFO, or a file of a file system that never answers: none of these is opened.
+fn look(
     folder: &str,
     descriptor: i32,
-    flags: OFlags,
-    expected: impl Fn(&Stat) -> bool,
-) -> Result<Option<(OwnedFd, Stat)>, (&'static str, sys::Errno)> {
+    expected: impl Fn(&Stat) -> sys::Result<bool>,
+) -> Result<Option<Looked>, Failure> {
     let failed = |errno| ("open", errno);
-    let path = |text: String| CString::new(text).map_err(|_| failed(sys::Errno::INVAL));
-    let looked = match sys::file::open_at(CWD, &path(format!("{folder}/{descriptor}"))?, OFlags::PATH, 0) {
+    let path = CString::new(format!("{folder}/{descriptor}")).map_err(|_| failed(sys::Errno::INVAL))?;
+    let fd = match sys::file::open_at(CWD, &path, OFlags::PATH, 0) {
         Err(sys::Errno::NOENT | sys::Errno::SRCH) => return Ok(None),
         other => other.map_err(failed)?,
     };
-    let stat = sys::file::stat(looked.as_fd()).map_err(|errno| ("fstat", errno))?;
-    if !expected(&stat) {
-        return Ok(None);
+    let stat = sys::file::look(fd.as_fd()).map_err(|errno| ("statx", errno))?;
+    let expected = expected(&stat).map_err(|errno| ("memfd_create", errno))?;
+    Ok(expected.then_some(Looked { fd, stat }))
+}
+
+/// Whether an open file is what the record says, and of what areas are made of.
+fn is_object(stat: &Stat, record: &Record) -> sys::Result<bool> {
+    if stat.identity != record.object {
+        return Ok(false);
     }
-    let again = path(format!("{OWN_DESCRIPTORS}/{}", looked.as_raw_fd()))?;
-    Ok(Some((sys::file::open_at(CWD, &again, flags, 0).map_err(failed)?, stat)))
+    match record.physical {
+        Some(_) => {
+            Ok(sys::file::look_through(c"/dev/mem").is_ok_and(|memory| memory.identity == stat.identity))
+        }
+        None => is_memory(stat, record.page),
+    }
+}
+
+/// Whether it is a memory object of such pages: those have a device of their own, on which nobody can make anything else.
+fn is_memory(stat: &Stat, page: PageSize) -> sys::Result<bool> {
+    /// By the logarithm of the page size; 0 is not known yet. (No mutex: a forked child could inherit it held.)
+    static DEVICES: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+    let known = &DEVICES[usize::from(page.log2()) % 64];
+    let mut device = known.load(Ordering::Relaxed);
+    if device == 0 {
+        let base = page == PageSize::base();
+        let pages = if base { Pages::Base } else { Pages::Pool(page.log2().into()) };
+        device = match sys::object::device(pages) {
+            // There are no such pages here, so that nothing is made of them.
+            Err(errno) if !base && ![sys::Errno::MFILE, sys::Errno::NFILE].contains(&errno) => {
+                return Ok(false);
+            }
+            // A sandbox that lets us make none: what has no name is the next best.
+            Err(sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::ACCESS) => {
+                return Ok(stat.is_file() && stat.links == 0);
+            }
+            other => other?,
+        };
+        known.store(device, Ordering::Relaxed);
+    }
+    Ok(stat.is_file() && stat.identity.device == device)
+}
+
+/// Opens for real what was looked at.
+fn open_looked(looked: &Looked, flags: OFlags) -> sys::Result<OwnedFd> {
+    let again = CString::new(format!("{OWN_DESCRIPTORS}/{}", looked.fd.as_raw_fd()));
+    // A lease that its owner has on it would hold us for most of a minute.
+    sys::file::open_at(CWD, &again.map_err(|_| sys::Errno::INVAL)?, flags | OFlags::NONBLOCK, 0)
 }
 
 /// Opens an area's object through a folder of `/proc`.
 pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Result<OwnedFd> {
     let what = || format!("open area {} {:?}", record.id, record.name);
     let flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
-    match reopen(folder, record.descriptor, flags, |stat| stat.identity == record.object) {
-        Ok(Some((fd, _))) => Ok(fd),
+    let looked = look(folder, record.descriptor, |stat| is_object(stat, record));
+    let open = |looked: Looked| open_looked(&looked, flags).map_err(|errno| ("open", errno));
+    match looked.and_then(|looked| looked.map(open).transpose()) {
+        Ok(Some(fd)) => Ok(fd),
         Ok(None) => Err(Error::new(Kind::NoSuchArea, what())
             .detail("it went in between: its holder dropped it or died")
             .help("look for the name again: another holder may be there")),
@@ -466,6 +523,7 @@ pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Resu
             let kind = match errno {
                 sys::Errno::ACCESS | sys::Errno::PERM => Kind::Unreadable,
                 sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
+                sys::Errno::AGAIN => Kind::Busy,
                 _ => Kind::System,
             };
             let error = Error::new(kind, what()).call(
@@ -478,6 +536,9 @@ pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Resu
             );
             Err(match kind {
                 Kind::Limit => crate::error::remedy::open_files(error),
+                Kind::Busy => error
+                    .detail("somebody has a lease on it (F_SETLEASE), and may keep it for most of a minute")
+                    .help("try again later"),
                 Kind::Unreadable => error.help(
                     "the holder's memory may not be opened so: run with the same user, group and capabilities, or \
                      have it passed over a socket; a frozen area opens for reading only",

@@ -19,7 +19,7 @@ use super::id::AreaId;
 use super::info::{Listing, UnreadableTeam, command_of};
 use super::name::Name;
 use super::offer::Parcel;
-use super::peer::{Peer, Reason, State as PeerState, examine, process_lives};
+use super::peer::{Peer, Reason, State as PeerState, asking, examine, forget_kept_tables, process_lives};
 use super::source::{Holder, Source};
 use super::table::{Announcement, Record};
 use super::team::Team;
@@ -34,9 +34,12 @@ pub(crate) use transfer::Arrival;
 
 static STATE: Mutex<Option<Box<State>>> = Mutex::new(None);
 
+/// All mutexes of the registry that a thread may hold: first the state's.
+type Mutexes = (MutexGuard<'static, Option<Box<State>>>, MutexGuard<'static, ()>);
+
 thread_local! {
-    /// The mutex, held while this thread forks.
-    static FORKING: Cell<Option<MutexGuard<'static, Option<Box<State>>>>> = const { Cell::new(None) };
+    /// Held while this thread forks.
+    static FORKING: Cell<Option<Mutexes>> = const { Cell::new(None) };
 }
 
 fn lock() -> MutexGuard<'static, Option<Box<State>>> {
@@ -44,9 +47,9 @@ fn lock() -> MutexGuard<'static, Option<Box<State>>> {
 }
 
 extern "C" fn before_fork() {
-    let guard = lock();
+    let mutexes = (lock(), asking());
     // A thread that is being torn down forks without the protection; it had no business to.
-    let _ = FORKING.try_with(|held| held.set(Some(guard)));
+    let _ = FORKING.try_with(|held| held.set(Some(mutexes)));
 }
 
 extern "C" fn after_fork() {
@@ -114,8 +117,15 @@ pub(super) struct Key(u64);
 #[derive(Debug)]
 struct Held {
     area: Announcement,
-    /// Its record in our table; `None` in a child that has not published it yet.
+    /// Its record in our table; `None` in a child that has not published it yet, and once its descriptor is lost.
     number: Option<u32>,
+}
+
+impl Held {
+    /// Whether others can still get at it by the descriptor that is told of it.
+    fn has_descriptor(&self) -> bool {
+        sys::guarded::open_under(self.area.descriptor) == Ok(self.area.object)
+    }
 }
 
 #[derive(Debug)]
@@ -213,8 +223,30 @@ impl State {
         // The child may have another user or pid namespace by now.
         self.directory = None;
         self.forget_teams();
+        forget_kept_tables();
+        self.publish_again();
+        Ok(())
+    }
+
+    /// What we hold waits to be published, in a table to come.
+    fn publish_again(&mut self) {
         self.held.values_mut().for_each(|held| held.number = None);
         self.waiting = !self.held.is_empty();
+    }
+
+    /// Begins a table anew where somebody closed the descriptor of ours, through which others would find it. Areas whose own
+    /// descriptors are still there are published again; to the others nobody can be led any more.
+    fn heal(&mut self) -> Result<()> {
+        let Some(team) = &self.own else { return Ok(()) };
+        if team.is_intact()? {
+            return Ok(());
+        }
+        if let Some(team) = self.own.take()
+            && let Some(directory) = self.directory.as_ref().filter(|directory| !directory.is_gone())
+        {
+            directory.remove(team.link());
+        }
+        self.publish_again();
         Ok(())
     }
 
@@ -227,14 +259,17 @@ impl State {
             self.held.iter().filter(|(_, held)| held.number.is_none()).map(|(&key, _)| key).collect();
         // In the order in which they were made: which one is the oldest of a name stays so.
         waiting.sort_unstable();
+        // A table that has to begin anew meanwhile makes them wait again.
+        self.waiting = false;
         for key in waiting {
-            let Some(area) = self.held.get(&key).map(|held| held.area.clone()) else { continue };
-            let number = self.announce(&area)?;
+            // In a child, or after somebody closed all descriptors, there may be none to lead others to.
+            let Some(held) = self.held.get(&key).filter(|held| held.has_descriptor()) else { continue };
+            let area = held.area.clone();
+            let number = self.announce(&area).inspect_err(|_| self.waiting = true)?;
             if let Some(held) = self.held.get_mut(&key) {
                 held.number = Some(number);
             }
         }
-        self.waiting = false;
         Ok(())
     }
 
@@ -246,6 +281,7 @@ impl State {
 
     /// Publishes an area under this process's team, which begins with its first one.
     pub(super) fn publish(&mut self, area: Announcement) -> Result<Key> {
+        self.heal()?;
         self.publish_inherited()?;
         let number = self.announce(&area)?;
         let key = Key(self.next_key);
@@ -295,6 +331,7 @@ impl State {
 
     /// Joins the registry without an area: others can transfer some to us.
     pub(super) fn join(&mut self) -> Result<()> {
+        self.heal()?;
         self.publish_inherited()?;
         self.once_more_if_removed(|state| {
             let (directory, team) = state.team()?;
@@ -304,8 +341,15 @@ impl State {
 
     /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.
     pub(super) fn keep(&mut self) -> Result<()> {
+        self.heal()?;
         self.publish_inherited()?;
-        self.once_more_if_removed(Self::try_to_keep)
+        self.once_more_if_removed(Self::try_to_keep)?;
+        match self.held.values().filter(|held| held.number.is_none()).count() {
+            0 => Ok(()),
+            lost => Err(Error::new(Kind::Registry, "keep this process's areas published")
+                .detail(format!("somebody closed the descriptors of {lost} of them: nobody can find these any more"))
+                .help("leave descriptors alone that are not yours (close_range, closefrom); areas that are mapped stay usable")),
+        }
     }
 
     fn try_to_keep(&mut self) -> Result<()> {
@@ -315,29 +359,33 @@ impl State {
         {
             team.claim(directory)?;
         }
+        if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
+            && team.door().is_some()
+        {
+            // All else works without it.
+            let _ = team.open_door(directory);
+        }
         Ok(())
     }
 
     /// What publishing needs of that: a table, and a folder.
     fn stay(&mut self) -> Result<()> {
-        if let Some(team) = &self.own
-            && !team.is_intact()?
-        {
-            return Err(Error::new(Kind::Registry, "keep this process's areas published")
-                .detail("somebody closed the descriptor of its table: nobody finds its areas any more")
-                .help("leave descriptors alone that are not yours; areas that are mapped stay usable"));
-        }
+        self.heal()?;
         self.rejoin()
     }
 
     /// Joins again where the folder was removed under a team of ours.
     fn rejoin(&mut self) -> Result<()> {
-        let Some(team) = &mut self.own else { return Ok(()) };
-        if self.directory.as_ref().is_some_and(|directory| !directory.is_gone()) {
+        if self.own.is_none() || self.directory.as_ref().is_some_and(|directory| !directory.is_gone()) {
             return Ok(());
         }
+        self.heal()?;
+        let Some(team) = &mut self.own else { return Ok(()) };
         let directory = Directory::join()?;
-        team.claim(&directory)?;
+        // It is still there if only our descriptor of the folder was closed.
+        if !directory.has(team.link())? {
+            team.claim(&directory)?;
+        }
         self.forget_teams();
         self.directory = Some(directory);
         Ok(())
@@ -428,9 +476,8 @@ impl State {
         }
     }
 
-    /// The area of an id.
-    pub(super) fn get(&mut self, id: AreaId) -> Result<Source> {
-        self.read_folder(false)?;
+    /// The area of that id, among the teams that we know.
+    fn known(&mut self, id: AreaId) -> Option<Source> {
         // A team that moves to another slot has areas for a moment that still say their old id.
         let found = |record: Option<(u32, u64, Record)>| {
             record.map(|(_, _, record)| record).filter(|record| record.id == id)
@@ -439,27 +486,44 @@ impl State {
             && team.link().slot == id.slot()
             && let Some(record) = found(team.table().view().by_sequence(id.sequence()))
         {
-            return Ok(Source::new(Holder::Own, record));
+            return Some(Source::new(Holder::Own, record));
         }
-        let mut unreadable = None;
         let mut dead = Vec::new();
-        for (link, team) in self.teams.iter().filter(|(link, _)| link.slot == id.slot()) {
-            match team {
-                Known::Readable(peer) => {
-                    if let Some(record) = found(peer.view().by_sequence(id.sequence())) {
-                        let holder = Holder::Peer(peer.clone());
-                        if holder.is_live() {
-                            return Ok(Source::new(holder, record));
-                        }
-                        dead.push(holder);
-                    }
+        let mut alive = None;
+        for (_, team) in self.teams.iter().filter(|(link, _)| link.slot == id.slot()) {
+            if let Known::Readable(peer) = team
+                && let Some(record) = found(peer.view().by_sequence(id.sequence()))
+            {
+                let holder = Holder::Peer(peer.clone());
+                if holder.is_live() {
+                    alive = Some(Source::new(holder, record));
+                    break;
                 }
-                Known::Unreadable(reason) => unreadable = Some((link.pid, reason.text.clone())),
+                dead.push(holder);
             }
         }
         for holder in dead {
             self.bury(&holder);
         }
+        alive
+    }
+
+    /// The area of an id.
+    pub(super) fn get(&mut self, id: AreaId) -> Result<Source> {
+        // What is known needs no look at who else has come: an id has one holder.
+        if self.directory.as_ref().is_some_and(|directory| !directory.is_gone())
+            && let Some(known) = self.known(id)
+        {
+            return Ok(known);
+        }
+        self.read_folder(false)?;
+        if let Some(known) = self.known(id) {
+            return Ok(known);
+        }
+        let unreadable = self.teams.iter().find_map(|(link, team)| match team {
+            Known::Unreadable(reason) if link.slot == id.slot() => Some((link.pid, reason.text.clone())),
+            _ => None,
+        });
         let what = format!("look at area {id}");
         Err(match unreadable {
             Some((pid, reason)) => Error::new(Kind::Unreadable, what)
@@ -576,16 +640,19 @@ impl State {
         let links = directory.links()?;
         if let Some(team) = &mut self.own
             && !links.contains(team.link())
+            // Without its descriptor there is nothing to lead to: the next publication begins anew.
+            && team.is_intact()?
         {
             team.claim(directory)?;
         }
-        let own = self.own.as_ref().map(Team::link);
+        // Whatever else names our own table is no other team's.
+        let own = self.own.as_ref().map(|team| (team.link().pid, team.link().inode));
         let known = self.teams.len();
         self.teams.retain(|link, _| links.contains(link));
         if self.teams.len() < known {
             forget_names(&mut self.names, &self.teams);
         }
-        for link in links.into_iter().filter(|link| Some(link) != own) {
+        for link in links.into_iter().filter(|link| Some((link.pid, link.inode)) != own) {
             // One that could not be read may let itself be read by now.
             if let Some(Known::Readable(_)) = self.teams.get(&link) {
                 continue;

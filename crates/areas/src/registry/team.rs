@@ -1,6 +1,6 @@
 //! This process's own team: its table, its link, its ids.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 
 use super::directory::{Directory, Link, any_below};
 use super::door::Door;
@@ -12,7 +12,7 @@ use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
-use crate::sys::file::Identity;
+use crate::sys::guarded::Guarded;
 use crate::sys::memory::{Advice, At, MapFlags};
 
 /// A process that holds areas: ours.
@@ -20,9 +20,8 @@ use crate::sys::memory::{Advice, At, MapFlags};
 pub(super) struct Team {
     table: Table,
     /// Never closed before the table goes: that would drop the record lock by which others see that we live.
-    fd: OwnedFd,
+    fd: Guarded,
     link: Link,
-    identity: Identity,
     /// Where others offer us areas; `None` where it could not be made: all else works without.
     door: Option<Door>,
     /// The block of sequence numbers that is in use, and how many of it are.
@@ -62,7 +61,8 @@ impl Team {
         mapping.advise(Advice::DontFork).map_err(failed("madvise(MADV_DONTFORK)"))?;
         mapping.advise(Advice::DontDump).map_err(failed("madvise(MADV_DONTDUMP)"))?;
         sys::record_lock::take(fd.as_fd()).map_err(failed("fcntl(F_SETLK)"))?;
-        let identity = sys::file::stat(fd.as_fd()).map_err(failed("fstat"))?.identity;
+        let fd = Guarded::new(fd).map_err(failed("fstat"))?;
+        let identity = fd.identity();
         let pid = sys::process::pid();
         let start_time = ProcessStat::read("/proc/self/stat")
             .map_err(|error| {
@@ -79,18 +79,18 @@ impl Team {
             start_time,
             inode: identity.inode,
             pid,
-            descriptor: fd.as_raw_fd(),
+            descriptor: fd.as_fd().as_raw_fd(),
         };
-        let mut team = Team { table, fd, link: wanted, identity, door: None, block: 0, used: BLOCK };
+        let mut team = Team { table, fd, link: wanted, door: None, block: 0, used: BLOCK };
         let _ = team.open_door(directory);
         team.claim(directory)?;
         Ok(team)
     }
 
-    /// Makes our door, if we have none yet.
+    /// Makes our door, if we have none yet, or somebody closed its descriptors.
     pub(super) fn open_door(&mut self, directory: &Directory) -> Result<()> {
-        if self.door.is_none() {
-            let door = Door::make(directory.space(), self.link.start_time)?;
+        if self.door.as_ref().is_none_or(|door| !door.is_intact()) {
+            let door = Door::make(directory, self.link.start_time)?;
             self.table.set_door(door.at())?;
             self.door = Some(door);
         }
@@ -150,11 +150,9 @@ impl Team {
 
     /// Whether our descriptor is still what it was: a program may have closed all that it does not know.
     pub(super) fn is_intact(&self) -> Result<bool> {
-        match sys::file::stat(self.fd.as_fd()) {
-            Ok(stat) => Ok(stat.identity == self.identity),
-            Err(sys::Errno::BADF) => Ok(false),
-            Err(errno) => Err(Error::new(Kind::System, "look at this process's table").call("fstat", errno)),
-        }
+        self.fd
+            .look()
+            .map_err(|errno| Error::new(Kind::System, "look at this process's table").call("fstat", errno))
     }
 
     /// In a forked child: lets go of what is the parent's. Its table is not mapped here, and what is mapped at that address
@@ -162,10 +160,7 @@ impl Team {
     pub(super) fn leave_to_parent(self) {
         let Team { table, fd, door, .. } = self;
         let _ = std::mem::ManuallyDrop::new(table);
-        drop(fd);
-        if let Some(door) = door {
-            door.leave_to_parent();
-        }
+        drop((fd, door));
     }
 
     /// Publishes an area: its record.

@@ -20,6 +20,7 @@ use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
+use crate::sys::guarded::Guarded;
 use crate::sys::memory::{At, MapFlags};
 
 /// Where in the control file the count of publications that were waited for is.
@@ -77,7 +78,7 @@ pub(super) fn wait_until<T>(
 
 /// The control file, mapped to sleep on.
 struct Word {
-    control: std::os::fd::OwnedFd,
+    control: Guarded,
     mapping: Mapping,
 }
 
@@ -86,13 +87,17 @@ impl Word {
     fn open() -> Result<Option<Self>> {
         let Some(control) = state::state()?.control()? else { return Ok(None) };
         let mapping = map(control.as_fd())?;
+        let control = Guarded::new(control)
+            .map_err(|errno| Error::new(Kind::Registry, "wait for a name").call("fstat", errno))?;
         Ok(Some(Word { control, mapping }))
     }
 
     /// Says that somebody waits; the count to sleep on.
     fn expect(&self) -> sys::Result<u32> {
-        let count = word_at(self.control.as_fd(), COUNT)?;
-        sys::file::write_at(self.control.as_fd(), &1_u32.to_le_bytes(), WAITERS)?;
+        // A long wait: somebody may have closed it meanwhile, and have another file there.
+        let control = self.control.checked()?;
+        let count = word_at(control, COUNT)?;
+        sys::file::write_at(control, &1_u32.to_le_bytes(), WAITERS)?;
         Ok(count)
     }
 
@@ -130,13 +135,13 @@ fn word_at(control: BorrowedFd<'_>, offset: u64) -> sys::Result<u32> {
     Ok(u32::from_le_bytes(bytes))
 }
 
-/// Wakes all who wait, if anybody does.
-pub(super) fn wake(control: BorrowedFd<'_>) -> Result<()> {
+/// Wakes all who wait, if anybody does, and if `is_ours` says that the descriptor still is the control file's.
+pub(super) fn wake(control: BorrowedFd<'_>, is_ours: impl Fn() -> bool) -> Result<()> {
     fence(Ordering::SeqCst);
     let failed = |errno| {
         Error::new(Kind::Registry, "wake those who wait for a name").call("pread, pwrite, futex", errno)
     };
-    if word_at(control, WAITERS).map_err(failed)? == 0 {
+    if word_at(control, WAITERS).map_err(failed)? == 0 || !is_ours() {
         return Ok(());
     }
     sys::file::write_at(control, &0_u32.to_le_bytes(), WAITERS).map_err(failed)?;

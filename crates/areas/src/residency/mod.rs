@@ -7,7 +7,7 @@
 mod kernel_tests;
 mod measure;
 mod object;
-mod table;
+pub(crate) mod table;
 
 use std::collections::BTreeMap;
 use std::fmt;

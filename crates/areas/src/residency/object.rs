@@ -6,7 +6,7 @@
 //! only believed about files of our own.
 
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use super::Residency;
 use super::measure::{Ruler, WINDOW};
@@ -58,7 +58,7 @@ pub(super) enum Cache<'a> {
 impl<'a> Cache<'a> {
     /// The way for an object, which is mapped at `view` if it is.
     pub(super) fn of(object: &'a Object, table: &mut Table, view: Option<&View>) -> Result<Self> {
-        let fd = object.as_fd();
+        let fd = object.own_fd().map_err(|_| crate::object::closed("measure an area".to_owned()))?;
         let stat = sys::file::stat(fd).map_err(|errno| failed("fstat", errno))?;
         if stat.allocated == 0 {
             return Ok(Cache::Empty);
@@ -256,7 +256,10 @@ fn map_window(object: &Object, range: &Range<usize>) -> Result<Mapping> {
         protection: Protection::READ,
         sharing: Sharing::Shared,
         flags: MapFlags::SHARED | MapFlags::NORESERVE,
-        file: Some((object.as_fd(), range.start as u64)),
+        file: Some((
+            object.own_fd().map_err(|_| crate::object::closed("measure an area".to_owned()))?,
+            range.start as u64,
+        )),
     };
     let transparent = PageSize::transparent().bytes();
     if object.page_size() == PageSize::base() && range.len() >= transparent {
@@ -271,7 +274,7 @@ fn map_window(object: &Object, range: &Range<usize>) -> Result<Mapping> {
 /// # Errors
 /// [`Kind::Unsupported`] for somebody else's object on an older kernel; [`Kind::System`] with what the kernel said.
 pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
-    let fd = object.as_fd();
+    let fd = object.own_fd().map_err(|_| crate::object::closed("measure an area".to_owned()))?;
     let stat = sys::file::stat(fd).map_err(|errno| failed("fstat", errno))?;
     if stat.allocated == 0 || object.page_size() != PageSize::base() {
         // Pages of the pool are never swapped.

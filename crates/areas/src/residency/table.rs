@@ -284,7 +284,7 @@ impl Table {
 }
 
 /// The bytes in transparent huge pages of a range of addresses, in the text of a `smaps` file.
-fn huge_in(smaps: &str, range: Range<usize>) -> Option<u64> {
+pub(crate) fn huge_in(smaps: &str, range: Range<usize>) -> Option<u64> {
     let mut total = 0_u64;
     let mut entry = 0..0;
     for line in smaps.lines() {
@@ -300,7 +300,7 @@ fn huge_in(smaps: &str, range: Range<usize>) -> Option<u64> {
             let inside = range.start <= entry.start && entry.end <= range.end;
             match (overlaps && bytes > 0, inside) {
                 (false, _) => {}
-                (true, true) => total += bytes,
+                (true, true) => total = total.checked_add(bytes)?,
                 (true, false) => return None,
             }
         }

@@ -20,8 +20,8 @@ pub(crate) struct Stat {
     pub(crate) links: u64,
     pub(crate) mode: u32,
     pub(crate) uid: u32,
-    /// Time of the last change of contents, in nanoseconds since 1970.
-    pub(crate) modified: i128,
+    /// Time of the last change of anything, in nanoseconds since 1970: nobody can set it back, as that of contents.
+    pub(crate) changed: i128,
 }
 
 /// Device and inode: two descriptors with the same identity are the same file.
@@ -51,7 +51,7 @@ fn stat_of(raw: &fs::Stat) -> Stat {
         links: raw.st_nlink.into(),
         mode: raw.st_mode,
         uid: raw.st_uid,
-        modified: i128::from(raw.st_mtime) * 1_000_000_000 + i128::from(raw.st_mtime_nsec),
+        changed: i128::from(raw.st_ctime) * 1_000_000_000 + i128::from(raw.st_ctime_nsec),
     }
 }
 
@@ -61,8 +61,35 @@ pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
 }
 
 /// What a path leads to, through links (for `/proc/PID/fd/N`: the open file itself).
-pub(crate) fn stat_through(path: &CStr) -> Result<Stat> {
-    fs::stat(path).map(|raw| stat_of(&raw))
+///
+/// It may be anybody's, on a file system that answers late or never (FUSE, NFS): only what the kernel knows already is asked.
+pub(crate) fn look_through(path: &CStr) -> Result<Stat> {
+    look_at(CWD, path, AtFlags::empty()).or_else(|errno| match errno {
+        // Before 4.11, and in sandboxes that are older than the call.
+        Errno::NOSYS | Errno::PERM => fs::stat(path).map(|raw| stat_of(&raw)),
+        other => Err(other),
+    })
+}
+
+/// What an open file is that may be anybody's, as [`look_through`] does.
+pub(crate) fn look(file: BorrowedFd<'_>) -> Result<Stat> {
+    look_at(file, c"", AtFlags::EMPTY_PATH).or_else(|errno| match errno {
+        Errno::NOSYS | Errno::PERM => stat(file),
+        other => Err(other),
+    })
+}
+
+fn look_at(folder: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> Result<Stat> {
+    let raw = fs::statx(folder, path, flags | AtFlags::STATX_DONT_SYNC, fs::StatxFlags::BASIC_STATS)?;
+    Ok(Stat {
+        identity: Identity { device: fs::makedev(raw.stx_dev_major, raw.stx_dev_minor), inode: raw.stx_ino },
+        size: raw.stx_size,
+        allocated: raw.stx_blocks * 512,
+        links: raw.stx_nlink.into(),
+        mode: raw.stx_mode.into(),
+        uid: raw.stx_uid,
+        changed: i128::from(raw.stx_ctime.tv_sec) * 1_000_000_000 + i128::from(raw.stx_ctime.tv_nsec),
+    })
 }
 
 /// Opens; close-on-exec always.
@@ -138,8 +165,12 @@ pub(crate) fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> R
     Ok(done)
 }
 
-/// Writes all bytes at an offset.
+/// Writes all bytes at an offset. Over RLIMIT_FSIZE that is EFBIG, and not the signal that the kernel would send.
 pub(crate) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<()> {
+    let end = offset.saturating_add(bytes.len() as u64);
+    if super::process::limit(super::process::Limit::FileSize).is_some_and(|limit| limit < end) {
+        return Err(Errno::FBIG);
+    }
     let mut done = 0;
     while done < bytes.len() {
         match retry(|| rustix::io::pwrite(file, &bytes[done..], offset + done as u64))? {

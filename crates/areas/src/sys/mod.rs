@@ -10,6 +10,7 @@
 pub(crate) mod copy;
 pub(crate) mod file;
 pub(crate) mod futex;
+pub(crate) mod guarded;
 pub(crate) mod memory;
 pub(crate) mod object;
 pub(crate) mod pages;

@@ -31,6 +31,12 @@ pub(crate) fn create(name: &CStr, pages: Pages) -> Result<OwnedFd> {
     }
 }
 
+/// The device on which objects of these pages are: the kernel's own, which nobody mounts.
+pub(crate) fn device(pages: Pages) -> Result<u64> {
+    let object = create(c"areas", pages)?;
+    super::file::stat(object.as_fd()).map(|stat| stat.identity.device)
+}
+
 /// Sets the size. The caller has looked at RLIMIT_FSIZE: going over it is a signal, not an error.
 pub(crate) fn set_size(object: BorrowedFd<'_>, size: u64) -> Result<()> {
     retry(|| fs::ftruncate(object, size))

@@ -160,7 +160,7 @@ pub(crate) fn look_at_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result
     message.msg_iovlen = 1;
     message.msg_control = space.as_mut_ptr().cast();
     #[expect(clippy::useless_conversion, reason = "another type with other C libraries")]
-    let room = size_of_val(&space).try_into();
+    let room = (WORDS * size_of::<u64>()).try_into();
     message.msg_controllen = room.map_err(|_| Errno::INVAL)?;
     let len = retry(|| {
         // SAFETY: the message names two buffers of ours with their lengths, which outlive the call.

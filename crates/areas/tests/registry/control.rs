@@ -83,3 +83,37 @@ fn it_is_a_fifo() {
         assert!(Command::new("mkfifo").arg(folder.control()).status().unwrap().success());
     });
 }
+
+#[test]
+fn it_is_cut_and_spoilt_at_any_moment() {
+    let folder = Folder::new();
+    let (mut publisher, mut waiter) = (Agent::start(&folder), Agent::start(&folder));
+    publisher.publish("first");
+    let control = folder.control();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let file = fs::File::options().write(true).open(&control).unwrap();
+            let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                let _ = file.set_len(seed % 20_000);
+                let _ =
+                    std::os::unix::fs::FileExt::write_all_at(&file, &seed.to_le_bytes(), seed >> 32 & 0x3fff);
+                let _ = file.set_len(seed >> 16 & 0xf);
+            }
+        });
+        for round in 0..20 {
+            // Mapped and slept on by one, leased from and woken through by the other.
+            waiter.begin(&format!("wait ring-{round} 30000"));
+            publisher.tell("churn other 200");
+            let area = publisher.publish(&format!("ring-{round}"));
+            assert!(waiter.end().unwrap().ends_with(&format!("ring-{round}")));
+            publisher.drop_area(area);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(waiter.list().names(), ["first"]);
+}

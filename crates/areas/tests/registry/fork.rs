@@ -166,6 +166,18 @@ fn a_fork_among_busy_threads_leaves_the_child_able_to_call() {
     }
 }
 
+/// Areas of others are looked at and cloned by several threads at once, outside of the mutex that a fork waits for.
+#[test]
+fn a_fork_while_others_are_asked_leaves_the_child_able_to_ask() {
+    let folder = Folder::new();
+    let (mut holder, mut parent) = (Agent::start(&folder), Agent::start(&folder));
+    holder.publish("ring");
+    // Publishing makes it one that forks carefully.
+    parent.publish("own");
+    parent.tell("remember ring");
+    parent.tell("remembered fork 3 300");
+}
+
 #[test]
 fn a_child_that_takes_the_parents_record_lock_is_not_the_parent() {
     let folder = Folder::new();

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use areas::Kind;
 
-use crate::support::{Agent, Folder, Link, refused, start_time};
+use crate::support::{Agent, Folder, Launch, Link, can_run, is_root, refused, start_time, test_name};
 
 /// A link from a free slot to a descriptor of an agent, as that agent's team would leave it. `opened` is "NUMBER INODE".
 fn link_to(agent: &Agent, slot: u32, opened: &str) -> Link {
@@ -88,6 +88,31 @@ fn a_link_to_a_file_with_a_name() {
 fn a_link_to_memory_of_another_size() {
     leads_to("forge noise sealed 8388608");
     leads_to("forge noise sealed 4294967296");
+}
+
+/// Whoever asks such a file system what a file is, waits for ever: FUSE without an answer, or a network disk that is gone.
+#[test]
+fn a_link_to_a_file_system_that_never_answers() {
+    if !is_root(test_name!()) || !can_run(test_name!(), &["unshare", "--mount", "test", "-c", "/dev/fuse"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let silent = folder.join("silent");
+    fs::create_dir(&silent).unwrap();
+    let (holder, slot) = honest(&folder);
+    // Nobody else sees the mount; its descriptor can be seen by all.
+    let mut hostile = Launch::new(&folder).within(&["unshare", "--mount"]).start();
+    let opened = match hostile.try_tell(&format!("open-silent {}", silent.display())) {
+        Ok(opened) => opened,
+        Err(refused) => panic!("{refused:?}"),
+    };
+    let link = link_to(&hostile, slot, &opened);
+    folder.plant_link(&link);
+    ring_is_found(&folder, &holder, slot);
+    assert!(!folder.has(&link));
+    let mut reader = Agent::start(&folder);
+    assert_eq!(reader.tell("holders ring"), "1", "nor is it asked who holds what");
+    hostile.kill();
 }
 
 /// As large as a table, and none: its owner lives, and is said to be one that cannot be read.
@@ -193,10 +218,31 @@ fn thousands_of_dead_links_are_cleared_away() {
 fn more_names_than_there_can_be_teams_are_an_error() {
     let folder = Folder::new();
     let (_holder, _) = honest(&folder);
-    for i in 0..20_000 {
+    for i in 0..100_000 {
         folder.plant(&format!("nothing {i}"), "/");
     }
     let mut reader = Agent::start(&folder);
     refused(reader.find("ring"), Kind::Registry);
     refused(reader.try_list(), Kind::Registry);
+}
+
+/// Whoever may write a folder may set its time; readers go by the one that nobody can set.
+#[test]
+fn a_folder_whose_time_is_set_back_hides_nobody() {
+    let folder = Folder::new();
+    let (_holder, _) = honest(&folder);
+    let set_back = || {
+        let done = Command::new("touch").args(["-d", "@1000000000"]).arg(folder.teams()).status();
+        assert!(done.unwrap().success());
+    };
+    set_back();
+    let mut reader = Agent::start(&folder);
+    // Long enough ago for readers to rely on it.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    refused(reader.find("late"), Kind::NoSuchArea);
+    refused(reader.find("late"), Kind::NoSuchArea);
+    let mut late = Agent::start(&folder);
+    late.publish("late");
+    set_back();
+    assert_eq!(reader.find("late").unwrap().pid, late.pid());
 }

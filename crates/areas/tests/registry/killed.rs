@@ -226,17 +226,3 @@ fn without_its_record_lock_a_team_lives_by_its_link() {
         assert!(reader.list().is_empty());
     }
 }
-
-#[test]
-fn a_holder_whose_table_was_closed_under_it_is_told() {
-    let folder = Folder::new();
-    let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
-    let area = holder.publish("ring");
-    holder.tell("close-table");
-    // Nobody finds it any more; that is said where it matters, and what is mapped stays usable.
-    refused(reader.find("ring"), Kind::NoSuchArea);
-    refused(holder.keep(), Kind::Registry);
-    refused(holder.try_publish("more"), Kind::Registry);
-    assert!(holder.has_bytes_of(area, "ring"));
-    holder.drop_area(area);
-}

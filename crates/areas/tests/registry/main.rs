@@ -5,9 +5,12 @@
 //! binary, told to take commands (`support`). Each test has a folder of its own for `AREAS_DIR`, so that all run at once; a
 //! test that looks at what the whole machine shares says so by `machine_` in its name.
 
+mod announced;
 mod control;
+mod descriptors;
 mod ends;
 mod exec;
+mod exhausted;
 mod folder;
 mod forged;
 mod fork;
@@ -27,6 +30,7 @@ mod support;
 mod threads;
 mod transfer;
 mod transfer_hostile;
+mod twins;
 mod unreadable;
 mod users;
 mod wait;

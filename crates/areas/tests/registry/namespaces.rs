@@ -140,3 +140,28 @@ fn a_time_namespace_has_a_registry_of_its_own() {
     shifted_too.publish("late");
     assert_eq!(shifted.list().names(), ["late", "shifted", "shifted"]);
 }
+
+#[test]
+fn a_mount_namespace_alone_hides_nothing() {
+    let within = ["unshare", "--mount"];
+    if !can_run(test_name!(), &["unshare", "--mount", "true"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let mut inner = Launch::new(&folder).within(&within).start();
+    let mut outer = Agent::start(&folder);
+    inner.publish("inner");
+    outer.publish("outer");
+    for agent in [&mut inner, &mut outer] {
+        assert_eq!(agent.list().names(), ["inner", "outer"]);
+        assert!(agent.clone_of("inner").is_ok() && agent.clone_of("outer").is_ok());
+    }
+    // With something else over the folder it is a registry of its own, and nobody is taken for dead.
+    inner.tell(&format!("run mount -t tmpfs -o mode=700 tmpfs {}", folder.registry().display()));
+    let mut hidden = inner.fork();
+    hidden.tell("drop-all");
+    hidden.publish("hidden");
+    assert_eq!(hidden.list().names(), ["hidden"]);
+    assert_eq!(outer.list().names(), ["inner", "outer"]);
+    assert!(outer.clone_of("inner").is_ok());
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use areas::Kind;
 use rustix::process::Signal;
 
-use crate::support::{Agent, Folder, Held, eventually, is_root, refused, test_name};
+use crate::support::{Agent, Folder, Held, eventually, is_root, refused, start_time, test_name};
 
 const PAGE: usize = 4096;
 
@@ -353,7 +353,7 @@ fn what_is_frozen_on_its_way_comes_frozen() {
     let area = make(&mut giver, "shared ring 4096 0");
     let clone = Held::parse(&third.tell("adopt ring"));
     give(&mut giver, area, &target);
-    third.tell(&format!("freeze {}", clone.handle));
+    third.tell(&format!("freeze-any {}", clone.handle));
     let taken = take(&mut target);
     assert_eq!(target.tell(&format!("kind {}", taken.handle)), "frozen");
     assert_eq!(describe(&mut target, taken).protection, "r--");
@@ -544,7 +544,7 @@ fn a_target_without_a_descriptor_left_loses_nothing() {
         assert!(said.contains("RLIMIT_NOFILE"), "{said}");
     }
     // One is enough for it, and not for what freezing it on its way asks for besides.
-    third.tell(&format!("freeze {}", clone.handle));
+    third.tell(&format!("freeze-any {}", clone.handle));
     target.tell("descriptors-left 1");
     refused(target.try_tell("transferred"), Kind::Limit);
     target.tell("limit files none");
@@ -681,4 +681,24 @@ fn any_umask_will_do() {
     let area = make(&mut giver, "shared ring 4096 0");
     give(&mut giver, area, &target);
     take(&mut target);
+}
+
+/// Who is killed while it makes its door leaves a name. The next one removes it, and only what is proven to be of the dead.
+#[test]
+fn the_names_of_the_dead_are_cleared_away() {
+    let folder = Folder::new();
+    let mut living = Agent::start(&folder);
+    living.tell("join");
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    let started = start_time(living.pid());
+    let name = |pid, started| folder.space().join(format!("door-{pid}.{started}.00000007"));
+    let kept = [name(living.pid(), started), folder.space().join("door-of-nobody")];
+    let cleared = [name(dead.id(), started), name(living.pid(), started - 1)];
+    dead.wait().unwrap();
+    for name in kept.iter().chain(&cleared) {
+        std::os::unix::net::UnixDatagram::bind(name).unwrap();
+    }
+    Agent::start(&folder).tell("join");
+    assert_eq!([true; 2], kept.map(|name| name.exists()));
+    assert_eq!([false; 2], cleared.map(|name| name.exists()));
 }

@@ -156,3 +156,45 @@ fn a_holder_that_hidepid_hides() {
     refused(reader.get(id), Kind::NoSuchArea);
     assert_eq!(reader.list().names(), ["mine"]);
 }
+
+#[test]
+fn a_holder_whose_leader_is_gone() {
+    if !is_root(test_name!()) {
+        return;
+    }
+    let folder = Folder::of_user(USER);
+    let mut holder = Agent::start_as(&folder, USER, None);
+    let mut reader = Agent::start_as(&folder, USER, None);
+    let id = holder.publish("secret").id.unwrap();
+    holder.tell("leave-leader");
+    assert!(reader.clone_of("secret").is_ok(), "another thread shows what the leader does not");
+    // Whether it may be looked into is asked of each thread: it is the whole process's.
+    holder.tell("dumpable no");
+    let mut late = Agent::start_as(&folder, USER, None);
+    stays_unreadable(&folder, &holder, id, &mut late, "not dumpable");
+    holder.tell("dumpable yes");
+    assert!(late.clone_of("secret").is_ok());
+    holder.kill();
+    refused(late.find("secret"), Kind::NoSuchArea);
+}
+
+#[test]
+fn a_holder_in_a_user_namespace_of_its_own_is_its_owners_to_read() {
+    if !is_root(test_name!()) || !can_run(test_name!(), &["unshare", "--user", "true"]) {
+        return;
+    }
+    let folder = Folder::of_user(USER);
+    let mut holder = Agent::start_as(&folder, USER, None);
+    let mut reader = Agent::start_as(&folder, USER, None);
+    let mut readable = holder.publish("ring").id.is_some();
+    holder.tell("new-user-namespace");
+    readable &= reader.clone_of("ring").is_ok();
+    assert!(readable, "who made a user namespace has all rights in it");
+    // The other way it is refused, and said.
+    reader.publish("mine");
+    let listed = holder.list();
+    assert_eq!(listed.names(), ["ring"]);
+    assert_eq!(listed.unreadable.len(), 1);
+    holder.keep().unwrap();
+    assert_eq!(reader.list().names(), ["mine", "ring"]);
+}

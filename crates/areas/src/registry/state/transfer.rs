@@ -119,6 +119,7 @@ impl State {
 
     /// Publishes an area of ours anew, under a new id, and takes the old one back: it is found all the while.
     pub(in crate::registry) fn replace(&mut self, key: Key, area: Announcement) -> Result<()> {
+        self.heal()?;
         self.publish_inherited()?;
         let number = self.announce(&area)?;
         let before = self.forget(key);

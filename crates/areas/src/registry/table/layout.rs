@@ -25,9 +25,6 @@ pub(crate) const TABLE_BYTES: usize =
 pub(crate) const BLOCK: u32 = 1024;
 pub(crate) const BLOCKS: u32 = SEQUENCES / BLOCK;
 
-/// In a record's generation: its owner is in the middle of changing it. It is there all the same.
-pub(super) const MOVING: u64 = 1 << 63;
-
 /// Offsets in the header.
 pub(super) mod header {
     pub(in super::super) const MAGIC: usize = 0;

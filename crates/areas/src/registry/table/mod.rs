@@ -20,7 +20,10 @@
 //!
 //! Whatever a reader finds here was written by another process, and is checked before it is believed.
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod layout;
+mod protocol;
 mod record;
 #[cfg(test)]
 mod tests;

@@ -4,15 +4,16 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::super::id::SEQUENCES;
 use super::layout::{
-    BLOCK, BY_SEQUENCE, Entry, MAGIC, MOVING, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which, hash_of,
-    header, record_at,
+    BLOCK, BY_SEQUENCE, Entry, MAGIC, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which, hash_of, header,
+    record_at,
 };
+use super::protocol::{self, MOVING, Mark};
 use super::record::{Record, decode, field};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mapping::Mapping;
 use crate::sys::file::Identity;
 
-/// How often a record is read again that changes while it is read, and after how many times its owner is let run.
+/// After how many looks a record is taken that its owner has not finished changing, and after how many its owner is let run.
 const PATIENCE: usize = 72;
 const SPINS: usize = 64;
 
@@ -72,6 +73,14 @@ impl View {
         })
     }
 
+    pub(super) fn mark(&self, record: u32) -> Word<'_> {
+        Word { view: self, at: record_at(record) + field::GENERATION }
+    }
+
+    pub(super) fn changes_mark(&self) -> Word<'_> {
+        Word { view: self, at: header::CHANGES }
+    }
+
     /// Where areas can be offered to the team; `None` if nowhere.
     pub(crate) fn door(&self) -> Option<DoorAt> {
         let descriptor = self.u32_at(header::QUEUE).checked_sub(1)?;
@@ -87,9 +96,7 @@ impl View {
 
     /// The generation of a record: even and not 0 while it is there.
     pub(crate) fn generation(&self, record: u32) -> u64 {
-        let generation = self.u64_at(record_at(record) + field::GENERATION);
-        fence(Ordering::Acquire);
-        generation
+        protocol::look(&self.mark(record)).unwrap_or(0)
     }
 
     /// Copies a record out; `None` if it is absent, does not stop changing, or makes no sense.
@@ -100,33 +107,20 @@ impl View {
             return None;
         }
         let mut bytes = [0; RECORD_BYTES];
-        for attempt in 1..=PATIENCE {
-            let generation = self.generation(record);
-            if is_absent(generation) {
-                return None;
-            }
-            self.0.read(record_at(record), &mut bytes, TABLE_BYTES).ok()?;
-            fence(Ordering::Acquire);
-            let moving = generation & MOVING != 0;
-            if self.generation(record) == generation && (!moving || attempt == PATIENCE) {
-                return decode(&bytes).map(|decoded| (generation & !MOVING, decoded));
-            }
-            if attempt < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
-        }
-        None
+        let copy = || self.0.read(record_at(record), &mut bytes, TABLE_BYTES);
+        let (generation, ()) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
+        decode(&bytes).map(|decoded| (generation & !MOVING, decoded))
     }
 
     /// How often an area has come or gone; `None` where the owner does not count.
     pub(crate) fn changes(&self) -> Option<u64> {
-        let changes = self.u64_at(header::CHANGES);
-        fence(Ordering::Acquire);
-        (changes != 0).then_some(changes)
+        protocol::look(&self.changes_mark()).ok().filter(|&changes| changes != 0)
     }
 
     /// The first address of each area, and its record: not yet checked, and in no order.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (u64, u32)> {
         (0..self.high_water())
-            .filter(|&record| !is_absent(self.generation(record)))
+            .filter(|&record| protocol::is_there(self.generation(record)))
             .map(|record| (self.u64_at(record_at(record) + field::ADDRESS), record))
     }
 
@@ -195,6 +189,32 @@ impl View {
     }
 }
 
-fn is_absent(generation: u64) -> bool {
-    generation == 0 || generation % 2 == 1
+/// A word of a table that says what holds of the memory behind it, and the order of accesses around it.
+pub(super) struct Word<'a> {
+    view: &'a View,
+    at: usize,
+}
+
+impl Mark for Word<'_> {
+    type Error = Error;
+
+    fn load(&self) -> Result<u64> {
+        self.view.0.load(self.at, TABLE_BYTES)
+    }
+
+    fn store(&self, value: u64) -> Result<()> {
+        self.view.0.store(self.at, value, TABLE_BYTES)
+    }
+
+    fn acquire(&self) {
+        fence(Ordering::Acquire);
+    }
+
+    fn release(&self) {
+        fence(Ordering::Release);
+    }
+
+    fn wait(&self, attempt: usize) {
+        if attempt < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+    }
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::{Ordering, fence};
 use super::super::id::{AreaId, SEQUENCES, SLOTS};
 use super::super::name::Name;
 use super::layout::{
-    BLOCK, BLOCKS, BY_SEQUENCE, Entry, LARGEST_INDEX, MAGIC, MOVING, RECORD_BYTES, RECORDS, SMALLEST_INDEX,
+    BLOCK, BLOCKS, BY_SEQUENCE, Entry, LARGEST_INDEX, MAGIC, RECORD_BYTES, RECORDS, SMALLEST_INDEX,
     TABLE_BYTES, VERSION, Which, hash_of, header, record_at,
 };
+use super::protocol;
 use super::record::{Record, encode, field, u32_of, u64_of};
 use super::view::{DoorAt, Owner, View};
 use crate::error::Result;
@@ -109,20 +110,14 @@ impl Table {
         self.make_room()?;
         let fresh = self.view.high_water();
         let number = self.free.pop().unwrap_or(fresh);
-        let at = record_at(number);
-        let generation = self.view.u64_at(at + field::GENERATION) | 1;
-        self.put(at + field::GENERATION, generation)?;
-        fence(Ordering::Release);
         let hash = hash_of(record.name.as_bytes());
-        let mut bytes = encode(record, hash);
-        bytes[field::GENERATION..8].copy_from_slice(&generation.to_le_bytes());
-        self.view.0.write(at, &bytes, TABLE_BYTES)?;
-        if number == fresh {
-            self.put(header::HIGH_WATER, fresh + 1)?;
-        }
-        fence(Ordering::Release);
-        self.put(at + field::GENERATION, generation.wrapping_add(1))?;
-        fence(Ordering::Release);
+        let bytes = encode(record, hash);
+        // The first word is the generation, and the protocol's alone.
+        let from = field::GENERATION + size_of::<u64>();
+        protocol::fill(&self.view.mark(number), || {
+            self.view.0.write(record_at(number) + from, &bytes[from..], TABLE_BYTES)?;
+            if number == fresh { self.put(header::HIGH_WATER, fresh + 1) } else { Ok(()) }
+        })?;
         self.put(BY_SEQUENCE + record.id.sequence() as usize * 4, number + 1)?;
         self.index_insert(number, hash, record.name.as_bytes())?;
         self.live += 1;
@@ -133,49 +128,39 @@ impl Table {
     /// Takes a record back: from now on nobody finds it.
     pub(crate) fn remove(&mut self, number: u32) -> Result<()> {
         let at = record_at(number);
-        let generation = self.view.u64_at(at + field::GENERATION);
         let mut bytes = [0; RECORD_BYTES];
         self.view.0.read(at, &mut bytes, TABLE_BYTES)?;
         self.index_remove(number, &bytes)?;
         let sequence = u32_of(&bytes, field::ID) % SEQUENCES;
         self.put(BY_SEQUENCE + sequence as usize * 4, 0_u32)?;
-        self.put(at + field::GENERATION, generation.wrapping_add(1) | 1)?;
-        fence(Ordering::Release);
+        protocol::withdraw(&self.view.mark(number))?;
         self.free.push(number);
         self.live -= 1;
         self.count_change()
     }
 
-    /// Tells those who keep an order of the addresses that it no longer holds: after the change can be seen, so that who
-    /// looks at the count first never takes an older order for this one.
+    /// Tells those who keep an order of the addresses that it no longer holds.
     fn count_change(&self) -> Result<()> {
-        fence(Ordering::Release);
-        self.put(header::CHANGES, self.view.u64_at(header::CHANGES).wrapping_add(1).max(1))
+        protocol::count(&self.view.changes_mark())
     }
 
     /// Gives a record another id, where the team had to move to another slot. The block of its sequence number is open.
     pub(crate) fn set_id(&self, number: u32, id: AreaId) -> Result<()> {
         let at = record_at(number);
-        let generation = self.view.u64_at(at + field::GENERATION);
         let old = self.word(at + field::ID) % SEQUENCES;
-        self.put(at + field::GENERATION, generation | MOVING)?;
-        fence(Ordering::Release);
-        self.put(BY_SEQUENCE + old as usize * 4, 0_u32)?;
-        self.put(at + field::ID, id.get())?;
-        fence(Ordering::Release);
-        self.put(at + field::GENERATION, generation.wrapping_add(2))?;
-        fence(Ordering::Release);
+        protocol::change(&self.view.mark(number), || {
+            self.put(BY_SEQUENCE + old as usize * 4, 0_u32)?;
+            self.put(at + field::ID, id.get())
+        })?;
         self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)
     }
 
     /// Changes what is told of a record's place and extent. Who looked it up before looks again.
     pub(crate) fn update(&self, number: u32, placement: Placement, span: u64, extent: Extent) -> Result<()> {
-        let Some((generation, mut record)) = self.view.record(number) else { return Ok(()) };
+        let Some((_, mut record)) = self.view.record(number) else { return Ok(()) };
         let at = record_at(number);
         (record.area.placement, record.area.span, record.area.extent) = (placement, span, extent);
         let bytes = encode(&record, 0);
-        self.put(at + field::GENERATION, generation | MOVING)?;
-        fence(Ordering::Release);
         let changed = [
             (field::HOME, 2),
             (field::POLICY, 1),
@@ -184,11 +169,11 @@ impl Table {
             (field::MAX, 8),
             (field::EXTENT, 1),
         ];
-        for (from, len) in changed {
-            self.view.0.write(at + from, &bytes[from..from + len], TABLE_BYTES)?;
-        }
-        fence(Ordering::Release);
-        self.put(at + field::GENERATION, generation.wrapping_add(2))
+        protocol::change(&self.view.mark(number), || {
+            changed.into_iter().try_for_each(|(from, len)| {
+                self.view.0.write(at + from, &bytes[from..from + len], TABLE_BYTES)
+            })
+        })
     }
 
     /// Changes the one word of a record that may change.

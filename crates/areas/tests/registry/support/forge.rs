@@ -3,13 +3,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use rustix::fs::{MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, ftruncate, memfd_create, seek};
 
 use super::folder::start_time;
-use super::raw::Scratch;
+use super::raw::{self, Scratch};
 use super::serve::{Failure, Holdings, number_of};
 
 /// Where a table's header tells who its owner is; a table of another owner is not believed.
@@ -145,4 +145,82 @@ pub(crate) fn replace_descriptor(with: &File, target: i32) -> Result<(), Failure
     let done = rustix::io::dup2(with.as_fd(), &mut owned);
     let _ = owned.into_raw_fd();
     Ok(done?)
+}
+
+/// A sealed copy of another team's table, all of whose records name a file of ours as their object: truthfully, so that device,
+/// inode and number are those of what is open. It is whatever `path` is, or a memory object: `memory:SIZE` with these seals. Seals
+/// of `low-ADDRESS` mean that the records claim a page of physical memory there.
+pub(crate) fn announce(
+    holdings: &mut Holdings,
+    of: &str,
+    path: &str,
+    seals: &str,
+) -> Result<String, Failure> {
+    let object = match path.strip_prefix("memory:") {
+        Some(size) => {
+            let file =
+                File::from(memfd_create("announced", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+            ftruncate(&file, size.parse()?)?;
+            let kinds = match seals {
+                "fixed" | "leased" => SealFlags::SHRINK | SealFlags::GROW,
+                _ => SealFlags::empty(),
+            };
+            fcntl_add_seals(&file, kinds)?;
+            if seals == "leased" {
+                // Only who has it open for reading, and nobody else by a path, gets one.
+                let again = File::open(format!("/proc/thread-self/fd/{}", number_of(&file)))?;
+                raw::lease(&again)?;
+                holdings.files.push(again);
+            }
+            file
+        }
+        None => {
+            let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+            let folder = fs::metadata(path)?.is_dir();
+            File::options().read(true).write(!folder).custom_flags(flags).open(path)?
+        }
+    };
+    let metadata = object.metadata()?;
+    let number = number_of(&object);
+    holdings.files.push(object);
+    let opened = copy(holdings, of, "unsealed")?;
+    let table = holdings.files.last().ok_or("the copy".to_owned())?;
+    let mut records = 0;
+    let mut at = 0;
+    while let Ok(start) = seek(table, SeekFrom::Data(at)) {
+        at = seek(table, SeekFrom::Hole(start))?;
+        let mut bytes = vec![0; usize::try_from(at - start).map_err(|error| error.to_string())?];
+        table.read_exact_at(&mut bytes, start)?;
+        for name in bytes.windows(NAME.len()).enumerate().filter(|(_, bytes)| *bytes == NAME) {
+            let record = start + name.0 as u64 - record::NAME;
+            table.write_all_at(&number.to_le_bytes(), record + record::DESCRIPTOR)?;
+            table.write_all_at(&metadata.dev().to_le_bytes(), record + record::DEVICE)?;
+            table.write_all_at(&metadata.ino().to_le_bytes(), record + record::INODE)?;
+            if let Some(address) = seals.strip_prefix("low-") {
+                table.write_all_at(&address.parse::<u64>()?.to_le_bytes(), record + record::MAX)?;
+                table.write_all_at(&4097_u64.to_le_bytes(), record + record::EXACT)?;
+                table.write_all_at(&[3], record + record::EXTENT)?;
+            }
+            records += 1;
+        }
+    }
+    if records == 0 {
+        return Err("no record was found in the table".to_owned().into());
+    }
+    fcntl_add_seals(table, SEALS)?;
+    Ok(opened)
+}
+
+/// By which a record is known in a table's bytes.
+const NAME: &[u8] = b"announced-";
+
+/// Where a record has what, from its beginning on.
+mod record {
+    pub(super) const DESCRIPTOR: u64 = 12;
+    pub(super) const DEVICE: u64 = 32;
+    pub(super) const INODE: u64 = 40;
+    pub(super) const MAX: u64 = 64;
+    pub(super) const EXACT: u64 = 72;
+    pub(super) const EXTENT: u64 = 81;
+    pub(super) const NAME: u64 = 224;
 }

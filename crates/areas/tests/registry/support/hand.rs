@@ -99,7 +99,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             each!(any(holdings, handle)?, area => area.protect(Protection::READ))?;
             nothing
         }
-        ["freeze", handle] => {
+        ["freeze-any", handle] => {
             let handle = handle.parse()?;
             let frozen = match holdings.any.remove(&handle) {
                 Some(Received::Shared(area)) => area.freeze().map_err(|rejected| rejected.error)?,
@@ -125,16 +125,28 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
         ["limit", what, value] => {
             let resource = match what {
                 "files" => Resource::Nofile,
+                "file-size" => Resource::Fsize,
                 "addresses" => Resource::As,
                 "locked" => Resource::Memlock,
                 other => return Err(format!("no limit {other}").into()),
             };
             let maximum = getrlimit(resource).maximum;
-            let current = if value == "none" { maximum } else { Some(value.parse()?) };
+            let current = match value.strip_prefix('+') {
+                // Of addresses: beyond what is in use.
+                Some(more) => {
+                    let used: u64 = fs::read_to_string("/proc/self/statm")?
+                        .split(' ')
+                        .next()
+                        .unwrap_or_default()
+                        .parse()?;
+                    Some(used * 4096 + more.parse::<u64>()?)
+                }
+                None if value == "none" => maximum,
+                None => Some(value.parse()?),
+            };
             setrlimit(resource, Rlimit { current, maximum })?;
             nothing
         }
-        ["descriptors"] => Ok(fs::read_dir("/proc/thread-self/fd")?.count().to_string()),
         // So many more can be opened, and then no more.
         ["descriptors-left", left] => {
             let maximum = getrlimit(Resource::Nofile).maximum;

@@ -6,6 +6,7 @@
 
 mod agent;
 mod area;
+mod bystanders;
 mod channel;
 mod folder;
 mod forge;

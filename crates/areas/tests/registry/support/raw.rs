@@ -2,12 +2,16 @@
 
 #![expect(
     unsafe_code,
-    reason = "fork, the end of one thread, and memory that others read; each block has its proof"
+    reason = "fork, the end of one thread, memory that others read, a second copy of the library; each block has its proof"
 )]
 
+use std::ffi::CString;
+use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -88,6 +92,123 @@ impl Scratch {
             unsafe { at.write_volatile(word) };
         }
     }
+}
+
+/// Closes all descriptors from 3 on but the ones named: what programs do with numbers that they do not know.
+pub(crate) fn close_all_but(kept: &[u32]) -> io::Result<()> {
+    let mut kept = kept.to_vec();
+    kept.sort_unstable();
+    let mut first = 3;
+    for next in kept.into_iter().filter(|&number| number >= 3).chain([u32::MAX]) {
+        if first < next {
+            // SAFETY: no memory is touched. Owners of these descriptors lose them: that is the test, and what they do then.
+            let status = unsafe { libc::syscall(libc::SYS_close_range, first, next - 1, 0) };
+            if status != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        first = next.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// Runs something in a forked child, which ends with it: what it said. A child that takes too long is ended, and has said no.
+pub(crate) fn run_forked(patience: Duration, run: impl FnOnce() -> bool) -> io::Result<bool> {
+    let Some(child) = fork()? else {
+        let code = i32::from(!run());
+        // SAFETY: ends the child at once, without what the parent has registered for its own end.
+        unsafe { libc::_exit(code) }
+    };
+    let child = rustix::process::Pid::from_raw(child.try_into().map_err(io::Error::other)?);
+    let child = child.ok_or_else(|| io::Error::other("no process has the number 0"))?;
+    let deadline = Instant::now() + patience;
+    loop {
+        match rustix::process::waitpid(Some(child), rustix::process::WaitOptions::NOHANG)? {
+            Some((_, status)) => return Ok(status.exit_status() == Some(0)),
+            None if Instant::now() < deadline => std::thread::sleep(Duration::from_micros(200)),
+            None => {
+                rustix::process::kill_process(child, rustix::process::Signal::KILL)?;
+                rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty())?;
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// Whether a descriptor is a socket that is connected.
+pub(crate) fn is_connected(number: i32) -> io::Result<bool> {
+    // SAFETY: it is open (the caller has just seen it), and is only asked.
+    let socket = unsafe { BorrowedFd::borrow_raw(number) };
+    match rustix::net::getpeername(socket) {
+        Ok(_) => Ok(true),
+        Err(rustix::io::Errno::NOTCONN) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The door of a second copy of the library: `tests/twin`.
+type Twin = unsafe extern "C" fn(*const u8, usize, *mut u8, usize) -> usize;
+
+/// Has the second copy of the library in this process do something; its answer.
+pub(crate) fn twin(command: &str) -> io::Result<String> {
+    static DOOR: OnceLock<Twin> = OnceLock::new();
+    let door = match DOOR.get() {
+        Some(door) => *door,
+        None => {
+            // Beside the tests, where cargo puts examples.
+            let path = std::env::current_exe()?;
+            let folder =
+                path.parent().and_then(std::path::Path::parent).map(|folder| folder.join("examples"));
+            let library = folder.unwrap_or_default().join("libareas_twin.so");
+            let path = CString::new(library.as_os_str().as_encoded_bytes())?;
+            // SAFETY: a library of ours, whose initializers are those of Rust's standard library.
+            let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+            if handle.is_null() {
+                return Err(io::Error::other(format!("{} cannot be loaded", library.display())));
+            }
+            // SAFETY: the handle is that of a library that is never unloaded.
+            let symbol = unsafe { libc::dlsym(handle, c"areas_twin".as_ptr()) };
+            if symbol.is_null() {
+                return Err(io::Error::other("it has no areas_twin"));
+            }
+            // SAFETY: the symbol is a function of that type (tests/twin/lib.rs).
+            let door = unsafe { std::mem::transmute::<*mut libc::c_void, Twin>(symbol) };
+            *DOOR.get_or_init(|| door)
+        }
+    };
+    let mut answer = vec![0; 1 << 16];
+    // SAFETY: both are ours, of these lengths, for the whole call.
+    let len = unsafe { door(command.as_ptr(), command.len(), answer.as_mut_ptr(), answer.len()) };
+    answer.truncate(len);
+    String::from_utf8(answer).map_err(io::Error::other)
+}
+
+/// Mounts a file system on a folder, of this mount namespace alone, that never answers a question: whoever asks it for
+/// anything waits until the file that this gives is closed.
+pub(crate) fn mount_silent(path: &str) -> io::Result<File> {
+    let device = File::options().read(true).write(true).open("/dev/fuse")?;
+    let options = CString::new(format!("fd={},rootmode=40000,user_id=0,group_id=0", device.as_raw_fd()))?;
+    let path = CString::new(path)?;
+    // SAFETY: the strings outlive the call, and no memory is touched.
+    let status = unsafe {
+        libc::mount(c"silent".as_ptr(), path.as_ptr(), c"fuse".as_ptr(), 0, options.as_ptr().cast())
+    };
+    if status == 0 { Ok(device) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes a lease on a file: whoever opens it waits until it is given back, for up to `/proc/sys/fs/lease-break-time` seconds. We
+/// are told by a signal that is ignored unless somebody asks for it.
+pub(crate) fn lease(file: &File) -> io::Result<()> {
+    /// `include/uapi/asm-generic/fcntl.h`; the crate at hand lacks it.
+    const F_SETSIG: libc::c_int = 10;
+    for (command, argument) in [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)] {
+        // SAFETY: takes numbers only.
+        let status = unsafe { libc::syscall(libc::SYS_fcntl, file.as_raw_fd(), command, argument) };
+        if status != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// What reading one byte came to.

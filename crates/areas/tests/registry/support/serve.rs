@@ -15,7 +15,7 @@ use rustix::thread::CapabilitySet;
 
 use super::channel::{Channel, Ear};
 use super::reply::SEPARATOR;
-use super::{area, forge, identity, launch, raw, resizing, walking, workload};
+use super::{area, bystanders, forge, identity, launch, raw, resizing, walking, workload};
 
 /// Why a command was not done.
 #[derive(Debug)]
@@ -57,6 +57,10 @@ pub(crate) struct Holdings {
     pub(crate) blocks: Vec<Area<areas::Private>>,
     /// Kept open for links that lead to them.
     pub(crate) files: Vec<File>,
+    /// Files of somebody else in this process, who knows nothing of areas.
+    pub(crate) bystanders: Vec<File>,
+    /// What takes all mappings that there are.
+    pub(crate) filler: Vec<areas::Mapping>,
     /// What was found some time ago.
     source: Option<Source>,
 }
@@ -205,6 +209,9 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             let clone = holdings.remembered()?.open()?;
             Ok(holdings.keep(clone))
         }
+        ["remembered", "fork", threads, children] => {
+            workload::fork_while_asked(holdings.remembered()?, threads.parse()?, children.parse()?)
+        }
         ["keep"] => Ok(registry::keep().map(|()| String::new())?),
         ["path"] => Ok(registry::path()?.map_or("-".to_owned(), |path| path.display().to_string())),
         ["become", user, group, capability] => {
@@ -258,6 +265,49 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             forge::replace_descriptor(&File::open("/dev/null")?, number.parse()?)?;
             nothing
         }
+        ["close-all"] => {
+            bystanders::close_everything()?;
+            nothing
+        }
+        ["close-door"] => {
+            bystanders::close_door()?;
+            nothing
+        }
+        ["bystanders", path, count] => {
+            bystanders::come(holdings, path, count.parse()?).map(|()| String::new())
+        }
+        ["bystanders-are-well"] => bystanders::are_well(holdings).map(|()| String::new()),
+        ["growable", name] => {
+            let area = areas::builder(4096).growable(1 << 20).name(name).shared()?;
+            Ok(holdings.keep(area))
+        }
+        ["grow", handle, size] => {
+            holdings.area(handle)?.grow(size.parse()?)?;
+            nothing
+        }
+        ["freeze", handle] => {
+            let area = holdings.areas.remove(&handle.parse()?).ok_or("no such area".to_owned())?;
+            match area.freeze() {
+                Ok(_) => nothing,
+                Err(refused) => {
+                    holdings.areas.insert(handle.parse()?, refused.value);
+                    Err(refused.error.into())
+                }
+            }
+        }
+        ["descriptors"] => Ok(fs::read_dir("/proc/thread-self/fd")?.count().to_string()),
+        ["twin", ..] => Ok(raw::twin(&words[1..].join(" "))?),
+        ["read-only", name] => Ok(holdings.keep(registry::find(name)?.open_read_only()?)),
+        ["announce", table, path, seals] => forge::announce(holdings, table, path, seals),
+        ["open-silent", path] => {
+            holdings.files.push(raw::mount_silent(path)?);
+            // Its root is the one thing that can be opened, for nothing.
+            let root = File::options().read(true).custom_flags(libc::O_PATH).open(path)?;
+            let answer = format!("{} 1", number_of(&root));
+            holdings.files.push(root);
+            Ok(answer)
+        }
+        ["holders", name] => Ok(registry::find(name)?.holders().len().to_string()),
         ["open", path] => {
             let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
             let folder = fs::metadata(path)?.is_dir();

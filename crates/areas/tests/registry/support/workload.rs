@@ -5,11 +5,11 @@ use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use areas::Kind;
-use areas::registry;
+use areas::registry::{self, Source};
+use areas::{Kind, Mapping, Protection, Provider, Request, System};
 
-use super::area;
 use super::serve::{Failure, Holdings};
+use super::{area, raw};
 
 pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
     match *words {
@@ -26,9 +26,31 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             storm(own, &others, Duration::from_millis(millis.parse()?)).map(|rounds| rounds.to_string())
         }
         ["threads", count, millis] => threads(count.parse()?, Duration::from_millis(millis.parse()?)),
+        ["fill-mappings"] => {
+            holdings.filler = fill_mappings();
+            Ok(holdings.filler.len().to_string())
+        }
+        ["free-mappings"] => {
+            holdings.filler.clear();
+            Ok(String::new())
+        }
         ["open-files", wanted] => raise_open_files(wanted.parse()?),
         _ => super::hand::perform(words, holdings),
     }
+}
+
+/// Takes mappings until the kernel gives no more: below the areas, which stop earlier.
+fn fill_mappings() -> Vec<Mapping> {
+    let mut all = Vec::with_capacity(100_000);
+    // Neighbours of the same protection would be one mapping to the kernel.
+    let next = |count: usize| {
+        let protection = if count.is_multiple_of(2) { Protection::READ } else { Protection::READ_WRITE };
+        System::new().map(&Request::new(4096).protection(protection))
+    };
+    while let Ok(mapping) = next(all.len()) {
+        all.push(mapping);
+    }
+    all
 }
 
 /// Answers with the first and the last id.
@@ -193,4 +215,24 @@ impl Busy {
             .into_iter()
             .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked".to_owned())?)
     }
+}
+
+/// Forks so many children, while threads look at an area; each child looks at it, too, and ends.
+pub(crate) fn fork_while_asked(source: &Source, threads: u32, children: u32) -> Result<String, Failure> {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let _ = source.info();
+                }
+            });
+        }
+        let done = (0..children).try_for_each(|child| {
+            let ended = raw::run_forked(Duration::from_secs(30), || source.info().is_ok())?;
+            if ended { Ok(()) } else { Err(format!("child {child} could not look at it").into()) }
+        });
+        stop.store(true, Ordering::Relaxed);
+        done.map(|()| String::new())
+    })
 }

@@ -1,0 +1,134 @@
+//! Descriptors that are kept for long, in a process whose other parts may do with descriptors what they like.
+//!
+//! A program may close all the numbers that it does not know (`close_range(3, ~0)`), and soon somebody else has other files
+//! under them. So before such a descriptor is closed, or used for anything that changes a file, it is asked what it is.
+
+#![expect(unsafe_code, reason = "asks what is open under a number; the block has its proof")]
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+
+use super::file::{self, Identity};
+use super::memory::last_errno;
+use super::{Errno, Result};
+
+/// What is open under a number; EBADF where nothing is.
+pub(crate) fn open_under(number: i32) -> Result<Identity> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel writes one `struct stat` to where there is room for one, which outlives the call.
+    let status = unsafe { libc::fstat(number, stat.as_mut_ptr()) };
+    if status != 0 {
+        return Err(last_errno());
+    }
+    // SAFETY: the call succeeded, and has filled all of it.
+    let stat = unsafe { stat.assume_init() };
+    Ok(Identity { device: stat.st_dev, inode: stat.st_ino })
+}
+
+/// A descriptor that is closed only if it still is what it was.
+///
+/// # Invariants
+/// `fd` is there until the value is dropped.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    fd: Option<OwnedFd>,
+    identity: Identity,
+}
+
+impl Guarded {
+    pub(crate) fn new(fd: OwnedFd) -> Result<Self> {
+        let identity = file::stat(fd.as_fd())?.identity;
+        Ok(Guarded { fd: Some(fd), identity })
+    }
+
+    /// What it was opened on.
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Whether it still is that; an error where the kernel does not tell.
+    pub(crate) fn look(&self) -> Result<bool> {
+        match file::stat(self.as_fd()) {
+            Ok(stat) => Ok(stat.identity == self.identity),
+            Err(Errno::BADF) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Whether it still is that, as far as can be told.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.look().unwrap_or(false)
+    }
+
+    /// The descriptor, after a look at what it is; EBADF where somebody closed it, whatever its number means by now.
+    ///
+    /// Another thread that closes it between the look and the use cannot be guarded against.
+    pub(crate) fn checked(&self) -> Result<BorrowedFd<'_>> {
+        if self.look()? { Ok(self.as_fd()) } else { Err(Errno::BADF) }
+    }
+
+    /// Puts another open file of the same object under its number, in one step.
+    pub(crate) fn replace(&mut self, with: BorrowedFd<'_>) -> Result<()> {
+        self.checked()?;
+        match &mut self.fd {
+            Some(fd) => file::replace(with, fd),
+            None => Err(Errno::BADF),
+        }
+    }
+}
+
+impl AsFd for Guarded {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // Only `drop` takes it.
+        self.fd.as_ref().map_or(file::CWD, AsFd::as_fd)
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // What stays open by mistake stays for good: that it is no longer ours is looked at twice.
+        if !self.is_intact()
+            && !self.is_intact()
+            && let Some(somebody_elses) = self.fd.take()
+        {
+            let _ = somebody_elses.into_raw_fd();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn what_is_somebody_elses_is_left_open() {
+        let object = super::super::object::create(c"guarded", super::super::object::Pages::Base).unwrap();
+        let mut guarded = Guarded::new(object).unwrap();
+        let number = guarded.as_fd().as_raw_fd();
+        assert!(guarded.is_intact());
+        // As if it had been closed, and the number taken by somebody who opened a file.
+        let file = File::open("/proc/self/stat").unwrap();
+        file::replace(file.as_fd(), guarded.fd.as_mut().unwrap()).unwrap();
+        assert_eq!(guarded.checked().err(), Some(Errno::BADF));
+        assert_eq!(guarded.replace(file.as_fd()), Err(Errno::BADF));
+        drop(guarded);
+        let path = format!("/proc/self/fd/{number}");
+        assert!(std::fs::read_link(&path).unwrap().ends_with("stat"), "it is still open");
+    }
+
+    #[test]
+    fn what_is_ours_is_closed() {
+        assert_eq!(open_under(-1), Err(Errno::BADF));
+        let object =
+            super::super::object::create(c"guarded: ours", super::super::object::Pages::Base).unwrap();
+        let guarded = Guarded::new(object).unwrap();
+        assert_eq!(open_under(guarded.as_fd().as_raw_fd()), Ok(guarded.identity()));
+        let path = format!("/proc/self/fd/{}", guarded.as_fd().as_raw_fd());
+        drop(guarded);
+        let now = std::fs::read_link(path);
+        assert!(!now.is_ok_and(|now| now.to_string_lossy().contains("guarded: ours")));
+    }
+}

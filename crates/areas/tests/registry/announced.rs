@@ -1,0 +1,124 @@
+//! Areas announced over something that is none: a table that names, truthfully, a FIFO, a device, or memory that may shrink.
+//! Nothing of the kind is opened, waited for, or mapped.
+
+use std::process::Command;
+
+use areas::Kind;
+
+use crate::support::{Agent, Folder, Link, refused, skip, start_time, test_name};
+
+/// Announces it, and looks at what comes of cloning.
+fn announced(path: &str, seals: &str, kinds: &[Kind]) {
+    refuses(path, seals, &["clone announced-1", "read-only announced-1", "clone announced-1 again"], kinds);
+}
+
+fn refuses(path: &str, seals: &str, commands: &[&str], kinds: &[Kind]) {
+    let folder = Folder::new();
+    let (mut honest, mut hostile) = (Agent::start(&folder), Agent::start(&folder));
+    honest.publish("announced-1");
+    let original = folder.link_of(honest.pid());
+    let opened = hostile.tell(&format!("announce {} {path} {seals}", original.target()));
+    let (descriptor, inode) = opened.split_once(' ').unwrap();
+    folder.plant_link(&Link {
+        slot: (original.slot + 1) % 4096,
+        start_time: start_time(hostile.pid()),
+        inode: inode.parse().unwrap(),
+        pid: hostile.pid(),
+        descriptor: descriptor.parse().unwrap(),
+    });
+    // The header still names the original's slot: not believed. In that slot, it is.
+    let mut reader = Agent::start(&folder);
+    assert_eq!(reader.list().unreadable.len(), 1);
+    assert!(reader.clone_of("announced-1").is_ok());
+    folder.plant_link(&Link {
+        pid: hostile.pid(),
+        start_time: start_time(hostile.pid()),
+        inode: inode.parse().unwrap(),
+        descriptor: descriptor.parse().unwrap(),
+        ..original
+    });
+    honest.kill();
+    assert_eq!(reader.find("announced-1").unwrap().pid, hostile.pid(), "the forgery is a good one");
+    // One handle of the other process is kept from the first attempt on.
+    let _ = reader.try_tell(commands[0]);
+    let before = reader.tell("descriptors");
+    for command in commands {
+        match reader.try_tell(command) {
+            Err(refused) => {
+                assert!(
+                    kinds.iter().any(|kind| refused.kind == format!("{kind:?}")),
+                    "{command}: {refused:?}"
+                );
+            }
+            Ok(_) => panic!("{command}: {path} is no area"),
+        }
+    }
+    let _ = reader.try_tell("size announced-1");
+    assert_eq!(reader.tell("descriptors"), before, "nothing stays open");
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", reader.pid())).unwrap();
+    assert!(!maps.contains("/memfd:announced") && !maps.contains("/dev/mem"), "nothing stays mapped: {maps}");
+    assert!(!folder.links().iter().any(|link| link.pid == reader.pid()), "nothing was published");
+    reader.publish("own");
+    assert!(reader.clone_of("own").is_ok());
+    hostile.kill();
+    refused(reader.find("announced-1"), Kind::NoSuchArea);
+}
+
+#[test]
+fn a_fifo() {
+    let folder = Folder::new();
+    let fifo = folder.join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    announced(fifo.to_str().unwrap(), "-", &[Kind::NoSuchArea, Kind::InvalidInput]);
+}
+
+#[test]
+fn devices_and_terminals() {
+    for path in ["/dev/zero", "/dev/null", "/dev/ptmx"] {
+        announced(path, "-", &[Kind::NoSuchArea, Kind::InvalidInput]);
+    }
+}
+
+#[test]
+fn a_folder_and_a_file() {
+    let folder = Folder::new();
+    let file = folder.join("file");
+    std::fs::write(&file, [7; 4096]).unwrap();
+    announced(file.to_str().unwrap(), "-", &[Kind::NoSuchArea, Kind::InvalidInput]);
+    announced("/", "-", &[Kind::NoSuchArea, Kind::InvalidInput]);
+}
+
+#[test]
+fn memory_that_may_shrink() {
+    announced("memory:4096", "none", &[Kind::InvalidInput]);
+}
+
+#[test]
+fn memory_that_is_larger_than_all_addresses() {
+    announced("memory:9223372036854771712", "fixed", &[Kind::NoMemory, Kind::Limit, Kind::InvalidInput]);
+}
+
+/// A table that claims physical memory: over what is none, and of parts that nobody set aside.
+#[test]
+fn low_memory_that_is_none() {
+    announced("memory:4096", "low-8388608", &[Kind::NoSuchArea]);
+    announced("/dev/zero", "low-8388608", &[Kind::NoSuchArea]);
+}
+
+#[test]
+fn low_memory_that_is_the_kernels() {
+    // The kernel's own code, and the end of all addresses.
+    for address in ["low-16777216", "low-18446744073709543424"] {
+        if std::fs::File::options().read(true).write(true).open("/dev/mem").is_err() {
+            skip(test_name!(), "needs a /dev/mem that we may open");
+            return;
+        }
+        announced("/dev/mem", address, &[Kind::Registry, Kind::NoMemory, Kind::NotPermitted]);
+    }
+}
+
+#[test]
+fn memory_with_a_lease_on_it() {
+    // It is an area like any other, but that whoever opens it would wait for its owner to give the lease back.
+    refuses("memory:4096", "leased", &["read-only announced-1", "read-only announced-1"], &[Kind::Busy]);
+}

@@ -1,0 +1,36 @@
+//! The command line: whatever is typed is understood or refused.
+#![no_main]
+#![allow(dead_code, unreachable_pub, reason = "the command's own files, of which only parsing is used")]
+
+#[path = "../../crates/areas-cli/src/args.rs"]
+mod args;
+#[path = "../../crates/areas-cli/src/choice.rs"]
+mod choice;
+#[path = "../../crates/areas-cli/src/placing.rs"]
+mod placing;
+#[path = "../../crates/areas-cli/src/target.rs"]
+mod target;
+
+/// What `choice.rs` tells on stderr, for which nobody is here.
+mod output {
+    pub(crate) fn complain(_: &str) {}
+}
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use clap::Parser;
+
+// Words are separated by newlines.
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let words = bytes.split(|&byte| byte == b'\n').map(OsStr::from_bytes);
+    match args::Args::try_parse_from([OsStr::new("areas")].into_iter().chain(words)) {
+        Ok(args::Args { command: args::Command::Put(args::Put { placing, .. }), .. })
+        | Ok(args::Args { command: args::Command::Create(args::Create { placing, .. }), .. }) => {
+            // By property, a machine is asked; by number, it is plain data.
+            let _ = placing.placement(true).map(|placement| placement.to_string());
+        }
+        Ok(_) => {}
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+});

@@ -1,0 +1,273 @@
+//! The registry's protocol between one writer and its readers, tried out by loom in all the orders that threads and the memory
+//! model allow (up to a bound on how often threads are switched). The code is the product's own file.
+//!
+//! What loom runs on are relaxed atomics; the product has volatile accesses of whole words and fences, which compile to the
+//! same instructions. The copy of a record is one of two words here: enough to be torn.
+
+#![cfg(test)]
+// The product's file keeps things to its module.
+#![allow(dead_code)]
+
+#[path = "../../crates/areas/src/registry/table/protocol.rs"]
+mod protocol;
+
+mod tests {
+    use std::convert::Infallible;
+
+    use loom::model::Builder;
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicU64, Ordering, fence};
+    use loom::thread;
+
+    use super::protocol::{self, MOVING, Mark};
+
+    /// A record: its generation, and two words that belong together.
+    struct Record {
+        generation: AtomicU64,
+        words: [AtomicU64; 2],
+    }
+
+    impl Record {
+        fn absent() -> Arc<Self> {
+            let word = || AtomicU64::new(0);
+            Arc::new(Record { generation: word(), words: [word(), word()] })
+        }
+
+        fn copy(&self) -> Result<[u64; 2], Infallible> {
+            Ok([0, 1].map(|i: usize| self.words[i].load(Ordering::Relaxed)))
+        }
+
+        fn mark(&self) -> Word<'_> {
+            Word(&self.generation)
+        }
+
+        fn put(&self, value: u64) -> Result<(), Infallible> {
+            self.words.iter().for_each(|word| word.store(value, Ordering::Relaxed));
+            Ok(())
+        }
+    }
+
+    /// A word on which the protocol runs.
+    struct Word<'a>(&'a AtomicU64);
+
+    impl Mark for Word<'_> {
+        type Error = Infallible;
+
+        fn load(&self) -> Result<u64, Infallible> {
+            Ok(self.0.load(Ordering::Relaxed))
+        }
+
+        fn store(&self, value: u64) -> Result<(), Infallible> {
+            self.0.store(value, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn acquire(&self) {
+            fence(Ordering::Acquire);
+        }
+
+        fn release(&self) {
+            fence(Ordering::Release);
+        }
+
+        /// Whether anybody gets on is loom's to decide.
+        fn wait(&self, _attempt: usize) {}
+    }
+
+    fn model(run: impl Fn() + Sync + Send + 'static) {
+        let mut builder = Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(run);
+    }
+
+    /// Attempts, as few as show all that more would.
+    const PATIENCE: usize = 2;
+
+    /// What a reader sees is one record as it was written, or none, or one that is marked as half changed; and of two looks the
+    /// later one sees no older one.
+    fn look(record: &Record, written: &[u64]) {
+        let mut last = 0;
+        for _ in 0..2 {
+            let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+            if let Some((generation, words)) = seen {
+                assert!(words.iter().all(|word| written.contains(word)), "all of it was written");
+                assert!(generation & MOVING != 0 || words[0] == words[1], "a record is whole");
+                assert!(generation & !MOVING >= last, "nothing goes back");
+                last = generation & !MOVING;
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_record_is_seen_whole_or_not_at_all() {
+        model(|| {
+            let record = Record::absent();
+            let writer = {
+                let record = record.clone();
+                thread::spawn(move || protocol::fill(&record.mark(), || record.put(1)))
+            };
+            look(&record, &[1]);
+            let Ok(()) = writer.join().unwrap();
+            let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+            assert_eq!(seen, Some((2, [1, 1])), "it is there once it was written");
+        });
+    }
+
+    #[test]
+    fn a_record_that_is_withdrawn_and_used_again_is_never_a_mixture() {
+        model(|| {
+            let record = Record::absent();
+            let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
+            let writer = {
+                let record = record.clone();
+                thread::spawn(move || {
+                    let Ok(()) = protocol::withdraw(&record.mark());
+                    let Ok(()) = protocol::fill(&record.mark(), || record.put(2));
+                })
+            };
+            look(&record, &[1, 2]);
+            writer.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_change_in_place_is_never_a_mixture_without_the_mark() {
+        model(|| {
+            let record = Record::absent();
+            let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
+            let writer = {
+                let record = record.clone();
+                thread::spawn(move || protocol::change(&record.mark(), || record.put(2)))
+            };
+            look(&record, &[1, 2]);
+            let Ok(()) = writer.join().unwrap();
+            let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+            assert_eq!(seen, Some((4, [2, 2])), "it is whole again");
+        });
+    }
+
+    /// An area that is being changed is there for all who look, however the two meet.
+    #[test]
+    fn nobody_misses_what_is_being_changed() {
+        model(|| {
+            let record = Record::absent();
+            let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
+            let writer = {
+                let record = record.clone();
+                thread::spawn(move || protocol::change(&record.mark(), || record.put(2)))
+            };
+            let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+            assert!(seen.is_some());
+            let Ok(()) = writer.join().unwrap();
+        });
+    }
+
+    /// The owner was killed in the middle of a change: the record is there, and says that it may be a mixture. (In one thread: there
+    /// is nobody else any more.)
+    #[test]
+    fn what_its_owner_could_not_finish_is_there() {
+        model(|| {
+            let record = Record::absent();
+            let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
+            let Ok(()) = protocol::change(&record.mark(), || {
+                record.words[0].store(2, Ordering::Relaxed);
+                let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+                assert_eq!(seen, Some((2 | MOVING, [2, 1])));
+                record.put(2)
+            });
+        });
+    }
+
+    /// The count by which a reader knows whether its order of a table still holds (`registry/order.rs`): who sees the count of a
+    /// change sees the change.
+    #[test]
+    fn who_sees_the_count_sees_what_was_counted() {
+        model(|| {
+            let record = Record::absent();
+            let changes = Arc::new(AtomicU64::new(0));
+            let writer = {
+                let (record, changes) = (record.clone(), changes.clone());
+                thread::spawn(move || {
+                    let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
+                    let Ok(()) = protocol::count(&Word(&changes));
+                    let Ok(()) = protocol::withdraw(&record.mark());
+                    let Ok(()) = protocol::count(&Word(&changes));
+                })
+            };
+            let Ok(counted) = protocol::look(&Word(&changes));
+            let Ok(generation) = protocol::look(&record.mark());
+            match counted {
+                0 => {}
+                1 => assert!(generation >= 2, "it came"),
+                _ => assert!(!protocol::is_there(generation), "it went"),
+            }
+            writer.join().unwrap();
+        });
+    }
+
+    /// An entry of the index, or of the part "by sequence", leads to a record that is filled already.
+    #[test]
+    fn who_is_led_to_a_record_finds_it() {
+        model(|| {
+            let record = Record::absent();
+            let entry = Arc::new(AtomicU64::new(0));
+            let writer = {
+                let (record, entry) = (record.clone(), entry.clone());
+                thread::spawn(move || {
+                    let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
+                    entry.store(1, Ordering::Relaxed);
+                })
+            };
+            if entry.load(Ordering::Relaxed) == 1 {
+                fence(Ordering::Acquire);
+                let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+                assert_eq!(seen, Some((2, [1, 1])));
+            }
+            let () = writer.join().unwrap();
+        });
+    }
+
+    /// The flag of those who wait (`registry/wait.rs`): who waits sets it and looks for the name, who publishes makes the area
+    /// visible and looks at the flag. One of the two sees the other, so that nobody sleeps through it.
+    #[test]
+    fn nobody_sleeps_through_a_publication() {
+        model(|| {
+            let visible = Arc::new(AtomicU64::new(0));
+            let waiters = Arc::new(AtomicU64::new(0));
+            let publisher = {
+                let (visible, waiters) = (visible.clone(), waiters.clone());
+                thread::spawn(move || {
+                    visible.store(1, Ordering::Relaxed);
+                    fence(Ordering::SeqCst);
+                    waiters.load(Ordering::Relaxed) == 1
+                })
+            };
+            waiters.store(1, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            let found = visible.load(Ordering::Relaxed) == 1;
+            let wakes = publisher.join().unwrap();
+            assert!(found || wakes);
+        });
+    }
+
+    /// The models would notice: without the first fence of a change, a reader takes a mixture for a record.
+    #[test]
+    #[should_panic(expected = "a record is whole")]
+    fn without_a_fence_it_would_be_torn() {
+        model(|| {
+            let record = Record::absent();
+            let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
+            let writer = {
+                let record = record.clone();
+                thread::spawn(move || {
+                    record.generation.store(3, Ordering::Relaxed);
+                    let Ok(()) = record.put(2);
+                    fence(Ordering::Release);
+                    record.generation.store(4, Ordering::Relaxed);
+                })
+            };
+            look(&record, &[1, 2]);
+            writer.join().unwrap();
+        });
+    }
+}

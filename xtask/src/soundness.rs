@@ -1,0 +1,214 @@
+//! `cargo xtask soundness`: what looks for undefined behaviour, and for orders of memory accesses that break the registry. One
+//! command, so that the report in `docs/reliability/undefined-behaviour.md` can be made again.
+//!
+//! What a machine lacks (a nightly toolchain with miri, a sanitizer's runtime, valgrind) is said, and skipped.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Result, bail, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::process;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Runs the checks for undefined behaviour: models of the registry's memory order, sanitizers, miri, valgrind.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Only these checks
+    #[arg(value_name = "CHECK")]
+    checks: Vec<Check>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Check {
+    /// The order of loads and stores in tables, in all orders that loom can think of (models/)
+    Models,
+    /// Unit tests, and those of areas and registry, with AddressSanitizer
+    Address,
+    /// The same with ThreadSanitizer; needs a nightly toolchain with rust-src, because std must be instrumented too
+    Thread,
+    /// Unit tests of what makes no system calls, in miri; needs a nightly toolchain with miri and rust-src
+    Miri,
+    /// Unit tests of tables, sizes, places in valgrind
+    Valgrind,
+}
+
+/// Unit tests that make no system calls which miri lacks, by parts of their names.
+const PURE: [&str; 27] = [
+    "error::",
+    "place::",
+    "size::",
+    "page::",
+    "lock::",
+    "protection::",
+    "topology::cpuset",
+    "topology::meminfo",
+    "mapping::asked",
+    "physical::choose",
+    "physical::tests",
+    "range::parts",
+    "verify::tests",
+    "residency::tests",
+    "residency::table",
+    "provider::address::tests::between",
+    "provider::striped",
+    "populate::room::tests::what_the_kernel",
+    "registry::name",
+    "registry::id",
+    "registry::offer",
+    "registry::door::tests",
+    "registry::directory::tests::only",
+    "registry::peer::tests::a_process",
+    "registry::table::tests::hostile_records",
+    "holders::tests::reads_lines",
+    "passing::tests",
+];
+
+/// The command.
+pub(crate) fn main(options: &Options) -> ExitCode {
+    let all = Check::value_variants();
+    let mut failed = false;
+    for check in all.iter().filter(|check| options.checks.is_empty() || options.checks.contains(check)) {
+        let line = match run(*check) {
+            Ok(None) => "passed".to_owned(),
+            Ok(Some(lacking)) => format!("SKIPPED: {lacking}"),
+            Err(error) => {
+                failed = true;
+                format!("FAILED: {error:#}")
+            }
+        };
+        println!("{check:?}: {line}");
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Runs one; what is lacking for it, if it cannot be run.
+fn run(check: Check) -> Result<Option<String>> {
+    match check {
+        Check::Models => models().map(|()| None),
+        Check::Address => address(),
+        Check::Thread => thread(),
+        Check::Miri => miri(),
+        Check::Valgrind => valgrind(),
+    }
+}
+
+/// The models of `models/`, which is a workspace of its own.
+pub(crate) fn models() -> Result<()> {
+    let mut command = process::cargo(["test", "--locked"]);
+    command
+        .current_dir(process::workspace().join("models"))
+        .env("CARGO_TARGET_DIR", process::target_folder().join("models"));
+    through(&mut command)
+}
+
+fn through(command: &mut Command) -> Result<()> {
+    eprintln!("$ {}", process::shown(command));
+    let ran = process::tee(command, None)?;
+    ensure!(ran.status.success(), "{} failed ({})", process::shown(command), ran.status);
+    Ok(())
+}
+
+/// `cargo` of a nightly toolchain, as rustup has it.
+fn nightly<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new("cargo");
+    // What the stable cargo that runs us has set is not for that one.
+    for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC", "RUSTDOC"] {
+        command.env_remove(name);
+    }
+    command.arg("+nightly").args(args).current_dir(process::workspace());
+    command
+}
+
+fn works(command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
+}
+
+fn tested() -> [&'static str; 9] {
+    ["test", "-p", "areas", "--locked", "--lib", "--test", "registry", "--test", "area"]
+}
+
+fn address() -> Result<Option<String>> {
+    if !crate::fuzz::has_address_sanitizer()? {
+        return Ok(Some("this toolchain has no runtime for AddressSanitizer".into()));
+    }
+    let mut command = process::cargo(tested());
+    command
+        .args(["--target", TARGET])
+        .env("CARGO_TARGET_DIR", process::target_folder().join("address"))
+        .env("RUSTFLAGS", "-Zsanitizer=address")
+        .env("RUSTC_BOOTSTRAP", "1");
+    through(&mut command)?;
+    Ok(None)
+}
+
+fn thread() -> Result<Option<String>> {
+    let sources = nightly_sources()?;
+    if let Some(lacking) = sources {
+        return Ok(Some(lacking));
+    }
+    let mut command = nightly(tested());
+    command
+        .args(["-Zbuild-std", "--target", TARGET])
+        .env("CARGO_TARGET_DIR", process::target_folder().join("thread"))
+        .env("RUSTFLAGS", "-Zsanitizer=thread");
+    through(&mut command)?;
+    Ok(None)
+}
+
+/// What is lacking for a std of one's own.
+fn nightly_sources() -> Result<Option<String>> {
+    let mut command = Command::new("rustc");
+    command.env_remove("RUSTUP_TOOLCHAIN").args(["+nightly", "--print", "sysroot"]);
+    let output = command.stdin(Stdio::null()).output()?;
+    let sysroot = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let library = std::path::Path::new(&sysroot).join("lib/rustlib/src/rust/library");
+    if !output.status.success() || !library.exists() {
+        return Ok(Some("there is no nightly toolchain with rust-src: `rustup component add rust-src --toolchain nightly`".into()));
+    }
+    Ok(None)
+}
+
+fn miri() -> Result<Option<String>> {
+    if !works(&mut nightly(["miri", "--version"])) {
+        return Ok(Some(
+            "there is no nightly toolchain with miri: `rustup component add miri rust-src --toolchain nightly`"
+                .into(),
+        ));
+    }
+    let mut command = nightly(["miri", "test", "-p", "areas", "--lib", "--locked", "--"]);
+    command
+        .args(PURE)
+        // Properties are tried often elsewhere; here a few cases show what each access is.
+        .env("PROPTEST_CASES", "4")
+        .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+        .env("CARGO_TARGET_DIR", process::target_folder().join("miri"));
+    through(&mut command)?;
+    Ok(None)
+}
+
+fn valgrind() -> Result<Option<String>> {
+    if process::which("valgrind").is_none() {
+        return Ok(Some("valgrind is not installed".into()));
+    }
+    let mut build =
+        process::cargo(["test", "-p", "areas", "--lib", "--locked", "--no-run", "--message-format=json"]);
+    let output = build.stderr(Stdio::inherit()).stdin(Stdio::null()).output()?;
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let program = messages.lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(str::to_owned)
+    });
+    let Some(program) = program else { bail!("the unit tests were not built") };
+    let mut command = Command::new("valgrind");
+    command
+        .args(["--error-exitcode=9", "--quiet", "--leak-check=no"])
+        .arg(program)
+        .args(["--test-threads=1", "registry::", "sys::", "mapping::", "range::"])
+        // Sixty thousand areas at a fiftieth of the speed show nothing that sixty do not.
+        .args(["--skip", "full_is_told", "--skip", "readers_miss_no_area"])
+        .env("PROPTEST_CASES", "2");
+    through(&mut command)?;
+    Ok(None)
+}
