@@ -132,6 +132,10 @@ pub(crate) static RULES: &[Rule] = &[
         .of(JOINING)
         .leaving()
         .lacking(),
+    rule(&["fstat"], "whether the folder is still open under its number, as a door is made: a team without a door, as above")
+        .about(&["the registry"])
+        .of(JOINING)
+        .lacking(),
     rule(&["fstat"], "whether the door's number is still its own: who cannot tell takes nothing from it, and asks anew at the next look")
         .about(&["socket:"])
         .of(REGISTRY)
@@ -182,6 +186,10 @@ pub(crate) static RULES: &[Rule] = &[
            "mmap", "madvise(MADV_DONTFORK)", "madvise(MADV_DONTDUMP)", "read", "fcntl(F_SETLK)", "fcntl(F_ADD_SEALS)", "symlinkat"],
          "a child's team that could not begin at its first look begins with the call itself, one line later").of(&["fork"]),
     // Other teams.
+    rule(&["memfd_create"], "a sandbox that allows no objects: whether another's is one is told by its having no name")
+        .only(&[EPERM])
+        .of(LOOKING),
+    rule(&["newfstatat"], "whether an inherited number still leads to the object: taken for so unless nothing is open there").of(&["fork"]),
     rule(&["fcntl(F_GETLK)"], "whether a team lives is asked of its descriptor in /proc instead"),
     rule(&["newfstatat"], "the table is looked for among the descriptors of the holder's threads").about(&["/proc/"]).of(LOOKING),
     rule(&["fcntl(F_GET_SEALS)"], "the answer that it is no memory object, and so no table")
@@ -195,9 +203,14 @@ pub(crate) static RULES: &[Rule] = &[
         .only(&[EACCES, EPERM, EIO, ESRCH, EAGAIN])
         .of(&["resize-beyond"]),
     rule(&["kill"], "a process that may not be sent signals exists").of(LOOKING),
-    rule(&["openat", "read", "mmap", "fstat"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
-    rule(&["fstat"], "the same: a table that cannot be looked at").only(&[EBADF, EOVERFLOW]).about(&["areas table"]).of(&["resize-beyond"]),
+    rule(&["openat", "read", "mmap", "fstat", "memfd_create"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
+    rule(&["fstat"], "the same: a table that cannot be looked at").only(&[EBADF, EOVERFLOW]).about(&["areas table", "/memfd:areas "]).of(&["resize-beyond"]),
     rule(&["openat", "read"], "whether a process without more areas lives is asked of `kill` instead").about(&["/status"]).of(&["walk"]),
+    rule(&["futex(WAIT)"], "a slice of waiting that ends early: it looks, and goes on").of(&["wait", "wait-in-vain"]),
+    rule(&["fstat"], "what the handle by which descriptors are taken is: without one, the object is opened through /proc instead")
+        .about(&["[pidfd]"])
+        .of(LOOKING)
+        .lacking(),
     rule(&["pidfd_open", "pidfd_getfd"], "the object is opened through /proc instead").of(LOOKING).lacking(),
     rule(&["fstat"], "the same").about(&["/memfd:area:"]).of(LOOKING),
     // Sizes, populating, freezing.

@@ -254,7 +254,7 @@ impl Peer {
             true => kept_table(&looked),
             false => open_looked(&looked, OFlags::RDONLY).and_then(Guarded::new).map(Arc::new),
         }
-        .map_err(|errno| failed("open", errno))?;
+        .map_err(|errno| failed("open, fstat", errno))?;
         match sys::object::seals(table.as_fd()) {
             Ok(seals) if seals.contains(TABLE_SEALS) => {}
             _ => return Ok(None),
@@ -459,7 +459,7 @@ fn look(
         other => other.map_err(failed)?,
     };
     let stat = sys::file::look(fd.as_fd()).map_err(|errno| ("statx", errno))?;
-    let expected = expected(&stat).map_err(|errno| ("memfd_create", errno))?;
+    let expected = expected(&stat).map_err(|errno| ("memfd_create, fstat, to compare with", errno))?;
     Ok(expected.then_some(Looked { fd, stat }))
 }
 

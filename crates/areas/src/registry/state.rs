@@ -122,7 +122,11 @@ struct Held {
 impl Held {
     /// Whether others can still get at it by the descriptor that is told of it.
     fn has_descriptor(&self) -> bool {
-        sys::guarded::open_under(self.area.descriptor) == Ok(self.area.object)
+        match sys::guarded::open_under(self.area.descriptor) {
+            Ok(identity) => identity == self.area.object,
+            // Only that nothing is open there is known to be for good.
+            Err(errno) => errno != sys::Errno::BADF,
+        }
     }
 }
 
