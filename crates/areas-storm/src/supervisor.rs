@@ -35,7 +35,7 @@ pub(crate) struct Options {
     #[arg(long)]
     seed: Option<u64>,
     /// Seconds after which an operation counts as hanging, on a machine that does much else
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 180)]
     deadline: u64,
     /// Print the report as JSON
     #[arg(long)]
