@@ -1,7 +1,7 @@
 //! Begins workers, and makes their lives hard: kills single processes and whole groups, stops some, takes the registry's folder
 //! away, sends the sequences of ids round and round. All that it does is seeded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::IsTerminal as _;
 use std::os::unix::fs::FileExt as _;
@@ -467,6 +467,21 @@ impl Supervisor {
         ));
     }
 
+    /// Lets the operations that are under way come to their end: also in a short storm none may hang.
+    fn let_operations_end(&mut self) {
+        let under_way = |who: &Who| (who.op != 0).then_some((who.life, who.begun));
+        let waited_for: HashSet<_> = self.living().iter().filter_map(|(_, who)| under_way(who)).collect();
+        let enough = Instant::now() + Duration::from_secs(self.options.deadline);
+        while Instant::now() < enough {
+            let living = self.living();
+            if !living.iter().filter_map(|(_, who)| under_way(who)).any(|who| waited_for.contains(&who)) {
+                return;
+            }
+            std::thread::sleep(TICK);
+        }
+        self.watch();
+    }
+
     /// Kills everybody, looks at what remains, and tells.
     fn end(&mut self) -> Result<Report> {
         let used = crate::ending::memory_in_use();
@@ -475,6 +490,9 @@ impl Supervisor {
             _ => None,
         };
         self.wake(true);
+        if self.options.sabotage.is_none() {
+            self.let_operations_end();
+        }
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             for (_, who) in self.living() {
