@@ -115,7 +115,6 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["munmap"], "what was mapped to set pages aside stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
     rule(&["fcntl(F_GETFL)"], "whether the descriptor may write: `fallocate` tells").of(&["grow-pool"]),
     rule(&["statx"], "the standard library asks how long a file is before it reads it: a hint"),
-    rule(&["prctl"], "the page size is read from /proc/self/auxv instead"),
     // Doors. (Where an area cannot be offered at all, who offers it is told: `transfer`.)
     rule(&["socket", "setsockopt", "bind"],
          "a team without a door: it can be given nothing, which who tries is told, and `registry::join` tries again")
@@ -191,7 +190,6 @@ pub(crate) static RULES: &[Rule] = &[
         .of(LOOKING),
     rule(&["newfstatat"], "whether an inherited number still leads to the object: taken for so unless nothing is open there").of(&["fork"]),
     rule(&["fcntl(F_GETLK)"], "whether a team lives is asked of its descriptor in /proc instead"),
-    rule(&["newfstatat"], "the table is looked for among the descriptors of the holder's threads").about(&["/proc/"]).of(LOOKING),
     rule(&["fcntl(F_GET_SEALS)"], "the answer that it is no memory object, and so no table")
         .about(&["areas table"])
         .of(LOOKING),
@@ -202,7 +200,6 @@ pub(crate) static RULES: &[Rule] = &[
          "clones of teams that are kept from us are not asked whether they have room. (Where it is we who have no descriptor or memory, it is told.)")
         .only(&[EACCES, EPERM, EIO, ESRCH, EAGAIN])
         .of(&["resize-beyond"]),
-    rule(&["kill"], "a process that may not be sent signals exists").of(LOOKING),
     rule(&["openat", "read", "mmap", "fstat", "memfd_create"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
     rule(&["fstat"], "the same: a table that cannot be looked at").only(&[EBADF, EOVERFLOW]).about(&["areas table", "/memfd:areas "]).of(&["resize-beyond"]),
     rule(&["openat", "read"], "whether a process without more areas lives is asked of `kill` instead").about(&["/status"]).of(&["walk"]),
