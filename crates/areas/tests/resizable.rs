@@ -52,6 +52,28 @@ fn what_is_cut_off_is_freed_and_comes_back_as_zeros() {
     assert_eq!(bytes(&area, PAGE, 63 * PAGE), vec![0; 63 * PAGE]);
 }
 
+/// What somebody cuts off while it is populated need not come in, and is no error.
+#[test]
+fn populating_while_another_shrinks_it() {
+    let name = name("populated");
+    let mut area = areas::builder(512 * PAGE).name(&name).resizable(512 * PAGE).unwrap();
+    let mut clone = areas::registry::find(&name).unwrap().open_resizable().unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                area.resize(PAGE).unwrap();
+                area.resize(512 * PAGE).unwrap();
+            }
+        });
+        let results: Vec<_> = (0..200).map(|_| clone.populate()).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        results.into_iter().collect::<areas::Result<()>>().unwrap();
+    });
+    clone.populate().unwrap();
+    assert_eq!(clone.residency().unwrap().resident(), clone.size() as u64);
+}
+
 #[test]
 fn beyond_the_reserve_it_grows_in_place_where_there_is_room() {
     let hint = areas::Reservation::new(1 << 30, 1 << 21).unwrap().address();

@@ -211,17 +211,35 @@ impl<K: Access> Area<K> {
             progress(Progress { done: total, total });
             return Ok(());
         }
-        let job = Job {
-            mapping: &self.mapping,
-            object: self.object.as_ref(),
-            len: self.used(),
-            placement: Some(self.placement),
-            collapse: self.gather,
-            whose: &whose,
-        };
-        let done = populate::run(&job, progress)?;
-        self.gathered = done.collapsed_bytes;
+        // Others may shrink a resizable area meanwhile: what they cut off need not come in.
+        const MOST_CUTS: usize = 100;
+        for cuts in 0.. {
+            let job = Job {
+                mapping: &self.mapping,
+                object: self.object.as_ref(),
+                len: self.used(),
+                placement: Some(self.placement),
+                collapse: self.gather,
+                whose: &whose,
+            };
+            match populate::run(&job, progress) {
+                Ok(done) => {
+                    self.gathered = done.collapsed_bytes;
+                    break;
+                }
+                Err(error) if cuts < MOST_CUTS && self.was_cut(job.len, &error) => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
+    }
+
+    /// Whether an error comes of it that somebody made the area smaller than `len`, and maybe as large again.
+    fn was_cut(&self, len: usize, error: &Error) -> bool {
+        let resizable =
+            self.object.as_ref().is_some_and(|object| matches!(object.extent(), Extent::Resizable { .. }));
+        let beyond_the_end = error.errno().is_some_and(|errno| errno == sys::Errno::FAULT.into());
+        resizable && (self.used() < len || beyond_the_end)
     }
 
     /// Changes what may be done with its pages. Its clones are not affected.
