@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::IsTerminal as _;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -48,6 +49,11 @@ pub(crate) struct Options {
 /// Enough to know what is wrong.
 const MOST_FINDINGS: usize = 25;
 const TICK: Duration = Duration::from_millis(20);
+/// Of a thousand times that others are disturbed, those at which a group is killed; before them, one process is.
+const KILL_GROUP: Range<u32> = 120..135;
+/// … at which one is stopped for a while.
+const STOP: Range<u32> = 135..235;
+
 /// A process that we may stop: not for so long that others' deadlines pass.
 const LONGEST_STOP: u64 = 800;
 
@@ -318,8 +324,15 @@ impl Supervisor {
         let crowded = living.len() > self.options.processes * 4 || living.len() > SLOTS - 64;
         let one = self.random.choice(living);
         let pid = |who: &Who| i32::try_from(who.pid).ok().and_then(Pid::from_raw);
-        match self.random.u32(0..1000) {
-            choice if choice < 120 || crowded && choice % 2 == 0 => {
+        // What chance has not brought about in half of the time is done now.
+        let late = self.started.elapsed().as_secs_f64() > self.options.minutes * 30.0;
+        let choice = match self.deeds {
+            Deeds { group_kills: 0, .. } if late => KILL_GROUP.start,
+            Deeds { stops: 0, .. } if late => STOP.start,
+            _ => self.random.u32(0..1000),
+        };
+        match choice {
+            choice if choice < KILL_GROUP.start || crowded && choice % 2 == 0 => {
                 if let Some((number, who)) = one
                     && let Some(pid) = pid(&who)
                     && self.places[number]
@@ -331,7 +344,7 @@ impl Supervisor {
                     self.deeds.kills += 1;
                 }
             }
-            120..135 => {
+            choice if KILL_GROUP.contains(&choice) => {
                 // Its leader is not reaped yet, so the number is still the group's.
                 let leaders: Vec<i32> = self.workers.keys().copied().collect();
                 if let Some(leader) = self.random.choice(leaders).and_then(Pid::from_raw)
@@ -340,7 +353,7 @@ impl Supervisor {
                     self.deeds.group_kills += 1;
                 }
             }
-            135..235 => {
+            choice if STOP.contains(&choice) => {
                 if let Some((_, who)) = one
                     && let Some(pid) = pid(&who)
                     && self.stopped.len() < 6
