@@ -20,7 +20,7 @@ use rustix::process::{Flock, FlockOffsetType, FlockType, Pid};
 use crate::op::{OUTCOMES, Op, outcome};
 
 /// Processes at once, children's children included.
-pub(crate) const SLOTS: usize = 512;
+pub(crate) const SLOTS: usize = 1024;
 const COUNTS: u64 = 256;
 const JOURNAL: u64 = 16384;
 /// Areas that one process may have in its journal at once.
