@@ -36,7 +36,7 @@ const FUZZ_SECONDS: u32 = 8;
 const PROGRAM_LIMIT: Duration = Duration::from_secs(180);
 
 /// For a storm: its minute, and what it takes to kill all and to look at what remains on a slow machine.
-const STORM_LIMIT: Duration = Duration::from_secs(300);
+const STORM_LIMIT: Duration = Duration::from_secs(900);
 
 /// Installs what tests call and is not there.
 pub(super) fn set_up(run: &Run) -> Result<Done> {
