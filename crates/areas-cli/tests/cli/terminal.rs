@@ -129,11 +129,12 @@ fn an_interrupt_from_the_keyboard_comes_once() {
         select(undef, undef, undef, 0.02) for 1..60;
         exit 3;\n";
     std::fs::write(&inner, text.replace("LOG", log.to_str().unwrap())).unwrap();
-    // The terminal sends ^C to the whole group in front. It is typed a moment after the command is ready.
+    // The terminal sends ^C to the whole group in front. It is typed a moment after the command is ready. `exec`: the
+    // shell that `script` starts ($SHELL, or sh) is in that group too, and one that waits may die of it.
     let script = format!(
         "{{ for i in {{1..200}}; do grep -q ready {log} 2>/dev/null && break; sleep 0.05; done
             printf '\\003'; sleep 1.5; }} |
-         script --quiet --return --command \"areas create --name x --size 1M -- perl {inner}\" /dev/null",
+         script --quiet --return --command \"exec areas create --name x --size 1M -- perl {inner}\" /dev/null",
         log = log.display(),
         inner = inner.display()
     );
