@@ -183,7 +183,33 @@ impl Shared {
     pub(crate) fn set_epoch(&self, epoch: u64) -> io::Result<()> {
         self.epoch.write_all_at(&epoch.to_le_bytes(), 0)
     }
+
+    pub(crate) fn call(&self) -> Call {
+        let mut byte = [0];
+        let _ = self.epoch.read_at(&mut byte, CALL);
+        match byte {
+            [1] => Call::Crowded,
+            [2] => Call::Rest,
+            _ => Call::GoOn,
+        }
+    }
+
+    pub(crate) fn set_call(&self, call: Call) -> io::Result<()> {
+        self.epoch.write_all_at(&[call as u8], CALL)
+    }
 }
+
+/// What the supervisor calls to all, behind the count of removed folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    GoOn = 0,
+    /// Nobody forks for now: more processes would only wait for each other.
+    Crowded = 1,
+    /// The storm is over: whoever has ended an operation begins no other, and keeps what it has.
+    Rest = 2,
+}
+
+const CALL: u64 = 8;
 
 /// Who holds the record lock of a file; our own does not show.
 fn locked_by(file: &File) -> Option<u64> {
@@ -345,6 +371,13 @@ mod tests {
         slot.strike(5);
         assert_eq!(place.entry(5).generation % 2, 1);
         assert_eq!(place.entry(6), Entry::default());
+        let shared = board.shared().unwrap();
+        assert_eq!((shared.epoch(), shared.call()), (0, Call::GoOn));
+        for call in [Call::Crowded, Call::Rest, Call::GoOn] {
+            shared.set_call(call).unwrap();
+            shared.set_epoch(3).unwrap();
+            assert_eq!((shared.epoch(), shared.call()), (3, call));
+        }
         drop((slot, place));
         let slot = board.claim(Who { life: 8, ..who }).unwrap();
         assert_eq!(slot.counts[Op::Find.index() * OUTCOMES + outcome(Some(areas::Kind::NoSuchArea))], 1);

@@ -16,7 +16,7 @@ use areas::{Kind, registry};
 use indicatif::ProgressBar;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, wait};
 
-use crate::board::{Board, Place, SLOTS, Shared, Who, new_life, now};
+use crate::board::{Board, Call, Place, SLOTS, Shared, Who, new_life, now};
 use crate::finding::{Findings, Rule};
 use crate::op::Op;
 use crate::report::{Deeds, Report};
@@ -53,6 +53,9 @@ const TICK: Duration = Duration::from_millis(20);
 const KILL_GROUP: Range<u32> = 120..135;
 /// … at which one is stopped for a while.
 const STOP: Range<u32> = 135..235;
+
+/// Processes that live at once, for each worker: with more, nobody forks, and more are killed.
+const CROWD: usize = 4;
 
 /// A process that we may stop: not for so long that others' deadlines pass.
 const LONGEST_STOP: u64 = 800;
@@ -321,7 +324,8 @@ impl Supervisor {
     /// Kills, stops, and takes the folder away.
     fn disturb(&mut self) {
         let living = self.living();
-        let crowded = living.len() > self.options.processes * 4 || living.len() > SLOTS - 64;
+        let crowded = living.len() > self.options.processes * CROWD || living.len() > SLOTS - 64;
+        let _ = self.shared.set_call(if crowded { Call::Crowded } else { Call::GoOn });
         let one = self.random.choice(living);
         let pid = |who: &Who| i32::try_from(who.pid).ok().and_then(Pid::from_raw);
         // What chance has not brought about in half of the time is done now.
@@ -482,6 +486,7 @@ impl Supervisor {
 
     /// Lets the operations that are under way come to their end: also in a short storm none may hang.
     fn let_operations_end(&mut self) {
+        let _ = self.shared.set_call(Call::Rest);
         let under_way = |who: &Who| (who.op != 0).then_some((who.life, who.begun));
         let waited_for: HashSet<_> = self.living().iter().filter_map(|(_, who)| under_way(who)).collect();
         let enough = Instant::now() + Duration::from_secs(self.options.deadline);

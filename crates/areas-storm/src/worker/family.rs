@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
 use super::held::{Held, Memory};
 use super::{Child, DEEPEST, Worker};
-use crate::board::{Who, new_life};
+use crate::board::{Call, Who, new_life};
 use crate::finding::{Findings, Rule};
 use crate::fork::{self, Forked};
 use crate::op::Op;
@@ -28,8 +28,14 @@ pub(crate) fn is_planned(status: WaitStatus) -> bool {
 }
 
 impl Worker {
+    fn may_fork(&self) -> bool {
+        self.options.depth < DEEPEST
+            && self.children.len() < MOST_CHILDREN
+            && self.shared.call() == Call::GoOn
+    }
+
     pub(super) fn fork(&mut self) {
-        if self.options.depth >= DEEPEST || self.children.len() >= MOST_CHILDREN {
+        if !self.may_fork() {
             return;
         }
         self.fork_as(Op::Fork);
@@ -37,7 +43,7 @@ impl Worker {
 
     /// Forks while threads of this process are in the middle of calls.
     pub(super) fn fork_among_threads(&mut self) {
-        if self.options.depth >= DEEPEST || self.children.len() >= MOST_CHILDREN {
+        if !self.may_fork() {
             return;
         }
         let names: Vec<String> = (0..2).map(|_| self.common_name()).collect();
@@ -158,7 +164,7 @@ impl Worker {
 
     /// Forks a child that publishes a name, and waits for it.
     pub(super) fn wait_for_child(&mut self) {
-        if self.options.depth >= DEEPEST || self.children.len() >= MOST_CHILDREN {
+        if !self.may_fork() {
             return;
         }
         self.next_name += 1;
@@ -185,12 +191,11 @@ impl Worker {
     }
 
     /// Children that died: nobody finds them any more.
-    pub(super) fn reap(&mut self, all: bool) {
+    pub(super) fn reap(&mut self) {
         let mut at = 0;
         while at < self.children.len() {
             let Child { pid, life } = self.children[at];
-            let options = if all { WaitOptions::empty() } else { WaitOptions::NOHANG };
-            match rustix::process::waitpid(Pid::from_raw(pid), options) {
+            match rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::NOHANG) {
                 Ok(None) => at += 1,
                 Ok(Some((_, status))) => {
                     if !is_planned(status) {

@@ -13,10 +13,11 @@ mod making;
 mod others;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use areas::{Kind, registry};
 
-use crate::board::{Board, ENTRIES, Shared, Slot, Who};
+use crate::board::{Board, Call, ENTRIES, Shared, Slot, Who};
 use crate::finding::{Findings, Rule};
 use crate::op::Op;
 use crate::sabotage::Sabotage;
@@ -136,8 +137,12 @@ impl Worker {
             if self.shared.is_over() {
                 crate::fork::leave(0);
             }
+            if self.shared.call() == Call::Rest {
+                std::thread::sleep(Duration::from_millis(20));
+                continue;
+            }
             self.meet_new_folder();
-            self.reap(false);
+            self.reap();
             self.sabotage();
             if self.left == 0 {
                 self.die();
