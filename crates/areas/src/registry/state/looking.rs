@@ -9,7 +9,7 @@ use crate::registry::by_address::{Has, Place};
 use crate::registry::id::AreaId;
 use crate::registry::info::{Listing, UnreadableTeam, command_of};
 use crate::registry::name::Name;
-use crate::registry::peer::process_lives;
+use crate::registry::process::process_lives;
 use crate::registry::source::{Holder, Source};
 use crate::registry::table::Record;
 use crate::sys;
