@@ -1,6 +1,7 @@
 //! Looking for areas: by name, by id, by address, one after the other, or all.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::State;
 use super::teams::Known;
@@ -9,9 +10,10 @@ use crate::registry::by_address::{Has, Place};
 use crate::registry::id::AreaId;
 use crate::registry::info::{Listing, UnreadableTeam, command_of};
 use crate::registry::name::Name;
+use crate::registry::peer::Peer;
 use crate::registry::process::process_lives;
 use crate::registry::source::{Holder, Source};
-use crate::registry::table::Record;
+use crate::registry::table::{Record, View, that_may_have};
 use crate::sys;
 
 /// What is remembered of a name that was found.
@@ -60,16 +62,23 @@ impl State {
                 let (number, generation, record) = team.table().view().find(name)?;
                 Some((Hit { holder: Holder::Own, number, generation }, record))
             });
-            let others = self.teams.values().filter_map(|team| match team {
-                Known::Readable(peer) => {
-                    let (number, generation, record) = peer.view().find(name)?;
-                    Some((Hit { holder: Holder::Peer(peer.clone()), number, generation }, record))
+            let readable: Vec<(&Arc<Peer>, &View)> = self
+                .teams
+                .values()
+                .filter_map(|team| match team {
+                    Known::Readable(peer) => Some((peer, peer.view())),
+                    Known::Unreadable(_) => None,
+                })
+                .collect();
+            let mut oldest = own;
+            that_may_have(&readable, name, |&peer, view| {
+                if let Some((number, generation, record)) = view.find(name)
+                    && oldest.as_ref().is_none_or(|(_, other)| record.age() < other.age())
+                {
+                    oldest = Some((Hit { holder: Holder::Peer(peer.clone()), number, generation }, record));
                 }
-                Known::Unreadable(_) => None,
             });
-            let Some((hit, record)) = others.chain(own).min_by_key(|(_, record)| record.age()) else {
-                return Ok(None);
-            };
+            let Some((hit, record)) = oldest else { return Ok(None) };
             if hit.holder.is_live() {
                 if self.names.len() >= MOST_NAMES {
                     self.names.clear();

@@ -137,6 +137,12 @@ impl View {
         })
     }
 
+    /// Where a look for a name begins, as the table has it now. Nothing waits for this load: that of the next table may begin.
+    fn begin(&self, hash: u64) -> (u64, Option<usize>) {
+        let index = self.u64_at(header::INDEX);
+        (index, Which(index).checked().map(|which| which.offset_of(hash)))
+    }
+
     /// The oldest area of a name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(u32, u64, Record)> {
         let hash = hash_of(name);
@@ -186,6 +192,37 @@ impl View {
 
     pub(super) fn block_written(&self, block: u32) -> bool {
         self.u64_at(header::BLOCKS + (block / 64) as usize * 8) >> (block % 64) & 1 == 1
+    }
+}
+
+/// The tables in which a name may be: all whose first entry for it is not empty.
+///
+/// Of a thousand teams mostly one has it. To ask a table means to touch two pages that the processor has not at hand, which is all
+/// that it costs; so the words of several tables are loaded side by side.
+pub(crate) fn that_may_have<'a, T>(
+    tables: &[(T, &'a View)],
+    name: &[u8],
+    mut found: impl FnMut(&T, &'a View),
+) {
+    const SIDE_BY_SIDE: usize = 16;
+    let hash = hash_of(name);
+    for tables in tables.chunks(SIDE_BY_SIDE) {
+        let mut begun = [(0, None); SIDE_BY_SIDE];
+        for (begun, (_, table)) in begun.iter_mut().zip(tables) {
+            *begun = table.begin(hash);
+        }
+        fence(Ordering::Acquire);
+        let mut first = [Entry::EMPTY; SIDE_BY_SIDE];
+        for ((first, (_, table)), (_, at)) in first.iter_mut().zip(tables).zip(begun) {
+            *first = Entry(at.map_or(0, |at| table.u32_at(at)));
+        }
+        fence(Ordering::Acquire);
+        for (((whose, table), first), (index, _)) in tables.iter().zip(first).zip(begun) {
+            // As in `find`: an empty entry says that there is none, if the index is still the one that was asked.
+            if first != Entry::EMPTY || table.u64_at(header::INDEX) != index {
+                found(whose, table);
+            }
+        }
     }
 }
 
