@@ -114,7 +114,8 @@ pub(crate) static RULES: &[Rule] = &[
         .leaving(),
     rule(&["munmap"], "what was mapped to set pages aside stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
     rule(&["fcntl(F_GETFL)"], "whether the descriptor may write: `fallocate` tells").of(&["grow-pool"]),
-    rule(&["statx"], "the standard library asks how long a file is before it reads it: a hint"),
+    rule(&["statx"], "the standard library asks how long a text of the kernel's is before it reads it: a hint")
+        .about(&["/proc/", "/sys/"]),
     // Doors. (Where an area cannot be offered at all, who offers it is told: `transfer`.)
     rule(&["socket", "setsockopt", "bind"],
          "a team without a door: it can be given nothing, which who tries is told, and `registry::join` tries again")
@@ -139,11 +140,12 @@ pub(crate) static RULES: &[Rule] = &[
         .about(&["socket:"])
         .of(REGISTRY)
         .answering(),
-    rule(&["fcntl(F_GETFL)", "fcntl(F_GET_SEALS)", "fstat", "fstatfs"],
-         "the answer that what came is no memory object: as no offer at all it is dropped, and the next one taken in")
+    rule(&["fcntl(F_GET_SEALS)"], "the answer that what came is no memory object: as no offer at all it is dropped, and the next one taken in")
         .about(&["/memfd:area:"])
+        .of(&["take-in"])
+        .lacking(),
+    rule(&["mmap", "fcntl(F_GETFL)", "statx", "fstat", "fstatfs"], "what cannot be taken in behind the first that came stays in line")
         .of(&["take-in"]),
-    rule(&["mmap", "fstat"], "what cannot be taken in behind the first that came stays in line").of(&["take-in"]),
     rule(&["fstat"], "the answer that somebody has closed our table's descriptor: told as that")
         .only(&[EBADF])
         .about(&["areas table"])

@@ -589,6 +589,29 @@ fn what_cannot_be_taken_in_stays_in_line() {
 }
 
 #[test]
+fn what_the_kernel_does_not_explain_stays_in_line() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    // What takes them in is a process that must not ask what they are.
+    target.tell("refuse-fstatfs");
+    for name in ["first", "second"] {
+        let area = make(&mut giver, &format!("shared {name} 4096 0"));
+        give(&mut giver, area, &target);
+    }
+    giver.kill();
+    for line in ["first", "second"] {
+        for _ in 0..2 {
+            let said = refused(target.try_tell("transferred"), Kind::System);
+            assert!(said.contains("fstatfs: EPERM") && said.contains("refuse_transfer"), "{line}: {said}");
+        }
+        assert_eq!(target.tell("refuse"), "true", "{line} was in line");
+    }
+    assert_eq!(target.tell("transferred"), "");
+    assert_eq!(target.tell("refuse"), "false");
+}
+
+#[test]
 fn who_waits_is_woken() {
     let folder = Folder::new();
     let [mut giver, mut target, mut by_name] = std::array::from_fn(|_| Agent::start(&folder));

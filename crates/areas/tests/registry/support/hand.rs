@@ -7,7 +7,7 @@ use areas::registry::{self, Transferred};
 use areas::{Address, Area, Lock, Protection, Received, Rejected, Transfer};
 use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process, setrlimit};
 
-use super::area;
+use super::{area, raw};
 use super::reply::SEPARATOR;
 use super::serve::{Failure, Holdings};
 
@@ -145,6 +145,10 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
                 None => Some(value.parse()?),
             };
             setrlimit(resource, Rlimit { current, maximum })?;
+            nothing
+        }
+        ["refuse-fstatfs"] => {
+            raw::refuse_fstatfs();
             nothing
         }
         // So many more can be opened, and then no more.
