@@ -157,8 +157,8 @@ pub(crate) static RULES: &[Rule] = &[
         .about(FOLDERS)
         .of(JOINING),
     rule(&["symlinkat"], "the same").only(&[ENOENT]).of(JOINING),
-    rule(&["readlinkat", "mkdirat", "openat", "symlinkat", "fstat"],
-         "the folder was removed, so whatever goes wrong on the way to the next one is tried again, up to a hundred times")
+    rule(&["readlinkat", "mkdirat", "openat", "symlinkat"], "the folder was removed, and may be again on the way to the next one: it is tried again")
+        .only(&[ENOENT])
         .of(&["keep"]),
     rule(&["symlinkat"], "the slot went to somebody else: the next one is taken").only(&[EEXIST]).of(JOINING),
     rule(&["flock"], "somebody is removing the folder: all of it is tried again").only(&[EAGAIN]).of(JOINING),
@@ -195,6 +195,9 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["fcntl(F_GET_SEALS)"], "the answer that it is no memory object, and so no table")
         .about(&["areas table"])
         .of(LOOKING),
+    rule(&["kill"], "the answer that a process is there, and another user's: a team that cannot be read is told")
+        .only(&[EPERM])
+        .of(&["reap"]),
     rule(&["openat"], "whether a process that is gone can be looked into does not matter: `kill` says that it is gone")
         .about(&["/stat"])
         .of(&["reap"]),
@@ -211,7 +214,7 @@ pub(crate) static RULES: &[Rule] = &[
         .of(LOOKING)
         .lacking(),
     rule(&["pidfd_open", "pidfd_getfd"], "the object is opened through /proc instead").of(LOOKING).lacking(),
-    rule(&["fstat"], "the same").about(&["/memfd:area:"]).of(LOOKING),
+    rule(&["fstat", "statx"], "the same").about(&["/memfd:area:"]).of(LOOKING),
     // Sizes, populating, freezing.
     rule(&["madvise(MADV_DONTDUMP)"], "only the size of a core dump depends on it"),
     rule(&["fstat"], "a size that was seen before: objects that grow are at least as large")

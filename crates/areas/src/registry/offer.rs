@@ -89,15 +89,18 @@ impl Parcel {
         let ours = |user| [0, sys::process::user(), sys::process::real_user()].contains(&user);
         let Some(sender) = sender.filter(|sender| ours(sender.user)) else { return Ok(None) };
         let Ok([descriptor]) = <[_; 1]>::try_from(descriptors) else { return Ok(None) };
-        let Some(offer) = Offer::decode(bytes).filter(|_| len == Offer::BYTES && !cut) else { return Ok(None) };
+        let Some(offer) = Offer::decode(bytes).filter(|_| len == Offer::BYTES && !cut) else {
+            return Ok(None);
+        };
         let record = &offer.record;
         if record.physical.is_some() {
             // It is not offered: whoever says so may mean any memory of the machine.
             return Ok(None);
         }
         let unknown = || {
-            Error::new(Kind::System, format!("take in what process {} has transferred", sender.pid))
-                .help("it stays in line: `registry::transferred` tries again, `registry::refuse_transfer` drops it")
+            Error::new(Kind::System, format!("take in what process {} has transferred", sender.pid)).help(
+                "it stays in line: `registry::transferred` tries again, `registry::refuse_transfer` drops it",
+            )
         };
         let writable = sys::file::is_writable(descriptor.as_fd())
             .map_err(|errno| unknown().call("fcntl(F_GETFL)", errno))?;

@@ -8,7 +8,6 @@
 
 mod transfer;
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Bound, Deref, DerefMut};
 use std::os::fd::OwnedFd;
@@ -26,32 +25,25 @@ use super::table::{Announcement, Record};
 use super::team::Team;
 use crate::error::{Error, Kind, Result};
 use crate::protection::Protection;
-use crate::sys;
+use crate::{forking, sys};
 
 pub(crate) use transfer::Arrival;
 
 static STATE: Mutex<Option<Box<State>>> = Mutex::new(None);
 
 /// All mutexes of the registry that a thread may hold: first the state's.
-type Mutexes = (MutexGuard<'static, Option<Box<State>>>, MutexGuard<'static, ()>);
+pub(crate) struct Whole {
+    _state: MutexGuard<'static, Option<Box<State>>>,
+    _asking: MutexGuard<'static, ()>,
+}
 
-thread_local! {
-    /// Held while this thread forks.
-    static FORKING: Cell<Option<Mutexes>> = const { Cell::new(None) };
+/// Nobody is in the middle of anything, for as long as that is kept (`forking.rs`).
+pub(crate) fn whole() -> Whole {
+    Whole { _state: lock(), _asking: asking() }
 }
 
 fn lock() -> MutexGuard<'static, Option<Box<State>>> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-extern "C" fn before_fork() {
-    let mutexes = (lock(), asking());
-    // A thread that is being torn down forks without the protection; it had no business to.
-    let _ = FORKING.try_with(|held| held.set(Some(mutexes)));
-}
-
-extern "C" fn after_fork() {
-    let _ = FORKING.try_with(|held| held.take());
 }
 
 /// This process's state, to be used by one thread at a time.
@@ -73,13 +65,11 @@ impl DerefMut for Guard {
 
 /// This process's state, in a forked child as far as it can be had without publishing anything.
 fn state_as_it_is() -> Result<Guard> {
+    forking::ready()
+        .map_err(|errno| Error::new(Kind::System, "use the registry").call("pthread_atfork", errno))?;
     let mut guard = lock();
     if guard.is_none() {
-        let new = State::new()?;
-        sys::process::at_fork(before_fork, after_fork)
-            .map_err(|errno| Error::new(Kind::System, "use the registry").call("pthread_atfork", errno))?;
-        // Only now: without the handlers it would be tried again.
-        *guard = Some(Box::new(new));
+        *guard = Some(Box::new(State::new()?));
     }
     Ok(Guard(guard))
 }
@@ -307,11 +297,14 @@ impl State {
         Ok(key)
     }
 
-    /// Does what needs the folder, and once more where that was removed meanwhile.
+    /// Does what needs the folder, and once more where that was removed meanwhile. What has another reason is told at once: who may not
+    /// make the folder anew may not the next time either.
     fn once_more_if_removed<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         for _ in 0..MOST_REMOVALS {
             match call(self) {
-                Err(_) if self.directory.as_ref().is_some_and(Directory::is_gone) => {}
+                Err(error)
+                    if error.errno() == Some(sys::Errno::NOENT.into())
+                        && self.directory.as_ref().is_some_and(Directory::is_gone) => {}
                 other => return other,
             }
         }

@@ -612,6 +612,25 @@ fn what_the_kernel_does_not_explain_stays_in_line() {
 }
 
 #[test]
+fn who_has_no_door_is_not_given_anything_and_has_all_the_rest() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("refuse-sockets");
+    // What it publishes is found.
+    target.publish("its-own");
+    giver.find("its-own").unwrap();
+    let area = make(&mut giver, "shared ring 4096 0");
+    let before = describe(&mut giver, area);
+    let said =
+        refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Unsupported);
+    assert!(said.contains("has no door") && said.contains("registry::join"), "{said}");
+    assert_eq!(describe(&mut giver, area), before);
+    // There the reason is told.
+    let said = refused(target.try_tell("join"), Kind::NotPermitted);
+    assert!(said.contains("socket(AF_UNIX, SOCK_DGRAM): EPERM"), "{said}");
+}
+
+#[test]
 fn who_waits_is_woken() {
     let folder = Folder::new();
     let [mut giver, mut target, mut by_name] = std::array::from_fn(|_| Agent::start(&folder));

@@ -281,10 +281,10 @@ pub(crate) fn exec_only_child() -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// From here on `fstatfs` answers EPERM, as in a sandbox.
-pub(crate) fn refuse_fstatfs() {
+/// From here on a call answers EPERM, as in a sandbox.
+pub(crate) fn refuse(call: libc::c_long) {
     let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned();
-    let call = u32::try_from(libc::SYS_fstatfs).expect("a number");
+    let call = u32::try_from(call).expect("a number");
     filter(&mut [
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
         libc::sock_filter { jf: 1, ..step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, call) },
