@@ -207,8 +207,11 @@ pub(crate) static RULES: &[Rule] = &[
          "clones of teams that are kept from us are not asked whether they have room. (Where it is we who have no descriptor or memory, it is told.)")
         .only(&[EACCES, EPERM, EIO, ESRCH, EAGAIN])
         .of(&["resize-beyond"]),
-    rule(&["openat", "read", "mmap", "fstat", "memfd_create"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
-    rule(&["fstat"], "the same: a table that cannot be looked at").only(&[EBADF, EOVERFLOW]).about(&["areas table", "/memfd:areas "]).of(&["resize-beyond"]),
+    rule(&["openat", "read", "mmap", "fstat", "statx", "memfd_create"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
+    rule(&["fstat", "statx"], "the same: a table that cannot be looked at")
+        .only(&[EBADF, EOVERFLOW, EACCES, ENOENT, ELOOP])
+        .about(&["areas table", "/memfd:areas "])
+        .of(&["resize-beyond"]),
     rule(&["openat", "read"], "whether a process without more areas lives is asked of `kill` instead").about(&["/status"]).of(&["walk"]),
     rule(&["futex(WAIT)"], "a slice of waiting that ends early: it looks, and goes on").of(&["wait", "wait-in-vain"]),
     rule(&["fstat"], "what the handle by which descriptors are taken is: without one, the object is opened through /proc instead")
@@ -235,10 +238,10 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["clone3"], "a limit of threads is reached: those that could be started do it all"),
     rule(&["fcntl(F_ADD_SEALS)"], "somebody has a page pinned: it is tried again until the patience ends").only(&[EBUSY]).of(&["freeze", "freeze-locked"]),
     rule(&["dup3", "fchmod"], "it is frozen already: a descriptor for reading only, and the mode, are tidiness").of(&["freeze", "freeze-locked"]),
-    rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fstat", "mmap"],
+    rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fcntl(F_GET_SEALS)", "fstat", "mmap"],
          "no page of the pool: base pages are gathered, which is the next way to such a lock").of(&["create-contiguous"]),
     rule(&["mmap"], "no pool pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
-    rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fstat"],
+    rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fcntl(F_GET_SEALS)", "fstat"],
          "no object of pool pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
 ];
 
