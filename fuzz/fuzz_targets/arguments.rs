@@ -16,15 +16,31 @@ mod output {
     pub(crate) fn complain(_: &str) {}
 }
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
+
+thread_local! {
+    // To build it takes longer than to read a line by it.
+    static COMMAND: RefCell<clap::Command> = RefCell::new({
+        let mut command = args::Args::command();
+        command.build();
+        command
+    });
+}
 
 // Words are separated by newlines.
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let words = bytes.split(|&byte| byte == b'\n').map(OsStr::from_bytes);
-    match args::Args::try_parse_from([OsStr::new("areas")].into_iter().chain(words)) {
+    let line = [OsStr::new("areas")].into_iter().chain(words);
+    let read = COMMAND.with_borrow_mut(|command| {
+        let mut matches = command.try_get_matches_from_mut(line)?;
+        // What does not fit together is found here, and told by the same command.
+        args::Args::from_arg_matches_mut(&mut matches).map_err(|error| error.format(command))
+    });
+    match read {
         Ok(args::Args { command: args::Command::Put(args::Put { placing, .. }), .. })
         | Ok(args::Args { command: args::Command::Create(args::Create { placing, .. }), .. }) => {
             // By property, a machine is asked; by number, it is plain data.

@@ -1,15 +1,17 @@
-//! The registry's protocol between one writer and its readers, tried out by loom in all the orders that threads and the memory
-//! model allow (up to a bound on how often threads are switched). The code is the product's own file.
+//! What the registry does without mutual exclusion, tried out by loom in all the orders that threads and the memory model allow (up to a
+//! bound on how often threads are switched). The code is the product's own files: the protocol between a table's writer and its
+//! readers (here), and the arrays that say whose an address is (`whose_address.rs`).
 //!
 //! What loom runs on are relaxed atomics; the product has volatile accesses of whole words and fences, which compile to the
 //! same instructions. The copy of a record is one of two words here: enough to be torn.
 
 #![cfg(test)]
-// The product's file keeps things to its module.
+// The product's files keep things to their module.
 #![allow(dead_code)]
 
 #[path = "../../crates/areas/src/registry/table/protocol.rs"]
 mod protocol;
+mod whose_address;
 
 mod tests {
     use std::convert::Infallible;
@@ -74,6 +76,9 @@ mod tests {
         fn wait(&self, _attempt: usize) {}
     }
 
+    /// The reader belongs in the new thread: loom lets the first one go on until it waits, and sees no race where a thread loads a word
+    /// before it stores to it, as writers do here. A reader who comes behind meets all orders, as he stores nothing: they
+    /// differ only in which stores his loads see.
     fn model(run: impl Fn() + Sync + Send + 'static) {
         let mut builder = Builder::new();
         builder.preemption_bound = Some(3);
@@ -98,16 +103,19 @@ mod tests {
         }
     }
 
+    /// Another thread that looks.
+    fn looking(record: &Arc<Record>, written: &'static [u64]) -> thread::JoinHandle<()> {
+        let record = record.clone();
+        thread::spawn(move || look(&record, written))
+    }
+
     #[test]
     fn a_new_record_is_seen_whole_or_not_at_all() {
         model(|| {
             let record = Record::absent();
-            let writer = {
-                let record = record.clone();
-                thread::spawn(move || protocol::fill(&record.mark(), || record.put(1)))
-            };
-            look(&record, &[1]);
-            let Ok(()) = writer.join().unwrap();
+            let reader = looking(&record, &[1]);
+            let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
+            reader.join().unwrap();
             let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
             assert_eq!(seen, Some((2, [1, 1])), "it is there once it was written");
         });
@@ -118,15 +126,10 @@ mod tests {
         model(|| {
             let record = Record::absent();
             let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
-            let writer = {
-                let record = record.clone();
-                thread::spawn(move || {
-                    let Ok(()) = protocol::withdraw(&record.mark());
-                    let Ok(()) = protocol::fill(&record.mark(), || record.put(2));
-                })
-            };
-            look(&record, &[1, 2]);
-            writer.join().unwrap();
+            let reader = looking(&record, &[1, 2]);
+            let Ok(()) = protocol::withdraw(&record.mark());
+            let Ok(()) = protocol::fill(&record.mark(), || record.put(2));
+            reader.join().unwrap();
         });
     }
 
@@ -135,12 +138,9 @@ mod tests {
         model(|| {
             let record = Record::absent();
             let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
-            let writer = {
-                let record = record.clone();
-                thread::spawn(move || protocol::change(&record.mark(), || record.put(2)))
-            };
-            look(&record, &[1, 2]);
-            let Ok(()) = writer.join().unwrap();
+            let reader = looking(&record, &[1, 2]);
+            let Ok(()) = protocol::change(&record.mark(), || record.put(2));
+            reader.join().unwrap();
             let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
             assert_eq!(seen, Some((4, [2, 2])), "it is whole again");
         });
@@ -152,13 +152,15 @@ mod tests {
         model(|| {
             let record = Record::absent();
             let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
-            let writer = {
+            let reader = {
                 let record = record.clone();
-                thread::spawn(move || protocol::change(&record.mark(), || record.put(2)))
+                thread::spawn(move || {
+                    let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+                    assert!(seen.is_some());
+                })
             };
-            let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
-            assert!(seen.is_some());
-            let Ok(()) = writer.join().unwrap();
+            let Ok(()) = protocol::change(&record.mark(), || record.put(2));
+            reader.join().unwrap();
         });
     }
 
@@ -185,23 +187,23 @@ mod tests {
         model(|| {
             let record = Record::absent();
             let changes = Arc::new(AtomicU64::new(0));
-            let writer = {
+            let reader = {
                 let (record, changes) = (record.clone(), changes.clone());
                 thread::spawn(move || {
-                    let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
-                    let Ok(()) = protocol::count(&Word(&changes));
-                    let Ok(()) = protocol::withdraw(&record.mark());
-                    let Ok(()) = protocol::count(&Word(&changes));
+                    let Ok(counted) = protocol::look(&Word(&changes));
+                    let Ok(generation) = protocol::look(&record.mark());
+                    match counted {
+                        0 => {}
+                        1 => assert!(generation >= 2, "it came"),
+                        _ => assert!(!protocol::is_there(generation), "it went"),
+                    }
                 })
             };
-            let Ok(counted) = protocol::look(&Word(&changes));
-            let Ok(generation) = protocol::look(&record.mark());
-            match counted {
-                0 => {}
-                1 => assert!(generation >= 2, "it came"),
-                _ => assert!(!protocol::is_there(generation), "it went"),
-            }
-            writer.join().unwrap();
+            let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
+            let Ok(()) = protocol::count(&Word(&changes));
+            let Ok(()) = protocol::withdraw(&record.mark());
+            let Ok(()) = protocol::count(&Word(&changes));
+            reader.join().unwrap();
         });
     }
 
@@ -211,19 +213,19 @@ mod tests {
         model(|| {
             let record = Record::absent();
             let entry = Arc::new(AtomicU64::new(0));
-            let writer = {
+            let reader = {
                 let (record, entry) = (record.clone(), entry.clone());
                 thread::spawn(move || {
-                    let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
-                    entry.store(1, Ordering::Relaxed);
+                    if entry.load(Ordering::Relaxed) == 1 {
+                        fence(Ordering::Acquire);
+                        let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+                        assert_eq!(seen, Some((2, [1, 1])));
+                    }
                 })
             };
-            if entry.load(Ordering::Relaxed) == 1 {
-                fence(Ordering::Acquire);
-                let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
-                assert_eq!(seen, Some((2, [1, 1])));
-            }
-            let () = writer.join().unwrap();
+            let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
+            entry.store(1, Ordering::Relaxed);
+            reader.join().unwrap();
         });
     }
 
@@ -257,17 +259,12 @@ mod tests {
         model(|| {
             let record = Record::absent();
             let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
-            let writer = {
-                let record = record.clone();
-                thread::spawn(move || {
-                    record.generation.store(3, Ordering::Relaxed);
-                    let Ok(()) = record.put(2);
-                    fence(Ordering::Release);
-                    record.generation.store(4, Ordering::Relaxed);
-                })
-            };
-            look(&record, &[1, 2]);
-            writer.join().unwrap();
+            let reader = looking(&record, &[1, 2]);
+            record.generation.store(3, Ordering::Relaxed);
+            let Ok(()) = record.put(2);
+            fence(Ordering::Release);
+            record.generation.store(4, Ordering::Relaxed);
+            reader.join().unwrap();
         });
     }
 }

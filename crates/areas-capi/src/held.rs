@@ -7,7 +7,8 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use areas::registry::{self, Source};
 use areas::{Area, AreaId, Error, Frozen, Kind, Protection, Received, Resizable, Result, Shared};
@@ -75,12 +76,44 @@ thread_local! {
 }
 
 extern "C" fn before_fork() {
-    let gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
-    let _ = FORKING.try_with(|held| held.set(Some(gate)));
+    let _ = FORKING.try_with(|held| {
+        // Called twice, it must not wait for itself: `prepare_forks` says when that can be.
+        let gate = held.take().unwrap_or_else(|| GATE.write().unwrap_or_else(PoisonError::into_inner));
+        held.set(Some(gate));
+    });
 }
 
 extern "C" fn after_fork() {
     let _ = FORKING.try_with(|held| held.take());
+}
+
+/// Has the two functions called around each fork, from the first call on; 0, or the number of the error.
+///
+/// Nothing of it can be inherited in the middle: a child whose parent had just begun finds its parent's number, and begins anew. At
+/// worst the functions are called twice around its own forks.
+fn prepare_forks() -> i32 {
+    static BEGUN: AtomicU64 = AtomicU64::new(0);
+    const DONE: u64 = u64::MAX;
+    loop {
+        let begun = BEGUN.load(Ordering::Acquire);
+        if begun == DONE {
+            return 0;
+        }
+        let own = u64::from(std::process::id());
+        if begun == own {
+            // Another thread is about it.
+            std::thread::yield_now();
+        } else if BEGUN.compare_exchange(begun, own, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            // The registry's handlers come first, so that ours, run in the opposite order, take the gate before its mutex is taken.
+            let _ = registry::at(0);
+            // SAFETY: the functions are part of this library, which stays as long as its handlers (glibc takes them off when the
+            // library is unloaded), and may be called in any thread that forks.
+            let status =
+                unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) };
+            BEGUN.store(if status == 0 { DONE } else { 0 }, Ordering::Release);
+            return status;
+        }
+    }
 }
 
 /// The right to use areas, for the time of one call.
@@ -89,14 +122,7 @@ pub(crate) struct Entered(#[expect(dead_code, reason = "kept for its drop")] RwL
 impl Entered {
     /// Begins a call that uses areas.
     pub(crate) fn new() -> Result<Self> {
-        static HANDLERS: OnceLock<i32> = OnceLock::new();
-        let status = *HANDLERS.get_or_init(|| {
-            // The registry's handlers come first, so that ours, run in the opposite order, take the gate before its mutex is taken.
-            let _ = registry::at(0);
-            // SAFETY: the functions are part of this library, which stays as long as its handlers (glibc takes them off when the
-            // library is unloaded), and may be called in any thread that forks.
-            unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) }
-        });
+        let status = prepare_forks();
         if status != 0 {
             return Err(Error::new(Kind::System, "use areas").detail(format!("pthread_atfork gave {status}")));
         }

@@ -356,19 +356,21 @@ fn names_it(text: &str, call: &str, errno: i32) -> Result<()> {
 /// What a call is about: the path that it names, or the file that its descriptor is of. A registry's path is left out.
 fn about(pid: i32, call: &Call, registry: &str) -> String {
     let name = call.name();
+    let of_descriptor = || {
+        std::fs::read_link(format!("/proc/{pid}/fd/{}", call.args[0]))
+            .map(|path| path.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
     let path = match name.split('(').next().unwrap_or_default() {
         "openat" | "unlinkat" | "mkdirat" | "readlinkat" | "newfstatat" | "statx" => {
-            text_at(pid, call.args[1])
+            let path = text_at(pid, call.args[1]);
+            if path.is_empty() { of_descriptor() } else { path }
         }
         "symlinkat" => text_at(pid, call.args[2]),
         "readlink" => text_at(pid, call.args[0]),
         "bind" | "cachestat" | "close" | "dup3" | "fallocate" | "fchmod" | "fcntl" | "flock" | "fstat"
         | "fstatfs" | "ftruncate" | "getdents64" | "lseek" | "pidfd_getfd" | "pread64" | "pwrite64"
-        | "read" | "recvmsg" | "sendmsg" | "setsockopt" | "write" => {
-            std::fs::read_link(format!("/proc/{pid}/fd/{}", call.args[0]))
-                .map(|path| path.to_string_lossy().into_owned())
-                .unwrap_or_default()
-        }
+        | "read" | "recvmsg" | "sendmsg" | "setsockopt" | "write" => of_descriptor(),
         _ => String::new(),
     };
     path.replace(registry, "the registry")

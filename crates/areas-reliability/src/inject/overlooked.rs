@@ -116,7 +116,8 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["mmap"], "an object that is not sealed, and that somebody may be about to seal: it is tried again until that is decided")
         .only(&[EPERM]),
     rule(&["fcntl(F_GETFL)"], "whether the descriptor may write: `fallocate` tells").of(&["grow-pool"]),
-    rule(&["statx"], "the standard library asks how long a file is before it reads it: a hint"),
+    rule(&["statx"], "the standard library asks how long a text of the kernel's is before it reads it: a hint")
+        .about(&["/proc/", "/sys/"]),
     // Doors. (Where an area cannot be offered at all, who offers it is told: `transfer`.)
     rule(&["socket", "setsockopt", "bind"],
          "a team without a door: it can be given nothing, which who tries is told, and `registry::join` tries again")
@@ -141,11 +142,12 @@ pub(crate) static RULES: &[Rule] = &[
         .about(&["socket:"])
         .of(REGISTRY)
         .answering(),
-    rule(&["fcntl(F_GETFL)", "fcntl(F_GET_SEALS)", "fstat", "fstatfs"],
-         "the answer that what came is no memory object: as no offer at all it is dropped, and the next one taken in")
+    rule(&["fcntl(F_GET_SEALS)"], "the answer that what came is no memory object: as no offer at all it is dropped, and the next one taken in")
         .about(&["/memfd:area:"])
+        .of(&["take-in"])
+        .lacking(),
+    rule(&["mmap", "fcntl(F_GETFL)", "statx", "fstat", "fstatfs"], "what cannot be taken in behind the first that came stays in line")
         .of(&["take-in"]),
-    rule(&["mmap", "fstat"], "what cannot be taken in behind the first that came stays in line").of(&["take-in"]),
     rule(&["fstat"], "the answer that somebody has closed our table's descriptor: told as that")
         .only(&[EBADF])
         .about(&["areas table"])
@@ -157,8 +159,8 @@ pub(crate) static RULES: &[Rule] = &[
         .about(FOLDERS)
         .of(JOINING),
     rule(&["symlinkat"], "the same").only(&[ENOENT]).of(JOINING),
-    rule(&["readlinkat", "mkdirat", "openat", "symlinkat", "fstat"],
-         "the folder was removed, so whatever goes wrong on the way to the next one is tried again, up to a hundred times")
+    rule(&["readlinkat", "mkdirat", "openat", "symlinkat"], "the folder was removed, and may be again on the way to the next one: it is tried again")
+        .only(&[ENOENT])
         .of(&["keep"]),
     rule(&["symlinkat"], "the slot went to somebody else: the next one is taken").only(&[EEXIST]).of(JOINING),
     rule(&["flock"], "somebody is removing the folder: all of it is tried again").only(&[EAGAIN]).of(JOINING),
@@ -195,6 +197,9 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["fcntl(F_GET_SEALS)"], "the answer that it is no memory object, and so no table")
         .about(&["areas table"])
         .of(LOOKING),
+    rule(&["kill"], "the answer that a process is there, and another user's: a team that cannot be read is told")
+        .only(&[EPERM])
+        .of(&["reap"]),
     rule(&["openat"], "whether a process that is gone can be looked into does not matter: `kill` says that it is gone")
         .about(&["/stat"])
         .of(&["reap"]),
@@ -202,8 +207,11 @@ pub(crate) static RULES: &[Rule] = &[
          "clones of teams that are kept from us are not asked whether they have room. (Where it is we who have no descriptor or memory, it is told.)")
         .only(&[EACCES, EPERM, EIO, ESRCH, EAGAIN])
         .of(&["resize-beyond"]),
-    rule(&["openat", "read", "mmap", "fstat", "memfd_create"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
-    rule(&["fstat"], "the same: a table that cannot be looked at").only(&[EBADF, EOVERFLOW]).about(&["areas table", "/memfd:areas "]).of(&["resize-beyond"]),
+    rule(&["openat", "read", "mmap", "fstat", "statx", "memfd_create"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
+    rule(&["fstat", "statx"], "the same: a table that cannot be looked at")
+        .only(&[EBADF, EOVERFLOW, EACCES, ENOENT, ELOOP])
+        .about(&["areas table", "/memfd:areas "])
+        .of(&["resize-beyond"]),
     rule(&["openat", "read"], "whether a process without more areas lives is asked of `kill` instead").about(&["/status"]).of(&["walk"]),
     rule(&["futex(WAIT)"], "a slice of waiting that ends early: it looks, and goes on").of(&["wait", "wait-in-vain"]),
     rule(&["fstat"], "what the handle by which descriptors are taken is: without one, the object is opened through /proc instead")
@@ -211,7 +219,7 @@ pub(crate) static RULES: &[Rule] = &[
         .of(LOOKING)
         .lacking(),
     rule(&["pidfd_open", "pidfd_getfd"], "the object is opened through /proc instead").of(LOOKING).lacking(),
-    rule(&["fstat"], "the same").about(&["/memfd:area:"]).of(LOOKING),
+    rule(&["fstat", "statx"], "the same").about(&["/memfd:area:"]).of(LOOKING),
     // Sizes, populating, freezing.
     rule(&["madvise(MADV_DONTDUMP)"], "only the size of a core dump depends on it"),
     rule(&["fstat"], "a size that was seen before: objects that grow are at least as large")
@@ -230,10 +238,10 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["clone3"], "a limit of threads is reached: those that could be started do it all"),
     rule(&["fcntl(F_ADD_SEALS)"], "somebody has a page pinned: it is tried again until the patience ends").only(&[EBUSY]).of(&["freeze", "freeze-locked"]),
     rule(&["dup3", "fchmod"], "it is frozen already: a descriptor for reading only, and the mode, are tidiness").of(&["freeze", "freeze-locked"]),
-    rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fstat", "mmap"],
+    rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fcntl(F_GET_SEALS)", "fstat", "mmap"],
          "no page of the pool: base pages are gathered, which is the next way to such a lock").of(&["create-contiguous"]),
     rule(&["mmap"], "no pool pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
-    rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fstat"],
+    rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fcntl(F_GET_SEALS)", "fstat"],
          "no object of pool pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
 ];
 

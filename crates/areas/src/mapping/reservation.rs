@@ -3,10 +3,12 @@
 #![expect(unsafe_code, reason = "owns raw addresses; each block has its proof")]
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::{Error, Kind, Result};
+use crate::forking;
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
@@ -31,9 +33,46 @@ pub struct Reservation {
     base: NonNull<u8>,
     span: usize,
     /// Offset and length of the parts that are in use.
-    taken: Mutex<BTreeMap<usize, usize>>,
+    taken: Parts,
     /// Offset and length of the parts that a failed call left to whoever came first.
-    lost: Mutex<BTreeMap<usize, usize>>,
+    lost: Parts,
+}
+
+/// Offset and length of each.
+#[derive(Debug, Default)]
+struct Parts(Mutex<BTreeMap<usize, usize>>);
+
+/// Held for reading by who has the parts of a reservation, for writing by who forks: so a child finds all of them whole, and no
+/// mutex that a thread holds which it does not have.
+static GATE: RwLock<()> = RwLock::new(());
+
+/// The parts of a reservation, for one thread at a time.
+struct Held<'a> {
+    // Let go first.
+    parts: MutexGuard<'a, BTreeMap<usize, usize>>,
+    _gate: RwLockReadGuard<'static, ()>,
+}
+
+impl Parts {
+    /// Who has some must not ask for others, nor for anything that a thread that forks has: it may be waiting at the gate.
+    fn hold(&self) -> Held<'_> {
+        let gate = GATE.read().unwrap_or_else(PoisonError::into_inner);
+        Held { parts: self.0.lock().unwrap_or_else(PoisonError::into_inner), _gate: gate }
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = BTreeMap<usize, usize>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.parts
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.parts
+    }
 }
 
 // SAFETY: addresses of the process, not of a thread; what is shared is behind a mutex.
@@ -48,6 +87,7 @@ impl Reservation {
     /// [`Kind::InvalidInput`] for a size of 0 or an alignment that is no power of two; [`Kind::Limit`], [`Kind::NoMemory`]
     /// where so many addresses cannot be had (`RLIMIT_AS`, `vm.max_map_count`).
     pub fn new(size: usize, align: usize) -> Result<Arc<Self>> {
+        prepare(size)?;
         let page = PageSize::base();
         let wrong = |why: &str| {
             Error::new(Kind::InvalidInput, format!("reserve {} of addresses", Bytes::from(size)))
@@ -71,6 +111,7 @@ impl Reservation {
     /// # Errors
     /// [`Kind::AddressInUse`] if something is; [`Kind::InvalidInput`] if either is no multiple of the page size.
     pub fn at(address: usize, size: usize) -> Result<Arc<Self>> {
+        prepare(size)?;
         let page = PageSize::base().bytes();
         if size == 0 || !size.is_multiple_of(page) || !address.is_multiple_of(page) {
             return Err(Error::new(
@@ -82,14 +123,19 @@ impl Reservation {
         Mapping::new(&reserved(At::Exactly(address), size)).map(Reservation::of)
     }
 
+    /// No thread has parts of any reservation, for as long as that is kept (`forking.rs`).
+    pub(crate) fn all_whole() -> RwLockWriteGuard<'static, ()> {
+        GATE.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn of(mapping: Mapping) -> Arc<Self> {
         // From here on the reservation unmaps the range, not the mapping.
         let mapping = std::mem::ManuallyDrop::new(mapping);
         Arc::new(Reservation {
             base: mapping.base(),
             span: mapping.span(),
-            taken: Mutex::default(),
-            lost: Mutex::default(),
+            taken: Parts::default(),
+            lost: Parts::default(),
         })
     }
 
@@ -108,7 +154,7 @@ impl Reservation {
     /// The bytes from `offset` on that no mapping has taken: as large a one fits there.
     #[must_use]
     pub fn room_at(&self, offset: usize) -> usize {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.taken.hold();
         let inside = taken.range(..=offset).next_back().is_some_and(|(&start, &len)| start + len > offset);
         let next = taken.range(offset..).next().map_or(self.span, |(&start, _)| start);
         if inside { 0 } else { next.saturating_sub(offset) }
@@ -125,7 +171,7 @@ impl Reservation {
             return Err(Error::new(Kind::InvalidInput, what())
                 .detail(format!("that is no multiple of the page size, {page}")));
         }
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.hold();
         if let Some((&start, &other)) = taken.range(..end).next_back()
             && start + other > offset
         {
@@ -140,7 +186,7 @@ impl Reservation {
     /// Makes two neighbouring parts one, which belongs to who has the first.
     pub(super) fn join(&self, base: NonNull<u8>, len: usize, more: usize) {
         let offset = base.addr().get() - self.address();
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.hold();
         let removed = taken.remove(&(offset + len));
         debug_assert_eq!(removed, Some(more), "both were taken");
         taken.insert(offset, len + more);
@@ -149,7 +195,7 @@ impl Reservation {
     /// Makes a part two: the first `len` bytes, and the `more` behind.
     pub(super) fn split(&self, base: NonNull<u8>, len: usize, more: usize) {
         let offset = base.addr().get() - self.address();
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.hold();
         let before = taken.insert(offset, len);
         debug_assert_eq!(before, Some(len + more), "only what was taken is split");
         taken.insert(offset + len, more);
@@ -158,7 +204,7 @@ impl Reservation {
     /// Keeps a part free of mappings for ever: what reaches for it is told that it is in use.
     pub(crate) fn close(&self, offset: usize, len: usize) {
         if len > 0 {
-            self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(offset, len);
+            self.taken.hold().insert(offset, len);
         }
     }
 
@@ -183,7 +229,7 @@ impl Reservation {
     /// Takes note that a part is reserved addresses again.
     fn give_back(&self, base: NonNull<u8>, len: usize) {
         let offset = base.addr().get() - self.address();
-        let removed = self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&offset);
+        let removed = self.taken.hold().remove(&offset);
         debug_assert_eq!(removed, Some(len), "only what was taken is given back");
     }
 }
@@ -200,8 +246,16 @@ impl Reservation {
             return;
         }
         let offset = base.addr().get() - self.address();
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(offset, len);
+        self.lost.hold().insert(offset, len);
     }
+}
+
+/// Before there is any reservation.
+fn prepare(size: usize) -> Result<()> {
+    forking::ready().map_err(|errno| {
+        Error::new(Kind::System, format!("reserve {} of addresses", Bytes::from(size)))
+            .call("pthread_atfork", errno)
+    })
 }
 
 /// Whether all of a range is addresses without memory, as far as the kernel shows.
@@ -229,7 +283,7 @@ fn still_reserved(start: usize, len: usize) -> bool {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let lost = std::mem::take(self.lost.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let lost = std::mem::take(self.lost.0.get_mut().unwrap_or_else(PoisonError::into_inner));
         let mut start = 0;
         for (offset, len) in lost.into_iter().chain([(self.span, 0)]) {
             if offset > start {

@@ -2,7 +2,6 @@
 
 use std::error::Error as _;
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Provider, Request};
@@ -24,8 +23,8 @@ use crate::mapping::Mapping;
 pub struct Or<A, B> {
     first: A,
     second: B,
-    /// Tells this one from all others; given when it is first needed, so that `new` is a constant.
-    number: OnceLock<u64>,
+    /// Tells this one from all others; given when it is first needed, so that `new` is a constant. 0 is none yet.
+    number: AtomicU64,
 }
 
 /// Attached to what the second provider mapped, so that it gets it back. The number is that of its [`Or`].
@@ -53,12 +52,21 @@ impl std::error::Error for Reasons {
 impl<A, B> Or<A, B> {
     /// The first, or else the second.
     pub const fn new(first: A, second: B) -> Self {
-        Or { first, second, number: OnceLock::new() }
+        Or { first, second, number: AtomicU64::new(0) }
     }
 
     fn number(&self) -> u64 {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        *self.number.get_or_init(|| NEXT.fetch_add(1, Ordering::Relaxed))
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        match self.number.load(Ordering::Relaxed) {
+            0 => {
+                // A number that another thread was quicker to give is not given again. Nothing here waits: a forked child could not.
+                let new = NEXT.fetch_add(1, Ordering::Relaxed);
+                self.number
+                    .compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed)
+                    .map_or_else(|given| given, |_| new)
+            }
+            number => number,
+        }
     }
 }
 

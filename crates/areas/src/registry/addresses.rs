@@ -6,8 +6,8 @@
 //! nonsense and no foreign memory; the count around each change (odd while it is under way) tells him, and he looks again. Who
 //! has no luck for long gives up: then the answer is to be had under the writer's mutex.
 //!
-//! A reader costs two binary searches, and writes nothing: readers do not slow each other down. `models/` can try this very
-//! file out in all the orders that a machine may choose (`cfg(loom)`).
+//! A reader costs two binary searches, and writes nothing: readers do not slow each other down. `models/` tries this very file
+//! out in all the orders that a machine may choose (`cfg(loom)`, which only it sets).
 
 use std::ops::Deref;
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// The words of an entry: where it begins and ends, and what its owner wants to find.
-pub(super) const WORDS: usize = 7;
+pub(super) const WORDS: usize = if cfg!(loom) { 3 } else { 7 };
 pub(super) type Entry = [u64; WORDS];
 pub(super) const START: usize = 0;
 pub(super) const END: usize = 1;
@@ -107,7 +107,8 @@ impl Addresses {
             used: AtomicU64::new(0),
             firsts: words(),
             which: words(),
-            pool: std::array::from_fn(|_| OnceLock::new()),
+            // loom does not know that who gets something out of a `OnceLock` sees how it was made: there they are made before.
+            pool: std::array::from_fn(|_| if cfg!(loom) { Chunk::new().into() } else { OnceLock::new() }),
         })
     }
 

@@ -80,24 +80,16 @@ impl Door {
     /// The next parcel at the door, if there is one. What is no offer is dropped on the way.
     ///
     /// # Errors
-    /// [`Kind::Limit`] where no descriptor can be had for it: then it stays where it is.
+    /// [`Kind::Limit`] where no descriptor can be had for it, [`Kind::System`] where the kernel does not say what it is: then it
+    /// stays where it is.
     pub(super) fn take(&self) -> Result<Option<Parcel>> {
         /// What is no offer costs a caller no more than so many times the system calls.
         const MOST_NONSENSE: usize = 64;
         // To read from somebody else's socket would be to take what is not ours.
         let Ok(socket) = self.socket.checked() else { return Ok(None) };
         for _ in 0..MOST_NONSENSE {
-            let mut bytes = [0; Offer::BYTES];
-            let Ok(packet) = sys::socket::look_at_packet(socket, &mut bytes) else {
-                return Ok(None);
-            };
-            if packet.cut && packet.descriptors.is_empty() {
-                return Err(remedy::open_files(Error::new(
-                    Kind::Limit,
-                    "take in an area that another team has transferred",
-                )));
-            }
-            let parcel = Parcel::open(packet, &bytes);
+            let Some(first) = look(socket) else { return Ok(None) };
+            let parcel = first?;
             if sys::socket::drop_packet(socket).is_err() {
                 // It is still in line: taken now, it would come twice.
                 return Ok(None);
@@ -108,6 +100,25 @@ impl Door {
         }
         Ok(None)
     }
+
+    /// Drops the first in line if it cannot be taken. Whether it was so.
+    pub(super) fn refuse(&self) -> bool {
+        let Ok(socket) = self.socket.checked() else { return false };
+        matches!(look(socket), Some(Err(_))) && sys::socket::drop_packet(socket).is_ok()
+    }
+}
+
+/// What is first in line at a socket, and stays there; `None` if nothing is. What is no offer is `Ok(None)`.
+fn look(socket: BorrowedFd<'_>) -> Option<Result<Option<Parcel>>> {
+    let mut bytes = [0; Offer::BYTES];
+    let packet = sys::socket::look_at_packet(socket, &mut bytes).ok()?;
+    if packet.cut && packet.descriptors.is_empty() {
+        return Some(Err(remedy::open_files(Error::new(
+            Kind::Limit,
+            "take in an area that another team has transferred",
+        ))));
+    }
+    Some(Parcel::open(packet, &bytes))
 }
 
 /// Puts an offer and its descriptor at another team's door. `folder` shows that team's descriptors.

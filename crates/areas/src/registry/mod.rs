@@ -40,7 +40,7 @@ pub use id::AreaId;
 pub use info::{Info, Listing, UnreadableTeam};
 pub use name::Name;
 pub use source::Source;
-pub(crate) use state::Arrival;
+pub(crate) use state::{Arrival, Whole, whole};
 pub(crate) use table::Announcement;
 pub use transferred::Transferred;
 

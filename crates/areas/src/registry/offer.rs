@@ -81,33 +81,51 @@ pub(super) struct Parcel {
 
 impl Parcel {
     /// Opens a packet that came to our door; `None` (and its descriptors are closed) if anything in it is not as it must be.
-    pub(super) fn open(packet: Packet, bytes: &[u8; Offer::BYTES]) -> Option<Self> {
+    ///
+    /// # Errors
+    /// The kernel did not say what came: it may be an area, of which nobody else has the memory.
+    pub(super) fn open(packet: Packet, bytes: &[u8; Offer::BYTES]) -> Result<Option<Self>> {
         let Packet { len, cut, sender, descriptors } = packet;
-        let sender = sender?;
-        let ours = [0, sys::process::user(), sys::process::real_user()].contains(&sender.user);
-        if len != Offer::BYTES || cut || !ours {
-            return None;
-        }
-        let [descriptor] = <[_; 1]>::try_from(descriptors).ok()?;
-        let offer = Offer::decode(bytes)?;
+        let ours = |user| [0, sys::process::user(), sys::process::real_user()].contains(&user);
+        let Some(sender) = sender.filter(|sender| ours(sender.user)) else { return Ok(None) };
+        let Ok([descriptor]) = <[_; 1]>::try_from(descriptors) else { return Ok(None) };
+        let Some(offer) = Offer::decode(bytes).filter(|_| len == Offer::BYTES && !cut) else {
+            return Ok(None);
+        };
         let record = &offer.record;
         if record.physical.is_some() {
             // It is not offered: whoever says so may mean any memory of the machine.
-            return None;
+            return Ok(None);
+        }
+        let unknown = || {
+            Error::new(Kind::System, format!("take in what process {} has transferred", sender.pid)).help(
+                "it stays in line: `registry::transferred` tries again, `registry::refuse_transfer` drops it",
+            )
+        };
+        let writable = sys::file::is_writable(descriptor.as_fd())
+            .map_err(|errno| unknown().call("fcntl(F_GETFL)", errno))?;
+        match sys::object::seals(descriptor.as_fd()) {
+            Ok(_) => {}
+            // No memory object, or only a name of one. From here on its file system is the kernel's own: an error of it is no doing of
+            // the giver's, who could keep our door shut with it.
+            Err(sys::Errno::INVAL | sys::Errno::BADF) => return Ok(None),
+            Err(errno) => return Err(unknown().call("fcntl(F_GET_SEALS)", errno)),
+        }
+        let object = match Object::adopt(descriptor, record.extent, record.exact) {
+            Err(error) if error.kind() == Kind::InvalidInput => return Ok(None),
+            other => other.map_err(|error| unknown().caused_by(error))?,
+        };
+        if object.identity() != record.object || object.page_size() != record.page {
+            return Ok(None);
         }
         let mut protection = record.protection;
-        let writable = sys::file::is_writable(descriptor.as_fd()).ok()?;
-        let object = Object::adopt(descriptor, record.extent, record.exact).ok()?;
-        if object.identity() != record.object || object.page_size() != record.page {
-            return None;
-        }
-        if object.is_frozen().ok()? {
+        if object.is_frozen().map_err(|error| unknown().caused_by(error))? {
             // It may have been frozen on its way: then nobody had it mapped for writing.
             protection = protection.difference(Protection::WRITE);
         } else if protection.contains(Protection::WRITE) && !writable {
-            return None;
+            return Ok(None);
         }
-        Some(Parcel { offer, object, protection, from: sender.pid })
+        Ok(Some(Parcel { offer, object, protection, from: sender.pid }))
     }
 
     /// Maps it, where the giver wants it if it can be, and locks it as it was locked there.

@@ -24,6 +24,7 @@ use crate::error::{Error, Kind, Result};
 use crate::protection::Protection;
 use crate::sys;
 use looking::Hit;
+pub(crate) use process::{Whole, whole};
 pub(super) use process::{state, state_up_to_date, withdraw};
 use teams::Known;
 pub(crate) use transfer::Arrival;
@@ -188,11 +189,14 @@ impl State {
         Ok(key)
     }
 
-    /// Does what needs the folder, and once more where that was removed meanwhile.
+    /// Does what needs the folder, and once more where that was removed meanwhile. What has another reason is told at once: who may not
+    /// make the folder anew may not the next time either.
     fn once_more_if_removed<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         for _ in 0..MOST_REMOVALS {
             match call(self) {
-                Err(_) if self.directory.as_ref().is_some_and(Directory::is_gone) => {}
+                Err(error)
+                    if error.errno() == Some(sys::Errno::NOENT.into())
+                        && self.directory.as_ref().is_some_and(Directory::is_gone) => {}
                 other => return other,
             }
         }

@@ -196,6 +196,15 @@ fn a_fork_while_others_are_asked_leaves_the_child_able_to_ask() {
     parent.tell("remembered fork 3 300");
 }
 
+/// A process that has nothing to do with the registry.
+#[test]
+fn a_fork_while_a_reservation_is_used_leaves_the_child_able_to_use_it() {
+    let folder = Folder::new();
+    let mut parent = Agent::start(&folder);
+    parent.tell("fork-while-reserved 3 300");
+    assert!(folder.links().is_empty());
+}
+
 #[test]
 fn a_child_that_takes_the_parents_record_lock_is_not_the_parent() {
     let folder = Folder::new();

@@ -175,3 +175,45 @@ fn what_cannot_be_taken_in_stays_in_line() {
     assert!(target.tell("transferred").ends_with("less"));
     assert_eq!(target.tell("refuse"), "false");
 }
+
+#[test]
+fn what_the_kernel_does_not_explain_stays_in_line() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    // What takes them in is a process that must not ask what they are.
+    target.tell("refuse-fstatfs");
+    for name in ["first", "second"] {
+        let area = make(&mut giver, &format!("shared {name} 4096 0"));
+        give(&mut giver, area, &target);
+    }
+    giver.kill();
+    for line in ["first", "second"] {
+        for _ in 0..2 {
+            let said = refused(target.try_tell("transferred"), Kind::System);
+            assert!(said.contains("fstatfs: EPERM") && said.contains("refuse_transfer"), "{line}: {said}");
+        }
+        assert_eq!(target.tell("refuse"), "true", "{line} was in line");
+    }
+    assert_eq!(target.tell("transferred"), "");
+    assert_eq!(target.tell("refuse"), "false");
+}
+
+#[test]
+fn who_has_no_door_is_not_given_anything_and_has_all_the_rest() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("refuse-sockets");
+    // What it publishes is found.
+    target.publish("its-own");
+    giver.find("its-own").unwrap();
+    let area = make(&mut giver, "shared ring 4096 0");
+    let before = describe(&mut giver, area);
+    let said =
+        refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Unsupported);
+    assert!(said.contains("has no door") && said.contains("registry::join"), "{said}");
+    assert_eq!(describe(&mut giver, area), before);
+    // There the reason is told.
+    let said = refused(target.try_tell("join"), Kind::NotPermitted);
+    assert!(said.contains("socket(AF_UNIX, SOCK_DGRAM): EPERM"), "{said}");
+}

@@ -1,36 +1,28 @@
 //! The one state of this process, for one thread at a time, and whole in a forked child.
 
-use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Key, State};
 use crate::error::{Error, Kind, Result};
+use crate::forking;
 use crate::registry::peer::asking;
-use crate::sys;
 
 static STATE: Mutex<Option<Box<State>>> = Mutex::new(None);
 
 /// All mutexes of the registry that a thread may hold: first the state's.
-type Mutexes = (MutexGuard<'static, Option<Box<State>>>, MutexGuard<'static, ()>);
+pub(crate) struct Whole {
+    _state: MutexGuard<'static, Option<Box<State>>>,
+    _asking: MutexGuard<'static, ()>,
+}
 
-thread_local! {
-    /// Held while this thread forks.
-    static FORKING: Cell<Option<Mutexes>> = const { Cell::new(None) };
+/// Nobody is in the middle of anything, for as long as that is kept (`forking.rs`).
+pub(crate) fn whole() -> Whole {
+    Whole { _state: lock(), _asking: asking() }
 }
 
 fn lock() -> MutexGuard<'static, Option<Box<State>>> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-extern "C" fn before_fork() {
-    let mutexes = (lock(), asking());
-    // A thread that is being torn down forks without the protection; it had no business to.
-    let _ = FORKING.try_with(|held| held.set(Some(mutexes)));
-}
-
-extern "C" fn after_fork() {
-    let _ = FORKING.try_with(|held| held.take());
 }
 
 /// This process's state, to be used by one thread at a time.
@@ -52,13 +44,11 @@ impl DerefMut for Guard {
 
 /// This process's state, in a forked child as far as it can be had without publishing anything.
 fn state_as_it_is() -> Result<Guard> {
+    forking::ready()
+        .map_err(|errno| Error::new(Kind::System, "use the registry").call("pthread_atfork", errno))?;
     let mut guard = lock();
     if guard.is_none() {
-        let new = State::new()?;
-        sys::process::at_fork(before_fork, after_fork)
-            .map_err(|errno| Error::new(Kind::System, "use the registry").call("pthread_atfork", errno))?;
-        // Only now: without the handlers it would be tried again.
-        *guard = Some(Box::new(new));
+        *guard = Some(Box::new(State::new()?));
     }
     Ok(Guard(guard))
 }

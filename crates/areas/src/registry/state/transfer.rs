@@ -9,7 +9,7 @@ use crate::mapping::Mapping;
 use crate::object::Object;
 use crate::place::Placement;
 use crate::provider::{Address, is_free};
-use crate::registry::door::Refused;
+use crate::registry::door::{Door, Refused};
 use crate::registry::id::AreaId;
 use crate::registry::name::Name;
 use crate::registry::offer::{Offer, Parcel};
@@ -90,7 +90,7 @@ impl State {
 
     /// Drops what could not be taken in. Whether there was something.
     pub(in crate::registry) fn refuse(&mut self) -> bool {
-        self.stuck.take().is_some()
+        self.stuck.take().is_some() || self.own.as_ref().and_then(Team::door).is_some_and(Door::refuse)
     }
 
     /// What came and was not taken yet, in the order in which it came.

@@ -7,9 +7,9 @@ use areas::registry::{self, Transferred};
 use areas::{Address, Area, Lock, Protection, Received, Rejected, Transfer};
 use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process, setrlimit};
 
-use super::area;
 use super::reply::SEPARATOR;
 use super::serve::{Failure, Holdings};
+use super::{area, raw};
 
 /// One expression for each kind.
 macro_rules! each {
@@ -145,6 +145,14 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
                 None => Some(value.parse()?),
             };
             setrlimit(resource, Rlimit { current, maximum })?;
+            nothing
+        }
+        ["refuse-fstatfs"] => {
+            raw::refuse(libc::SYS_fstatfs);
+            nothing
+        }
+        ["refuse-sockets"] => {
+            raw::refuse(libc::SYS_socket);
             nothing
         }
         // So many more can be opened, and then no more.

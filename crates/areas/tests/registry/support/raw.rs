@@ -281,15 +281,30 @@ pub(crate) fn exec_only_child() -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// From here on every other system call is deadly, in children too.
-fn allow_only(calls: &[libc::c_long]) {
-    use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
-    let step = |code: u32, jt: usize, k: u32| libc::sock_filter {
+/// From here on a call answers EPERM, as in a sandbox.
+pub(crate) fn refuse(call: libc::c_long) {
+    let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned();
+    let call = u32::try_from(call).expect("a number");
+    filter(&mut [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        libc::sock_filter { jf: 1, ..step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, call) },
+        step(libc::BPF_RET | libc::BPF_K, 0, refused),
+        step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+    ]);
+}
+
+fn step(code: u32, jt: usize, k: u32) -> libc::sock_filter {
+    libc::sock_filter {
         code: u16::try_from(code).expect("a code"),
         jt: u8::try_from(jt).expect("a short program"),
         jf: 0,
         k,
-    };
+    }
+}
+
+/// From here on every other system call is deadly, in children too.
+fn allow_only(calls: &[libc::c_long]) {
+    use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
     let mut program = vec![step(BPF_LD | BPF_W | BPF_ABS, 0, 0)];
     for (i, &call) in calls.iter().enumerate() {
         let call = u32::try_from(call).expect("a number");
@@ -297,6 +312,10 @@ fn allow_only(calls: &[libc::c_long]) {
     }
     program.push(step(BPF_RET | BPF_K, 0, libc::SECCOMP_RET_KILL_PROCESS));
     program.push(step(BPF_RET | BPF_K, 0, libc::SECCOMP_RET_ALLOW));
+    filter(&mut program);
+}
+
+fn filter(program: &mut [libc::sock_filter]) {
     let filter = libc::sock_fprog {
         len: u16::try_from(program.len()).expect("a short program"),
         filter: program.as_mut_ptr(),

@@ -38,6 +38,9 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             holdings.filler.clear();
             Ok(String::new())
         }
+        ["fork-while-reserved", threads, children] => {
+            fork_while_reserved(threads.parse()?, children.parse()?)
+        }
         ["open-files", wanted] => raise_open_files(wanted.parse()?),
         _ => super::hand::perform(words, holdings),
     }
@@ -273,6 +276,33 @@ impl Busy {
 }
 
 /// Forks so many children, while threads look at an area; each child looks at it, too, and ends.
+/// Threads put mappings into a reservation all the while, and drop them; children that are forked in between do the same.
+pub(crate) fn fork_while_reserved(threads: usize, children: u32) -> Result<String, Failure> {
+    const PART: usize = 4096;
+    let reservation = areas::Reservation::new(PART * (threads + 1), PART)?;
+    let take = |number: usize| -> areas::Result<()> {
+        let request = Request::new(PART).inside(&reservation, number * PART);
+        System::new().map(&request).map(drop)
+    };
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (stop, take) = (&stop, &take);
+        for number in 1..=threads {
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let _ = take(number);
+                }
+            });
+        }
+        let done = (0..children).try_for_each(|child| {
+            let ended = raw::run_forked(Duration::from_secs(30), || take(0).is_ok())?;
+            if ended { Ok(()) } else { Err(format!("child {child} could not use it").into()) }
+        });
+        stop.store(true, Ordering::Relaxed);
+        done.map(|()| String::new())
+    })
+}
+
 pub(crate) fn fork_while_asked(source: &Source, threads: u32, children: u32) -> Result<String, Failure> {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,0 +1,83 @@
+//! What a forked child has to find whole: the mutexes that one thread may hold in the moment in which another one forks.
+//!
+//! A child has the forking thread alone: a mutex that another thread holds stays held there for ever. So who forks takes them all
+//! first, in one order, and lets go of them on both sides. It is the one file that knows mutexes of several parts of the library.
+
+use std::cell::Cell;
+use std::sync::RwLockWriteGuard;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::mapping::Reservation;
+use crate::{registry, sys};
+
+/// In the order in which they are taken: no thread that has the second waits for the first.
+type All = (registry::Whole, RwLockWriteGuard<'static, ()>);
+
+thread_local! {
+    /// Held while this thread forks.
+    static HELD: Cell<Option<All>> = const { Cell::new(None) };
+}
+
+extern "C" fn before() {
+    // A thread that is being torn down forks without the protection; it had no business to.
+    let _ = HELD.try_with(|held| {
+        // Called twice, it must not wait for itself: `ready` says when that can be.
+        let all = held.take().unwrap_or_else(|| (registry::whole(), Reservation::all_whole()));
+        held.set(Some(all));
+    });
+}
+
+extern "C" fn after() {
+    let _ = HELD.try_with(Cell::take);
+}
+
+/// `DONE`, 0, or the process that is about it.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+const DONE: u64 = u64::MAX;
+
+/// Sees to it that forks are careful: to be called before any of the mutexes is taken.
+///
+/// Nothing here can be inherited in the middle: a child whose parent had just begun finds its parent's number, and begins anew. At
+/// worst the functions are called twice around its own forks. (While one thread forks, the C library lets no other register.)
+pub(crate) fn ready() -> sys::Result<()> {
+    loop {
+        let begun = BEGUN.load(Ordering::Acquire);
+        if begun == DONE {
+            return Ok(());
+        }
+        let own = u64::from(sys::process::pid());
+        if begun == own {
+            // Another thread is about it.
+            std::thread::yield_now();
+        } else if BEGUN.compare_exchange(begun, own, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            let done = sys::process::at_fork(before, after);
+            BEGUN.store(if done.is_ok() { DONE } else { 0 }, Ordering::Release);
+            return done;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_forks_takes_them_once() {
+        before();
+        before();
+        after();
+        // Else this would wait for ever.
+        drop((registry::whole(), Reservation::all_whole()));
+        after();
+    }
+
+    #[test]
+    fn it_is_done_once() {
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| ready().unwrap());
+            }
+        });
+        assert_eq!(BEGUN.load(Ordering::Relaxed), DONE);
+    }
+}
