@@ -18,6 +18,7 @@ pub(crate) use asked::Asked;
 pub(crate) use canary::Canary;
 use reservation::RESERVED;
 pub use reservation::Reservation;
+pub(crate) use reservation::reserved;
 
 use crate::error::{Error, Kind, Rejected, Result, remedy};
 use crate::page::PageSize;

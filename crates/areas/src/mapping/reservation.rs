@@ -82,7 +82,8 @@ impl Reservation {
         Mapping::new(&reserved(At::Exactly(address), size)).map(Reservation::of)
     }
 
-    fn of(mapping: Mapping) -> Arc<Self> {
+    /// Of addresses that were mapped as [`reserved`] says.
+    pub(crate) fn of(mapping: Mapping) -> Arc<Self> {
         // From here on the reservation unmaps the range, not the mapping.
         let mapping = std::mem::ManuallyDrop::new(mapping);
         Arc::new(Reservation {
@@ -247,7 +248,8 @@ impl Drop for Reservation {
 /// How addresses are mapped that nothing lies behind.
 pub(super) const RESERVED: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
 
-fn reserved(at: At, span: usize) -> super::Plan<'static> {
+/// How a range is mapped that becomes a reservation.
+pub(crate) fn reserved(at: At, span: usize) -> super::Plan<'static> {
     super::Plan {
         at,
         size: span,
