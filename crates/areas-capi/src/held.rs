@@ -7,11 +7,12 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use areas::registry::{self, Source};
-use areas::{Area, AreaId, Error, Frozen, Kind, Protection, Received, Resizable, Result, Shared};
+use areas::{Area, AreaId, Error, Frozen, Kind, Name, Protection, Received, Resizable, Result, Shared};
 
 /// An area of any kind that has an id.
 #[derive(Debug)]
@@ -31,7 +32,6 @@ macro_rules! with {
         }
     };
 }
-pub(crate) use with;
 
 impl Held {
     pub(crate) fn id(&self) -> Option<AreaId> {
@@ -138,6 +138,25 @@ impl Entered {
         Ok(id.get())
     }
 
+    /// Takes an area in and publishes it: who finds it at once finds its place, and waits there until it is published. Its id.
+    pub(crate) fn publish(&self, mut held: Held, name: Name) -> Result<i32> {
+        let address = held.as_ptr().addr();
+        let place = Place::default();
+        let mut inside = open(&place);
+        all().insert(address, place.clone());
+        match with!(&mut held, area => area.publish_named(name)) {
+            Ok(id) => {
+                *inside = Some(held);
+                Ok(id.get())
+            }
+            Err(error) => {
+                drop(held);
+                self.forget(address, &place);
+                Err(error)
+            }
+        }
+    }
+
     /// An area of this process's own, by the look at the registry that found it.
     pub(crate) fn own(&self, source: &Source) -> Result<Place> {
         let here = || all().get(&source.address()).cloned();
@@ -145,10 +164,14 @@ impl Entered {
             return Ok(place);
         }
         self.take_transferred();
-        here().ok_or_else(|| {
+        if let Some(place) = here() {
+            return Ok(place);
+        }
+        // Another thread may have deleted it in between.
+        Err(registry::get(source.id()).err().unwrap_or_else(|| {
             Error::new(Kind::NotPermitted, format!("use area {} {:?}", source.id(), source.name()))
                 .detail("another part of this program holds it")
-        })
+        }))
     }
 
     /// Takes what other teams have transferred to this one.
@@ -163,10 +186,16 @@ impl Entered {
         }
     }
 
-    /// Lets go of the place of an area, which whoever has its mutex drops.
+    /// Lets go of a place whose area is gone; what another thread has made at the same address by now stays.
+    ///
+    /// Only then: as long as the area has an id, its place is found, and says that it is being deleted.
     #[expect(clippy::unused_self, reason = "it is the right to do so")]
-    pub(crate) fn forget(&self, address: usize) {
-        all().remove(&address);
+    pub(crate) fn forget(&self, address: usize, place: &Place) {
+        if let Entry::Occupied(entry) = all().entry(address)
+            && Arc::ptr_eq(entry.get(), place)
+        {
+            entry.remove();
+        }
     }
 
     /// The areas that begin below an address, the nearest first.

@@ -87,7 +87,7 @@ pub(crate) fn table(reports: &[Report]) -> Table {
             // Frozen says more than that it may not be written here.
             if report.frozen == Some(true) { "frozen".to_owned() } else { info.protection.to_string() },
             info.pid.to_string(),
-            info.command.clone().unwrap_or_else(|| "?".to_owned()),
+            info.command().unwrap_or_else(|| "?".to_owned()),
         ]);
     }
     table

@@ -72,7 +72,7 @@ impl Report {
             protection: info.protection.to_string(),
             frozen: self.frozen,
             pid: info.pid,
-            command: info.command.clone(),
+            command: info.command(),
             address: info.address,
             policy: info.placement.to_string(),
             nodes: self.nodes.clone(),

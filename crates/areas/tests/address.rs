@@ -178,3 +178,20 @@ fn reserved_addresses_take_exact_areas() {
     let taken = System::new().map(&Request::new(4096).inside(&reservation, 8 * 4096));
     assert_eq!(taken.unwrap_err().kind(), Kind::AddressInUse);
 }
+
+#[test]
+fn reservations_are_where_they_were_wanted() {
+    let hint = free_range(64);
+    let page = 4096;
+    let first = Reservation::placed(Address::AtOrAbove(hint), 2 * page).unwrap();
+    let second = Reservation::placed(Address::AtOrAbove(hint), page + 1).unwrap();
+    assert_eq!((first.address(), second.address(), second.span()), (hint, hint + 2 * page, 2 * page));
+    let error = Reservation::placed(Address::Exactly(hint), page).unwrap_err();
+    assert_eq!(error.kind(), Kind::AddressInUse);
+    let random = Reservation::placed(Address::Random, page).unwrap();
+    let other = Reservation::placed(Address::Random, page).unwrap();
+    assert!(random.address().abs_diff(other.address()) > 1 << 20);
+    let high = Reservation::placed(Address::RandomAtOrAbove(0x2000_0000_0000), page).unwrap();
+    assert!(high.address() >= 0x2000_0000_0000);
+    assert_eq!(Reservation::placed(Address::Random, 0).unwrap_err().kind(), Kind::InvalidInput);
+}

@@ -41,9 +41,13 @@ pub(super) fn build(run: &Run) -> Result<Vec<(String, PathBuf, PathBuf)>> {
 }
 
 fn compile(home: &Path, source: &Path, archive: &Path, program: &Path) -> Command {
-    // The two versions of AML's headers have the same names.
-    let older = source.to_string_lossy().ends_with("_older.c");
-    let include = home.join(if older { "include/aml-0.1" } else { "include" });
+    let name = source.file_name().unwrap_or_default().to_string_lossy();
+    // The two versions of AML's headers have the same names; BeOS's are apart, too.
+    let include = home.join(match () {
+        () if name.ends_with("_older.c") => "include/aml-0.1",
+        () if name.starts_with("be_") => "include/be",
+        () => "include",
+    });
     let mut command = Command::new("gcc");
     command
         .args(["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-g", "-O1", "-D_GNU_SOURCE"])

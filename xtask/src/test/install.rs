@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::counts::Counts;
-use super::{Done, Run};
+use super::{Done, Run, readme};
 use crate::{install, process};
 
 /// What has to be there, whatever else is.
@@ -36,13 +36,10 @@ const FILES: [&str; 20] = [
     "share/fish/vendor_completions.d/areas.fish",
 ];
 
-/// Packages, and a program for each, below the C crate's `tests/c`.
-const PROGRAMS: [(&str, &str); 4] = [
-    ("areas", "areas/readme.c"),
-    ("areas-be", "be/readme.c"),
-    ("areas-aml", "aml/readme.c"),
-    ("areas-aml-0.1", "aml-0.1/page.c"),
-];
+/// The package of an interface.
+fn package(interface: &str) -> String {
+    if interface == "areas" { interface.to_owned() } else { format!("areas-{interface}") }
+}
 
 /// A prefix, and a folder to build in.
 struct Installed {
@@ -66,9 +63,9 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         run.skips.note(&format!("install: {what}"), &format!("{tool} is not here"))
     };
     if process::which("pkg-config").is_some() {
-        for (package, source) in PROGRAMS {
-            here.by_pkg_config(run, package, source, false)?;
-            here.by_pkg_config(run, package, source, true)?;
+        for (package, source) in here.programs()? {
+            here.by_pkg_config(run, &package, &source, false)?;
+            here.by_pkg_config(run, &package, &source, true)?;
             passed += 2;
         }
         if process::which("make").is_some() {
@@ -106,8 +103,19 @@ impl Installed {
         Ok(())
     }
 
+    /// Packages, and a program for each: those of the README, and one of the older interface.
+    fn programs(&self) -> Result<Vec<(String, PathBuf)>> {
+        let mut programs = Vec::new();
+        for program in readme::programs()? {
+            programs.push((package(program.interface), program.write(&self.work)?));
+        }
+        let page = process::workspace().join("crates/areas-capi/tests/c/aml-0.1/page.c");
+        programs.push((package("aml-0.1"), page));
+        Ok(programs)
+    }
+
     /// A program of one of the interfaces, with the shared library or the static one.
-    fn by_pkg_config(&self, run: &Run, package: &str, source: &str, whole: bool) -> Result<()> {
+    fn by_pkg_config(&self, run: &Run, package: &str, source: &Path, whole: bool) -> Result<()> {
         let mut flags = self.flags(package, whole)?;
         if whole {
             flags
@@ -123,7 +131,7 @@ impl Installed {
             .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"])
             .arg("-I")
             .arg(&tests)
-            .arg(tests.join(source))
+            .arg(source)
             .arg("-o")
             .arg(&program)
             .args(&flags);

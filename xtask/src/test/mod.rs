@@ -16,6 +16,7 @@ mod counts;
 mod guests;
 mod install;
 mod native;
+mod readme;
 mod skips;
 mod steps;
 

@@ -21,12 +21,3 @@ mod older;
 mod pool;
 mod sized;
 mod version;
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_program_in_the_readme_is_a_test() {
-        let readme = include_str!("../../../../README.md");
-        assert!(readme.contains(include_str!("../../tests/c/aml/readme.c")));
-    }
-}

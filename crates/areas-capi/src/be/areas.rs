@@ -5,7 +5,7 @@
 use std::ffi::{c_char, c_void};
 
 use areas::registry::{self, Source};
-use areas::{AreaId, Kind, Name, Protection};
+use areas::{AreaId, Kind, Lock, Name, Protection};
 
 use super::errors::{
     BAD_ADDRESS, BAD_VALUE, ERROR, NAME_NOT_FOUND, NO_MEMORY, NOT_ALLOWED, OK, Status, refused, status_of,
@@ -37,12 +37,6 @@ fn whole_pages(size: usize) -> Result<usize, Status> {
         return Err(wrong(NO_MEMORY, "make an area", "the size is more than a process can have"));
     }
     Ok(size)
-}
-
-/// Publishes an area and takes it in. Its id.
-fn publish(entered: &Entered, mut held: Held, name: Name) -> Result<i32, Status> {
-    crate::held::with!(&mut held, area => area.publish_named(name)).map_err(status_of)?;
-    entered.keep(held).map_err(status_of)
 }
 
 /// Writes where an area is to where C wants it.
@@ -81,14 +75,25 @@ unsafe fn create(
     let entered = Entered::new().map_err(status_of)?;
     let make = |place: Place<'_>, room: usize| {
         let builder = areas::builder(size).lock(lock).protection(protection);
-        Ok(Held::Resizable(match place {
-            Place::At(address) => builder.at(address).resizable(room)?,
-            Place::Inside(range, offset) => builder.inside(range, offset).resizable(room)?,
-        }))
+        let builder = match place {
+            Place::At(address) => builder.at(address),
+            Place::Inside(range, offset) => builder.inside(range, offset),
+        };
+        // What demands something of page frames has a fixed size: those next to it cannot be had for the asking.
+        Ok(match lock {
+            Lock::None | Lock::Lazy | Lock::Full => Held::Resizable(builder.resizable(room)?),
+            _ => Held::Shared(builder.shared()?),
+        })
     };
-    let held = make_somewhere(&entered, &Wish { size, spec, lock }, &make)?;
+    let held = make_somewhere(&entered, &Wish { size, spec, lock }, &make);
+    let held = held.map_err(|status| match (lock, status) {
+        (Lock::None | Lock::Lazy | Lock::Full, _) => status,
+        // Page frames that one may not even look at cannot be had.
+        (_, ERROR | NOT_ALLOWED) => NO_MEMORY,
+        _ => status,
+    })?;
     let at = held.as_ptr().cast();
-    let id = publish(&entered, held, name)?;
+    let id = entered.publish(held, name).map_err(status_of)?;
     // SAFETY: C's promise, as above.
     unsafe { layout::put(address, at) };
     Ok(id)
@@ -126,7 +131,7 @@ unsafe fn clone(
     }
     let held = make_clone(&entered, &source, &info, spec, protection)?;
     let at = held.as_ptr().cast();
-    let id = publish(&entered, held, name)?;
+    let id = entered.publish(held, name).map_err(status_of)?;
     // SAFETY: C's promise, as above.
     unsafe { layout::put(address, at) };
     Ok(id)
@@ -175,7 +180,7 @@ fn make_clone(
 fn with_own<T>(
     id: i32,
     what: &'static str,
-    then: impl FnOnce(&Entered, &Source, &mut Option<Held>) -> Result<T, Status>,
+    then: impl FnOnce(&Entered, &mut Option<Held>) -> Result<T, Status>,
 ) -> Result<T, Status> {
     let entered = Entered::new().map_err(status_of)?;
     let source = source_of(id)?;
@@ -188,12 +193,15 @@ fn with_own<T>(
     if held.as_ref().and_then(Held::id) != Some(source.id()) {
         return Err(wrong(BAD_VALUE, what, "it was deleted meanwhile"));
     }
-    then(&entered, &source, &mut held)
+    let done = then(&entered, &mut held);
+    if held.is_none() {
+        entered.forget(source.address(), &place);
+    }
+    done
 }
 
 fn delete(id: i32) -> Result<Status, Status> {
-    with_own(id, "delete an area", |entered, source, held| {
-        entered.forget(source.address());
+    with_own(id, "delete an area", |_, held| {
         drop(held.take());
         Ok(OK)
     })
@@ -206,7 +214,7 @@ fn resize(id: i32, size: usize) -> Result<Status, Status> {
     if size >= 1 << 47 {
         return Err(wrong(NO_MEMORY, "resize an area", "the size is more than a process can have"));
     }
-    with_own(id, "resize an area", |_, _, held| {
+    with_own(id, "resize an area", |_, held| {
         let done = match held {
             Some(Held::Resizable(area)) => area.resize(size),
             Some(Held::Shared(area)) if area.mapped() <= size => area.grow(size),
@@ -224,7 +232,7 @@ fn resize(id: i32, size: usize) -> Result<Status, Status> {
 
 fn protect(id: i32, protection: u32) -> Result<Status, Status> {
     let protection = protection_of(protection)?;
-    with_own(id, "protect an area", |_, _, held| {
+    with_own(id, "protect an area", |_, held| {
         let Some(held) = held else { return Err(BAD_VALUE) };
         held.protect(protection).map(|()| OK).map_err(status_of)
     })
@@ -245,11 +253,11 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
     let Ok(number) = u32::try_from(team) else {
         return Err(wrong(super::errors::BAD_TEAM_ID, "transfer an area", "no team has a negative number"));
     };
-    with_own(id, "transfer an area", |entered, source, held| {
-        if spec == Spec::Clone {
-            spec = Spec::Exact(source.address());
-        }
+    with_own(id, "transfer an area", |entered, held| {
         let Some(area) = held.take() else { return Err(BAD_VALUE) };
+        if spec == Spec::Clone {
+            spec = Spec::Exact(area.as_ptr().addr());
+        }
         let at = match spec.address(area.span()) {
             Ok(at) => at,
             Err(status) => {
@@ -273,7 +281,6 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
         };
         match done {
             Ok(moved) => {
-                entered.forget(source.address());
                 let Some(moved) = moved else { return Ok(OK) };
                 // SAFETY: C's promise, as above.
                 unsafe { tell(address, &moved) };

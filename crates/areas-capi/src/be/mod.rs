@@ -21,12 +21,3 @@ mod system;
 mod teams;
 mod threads;
 mod words;
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_program_in_the_readme_is_a_test() {
-        let readme = include_str!("../../../../README.md");
-        assert!(readme.contains(include_str!("../../tests/c/be/readme.c")));
-    }
-}

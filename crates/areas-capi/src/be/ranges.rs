@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use areas::{Address, Reservation};
+use areas::Reservation;
 
 use super::errors::{BAD_ADDRESS, BAD_VALUE, ERROR, OK, Status, status_of, wrong};
 use super::layout;
@@ -45,29 +45,15 @@ unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status,
     };
     let form = spec.address(size)?;
     let entered = Entered::new().map_err(status_of)?;
-    let reserved = match (spec, form) {
-        (Spec::Clone, _) => return Err(wrong(BAD_VALUE, WHAT, "only a clone has a source's address")),
-        (_, Address::Exactly(exact)) => Reservation::at(exact, size),
-        // A range at or above an address: the place that a mapping would get, and then at that very place.
-        (Spec::Base(_), form) => place(form, size).or_else(|_| Reservation::new(size, 1)),
-        _ => Reservation::new(size, 1),
-    };
-    let range = reserved.map_err(status_of)?;
+    if spec == Spec::Clone {
+        return Err(wrong(BAD_VALUE, WHAT, "only a clone has a source's address"));
+    }
+    let range = Reservation::placed(form, size).map_err(status_of)?;
     // SAFETY: C's promise, as above.
     unsafe { layout::put(address, range.address()) };
     all().insert(range.address(), range);
     drop(entered);
     Ok(OK)
-}
-
-/// Reserves where a mapping of that form comes to lie.
-fn place(form: Address, size: usize) -> areas::Result<Arc<Reservation>> {
-    use areas::{Protection, Provider, Request, System};
-    let request = Request::new(size).at(form).protection(Protection::empty());
-    let mapping = System::new().map(&request)?;
-    let address = mapping.as_ptr().addr();
-    mapping.unmap()?;
-    Reservation::at(address, size)
 }
 
 fn unreserve(address: usize, size: usize) -> Result<Status, Status> {

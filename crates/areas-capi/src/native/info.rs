@@ -96,7 +96,7 @@ impl Told {
             device: info.object.0,
             inode: info.object.1,
             name: field(info.name.as_bytes()),
-            command: field(info.command.as_deref().unwrap_or_default().as_bytes()),
+            command: field(info.command().as_deref().unwrap_or_default().as_bytes()),
         }
     }
 

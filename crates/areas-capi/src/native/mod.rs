@@ -35,12 +35,3 @@ mod residency;
 mod sized;
 mod verification;
 mod words;
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_program_in_the_readme_is_a_test() {
-        let readme = include_str!("../../../../README.md");
-        assert!(readme.contains(include_str!("../../tests/c/areas/readme.c")));
-    }
-}

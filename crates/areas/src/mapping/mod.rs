@@ -21,6 +21,7 @@ pub(crate) use canary::Canary;
 pub(crate) use making::Plan;
 pub(crate) use refusal::{in_words, out_of_range, refused, refused_placement};
 pub use reservation::Reservation;
+pub(crate) use reservation::reserved;
 
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::page::PageSize;

@@ -128,7 +128,8 @@ impl Reservation {
         GATE.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn of(mapping: Mapping) -> Arc<Self> {
+    /// Of addresses that were mapped as [`reserved`] says.
+    pub(crate) fn of(mapping: Mapping) -> Arc<Self> {
         // From here on the reservation unmaps the range, not the mapping.
         let mapping = std::mem::ManuallyDrop::new(mapping);
         Arc::new(Reservation {
@@ -301,7 +302,8 @@ impl Drop for Reservation {
 /// How addresses are mapped that nothing lies behind.
 pub(super) const RESERVED: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
 
-fn reserved(at: At, span: usize) -> super::Plan<'static> {
+/// How a range is mapped that becomes a reservation.
+pub(crate) fn reserved(at: At, span: usize) -> super::Plan<'static> {
     super::Plan {
         at,
         size: span,

@@ -2,9 +2,12 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::request::Address;
 use crate::error::{Error, Kind, Result};
-use crate::mapping::{Mapping, Plan};
+use crate::mapping::{Mapping, Plan, Reservation, reserved};
+use crate::page::PageSize;
 use crate::sys::memory::At;
 
 /// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is no more than that on any distribution).
@@ -15,6 +18,29 @@ const HIGHEST: usize = (1 << 47) - (1 << 12);
 const STACK_ROOM: usize = 1 << 30;
 /// How often a place that somebody else took in between is looked for again.
 const ATTEMPTS: usize = 16;
+
+impl Reservation {
+    /// Takes `size` bytes of addresses, rounded up to whole pages, where `address` says.
+    ///
+    /// # Errors
+    /// As [`Reservation::new`]; [`Kind::AddressInUse`] if something is mapped at the very addresses that were wanted.
+    pub fn placed(address: Address, size: usize) -> Result<Arc<Self>> {
+        let page = PageSize::base();
+        // A size that cannot be is told where there is no wish.
+        let Some(span) = page.round_up(size).filter(|&span| span > 0) else {
+            return Reservation::new(size, 1);
+        };
+        let plan = reserved(At::Anywhere, span);
+        let mapping = match address {
+            Address::Any => return Reservation::new(size, 1),
+            Address::Exactly(exact) => return Reservation::at(exact, span),
+            Address::AtOrAbove(hint) => at_or_above(&plan, hint, page.bytes()),
+            Address::Random => at_random(&plan, 0, page.bytes()),
+            Address::RandomAtOrAbove(lowest) => at_random(&plan, lowest, page.bytes()),
+        };
+        mapping.map(Reservation::of)
+    }
+}
 
 /// Maps at the first free addresses at or above `hint`; where there are none, wherever the kernel likes.
 pub(super) fn at_or_above(plan: &Plan<'_>, hint: usize, align: usize) -> Result<Mapping> {

@@ -26,8 +26,6 @@ pub struct Info {
     pub name: Name,
     /// The process that holds it.
     pub pid: u32,
-    /// That process's command name, where it can be read.
-    pub command: Option<String>,
     /// Bytes.
     pub size: usize,
     /// Bytes in whole pages.
@@ -63,7 +61,6 @@ impl Info {
             id: record.id,
             name: record.name.clone(),
             pid,
-            command: command_of(pid),
             size: exact.filter(|&exact| exact <= file_size).unwrap_or(file_size),
             mapped: record.page.round_up(file_size.max(1)).unwrap_or(file_size),
             reserve: usize::try_from(record.span).unwrap_or(usize::MAX),
@@ -80,6 +77,12 @@ impl Info {
             physical: record.physical.as_ref().map(|range| range.start),
             created_since_boot: record.created,
         }
+    }
+
+    /// The command name of the process that holds it, where it can be read: read now, for who wants it.
+    #[must_use]
+    pub fn command(&self) -> Option<String> {
+        command_of(self.pid)
     }
 
     /// When it was published, by the wall clock as it stands now.

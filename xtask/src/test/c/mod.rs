@@ -5,12 +5,14 @@
 //! |---|---|
 //! | `toolchain.rs` | how things are compiled and linked |
 //! | `programs.rs` | the programs of `tests/c/FOLDER/`, run in parallel, each in three ways |
+//! | `readme.rs` | the programs of the README |
 //! | `headers.rs` | every header alone |
 //! | `abi.rs` | symbols and layouts against `abi/` |
 
 mod abi;
 mod headers;
 mod programs;
+mod readme;
 mod toolchain;
 
 use std::fs;
@@ -61,6 +63,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     let mut tests = headers::tests(&toolchain)?;
     tests.extend(abi::tests(&toolchain)?);
     tests.extend(programs::tests(&toolchain)?);
+    tests.extend(readme::tests()?);
     tests.retain(|test| {
         run.options.filter.is_empty() || run.options.filter.iter().any(|part| test.name.contains(part))
     });

@@ -115,6 +115,30 @@ void reserved()
 	CHECK_EQ(_kern_unreserve_address_range(exact, 16 * page), B_OK);
 }
 
+/* Ranges are reserved where areas would be: the first free place, or where nobody can foresee it. */
+void reserved_forms()
+{
+	const size_t size = 16 * page;
+	const uintptr_t hint = free_range(64 * page);
+	addr_t first = hint, second = hint, random = 0, other = 0, high = 0x200000000000;
+	CHECK_EQ(_kern_reserve_address_range(&first, B_BASE_ADDRESS, size), B_OK);
+	CHECK_EQ(first, hint);
+	CHECK_EQ(_kern_reserve_address_range(&second, B_BASE_ADDRESS, size), B_OK);
+	CHECK_EQ(second, hint + size);
+	CHECK_EQ(_kern_reserve_address_range(&random, B_RANDOMIZED_ANY_ADDRESS, size), B_OK);
+	CHECK_EQ(_kern_reserve_address_range(&other, B_RANDOMIZED_ANY_ADDRESS, size), B_OK);
+	/* Where the kernel chooses, neighbours lie side by side. */
+	CHECK((random > other ? random - other : other - random) > (addr_t)1 << 20);
+	CHECK_EQ(_kern_reserve_address_range(&high, B_RANDOMIZED_BASE_ADDRESS, size), B_OK);
+	CHECK(high >= 0x200000000000);
+	addr_t *const all[] = { &first, &second, &random, &other, &high };
+	for (addr_t *range : all) {
+		CHECK_STR(check_maps(pointer(*range)), "---p");
+		CHECK_EQ(_kern_unreserve_address_range(*range, size), B_OK);
+		CHECK_STR(check_maps(pointer(*range)), "");
+	}
+}
+
 /* In another team, the source's own address is free. */
 void the_source_address()
 {
@@ -149,6 +173,7 @@ int main()
 	exact();
 	base();
 	reserved();
+	reserved_forms();
 	the_source_address();
 	return 0;
 }

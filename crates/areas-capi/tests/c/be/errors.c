@@ -1,7 +1,5 @@
 /*
  * Every documented error of every call, and that NULL and nonsense crash nothing.
- *
- * Not under valgrind: the children that fault on purpose do not end in time there.
  */
 #include <OS.h>
 #include <syscalls.h>

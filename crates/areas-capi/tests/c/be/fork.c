@@ -1,8 +1,6 @@
 /*
  * fork: the child holds every area, shared, at the same address, under a new id; what it does with them does not touch its parent.
  * Also while another thread makes areas. exec: all ids of the team die.
- *
- * Not under valgrind: with version 3.19 a child forked while other threads run dies of SIGSEGV; not understood.
  */
 #include <OS.h>
 

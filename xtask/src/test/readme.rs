@@ -1,0 +1,60 @@
+//! The C programs that the README shows, taken out of it: what a stranger copies is what is compiled and run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::process;
+
+/// A program of the README.
+pub(super) struct Program {
+    /// What it is written for: `areas`, `be` or `aml`.
+    pub(super) interface: &'static str,
+    pub(super) text: String,
+}
+
+impl Program {
+    /// Writes it into a folder, and says where.
+    pub(super) fn write(&self, folder: &Path) -> Result<PathBuf> {
+        let file = folder.join(format!("readme-{}.c", self.interface));
+        fs::write(&file, &self.text).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
+    }
+}
+
+/// The README's programs: one an interface.
+pub(super) fn programs() -> Result<Vec<Program>> {
+    let readme = process::workspace().join("README.md");
+    let readme = fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
+    let programs = of(&readme);
+    let mut interfaces: Vec<_> = programs.iter().map(|program| program.interface).collect();
+    interfaces.sort_unstable();
+    ensure!(interfaces == ["aml", "areas", "be"], "the README has programs for {interfaces:?}");
+    Ok(programs)
+}
+
+/// The blocks of C in a text, by the first header that they include.
+fn of(text: &str) -> Vec<Program> {
+    let interface = |block: &str| match block.lines().next() {
+        Some("#include <areas.h>") => "areas",
+        Some("#include <OS.h>") => "be",
+        Some("#include <aml.h>") => "aml",
+        _ => "unknown",
+    };
+    let blocks = text.split("\n```c\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    blocks.map(|(block, _)| Program { interface: interface(block), text: block.to_owned() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_of_c_are_found() {
+        let text = "one\n```c\n#include <OS.h>\nint main(void);\n```\n```sh\nls\n```\n\n```c\nint x;\n```\n";
+        let found = of(text);
+        let found: Vec<_> = found.iter().map(|program| (program.interface, program.text.as_str())).collect();
+        assert_eq!(found, [("be", "#include <OS.h>\nint main(void);\n"), ("unknown", "int x;\n")]);
+    }
+}
