@@ -167,8 +167,11 @@ impl Served {
             ["run", times, program, ref rest @ ..] => {
                 let start = Instant::now();
                 for _ in 0..times.parse::<u64>()? {
-                    let status =
-                        Command::new(program).args(rest).stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+                    let status = Command::new(program)
+                        .args(rest)
+                        .stdin(Stdio::null())
+                        .stdout(Stdio::null())
+                        .status()?;
                     ensure!(status.success(), "{status}");
                 }
                 Ok(nanoseconds(start.elapsed()))
@@ -182,7 +185,8 @@ impl Served {
             (0..each).flat_map(|i| (0..teams).map(move |team| format!("{prefix}-{team}-{i}"))).collect();
         let all = names.len();
         // A step without a common divisor meets each once, in no order that a cache would like.
-        let step = (1..).map(|i| i * 7_919 % all.max(1)).find(|&step| divisor(step.max(1), all) == 1).unwrap_or(1);
+        let step =
+            (1..).map(|i| i * 7_919 % all.max(1)).find(|&step| divisor(step.max(1), all) == 1).unwrap_or(1);
         self.names = (0..all).map(|i| std::mem::take(&mut names[i * step.max(1) % all])).collect();
         self.asked = 0;
         self.met = registry::list()?.areas.into_iter().filter(|source| !source.is_own()).collect();
@@ -226,9 +230,13 @@ impl Served {
                     let source = &self.met[i * 31 % self.met.len()];
                     ensure!(registry::get(source.id())?.id() == source.id(), "another area");
                 }
-                Operation::Info => ensure!(self.met[i * 31 % self.met.len()].info()?.size == 4096, "another size"),
+                Operation::Info => {
+                    ensure!(self.met[i * 31 % self.met.len()].info()?.size == 4096, "another size")
+                }
                 Operation::At => self.at(i)?,
-                Operation::List => ensure!(registry::list()?.areas.len() >= self.met.len(), "areas are missing"),
+                Operation::List => {
+                    ensure!(registry::list()?.areas.len() >= self.met.len(), "areas are missing")
+                }
             }
         }
         Ok(nanoseconds(start.elapsed()))

@@ -165,5 +165,9 @@ pub const SHORT: Plan = Plan::SHORT;
 /// For work of a tenth of a second and more.
 pub const LONG: Plan = Plan::LONG;
 /// For work of milliseconds.
-pub const MIDDLE: Plan =
-    Plan { batch: Duration::from_millis(20), budget: Duration::from_millis(2_500), rounds: 11, most: 1 << 10 };
+pub const MIDDLE: Plan = Plan {
+    batch: Duration::from_millis(20),
+    budget: Duration::from_millis(2_500),
+    rounds: 11,
+    most: 1 << 10,
+};

@@ -43,7 +43,9 @@ pub fn look() -> Machine {
         Some(line.split_once(':')?.1.trim().to_owned())
     };
     let memory = text("/proc/meminfo").unwrap_or_default();
-    let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let kib = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
     let nodes = areas::Topology::read().map_or(0, |topology| topology.nodes().len());
     Machine {
         cpu: field("model name").unwrap_or_else(|| "unknown".into()),
@@ -52,9 +54,11 @@ pub fn look() -> Machine {
         memory_mib: kib.unwrap_or(0_u64) / 1024,
         nodes,
         base_page: areas::PageSize::base().bytes(),
-        governor: text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").unwrap_or_else(|| "none".into()),
+        governor: text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+            .unwrap_or_else(|| "none".into()),
         transparent_huge_pages: text("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default(),
-        virtual_machine: field("flags").is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
+        virtual_machine: field("flags")
+            .is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
         compiler: std::env::var("AREAS_BENCH_COMPILERS").unwrap_or_default(),
         load_before: load(),
         load_after: String::new(),

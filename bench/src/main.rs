@@ -96,7 +96,9 @@ fn main() -> ExitCode {
             hot_paths::list();
             Ok(ExitCode::SUCCESS)
         }
-        Task::HotPaths { .. } if std::env::var_os(INSIDE).is_some() => hot_paths::run().map(|()| ExitCode::SUCCESS),
+        Task::HotPaths { .. } if std::env::var_os(INSIDE).is_some() => {
+            hot_paths::run().map(|()| ExitCode::SUCCESS)
+        }
         Task::Run(options) if std::env::var_os(INSIDE).is_some() => run(options),
         Task::Run(_) | Task::HotPaths { .. } => inside(),
     };

@@ -55,11 +55,14 @@ pub struct Plan {
 impl Plan {
     /// For work of microseconds. A batch is shorter than the time that a scheduler gives to one process: on a busy machine most
     /// batches are not interrupted, and the median is one of those.
-    pub const SHORT: Plan =
-        Plan { batch: Duration::from_micros(300), budget: Duration::from_millis(900), rounds: 51, most: 1 << 20 };
+    pub const SHORT: Plan = Plan {
+        batch: Duration::from_micros(300),
+        budget: Duration::from_millis(900),
+        rounds: 51,
+        most: 1 << 20,
+    };
     /// For work that is done once a batch.
-    pub const LONG: Plan =
-        Plan { batch: Duration::ZERO, budget: Duration::from_secs(6), rounds: 9, most: 1 };
+    pub const LONG: Plan = Plan { batch: Duration::ZERO, budget: Duration::from_secs(6), rounds: 9, most: 1 };
     /// To see whether it runs.
     pub const SMOKE: Plan = Plan { batch: Duration::ZERO, budget: Duration::ZERO, rounds: 1, most: 2 };
 
@@ -150,7 +153,8 @@ mod tests {
     #[test]
     fn ratios_are_of_one_time_each() {
         // Their batches differ, what one time takes does not.
-        let pair = pair(&mut made_up("a", 3), &mut made_up("b", 1_000), Plan::SHORT.budget(Duration::ZERO)).unwrap();
+        let pair =
+            pair(&mut made_up("a", 3), &mut made_up("b", 1_000), Plan::SHORT.budget(Duration::ZERO)).unwrap();
         assert_eq!(pair.ratio, Spread::exactly(0.003));
         assert_eq!((pair.ours.median, pair.peer.median, pair.rounds), (3.0, 1_000.0, 51));
     }

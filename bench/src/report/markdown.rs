@@ -18,19 +18,27 @@ pub fn full(report: &Report, pictures: &[(String, &'static str)]) -> String {
     text += &summary(report);
     for row in &report.rows {
         let _ = write!(text, "\n### {}: {}\n\n", row.name, row.what);
-        let mut compared = row.outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Compared(compared) => Some(compared),
-            _ => None,
-        }).peekable();
+        let mut compared = row
+            .outcomes
+            .iter()
+            .filter_map(|outcome| match outcome {
+                Outcome::Compared(compared) => Some(compared),
+                _ => None,
+            })
+            .peekable();
         if compared.peek().is_some() {
             text += "| case | ours | against | ratio | quartiles | ours | peer | calls | target | |\n";
             text += "|---|---|---|--:|--:|--:|--:|--:|--:|---|\n";
             compared.for_each(|one| text += &line(one));
         }
-        let mut numbers = row.outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Number(number) => Some(number),
-            _ => None,
-        }).peekable();
+        let mut numbers = row
+            .outcomes
+            .iter()
+            .filter_map(|outcome| match outcome {
+                Outcome::Number(number) => Some(number),
+                _ => None,
+            })
+            .peekable();
         if numbers.peek().is_some() {
             text += "\n| case | value | quartiles | target | |\n|---|--:|--:|--:|---|\n";
             numbers.for_each(|one| text += &number_line(one));
@@ -89,7 +97,9 @@ fn summary(report: &Report) -> String {
     for row in &report.rows {
         for outcome in &row.outcomes {
             let (verdict, name) = match outcome {
-                Outcome::Compared(one) => (one.met(), format!("{} ({}, against {})", row.name, one.case, one.peer)),
+                Outcome::Compared(one) => {
+                    (one.met(), format!("{} ({}, against {})", row.name, one.case, one.peer))
+                }
                 Outcome::Number(one) => (one.met(), format!("{} ({})", row.name, one.case)),
                 Outcome::Skipped { .. } => continue,
             };
@@ -166,7 +176,8 @@ fn curves(row: &crate::outcome::RowReport) -> String {
     pictures.dedup();
     for picture in pictures {
         let curves: Vec<_> = row.curves.iter().filter(|curve| curve.picture == picture).collect();
-        let mut across: Vec<f64> = curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.0)).collect();
+        let mut across: Vec<f64> =
+            curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.0)).collect();
         across.sort_by(f64::total_cmp);
         across.dedup();
         let _ = write!(text, "\n| nanoseconds, by {} |", curves[0].across);

@@ -25,9 +25,11 @@ pub fn draw(report: &Report, folder: &Path) -> Result<Vec<(String, &'static str)
         .collect();
     if !compared.is_empty() {
         ratios(&folder.join("ratios.svg"), &compared).map_err(|error| anyhow!("ratios.svg: {error}"))?;
-        pictures.push(("ratios.svg".to_owned(), "Our time divided by the peer's; left of the line is faster"));
+        pictures
+            .push(("ratios.svg".to_owned(), "Our time divided by the peer's; left of the line is faster"));
     }
-    for (picture, what) in [("growth-areas", "Costs as areas grow"), ("growth-teams", "Costs as teams grow")] {
+    for (picture, what) in [("growth-areas", "Costs as areas grow"), ("growth-teams", "Costs as teams grow")]
+    {
         let curves: Vec<&Curve> =
             report.rows.iter().flat_map(|row| &row.curves).filter(|curve| curve.picture == picture).collect();
         if curves.iter().any(|curve| !curve.points.is_empty()) {
@@ -54,8 +56,8 @@ fn ratios(file: &Path, all: &[(&str, &Compared)]) -> Drawn {
     const WIDTH: i32 = 460;
     const TOP: i32 = 44;
     let height = TOP + LINE * i32::try_from(all.len())? + 20;
-    let sheet: Sheet<'_> =
-        SVGBackend::new(file, (u32::try_from(LEFT + WIDTH + 90)?, u32::try_from(height)?)).into_drawing_area();
+    let sheet: Sheet<'_> = SVGBackend::new(file, (u32::try_from(LEFT + WIDTH + 90)?, u32::try_from(height)?))
+        .into_drawing_area();
     sheet.fill(&WHITE)?;
     // From a hundredth to four times, by powers.
     let (least, most) = (0.01_f64.ln(), 4.0_f64.ln());

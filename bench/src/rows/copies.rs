@@ -65,10 +65,9 @@ pub fn random(bench: &mut Bench) -> Result<()> {
     let side = |who: &str, area: &areas::Area<areas::Shared>| {
         raw.side(who, "peer_random_reads", Work { from: area.as_ptr().cast(), ..Work::of_size(size) })
     };
-    let plan = crate::measure::Plan {
-        batch: std::time::Duration::from_millis(200),
-        most: 1 << 24,
-        ..LONG
-    };
-    bench.contest(Contest::new(format!("{}, 8 bytes each", bytes(size)), plan, side("Pages::Auto", &huge)?).against(side("base pages", &base)?, 0.8))
+    let plan = crate::measure::Plan { batch: std::time::Duration::from_millis(200), most: 1 << 24, ..LONG };
+    bench.contest(
+        Contest::new(format!("{}, 8 bytes each", bytes(size)), plan, side("Pages::Auto", &huge)?)
+            .against(side("base pages", &base)?, 0.8),
+    )
 }

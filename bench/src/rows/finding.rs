@@ -26,8 +26,12 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let mut of_many = Agent::start(Some(&many))?;
     let there = of_many.ask(&format!("meet held {teams} {each}")).context("100,000 areas")?;
     bench.contest(
-        Contest::new("a name found before", SHORT, of_many.side(&format!("{there} areas"), "time find-warm {}"))
-            .against(of_one.side("1 area", "time find-warm {}"), 1.5),
+        Contest::new(
+            "a name found before",
+            SHORT,
+            of_many.side(&format!("{there} areas"), "time find-warm {}"),
+        )
+        .against(of_one.side("1 area", "time find-warm {}"), 1.5),
     )?;
     // A name can be looked for the first time only once.
     let few = Plan { most: 500, rounds: 31, budget: std::time::Duration::ZERO, ..SHORT };

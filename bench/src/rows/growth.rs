@@ -56,7 +56,9 @@ fn picture(bench: &mut Bench, across: &'static str, sizes: &[(usize, usize)]) ->
             let plan = match *operation {
                 // Each name once, and one was asked for already.
                 "find-first" if all < 8 => continue,
-                "find-first" => Plan { most: (all as u64 / 16).clamp(1, 200), rounds: 9.min(all / 2 - 1), ..Plan::SMOKE },
+                "find-first" => {
+                    Plan { most: (all as u64 / 16).clamp(1, 200), rounds: 9.min(all / 2 - 1), ..Plan::SMOKE }
+                }
                 "list" => Plan { rounds: 5, ..Plan::SMOKE },
                 _ => SHORT.budget(std::time::Duration::from_millis(100)),
             };

@@ -28,7 +28,9 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let list = run(&bench.command.display().to_string(), " ls");
     let case = format!("{} of {teams} processes", teams * each);
     for (who, args, target) in [("ipcs", " -m", Some(1.0)), ("lsipc", " -m", Some(1.0))] {
-        if !std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(who).is_file()) {
+        if !std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+            .any(|folder| folder.join(who).is_file())
+        {
             bench.skip(who, "it is not here");
             continue;
         }

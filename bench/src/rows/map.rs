@@ -14,13 +14,20 @@ const LIBRARIES: f64 = 0.95;
 
 pub fn run(bench: &mut Bench) -> Result<()> {
     let node = areas::allowed_nodes()?.iter().next().context("no node is allowed")?;
-    anyhow::ensure!(node == Node::new(0)?, "the peers take memory of node 0, and the first allowed one is {node}");
+    anyhow::ensure!(
+        node == Node::new(0)?,
+        "the peers take memory of node 0, and the first allowed one is {node}"
+    );
     let bind = Policy::Bind(NodeSet::from(node));
     let raw = bench.library("raw").context("the floor has to be there")?;
-    let others: Vec<_> = [("numa", "libnuma", Some(LIBRARIES)), ("hwloc", "hwloc", Some(LIBRARIES)), ("memkind", "memkind (a heap, on no node)", None)]
-        .into_iter()
-        .filter_map(|(name, who, target)| Some((bench.library(name)?, who, target)))
-        .collect();
+    let others: Vec<_> = [
+        ("numa", "libnuma", Some(LIBRARIES)),
+        ("hwloc", "hwloc", Some(LIBRARIES)),
+        ("memkind", "memkind (a heap, on no node)", None),
+    ]
+    .into_iter()
+    .filter_map(|(name, who, target)| Some((bench.library(name)?, who, target)))
+    .collect();
     for size in [64 << 10, 1 << 20, 64 << 20, 1 << 30] {
         let work = Work::of_size(size);
         let provider = Side::each("System::map", move || {

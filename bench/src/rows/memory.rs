@@ -12,7 +12,9 @@ use crate::bench::Bench;
 use crate::statistics::Spread;
 
 pub fn run(bench: &mut Bench) -> Result<()> {
-    for (teams, each, target) in [(1, bench.or_smoke(10_000, 100), Some(512.0)), (bench.or_smoke(100, 2), 100, Some(512.0))] {
+    for (teams, each, target) in
+        [(1, bench.or_smoke(10_000, 100), Some(512.0)), (bench.or_smoke(100, 2), 100, Some(512.0))]
+    {
         let registry = own_registry(&format!("memory-{teams}"))?;
         // What a registry takes before anybody has an area in it, and after somebody had.
         let mut holders = Vec::new();
@@ -92,7 +94,11 @@ fn blocks(folder: &Path) -> Result<u64> {
     let mut sum = fs::symlink_metadata(folder)?.blocks() * 512;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        sum += if entry.file_type()?.is_dir() { blocks(&entry.path())? } else { entry.metadata()?.blocks() * 512 };
+        sum += if entry.file_type()?.is_dir() {
+            blocks(&entry.path())?
+        } else {
+            entry.metadata()?.blocks() * 512
+        };
     }
     Ok(sum)
 }

@@ -28,10 +28,18 @@ pub struct Row {
 pub const ROWS: &[Row] = &[
     Row { name: "map", what: "map memory on a node, and unmap it", run: map::run },
     Row { name: "share", what: "make an area that others find, and drop it", run: sharing::share },
-    Row { name: "find", what: "find an area of another process, clone it, drop the clone", run: sharing::find },
+    Row {
+        name: "find",
+        what: "find an area of another process, clone it, drop the clone",
+        run: sharing::find,
+    },
     Row { name: "many", what: "find one of 100,000 areas in 64 processes", run: finding::run },
     Row { name: "info", what: "ask for what is known of an area", run: info::run },
-    Row { name: "whose", what: "whose is this address: with many areas, by several threads", run: whose::run },
+    Row {
+        name: "whose",
+        what: "whose is this address: with many areas, by several threads",
+        run: whose::run,
+    },
     Row { name: "populate", what: "fault 1 GiB in", run: pages::populate },
     Row { name: "residency", what: "measure where each page of 1 GiB is", run: pages::residency },
     Row { name: "migrate", what: "move 1 GiB to another node", run: pages::migrate },
@@ -39,7 +47,11 @@ pub const ROWS: &[Row] = &[
     Row { name: "random", what: "random reads over 2 GiB, in huge pages", run: copies::random },
     Row { name: "put", what: "put a file of 150 MB into an area: the command", run: put::run },
     Row { name: "ls", what: "list 10,000 areas of 100 processes: the command", run: listing::run },
-    Row { name: "memory", what: "what the registry takes, and what stays when all are dead", run: memory::run },
+    Row {
+        name: "memory",
+        what: "what the registry takes, and what stays when all are dead",
+        run: memory::run,
+    },
     Row { name: "growth", what: "how costs grow with areas and teams", run: growth::run },
 ];
 

@@ -31,7 +31,8 @@ pub fn run(bench: &mut Bench) -> Result<()> {
                 .stderr(Stdio::null())
                 .spawn()?;
             let mut ready = String::new();
-            let read = BufReader::new(put.stdout.take().context("the pipe that was asked for")?).read_line(&mut ready);
+            let read = BufReader::new(put.stdout.take().context("the pipe that was asked for")?)
+                .read_line(&mut ready);
             took += nanoseconds(start.elapsed());
             put.kill()?;
             put.wait()?;

@@ -51,7 +51,8 @@ pub fn share(bench: &mut Bench) -> Result<()> {
             .against(posix.side("POSIX shm", "peer_share", work.named(&shm))?, target)
             .against(raw.side("memfd (no name, nobody finds it)", "peer_memfd", work)?, None);
         if let Some(boost) = &boost {
-            contest = contest.against(boost.side("Boost.Interprocess", "peer_share", work.named(&name("boost")))?, None);
+            contest = contest
+                .against(boost.side("Boost.Interprocess", "peer_share", work.named(&name("boost")))?, None);
         }
         let crate_name = name("crate");
         contest = contest.against(

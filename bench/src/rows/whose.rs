@@ -52,7 +52,8 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         Side::new(who, move |times| talk.borrow_mut().ask(&format!("threads {threads} {times}")))
     };
     bench.contest(
-        Contest::new("id_at, each thread's time", SHORT, side("2 threads at once", 2)).against(side("1 thread", 1), 1.15),
+        Contest::new("id_at, each thread's time", SHORT, side("2 threads at once", 2))
+            .against(side("1 thread", 1), 1.15),
     )?;
     Ok(())
 }

@@ -19,7 +19,8 @@ pub(super) fn keep(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|end| end == "svg")) {
-            fs::copy(&path, pictures.join(name)).with_context(|| format!("cannot keep {}", path.display()))?;
+            fs::copy(&path, pictures.join(name))
+                .with_context(|| format!("cannot keep {}", path.display()))?;
         }
     }
     let report = folder.join("report.md");

@@ -57,7 +57,9 @@ fn compare(expected: &Counts, counts: &Counts) -> (Vec<String>, Vec<String>) {
             less.push(format!("{name}: {now}, and it was {then}"));
         }
     }
-    more.extend(expected.keys().filter(|name| !counts.contains_key(*name)).map(|name| format!("{name} is gone")));
+    more.extend(
+        expected.keys().filter(|name| !counts.contains_key(*name)).map(|name| format!("{name} is gone")),
+    );
     (more, less)
 }
 
@@ -109,7 +111,8 @@ fn count(program: &Path) -> Result<Counts> {
     for part in 1..=paths.len() * 2 {
         let file = work.0.join(format!("callgrind.{part}"));
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let (name, instructions) = part_of(&text).with_context(|| format!("{} tells no count", file.display()))?;
+        let (name, instructions) =
+            part_of(&text).with_context(|| format!("{} tells no count", file.display()))?;
         let times = paths.get(name).with_context(|| format!("{name} is no path"))?;
         counts.insert(name.to_owned(), instructions / times);
     }

@@ -94,7 +94,7 @@ pub(super) fn state() -> Result<Guard> {
         state.become_child();
     }
     if state.waiting {
-        let _ = state.publish_inherited();
+        let _ = state.heal().and_then(|()| state.publish_inherited());
     }
     Ok(state)
 }
@@ -329,13 +329,18 @@ impl State {
         Ok(number)
     }
 
-    /// Our team, which begins here where there was none.
+    /// Our team, which begins here where there was none. One that is there was [healed](State::heal) before.
     fn team(&mut self) -> Result<(&Directory, &mut Team)> {
-        self.stay()?;
-        let is_in_use = |directory: &Directory| directory.is_joined() && !directory.is_gone();
+        // The folder of teams may have been removed. What else is open is looked at where it is needed: to begin, and to lease ids.
+        let begins = self.own.as_ref().is_none_or(Team::needs_ids);
+        let is_in_use = |directory: &Directory| !directory.is_gone() && (!begins || directory.is_joined());
         if !self.directory.as_ref().is_some_and(is_in_use) {
-            self.forget_teams();
-            self.directory = Some(Directory::join()?);
+            self.stay()?;
+            let is_in_use = |directory: &Directory| directory.is_joined() && !directory.is_gone();
+            if !self.directory.as_ref().is_some_and(is_in_use) {
+                self.forget_teams();
+                self.directory = Some(Directory::join()?);
+            }
         }
         let Some(directory) = &self.directory else { unreachable!("joined above") };
         let team = match &mut self.own {
@@ -447,7 +452,7 @@ impl State {
 
     pub(super) fn id_of(&self, key: Key) -> Option<AreaId> {
         let number = self.held.get(&key)?.number?;
-        self.own.as_ref()?.table().view().record(number).map(|(_, record)| record.id)
+        self.own.as_ref()?.table().view().id(number)
     }
 
     /// The oldest area of a name that can be read.
@@ -648,14 +653,17 @@ impl State {
     }
 
     fn try_to_read_folder(&mut self, thoroughly: bool) -> Result<()> {
-        self.rejoin()?;
-        // Whoever has a team joins, and does not only look: a folder that went in this moment is an error below, and tried again.
-        if self.own.is_none() && self.directory.as_ref().is_none_or(Directory::is_gone) {
-            self.directory = Directory::open()?;
-            self.forget_teams();
+        let mut looked = self.directory.as_ref().and_then(Directory::look);
+        if looked.is_none() {
+            self.rejoin()?;
+            // Whoever has a team joins, and does not only look: a folder that went in this moment is an error below, and tried again.
+            if self.own.is_none() && self.directory.as_ref().is_none_or(Directory::is_gone) {
+                self.directory = Directory::open()?;
+                self.forget_teams();
+            }
+            looked = self.directory.as_ref().map(Directory::changed).transpose()?;
         }
-        let Some(directory) = &self.directory else { return Ok(()) };
-        let changed = directory.changed()?;
+        let (Some(directory), Some(changed)) = (&self.directory, looked) else { return Ok(()) };
         if !thoroughly && self.read_at == Some(changed) {
             return Ok(());
         }
