@@ -88,9 +88,12 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// For `cargo xtask test`: every row once, and the instructions. Reasons for what was left out.
-pub(crate) fn smoke() -> Result<Vec<String>> {
+/// For `cargo xtask test`: every row once, and the instructions. How many checks that is, and the reasons for what was left out.
+pub(crate) fn smoke() -> Result<(u64, Vec<String>)> {
     let program = build(true)?;
+    let list = Command::new(&program).arg("list").output()?;
+    // The rows, and the instructions.
+    let checks = String::from_utf8_lossy(&list.stdout).lines().count() as u64 + 1;
     let ran = process::tee(&mut prepared(&program, true)?, Some(LIMIT))?;
     ensure!(!ran.timed_out, "areas-bench was still running after {LIMIT:?}");
     ensure!(ran.status.success(), "areas-bench failed ({})", ran.status);
@@ -100,7 +103,7 @@ pub(crate) fn smoke() -> Result<Vec<String>> {
         Some(_) => println!("{}", instructions::run(&program, false)?),
         None => skipped.push("instructions: valgrind is not here".to_owned()),
     }
-    Ok(skipped)
+    Ok((checks, skipped))
 }
 
 /// Where reports and compiled peers are.

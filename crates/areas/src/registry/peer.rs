@@ -306,14 +306,10 @@ impl Peer {
         self.link.pid
     }
 
-    fn is_own_process(&self) -> bool {
-        self.link.pid == sys::process::pid()
-    }
-
     /// Whether it lives now: one `fcntl` where it does.
     pub(super) fn is_live(&self) -> bool {
-        if !self.is_own_process()
-            && let Ok(Some(owner)) = sys::record_lock::owner(self.table.as_fd())
+        // A record lock of our own would not show.
+        if let Ok(Some(owner)) = sys::record_lock::owner(self.table.as_fd())
             && u32::try_from(owner) == Ok(self.link.pid)
         {
             return true;
@@ -359,15 +355,21 @@ impl Peer {
 
     /// Opens an area's object: for reading only, or with the rights that the owner's descriptor has.
     pub(super) fn open_object(&self, record: &Record, write: bool) -> Result<Opened> {
-        if write
-            && !self.is_own_process()
-            && let Some(handle) = self.handle()
+        if let Some(handle) = self.handle()
             && let Ok(fd) = sys::process::take_descriptor(handle, record.descriptor)
             && let Ok(stat) = sys::file::look(fd.as_fd())
             && stat.identity == record.object
             && is_object(&stat, record).is_ok_and(|yes| yes)
         {
-            return Ok(Opened { fd, stat, pages: known_pages(&stat, record) });
+            let pages = known_pages(&stat, record);
+            if write {
+                return Ok(Opened { fd, stat, pages });
+            }
+            // The kernel holds whoever reads only to that if it was opened so; by way of our own number, which is shorter than the owner's.
+            let looked = Looked { fd, stat };
+            if let Ok(fd) = open_looked(&looked, OFlags::RDONLY) {
+                return Ok(Opened { fd, stat, pages });
+            }
         }
         open_object_at(&self.folder(), record, write).or_else(|error| match error.kind() {
             Kind::NoSuchArea | Kind::Unreadable => match self.moved() {
@@ -404,12 +406,17 @@ impl Peer {
     fn handle(&self) -> Option<BorrowedFd<'_>> {
         let _asking = asking();
         let handle = self.handle.get_or_init(|| {
+            // To close a copy of our own table's descriptor would be to lose its record lock.
+            if self.link.pid == sys::process::pid() {
+                return None;
+            }
             let handle = Guarded::new(sys::process::open(self.link.pid).ok()?).ok()?;
             // Whoever lives now lived when the handle was made: the number was not somebody else's.
             let allowed = sys::process::take_descriptor(handle.as_fd(), self.link.descriptor).is_ok();
             (allowed && self.is_live()).then_some(handle)
         });
-        handle.as_ref().and_then(|handle| handle.checked().ok())
+        // Unlooked at: what comes of it is held against the record, whatever the number has come to lead to.
+        handle.as_ref().map(AsFd::as_fd)
     }
 }
 
