@@ -113,6 +113,8 @@ pub(crate) static RULES: &[Rule] = &[
         .of(&["unpublish", "create-huge", "create-contiguous", "wait", "wait-in-vain", "transfer-own", "transfer"])
         .leaving(),
     rule(&["munmap"], "what was mapped to set pages aside stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
+    rule(&["mmap"], "an object that is not sealed, and that somebody may be about to seal: it is tried again until that is decided")
+        .only(&[EPERM]),
     rule(&["fcntl(F_GETFL)"], "whether the descriptor may write: `fallocate` tells").of(&["grow-pool"]),
     rule(&["statx"], "the standard library asks how long a file is before it reads it: a hint"),
     // Doors. (Where an area cannot be offered at all, who offers it is told: `transfer`.)

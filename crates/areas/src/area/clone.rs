@@ -185,17 +185,20 @@ impl<'a> CloneBuilder<'a> {
                 .detail("its size may shrink under us, and with it what could be accessed")
                 .help("clone it as what it is: `open_resizable`"));
         }
-        let object = match self.source.open_object(write) {
-            // A frozen object may be opened for reading only, by all but root.
-            Err(error) if write && error.kind() == Kind::Unreadable && self.source.is_frozen()? => {
-                return Err(frozen());
-            }
-            other => other?,
-        };
+        let object = self.object(write, frozen)?;
         if write && object.was_frozen() {
             return Err(frozen());
         }
         self.finish(object, protection)
+    }
+
+    /// A frozen object may be opened for reading only, by all but root.
+    fn object(&self, write: bool, frozen: impl Fn() -> Error) -> Result<Object> {
+        self.source.open_object(write).map_err(|error| {
+            let is_frozen =
+                write && error.kind() == Kind::Unreadable && self.source.is_frozen().unwrap_or(false);
+            if is_frozen { frozen() } else { error }
+        })
     }
 
     /// Makes a clone of a resizable area.
@@ -226,7 +229,7 @@ impl<'a> CloneBuilder<'a> {
             }
             return Err(refuse(Kind::ReadOnly, &why).help("clone it for reading: `protection(READ)`"));
         }
-        let object = self.source.open_object(write)?;
+        let object = self.object(write, frozen)?;
         if object.was_frozen() {
             return Err(frozen());
         }

@@ -14,9 +14,6 @@ use crate::sys;
 /// How long [`Area::freeze`] waits for writers that are about to finish.
 pub const FREEZE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long another holder's attempt to seal is waited for: the kernel waits for pinned pages up to 0.2 s there.
-const OTHERS_PATIENCE: Duration = Duration::from_secs(5);
-
 macro_rules! can_be_frozen {
     ($($kind:ty),*) => {$(
 impl Area<$kind> {
@@ -125,17 +122,9 @@ impl<K: Access> Area<K> {
     /// cannot be done, and need not.
     fn thaw(&mut self, before: Protection, error: Error) -> Option<Error> {
         let object = super::object_of(self.object.as_ref());
-        let deadline = Instant::now() + OTHERS_PATIENCE;
-        let replaced = loop {
-            // SAFETY: as in `try_freeze`: no references, and the object's own descriptor.
-            let replaced = object.own_fd().and_then(|fd| unsafe { self.mapping.replace(before, (fd, 0)) });
-            // While another holder tries to seal it, the kernel refuses mappings for writing: until that has come out either way.
-            let undecided = replaced == Err(sys::Errno::PERM) && !object.is_frozen().unwrap_or(true);
-            if !undecided || Instant::now() >= deadline {
-                break replaced;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        // SAFETY: as in `try_freeze`: no references, and the object's own descriptor. Another holder who is trying to seal it now
+        // is waited for there.
+        let replaced = object.own_fd().and_then(|fd| unsafe { self.mapping.replace(before, (fd, 0)) });
         if replaced == Err(sys::Errno::PERM) && object.is_frozen().unwrap_or(false) {
             let readable = match self.mapping.protection() {
                 Protection::READ => Ok(()),

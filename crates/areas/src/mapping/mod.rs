@@ -6,6 +6,8 @@ mod access;
 mod asked;
 mod canary;
 pub(crate) mod headroom;
+mod making;
+mod refusal;
 mod reservation;
 
 use std::any::Any;
@@ -16,16 +18,17 @@ use std::sync::Arc;
 
 pub(crate) use asked::Asked;
 pub(crate) use canary::Canary;
-use reservation::RESERVED;
+pub(crate) use making::Plan;
+pub(crate) use refusal::{in_words, out_of_range, refused, refused_placement};
 pub use reservation::Reservation;
 
-use crate::error::{Error, Kind, Rejected, Result, remedy};
+use crate::error::{Error, Kind, Rejected, Result};
 use crate::page::PageSize;
 use crate::place::{Placement, Policy};
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
-use crate::sys::memory::{Advice, At, MapFlags};
+use crate::sys::memory::Advice;
 
 /// Who else may write the memory behind a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,218 +87,7 @@ unsafe impl Send for Mapping {}
 // user's to justify.
 unsafe impl Sync for Mapping {}
 
-/// What `Mapping::new` needs to know.
-pub(crate) struct Plan<'a> {
-    pub(crate) at: At,
-    pub(crate) size: usize,
-    pub(crate) span: usize,
-    pub(crate) page: PageSize,
-    pub(crate) protection: Protection,
-    pub(crate) sharing: Sharing,
-    pub(crate) flags: MapFlags,
-    pub(crate) file: Option<(std::os::fd::BorrowedFd<'a>, u64)>,
-}
-
-impl Plan<'_> {
-    /// Whether it reaches beyond the end of an object of pool pages, which shall stay where it is.
-    fn beyond(&self) -> bool {
-        self.page != PageSize::base() && self.file.is_some() && self.flags.contains(MapFlags::NORESERVE)
-    }
-
-    /// The protection to call mmap with. A writable mapping beyond the end of an object of pool pages makes it larger, so there the
-    /// right to write comes second ([`Mapping::complete`]): mprotect does no such thing.
-    fn first(&self) -> Protection {
-        if self.beyond() { self.protection - Protection::WRITE } else { self.protection }
-    }
-}
-
 impl Mapping {
-    /// Maps new addresses.
-    pub(crate) fn new(plan: &Plan<'_>) -> Result<Self> {
-        let &Plan { at, size, span, page, protection, sharing, flags, file } = plan;
-        debug_assert!(size <= span && span.is_multiple_of(page.bytes()));
-        debug_assert!(sharing != Sharing::Exclusive || file.is_none());
-        let base = sys::memory::map(at, span, plan.first().for_mmap(), flags, file).map_err(|errno| {
-            let place = match at {
-                At::Anywhere => "NULL".to_owned(),
-                At::Exactly(address) => format!("{address:#x}"),
-            };
-            let call = format!("mmap({place}, {}, {protection}, {})", Bytes::from(span), in_words(flags));
-            refused(at, size, span, page, call, errno)
-        })?;
-        Mapping::of(plan, base).complete(plan)
-    }
-
-    /// Adds the right that `Plan::first` left out.
-    fn complete(mut self, plan: &Plan<'_>) -> Result<Self> {
-        if plan.first() != plan.protection {
-            self.protection = plan.first();
-            self.protect(plan.protection)?;
-        }
-        Ok(self)
-    }
-
-    fn of(plan: &Plan<'_>, base: NonNull<u8>) -> Self {
-        let &Plan { size, span, page, protection, sharing, .. } = plan;
-        Mapping {
-            base,
-            size,
-            span,
-            page,
-            protection,
-            sharing,
-            beyond: plan.beyond(),
-            fallbacks: Vec::new(),
-            asked: Asked::default(),
-            home: None,
-            attached: Vec::new(),
-        }
-    }
-
-    /// Maps at an offset of a reservation, over nothing but reserved addresses.
-    pub(crate) fn inside(plan: &Plan<'_>, home: &Arc<Reservation>, offset: usize) -> Result<Self> {
-        let base = home.take(offset, plan.span, plan.page)?;
-        // SAFETY: the reservation has just given us this range, which nobody else uses.
-        let mapped =
-            unsafe { sys::memory::map_over(base, plan.span, plan.first().for_mmap(), plan.flags, plan.file) };
-        match mapped {
-            Ok(base) => {
-                let mut mapping = Mapping::of(plan, base);
-                mapping.home = Some(home.clone());
-                mapping.complete(plan)
-            }
-            Err(errno) => {
-                home.recover(base, plan.span);
-                let error =
-                    Error::new(Kind::NoMemory, format!("map {} in a reservation", Bytes::from(plan.size)))
-                        .call(
-                            format!(
-                                "mmap({base:p}, {}, {}, MAP_FIXED)",
-                                Bytes::from(plan.span),
-                                plan.protection
-                            ),
-                            errno,
-                        );
-                Err(match plan.page == PageSize::base() {
-                    true => remedy::address_space(error, plan.span),
-                    false => remedy::huge_pages(error, plan.page, plan.span),
-                })
-            }
-        }
-    }
-
-    /// Maps new addresses, of which the first is a multiple of `align` (a power of two): what huge page-table entries
-    /// need. It reserves more, puts the mapping into the middle and gives the rest back.
-    pub(crate) fn aligned(plan: &Plan<'_>, align: usize) -> Result<Self> {
-        debug_assert!(align.is_power_of_two() && plan.at == At::Anywhere);
-        let room = Plan {
-            span: plan.span.saturating_add(align),
-            protection: Protection::empty(),
-            sharing: Sharing::Exclusive,
-            flags: RESERVED,
-            file: None,
-            page: PageSize::base(),
-            ..*plan
-        };
-        let room = std::mem::ManuallyDrop::new(Mapping::new(&room)?);
-        let before = room.base.as_ptr().align_offset(align);
-        // SAFETY: `before < align`, so that it lies inside the `span + align` bytes that were just mapped.
-        let base = unsafe { room.base.add(before) };
-        // SAFETY: `before + span <= span + align`, as above.
-        let after = unsafe { base.add(plan.span) };
-        for (address, len) in [(room.base, before), (after, align - before)] {
-            if len > 0 {
-                // SAFETY: a part of the range that was just mapped; nobody else knows of it. Where the kernel refuses
-                // (too many mappings), inaccessible addresses are left over, which cost nothing.
-                let _ = unsafe { sys::memory::unmap(address, len) };
-            }
-        }
-        let mut mapping = Mapping::of(plan, base);
-        // SAFETY: the range is ours alone, and nothing has been lent yet.
-        let mapped =
-            unsafe { sys::memory::map_over(base, plan.span, plan.first().for_mmap(), plan.flags, plan.file) };
-        match mapped {
-            Ok(at) => {
-                mapping.base = at;
-                mapping.complete(plan)
-            }
-            Err(errno) => {
-                // Dropping the mapping gives the reserved addresses back.
-                refill(base, plan.span);
-                Err(Error::new(Kind::System, format!("map {}", Bytes::from(plan.size))).call(
-                    format!("mmap({base:p}, {}, {}, MAP_FIXED)", Bytes::from(plan.span), plan.protection),
-                    errno,
-                ))
-            }
-        }
-    }
-
-    /// Takes the addresses behind as well, up to `span` bytes: more of the same shared file, with the same protection. Inside a
-    /// reservation they are the reservation's next ones.
-    ///
-    /// # Errors
-    /// [`Kind::AddressInUse`] if something is mapped there, or the reservation ends; as for new mappings.
-    pub(crate) fn extend(&mut self, span: usize, file: std::os::fd::BorrowedFd<'_>) -> Result<()> {
-        debug_assert!(self.sharing == Sharing::Shared && span.is_multiple_of(self.page.bytes()));
-        let Some(more) = span.checked_sub(self.span).filter(|&more| more > 0) else { return Ok(()) };
-        let behind = self.base.addr().get().saturating_add(self.span);
-        let plan = Plan {
-            at: At::Exactly(behind),
-            size: more,
-            span: more,
-            page: self.page,
-            protection: self.protection,
-            sharing: self.sharing,
-            flags: self.flags_of_object(),
-            file: Some((file, self.span as u64)),
-        };
-        if let Some(home) = &self.home {
-            let ends = |error: &Error| {
-                Error::new(Kind::AddressInUse, error.what().to_owned())
-                    .detail(format!("the reservation ends there: {}", error.facts().unwrap_or_default()))
-            };
-            let tail = Mapping::inside(&plan, home, behind - home.address())
-                .map_err(|error| if error.kind() == Kind::OutOfRange { ends(&error) } else { error })?;
-            // From here on the range belongs to this mapping.
-            let mut tail = std::mem::ManuallyDrop::new(tail);
-            drop(tail.home.take());
-            home.join(self.base, self.span, more);
-            self.span = span;
-            return Ok(());
-        }
-        // From here on the range belongs to this mapping.
-        let _ = std::mem::ManuallyDrop::new(Mapping::new(&plan)?);
-        self.span = span;
-        Ok(())
-    }
-
-    /// How an object is mapped here.
-    fn flags_of_object(&self) -> MapFlags {
-        if self.beyond { MapFlags::SHARED | MapFlags::NORESERVE } else { MapFlags::SHARED }
-    }
-
-    /// Gives the addresses behind `span` bytes back.
-    pub(crate) fn cut(&mut self, span: usize) {
-        debug_assert!(self.sharing == Sharing::Shared && span.is_multiple_of(self.page.bytes()));
-        if let Some(more) = self.span.checked_sub(span).filter(|&more| more > 0) {
-            // SAFETY: `span < self.span`, and `base..base+self.span` is ours (invariant).
-            let behind = unsafe { self.base.add(span) };
-            let gone = match &self.home {
-                // SAFETY: the range is ours alone (invariant), shared memory, of which no reference is lent. Where the kernel
-                // refuses, the addresses stay ours.
-                None => unsafe { sys::memory::unmap(behind, more) },
-                Some(home) => {
-                    home.split(self.base, span, more);
-                    // SAFETY: as above.
-                    unsafe { home.take_back(behind, more) }.inspect_err(|_| home.join(self.base, span, more))
-                }
-            };
-            if gone.is_ok() {
-                self.span = span;
-            }
-        }
-    }
-
     /// Where the memory begins.
     ///
     /// What may be done through the pointer: memory that no other process writes may be read and written as any memory
@@ -530,48 +322,6 @@ impl Mapping {
     pub(crate) fn advise(&self, advice: Advice) -> sys::Result<()> {
         sys::memory::advise(self.base, self.span, advice)
     }
-
-    /// Maps something else over the whole range, in one step: the address is held all the while.
-    ///
-    /// # Safety
-    /// No reference into the mapping is alive, and `file` is the same object as before: whoever keeps a pointer finds
-    /// the same bytes.
-    pub(crate) unsafe fn replace(
-        &mut self,
-        protection: Protection,
-        file: (std::os::fd::BorrowedFd<'_>, u64),
-    ) -> sys::Result<()> {
-        // As with `Plan::first`.
-        let first = if self.beyond { protection - Protection::WRITE } else { protection };
-        // SAFETY: the range is ours (invariant), and no reference is alive (the caller).
-        let mapped = unsafe {
-            sys::memory::map_over(self.base, self.span, first.for_mmap(), self.flags_of_object(), Some(file))
-        };
-        match mapped {
-            Ok(_) => {
-                self.protection = first;
-                if first != protection {
-                    // SAFETY: as above.
-                    unsafe { sys::memory::protect(self.base, self.span, protection.for_mprotect()) }?;
-                    self.protection = protection;
-                }
-                Ok(())
-            }
-            Err(errno) => {
-                if refill(self.base, self.span) {
-                    self.protection = Protection::empty();
-                }
-                Err(errno)
-            }
-        }
-    }
-}
-
-/// After an mmap with `MAP_FIXED` that failed: it may have removed what was there before (it does so for an object in pages of
-/// an empty pool, Linux 6.18), and then inaccessible addresses take the place, so that they stay ours. Whether that was so.
-fn refill(base: NonNull<u8>, span: usize) -> bool {
-    let nothing = Protection::empty().for_mmap();
-    sys::memory::map(At::Exactly(base.addr().get()), span, nothing, RESERVED, None).is_ok()
 }
 
 impl Drop for Mapping {
@@ -593,82 +343,4 @@ impl fmt::Debug for Mapping {
             .field("sharing", &self.sharing)
             .finish_non_exhaustive()
     }
-}
-
-/// The error for an access beyond the end.
-pub(crate) fn out_of_range(offset: usize, len: usize, size: usize) -> Error {
-    let bytes = if len == 1 { "byte" } else { "bytes" };
-    Error::new(Kind::OutOfRange, format!("access {len} {bytes} at offset {offset}"))
-        .detail(format!("the size is {size} bytes"))
-        .help("stay inside `0..size()`")
-}
-
-/// Why mmap refused: from what it was asked, and what it said.
-pub(crate) fn refused(
-    at: At,
-    size: usize,
-    span: usize,
-    page: PageSize,
-    call: String,
-    errno: sys::Errno,
-) -> Error {
-    let error = |kind| Error::new(kind, format!("map {}", Bytes::from(size))).call(call, errno);
-    match (errno, at) {
-        (sys::Errno::EXIST, At::Exactly(address)) => error(Kind::AddressInUse)
-            .detail(format!("something is mapped in {:#x}..{:#x}", address, address.saturating_add(span)))
-            .help(
-                "choose another address, or let the kernel choose one; `/proc/self/maps` shows what is there",
-            ),
-        (sys::Errno::NOMEM, _) if page != PageSize::base() => {
-            remedy::huge_pages(error(Kind::NoMemory), page, span)
-        }
-        // The kernel has no pool of that size.
-        (sys::Errno::INVAL, _) if page != PageSize::base() => {
-            remedy::huge_pages(error(Kind::Unsupported), page, span)
-        }
-        (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
-            error(Kind::AddressInUse).detail("the range ends beyond the addresses of a process")
-        }
-        (sys::Errno::NOMEM, _) if out_of_user_range(0, span) => {
-            error(Kind::InvalidInput).detail("it is more than the addresses of a process")
-        }
-        (sys::Errno::NOMEM, _) => match sys::process::limit(sys::process::Limit::AddressSpace) {
-            Some(_) => remedy::address_space(error(Kind::Limit), span),
-            None => remedy::address_space(error(Kind::NoMemory), span),
-        },
-        (sys::Errno::AGAIN, _) => remedy::locked_memory(error(Kind::Limit), span),
-        (sys::Errno::ACCESS | sys::Errno::PERM, _) => error(Kind::NotPermitted)
-            .detail("the file was not opened for this, is sealed, or lies on a file system mounted noexec"),
-        _ => error(Kind::System),
-    }
-}
-
-/// Why a range could not be placed: from what was asked, the call, and what it said.
-pub(crate) fn refused_placement(len: usize, placement: &Placement, call: String, errno: sys::Errno) -> Error {
-    let what = format!("place {} as {placement}", Bytes::from(len));
-    match errno {
-        sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(Kind::Unsupported, what).call(call, errno).help(
-            "this kernel does not know the policy: preferred-many needs 5.15, a home node 5.17, weighted \
-                   interleave 6.9, any policy a kernel built with NUMA",
-        ),
-        sys::Errno::PERM => Error::new(Kind::NotPermitted, what).call(call, errno).help(
-            "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind",
-        ),
-        _ => Error::new(Kind::System, what).call(call, errno),
-    }
-}
-
-/// Flags as C writes them: `MAP_PRIVATE|MAP_HUGETLB`.
-pub(crate) fn in_words(flags: MapFlags) -> String {
-    let mut names = flags.iter_names();
-    let mut words: Vec<String> = names.by_ref().map(|(name, _)| format!("MAP_{name}")).collect();
-    if !names.remaining().is_empty() {
-        words.push(format!("{:#x}", names.remaining().bits()));
-    }
-    words.join("|")
-}
-
-/// Whether a range ends beyond what user processes can have (47 bits here, or what the architecture has at most).
-fn out_of_user_range(address: usize, len: usize) -> bool {
-    address.checked_add(len).is_none_or(|end| end > 1 << 47)
 }

@@ -195,7 +195,7 @@ impl Reservation {
     /// pages of the pool when the pool is empty (Linux 6.18). The hole is filled again; if somebody else was quicker, the part is
     /// theirs from now on, and never touched again.
     pub(super) fn recover(&self, base: NonNull<u8>, len: usize) {
-        if super::refill(base, len) || still_reserved(base.addr().get(), len) {
+        if super::making::refill(base, len) || still_reserved(base.addr().get(), len) {
             self.give_back(base, len);
             return;
         }

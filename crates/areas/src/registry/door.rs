@@ -10,7 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::directory::{Directory, any_below};
 use super::offer::{Offer, Parcel};
-use super::peer::{OWN_DESCRIPTORS, is_dead};
+use super::peer::OWN_DESCRIPTORS;
+use super::process::is_dead;
 use super::table::DoorAt;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::sys;

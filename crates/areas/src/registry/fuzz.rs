@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use super::directory::{Directory, Link, namespace};
 use super::holders::{may_be_written, shared_mapping};
 use super::offer::Offer;
-use super::peer::ProcessStat;
+use super::process::ProcessStat;
 pub(crate) use super::table::fuzz::table;
 
 /// A record as it stands in a table; or what comes to a team's door, if there is enough of it.

@@ -23,6 +23,7 @@ mod name;
 mod offer;
 mod order;
 mod peer;
+mod process;
 mod source;
 mod state;
 mod table;

@@ -128,20 +128,67 @@ fn by_a_forked_child() {
     });
 }
 
+/// A pipe that holds the first page of an area pinned until it is dropped.
+fn pinned(area: &Area<Shared>) -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (from, to) = std::io::pipe().unwrap();
+    let piece = libc::iovec { iov_base: area.as_ptr().cast(), iov_len: 4096 };
+    // SAFETY: the range is mapped while this is called; the pipe then holds the page itself, and only reads it.
+    let sent = unsafe { libc::vmsplice(std::os::fd::AsRawFd::as_raw_fd(&to), &raw const piece, 1, 0) };
+    assert_eq!(sent, 4096);
+    (from, to)
+}
+
 #[test]
 fn by_a_page_that_a_transfer_has_pinned() {
     let area = areas::builder(4096).shared().unwrap();
     area.store(0, 5_u8).unwrap();
     let at = area.as_ptr();
-    let (from, to) = std::io::pipe().unwrap();
-    let piece = libc::iovec { iov_base: at.cast(), iov_len: 4096 };
-    // SAFETY: the range is mapped for as long as the pipe holds its page; the pipe only reads it.
-    let sent = unsafe { libc::vmsplice(std::os::fd::AsRawFd::as_raw_fd(&to), &raw const piece, 1, 0) };
-    assert_eq!(sent, 4096);
+    let (from, to) = pinned(&area);
     let (text, area) = refused(area.freeze_within(Duration::ZERO), at);
     assert!(text.contains("pinned by a transfer"), "{text}");
     drop((from, to));
     assert_eq!(area.freeze().unwrap()[0], 5);
+}
+
+/// While the kernel waits for pinned pages, it refuses to map for writing what may never be sealed.
+#[test]
+fn who_clones_meanwhile_waits_for_the_outcome() {
+    test!("who_clones_meanwhile_waits_for_the_outcome").alone(Stage::default(), || {
+        let area = areas::builder(4096).name("wet").shared().unwrap();
+        area.store(0, 5_u8).unwrap();
+        let at = area.as_ptr();
+        let pipe = pinned(&area);
+        let clone = || areas::registry::find("wet").unwrap().open();
+        let area = std::thread::scope(|scope| {
+            let freezer = scope.spawn(move || area.freeze_within(Duration::from_millis(600)));
+            let mut clones = 0;
+            while !freezer.is_finished() {
+                clone().unwrap().store(1, 1_u8).unwrap();
+                clones += 1;
+            }
+            assert!(clones > 0);
+            refused(freezer.join().unwrap(), at).1
+        });
+        // And where it is frozen in the end, that is what they are told.
+        let frozen = std::thread::scope(|scope| {
+            let freezer = scope.spawn(move || area.freeze_within(Duration::from_secs(20)));
+            let one_who_waits = scope.spawn(move || {
+                loop {
+                    match clone() {
+                        Ok(clone) => drop(clone),
+                        Err(error) => break error,
+                    }
+                }
+            });
+            std::thread::sleep(Duration::from_millis(300));
+            drop(pipe);
+            let error = one_who_waits.join().unwrap();
+            assert_eq!(error.kind(), Kind::Frozen, "{error:#}");
+            freezer.join().unwrap().unwrap()
+        });
+        assert_eq!(frozen[0], 5);
+        String::new()
+    });
 }
 
 #[test]

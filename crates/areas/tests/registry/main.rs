@@ -30,6 +30,7 @@ mod support;
 mod threads;
 mod transfer;
 mod transfer_hostile;
+mod transfer_refused;
 mod twins;
 mod unreadable;
 mod users;

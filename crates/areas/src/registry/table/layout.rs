@@ -49,7 +49,7 @@ pub(super) mod header {
 }
 
 /// FNV-1a, folded so that the high bits (the tag) depend on all bytes.
-pub(crate) fn hash_of(name: &[u8]) -> u64 {
+pub(super) fn hash_of(name: &[u8]) -> u64 {
     let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -30,7 +30,7 @@ mod tests;
 mod view;
 mod writer;
 
-pub(crate) use layout::{BLOCK, BLOCKS, RECORDS, TABLE_BYTES, VERSION, hash_of};
+pub(crate) use layout::{BLOCK, BLOCKS, RECORDS, TABLE_BYTES, VERSION};
 pub(crate) use record::{Announcement, RECORD_BYTES, Record};
 pub(crate) use view::{DoorAt, Owner, View};
 pub(crate) use writer::Table;

@@ -147,13 +147,6 @@ impl View {
         })
     }
 
-    /// Looks at where [`find`](View::find) will begin, for what it brings into the processor's cache: many tables that are asked first
-    /// and searched then wait for memory all at once, and not one after the other.
-    pub(crate) fn warm(&self, hash: u64) -> u32 {
-        let which = Which(self.u64_at(header::INDEX));
-        which.checked().map_or(0, |which| self.u32_at(which.offset_of(hash)))
-    }
-
     /// The oldest area of a name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(u32, u64, Record)> {
         let hash = hash_of(name);

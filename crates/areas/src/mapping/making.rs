@@ -1,0 +1,338 @@
+//! Making mappings, larger and smaller ones of them, and putting one over another.
+//!
+//! While another process tries to seal an object against writing, the kernel refuses mappings for writing with EPERM, for as long
+//! as it waits for pinned pages there (0.2 s); whether it will be sealed is not known yet. Here that is waited for, so that a clone
+//! of an area that somebody freezes in vain is no error, and one of an area that was frozen says so.
+
+#![expect(unsafe_code, reason = "maps memory; each block has its proof")]
+
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::refusal::{in_words, refused};
+use super::reservation::RESERVED;
+use super::{Asked, Mapping, Reservation, Sharing};
+use crate::error::{Error, Kind, Result, remedy};
+use crate::page::PageSize;
+use crate::protection::Protection;
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::memory::{At, MapFlags};
+use crate::sys::object::SealFlags;
+
+/// How long others' attempts to seal an object are waited for.
+const SEALING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What `Mapping::new` needs to know.
+pub(crate) struct Plan<'a> {
+    pub(crate) at: At,
+    pub(crate) size: usize,
+    pub(crate) span: usize,
+    pub(crate) page: PageSize,
+    pub(crate) protection: Protection,
+    pub(crate) sharing: Sharing,
+    pub(crate) flags: MapFlags,
+    pub(crate) file: Option<(BorrowedFd<'a>, u64)>,
+}
+
+impl Plan<'_> {
+    /// Whether it reaches beyond the end of an object of pool pages, which shall stay where it is.
+    fn beyond(&self) -> bool {
+        self.page != PageSize::base() && self.file.is_some() && self.flags.contains(MapFlags::NORESERVE)
+    }
+
+    /// The protection to call mmap with. A writable mapping beyond the end of an object of pool pages makes it larger, so there the
+    /// right to write comes second ([`Mapping::complete`]): mprotect does no such thing.
+    fn first(&self) -> Protection {
+        if self.beyond() { self.protection - Protection::WRITE } else { self.protection }
+    }
+
+    fn map(&self) -> sys::Result<NonNull<u8>> {
+        until_decided(self.protection, self.file, || {
+            sys::memory::map(self.at, self.span, self.first().for_mmap(), self.flags, self.file)
+        })
+    }
+
+    /// Over what is mapped at `base` now; `removed` tells whether a refusal has left inaccessible addresses in its place.
+    ///
+    /// # Safety
+    /// The caller owns `base..base+span`, and no reference into it is alive.
+    unsafe fn map_over(&self, base: NonNull<u8>, removed: &mut bool) -> sys::Result<NonNull<u8>> {
+        until_decided(self.protection, self.file, || {
+            // SAFETY: the caller's promise.
+            let mapped = unsafe {
+                sys::memory::map_over(base, self.span, self.first().for_mmap(), self.flags, self.file)
+            };
+            // Ours at every moment: also while we wait.
+            mapped.inspect_err(|_| *removed |= refill(base, self.span))
+        })
+    }
+
+    /// The error for what the kernel refused.
+    fn refused(&self, call: String, errno: sys::Errno) -> Error {
+        match (errno, self.file.and_then(|(file, _)| sealed(file))) {
+            (sys::Errno::PERM, Some(true)) if self.protection.contains(Protection::WRITE) => {
+                Error::new(Kind::Frozen, format!("map {}", Bytes::from(self.size)))
+                    .call(call, errno)
+                    .detail("somebody has frozen it: nobody writes it any more")
+                    .help("map it for reading")
+            }
+            _ => refused(self.at, self.size, self.span, self.page, call, errno),
+        }
+    }
+}
+
+/// Calls again as long as the kernel refuses to map an object for writing although it is not sealed against that.
+fn until_decided<T>(
+    protection: Protection,
+    file: Option<(BorrowedFd<'_>, u64)>,
+    mut map: impl FnMut() -> sys::Result<T>,
+) -> sys::Result<T> {
+    let mut deadline = None;
+    loop {
+        match map() {
+            Err(sys::Errno::PERM)
+                if protection.contains(Protection::WRITE)
+                    && !protection.contains(Protection::EXECUTE)
+                    && file.and_then(|(file, _)| sealed(file)) == Some(false)
+                    && Instant::now()
+                        < *deadline.get_or_insert_with(|| Instant::now() + SEALING_PATIENCE) =>
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // Not yet sealed when we were refused, but sealed when we looked: the refusal was the truth.
+            other => return other,
+        }
+    }
+}
+
+/// Whether an object is sealed against new mappings for writing; `None` for what can have no seals.
+fn sealed(file: BorrowedFd<'_>) -> Option<bool> {
+    let seals = sys::object::seals(file).ok()?;
+    Some(seals.intersects(SealFlags::WRITE | SealFlags::FUTURE_WRITE))
+}
+
+impl Mapping {
+    /// Maps new addresses.
+    pub(crate) fn new(plan: &Plan<'_>) -> Result<Self> {
+        let &Plan { at, size, span, page, protection, sharing, flags, file } = plan;
+        debug_assert!(size <= span && span.is_multiple_of(page.bytes()));
+        debug_assert!(sharing != Sharing::Exclusive || file.is_none());
+        let base = plan.map().map_err(|errno| {
+            let place = match at {
+                At::Anywhere => "NULL".to_owned(),
+                At::Exactly(address) => format!("{address:#x}"),
+            };
+            let call = format!("mmap({place}, {}, {protection}, {})", Bytes::from(span), in_words(flags));
+            plan.refused(call, errno)
+        })?;
+        Mapping::of(plan, base).complete(plan)
+    }
+
+    /// Adds the right that `Plan::first` left out.
+    fn complete(mut self, plan: &Plan<'_>) -> Result<Self> {
+        if plan.first() != plan.protection {
+            self.protection = plan.first();
+            self.protect(plan.protection)?;
+        }
+        Ok(self)
+    }
+
+    fn of(plan: &Plan<'_>, base: NonNull<u8>) -> Self {
+        let &Plan { size, span, page, protection, sharing, .. } = plan;
+        Mapping {
+            base,
+            size,
+            span,
+            page,
+            protection,
+            sharing,
+            beyond: plan.beyond(),
+            fallbacks: Vec::new(),
+            asked: Asked::default(),
+            home: None,
+            attached: Vec::new(),
+        }
+    }
+
+    /// Maps at an offset of a reservation, over nothing but reserved addresses.
+    pub(crate) fn inside(plan: &Plan<'_>, home: &Arc<Reservation>, offset: usize) -> Result<Self> {
+        let base = home.take(offset, plan.span, plan.page)?;
+        // SAFETY: the reservation has just given us this range, which nobody else uses.
+        match unsafe { plan.map_over(base, &mut false) } {
+            Ok(base) => {
+                let mut mapping = Mapping::of(plan, base);
+                mapping.home = Some(home.clone());
+                mapping.complete(plan)
+            }
+            Err(errno) => {
+                home.recover(base, plan.span);
+                let call =
+                    format!("mmap({base:p}, {}, {}, MAP_FIXED)", Bytes::from(plan.span), plan.protection);
+                if errno == sys::Errno::PERM {
+                    return Err(plan.refused(call, errno));
+                }
+                let what = format!("map {} in a reservation", Bytes::from(plan.size));
+                let error = Error::new(Kind::NoMemory, what).call(call, errno);
+                Err(match plan.page == PageSize::base() {
+                    true => remedy::address_space(error, plan.span),
+                    false => remedy::huge_pages(error, plan.page, plan.span),
+                })
+            }
+        }
+    }
+
+    /// Maps new addresses, of which the first is a multiple of `align` (a power of two): what huge page-table entries
+    /// need. It reserves more, puts the mapping into the middle and gives the rest back.
+    pub(crate) fn aligned(plan: &Plan<'_>, align: usize) -> Result<Self> {
+        debug_assert!(align.is_power_of_two() && plan.at == At::Anywhere);
+        let room = Plan {
+            span: plan.span.saturating_add(align),
+            protection: Protection::empty(),
+            sharing: Sharing::Exclusive,
+            flags: RESERVED,
+            file: None,
+            page: PageSize::base(),
+            ..*plan
+        };
+        let room = std::mem::ManuallyDrop::new(Mapping::new(&room)?);
+        let before = room.base.as_ptr().align_offset(align);
+        // SAFETY: `before < align`, so that it lies inside the `span + align` bytes that were just mapped.
+        let base = unsafe { room.base.add(before) };
+        // SAFETY: `before + span <= span + align`, as above.
+        let after = unsafe { base.add(plan.span) };
+        for (address, len) in [(room.base, before), (after, align - before)] {
+            if len > 0 {
+                // SAFETY: a part of the range that was just mapped; nobody else knows of it. Where the kernel refuses
+                // (too many mappings), inaccessible addresses are left over, which cost nothing.
+                let _ = unsafe { sys::memory::unmap(address, len) };
+            }
+        }
+        let mut mapping = Mapping::of(plan, base);
+        // SAFETY: the range is ours alone, and nothing has been lent yet.
+        match unsafe { plan.map_over(base, &mut false) } {
+            Ok(at) => {
+                mapping.base = at;
+                mapping.complete(plan)
+            }
+            // Dropping the mapping gives the reserved addresses back.
+            Err(errno) => {
+                let call =
+                    format!("mmap({base:p}, {}, {}, MAP_FIXED)", Bytes::from(plan.span), plan.protection);
+                Err(plan.refused(call, errno))
+            }
+        }
+    }
+
+    /// Takes the addresses behind as well, up to `span` bytes: more of the same shared file, with the same protection. Inside a
+    /// reservation they are the reservation's next ones.
+    ///
+    /// # Errors
+    /// [`Kind::AddressInUse`] if something is mapped there, or the reservation ends; as for new mappings.
+    pub(crate) fn extend(&mut self, span: usize, file: BorrowedFd<'_>) -> Result<()> {
+        debug_assert!(self.sharing == Sharing::Shared && span.is_multiple_of(self.page.bytes()));
+        let Some(more) = span.checked_sub(self.span).filter(|&more| more > 0) else { return Ok(()) };
+        let behind = self.base.addr().get().saturating_add(self.span);
+        let plan = Plan {
+            at: At::Exactly(behind),
+            size: more,
+            span: more,
+            page: self.page,
+            protection: self.protection,
+            sharing: self.sharing,
+            flags: self.flags_of_object(),
+            file: Some((file, self.span as u64)),
+        };
+        if let Some(home) = &self.home {
+            let ends = |error: &Error| {
+                Error::new(Kind::AddressInUse, error.what().to_owned())
+                    .detail(format!("the reservation ends there: {}", error.facts().unwrap_or_default()))
+            };
+            let tail = Mapping::inside(&plan, home, behind - home.address())
+                .map_err(|error| if error.kind() == Kind::OutOfRange { ends(&error) } else { error })?;
+            // From here on the range belongs to this mapping.
+            let mut tail = std::mem::ManuallyDrop::new(tail);
+            drop(tail.home.take());
+            home.join(self.base, self.span, more);
+            self.span = span;
+            return Ok(());
+        }
+        // From here on the range belongs to this mapping.
+        let _ = std::mem::ManuallyDrop::new(Mapping::new(&plan)?);
+        self.span = span;
+        Ok(())
+    }
+
+    /// How an object is mapped here.
+    fn flags_of_object(&self) -> MapFlags {
+        if self.beyond { MapFlags::SHARED | MapFlags::NORESERVE } else { MapFlags::SHARED }
+    }
+
+    /// Gives the addresses behind `span` bytes back.
+    pub(crate) fn cut(&mut self, span: usize) {
+        debug_assert!(self.sharing == Sharing::Shared && span.is_multiple_of(self.page.bytes()));
+        if let Some(more) = self.span.checked_sub(span).filter(|&more| more > 0) {
+            // SAFETY: `span < self.span`, and `base..base+self.span` is ours (invariant).
+            let behind = unsafe { self.base.add(span) };
+            let gone = match &self.home {
+                // SAFETY: the range is ours alone (invariant), shared memory, of which no reference is lent. Where the kernel
+                // refuses, the addresses stay ours.
+                None => unsafe { sys::memory::unmap(behind, more) },
+                Some(home) => {
+                    home.split(self.base, span, more);
+                    // SAFETY: as above.
+                    unsafe { home.take_back(behind, more) }.inspect_err(|_| home.join(self.base, span, more))
+                }
+            };
+            if gone.is_ok() {
+                self.span = span;
+            }
+        }
+    }
+
+    /// Maps something else over the whole range, in one step: the address is held all the while.
+    ///
+    /// # Safety
+    /// No reference into the mapping is alive, and `file` is the same object as before: whoever keeps a pointer finds
+    /// the same bytes.
+    pub(crate) unsafe fn replace(
+        &mut self,
+        protection: Protection,
+        file: (BorrowedFd<'_>, u64),
+    ) -> sys::Result<()> {
+        let plan = Plan {
+            at: At::Exactly(self.base.addr().get()),
+            size: self.size,
+            span: self.span,
+            page: self.page,
+            protection,
+            sharing: self.sharing,
+            flags: self.flags_of_object(),
+            file: Some(file),
+        };
+        let mut removed = false;
+        // SAFETY: the range is ours (invariant), and no reference is alive (the caller).
+        let mapped = unsafe { plan.map_over(self.base, &mut removed) };
+        if mapped.is_ok() {
+            self.protection = plan.first();
+        } else if removed {
+            self.protection = Protection::empty();
+        }
+        mapped?;
+        if plan.first() != protection {
+            // SAFETY: as above.
+            unsafe { sys::memory::protect(self.base, self.span, protection.for_mprotect()) }?;
+            self.protection = protection;
+        }
+        Ok(())
+    }
+}
+
+/// After an mmap with `MAP_FIXED` that failed: it may have removed what was there before (it does so for an object in pages of
+/// an empty pool, Linux 6.18), and then inaccessible addresses take the place, so that they stay ours. Whether that was so.
+pub(super) fn refill(base: NonNull<u8>, span: usize) -> bool {
+    let nothing = Protection::empty().for_mmap();
+    sys::memory::map(At::Exactly(base.addr().get()), span, nothing, RESERVED, None).is_ok()
+}

@@ -1,0 +1,86 @@
+//! What is said when the kernel refuses to map, to place, or to be accessed beyond the end.
+
+use crate::error::{Error, Kind, remedy};
+use crate::page::PageSize;
+use crate::place::Placement;
+use crate::size::Bytes;
+use crate::sys;
+use crate::sys::memory::{At, MapFlags};
+
+/// The error for an access beyond the end.
+pub(crate) fn out_of_range(offset: usize, len: usize, size: usize) -> Error {
+    let bytes = if len == 1 { "byte" } else { "bytes" };
+    Error::new(Kind::OutOfRange, format!("access {len} {bytes} at offset {offset}"))
+        .detail(format!("the size is {size} bytes"))
+        .help("stay inside `0..size()`")
+}
+
+/// Why mmap refused: from what it was asked, and what it said.
+pub(crate) fn refused(
+    at: At,
+    size: usize,
+    span: usize,
+    page: PageSize,
+    call: String,
+    errno: sys::Errno,
+) -> Error {
+    let error = |kind| Error::new(kind, format!("map {}", Bytes::from(size))).call(call, errno);
+    match (errno, at) {
+        (sys::Errno::EXIST, At::Exactly(address)) => error(Kind::AddressInUse)
+            .detail(format!("something is mapped in {:#x}..{:#x}", address, address.saturating_add(span)))
+            .help(
+                "choose another address, or let the kernel choose one; `/proc/self/maps` shows what is there",
+            ),
+        (sys::Errno::NOMEM, _) if page != PageSize::base() => {
+            remedy::huge_pages(error(Kind::NoMemory), page, span)
+        }
+        // The kernel has no pool of that size.
+        (sys::Errno::INVAL, _) if page != PageSize::base() => {
+            remedy::huge_pages(error(Kind::Unsupported), page, span)
+        }
+        (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
+            error(Kind::AddressInUse).detail("the range ends beyond the addresses of a process")
+        }
+        (sys::Errno::NOMEM, _) if out_of_user_range(0, span) => {
+            error(Kind::InvalidInput).detail("it is more than the addresses of a process")
+        }
+        (sys::Errno::NOMEM, _) => match sys::process::limit(sys::process::Limit::AddressSpace) {
+            Some(_) => remedy::address_space(error(Kind::Limit), span),
+            None => remedy::address_space(error(Kind::NoMemory), span),
+        },
+        (sys::Errno::AGAIN, _) => remedy::locked_memory(error(Kind::Limit), span),
+        (sys::Errno::ACCESS | sys::Errno::PERM, _) => error(Kind::NotPermitted)
+            .detail("the file was not opened for this, is sealed, or lies on a file system mounted noexec"),
+        _ => error(Kind::System),
+    }
+}
+
+/// Why a range could not be placed: from what was asked, the call, and what it said.
+pub(crate) fn refused_placement(len: usize, placement: &Placement, call: String, errno: sys::Errno) -> Error {
+    let what = format!("place {} as {placement}", Bytes::from(len));
+    match errno {
+        sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(Kind::Unsupported, what).call(call, errno).help(
+            "this kernel does not know the policy: preferred-many needs 5.15, a home node 5.17, weighted \
+                   interleave 6.9, any policy a kernel built with NUMA",
+        ),
+        sys::Errno::PERM => Error::new(Kind::NotPermitted, what).call(call, errno).help(
+            "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind",
+        ),
+        _ => Error::new(Kind::System, what).call(call, errno),
+    }
+}
+
+/// Flags as C writes them: `MAP_PRIVATE|MAP_HUGETLB`.
+pub(crate) fn in_words(flags: MapFlags) -> String {
+    let mut names = flags.iter_names();
+    let mut words: Vec<String> = names.by_ref().map(|(name, _)| format!("MAP_{name}")).collect();
+    if !names.remaining().is_empty() {
+        words.push(format!("{:#x}", names.remaining().bits()));
+    }
+    words.join("|")
+}
+
+/// Whether a range ends beyond what user processes can have (47 bits here, or what the architecture has at most).
+fn out_of_user_range(address: usize, len: usize) -> bool {
+    address.checked_add(len).is_none_or(|end| end > 1 << 47)
+}

@@ -1,0 +1,89 @@
+//! What `/proc` says of a process: whether it lives, and since when.
+
+use std::fs;
+
+use crate::sys;
+
+/// What `/proc/PID/stat` says of a process or thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ProcessStat {
+    state: u8,
+    /// In clock ticks since boot.
+    pub(super) start_time: u64,
+}
+
+impl ProcessStat {
+    pub(super) fn read(path: &str) -> std::io::Result<Self> {
+        let text = fs::read(path)?;
+        ProcessStat::parse(&text).ok_or_else(|| std::io::Error::other("not what the kernel writes"))
+    }
+
+    /// The name in parentheses may hold anything, parentheses included: what follows the last one counts.
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let behind = text.iter().rposition(|&byte| byte == b')')? + 1;
+        let mut fields = std::str::from_utf8(&text[behind..]).ok()?.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        // Field 22 of proc_pid_stat(5); the state is field 3.
+        let start_time = fields.nth(22 - 4)?.parse().ok()?;
+        Some(ProcessStat { state, start_time })
+    }
+
+    pub(super) fn holds_nothing(self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+/// Whether a process of that number lives: a process, not a thread, and not one that has ended and only waits to be fetched.
+pub(super) fn process_lives(pid: u32) -> bool {
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return sys::process::exists(pid);
+    };
+    let field = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next());
+        value.unwrap_or_default().to_owned()
+    };
+    let is_process = field("Tgid:") == pid.to_string();
+    let ended = matches!(&*field("State:"), "Z" | "X");
+    // Where the first thread has ended, others may live.
+    is_process
+        && (!ended || fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1))
+}
+
+/// Whether it is proven that the process of that number which started at that time is no more.
+pub(super) fn is_dead(pid: u32, start_time: u64) -> bool {
+    match ProcessStat::read(&format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.start_time != start_time || (stat.holds_nothing() && !process_lives(pid)),
+        // What may not be looked at may live.
+        Err(_) => !sys::process::exists(pid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_may_have_any_name() {
+        let behind = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
+        for name in ["cat", ") Z 1 2 3", "a b", "(((", "\n"] {
+            let text = format!("42 ({name}){behind}");
+            assert_eq!(
+                ProcessStat::parse(text.as_bytes()),
+                Some(ProcessStat { state: b'S', start_time: 4711 }),
+                "{name:?}"
+            );
+        }
+        for wrong in
+            ["", "42 (cat", "42 (cat)", "42 (cat) S 1", "42 (cat) S a b c d e f g h i j k l m n o p q r s t"]
+        {
+            assert_eq!(ProcessStat::parse(wrong.as_bytes()), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn our_own_is_read_right() {
+        let stat = ProcessStat::read("/proc/self/stat").unwrap();
+        assert!(!stat.holds_nothing());
+        assert!(stat.start_time > 0 && stat.start_time < sys::process::boot_time() / 1_000_000);
+    }
+}

@@ -1,0 +1,252 @@
+//! Looking for areas: by name, by id, by address, one after the other, or all.
+
+use std::ops::Bound;
+
+use super::State;
+use super::teams::Known;
+use crate::error::{Error, Kind, Result};
+use crate::registry::by_address::{Has, Place};
+use crate::registry::id::AreaId;
+use crate::registry::info::{Listing, UnreadableTeam, command_of};
+use crate::registry::name::Name;
+use crate::registry::process::process_lives;
+use crate::registry::source::{Holder, Source};
+use crate::registry::table::Record;
+use crate::sys;
+
+/// What is remembered of a name that was found.
+#[derive(Clone, Debug)]
+pub(super) struct Hit {
+    pub(super) holder: Holder,
+    pub(super) number: u32,
+    pub(super) generation: u64,
+}
+
+/// Names remembered at most: a program that looks for ever new ones does not grow for ever.
+const MOST_NAMES: usize = 4096;
+
+impl State {
+    /// Our own area that has an address: not in the reserve behind one.
+    pub(in crate::registry) fn at(&mut self, address: u64) -> Option<Source> {
+        let (_, &key) = self.addresses.range(..=address).next_back()?;
+        let (number, area) = self.held.get(&key).and_then(|held| Some((held.number?, &held.area)))?;
+        let (_, record) = self.own.as_ref()?.table().view().record(number)?;
+        let place = Place::of(record.id, area);
+        match place.has(address) {
+            Has::No => return None,
+            Has::Yes => {}
+            Has::UpTo(sure) => {
+                let _ = self.places.put(&place.sure_up_to(sure).entry());
+            }
+        }
+        Some(Source::new(Holder::Own, record))
+    }
+
+    /// The oldest area of a name that can be read.
+    pub(in crate::registry) fn find(&mut self, name: &[u8]) -> Result<Option<Source>> {
+        if let Some(hit) = self.names.get(name)
+            && let Some((generation, record)) = self.record(&hit.holder, hit.number)
+            && generation == hit.generation
+            && hit.holder.is_live()
+        {
+            // Whatever came since is younger.
+            return Ok(Some(Source::new(hit.holder.clone(), record)));
+        }
+        self.names.remove(name);
+        self.look();
+        self.read_folder(false)?;
+        loop {
+            let own = self.own.as_ref().and_then(|team| {
+                let (number, generation, record) = team.table().view().find(name)?;
+                Some((Hit { holder: Holder::Own, number, generation }, record))
+            });
+            let others = self.teams.values().filter_map(|team| match team {
+                Known::Readable(peer) => {
+                    let (number, generation, record) = peer.view().find(name)?;
+                    Some((Hit { holder: Holder::Peer(peer.clone()), number, generation }, record))
+                }
+                Known::Unreadable(_) => None,
+            });
+            let Some((hit, record)) = others.chain(own).min_by_key(|(_, record)| record.age()) else {
+                return Ok(None);
+            };
+            if hit.holder.is_live() {
+                if self.names.len() >= MOST_NAMES {
+                    self.names.clear();
+                }
+                self.names.insert(name.into(), hit.clone());
+                return Ok(Some(Source::new(hit.holder, record)));
+            }
+            self.bury(&hit.holder);
+        }
+    }
+
+    fn record(&self, holder: &Holder, number: u32) -> Option<(u64, Record)> {
+        match holder {
+            Holder::Own => self.own.as_ref()?.table().view().record(number),
+            Holder::Peer(peer) => peer.view().record(number),
+        }
+    }
+
+    /// The area of that id, among the teams that we know.
+    fn known(&mut self, id: AreaId) -> Option<Source> {
+        // A team that moves to another slot has areas for a moment that still say their old id.
+        let found = |record: Option<(u32, u64, Record)>| {
+            record.map(|(_, _, record)| record).filter(|record| record.id == id)
+        };
+        if let Some(team) = &self.own
+            && team.link().slot == id.slot()
+            && let Some(record) = found(team.table().view().by_sequence(id.sequence()))
+        {
+            return Some(Source::new(Holder::Own, record));
+        }
+        let mut dead = Vec::new();
+        let mut alive = None;
+        for (_, team) in self.teams.iter().filter(|(link, _)| link.slot == id.slot()) {
+            if let Known::Readable(peer) = team
+                && let Some(record) = found(peer.view().by_sequence(id.sequence()))
+            {
+                let holder = Holder::Peer(peer.clone());
+                if holder.is_live() {
+                    alive = Some(Source::new(holder, record));
+                    break;
+                }
+                dead.push(holder);
+            }
+        }
+        for holder in dead {
+            self.bury(&holder);
+        }
+        alive
+    }
+
+    /// The area of an id.
+    pub(in crate::registry) fn get(&mut self, id: AreaId) -> Result<Source> {
+        // What is known needs no look at who else has come: an id has one holder.
+        if self.directory.as_ref().is_some_and(|directory| !directory.is_gone())
+            && let Some(known) = self.known(id)
+        {
+            return Ok(known);
+        }
+        self.read_folder(false)?;
+        if let Some(known) = self.known(id) {
+            return Ok(known);
+        }
+        let unreadable = self.teams.iter().find_map(|(link, team)| match team {
+            Known::Unreadable(reason) if link.slot == id.slot() => Some((link.pid, reason.text.clone())),
+            _ => None,
+        });
+        let what = format!("look at area {id}");
+        Err(match unreadable {
+            Some((pid, reason)) => Error::new(Kind::Unreadable, what)
+                .detail(format!("its id belongs to process {pid}, which cannot be read: {reason}"))
+                .help("run with the same user, group and capabilities, or have it passed over a socket"),
+            None => Error::new(Kind::NoSuchArea, what)
+                .detail("no live area of this user and pid namespace has that id")
+                .help("`areas ls` lists what there is"),
+        })
+    }
+
+    /// A process's area that begins at the lowest address above `after`.
+    pub(in crate::registry) fn next(&mut self, pid: u32, after: u64) -> Result<Option<Source>> {
+        self.read_folder(false)?;
+        let own = pid == sys::process::pid();
+        let mut next = if own { self.next_own(after) } else { None };
+        let (mut unreadable, mut dead) = (None, Vec::new());
+        // One process can be several teams: a program may have this library twice.
+        for (_, team) in self.teams.iter().filter(|(link, _)| link.pid == pid) {
+            match team {
+                Known::Readable(peer) if peer.is_live() => {
+                    let found =
+                        peer.next(after).map(|record| Source::new(Holder::Peer(peer.clone()), record));
+                    next = next.into_iter().chain(found).min_by_key(|source| source.order(pid));
+                }
+                Known::Readable(peer) => dead.push(Holder::Peer(peer.clone())),
+                Known::Unreadable(reason) => unreadable = Some(reason.text.clone()),
+            }
+        }
+        for holder in dead {
+            self.bury(&holder);
+        }
+        let what = || format!("look for the areas of process {pid}");
+        match (next, unreadable) {
+            (Some(next), _) => Ok(Some(next)),
+            (None, Some(reason)) => Err(Error::new(Kind::Unreadable, what())
+                .detail(format!("it has some, and cannot be read: {reason}"))
+                .help("run with the same user, group and capabilities")),
+            (None, None) if own || process_lives(pid) => Ok(None),
+            (None, None) => Err(Error::new(Kind::NoSuchTeam, what())
+                .detail("no live process has that number")
+                .help("`areas ls` lists the processes that hold areas")),
+        }
+    }
+
+    fn next_own(&self, after: u64) -> Option<Source> {
+        let view = self.own.as_ref()?.table().view();
+        self.addresses.range((Bound::Excluded(after), Bound::Unbounded)).find_map(|(_, key)| {
+            let (_, record) = view.record(self.held.get(key)?.number?)?;
+            Some(Source::new(Holder::Own, record))
+        })
+    }
+
+    /// Everything that is there.
+    pub(in crate::registry) fn list(&mut self) -> Result<Listing> {
+        self.read_folder(true)?;
+        let mut listing = Listing::default();
+        let mut dead = Vec::new();
+        for (link, team) in &self.teams {
+            match team {
+                Known::Readable(peer) if peer.is_live() => listing.areas.extend(
+                    peer.view()
+                        .records()
+                        .map(|(_, _, record)| Source::new(Holder::Peer(peer.clone()), record)),
+                ),
+                Known::Readable(peer) => dead.push(Holder::Peer(peer.clone())),
+                Known::Unreadable(reason) => listing.unreadable.push(UnreadableTeam {
+                    pid: link.pid,
+                    command: command_of(link.pid),
+                    reason: reason.text.clone(),
+                    own_limit: reason.own_limit,
+                }),
+            }
+        }
+        for holder in dead {
+            self.bury(&holder);
+        }
+        if let Some(team) = &self.own {
+            let own = team.table().view().records();
+            listing.areas.extend(own.map(|(_, _, record)| Source::new(Holder::Own, record)));
+        }
+        let own = sys::process::pid();
+        listing.areas.sort_by_key(|source| source.order(own));
+        listing.unreadable.sort_by_key(|team| team.pid);
+        Ok(listing)
+    }
+
+    /// The error for a name that nobody has.
+    pub(in crate::registry) fn no_such(&self, name: &Name) -> Error {
+        /// More would only be the same again.
+        const TOLD: usize = 3;
+        let reasons = self.teams.iter().filter_map(|(link, team)| match team {
+            Known::Unreadable(reason) => Some((link.pid, &reason.text)),
+            Known::Readable(_) => None,
+        });
+        let mut unreadable: Vec<(u32, &String)> = reasons.collect();
+        unreadable.sort_unstable();
+        let error = Error::new(Kind::NoSuchArea, format!("find area {name:?}"));
+        let error = match unreadable.is_empty() {
+            true => error.detail("no live process of this user and pid namespace holds an area of that name"),
+            false => {
+                let count = unreadable.len();
+                let noun = if count == 1 { "process holds" } else { "processes hold" };
+                let told: Vec<String> =
+                    unreadable.iter().take(TOLD).map(|(pid, why)| format!("{pid}: {why}")).collect();
+                error.detail(format!(
+                    "no process that can be read holds an area of that name; {count} {noun} areas and cannot be read: {}",
+                    told.join("; ")
+                ))
+            }
+        };
+        error.help("`areas ls` lists what there is")
+    }
+}

@@ -1,0 +1,98 @@
+//! The one state of this process, for one thread at a time, and whole in a forked child.
+
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Key, State};
+use crate::error::{Error, Kind, Result};
+use crate::registry::peer::asking;
+use crate::sys;
+
+static STATE: Mutex<Option<Box<State>>> = Mutex::new(None);
+
+/// All mutexes of the registry that a thread may hold: first the state's.
+type Mutexes = (MutexGuard<'static, Option<Box<State>>>, MutexGuard<'static, ()>);
+
+thread_local! {
+    /// Held while this thread forks.
+    static FORKING: Cell<Option<Mutexes>> = const { Cell::new(None) };
+}
+
+fn lock() -> MutexGuard<'static, Option<Box<State>>> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+extern "C" fn before_fork() {
+    let mutexes = (lock(), asking());
+    // A thread that is being torn down forks without the protection; it had no business to.
+    let _ = FORKING.try_with(|held| held.set(Some(mutexes)));
+}
+
+extern "C" fn after_fork() {
+    let _ = FORKING.try_with(|held| held.take());
+}
+
+/// This process's state, to be used by one thread at a time.
+pub(in crate::registry) struct Guard(MutexGuard<'static, Option<Box<State>>>);
+
+impl Deref for Guard {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.0.as_ref().unwrap_or_else(|| unreachable!("made by `state`"))
+    }
+}
+
+impl DerefMut for Guard {
+    fn deref_mut(&mut self) -> &mut State {
+        self.0.as_mut().unwrap_or_else(|| unreachable!("made by `state`"))
+    }
+}
+
+/// This process's state, in a forked child as far as it can be had without publishing anything.
+fn state_as_it_is() -> Result<Guard> {
+    let mut guard = lock();
+    if guard.is_none() {
+        let new = State::new()?;
+        sys::process::at_fork(before_fork, after_fork)
+            .map_err(|errno| Error::new(Kind::System, "use the registry").call("pthread_atfork", errno))?;
+        // Only now: without the handlers it would be tried again.
+        *guard = Some(Box::new(new));
+    }
+    Ok(Guard(guard))
+}
+
+/// This process's state. In a forked child, what it inherited is published first.
+///
+/// Where that cannot be done (a full file system), looking for others' areas works all the same; it is tried again at
+/// each call, and publishing and keeping tell the error.
+pub(in crate::registry) fn state() -> Result<Guard> {
+    let mut state = state_as_it_is()?;
+    if state.is_inherited() {
+        state.become_child();
+    }
+    if state.waiting {
+        let _ = state.heal().and_then(|()| state.publish_inherited());
+    }
+    Ok(state)
+}
+
+/// The same, with what other teams have transferred to us taken in: for calls that ask the kernel anyway.
+pub(in crate::registry) fn state_up_to_date() -> Result<Guard> {
+    let mut state = state()?;
+    // What cannot be taken in is told to those who ask for it.
+    let _ = state.look();
+    Ok(state)
+}
+
+/// Takes an area back, in a forked child without publishing the others for it.
+pub(in crate::registry) fn withdraw(key: Key) {
+    if let Ok(mut state) = state_as_it_is() {
+        if state.is_inherited() {
+            let _ = state.forget(key);
+        } else {
+            state.withdraw(key);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The other teams: meeting those that came, forgetting those that went.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::looking::Hit;
+use super::{State, claim};
+use crate::error::Result;
+use crate::registry::directory::{Directory, Link};
+use crate::registry::peer::{Peer, Reason, State as PeerState, examine};
+use crate::registry::source::Holder;
+use crate::sys;
+
+#[derive(Debug)]
+pub(super) enum Known {
+    Readable(Arc<Peer>),
+    Unreadable(Reason),
+}
+
+/// A change of the folder within this time of another does not show in its time stamp, which is a clock tick coarse.
+const TICKS: i128 = 100_000_000;
+
+impl State {
+    pub(super) fn forget_teams(&mut self) {
+        self.teams.clear();
+        self.names.clear();
+        self.read_at = None;
+    }
+
+    /// Forgets a team that is proven dead, and clears its link away.
+    pub(super) fn bury(&mut self, holder: &Holder) {
+        if let Holder::Peer(peer) = holder {
+            if let Some(directory) = &self.directory {
+                directory.remove(peer.link());
+            }
+            self.teams.remove(peer.link());
+        }
+        forget_names(&mut self.names, &self.teams);
+    }
+
+    /// Meets the teams that came, forgets those that went. Without a change of the folder it is one `fstat`.
+    pub(super) fn read_folder(&mut self, thoroughly: bool) -> Result<()> {
+        self.once_more_if_removed(|state| state.try_to_read_folder(thoroughly))
+    }
+
+    fn try_to_read_folder(&mut self, thoroughly: bool) -> Result<()> {
+        let mut looked = self.directory.as_ref().and_then(Directory::look);
+        if looked.is_none() {
+            self.rejoin()?;
+            // Whoever has a team joins, and does not only look: a folder that went in this moment is an error below, and tried again.
+            if self.own.is_none() && self.directory.as_ref().is_none_or(Directory::is_gone) {
+                self.directory = Directory::open()?;
+                self.forget_teams();
+            }
+            looked = self.directory.as_ref().map(Directory::changed).transpose()?;
+        }
+        let (Some(directory), Some(changed)) = (&self.directory, looked) else { return Ok(()) };
+        if !thoroughly && self.read_at == Some(changed) {
+            return Ok(());
+        }
+        let links = directory.links()?;
+        if let Some(team) = &mut self.own
+            && !links.contains(team.link())
+            // Without its descriptor there is nothing to lead to: the next publication begins anew.
+            && team.is_intact()?
+        {
+            claim(team, directory, &self.held, &mut self.places)?;
+        }
+        // Whatever else names our own table is no other team's.
+        let own = self.own.as_ref().map(|team| (team.link().pid, team.link().inode));
+        let known = self.teams.len();
+        self.teams.retain(|link, _| links.contains(link));
+        if self.teams.len() < known {
+            forget_names(&mut self.names, &self.teams);
+        }
+        for link in links.into_iter().filter(|link| Some((link.pid, link.inode)) != own) {
+            // One that could not be read may let itself be read by now.
+            if let Some(Known::Readable(_)) = self.teams.get(&link) {
+                continue;
+            }
+            match examine(&link) {
+                PeerState::Live(peer) => {
+                    self.teams.insert(link, Known::Readable(Arc::from(peer)));
+                }
+                PeerState::Unreadable(reason) => {
+                    self.teams.insert(link, Known::Unreadable(reason));
+                }
+                PeerState::Dead => {
+                    // One that could not be read, and has died since, was known.
+                    self.teams.remove(&link);
+                    directory.remove(&link);
+                }
+            }
+        }
+        // Removing dead links changes the time, and so may others, within the same tick.
+        let settled = i128::from(sys::process::file_time()) - changed > TICKS;
+        let any_unreadable = self.teams.values().any(|team| matches!(team, Known::Unreadable(_)));
+        self.read_at = (settled && !any_unreadable).then_some(changed);
+        Ok(())
+    }
+
+    /// The control file, to wait on; `None` where there is no registry.
+    pub(in crate::registry) fn control(&mut self) -> Result<Option<OwnedFd>> {
+        self.read_folder(false)?;
+        Ok(self.directory.as_ref().and_then(Directory::control))
+    }
+
+    /// Where the registry is, if it is there.
+    pub(in crate::registry) fn path(&self) -> Option<std::path::PathBuf> {
+        self.directory.as_ref().map(|directory| directory.path().to_owned())
+    }
+}
+
+/// Forgets names of teams that are gone: who remembers one has the dead team's table open, and so keeps it in memory.
+fn forget_names(names: &mut HashMap<Box<[u8]>, Hit>, teams: &HashMap<Link, Known>) {
+    names.retain(|_, hit| match &hit.holder {
+        Holder::Own => true,
+        Holder::Peer(peer) => teams.contains_key(peer.link()),
+    });
+}

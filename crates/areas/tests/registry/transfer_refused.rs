@@ -1,0 +1,177 @@
+//! Transfers that cannot be: the area stays whose it was, or waits in line.
+
+use areas::Kind;
+
+use crate::support::{Agent, Folder, Held, is_root, refused, test_name};
+use crate::transfer::{describe, give, holds, make, take, text};
+
+#[test]
+fn who_cannot_be_given_anything() {
+    let folder = Folder::new();
+    let [mut giver, mut stranger] = std::array::from_fn(|_| Agent::start(&folder));
+    let area = make(&mut giver, "shared ring 4096 0");
+    let before = describe(&mut giver, area);
+    let mut refuse = |team: u32, kind, says: &str| {
+        let text = refused(giver.try_tell(&format!("transfer {} {team} any", area.handle)), kind);
+        assert!(text.contains(&team.to_string()) && text.contains(says), "{text}");
+        assert_eq!(describe(&mut giver, area), before, "it comes back as it was");
+    };
+    for nobody in [0, 1 << 30, u32::MAX] {
+        refuse(nobody, Kind::NoSuchTeam, "no process");
+    }
+    refuse(stranger.pid(), Kind::NoSuchTeam, "registry::join");
+    let dead = Agent::start(&folder);
+    let pid = dead.pid();
+    dead.kill();
+    refuse(pid, Kind::NoSuchTeam, "no process");
+    let mut gone = Agent::start(&folder);
+    gone.publish("briefly");
+    refuse(stranger.pid(), Kind::NoSuchTeam, "no team");
+    let pid = gone.kill();
+    refuse(pid, Kind::NoSuchTeam, "no process");
+    // exec ends the team, too.
+    stranger.tell("join");
+    stranger.exec();
+    refuse(stranger.pid(), Kind::NoSuchTeam, "no team");
+    let unnamed = make(&mut giver, "shared - 4096 0");
+    stranger.tell("join");
+    let text = refused(
+        giver.try_tell(&format!("transfer {} {} any", unnamed.handle, stranger.pid())),
+        Kind::InvalidInput,
+    );
+    assert!(text.contains("not published"), "{text}");
+    assert_eq!(holds(giver.pid()), (2, 2));
+}
+
+#[test]
+fn who_may_not_be_looked_into_is_not_given_anything() {
+    if !is_root(test_name!()) {
+        return;
+    }
+    let folder = Folder::of_user(65534);
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start_as(&folder, 65534, None));
+    target.tell("join");
+    target.tell("dumpable no");
+    let area = make(&mut giver, "shared ring 4096 0");
+    let text =
+        refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Unreadable);
+    assert!(text.contains("not dumpable"), "{text}");
+    target.tell("dumpable yes");
+    give(&mut giver, area, &target);
+    let taken = take(&mut target);
+    assert_eq!(text_of_ring(&mut target, taken), "ring");
+}
+
+fn text_of_ring(agent: &mut Agent, area: Held) -> String {
+    text(agent, area, 0, 4)
+}
+
+#[test]
+fn a_full_queue_gives_the_area_back() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let mut given = 0;
+    let (left, said) = loop {
+        let area = make(&mut giver, &format!("shared ring-{given} 4096 0"));
+        match giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())) {
+            Ok(_) => given += 1,
+            Err(refused) => break (area, refused),
+        }
+    };
+    let said = refused::<()>(Err(said), Kind::Busy);
+    assert!(said.contains("max_dgram_qlen") && said.contains(&target.pid().to_string()), "{said}");
+    assert!(given > 0);
+    assert_eq!(holds(giver.pid()), (1, 1));
+    assert_eq!(giver.find(&format!("ring-{given}")).unwrap().id, left.id.unwrap());
+    // It calls, and there is room.
+    target.tell("keep");
+    give(&mut giver, left, &target);
+    for i in 0..=given {
+        let taken = take(&mut target);
+        let name = format!("ring-{i}");
+        assert_eq!(text(&mut target, taken, 0, name.len()), name, "in the order in which they were given");
+    }
+    assert_eq!(target.tell("transferred"), "");
+}
+
+#[test]
+fn without_a_descriptor_left() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let area = make(&mut giver, "shared ring 4096 0");
+    // Known to each other, so that nothing else takes one.
+    let other = make(&mut giver, "shared other 4096 0");
+    give(&mut giver, other, &target);
+    target.tell("keep");
+    let before = describe(&mut giver, area);
+    for left in [0, 1] {
+        giver.tell(&format!("descriptors-left {left}"));
+        let said =
+            refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Limit);
+        assert!(said.contains("RLIMIT_NOFILE"), "{said}");
+        giver.tell("limit files none");
+        assert_eq!(describe(&mut giver, area), before);
+    }
+    give(&mut giver, area, &target);
+}
+
+#[test]
+fn a_target_without_a_descriptor_left_loses_nothing() {
+    let folder = Folder::new();
+    let [mut giver, mut target, mut third] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let area = make(&mut giver, "shared ring 4096 0");
+    let clone = Held::parse(&third.tell("adopt ring"));
+    target.tell("descriptors-left 0");
+    give(&mut giver, area, &target);
+    giver.kill();
+    for _ in 0..2 {
+        let said = refused(target.try_tell("transferred"), Kind::Limit);
+        assert!(said.contains("RLIMIT_NOFILE"), "{said}");
+    }
+    // One is enough for it, and not for what freezing it on its way asks for besides.
+    third.tell(&format!("freeze-any {}", clone.handle));
+    target.tell("descriptors-left 1");
+    refused(target.try_tell("transferred"), Kind::Limit);
+    target.tell("limit files none");
+    let taken = take(&mut target);
+    assert_eq!(target.tell(&format!("kind {}", taken.handle)), "frozen");
+    assert_eq!(text(&mut target, taken, 0, 4), "ring");
+}
+
+#[test]
+fn what_cannot_be_taken_in_stays_in_line() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let big = make(&mut giver, &format!("shared big 4096 {}", 1_usize << 40));
+    let small = make(&mut giver, "shared small 4096 0");
+    target.tell(&format!("limit addresses {}", 1_usize << 39));
+    give(&mut giver, big, &target);
+    give(&mut giver, small, &target);
+    for _ in 0..2 {
+        let said = refused(target.try_tell("transferred"), Kind::Limit);
+        assert!(said.contains("RLIMIT_AS") && said.contains(&giver.pid().to_string()), "{said}");
+    }
+    // All else works.
+    assert_eq!(target.list().names(), [""; 0]);
+    target.tell("limit addresses none");
+    let came = target.tell("transferred");
+    assert!(came.contains("big") && came.contains("small"), "{came}");
+    let taken = take(&mut target);
+    assert_eq!(text(&mut target, taken, 0, 3), "big");
+    // Or it is refused, and the next one comes.
+    let big = make(&mut giver, &format!("shared big 4096 {}", 1_usize << 40));
+    let small = make(&mut giver, "shared less 4096 0");
+    target.tell(&format!("release {}", taken.handle));
+    target.tell(&format!("limit addresses {}", 1_usize << 39));
+    give(&mut giver, big, &target);
+    give(&mut giver, small, &target);
+    take(&mut target);
+    refused(target.try_tell("transferred"), Kind::Limit);
+    assert_eq!(target.tell("refuse"), "true");
+    assert!(target.tell("transferred").ends_with("less"));
+    assert_eq!(target.tell("refuse"), "false");
+}
