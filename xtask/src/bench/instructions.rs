@@ -93,8 +93,10 @@ fn count(program: &Path) -> Result<Counts> {
     let out = work.0.join("callgrind");
     let mut command = Command::new("valgrind");
     command.args(["--quiet", "--tool=callgrind", "--collect-atstart=no"]);
+    // Of several names to collect by it takes the first only, and of a pattern to dump after none.
+    command.arg("--toggle-collect=hot_*");
     for name in paths.keys() {
-        command.arg(format!("--toggle-collect={name}")).arg(format!("--dump-after={name}"));
+        command.arg(format!("--dump-after={name}"));
     }
     command
         .arg(format!("--callgrind-out-file={}", out.display()))
