@@ -1,5 +1,5 @@
 //! The project's own tools: `cargo xtask test` checks everything, `cargo xtask reliability` kills and fails at every
-//! system call, `cargo xtask storm` lets many processes do everything at once and die, `cargo xtask vm` runs a program on
+//! system call, `cargo xtask bench` compares areas with their peers, `cargo xtask storm` lets many processes do everything at once and die, `cargo xtask vm` runs a program on
 //! a machine with several NUMA nodes, `cargo xtask install` puts everything where other programs look for it, `cargo xtask headers`
 //! writes `areas.h`. They are Rust like the rest, so that a clone needs nothing but cargo.
 #![expect(
@@ -8,6 +8,7 @@
     reason = "a command speaks through its standard streams"
 )]
 
+mod bench;
 mod fuzz;
 mod headers;
 mod install;
@@ -32,6 +33,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    Bench(bench::Options),
     Headers(headers::Options),
     Install(install::Options),
     Reliability(reliability::Options),
@@ -44,6 +46,7 @@ enum Task {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Task::Bench(options) => bench::main(&options),
         Task::Headers(options) => headers::main(&options),
         Task::Install(options) => install::main(&options),
         Task::Reliability(options) => reliability::main(&options),

@@ -63,7 +63,7 @@ struct Step {
     run: fn(&Run) -> Result<Done>,
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step { name: "set-up", quick: true, tests: true, run: steps::set_up },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
@@ -76,6 +76,7 @@ const STEPS: [Step; 15] = [
     Step { name: "tour", quick: false, tests: false, run: steps::tour },
     Step { name: "install", quick: false, tests: false, run: install::run },
     Step { name: "storm", quick: true, tests: false, run: steps::storm },
+    Step { name: "bench", quick: false, tests: false, run: steps::bench },
     Step { name: "models", quick: false, tests: false, run: steps::models },
     Step { name: "fuzz", quick: false, tests: false, run: steps::fuzz },
     Step { name: "guests", quick: false, tests: true, run: guests::run },

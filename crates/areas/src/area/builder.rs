@@ -10,7 +10,7 @@ use crate::object::{Extent, Object};
 use crate::page::{PageSize, Pages};
 use crate::place::Placement;
 use crate::protection::Protection;
-use crate::provider::{Address, Provider, Request, System, resolve, take_pool_pages};
+use crate::provider::{Address, Provider, Request, System, resolve, resolve_to_map, take_pool_pages};
 use crate::registry::Name;
 use crate::size::Bytes;
 
@@ -27,7 +27,8 @@ pub struct AreaBuilder<'a> {
     address: Address,
     protection: Protection,
     home: Option<(&'a Arc<Reservation>, usize)>,
-    provider: &'a dyn Provider,
+    /// `None`: the kernel as it is.
+    provider: Option<&'a dyn Provider>,
 }
 
 /// What was asked of the extent; rounded and checked once the page size is known.
@@ -60,7 +61,7 @@ pub fn builder(size: usize) -> AreaBuilder<'static> {
         address: Address::Any,
         protection: Protection::READ_WRITE,
         home: None,
-        provider: &SYSTEM,
+        provider: None,
     }
 }
 
@@ -125,7 +126,20 @@ impl<'a> AreaBuilder<'a> {
     where
         'a: 'b,
     {
-        AreaBuilder { provider, ..self }
+        AreaBuilder { provider: Some(provider), ..self }
+    }
+
+    /// The placement, over nodes that are allowed, or that the kernel will refuse.
+    fn resolved(&self) -> Result<Placement> {
+        match self.provider {
+            None => resolve_to_map(self.placement),
+            // Somebody else's provider may place nothing, and so refuse nothing.
+            Some(_) => resolve(self.placement),
+        }
+    }
+
+    fn map(&self, request: &Request<'_>) -> Result<Mapping> {
+        self.provider.unwrap_or(&SYSTEM).map(request)
     }
 
     pub(super) fn what(&self, kind: &str) -> String {
@@ -151,9 +165,9 @@ impl<'a> AreaBuilder<'a> {
         }
         self.refuse_private()?;
         headroom::keep(|| self.what("private"))?;
-        let placement = resolve(self.placement)?;
+        let placement = self.resolved()?;
         let request = Request::new(self.size).at(self.address).pages(self.pages).protection(self.protection);
-        let mapping = self.provider.map(&place(self.at_home(request), placement))?;
+        let mapping = self.map(&place(self.at_home(request), placement))?;
         if mapping.is_shared() {
             return Err(
                 Error::new(Kind::Unsupported, self.what("private")).detail("the provider gave shared memory")
@@ -190,7 +204,7 @@ impl<'a> AreaBuilder<'a> {
     }
 
     fn shared_of_any_size(&self, name: Option<Name>) -> Result<Area<Shared>> {
-        let placement = resolve(self.placement)?;
+        let placement = self.resolved()?;
         if let Wanted::Growable(max) = self.extent
             && self.lock != Lock::None
         {
@@ -202,7 +216,7 @@ impl<'a> AreaBuilder<'a> {
         let (mapping, object) = self.object_with_pages(placement)?;
         let mut area: Area<Shared> = self.finish(mapping, Some(object), placement)?;
         if let Some(name) = name {
-            area.publish_as(name)?;
+            area.publish_new(name)?;
         }
         Ok(area)
     }
@@ -254,12 +268,12 @@ impl<'a> AreaBuilder<'a> {
                 .help("a reserve cannot be locked: give the size itself as maximum, or no lock"));
         }
         headroom::keep(what)?;
-        let placement = resolve(self.placement)?;
+        let placement = self.resolved()?;
         let wanted = AreaBuilder { extent: Wanted::Resizable(max), ..self.clone() };
         let (mapping, object) = wanted.object_with_pages(placement)?;
         let mut area: Area<Resizable> = self.finish(mapping, Some(object), placement)?;
         if let Some(name) = name {
-            area.publish_as(name)?;
+            area.publish_new(name)?;
         }
         Ok(area)
     }
@@ -291,12 +305,12 @@ impl<'a> AreaBuilder<'a> {
                 }
             }
         };
-        self.map_object(Object::create(&self.label(), self.size, extent, page)?, placement)
+        self.map_object(Object::create(&self.label(), self.size, extent, page)?.fresh(), placement)
     }
 
     /// What its object is called in `/proc/PID/maps`.
     pub(super) fn label(&self) -> String {
-        format!("area:{}", self.name.as_deref().map_or("area".into(), String::from_utf8_lossy))
+        ["area:", &self.name.as_deref().map_or("area".into(), String::from_utf8_lossy)].concat()
     }
 
     /// Maps an object whole, as it was asked for.
@@ -306,7 +320,7 @@ impl<'a> AreaBuilder<'a> {
         if self.gathers(page) {
             request = request.aligned(PageSize::HUGE_2M.bytes());
         }
-        let mapping = self.provider.map(&place(self.at_home(request), placement))?;
+        let mapping = self.map(&place(self.at_home(request), placement))?;
         // What lends a frozen area's bytes relies on it that all of the object is mapped.
         if mapping.sharing() != Sharing::Shared || mapping.span() < object.span() {
             let how = if mapping.sharing() == Sharing::Shared { "shared" } else { "private" };
@@ -346,6 +360,9 @@ impl<'a> AreaBuilder<'a> {
         };
         let gather = self.gathers(mapping.page_size());
         let mut area: Area<K> = Area { gather, ..Area::over(mapping, object, placement) };
+        if self.lock == Lock::None {
+            return Ok(area);
+        }
         let whose = match &self.name {
             Some(name) => format!("area {:?}", String::from_utf8_lossy(name)),
             None => area.to_string(),
@@ -364,6 +381,6 @@ impl<'a> AreaBuilder<'a> {
 fn place(request: Request<'_>, placement: Placement) -> Request<'_> {
     match placement.is_default() {
         true => request,
-        false => request.placed(placement),
+        false => request.placed_as_resolved(placement),
     }
 }

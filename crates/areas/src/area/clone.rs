@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Area, Frozen, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
+use crate::lock::Lock;
 use crate::mapping::{Reservation, headroom};
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
@@ -185,7 +186,7 @@ impl<'a> CloneBuilder<'a> {
                 .help("clone it as what it is: `open_resizable`"));
         }
         let object = self.object(write, frozen)?;
-        if write && object.is_frozen()? {
+        if write && object.was_frozen() {
             return Err(frozen());
         }
         self.finish(object, protection)
@@ -229,7 +230,7 @@ impl<'a> CloneBuilder<'a> {
             return Err(refuse(Kind::ReadOnly, &why).help("clone it for reading: `protection(READ)`"));
         }
         let object = self.object(write, frozen)?;
-        if object.is_frozen()? {
+        if object.was_frozen() {
             return Err(frozen());
         }
         Ok(self.finish(object, protection)?.into_kind())
@@ -242,7 +243,7 @@ impl<'a> CloneBuilder<'a> {
     pub fn open_frozen(&self) -> Result<Area<Frozen>> {
         let record = self.source.record();
         let object = self.source.open_object(false)?;
-        if !object.is_frozen()? {
+        if !object.was_frozen() {
             return Err(Error::new(
                 Kind::InvalidInput,
                 format!("clone area {} {:?} as frozen", record.id, record.name),
@@ -253,8 +254,9 @@ impl<'a> CloneBuilder<'a> {
         Ok(self.finish(object, Protection::READ)?.into_kind())
     }
 
-    fn finish(&self, mut object: Object, protection: Protection) -> Result<Area<Shared>> {
+    fn finish(&self, object: Object, protection: Protection) -> Result<Area<Shared>> {
         let record = self.source.record();
+        let mut object = object.fresh();
         headroom::keep(|| format!("clone area {} {:?}", record.id, record.name))?;
         if let (Some(room), Extent::Resizable { .. }) = (self.room, object.extent()) {
             let room = object.page_size().round_up(room).unwrap_or(usize::MAX);
@@ -271,9 +273,11 @@ impl<'a> CloneBuilder<'a> {
         }
         let mapping = System::new().map(&request)?;
         let mut area: Area<Shared> = Area::over(mapping, Some(object), record.placement);
-        area.apply_lock(record.lock, &format!("a clone of area {:?}", record.name))?;
+        if record.lock != Lock::None {
+            area.apply_lock(record.lock, &format!("a clone of area {:?}", record.name))?;
+        }
         if let Some(name) = name {
-            area.publish_as(name)?;
+            area.publish_new(name)?;
         }
         Ok(area)
     }

@@ -93,6 +93,9 @@ impl<K: Access> Area<K> {
     /// An area over a mapping: without a name, and not locked yet.
     fn over(mapping: Mapping, object: Option<Object>, placement: Placement) -> Self {
         dress(&mapping, object.as_ref());
+        if let Some(object) = &object {
+            object.hand_out();
+        }
         Area {
             publication: None,
             mapping,
@@ -299,8 +302,13 @@ impl<K: Access> Area<K> {
         if object.own_fd().is_err() {
             return Err(crate::object::closed(format!("publish {self} as {name:?}")));
         }
-        let publication = Publication::new(self.announcement(name.clone(), &self.mapping, object))?;
-        let id = publication.id();
+        self.publish_new(name)
+    }
+
+    /// The same for one that was made in this call: it is not published, and its descriptor is what it was.
+    fn publish_new(&mut self, name: Name) -> Result<AreaId> {
+        let object = object_of(self.object.as_ref());
+        let (publication, id) = Publication::new(self.announcement(name.clone(), &self.mapping, object))?;
         self.publication = Some(publication);
         self.name = Some(name);
         id.ok_or_else(|| Error::new(Kind::Registry, "publish an area").detail("it is gone at once"))

@@ -8,13 +8,13 @@ mod physical;
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
-use crate::sys::file::Identity;
+use crate::sys::file::{Identity, Stat};
 use crate::sys::guarded::Guarded;
 use crate::sys::object::SealFlags;
 
@@ -68,9 +68,18 @@ pub struct Object {
     exact: Option<u64>,
     /// The largest size seen: a lower bound for ever, as no object shrinks.
     seen: AtomicU64,
+    /// Whether the call that made or opened it is not over yet: its descriptor is what the kernel has just given, without a look.
+    fresh: AtomicBool,
+    /// Whether it was frozen as it was opened here.
+    was_frozen: bool,
 }
 
 impl Object {
+    fn of(fd: Guarded, page: PageSize, extent: Extent) -> Self {
+        let (seen, fresh) = (AtomicU64::new(0), AtomicBool::new(false));
+        Object { fd, page, extent, physical: None, exact: None, seen, fresh, was_frozen: false }
+    }
+
     /// Makes an object of `size` bytes, all zero, of which no page is in memory yet.
     ///
     /// `label` shows in `/proc/PID/maps` as `/memfd:label`; it is no name that anybody could find it by.
@@ -121,7 +130,7 @@ impl Object {
         // Nobody else may open it by way of /proc: group and others have no rights.
         let failed = |call: &'static str| move |errno| Error::new(Kind::System, what()).call(call, errno);
         let fd = Guarded::new(fd).map_err(failed("fstat"))?;
-        let object = Object { fd, page, extent, physical: None, exact: None, seen: AtomicU64::new(0) };
+        let object = Object::of(fd, page, extent);
         sys::file::set_mode(object.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
         sys::object::set_size(object.as_fd(), file_size).map_err(failed("ftruncate"))?;
         let seals = match extent {
@@ -144,10 +153,25 @@ impl Object {
     /// [`Kind::InvalidInput`] for what is no memory object, or one whose size could shrink under its holders although it
     /// is not said to be resizable.
     pub(crate) fn adopt(fd: OwnedFd, told: Extent, exact: Option<u64>) -> Result<Self> {
-        let what = "use the descriptor as an area's memory";
         // It may be anything, on any file system: nobody is to be waited for.
         let stat = sys::file::look(fd.as_fd())
-            .map_err(|errno| Error::new(Kind::System, what).call("statx", errno))?;
+            .map_err(|errno| Error::new(Kind::System, ADOPT).call("statx", errno))?;
+        let page = sys::object::pool_page(fd.as_fd())
+            .map_err(|errno| Error::new(Kind::System, ADOPT).call("fstatfs", errno))?
+            .and_then(PageSize::of)
+            .unwrap_or_else(PageSize::base);
+        Object::adopt_looked(fd, &stat, page, told, exact)
+    }
+
+    /// The same, of a descriptor that was looked at, and of which the pages are known.
+    pub(crate) fn adopt_looked(
+        fd: OwnedFd,
+        stat: &Stat,
+        page: PageSize,
+        told: Extent,
+        exact: Option<u64>,
+    ) -> Result<Self> {
+        let what = ADOPT;
         let no_object = |detail: String| Error::new(Kind::InvalidInput, what).detail(detail);
         if !stat.is_file() {
             return Err(no_object(format!("it is no memory object (file mode {:o})", stat.mode)));
@@ -160,10 +184,6 @@ impl Object {
         }
         let size = usize::try_from(stat.size)
             .map_err(|_| no_object(format!("its size of {} bytes is too large", stat.size)))?;
-        let page = sys::object::pool_page(fd.as_fd())
-            .map_err(|errno| Error::new(Kind::System, what).call("fstatfs", errno))?
-            .and_then(PageSize::of)
-            .unwrap_or_else(PageSize::base);
         let pages = page.round_up(size.max(1)).unwrap_or(size);
         let extent = match told {
             _ if seals.contains(SealFlags::GROW | SealFlags::SHRINK) => Extent::Fixed,
@@ -175,8 +195,9 @@ impl Object {
         let exact = exact.filter(|&exact| {
             page != PageSize::base() && exact <= stat.size && stat.size - exact < page.bytes() as u64
         });
-        let fd = Guarded::new(fd).map_err(|errno| Error::new(Kind::System, what).call("fstat", errno))?;
-        Ok(Object { fd, page, extent, physical: None, exact, seen: AtomicU64::new(stat.size) })
+        let fd = Guarded::of(fd, stat.identity);
+        let seen = AtomicU64::new(stat.size);
+        Ok(Object { exact, seen, was_frozen: seals.contains(FROZEN), ..Object::of(fd, page, extent) })
     }
 
     /// The size in bytes: what the kernel says now.
@@ -253,7 +274,27 @@ impl Object {
 
     /// The descriptor for what changes a file, or maps it: EBADF where somebody closed it.
     pub(crate) fn own_fd(&self) -> sys::Result<BorrowedFd<'_>> {
+        if self.fresh.load(Ordering::Relaxed) {
+            return Ok(self.fd.as_fd());
+        }
         self.fd.checked()
+    }
+
+    /// To be mapped by the very call that has made or opened it: there is no look at the descriptor before it is in an area. (Another
+    /// thread that closes all descriptors meanwhile cannot be guarded against by a look either.)
+    pub(crate) fn fresh(self) -> Self {
+        self.fresh.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// It is in an area: from now on the program may do what it likes, and its descriptor is looked at.
+    pub(crate) fn hand_out(&self) {
+        self.fresh.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether nobody could write it any more when it was opened here.
+    pub(crate) fn was_frozen(&self) -> bool {
+        self.was_frozen
     }
 
     /// Whether nobody can write it any more.
@@ -329,6 +370,9 @@ impl AsFd for Object {
         self.fd.as_fd()
     }
 }
+
+/// What [`Object::adopt`] does, for messages.
+const ADOPT: &str = "use the descriptor as an area's memory";
 
 /// What makes a frozen object: no byte and no length can change.
 pub(crate) const FROZEN: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);

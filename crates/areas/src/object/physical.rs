@@ -13,14 +13,8 @@ impl Object {
     pub(crate) fn of_physical(memory: OwnedFd, start: u64, size: u64) -> Result<Self> {
         let fd = Guarded::new(memory)
             .map_err(|errno| Error::new(Kind::System, "use physical memory").call("fstat", errno))?;
-        Ok(Object {
-            fd,
-            page: PageSize::base(),
-            extent: Extent::Fixed,
-            physical: Some(start),
-            exact: None,
-            seen: AtomicU64::new(size),
-        })
+        let object = Object::of(fd, PageSize::base(), Extent::Fixed);
+        Ok(Object { physical: Some(start), seen: AtomicU64::new(size), ..object })
     }
 
     /// The physical address at which it begins, if it is a range of physical memory.

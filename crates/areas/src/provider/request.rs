@@ -81,6 +81,8 @@ pub struct Request<'a> {
     pages: Pages,
     protection: Protection,
     placement: Option<Placement>,
+    /// Whether it was held against the allowed nodes already.
+    resolved: bool,
     placer: Option<Placer<'a>>,
     home: Option<(&'a Arc<Reservation>, usize)>,
     alignment: usize,
@@ -97,6 +99,7 @@ impl<'a> Request<'a> {
             pages: Pages::Base,
             protection: Protection::READ_WRITE,
             placement: None,
+            resolved: false,
             placer: None,
             home: None,
             alignment: 1,
@@ -162,7 +165,20 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn placed(mut self, placement: impl Into<Placement>) -> Self {
         self.placement = Some(placement.into());
+        self.resolved = false;
         self
+    }
+
+    /// The same, of a placement that was held against the allowed nodes in this very call.
+    #[must_use]
+    pub(crate) fn placed_as_resolved(mut self, placement: Placement) -> Self {
+        self.placement = Some(placement);
+        self.resolved = true;
+        self
+    }
+
+    pub(crate) fn is_resolved(&self) -> bool {
+        self.resolved
     }
 
     /// Placed part by part, by a call that the kernel's provider makes once the addresses are there, after the placement of

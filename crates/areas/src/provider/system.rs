@@ -1,6 +1,7 @@
 //! The kernel itself as a provider: mmap, mbind, and pages of the size that was asked for.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Address, Backing, Provider, Request, address};
 use crate::error::{Error, Kind, Result, remedy};
@@ -40,8 +41,11 @@ impl Provider for System {
         if request.size() == 0 && !matches!(request.backing(), Backing::Object(_)) {
             return Err(Error::new(Kind::InvalidInput, what()).detail("the size is 0"));
         }
-        let placement =
-            request.placement().map(resolve).transpose()?.filter(|placement| !placement.is_default());
+        let placement = request
+            .placement()
+            .map(if request.is_resolved() { Ok } else { resolve_to_map })
+            .transpose()?
+            .filter(|placement| !placement.is_default());
         match (request.backing(), request.page_request()) {
             (Backing::Object(object), _) => map_one(request, object.page_size(), placement),
             (_, Pages::Base) => map_one(request, PageSize::base(), placement),
@@ -82,6 +86,13 @@ pub(crate) fn resolve(placement: Placement) -> Result<Placement> {
         false => NodeSet::EMPTY,
     };
     placement.resolve(allowed)
+}
+
+/// The same for memory that the kernel is about to map and place: of a single node it says itself whether it may be used, and is not
+/// asked before. (Of several it would silently take those that are allowed.)
+pub(crate) fn resolve_to_map(placement: Placement) -> Result<Placement> {
+    let alone = placement.policy().nodes().is_some_and(|nodes| !nodes.is_all() && nodes.len() == 1);
+    if alone && placement.home_node().is_none() { Ok(placement) } else { resolve(placement) }
 }
 
 /// The nodes that this process may take memory from: its cpuset, among others.
@@ -181,7 +192,8 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
         },
     };
     if let Some(placement) = placement {
-        mapping.place(0..span, placement)?;
+        // What the kernel does not want may be a node that is not allowed.
+        mapping.place(0..span, placement).map_err(|error| resolve(placement).err().unwrap_or(error))?;
     }
     if let Some(placer) = request.placer() {
         placer.place(&mut mapping)?;
@@ -235,7 +247,13 @@ pub(crate) fn refuse_impossible(size: usize) -> Result<()> {
     if size < WORTH_ASKING {
         return Ok(());
     }
+    /// What the machine had of RAM when it was last asked: it hardly ever loses some. 0 is not known yet.
+    static RAM: AtomicU64 = AtomicU64::new(0);
+    if size as u64 <= RAM.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let (ram, swap) = sys::process::memory();
+    RAM.store(ram, Ordering::Relaxed);
     if size as u64 <= ram.saturating_add(swap) {
         return Ok(());
     }

@@ -145,6 +145,13 @@ impl Directory {
         control && self.space.is_intact()
     }
 
+    /// When teams last came or went, if the folder is still there: [`is_gone`](Directory::is_gone) and
+    /// [`changed`](Directory::changed) in one look.
+    pub(super) fn look(&self) -> Option<i128> {
+        let stat = sys::file::stat(self.teams.as_fd()).ok()?;
+        (stat.identity == self.teams.identity() && stat.links > 0).then_some(stat.changed)
+    }
+
     /// When teams last came or went: nanoseconds since 1970, a clock tick coarse.
     pub(super) fn changed(&self) -> Result<i128> {
         sys::file::stat(self.teams.as_fd())

@@ -236,8 +236,14 @@ pub fn path() -> Result<Option<PathBuf>> {
 pub(crate) struct Publication(state::Key);
 
 impl Publication {
-    pub(crate) fn new(area: Announcement) -> Result<Self> {
-        state::state_up_to_date()?.publish(area).map(Publication)
+    /// The area's place, and the id that it has there.
+    pub(crate) fn new(area: Announcement) -> Result<(Self, Option<AreaId>)> {
+        let mut state = state::state_up_to_date()?;
+        let key = state.publish(area)?;
+        let id = state.id_of(key);
+        // Withdrawing, if it comes to that, takes the state's mutex.
+        drop(state);
+        Ok((Publication(key), id))
     }
 
     /// The id, which is another one in a child that was forked since.

@@ -253,14 +253,10 @@ impl Peer {
         self.link.pid
     }
 
-    fn is_own_process(&self) -> bool {
-        self.link.pid == sys::process::pid()
-    }
-
     /// Whether it lives now: one `fcntl` where it does.
     pub(super) fn is_live(&self) -> bool {
-        if !self.is_own_process()
-            && let Ok(Some(owner)) = sys::record_lock::owner(self.table.as_fd())
+        // A record lock of our own would not show.
+        if let Ok(Some(owner)) = sys::record_lock::owner(self.table.as_fd())
             && u32::try_from(owner) == Ok(self.link.pid)
         {
             return true;
@@ -305,16 +301,22 @@ impl Peer {
     }
 
     /// Opens an area's object: for reading only, or with the rights that the owner's descriptor has.
-    pub(super) fn open_object(&self, record: &Record, write: bool) -> Result<OwnedFd> {
-        if write
-            && !self.is_own_process()
-            && let Some(handle) = self.handle()
+    pub(super) fn open_object(&self, record: &Record, write: bool) -> Result<Opened> {
+        if let Some(handle) = self.handle()
             && let Ok(fd) = sys::process::take_descriptor(handle, record.descriptor)
             && let Ok(stat) = sys::file::look(fd.as_fd())
             && stat.identity == record.object
             && is_object(&stat, record).is_ok_and(|yes| yes)
         {
-            return Ok(fd);
+            let pages = known_pages(&stat, record);
+            if write {
+                return Ok(Opened { fd, stat, pages });
+            }
+            // The kernel holds whoever reads only to that if it was opened so; by way of our own number, which is shorter than the owner's.
+            let looked = Looked { fd, stat };
+            if let Ok(fd) = open_looked(&looked, OFlags::RDONLY) {
+                return Ok(Opened { fd, stat, pages });
+            }
         }
         open_object_at(&self.folder(), record, write).or_else(|error| match error.kind() {
             Kind::NoSuchArea | Kind::Unreadable => match self.moved() {
@@ -351,12 +353,17 @@ impl Peer {
     fn handle(&self) -> Option<BorrowedFd<'_>> {
         let _asking = asking();
         let handle = self.handle.get_or_init(|| {
+            // To close a copy of our own table's descriptor would be to lose its record lock.
+            if self.link.pid == sys::process::pid() {
+                return None;
+            }
             let handle = Guarded::new(sys::process::open(self.link.pid).ok()?).ok()?;
             // Whoever lives now lived when the handle was made: the number was not somebody else's.
             let allowed = sys::process::take_descriptor(handle.as_fd(), self.link.descriptor).is_ok();
             (allowed && self.is_live()).then_some(handle)
         });
-        handle.as_ref().and_then(|handle| handle.checked().ok())
+        // Unlooked at: what comes of it is held against the record, whatever the number has come to lead to.
+        handle.as_ref().map(AsFd::as_fd)
     }
 }
 
@@ -423,10 +430,18 @@ fn is_object(stat: &Stat, record: &Record) -> sys::Result<bool> {
     }
 }
 
+/// The devices of memory objects, by the logarithm of their page size; 0 is not known yet. (No mutex: a forked child could inherit it
+/// held.)
+static DEVICES: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+
+/// The pages of an area's object, where its device tells them.
+fn known_pages(stat: &Stat, record: &Record) -> Option<PageSize> {
+    let device = DEVICES[usize::from(record.page.log2()) % 64].load(Ordering::Relaxed);
+    (device != 0 && device == stat.identity.device).then_some(record.page)
+}
+
 /// Whether it is a memory object of such pages: those have a device of their own, on which nobody can make anything else.
 fn is_memory(stat: &Stat, page: PageSize) -> sys::Result<bool> {
-    /// By the logarithm of the page size; 0 is not known yet. (No mutex: a forked child could inherit it held.)
-    static DEVICES: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
     let known = &DEVICES[usize::from(page.log2()) % 64];
     let mut device = known.load(Ordering::Relaxed);
     if device == 0 {
@@ -455,12 +470,23 @@ fn open_looked(looked: &Looked, flags: OFlags) -> sys::Result<OwnedFd> {
     sys::file::open_at(CWD, &again.map_err(|_| sys::Errno::INVAL)?, flags | OFlags::NONBLOCK, 0)
 }
 
+/// An area's object, open, and what it was when it was looked at.
+pub(super) struct Opened {
+    pub(super) fd: OwnedFd,
+    pub(super) stat: Stat,
+    /// `None` where its device does not tell them.
+    pub(super) pages: Option<PageSize>,
+}
+
 /// Opens an area's object through a folder of `/proc`.
-pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Result<OwnedFd> {
+pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Result<Opened> {
     let what = || format!("open area {} {:?}", record.id, record.name);
     let flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
     let looked = look(folder, record.descriptor, |stat| is_object(stat, record));
-    let open = |looked: Looked| open_looked(&looked, flags).map_err(|errno| ("open", errno));
+    let open = |looked: Looked| {
+        let fd = open_looked(&looked, flags).map_err(|errno| ("open", errno))?;
+        Ok(Opened { fd, stat: looked.stat, pages: known_pages(&looked.stat, record) })
+    };
     match looked.and_then(|looked| looked.map(open).transpose()) {
         Ok(Some(fd)) => Ok(fd),
         Ok(None) => Err(Error::new(Kind::NoSuchArea, what())

@@ -1,14 +1,13 @@
 //! An area that was found: enough to tell all about it, and to clone it.
 
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use super::id::AreaId;
 use super::info::Info;
 use super::name::Name;
-use super::peer::{OWN_DESCRIPTORS, Peer, open_object_at};
+use super::peer::{OWN_DESCRIPTORS, Opened, Peer, open_object_at};
 use super::table::Record;
 use crate::error::{Error, Kind, Result};
 use crate::object::Object;
@@ -99,11 +98,9 @@ impl Source {
     /// [`Kind::NoSuchArea`] if it is gone.
     pub fn info(&self) -> Result<Info> {
         let stat = match &self.holder {
-            Holder::Own => {
-                super::directory::stat_of(&format!("{OWN_DESCRIPTORS}/{}", self.record.descriptor))
-                    .ok()
-                    .filter(|stat| stat.identity == self.record.object)
-            }
+            Holder::Own => sys::file::stat_number(self.record.descriptor)
+                .ok()
+                .filter(|stat| stat.identity == self.record.object),
             Holder::Peer(peer) => peer.stat(&self.record),
         };
         let stat = stat.ok_or_else(|| {
@@ -145,11 +142,15 @@ impl Source {
         if let Some(range) = &self.record.physical {
             return self.open_physical(range, write);
         }
-        let fd: OwnedFd = match &self.holder {
+        let Opened { fd, stat, pages } = match &self.holder {
             Holder::Own => open_object_at(OWN_DESCRIPTORS, &self.record, write)?,
             Holder::Peer(peer) => peer.open_object(&self.record, write)?,
         };
-        let object = Object::adopt(fd, self.record.extent, self.record.exact)?;
+        let (extent, exact) = (self.record.extent, self.record.exact);
+        let object = match pages {
+            Some(page) => Object::adopt_looked(fd, &stat, page, extent, exact)?,
+            None => Object::adopt(fd, extent, exact)?,
+        };
         if object.page_size() != self.record.page {
             return Err(Error::new(
                 Kind::Registry,
@@ -168,8 +169,11 @@ impl Source {
             Holder::Own => OWN_DESCRIPTORS.to_owned(),
             Holder::Peer(peer) => peer.folder(),
         };
-        let object =
-            crate::physical::claim::share(open_object_at(&folder, &self.record, write)?, range.start, size)?;
+        let object = crate::physical::claim::share(
+            open_object_at(&folder, &self.record, write)?.fd,
+            range.start,
+            size,
+        )?;
         // It was never free in between if its holder still has it: first the descriptor, which his share lasts as long as, then that
         // the number is still this area's (a record goes before its descriptor does).
         self.info()?;

@@ -214,13 +214,18 @@ impl State {
         Ok(number)
     }
 
-    /// Our team, which begins here where there was none.
+    /// Our team, which begins here where there was none. One that is there was [healed](State::heal) before.
     fn team(&mut self) -> Result<(&Directory, &mut Team)> {
-        self.stay()?;
-        let is_in_use = |directory: &Directory| directory.is_joined() && !directory.is_gone();
+        // The folder of teams may have been removed. What else is open is looked at where it is needed: to begin, and to lease ids.
+        let begins = self.own.as_ref().is_none_or(Team::needs_ids);
+        let is_in_use = |directory: &Directory| !directory.is_gone() && (!begins || directory.is_joined());
         if !self.directory.as_ref().is_some_and(is_in_use) {
-            self.forget_teams();
-            self.directory = Some(Directory::join()?);
+            self.stay()?;
+            let is_in_use = |directory: &Directory| directory.is_joined() && !directory.is_gone();
+            if !self.directory.as_ref().is_some_and(is_in_use) {
+                self.forget_teams();
+                self.directory = Some(Directory::join()?);
+            }
         }
         let Some(directory) = &self.directory else { unreachable!("joined above") };
         let team = match &mut self.own {
@@ -332,7 +337,7 @@ impl State {
 
     pub(super) fn id_of(&self, key: Key) -> Option<AreaId> {
         let number = self.held.get(&key)?.number?;
-        self.own.as_ref()?.table().view().record(number).map(|(_, record)| record.id)
+        self.own.as_ref()?.table().view().id(number)
     }
 }
 

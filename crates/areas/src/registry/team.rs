@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use super::directory::{Directory, Link, any_below};
 use super::door::Door;
 use super::id::{AreaId, SEQUENCES, SLOTS};
+use super::name::Name;
 use super::peer::{State, TABLE_SEALS, examine};
 use super::process::ProcessStat;
 use super::table::{Announcement, BLOCK, BLOCKS, Owner, RECORDS, Record, TABLE_BYTES, Table};
@@ -156,6 +157,11 @@ impl Team {
             .map_err(|errno| Error::new(Kind::System, "look at this process's table").call("fstat", errno))
     }
 
+    /// Whether the next area needs ids that are not leased yet.
+    pub(super) fn needs_ids(&self) -> bool {
+        self.used >= BLOCK
+    }
+
     /// In a forked child: lets go of what is the parent's. Its table is not mapped here, and what is mapped at that address
     /// by now is somebody else's; its descriptor would keep the table in memory beyond the parent's death.
     pub(super) fn leave_to_parent(self) {
@@ -166,16 +172,16 @@ impl Team {
 
     /// Publishes an area: its record.
     pub(super) fn publish(&mut self, directory: &Directory, area: Announcement) -> Result<u32> {
-        let what = format!("publish area {:?}", area.name);
+        let what = |name: &Name| format!("publish area {name:?}");
         if self.table.is_full() {
-            return Err(Error::new(Kind::Limit, what)
+            return Err(Error::new(Kind::Limit, what(&area.name))
                 .detail(format!("this process has published {RECORDS} areas, which is as many as a team can"))
                 .help("drop some, or hold them in several processes"));
         }
         let id = self.next_id(directory)?;
         let record = Record { id, created: sys::process::boot_time(), area };
         let number = self.table.insert(&record)?;
-        number.ok_or_else(|| Error::new(Kind::Limit, what).detail("the table is full"))
+        number.ok_or_else(|| Error::new(Kind::Limit, what(&record.name)).detail("the table is full"))
     }
 
     pub(super) fn withdraw(&mut self, number: u32) -> Result<()> {

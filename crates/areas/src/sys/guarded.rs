@@ -41,6 +41,11 @@ impl Guarded {
         Ok(Guarded { fd: Some(fd), identity })
     }
 
+    /// One of which it was just asked what it is.
+    pub(crate) fn of(fd: OwnedFd, identity: Identity) -> Self {
+        Guarded { fd: Some(fd), identity }
+    }
+
     /// What it was opened on.
     pub(crate) fn identity(&self) -> Identity {
         self.identity

@@ -20,12 +20,23 @@ pub(crate) mod range_lock;
 pub(crate) mod record_lock;
 pub(crate) mod socket;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 pub(crate) use rustix::io::Errno;
 
 /// What a system call gives back.
 pub(crate) type Result<T> = rustix::io::Result<T>;
 
-/// The size of a base page, asked of the kernel.
+/// The size of a base page, asked of the kernel: once, as it never changes.
 pub(crate) fn page_size() -> usize {
-    rustix::param::page_size()
+    /// 0 is not known yet. (No mutex: a forked child could inherit it held.)
+    static SIZE: AtomicUsize = AtomicUsize::new(0);
+    match SIZE.load(Ordering::Relaxed) {
+        0 => {
+            let size = rustix::param::page_size();
+            SIZE.store(size, Ordering::Relaxed);
+            size
+        }
+        known => known,
+    }
 }

@@ -139,6 +139,14 @@ pub(crate) struct Sender {
     pub(crate) user: u32,
 }
 
+/// Whether something may be there to be received: asks without waiting, and changes nothing, whatever the descriptor is by now.
+pub(crate) fn may_have_packet(socket: BorrowedFd<'_>) -> bool {
+    let mut asked = [rustix::event::PollFd::from_borrowed_fd(socket, rustix::event::PollFlags::IN)];
+    // Where it cannot be asked, it is tried.
+    rustix::event::poll(&mut asked, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }))
+        .map_or(true, |ready| ready > 0)
+}
+
 /// Drops the first packet and what came with it.
 pub(crate) fn drop_packet(socket: BorrowedFd<'_>) -> Result<()> {
     retry(|| {

@@ -63,7 +63,7 @@ pub(in crate::registry) fn state() -> Result<Guard> {
         state.become_child();
     }
     if state.waiting {
-        let _ = state.publish_inherited();
+        let _ = state.heal().and_then(|()| state.publish_inherited());
     }
     Ok(state)
 }

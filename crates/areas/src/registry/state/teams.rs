@@ -45,14 +45,17 @@ impl State {
     }
 
     fn try_to_read_folder(&mut self, thoroughly: bool) -> Result<()> {
-        self.rejoin()?;
-        // Whoever has a team joins, and does not only look: a folder that went in this moment is an error below, and tried again.
-        if self.own.is_none() && self.directory.as_ref().is_none_or(Directory::is_gone) {
-            self.directory = Directory::open()?;
-            self.forget_teams();
+        let mut looked = self.directory.as_ref().and_then(Directory::look);
+        if looked.is_none() {
+            self.rejoin()?;
+            // Whoever has a team joins, and does not only look: a folder that went in this moment is an error below, and tried again.
+            if self.own.is_none() && self.directory.as_ref().is_none_or(Directory::is_gone) {
+                self.directory = Directory::open()?;
+                self.forget_teams();
+            }
+            looked = self.directory.as_ref().map(Directory::changed).transpose()?;
         }
-        let Some(directory) = &self.directory else { return Ok(()) };
-        let changed = directory.changed()?;
+        let (Some(directory), Some(changed)) = (&self.directory, looked) else { return Ok(()) };
         if !thoroughly && self.read_at == Some(changed) {
             return Ok(());
         }

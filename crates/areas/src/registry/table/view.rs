@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{Ordering, fence};
 
-use super::super::id::SEQUENCES;
+use super::super::id::{AreaId, SEQUENCES};
 use super::layout::{
     BLOCK, BY_SEQUENCE, Entry, MAGIC, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which, hash_of, header,
     record_at,
@@ -111,6 +111,16 @@ impl View {
         let copy = || self.0.read(record_at(record), &mut bytes, TABLE_BYTES);
         let (generation, ()) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
         decode(&bytes).map(|decoded| (generation & !MOVING, decoded))
+    }
+
+    /// The id of a record that is there, without the rest of it.
+    pub(crate) fn id(&self, record: u32) -> Option<AreaId> {
+        if record >= self.high_water() {
+            return None;
+        }
+        let copy = || Ok(self.u32_at(record_at(record) + field::ID));
+        let (_, id) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
+        AreaId::new(id.cast_signed()).ok()
     }
 
     /// How often an area has come or gone; `None` where the owner does not count.

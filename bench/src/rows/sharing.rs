@@ -1,0 +1,250 @@
+//! Areas that others find: made and dropped, found and cloned. The peer is POSIX shared memory, and what is built upon it.
+
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+
+use anyhow::{Context as _, Result};
+use areas::registry;
+
+use super::{bytes, python};
+use crate::agent::Agent;
+use crate::bench::{Bench, Contest, SHORT};
+use crate::measure::Side;
+use crate::peers::{Library, Work};
+
+/// Writes to each page, as the peers in C do.
+fn touch(start: *mut u8, size: usize) {
+    for at in (0..size).step_by(4096) {
+        // SAFETY: within the area, which is writable.
+        let byte = unsafe { start.add(at) };
+        // SAFETY: as above; nobody has a reference to it.
+        unsafe { byte.write_volatile(1) };
+    }
+}
+
+fn name(what: &str) -> String {
+    format!("/areas-bench-{}-{what}", std::process::id())
+}
+
+/// Made, published or named, and dropped.
+pub fn share(bench: &mut Bench) -> Result<()> {
+    let posix = bench.library("posix").context("compiled by the same command")?;
+    let raw = bench.library("raw").context("compiled by the same command")?;
+    let boost = bench.library("boost");
+    let mut python = python::start(bench)?;
+    // Whoever has published once has joined the registry: that is done once.
+    let _joined = areas::builder(4096).name("bench: joined").shared()?;
+    for (size, touched, target) in
+        [(64 << 10, false, Some(0.85)), (64 << 10, true, Some(0.95)), (1 << 20, true, Some(0.95))]
+    {
+        let ours = Side::each("areas", move || {
+            let area = areas::builder(size).name("bench: shared").shared()?;
+            if touched {
+                touch(area.as_ptr(), size);
+            }
+            Ok(())
+        });
+        let work = Work::of_size(size).touching(touched);
+        let shm = name("share");
+        let mut contest = Contest::new(case(size, touched), SHORT, ours)
+            .counted()
+            .against(posix.side("POSIX shm", "peer_share", work.named(&shm))?, target)
+            .against(raw.side("memfd (no name, nobody finds it)", "peer_memfd", work)?, None);
+        if let Some(boost) = &boost {
+            contest = contest
+                .against(boost.side("Boost.Interprocess", "peer_share", work.named(&name("boost")))?, None);
+        }
+        let crate_name = name("crate");
+        contest = contest.against(
+            Side::each("shared_memory", move || {
+                let memory = shared_memory::ShmemConf::new().os_id(&crate_name).size(size).create()?;
+                if touched {
+                    touch(memory.as_ptr(), size);
+                }
+                Ok(())
+            }),
+            None,
+        );
+        #[cfg(feature = "iceoryx2")]
+        {
+            contest = contest.against(iceoryx2::share(size, touched)?, None);
+        }
+        bench.contest(contest)?;
+        if let Some(python) = &mut python {
+            let ours = Side::each("areas", move || {
+                let area = areas::builder(size).name("bench: shared").shared()?;
+                if touched {
+                    touch(area.as_ptr(), size);
+                }
+                Ok(())
+            });
+            let told = format!("share {{}} {} {size} {}", &name("python")[1..], u8::from(touched));
+            bench.contest(
+                Contest::new(case(size, touched), SHORT, ours).against(python.side("Python", &told), None),
+            )?;
+        }
+    }
+    if !cfg!(feature = "iceoryx2") {
+        bench.skip("iceoryx2", "short runs are built without it");
+    }
+    Ok(())
+}
+
+fn case(size: usize, touched: bool) -> String {
+    format!("{}{}", bytes(size), if touched { ", each page touched" } else { "" })
+}
+
+/// A POSIX object that is there until this goes.
+struct Held<'a>(&'a Library, Work);
+
+impl<'a> Held<'a> {
+    fn new(posix: &'a Library, work: Work) -> Result<Self> {
+        posix.call("peer_hold", work)?;
+        Ok(Held(posix, work))
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.call("peer_unlink", self.1);
+    }
+}
+
+/// Found, cloned, and the clone dropped, by another process than the one that made it.
+pub fn find(bench: &mut Bench) -> Result<()> {
+    const SIZE: usize = 4096;
+    let posix = bench.library("posix").context("compiled by the same command")?;
+    let raw = bench.library("raw").context("compiled by the same command")?;
+    let boost = bench.library("boost");
+    let mut python = python::start(bench)?;
+    let mut holder = Agent::start(None)?;
+    holder.ask("hold bench-held 1")?;
+    let shm = name("held");
+    let work = Work::of_size(SIZE).named(&shm);
+    let _held = Held::new(&posix, work)?;
+    let (ours_end, hands) = UnixStream::pair()?;
+    let handing = {
+        let (raw, fd) = (bench.peers.library("raw").map_err(anyhow::Error::msg)?, hands.as_raw_fd());
+        // A process that hands its object out, as one thread of this program could not be told from it.
+        // SAFETY: the child calls one function that waits in read and sendmsg, and ends.
+        match unsafe { libc::fork() } {
+            -1 => return Err(std::io::Error::last_os_error().into()),
+            0 => {
+                drop(ours_end);
+                let _ = raw.call("peer_hand", Work { descriptor: fd, ..Work::of_size(SIZE) });
+                // SAFETY: ends this process without its parent's handlers and buffers.
+                unsafe { libc::_exit(0) }
+            }
+            child => child,
+        }
+    };
+    drop(hands);
+
+    let writable = || {
+        Side::each("find, open, drop", || {
+            drop(registry::find("bench-held-0")?.open()?);
+            Ok(())
+        })
+    };
+    let handed = Work { descriptor: ours_end.as_raw_fd(), ..Work::of_size(SIZE) };
+    let mut contest = Contest::new("to be written: through pidfd_getfd", SHORT, writable())
+        .counted()
+        .against(posix.side("POSIX shm", "peer_find", work)?, 1.0)
+        .against(raw.side("memfd, passed by hand over a socket", "peer_handed", handed)?, None);
+    if let Some(boost) = &boost {
+        contest = contest.against(boost.side("Boost.Interprocess", "peer_find", work)?, None);
+    }
+    let id = shm.clone();
+    contest = contest.against(
+        Side::each("shared_memory", move || {
+            shared_memory::ShmemConf::new().os_id(&id).open()?;
+            Ok(())
+        }),
+        None,
+    );
+    let path = format!("/dev/shm{shm}");
+    contest = contest.against(
+        Side::each("memmap2, of a file in /dev/shm", move || {
+            let file = std::fs::File::options().read(true).write(true).open(&path)?;
+            // SAFETY: nobody looks at its bytes.
+            unsafe { memmap2::MmapMut::map_mut(&file) }?;
+            Ok(())
+        }),
+        None,
+    );
+    #[cfg(feature = "iceoryx2")]
+    {
+        contest = contest.against(iceoryx2::find(&shm)?, None);
+    }
+    bench.contest(contest)?;
+    if let Some(python) = &mut python {
+        let told = format!("find {{}} {}", &shm[1..]);
+        bench.contest(
+            Contest::new("to be written: through pidfd_getfd", SHORT, writable())
+                .against(python.side("Python", &told), None),
+        )?;
+    }
+    let read_only = Side::each("find, open_read_only, drop", || {
+        drop(registry::find("bench-held-0")?.open_read_only()?);
+        Ok(())
+    });
+    bench.contest(
+        Contest::new("to be read: through /proc", SHORT, read_only)
+            .counted()
+            .against(posix.side("POSIX shm", "peer_find_read_only", work)?, 2.0),
+    )?;
+    drop(ours_end);
+    // SAFETY: a child of ours, which ends as its socket does.
+    unsafe { libc::waitpid(handing, std::ptr::null_mut(), 0) };
+    if !cfg!(feature = "iceoryx2") {
+        bench.skip("iceoryx2", "short runs are built without it");
+    }
+    Ok(())
+}
+
+#[cfg(feature = "iceoryx2")]
+mod iceoryx2 {
+    //! The shared memory below iceoryx2. Its services do more, and are no peer of ours.
+
+    use anyhow::{Result, anyhow};
+    use iceoryx2_bb_container::semantic_string::SemanticString as _;
+    use iceoryx2_bb_loggers as _;
+    use iceoryx2_bb_posix::access_mode::AccessMode;
+    use iceoryx2_bb_posix::creation_mode::CreationMode;
+    use iceoryx2_bb_posix::permission::Permission;
+    use iceoryx2_bb_posix::shared_memory::SharedMemoryBuilder;
+    use iceoryx2_bb_system_types::file_name::FileName;
+
+    use super::{name, touch};
+    use crate::measure::Side;
+
+    const WHO: &str = "iceoryx2";
+
+    pub(super) fn share<'a>(size: usize, touched: bool) -> Result<Side<'a>> {
+        let name = FileName::new(&name("iceoryx2").as_bytes()[1..]).map_err(|error| anyhow!("{error:?}"))?;
+        Ok(Side::each(WHO, move || {
+            let mut memory = SharedMemoryBuilder::new(&name)
+                .is_memory_locked(false)
+                .creation_mode(CreationMode::CreateExclusive)
+                .size(size)
+                .permission(Permission::OWNER_ALL)
+                .zero_memory(false)
+                .create()
+                .map_err(|error| anyhow!("{error:?}"))?;
+            if touched {
+                touch(memory.as_mut_slice().as_mut_ptr(), size);
+            }
+            Ok(())
+        }))
+    }
+
+    pub(super) fn find<'a>(shm: &str) -> Result<Side<'a>> {
+        let name = FileName::new(&shm.as_bytes()[1..]).map_err(|error| anyhow!("{error:?}"))?;
+        Ok(Side::each(WHO, move || {
+            SharedMemoryBuilder::new(&name)
+                .open_existing(AccessMode::ReadWrite)
+                .map_err(|error| anyhow!("{error:?}"))?;
+            Ok(())
+        }))
+    }
+}
