@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-/// The names of all functions in the Rust files below a folder, and of programs that must not compile.
+/// The names of all functions in the Rust files below a folder, of programs that must not compile, and of the tests in C, which a
+/// table at the end of each program lists: `{ "name", function },`.
 fn functions(folder: &Path, into: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -19,6 +20,11 @@ fn functions(folder: &Path, into: &mut Vec<String>) {
                 let name = path.file_stem().unwrap().to_string_lossy();
                 into.push(format!("compile_fail/{name}"));
             }
+        } else if path.extension().is_some_and(|extension| extension == "c") {
+            let text = fs::read_to_string(&path).unwrap();
+            let names =
+                text.lines().filter_map(|line| line.trim_start().strip_prefix("{ \"")?.split_once("\", "));
+            into.extend(names.map(|(name, _)| name.to_owned()));
         }
     }
 }
@@ -38,7 +44,7 @@ fn check(page: &str, at_least: usize, other: &[&str]) {
     // The library can be built without the rest of the project around it.
     let Ok(text) = fs::read_to_string(library.join("../../docs").join(page)) else { return };
     let mut known = Vec::new();
-    for folder in ["src", "tests", "../areas-cli/tests"] {
+    for folder in ["src", "tests", "../areas-cli/tests", "../areas-capi/tests/c"] {
         functions(&library.join(folder), &mut known);
     }
     let (mut rows, mut proving) = (0, false);

@@ -52,6 +52,7 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("pidfd_getfd", &[EPERM, ESRCH, EMFILE, EBADF]),
     ("pidfd_open", &[EMFILE, ENODEV, ENOMEM, ESRCH]),
     ("pread64", &[EIO, EINTR]),
+    ("ppoll", &[EINTR, EINVAL, ENOMEM]),
     ("prctl", &[EINVAL]),
     ("process_vm_writev", &[EPERM, EFAULT, ENOMEM, ESRCH]),
     ("pwrite64", &[ENOSPC, EIO, EINTR, EDQUOT, EPERM]),

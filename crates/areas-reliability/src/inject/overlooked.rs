@@ -123,6 +123,7 @@ pub(crate) static RULES: &[Rule] = &[
          "a team without a door: it can be given nothing, which who tries is told, and `registry::join` tries again")
         .of(JOINING)
         .lacking(),
+    rule(&["ppoll"], "whether something came to the door: looked for, where that is not known").of(REGISTRY),
     rule(&["fstat"], "whether the parent's door is still where it was: a child that cannot tell leaves it open, and has a door of its own")
         .about(&["socket:"])
         .of(&["fork"])
@@ -220,6 +221,9 @@ pub(crate) static RULES: &[Rule] = &[
         .lacking(),
     rule(&["pidfd_open", "pidfd_getfd"], "the object is opened through /proc instead").of(LOOKING).lacking(),
     rule(&["fstat", "statx"], "the same").about(&["/memfd:area:"]).of(LOOKING),
+    rule(&["openat"], "opening for reading what was taken so: it is opened through the owner's folder instead")
+        .about(&["/proc/thread-self/fd/"])
+        .of(LOOKING),
     // Sizes, populating, freezing.
     rule(&["madvise(MADV_DONTDUMP)"], "only the size of a core dump depends on it"),
     rule(&["fstat"], "a size that was seen before: objects that grow are at least as large")

@@ -110,7 +110,15 @@ pub(super) fn clone() -> Result<Box<dyn Act>> {
     )
 }
 
+/// So that the handle is there by which its owner's descriptors are taken: it stays, whatever becomes of the next clone. (`clone`
+/// makes it.)
+fn clone_before(name: &str) -> Result<()> {
+    drop(registry::find(name)?.open_read_only()?);
+    Ok(())
+}
+
 pub(super) fn clone_read_only() -> Result<Box<dyn Act>> {
+    clone_before(NAMES[0])?;
     cloning(
         NAMES[0],
         |cloning| {
@@ -153,6 +161,7 @@ pub(super) fn clone_locked() -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn clone_frozen() -> Result<Box<dyn Act>> {
+    clone_before(NAMES[1])?;
     let stage = (registry::find(NAMES[1])?, None::<Area<Frozen>>);
     With::new(
         stage,
