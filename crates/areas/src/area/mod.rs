@@ -311,7 +311,7 @@ impl<K: Access> Area<K> {
         let (publication, id) = Publication::new(self.announcement(name.clone(), &self.mapping, object))?;
         self.publication = Some(publication);
         self.name = Some(name);
-        id.ok_or_else(|| Error::new(Kind::Registry, "publish an area").detail("it is gone at once"))
+        Ok(id)
     }
 
     /// What it tells of itself in the registry, mapped there.

@@ -237,10 +237,9 @@ pub(crate) struct Publication(state::Key);
 
 impl Publication {
     /// The area's place, and the id that it has there.
-    pub(crate) fn new(area: Announcement) -> Result<(Self, Option<AreaId>)> {
+    pub(crate) fn new(area: Announcement) -> Result<(Self, AreaId)> {
         let mut state = state::state_up_to_date()?;
-        let key = state.publish(area)?;
-        let id = state.id_of(key);
+        let (key, id) = state.publish(area)?;
         // Withdrawing, if it comes to that, takes the state's mutex.
         drop(state);
         Ok((Publication(key), id))

@@ -38,12 +38,12 @@ impl Holder {
 #[derive(Clone, Debug)]
 pub struct Source {
     holder: Holder,
-    record: Record,
+    record: Arc<Record>,
 }
 
 impl Source {
-    pub(super) fn new(holder: Holder, record: Record) -> Self {
-        Source { holder, record }
+    pub(super) fn new(holder: Holder, record: impl Into<Arc<Record>>) -> Self {
+        Source { holder, record: record.into() }
     }
 
     /// By process, then by address. `own` is our own process: to ask for it at each comparison is a system call each time.
@@ -166,7 +166,7 @@ impl Source {
         let size = range.end - range.start;
         // A share of one's own: a copy of the holder's descriptor would keep whatever that one comes to have, too.
         let folder = match &self.holder {
-            Holder::Own => OWN_DESCRIPTORS.to_owned(),
+            Holder::Own => OWN_DESCRIPTORS.into(),
             Holder::Peer(peer) => peer.folder(),
         };
         let object = crate::physical::claim::share(
