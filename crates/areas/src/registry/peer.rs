@@ -304,8 +304,8 @@ impl Peer {
         look(self.folder()).or_else(|| look(self.moved()?))
     }
 
-    /// Opens an area's object: for reading only, or with the rights that the owner's descriptor has.
-    pub(super) fn open_object(&self, record: &Record, write: bool) -> Result<Opened> {
+    /// Opens an area's object.
+    pub(super) fn open_object(&self, record: &Record, rights: Rights) -> Result<Opened> {
         if let Some(handle) = self.handle()
             && let Ok(fd) = sys::process::take_descriptor(handle, record.descriptor)
             && let Ok(stat) = sys::file::look(fd.as_fd())
@@ -313,7 +313,7 @@ impl Peer {
             && is_object(&stat, record).is_ok_and(|yes| yes)
         {
             let pages = known_pages(&stat, record);
-            if write {
+            if rights != Rights::Reading {
                 return Ok(Opened { fd, stat, pages });
             }
             // The kernel holds whoever reads only to that if it was opened so; by way of our own number, which is shorter than the owner's.
@@ -322,9 +322,9 @@ impl Peer {
                 return Ok(Opened { fd, stat, pages });
             }
         }
-        open_object_at(&self.folder(), record, write).or_else(|error| match error.kind() {
+        open_object_at(&self.folder(), record, rights).or_else(|error| match error.kind() {
             Kind::NoSuchArea | Kind::Unreadable => match self.moved() {
-                Some(folder) => open_object_at(&folder, record, write),
+                Some(folder) => open_object_at(&folder, record, rights),
                 None => Err(error),
             },
             _ => Err(error),
@@ -474,6 +474,17 @@ fn open_looked(looked: &Looked, flags: OFlags) -> sys::Result<OwnedFd> {
     sys::file::open_at(CWD, again.as_c_str()?, flags | OFlags::NONBLOCK, 0)
 }
 
+/// What an area's object is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// The descriptor can be used for nothing else.
+    Reading,
+    /// The rights that the owner's descriptor has.
+    Writing,
+    /// To ask the kernel about it: whichever are to be had soonest.
+    Looking,
+}
+
 /// An area's object, open, and what it was when it was looked at.
 pub(super) struct Opened {
     pub(super) fd: OwnedFd,
@@ -483,9 +494,12 @@ pub(super) struct Opened {
 }
 
 /// Opens an area's object through a folder of `/proc`.
-pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Result<Opened> {
+pub(super) fn open_object_at(folder: &str, record: &Record, rights: Rights) -> Result<Opened> {
     let what = || format!("open area {} {:?}", record.id, record.name);
-    let flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
+    let (flags, flag) = match rights {
+        Rights::Writing => (OFlags::RDWR, "O_RDWR"),
+        Rights::Reading | Rights::Looking => (OFlags::RDONLY, "O_RDONLY"),
+    };
     let looked = look(folder, record.descriptor, |stat| is_object(stat, record));
     let open = |looked: Looked| {
         let fd = open_looked(&looked, flags).map_err(|errno| ("open", errno))?;
@@ -503,14 +517,8 @@ pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Resu
                 sys::Errno::AGAIN => Kind::Busy,
                 _ => Kind::System,
             };
-            let error = Error::new(kind, what()).call(
-                format!(
-                    "{call}({folder}/{}, {})",
-                    record.descriptor,
-                    if write { "O_RDWR" } else { "O_RDONLY" }
-                ),
-                errno,
-            );
+            let error = Error::new(kind, what())
+                .call(format!("{call}({folder}/{}, {flag})", record.descriptor), errno);
             Err(match kind {
                 Kind::Limit => crate::error::remedy::open_files(error),
                 Kind::Busy => error

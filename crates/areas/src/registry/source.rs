@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::id::AreaId;
 use super::info::Info;
+use super::look::Look;
 use super::name::Name;
-use super::peer::{OWN_DESCRIPTORS, Opened, Peer, open_object_at};
+use super::peer::{OWN_DESCRIPTORS, Opened, Peer, Rights, open_object_at};
 use super::table::Record;
 use crate::error::{Error, Kind, Result};
 use crate::object::Object;
@@ -110,6 +111,14 @@ impl Source {
         Ok(Info::new(&self.record, self.pid(), stat.size))
     }
 
+    /// Opens it to be looked at: several answers for one opening.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened.
+    pub fn look(&self) -> Result<Look> {
+        Ok(Look::new(self, self.open_object(Rights::Looking)?))
+    }
+
     /// The processes that have its memory, published or not: as long as one of them is there, the memory is.
     ///
     /// Only those that this process may look into.
@@ -137,14 +146,14 @@ impl Source {
         }
     }
 
-    /// Opens the memory behind it, for reading only or with the rights that its holder has.
-    pub(crate) fn open_object(&self, write: bool) -> Result<Object> {
+    /// Opens the memory behind it.
+    pub(crate) fn open_object(&self, rights: Rights) -> Result<Object> {
         if let Some(range) = &self.record.physical {
-            return self.open_physical(range, write);
+            return self.open_physical(range, rights);
         }
         let Opened { fd, stat, pages } = match &self.holder {
-            Holder::Own => open_object_at(OWN_DESCRIPTORS, &self.record, write)?,
-            Holder::Peer(peer) => peer.open_object(&self.record, write)?,
+            Holder::Own => open_object_at(OWN_DESCRIPTORS, &self.record, rights)?,
+            Holder::Peer(peer) => peer.open_object(&self.record, rights)?,
         };
         let (extent, exact) = (self.record.extent, self.record.exact);
         let object = match pages {
@@ -162,7 +171,7 @@ impl Source {
     }
 
     /// Takes a share of the physical memory behind it.
-    fn open_physical(&self, range: &Range<u64>, write: bool) -> Result<Object> {
+    fn open_physical(&self, range: &Range<u64>, rights: Rights) -> Result<Object> {
         let size = range.end - range.start;
         // A share of one's own: a copy of the holder's descriptor would keep whatever that one comes to have, too.
         let folder = match &self.holder {
@@ -170,7 +179,7 @@ impl Source {
             Holder::Peer(peer) => peer.folder(),
         };
         let object = crate::physical::claim::share(
-            open_object_at(&folder, &self.record, write)?.fd,
+            open_object_at(&folder, &self.record, rights)?.fd,
             range.start,
             size,
         )?;
