@@ -241,7 +241,9 @@ impl<K: Access> Area<K> {
     fn was_cut(&self, len: usize, error: &Error) -> bool {
         let resizable =
             self.object.as_ref().is_some_and(|object| matches!(object.extent(), Extent::Resizable { .. }));
-        let beyond_the_end = error.errno().is_some_and(|errno| errno == sys::Errno::FAULT.into());
+        // Looked at before the pages are touched, or told by the kernel as they are.
+        let beyond_the_end = error.kind() == Kind::OutOfRange
+            || error.errno().is_some_and(|errno| errno == sys::Errno::FAULT.into());
         resizable && (self.used() < len || beyond_the_end)
     }
 
