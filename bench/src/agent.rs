@@ -118,6 +118,8 @@ const OPERATIONS: [(&str, Operation); 7] = [
 #[derive(Default)]
 struct Served {
     held: Vec<Area<Shared>>,
+    /// The last byte of each: to ask about one, its area need not be looked at.
+    ends: Vec<usize>,
     names: Vec<String>,
     /// How many names were looked for the first time.
     asked: usize,
@@ -156,7 +158,9 @@ impl Served {
         match words[..] {
             ["hold", prefix, count] => {
                 for i in 0..count.parse()? {
-                    self.held.push(areas::builder(4096).name(format!("{prefix}-{i}")).shared()?);
+                    let area = areas::builder(4096).name(format!("{prefix}-{i}")).shared()?;
+                    self.ends.push(area.as_ptr().addr() + 4_095);
+                    self.held.push(area);
                 }
                 Ok(self.held.len() as u64)
             }
@@ -254,15 +258,13 @@ impl Served {
     /// Whose is an address of the `i`-th area, or so?
     fn at(&self, i: usize) -> Result<()> {
         // No order that the processor could guess.
-        let area = &self.held[i.wrapping_mul(2_654_435_761) % self.held.len()];
-        let id = registry::id_at(area.as_ptr().addr() + 4_095)?;
+        let id = registry::id_at(self.ends[i.wrapping_mul(2_654_435_761) % self.ends.len()])?;
         ensure!(id.get() > 0, "no id");
         Ok(())
     }
 
     fn threads(&self, count: usize, times: usize) -> Result<u64> {
-        // The areas belong to this thread; what others need are addresses.
-        let addresses: Vec<usize> = self.held.iter().map(|area| area.as_ptr().addr() + 4_095).collect();
+        let addresses = &self.ends;
         let together = Barrier::new(count);
         let slowest = std::thread::scope(|scope| {
             let one = || {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use areas::registry::{self, Listing, UnreadableTeam};
+use areas::registry::{self, Source, UnreadableTeam};
 use areas::{Bytes, Kind, NodeSet};
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
         output::print(&ids)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let reports = reports(&listing)?;
+    let reports = reports(listing.areas)?;
     let total = Total::of(&reports);
     if ls.json {
         let unreadable = listing.unreadable.iter().map(UnreadableJson::from).collect();
@@ -46,11 +46,11 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
 }
 
 /// What can be told of each. Areas that go while we look are left out: they are gone.
-fn reports(listing: &Listing) -> areas::Result<Vec<Report>> {
-    let mut reports = Vec::with_capacity(listing.areas.len());
+fn reports(areas: Vec<Source>) -> areas::Result<Vec<Report>> {
+    let mut reports = Vec::with_capacity(areas.len());
     let mut commands = Commands::default();
-    for area in &listing.areas {
-        match Report::among(area, &mut commands) {
+    for area in areas {
+        match Report::among(&area, &mut commands) {
             Ok(report) => reports.push(report),
             Err(error) if error.kind() == Kind::NoSuchArea => {}
             Err(error) => return Err(error),
