@@ -86,6 +86,9 @@ impl Source {
     /// # Errors
     /// As [`residency`](Source::residency).
     pub fn resident(&self) -> Result<u64> {
+        if let Some(bytes) = self.resident_at_once() {
+            return Ok(bytes);
+        }
         let object = self.open_object(false)?;
         match object.physical() {
             Some(_) => Ok(object.size_in_pages() as u64),
@@ -260,7 +263,11 @@ impl<'a> CloneBuilder<'a> {
         headroom::keep(|| format!("clone area {} {:?}", record.id, record.name))?;
         if let (Some(room), Extent::Resizable { .. }) = (self.room, object.extent()) {
             let room = object.page_size().round_up(room).unwrap_or(usize::MAX);
-            object.widen(room.max(object.size_in_pages()));
+            let room = room.max(object.size_in_pages());
+            if room as u64 != record.span {
+                object.mark_uneven()?;
+            }
+            object.widen(room);
         }
         let name = self.name.as_deref().map(Name::new).transpose()?;
         let placement = clone_placement(record.placement, object.page_size())?;
