@@ -84,7 +84,10 @@ impl Source {
     /// # Errors
     /// As [`residency`](Source::residency).
     pub fn resident(&self) -> Result<u64> {
-        self.look()?.resident()
+        match self.resident_at_once() {
+            Some(bytes) => Ok(bytes),
+            None => self.look()?.resident(),
+        }
     }
 
     /// Whether nobody can write it any more.
@@ -254,7 +257,11 @@ impl<'a> CloneBuilder<'a> {
         headroom::keep(|| format!("clone area {} {:?}", record.id, record.name))?;
         if let (Some(room), Extent::Resizable { .. }) = (self.room, object.extent()) {
             let room = object.page_size().round_up(room).unwrap_or(usize::MAX);
-            object.widen(room.max(object.size_in_pages()));
+            let room = room.max(object.size_in_pages());
+            if room as u64 != record.span {
+                object.mark_uneven()?;
+            }
+            object.widen(room);
         }
         let name = self.name.as_deref().map(Name::new).transpose()?;
         let placement = clone_placement(record.placement, object.page_size())?;
