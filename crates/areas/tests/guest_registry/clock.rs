@@ -49,7 +49,7 @@ impl WallClock {
         self.off_by(10 * DAY - self.right().tv_sec);
     }
 
-    /// Jumps to and fro, faster than anybody looks, as long as `body` runs.
+    /// Jumps to and fro, several times within any call that waits, as long as `body` runs.
     fn unsteady<R>(&self, body: impl FnOnce() -> R) -> R {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -61,7 +61,7 @@ impl WallClock {
                     }
                     self.off_by(by);
                     jumps += 1;
-                    std::thread::sleep(Duration::from_millis(3));
+                    std::thread::sleep(Duration::from_millis(20));
                 }
                 jumps
             });
@@ -225,7 +225,7 @@ fn a_storm_under_an_unsteady_clock() {
     let mut agents: Vec<Agent> = (0..3).map(|_| Agent::start(&folder)).collect();
     let rounds: Vec<u32> = clock.unsteady(|| {
         for (i, agent) in agents.iter_mut().enumerate() {
-            agent.begin(&format!("storm storm-{i} 3 4000"));
+            agent.begin(&format!("storm storm-{i} 3 10000"));
         }
         agents.iter_mut().map(|agent| agent.end().unwrap().parse().unwrap()).collect()
     });
