@@ -34,6 +34,31 @@ enum Check {
     Valgrind,
 }
 
+/// Tests that a sanitizer cannot run, each with the reason: the end of a test's name, as it is printed.
+type Unable = &'static [(&'static str, &'static str)];
+
+const NOT_UNDER_ADDRESS: Unable = &[
+    (
+        "no_mapping_is_left_for_others_tables",
+        "it takes all mappings that there are, which the sanitizer needs, too",
+    ),
+    (
+        "a_child_that_only_execs_pays_nothing",
+        "it allows no system call but fork and exec, and the sanitizer makes some",
+    ),
+];
+
+const NOT_UNDER_THREAD: Unable = &[
+    (
+        "no_mapping_is_left_for_others_tables",
+        "it takes all mappings that there are, which the sanitizer needs, too",
+    ),
+    (
+        "a_child_that_only_execs_pays_nothing",
+        "it allows no system call but fork and exec, and the sanitizer makes some",
+    ),
+];
+
 /// Unit tests that make no system calls which miri lacks, by parts of their names.
 const PURE: [&str; 27] = [
     "error::",
@@ -125,19 +150,38 @@ fn works(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
 }
 
-fn tested() -> [&'static str; 9] {
-    ["test", "-p", "areas", "--locked", "--lib", "--test", "registry", "--test", "area"]
+/// What sanitizers run; the example is the second copy of the library that some tests of the registry load.
+const TESTED: [&str; 12] = [
+    "test",
+    "-p",
+    "areas",
+    "--locked",
+    "--no-fail-fast",
+    "--lib",
+    "--test",
+    "registry",
+    "--test",
+    "area",
+    "--example",
+    "areas_twin",
+];
+
+/// Says which tests are not run, and has them not run.
+fn leave_out(command: &mut Command, unable: Unable) {
+    for (test, why) in unable {
+        println!("SKIPPED: {test}: {why}");
+        command.args(["--skip", test]);
+    }
 }
 
 fn address() -> Result<Option<String>> {
     if !crate::fuzz::has_address_sanitizer()? {
         return Ok(Some("this toolchain has no runtime for AddressSanitizer".into()));
     }
-    let mut command = process::cargo(tested());
+    let mut command = process::cargo(TESTED);
+    command.args(["--target", TARGET, "--"]);
+    leave_out(&mut command, NOT_UNDER_ADDRESS);
     command
-        .args(["--target", TARGET, "--"])
-        // The sanitizer itself needs mappings, and makes calls where the test allows none but exec.
-        .args(["--skip", "no_mapping_is_left", "--skip", "a_child_that_only_execs"])
         // It cannot stop other threads in the children of tests that fork; and some tests look which signal a fault is.
         .env("ASAN_OPTIONS", "detect_leaks=0:handle_segv=0:handle_sigbus=0")
         .env("CARGO_TARGET_DIR", process::target_folder().join("address"))
@@ -152,9 +196,17 @@ fn thread() -> Result<Option<String>> {
     if let Some(lacking) = sources {
         return Ok(Some(lacking));
     }
-    let mut command = nightly(tested());
+    let mut command = nightly(TESTED);
+    // One test at a time: each has threads and processes of its own, and what one maps another does not take for its own.
+    command.args(["-Zbuild-std", "--target", TARGET, "--", "--test-threads=1"]);
+    leave_out(&mut command, NOT_UNDER_THREAD);
+    let reasons = process::workspace().join("xtask/soundness/thread.supp");
     command
-        .args(["-Zbuild-std", "--target", TARGET])
+        // Some tests look which signal a fault is, and children of threads that fork may have threads, too.
+        .env(
+            "TSAN_OPTIONS",
+            format!("handle_segv=0:handle_sigbus=0:die_after_fork=0:suppressions={}", reasons.display()),
+        )
         .env("CARGO_TARGET_DIR", process::target_folder().join("thread"))
         .env("RUSTFLAGS", "-Zsanitizer=thread");
     through(&mut command)?;
