@@ -1,6 +1,6 @@
 //! What to do about a failure, and the facts that lead there: gathered at the moment of the failure, in one place.
 
-use super::Error;
+use super::{Errno, Error};
 use crate::size::Bytes;
 use crate::sys::process::{Limit, limit};
 
@@ -86,8 +86,11 @@ fn free_memory() -> String {
     available_memory().map_or_else(|| "unknown memory".to_owned(), |bytes| format!("{:#}", Bytes(bytes)))
 }
 
-/// For a descriptor that could not be had (EMFILE, ENFILE).
+/// For a descriptor that could not be had: this process has all it may have (EMFILE), or the whole machine has (ENFILE).
 pub(crate) fn open_files(error: Error) -> Error {
+    if error.errno() == Some(Errno::from_raw(libc::ENFILE)) {
+        return machine_files(error);
+    }
     // Counting them takes a descriptor, which is what there is none of: where it does not work, all are open.
     let open = std::fs::read_dir("/proc/thread-self/fd").map_or_else(
         |_| "all of them open".to_owned(),
@@ -100,6 +103,28 @@ pub(crate) fn open_files(error: Error) -> Error {
             limit(Limit::OpenFiles).map_or_else(|| "unlimited".to_owned(), |files| files.to_string())
         ))
         .help("each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas")
+}
+
+/// For a file that the kernel did not open because the machine has as many open as it may.
+fn machine_files(error: Error) -> Error {
+    // To read the numbers takes an open file, too: they may be had again by now, or not.
+    let numbers = std::fs::read_to_string("/proc/sys/fs/file-nr").ok();
+    let detail = match numbers.as_deref().and_then(files_in_use) {
+        Some((open, most)) => format!("fs.file-max is {most}, {open} files open on the machine"),
+        None => "the machine has as many files open as fs.file-max says, so that not even their number can be read".to_owned(),
+    };
+    error.detail(detail).help(
+        "it is the whole machine's limit, of all processes together but root's: raise it as root (`sysctl fs.file-max=N`), or find \
+         who has so many open; /proc/sys/fs/file-nr tells how many there are, and the limit",
+    )
+}
+
+/// Open files, and how many there may be, by `/proc/sys/fs/file-nr`.
+fn files_in_use(text: &str) -> Option<(u64, u64)> {
+    let mut numbers = text.split_ascii_whitespace();
+    let open = numbers.next()?.parse().ok()?;
+    // What is between them has been 0 since Linux 2.6.
+    Some((open, numbers.nth(1)?.parse().ok()?))
 }
 
 /// For a size that RLIMIT_FSIZE forbids, which the kernel would answer with a deadly signal.
@@ -193,4 +218,35 @@ pub(crate) fn physical(error: Error, refused: &[Error]) -> Error {
     }
     let help = help.join("; or ");
     error.help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+
+    #[test]
+    fn whose_limit_of_open_files_it_is() {
+        let error =
+            |errno| open_files(Error::new(Kind::Limit, "open a thing").call("open", Errno::from_raw(errno)));
+        let own = error(libc::EMFILE);
+        let (facts, help) = (own.facts().unwrap(), own.remedy().unwrap());
+        assert!(facts.contains("RLIMIT_NOFILE is ") && help.contains("ulimit -n"), "{own:#}");
+        assert!(!format!("{own:#}").contains("file-max"), "{own:#}");
+        let machines = error(libc::ENFILE);
+        let most = std::fs::read_to_string("/proc/sys/fs/file-max").unwrap();
+        let facts = machines.facts().unwrap();
+        assert!(facts.starts_with(&format!("fs.file-max is {}, ", most.trim())), "{facts}");
+        let help = machines.remedy().unwrap();
+        assert!(help.contains("sysctl fs.file-max=") && help.contains("/proc/sys/fs/file-nr"), "{help}");
+        assert!(!format!("{machines:#}").contains("RLIMIT_NOFILE"), "{machines:#}");
+    }
+
+    #[test]
+    fn what_file_nr_says() {
+        assert_eq!(files_in_use("1056\t0\t9223372036854775807\n"), Some((1056, i64::MAX as u64)));
+        for text in ["", "1", "1 0", "a 0 1", "1 0 b", "-1 0 1"] {
+            assert_eq!(files_in_use(text), None, "{text:?}");
+        }
+    }
 }

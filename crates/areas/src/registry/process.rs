@@ -44,9 +44,12 @@ pub(super) fn process_lives(pid: u32) -> bool {
     };
     let is_process = field("Tgid:") == pid.to_string();
     let ended = matches!(&*field("State:"), "Z" | "X");
-    // Where the first thread has ended, others may live.
-    is_process
-        && (!ended || fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1))
+    // Where the first thread has ended, others may live; and where there is no descriptor to look at them with, they may, too.
+    let others = || match fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => threads.count() > 1,
+        Err(_) => sys::process::exists(pid),
+    };
+    is_process && (!ended || others())
 }
 
 /// Whether it is proven that the process of that number which started at that time is no more.

@@ -97,6 +97,66 @@ fn the_folder_while_teams_come_publish_and_look() {
     assert_eq!(Agent::start(&folder).list().names(), ["after", "after"]);
 }
 
+/// Two look, one of whom has areas, at the very moment in which it goes: earlier or later within the call in each round. A look ends, shows what
+/// is there or nothing, and never half of it.
+#[test]
+fn the_folder_at_the_moment_of_a_look() {
+    const ROUNDS: u32 = 20;
+    let folder = Folder::new();
+    let [mut holder, mut onlooker, mut team] = std::array::from_fn(|_| Agent::start(&folder));
+    let ring = holder.publish("ring");
+    let own = team.publish("own");
+    let looks = [
+        "list".to_owned(),
+        "find ring".to_owned(),
+        format!("get {}", ring.id.unwrap()),
+        format!("next {} 0", holder.pid()),
+        "clone ring".to_owned(),
+        "wait ring 50000".to_owned(),
+    ];
+    for (round, look) in (0..ROUNDS).flat_map(|round| looks.iter().map(move |look| (round, look))) {
+        for looker in [&mut onlooker, &mut team] {
+            looker.begin(look);
+        }
+        let moment = std::time::Instant::now();
+        while moment.elapsed() < std::time::Duration::from_micros(20) * round {
+            std::hint::spin_loop();
+        }
+        // Not all of it goes, if it is made anew meanwhile.
+        let _ = fs::remove_dir_all(folder.registry());
+        holder.keep().unwrap();
+        for looker in [&mut onlooker, &mut team] {
+            match (look.split(' ').next().unwrap(), looker.end()) {
+                ("list", Ok(listed)) => {
+                    // Entries of teams that could not be read begin so.
+                    assert!(
+                        !listed.split('\u{1e}').any(|entry| entry.starts_with('-')),
+                        "round {round}: {listed}"
+                    );
+                }
+                // What is waited for comes again.
+                ("find" | "get" | "next" | "clone" | "wait", Ok(_)) => {}
+                ("find" | "get" | "clone", Err(error)) => {
+                    assert_eq!(error.kind, "NoSuchArea", "round {round}: {error:?}")
+                }
+                ("next", Err(error)) => assert_eq!(error.kind, "NoSuchTeam", "round {round}: {error:?}"),
+                (look, ended) => panic!("round {round}: {look}: {ended:?}"),
+            }
+        }
+        assert_eq!(
+            team.find("own").unwrap().pid,
+            team.pid(),
+            "round {round}: one's own is there at any moment"
+        );
+    }
+    holder.keep().unwrap();
+    team.keep().unwrap();
+    for looker in [&mut onlooker, &mut team] {
+        assert_eq!(looker.list().names(), ["own", "ring"]);
+    }
+    assert_eq!((holder.id(ring), team.id(own)), (ring.id, own.id), "under the ids that they had");
+}
+
 #[test]
 fn a_publication_brings_the_older_areas_back() {
     let folder = Folder::new();

@@ -88,6 +88,8 @@ fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Resul
     command
         .current_dir(&toolchain.work)
         .env("AREAS_DIR", &registry)
+        // For programs that load it once more.
+        .env("AREAS_LIBRARY", &toolchain.shared)
         .env("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=1:allocator_may_return_null=1")
         .env("UBSAN_OPTIONS", "print_stacktrace=1")
         .env("RUST_BACKTRACE", "1");

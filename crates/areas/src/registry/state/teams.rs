@@ -18,7 +18,8 @@ pub(super) enum Known {
     Unreadable(Reason),
 }
 
-/// A change of the folder within this time of another does not show in its time stamp, which is a clock tick coarse.
+/// A change of the folder (others', or our own removing of dead links) within this time of another does not show in its time stamp, which is
+/// a clock tick coarse.
 const TICKS: i128 = 100_000_000;
 
 impl State {
@@ -59,6 +60,9 @@ impl State {
         if !thoroughly && self.read_at == Some(changed) {
             return Ok(());
         }
+        // The clock that stamps the folder can be set: if it has gone on since that change before we read, what changes later has another
+        // stamp, wherever the clock goes meanwhile.
+        let settled = i128::from(sys::process::file_time()) - changed > TICKS;
         let links = directory.links()?;
         if let Some(team) = &mut self.own
             && !links.contains(team.link())
@@ -93,8 +97,6 @@ impl State {
                 }
             }
         }
-        // Removing dead links changes the time, and so may others, within the same tick.
-        let settled = i128::from(sys::process::file_time()) - changed > TICKS;
         let any_unreadable = self.teams.values().any(|team| matches!(team, Known::Unreadable(_)));
         self.read_at = (settled && !any_unreadable).then_some(changed);
         Ok(())

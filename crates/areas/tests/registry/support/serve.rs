@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use areas::registry::{self, Source};
-use areas::{Area, AreaId, Shared};
+use areas::{Area, AreaId, Frozen, Rejected, Shared};
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::CapabilitySet;
 
@@ -200,6 +200,12 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         }
         ["find", name] => Ok(seen(&registry::find(name)?)),
         ["get", id] => Ok(seen(&registry::get(AreaId::new(id.parse()?)?)?)),
+        // In seconds, by the wall clock.
+        ["age", name] => {
+            let created = registry::find(name)?.info()?.created();
+            let age = std::time::SystemTime::now().duration_since(created);
+            Ok(age.map_err(|_| "it is of the future".to_owned())?.as_secs().to_string())
+        }
         ["size", name] => Ok(registry::find(name)?.info()?.size.to_string()),
         ["list"] => list(),
         ["clone", name] => Ok(holdings.keep(area::clone(&registry::find(name)?, name, None)?)),
@@ -290,15 +296,10 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             holdings.area(handle)?.grow(size.parse()?)?;
             nothing
         }
-        ["freeze", handle] => {
-            let area = holdings.areas.remove(&handle.parse()?).ok_or("no such area".to_owned())?;
-            match area.freeze() {
-                Ok(_) => nothing,
-                Err(refused) => {
-                    holdings.areas.insert(handle.parse()?, refused.value);
-                    Err(refused.error.into())
-                }
-            }
+        ["freeze", handle] => freeze(holdings, handle.parse()?, |area| area.freeze()),
+        ["freeze-within", handle, millis] => {
+            let patience = std::time::Duration::from_millis(millis.parse()?);
+            freeze(holdings, handle.parse()?, |area| area.freeze_within(patience))
         }
         ["descriptors"] => Ok(fs::read_dir("/proc/thread-self/fd")?.count().to_string()),
         ["twin", ..] => Ok(raw::twin(&words[1..].join(" "))?),
@@ -333,6 +334,22 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         _ => resizing::perform(words, holdings)
             .or_else(|| walking::perform(words, holdings))
             .unwrap_or_else(|| workload::perform(words, holdings)),
+    }
+}
+
+/// What is not frozen is kept; what is, goes.
+fn freeze(
+    holdings: &mut Holdings,
+    handle: u32,
+    by: impl FnOnce(Area<Shared>) -> Result<Area<Frozen>, Rejected<Area<Shared>>>,
+) -> Result<String, Failure> {
+    let area = holdings.areas.remove(&handle).ok_or("no such area".to_owned())?;
+    match by(area) {
+        Ok(_) => Ok(String::new()),
+        Err(refused) => {
+            holdings.areas.insert(handle, refused.value);
+            Err(refused.error.into())
+        }
     }
 }
 
