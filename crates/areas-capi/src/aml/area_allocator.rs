@@ -75,7 +75,7 @@ unsafe extern "C" fn aml_allocator_area_alloc(data: *mut Data, size: usize) -> *
             Ok(start) => start,
             Err(failure) => return null(failure),
         };
-        let twice = state.table().insert(start, size).is_some();
+        let twice = state.table.with(|table| table.insert(start, size)).is_some();
         debug_assert!(!twice, "an area gives no address that is in use");
         std::ptr::with_exposed_provenance_mut(start)
     })
@@ -92,13 +92,13 @@ unsafe extern "C" fn aml_allocator_area_free(data: *mut Data, start: *mut c_void
             return SUCCESS;
         }
         // Out of the table first: once it is unmapped, another thread may be given the same address.
-        let Some(size) = state.table().remove(&start.addr()) else {
+        let Some(size) = state.table.with(|table| table.remove(&start.addr())) else {
             return invalid("free", "the allocator did not give that address, or has it back already");
         };
         match state.source.unmap(start.addr(), size) {
             Ok(()) => SUCCESS,
             Err(failure) => {
-                state.table().insert(start.addr(), size);
+                state.table.with(|table| table.insert(start.addr(), size));
                 failure
             }
         }

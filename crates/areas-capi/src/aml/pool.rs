@@ -21,6 +21,7 @@ impl Source {
         // SAFETY: the area and its options are those that the allocator was made with, and still there (its maker's promise).
         let start = unsafe { aml_area_mmap(self.area, size, self.options) };
         if start.is_null() {
+            before.give_way();
             return Err(told_by_others());
         }
         before.put_back();
@@ -46,7 +47,10 @@ impl Source {
                     before.put_back();
                     return Ok((start, wanted));
                 }
-                Err(failure) if wanted / 2 < needed => return Err(failure),
+                Err(failure) if wanted / 2 < needed => {
+                    before.give_way();
+                    return Err(failure);
+                }
                 Err(_) => wanted /= 2,
             }
         }

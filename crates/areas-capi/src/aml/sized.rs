@@ -46,6 +46,14 @@ impl Table {
         Ok(())
     }
 
+    /// Chunks of pools that are gone are neither given out nor taken back, should another pool stay.
+    fn forget_the_gone(&mut self) {
+        let Table { pools, free, used, .. } = self;
+        let stays = |at: &usize| pools.iter().any(|&(start, size)| (start..start + size).contains(at));
+        free.retain(stays);
+        used.retain(stays);
+    }
+
     fn give_back(&mut self, start: usize) -> c_int {
         match self.used.remove(&start) {
             true => {
@@ -76,9 +84,9 @@ unsafe extern "C" fn aml_allocator_sized_create(
 ) -> c_int {
     guarded(broken(), || {
         if size == 0 {
-            // SAFETY: NULL or a place for a pointer (the caller's promise).
-            if let Some(out) = unsafe { out.as_mut() } {
-                *out = std::ptr::null_mut();
+            if !out.is_null() {
+                // SAFETY: a place for a pointer (the caller's promise) that is not null (checked). It may never have been written.
+                unsafe { out.write(std::ptr::null_mut()) };
             }
             return invalid("make an allocator", "the size of its chunks is 0");
         }
@@ -100,8 +108,6 @@ unsafe extern "C" fn aml_allocator_sized_destroy(allocator: *mut *mut Allocator)
         // SAFETY: the caller's promise, passed on.
         unsafe {
             destroy(allocator, ops, |source, table: &mut Table| {
-                // Chunks of pools that are gone are not to be given out, should a later pool stay.
-                table.free.clear();
                 let mut status = SUCCESS;
                 table.pools.retain(|&(start, size)| match source.unmap(start, size) {
                     Ok(()) => false,
@@ -110,6 +116,7 @@ unsafe extern "C" fn aml_allocator_sized_destroy(allocator: *mut *mut Allocator)
                         true
                     }
                 });
+                table.forget_the_gone();
                 status
             })
         }
@@ -123,11 +130,11 @@ unsafe extern "C" fn aml_allocator_sized_alloc(data: *mut Data, size: usize) -> 
     guarded(std::ptr::null_mut(), || {
         // SAFETY: NULL or such data (the caller's promise).
         let Some(state) = (unsafe { state::<Table>(data) }) else { return null(no_data("allocate")) };
-        let mut table = state.table();
-        if size != table.size {
-            return null(invalid("allocate", "the size is not that of the allocator's chunks"));
-        }
-        match table.take(&state.source) {
+        let taken = state.table.with(|table| match size == table.size {
+            true => table.take(&state.source),
+            false => Err(invalid("allocate", "the size is not that of the allocator's chunks")),
+        });
+        match taken {
             Ok(start) => std::ptr::with_exposed_provenance_mut(start),
             Err(failure) => null(failure),
         }
@@ -143,7 +150,7 @@ unsafe extern "C" fn aml_allocator_sized_free(data: *mut Data, start: *mut c_voi
         match unsafe { state::<Table>(data) } {
             None => no_data("free"),
             Some(_) if start.is_null() => SUCCESS,
-            Some(state) => state.table().give_back(start.addr()),
+            Some(state) => state.table.with(|table| table.give_back(start.addr())),
         }
     })
 }

@@ -222,7 +222,7 @@ pub(super) fn make_somewhere(entered: &Entered, wish: &Wish, make: &Make<'_>) ->
         Spec::Exact(address) | Spec::Base(address) => Some(address),
         _ => None,
     };
-    if let Some((range, offset)) = wanted.and_then(ranges::holding) {
+    if let Some((range, offset)) = wanted.and_then(|at| ranges::holding(entered, at)) {
         let fits = |offset: usize| range.room_at(offset) >= size;
         let exact = matches!(spec, Spec::Exact(_));
         let at = range.address() + offset;
