@@ -118,6 +118,8 @@ const OPERATIONS: [(&str, Operation); 7] = [
 #[derive(Default)]
 struct Served {
     held: Vec<Area<Shared>>,
+    /// The last byte of each: to ask about one, its area need not be looked at.
+    ends: Vec<usize>,
     names: Vec<String>,
     /// How many names were looked for the first time.
     asked: usize,
@@ -156,11 +158,22 @@ impl Served {
         match words[..] {
             ["hold", prefix, count] => {
                 for i in 0..count.parse()? {
-                    self.held.push(areas::builder(4096).name(format!("{prefix}-{i}")).shared()?);
+                    let area = areas::builder(4096).name(format!("{prefix}-{i}")).shared()?;
+                    self.ends.push(area.as_ptr().addr() + 4_095);
+                    self.held.push(area);
                 }
                 Ok(self.held.len() as u64)
             }
             ["meet", prefix, teams, each] => self.meet(prefix, teams.parse()?, each.parse()?),
+            ["forbid-pidfd"] => forbid_pidfd().map(|()| 0),
+            ["time", operation @ ("clone" | "clone-read-only"), name, times] => {
+                let start = Instant::now();
+                for _ in 0..times.parse::<u64>()? {
+                    let source = registry::find(name)?;
+                    drop(if operation == "clone" { source.open()? } else { source.open_read_only()? });
+                }
+                Ok(nanoseconds(start.elapsed()))
+            }
             ["time", operation, times] => self.time(operation, times.parse()?),
             ["threads", count, times] => self.threads(count.parse()?, times.parse()?),
             ["segments", count] => segments(count.parse()?),
@@ -245,15 +258,13 @@ impl Served {
     /// Whose is an address of the `i`-th area, or so?
     fn at(&self, i: usize) -> Result<()> {
         // No order that the processor could guess.
-        let area = &self.held[i.wrapping_mul(2_654_435_761) % self.held.len()];
-        let id = registry::id_at(area.as_ptr().addr() + 4_095)?;
+        let id = registry::id_at(self.ends[i.wrapping_mul(2_654_435_761) % self.ends.len()])?;
         ensure!(id.get() > 0, "no id");
         Ok(())
     }
 
     fn threads(&self, count: usize, times: usize) -> Result<u64> {
-        // The areas belong to this thread; what others need are addresses.
-        let addresses: Vec<usize> = self.held.iter().map(|area| area.as_ptr().addr() + 4_095).collect();
+        let addresses = &self.ends;
         let together = Barrier::new(count);
         let slowest = std::thread::scope(|scope| {
             let one = || {
@@ -276,6 +287,34 @@ impl Served {
 
 fn divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { divisor(b, a % b) }
+}
+
+/// From now on the kernel refuses this process `pidfd_getfd` (EPERM), as many a sandbox does.
+fn forbid_pidfd() -> Result<()> {
+    // The native numbers only, which is what this program uses.
+    #[expect(clippy::cast_possible_truncation, reason = "codes of the filter's language, which are 16 bits")]
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    #[expect(clippy::cast_possible_truncation, reason = "as above")]
+    const IF: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    #[expect(clippy::cast_possible_truncation, reason = "as above")]
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let code = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let number = u32::try_from(libc::SYS_pidfd_getfd)?;
+    let mut filter = [
+        // The call's number is the first word of what a filter sees.
+        code(LOAD, 0, 0, 0),
+        code(IF, 0, 1, number),
+        code(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned()),
+        code(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: u16::try_from(filter.len())?, filter: filter.as_mut_ptr() };
+    // SAFETY: numbers.
+    let status = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    ensure!(status == 0, "prctl(PR_SET_NO_NEW_PRIVS): {}", io::Error::last_os_error());
+    // SAFETY: the filter outlives the call, which copies it.
+    let status = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+    ensure!(status == 0, "prctl(PR_SET_SECCOMP): {}", io::Error::last_os_error());
+    Ok(())
 }
 
 /// System V segments, in a namespace that goes with this process.

@@ -15,7 +15,7 @@ use crate::process;
 pub(crate) struct Options {}
 
 /// The files that have a part of the header, in its order.
-const PARTS: [&str; 18] = [
+const PARTS: [&str; 20] = [
     "errors",
     "words",
     "nodes",
@@ -28,16 +28,18 @@ const PARTS: [&str; 18] = [
     "info",
     "finding",
     "changes",
+    "copying",
     "granted",
     "residency",
     "verification",
     "migration",
     "passing",
     "machine",
+    "targets",
 ];
 
 /// The names of types there and here.
-const TYPES: [(&str, &str); 28] = [
+const TYPES: [(&str, &str); 31] = [
     ("Handle", "areas_area"),
     ("Attributes", "areas_attributes"),
     ("Cloning", "areas_cloning"),
@@ -66,10 +68,13 @@ const TYPES: [(&str, &str); 28] = [
     ("OnMisplaced", "areas_on_misplaced"),
     ("OnStayed", "areas_on_stayed"),
     ("OnNode", "areas_on_node"),
+    ("Wanted", "areas_targets"),
+    ("Best", "areas_ranked"),
+    ("OnRanked", "areas_on_ranked"),
 ];
 
 /// Structures that begin with their size, and so with a macro.
-const SIZED: [&str; 8] = [
+const SIZED: [&str; 9] = [
     "attributes",
     "cloning",
     "info",
@@ -78,6 +83,7 @@ const SIZED: [&str; 8] = [
     "verification",
     "migration",
     "provider_operations",
+    "targets",
 ];
 
 const OPENING: &str = "\

@@ -12,6 +12,9 @@ use crate::bench::{Bench, Contest, SHORT};
 use crate::measure::Side;
 use crate::peers::{Library, Work};
 
+/// What it would cost if the library were free.
+const FLOOR: &str = "the same calls in C";
+
 /// Writes to each page, as the peers in C do.
 fn touch(start: *mut u8, size: usize) {
     for at in (0..size).step_by(4096) {
@@ -30,6 +33,7 @@ fn name(what: &str) -> String {
 pub fn share(bench: &mut Bench) -> Result<()> {
     let posix = bench.library("posix").context("compiled by the same command")?;
     let raw = bench.library("raw").context("compiled by the same command")?;
+    let floor = bench.library("floor").context("compiled by the same command")?;
     let boost = bench.library("boost");
     let mut python = python::start(bench)?;
     // Whoever has published once has joined the registry: that is done once.
@@ -49,6 +53,7 @@ pub fn share(bench: &mut Bench) -> Result<()> {
         let mut contest = Contest::new(case(size, touched), SHORT, ours)
             .counted()
             .against(posix.side("POSIX shm", "peer_share", work.named(&shm))?, target)
+            .against(floor.side(FLOOR, "peer_share", work)?, None)
             .against(raw.side("memfd (no name, nobody finds it)", "peer_memfd", work)?, None);
         if let Some(boost) = &boost {
             contest = contest
@@ -115,6 +120,7 @@ pub fn find(bench: &mut Bench) -> Result<()> {
     const SIZE: usize = 4096;
     let posix = bench.library("posix").context("compiled by the same command")?;
     let raw = bench.library("raw").context("compiled by the same command")?;
+    let floor = bench.library("floor").context("compiled by the same command")?;
     let boost = bench.library("boost");
     let mut python = python::start(bench)?;
     let mut holder = Agent::start(None)?;
@@ -150,6 +156,7 @@ pub fn find(bench: &mut Bench) -> Result<()> {
     let mut contest = Contest::new("to be written: through pidfd_getfd", SHORT, writable())
         .counted()
         .against(posix.side("POSIX shm", "peer_find", work)?, 1.0)
+        .against(floor.side(FLOOR, "peer_clone", Work::of_size(SIZE))?, None)
         .against(raw.side("memfd, passed by hand over a socket", "peer_handed", handed)?, None);
     if let Some(boost) = &boost {
         contest = contest.against(boost.side("Boost.Interprocess", "peer_find", work)?, None);
@@ -189,10 +196,23 @@ pub fn find(bench: &mut Bench) -> Result<()> {
         Ok(())
     });
     bench.contest(
-        Contest::new("to be read: through /proc", SHORT, read_only)
+        Contest::new("to be read: through pidfd_getfd, opened anew", SHORT, read_only)
             .counted()
             .against(posix.side("POSIX shm", "peer_find_read_only", work)?, 2.0),
     )?;
+    // A sandbox that forbids it. What the filter itself costs at each call is ours, too.
+    let mut without = Agent::start(None)?;
+    without.ask("forbid-pidfd")?;
+    for (case, told, peer) in [
+        ("to be written: through /proc", "time clone bench-held-0 {}", "peer_find"),
+        ("to be read: through /proc", "time clone-read-only bench-held-0 {}", "peer_find_read_only"),
+    ] {
+        bench.contest(
+            Contest::new(case, SHORT, without.side("find, open, drop", told))
+                .against(posix.side("POSIX shm", peer, work)?, 2.0),
+        )?;
+    }
+    drop(without);
     drop(ours_end);
     // SAFETY: a child of ours, which ends as its socket does.
     unsafe { libc::waitpid(handing, std::ptr::null_mut(), 0) };

@@ -132,5 +132,16 @@ int main(void)
 	FIELD(areas_node, total);
 	FIELD(areas_node, free);
 	FIELD(areas_node, available);
+	SIZE(areas_targets);
+	FIELD(areas_targets, size_of_this);
+	FIELD(areas_targets, by);
+	FIELD(areas_targets, from);
+	FIELD(areas_targets, origin);
+	FIELD(areas_targets, or_distance);
+	FIELD(areas_targets, within);
+	SIZE(areas_ranked);
+	FIELD(areas_ranked, node);
+	FIELD(areas_ranked, source);
+	FIELD(areas_ranked, value);
 	return 0;
 }

@@ -32,6 +32,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 #define AREAS_VERIFICATION AREAS_BEGUN(areas_verification)
 #define AREAS_MIGRATION AREAS_BEGUN(areas_migration)
 #define AREAS_PROVIDER_OPERATIONS AREAS_BEGUN(areas_provider_operations)
+#define AREAS_TARGETS AREAS_BEGUN(areas_targets)
 
 
 // The request makes no sense: size 0, a bad name, NULL, a number that means nothing.
@@ -221,6 +222,36 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 
 // The receiver cannot write, which the kernel enforces.
 #define AREAS_SEND_READ_ONLY 1
+
+// The nearest nodes first, by the distances that the firmware tells (SLIT; 10 is a node itself).
+#define AREAS_NEAREST 0
+
+// Those with the highest read bandwidth first, in MB/s or MiB/s as the firmware has it (HMAT).
+#define AREAS_HIGHEST_BANDWIDTH 1
+
+// Those with the lowest read latency first, in nanoseconds (HMAT).
+#define AREAS_LOWEST_LATENCY 2
+
+// Those with the most free memory first, in bytes.
+#define AREAS_MOST_FREE 3
+
+// For the machine as a whole.
+#define AREAS_FROM_ANYWHERE 0
+
+// Seen from the node of a CPU.
+#define AREAS_FROM_CPU 1
+
+// Seen from a node.
+#define AREAS_FROM_NODE 2
+
+// Ranked by distance, or for want of better knowledge.
+#define AREAS_BY_DISTANCE 0
+
+// Ranked by what the firmware tells of bandwidth or latency.
+#define AREAS_BY_HMAT 1
+
+// Ranked by free memory.
+#define AREAS_BY_FREE 2
 
 // What is asked of a provider: given to its `map`, and gone when that returns.
 typedef struct areas_request areas_request;
@@ -550,6 +581,35 @@ typedef struct areas_node {
 // Is told of a node, in order. Whatever it returns but 0 ends the walk.
 typedef int (*areas_on_node)(const struct areas_node *node, void *context);
 
+// Which nodes are best. Begin with AREAS_TARGETS: the nearest of all, for the machine as a whole.
+typedef struct areas_targets {
+    // sizeof(areas_targets).
+    size_t size_of_this;
+    // AREAS_NEAREST or another question.
+    uint32_t by;
+    // AREAS_FROM_ANYWHERE or another.
+    uint32_t from;
+    // The number of the CPU or node, where one is meant.
+    uint32_t origin;
+    // 1: where bandwidth or latency is not known, by distance, behind those where it is. 0: those are left out, and none is an error.
+    uint32_t or_distance;
+    // Among these nodes only; empty is all that have memory. (areas_nodes_allowed tells which this process may use.)
+    struct areas_nodeset within;
+} areas_targets;
+
+// A node in a ranking, and the value that put it there.
+typedef struct areas_ranked {
+    // The node.
+    uint32_t node;
+    // AREAS_BY_DISTANCE or another: what `value` is.
+    uint32_t source;
+    // What it was ranked by.
+    uint64_t value;
+} areas_ranked;
+
+// Is told of a node, best first. Whatever it returns but 0 ends the walk.
+typedef int (*areas_on_ranked)(const struct areas_ranked *ranked, void *context);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -739,6 +799,17 @@ int areas_holders(int32_t id,
                   areas_on_holder on_holder,
                   void *context);
 
+// Tells how many bytes of the area of that id are in RAM now, whoever holds it and touched them; swapped ones are not counted.
+//
+// As areas_get; AREAS_ERROR_INVALID_INPUT if the pointer is NULL.
+int areas_resident(int32_t id,
+                   uint64_t *bytes);
+
+// Whether nobody can write the area of that id any more: 1 or 0. (areas_get does not look at that.)
+//
+// As areas_get.
+int areas_is_frozen(int32_t id);
+
 // Publishes an area under a name, so that others find it: when its contents are complete, say. Its id.
 //
 // AREAS_ERROR_INVALID_INPUT for a bad name or an area that is published already, AREAS_ERROR_UNSUPPORTED for private ones,
@@ -760,6 +831,20 @@ int areas_keep(void);
 // AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN.
 int areas_resize(struct areas_area *area,
                  size_t size);
+
+// Takes addresses behind a resizable area, up to `span` bytes in all, so that it can grow without asking for them later.
+//
+// AREAS_ERROR_ADDRESS_IN_USE if something is there; AREAS_ERROR_INVALID_INPUT for a locked area: a reserve cannot be locked;
+// AREAS_ERROR_UNSUPPORTED for other kinds; AREAS_ERROR_LIMIT, AREAS_ERROR_NO_MEMORY.
+int areas_widen(struct areas_area *area,
+                size_t span);
+
+// Gives addresses back that a resizable area has taken to grow into, all but `span` bytes (or what it has grown to). From then on
+// it grows as far as it finds room, and so do its clones.
+//
+// AREAS_ERROR_UNSUPPORTED for other kinds.
+int areas_trim(struct areas_area *area,
+               size_t span);
 
 // Changes what may be done with an area's pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or AREAS_NOTHING. Its clones are
 // not affected.
@@ -786,6 +871,44 @@ int areas_freeze(struct areas_area *area,
 int areas_populate(struct areas_area *area,
                    areas_on_progress on_progress,
                    void *context);
+
+// Copies bytes of an area out, from `offset` on, into memory of the caller's own that is no part of an area.
+//
+// What others write meanwhile may be seen in part. Of a resizable area the kernel copies, so that who shrinks it meanwhile makes it an error, not a
+// fault. AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
+int areas_read_at(const struct areas_area *area,
+                  size_t offset,
+                  void *into,
+                  size_t size);
+
+// Copies bytes into an area, from `offset` on, of memory of the caller's own that is no part of an area. It never makes it larger.
+//
+// AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_FROZEN,
+// AREAS_ERROR_INVALID_INPUT.
+int areas_write_at(struct areas_area *area,
+                   size_t offset,
+                   const void *bytes,
+                   size_t size);
+
+// Copies bytes from one area to another, or within one where the two ranges do not overlap.
+//
+// Between a resizable area and a shared one it cannot be done in one go: areas_read_at, areas_write_at (AREAS_ERROR_UNSUPPORTED).
+// Otherwise errors as theirs; AREAS_ERROR_INVALID_INPUT for ranges that overlap, by way of clones as well.
+int areas_copy(const struct areas_area *from,
+               size_t offset,
+               struct areas_area *to,
+               size_t at,
+               size_t size);
+
+// Fills a shared area from a file, from its first byte on: as many bytes as the area has, read in parallel by threads near to where the pages
+// are to be. All of it is in RAM then. `on_progress` may be NULL; it is called on this thread, and must not use the area's handle.
+//
+// AREAS_ERROR_IO if the file cannot be read or has fewer bytes, AREAS_ERROR_NO_MEMORY as areas_populate, AREAS_ERROR_READ_ONLY,
+// AREAS_ERROR_FROZEN, AREAS_ERROR_LIMIT, AREAS_ERROR_UNSUPPORTED for private and resizable areas.
+int areas_fill(struct areas_area *area,
+               int file,
+               areas_on_progress on_progress,
+               void *context);
 
 // Tells what an area was given, and each fallback that was taken (`on_fallback` may be NULL).
 int areas_granted(const struct areas_area *area,
@@ -895,6 +1018,15 @@ int areas_nodes(areas_on_node on_node, void *context);
 //
 // AREAS_ERROR_NODE_NOT_ALLOWED if the machine does not have both, or does not tell.
 int areas_distance(uint32_t from, uint32_t to);
+
+// Tells nodes that have memory, best first. How many were told: put the first one into a placement.
+//
+// AREAS_ERROR_NODE_NOT_ALLOWED where no node is left to choose from, or the origin does not exist; AREAS_ERROR_UNSUPPORTED where the
+// machine does not tell (and `or_distance` is 0); AREAS_ERROR_INVALID_INPUT for NULL, words that mean nothing and a CPU that is not online;
+// AREAS_ERROR_IO where sysfs cannot be read.
+int areas_rank(const struct areas_targets *targets,
+               areas_on_ranked on_ranked,
+               void *context);
 
 #ifdef __cplusplus
 }  // extern "C"

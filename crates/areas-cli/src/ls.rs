@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use areas::registry::{self, Listing, UnreadableTeam};
+use areas::registry::{self, Source, UnreadableTeam};
 use areas::{Bytes, Kind, NodeSet};
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::failure::Result;
 use crate::output::style::{Look, Terminal};
 use crate::output::table::{Holds, Table};
 use crate::output::{self, json};
-use crate::report::{AreaJson, Report};
+use crate::report::{AreaJson, Commands, Report};
 
 pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
     let listing = registry::list()?;
@@ -21,7 +21,7 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
         output::print(&ids)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let reports = reports(&listing)?;
+    let reports = reports(listing.areas)?;
     let total = Total::of(&reports);
     if ls.json {
         let unreadable = listing.unreadable.iter().map(UnreadableJson::from).collect();
@@ -46,10 +46,11 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
 }
 
 /// What can be told of each. Areas that go while we look are left out: they are gone.
-fn reports(listing: &Listing) -> areas::Result<Vec<Report>> {
-    let mut reports = Vec::with_capacity(listing.areas.len());
-    for area in &listing.areas {
-        match Report::of(area) {
+fn reports(areas: Vec<Source>) -> areas::Result<Vec<Report>> {
+    let mut reports = Vec::with_capacity(areas.len());
+    let mut commands = Commands::default();
+    for area in areas {
+        match Report::among(&area, &mut commands) {
             Ok(report) => reports.push(report),
             Err(error) if error.kind() == Kind::NoSuchArea => {}
             Err(error) => return Err(error),
@@ -87,7 +88,7 @@ pub(crate) fn table(reports: &[Report]) -> Table {
             // Frozen says more than that it may not be written here.
             if report.frozen == Some(true) { "frozen".to_owned() } else { info.protection.to_string() },
             info.pid.to_string(),
-            info.command().unwrap_or_else(|| "?".to_owned()),
+            report.command.clone().unwrap_or_else(|| "?".to_owned()),
         ]);
     }
     table

@@ -1,11 +1,12 @@
-//! Two pages name a test for each thing that they claim: `docs/kernel.md` for each behaviour of the kernel that we rely on,
-//! `docs/beos.md` for each promise and call of BeOS's areas. Those tests are there.
+//! Pages that name a test for each thing that they claim: `docs/kernel.md` for each behaviour of the kernel that we rely on,
+//! `docs/beos.md` for each promise and call of BeOS's areas, `docs/be-errors.md` and `docs/aml-errors.md` for each error of each call in C.
+//! Those tests are there, and those of errors make the call and look for the error.
 
 use std::fs;
 use std::path::Path;
 
-/// The names of all functions in the Rust files below a folder, of programs that must not compile, and of the tests in C, which a
-/// table at the end of each program lists: `{ "name", function },`.
+/// The names of all functions in the Rust files below a folder, of programs that must not compile, and of the tests in C: functions
+/// of theirs, and what a table at the end of a program lists, `{ "name", function },`.
 fn functions(folder: &Path, into: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -25,8 +26,26 @@ fn functions(folder: &Path, into: &mut Vec<String>) {
             let names =
                 text.lines().filter_map(|line| line.trim_start().strip_prefix("{ \"")?.split_once("\", "));
             into.extend(names.map(|(name, _)| name.to_owned()));
+            into.extend(c_functions(&text).into_iter().map(|(name, _)| name.to_owned()));
         }
     }
+}
+
+/// The functions of a C program and their bodies: each begins on a line of its own, and ends with a brace there.
+fn c_functions(text: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("\n{\n") {
+        let head = rest[..at].lines().rev().find(|line| !line.starts_with(char::is_whitespace));
+        let body = &rest[at + 3..];
+        let end = body.find("\n}").unwrap_or(body.len());
+        let name = head.and_then(|line| line.split_once('(')).map(|(before, _)| before);
+        if let Some(name) = name.and_then(|before| before.rsplit([' ', '*']).next()) {
+            found.push((name, &body[..end]));
+        }
+        rest = &body[end..];
+    }
+    found
 }
 
 /// Whether one of those that are known is meant: `module::name`, or `…end` of a name.
@@ -82,5 +101,102 @@ fn every_fact_about_the_kernel_names_a_test_that_is_there() {
 
 #[test]
 fn every_row_about_beos_names_a_test_that_is_there() {
-    check("beos.md", 80, &["C interface"]);
+    check("beos.md", 80, &[]);
+}
+
+/// Whether a test makes a call and looks for that error: in one of the statements that follow, as `aml_errno` is looked at apart.
+/// Helpers of the same program count as the call that they make.
+fn provokes(program: &str, test: &str, call: &str, error: &str) -> bool {
+    const AFTER: usize = 5;
+    let functions = c_functions(program);
+    let calls = |text: &str, name: &str| {
+        text.match_indices(&format!("{name}(")).any(|(at, _)| {
+            !text[..at].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_')
+        })
+    };
+    let helpers = functions.iter().filter(|(name, body)| *name != test && calls(body, call));
+    let names: Vec<&str> = helpers.map(|&(name, _)| name).chain([call]).collect();
+    let Some((_, body)) = functions.iter().find(|(name, _)| *name == test) else { return false };
+    let statements: Vec<&str> = body.split(';').collect();
+    statements.iter().enumerate().any(|(index, statement)| {
+        let after = &statements[index..statements.len().min(index + AFTER)];
+        names.iter().any(|name| calls(statement, name))
+            && (error == "none" || after.iter().any(|statement| statement.contains(error)))
+    })
+}
+
+/// Reads tables `call | error | when | proved by`: each test makes its call and looks for its error, and no call of the interface is
+/// missing. `guest` begins the names of programs for guests.
+fn check_errors(page: &str, parts: &[(&str, &str)], at_least: usize) {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Ok(text) = fs::read_to_string(library.join("../../docs").join(page)) else { return };
+    let c = library.join("../areas-capi");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches(['|', ' ']).split(" | ").collect())
+        .collect();
+    assert!(rows.len() > at_least, "the tables of {page} are not read: {} rows", rows.len());
+    let read = |path: std::path::PathBuf| {
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    for (folder, prefix) in parts {
+        for symbol in read(c.join(format!("abi/{folder}.symbols.txt"))).lines() {
+            // Macros make the calls whose names begin so.
+            let call = symbol.strip_prefix("_get_").map_or(symbol.to_owned(), |end| format!("get_{end}"));
+            let is_data = ["_ops", "_default", "area_linux"].iter().any(|end| call.ends_with(end))
+                || call.starts_with("aml_version_");
+            let told = rows.iter().any(|row| row[0] == format!("`{call}`"));
+            assert!(is_data || told, "{page} says nothing of {call}");
+        }
+        for row in rows.iter().filter(|row| row[0].trim_matches('`').starts_with(prefix)) {
+            let [call, error, _, proofs] = row[..] else { panic!("{page}: {row:?}") };
+            let call = match call.trim_matches('`') {
+                // What the header has no name for is in the table of operations.
+                "aml01_area_linux_mmap_mbind" => "aml_area_mmap".to_owned(),
+                call => call.replace("aml01_", "aml_"),
+            };
+            let folder = if proofs.starts_with("**G**") { "guest" } else { folder };
+            let tests: Vec<&str> = proofs.split('`').skip(1).step_by(2).collect();
+            assert!(!tests.is_empty(), "{page}: no test is named: {row:?}");
+            for test in tests {
+                let (file, function) = test.split_once("::").unwrap_or_else(|| panic!("{page}: {test}"));
+                let program = read(c.join(format!("tests/c/{folder}/{file}.c")));
+                assert!(
+                    provokes(&program, function, &call, error.trim_matches('`')),
+                    "{page}: {test} does not make {call} fail with {error}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_error_of_beos_calls_is_brought_about_by_a_test_in_c() {
+    check_errors("be-errors.md", &[("be", "")], 60);
+}
+
+#[test]
+fn every_error_of_amls_calls_is_brought_about_by_a_test_in_c() {
+    check_errors("aml-errors.md", &[("aml", "aml_"), ("aml-0.1", "aml01_")], 80);
+}
+
+#[test]
+fn a_test_that_does_not_look_for_the_error_is_none() {
+    const PROGRAM: &str = "static int helps(int it)\n{\n\treturn call(it);\n}\n\n\
+        static void one(void)\n{\n\tCHECK_EQ(call(1), BAD);\n}\n\n\
+        static void two(void)\n{\n\tCHECK(helps(1) == NULL);\n\tCHECK_EQ(errno, BAD);\n\ta(); b(); c(); d(); e();\n\tOTHER;\n}\n\n\
+        static void three(void)\n{\n\tCHECK_EQ(recall(1), BAD);\n}\n";
+    let cases = [
+        ("one", "call", "BAD", true),
+        ("one", "call", "OTHER", false),
+        ("one", "call", "none", true),
+        ("two", "call", "BAD", true),
+        ("two", "call", "OTHER", false),
+        ("three", "call", "BAD", false),
+        ("four", "call", "BAD", false),
+    ];
+    for (test, call, error, expected) in cases {
+        assert_eq!(provokes(PROGRAM, test, call, error), expected, "{test} {call} {error}");
+    }
 }

@@ -124,6 +124,55 @@ fn what_stands_in_the_way_is_named_and_nothing_has_changed() {
 }
 
 #[test]
+fn a_clone_with_fewer_addresses_is_in_the_way_inside_the_reserve_too() {
+    let name = name("uneven");
+    let mut area = areas::builder(PAGE).name(&name).resizable(8 * PAGE).unwrap();
+    let find = || areas::registry::find(&name).unwrap();
+    let refused = |area: &mut Area<Resizable>, size: usize, by: &Area<Resizable>| {
+        let before = (area.size(), area.reserve());
+        let error = area.resize(size).unwrap_err();
+        assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+        assert!(error.to_string().contains(&by.id().unwrap().to_string()), "{error}");
+        assert_eq!((area.size(), area.reserve()), before);
+    };
+    // Asked for with fewer.
+    let narrow = find().cloning().room(2 * PAGE).name("narrow").open_resizable().unwrap();
+    area.resize(2 * PAGE).unwrap();
+    refused(&mut area, 3 * PAGE, &narrow);
+    area.resize(PAGE).unwrap();
+    drop(narrow);
+    area.resize(8 * PAGE).unwrap();
+    area.resize(PAGE).unwrap();
+    // Trimmed later.
+    let mut trimmed = find().cloning().name("trimmed").open_resizable().unwrap();
+    area.resize(3 * PAGE).unwrap();
+    area.resize(PAGE).unwrap();
+    trimmed.trim_reserve(PAGE);
+    refused(&mut area, 2 * PAGE, &trimmed);
+    drop(trimmed);
+    // Wider than what it was cloned from, which is in its way then.
+    let hint = areas::Reservation::new(1 << 30, 1 << 21).unwrap().address();
+    let roomy = Address::AtOrAbove(hint);
+    let mut wide = find().cloning().at(roomy).room(16 * PAGE).open_resizable().unwrap();
+    refused(&mut wide, 9 * PAGE, &area);
+    wide.resize(8 * PAGE).unwrap();
+    // Who made it widens what others have not.
+    let clone = find().cloning().name("as it was").open_resizable().unwrap();
+    wide.widen_reserve(32 * PAGE).unwrap();
+    assert_eq!(area.size(), 8 * PAGE);
+    refused(&mut wide, 32 * PAGE, &clone);
+}
+
+#[test]
+fn offsets_that_no_file_has_are_out_of_range() {
+    let area = areas::builder(PAGE).resizable(PAGE).unwrap();
+    for offset in [PAGE, usize::MAX, usize::MAX - 3, usize::MAX / 2, usize::MAX / 2 - 3, 1 << 63] {
+        assert_eq!(area.read_at(offset, &mut [0; 16]).unwrap_err().kind(), Kind::OutOfRange, "{offset:#x}");
+        assert_eq!(area.write_at(offset, &[0; 16]).unwrap_err().kind(), Kind::OutOfRange, "{offset:#x}");
+    }
+}
+
+#[test]
 fn who_may_not_write_may_not_resize() {
     let name = name("read-only");
     let area = areas::builder(PAGE).name(&name).resizable(4 * PAGE).unwrap();

@@ -18,8 +18,9 @@ struct Peer {
     package: Option<&'static str>,
 }
 
-const PEERS: [Peer; 6] = [
+const PEERS: [Peer; 7] = [
     Peer { name: "raw", source: "raw.c", links: &[], package: None },
+    Peer { name: "floor", source: "floor.c", links: &[], package: None },
     Peer { name: "posix", source: "posix.c", links: &[], package: None },
     Peer { name: "numa", source: "numa.c", links: &["-lnuma"], package: Some("libnuma-dev") },
     Peer { name: "hwloc", source: "hwloc.c", links: &["-lhwloc"], package: Some("libhwloc-dev") },

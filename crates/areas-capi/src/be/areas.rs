@@ -12,7 +12,7 @@ use super::errors::{
     wrong,
 };
 use super::layout::{self, NAME_LENGTH};
-use super::places::{Place, Spec, Wish, make_somewhere, page};
+use super::places::{Place, Spec, Wish, make_somewhere, page, whole_pages, with_addresses};
 use super::words::{lock_of, protection_of};
 use crate::edge::guarded;
 use crate::held::{Entered, Held, open};
@@ -26,17 +26,6 @@ unsafe fn name_of(name: *const c_char) -> Result<Name, Status> {
     let text = unsafe { layout::text::<{ NAME_LENGTH - 1 }>(name) };
     let Some((bytes, len)) = text else { return Err(wrong(BAD_ADDRESS, "name an area", "the name is NULL")) };
     Name::new_or_empty(&bytes[..len]).map_err(status_of)
-}
-
-/// A size in whole pages.
-fn whole_pages(size: usize) -> Result<usize, Status> {
-    let rounded = size.checked_next_multiple_of(page()).filter(|&size| size > 0);
-    let size = rounded
-        .ok_or_else(|| wrong(BAD_VALUE, "make an area", "the size is 0, or more than there are addresses"))?;
-    if size >= 1 << 47 {
-        return Err(wrong(NO_MEMORY, "make an area", "the size is more than a process can have"));
-    }
-    Ok(size)
 }
 
 /// Writes where an area is to where C wants it.
@@ -70,7 +59,7 @@ unsafe fn create(
     if spec == Spec::Clone {
         return Err(wrong(BAD_VALUE, "make an area", "only a clone has a source's address"));
     }
-    let size = whole_pages(size)?;
+    let size = whole_pages("make an area", size)?;
     let (lock, protection) = (lock_of(lock)?, protection_of(protection)?);
     let entered = Entered::new().map_err(status_of)?;
     let make = |place: Place<'_>, room: usize| {
@@ -211,12 +200,10 @@ fn resize(id: i32, size: usize) -> Result<Status, Status> {
     if size == 0 || !size.is_multiple_of(page()) {
         return Err(wrong(BAD_VALUE, "resize an area", "the size is 0, or not in whole pages"));
     }
-    if size >= 1 << 47 {
-        return Err(wrong(NO_MEMORY, "resize an area", "the size is more than a process can have"));
-    }
-    with_own(id, "resize an area", |_, held| {
+    let size = whole_pages("resize an area", size)?;
+    with_own(id, "resize an area", |entered, held| {
         let done = match held {
-            Some(Held::Resizable(area)) => area.resize(size),
+            Some(Held::Resizable(area)) => with_addresses(entered, || area.resize(size)),
             Some(Held::Shared(area)) if area.mapped() <= size => area.grow(size),
             _ => {
                 return Err(wrong(ERROR, "resize an area", "it was made with a fixed size, or to grow only"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use areas::{Address, Kind, Lock, PageSize, Reservation, Resizable};
 
-use super::errors::{BAD_ADDRESS, BAD_VALUE, Status, status_of, wrong};
+use super::errors::{BAD_ADDRESS, BAD_VALUE, NO_MEMORY, Status, status_of, wrong};
 use super::ranges;
 use crate::held::{Entered, Held, open};
 
@@ -68,9 +68,12 @@ impl Spec {
     }
 }
 
+/// Where the addresses of a process end.
+const END: usize = 1 << 47;
+
 /// Whether a process can have these addresses: not the first page, and nothing from 2^47 less a page on.
 fn is_in_user_range(address: usize, size: usize) -> bool {
-    let end = (1_usize << 47) - page();
+    let end = END - page();
     address >= page() && address.checked_add(size).is_some_and(|last| last <= end)
 }
 
@@ -78,24 +81,78 @@ pub(super) fn page() -> usize {
     PageSize::base().bytes()
 }
 
+/// A size in whole pages.
+pub(super) fn whole_pages(what: &'static str, size: usize) -> Result<usize, Status> {
+    let rounded = size.checked_next_multiple_of(page()).filter(|&size| size > 0);
+    let size =
+        rounded.ok_or_else(|| wrong(BAD_VALUE, what, "the size is 0, or more than there are addresses"))?;
+    if size >= END {
+        return Err(wrong(NO_MEMORY, what, "the size is more than a process can have"));
+    }
+    Ok(size)
+}
+
 /// Addresses behind an area that is not locked, for growth without asking anybody: modest, as they count against RLIMIT_AS.
 fn modest_reserve(size: usize) -> usize {
     (3 * size).clamp(1 << 20, 64 << 20)
 }
 
-/// Tries with a reserve, and if there is no room for it, without.
+/// Tries with a reserve, and with less and less of it where there is no room.
 fn with_reserve<T>(
     size: usize,
     lock: Lock,
     mut make: impl FnMut(usize) -> areas::Result<T>,
 ) -> areas::Result<T> {
-    if lock != Lock::None {
-        return make(size);
+    let mut more = if lock == Lock::None { modest_reserve(size) } else { 0 };
+    loop {
+        match make(size + more) {
+            Err(error)
+                if more > 0 && matches!(error.kind(), Kind::Limit | Kind::NoMemory | Kind::InvalidInput) =>
+            {
+                more = less(more);
+            }
+            other => return other,
+        }
     }
-    make(size + modest_reserve(size)).or_else(|error| match error.kind() {
-        Kind::Limit | Kind::NoMemory | Kind::InvalidInput => make(size),
-        _ => Err(error),
-    })
+}
+
+/// A quarter of a reserve, in whole pages.
+fn less(more: usize) -> usize {
+    more / 4 / page() * page()
+}
+
+/// Has something done that takes addresses. Reserves count against a limit of them, and no program has asked for those: where it
+/// fails for that, they give way.
+pub(super) fn with_addresses<T>(
+    entered: &Entered,
+    mut take: impl FnMut() -> areas::Result<T>,
+) -> areas::Result<T> {
+    match take() {
+        Err(error)
+            if error.kind() == Kind::Limit
+                && error.errno().map(areas::Errno::raw) == Some(libc::ENOMEM)
+                && give_reserves_back(entered) =>
+        {
+            take()
+        }
+        other => other,
+    }
+}
+
+/// Gives back what areas of ours have reserved and do not use. Whether there was any.
+fn give_reserves_back(entered: &Entered) -> bool {
+    let mut given = false;
+    for place in entered.below(usize::MAX) {
+        // The area in whose call we are is another thread's business, or this one's.
+        let Ok(mut held) = place.try_lock() else { continue };
+        let Some(Held::Resizable(area)) = &mut *held else { continue };
+        let (mapped, before) = (area.mapped(), area.reserve());
+        if area.lock() == Lock::None && before > mapped && ranges::holding(area.as_ptr().addr()).is_none() {
+            area.trim_reserve(mapped);
+            given |= area.reserve() < before;
+        }
+    }
+    given
 }
 
 /// Takes as much of the modest reserve behind an area at a chosen address as there is room for.
@@ -106,7 +163,7 @@ fn reserve_behind(area: &mut areas::Area<Resizable>) {
     let size = area.mapped();
     let mut more = modest_reserve(size);
     while more >= page() && area.widen_reserve(size + more).is_err() {
-        more /= 4;
+        more = less(more);
     }
 }
 
@@ -185,9 +242,11 @@ pub(super) fn make_somewhere(entered: &Entered, wish: &Wish, make: &Make<'_>) ->
         }
     }
     let held = match spec {
-        Spec::Exact(exact) => at_exact(entered, exact, size, || make(Place::At(address), size)),
-        Spec::Base(_) => make(Place::At(address), size),
-        _ => with_reserve(size, lock, |room| make(Place::At(address), room)),
+        Spec::Exact(exact) => {
+            with_addresses(entered, || at_exact(entered, exact, size, || make(Place::At(address), size)))
+        }
+        Spec::Base(_) => with_addresses(entered, || make(Place::At(address), size)),
+        _ => with_addresses(entered, || with_reserve(size, lock, |room| make(Place::At(address), room))),
     };
     let mut held = held.map_err(status_of)?;
     if let (Held::Resizable(area), Some(_)) = (&mut held, wanted) {

@@ -11,7 +11,7 @@ use areas::Reservation;
 
 use super::errors::{BAD_ADDRESS, BAD_VALUE, ERROR, OK, Status, status_of, wrong};
 use super::layout;
-use super::places::{Spec, page};
+use super::places::{Spec, page, whole_pages};
 use crate::edge::guarded;
 use crate::held::Entered;
 
@@ -40,9 +40,7 @@ unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status,
     let wanted = unsafe { layout::get(address) };
     let wanted = wanted.ok_or_else(|| wrong(BAD_ADDRESS, WHAT, "the pointer to the address is NULL"))?;
     let spec = Spec::new(spec, wanted)?;
-    let Some(size) = size.checked_next_multiple_of(page()).filter(|&size| size > 0) else {
-        return Err(wrong(BAD_VALUE, WHAT, "the size is 0, or more than there are addresses"));
-    };
+    let size = whole_pages(WHAT, size)?;
     let form = spec.address(size)?;
     let entered = Entered::new().map_err(status_of)?;
     if spec == Spec::Clone {

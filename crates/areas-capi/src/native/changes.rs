@@ -72,6 +72,47 @@ pub unsafe extern "C" fn areas_resize(area: *mut Handle, size: usize) -> c_int {
     })
 }
 
+/// Takes addresses behind a resizable area, up to `span` bytes in all, so that it can grow without asking for them later.
+///
+/// AREAS_ERROR_ADDRESS_IN_USE if something is there; AREAS_ERROR_INVALID_INPUT for a locked area: a reserve cannot be locked;
+/// AREAS_ERROR_UNSUPPORTED for other kinds; AREAS_ERROR_LIMIT, AREAS_ERROR_NO_MEMORY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_widen(area: *mut Handle, span: usize) -> c_int {
+    status(|| {
+        const WHAT: &str = "take addresses behind an area";
+        // SAFETY: C's promise.
+        match unsafe { change(area, WHAT) }? {
+            Any::Resizable(area) => area.widen_reserve(span),
+            _ => Err(not_resizable(WHAT)),
+        }
+    })
+}
+
+/// Gives addresses back that a resizable area has taken to grow into, all but `span` bytes (or what it has grown to). From then on
+/// it grows as far as it finds room, and so do its clones.
+///
+/// AREAS_ERROR_UNSUPPORTED for other kinds.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_trim(area: *mut Handle, span: usize) -> c_int {
+    status(|| {
+        const WHAT: &str = "give back addresses behind an area";
+        // SAFETY: C's promise.
+        match unsafe { change(area, WHAT) }? {
+            Any::Resizable(area) => {
+                area.trim_reserve(span);
+                Ok(())
+            }
+            _ => Err(not_resizable(WHAT)),
+        }
+    })
+}
+
+fn not_resizable(what: &'static str) -> Error {
+    Error::new(Kind::Unsupported, what)
+        .detail("it was not made resizable")
+        .help("make it so: kind AREAS_RESIZABLE")
+}
+
 /// Changes what may be done with an area's pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or AREAS_NOTHING. Its clones are
 /// not affected.
 ///

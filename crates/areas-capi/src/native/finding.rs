@@ -173,3 +173,27 @@ pub unsafe extern "C" fn areas_holders(id: i32, on_holder: OnHolder, context: *m
         Ok(told)
     })
 }
+
+/// Tells how many bytes of the area of that id are in RAM now, whoever holds it and touched them; swapped ones are not counted.
+///
+/// As areas_get; AREAS_ERROR_INVALID_INPUT if the pointer is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_resident(id: i32, bytes: *mut u64) -> c_int {
+    status(|| {
+        if bytes.is_null() {
+            return Err(invalid("tell how much of an area is in RAM", "the pointer to the number is NULL"));
+        }
+        let resident = AreaId::new(id).and_then(registry::get)?.resident()?;
+        // SAFETY: not NULL (checked), and then room for a number (C's promise).
+        unsafe { bytes.write_unaligned(resident) };
+        Ok(())
+    })
+}
+
+/// Whether nobody can write the area of that id any more: 1 or 0. (areas_get does not look at that.)
+///
+/// As areas_get.
+#[unsafe(no_mangle)]
+pub extern "C" fn areas_is_frozen(id: i32) -> c_int {
+    number(|| Ok(c_int::from(AreaId::new(id).and_then(registry::get)?.is_frozen()?)))
+}

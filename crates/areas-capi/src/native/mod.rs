@@ -8,9 +8,10 @@
 //! | `info.rs`, `finding.rs` | what can be told of an area; finding areas by name, id, address, one after the other |
 //! | `changes.rs` | publishing, resizing, protecting, freezing, populating |
 //! | `granted.rs`, `residency.rs`, `verification.rs`, `migration.rs` | what was given, where it is, whether that is right, and moving it |
+//! | `copying.rs` | bytes in and out, checked |
 //! | `passing.rs` | areas that change hands |
 //! | `provider.rs`, `custom.rs` | where areas come from: the kernel, layers, a C program's own |
-//! | `nodes.rs`, `placement.rs`, `machine.rs`, `words.rs` | nodes, placements, the machine, numbers for words |
+//! | `nodes.rs`, `placement.rs`, `machine.rs`, `targets.rs`, `words.rs` | nodes, placements, the machine, nodes by what they are good at, numbers for words |
 //! | `errors.rs` | numbers of errors, and the last one's words |
 //! | `sized.rs` | structures that know their size, so that they can grow |
 
@@ -20,6 +21,7 @@ mod area;
 mod attributes;
 mod changes;
 mod clones;
+mod copying;
 mod custom;
 mod errors;
 mod finding;
@@ -33,5 +35,6 @@ mod placement;
 mod provider;
 mod residency;
 mod sized;
+mod targets;
 mod verification;
 mod words;

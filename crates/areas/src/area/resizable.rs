@@ -29,6 +29,10 @@ impl Area<Resizable> {
     /// [`Kind::OutOfRange`] beyond the size as it is at that moment, [`Kind::ReadOnly`] where its protection forbids it.
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.permits(Protection::READ, "read from")?;
+        // No file has bytes there, and the kernel calls it nonsense.
+        if offset.checked_add(into.len()).is_none_or(|end| i64::try_from(end).is_err()) {
+            return Err(out_of_range(offset, into.len(), self.size()));
+        }
         let got = self.object().own_fd().and_then(|fd| sys::file::read_at(fd, into, offset as u64));
         let got = got.map_err(|errno| {
             Error::new(Kind::System, format!("read {} bytes of {self}", into.len()))
@@ -67,7 +71,9 @@ impl Area<Resizable> {
     /// Changes its size, rounded up to whole pages, for all who have a clone at once and in place: no address changes.
     /// New bytes are zero; what is cut off is freed at once.
     ///
-    /// Up to its reserve it always can. Beyond, it needs free addresses behind it, here and in every other published clone.
+    /// Up to its reserve it always can, if its clones have the same (as they do unless they were asked for with another
+    /// [`room`](crate::CloneBuilder::room), or [`trim_reserve`](Area::trim_reserve) took some). Beyond, it needs free addresses behind it,
+    /// here and in every other published clone.
     ///
     /// # Errors
     /// Nothing has changed then.
@@ -86,14 +92,17 @@ impl Area<Resizable> {
         };
         crate::provider::refuse_impossible(wanted)?;
         let before = self.mapping.span();
-        if wanted > before {
-            self.nobody_in_the_way(wanted, what)?;
-            if let Err(error) = self.widen(wanted) {
-                self.mapping.cut(before);
-                return Err(no_room(what(), error));
-            }
-        }
         let size = self.size();
+        // Where all have the same reserve, all can follow inside of it.
+        if wanted > before || wanted > size && self.object().is_uneven() {
+            self.nobody_in_the_way(wanted, what)?;
+        }
+        if wanted > before
+            && let Err(error) = self.widen(wanted)
+        {
+            self.mapping.cut(before);
+            return Err(no_room(what(), error));
+        }
         let resized = self.object().resize(wanted, self.placement, &whose);
         let locked = resized.and_then(|()| {
             // Where the new bytes cannot be locked, nobody gets them. (Somebody else's resize in between stands.)
@@ -130,6 +139,10 @@ impl Area<Resizable> {
             return wrong("it is locked, and a reserve cannot be locked");
         }
         if wanted > self.mapping.span() {
+            // What was made here, and never published, has no clones that could be found.
+            if self.publication.is_some() || self.object().is_adopted() {
+                self.object().mark_uneven()?;
+            }
             self.widen(wanted)?;
             super::dress(&self.mapping, self.object.as_ref());
             self.note_span();
@@ -138,10 +151,10 @@ impl Area<Resizable> {
     }
 
     /// Gives addresses back that it has taken to grow into, all but `span` bytes (or what it has grown to). From then on it
-    /// grows as far as it finds room.
+    /// grows as far as it finds room, and so do its clones. (Nothing happens where the kernel does not let them know.)
     pub fn trim_reserve(&mut self, span: usize) {
         let kept = self.mapping.page_size().round_up(span).unwrap_or(usize::MAX).max(self.used()).max(1);
-        if kept < self.mapping.span() {
+        if kept < self.mapping.span() && self.object().mark_uneven().is_ok() {
             self.mapping.cut(kept);
             self.note_span();
         }

@@ -72,12 +72,17 @@ pub struct Object {
     fresh: AtomicBool,
     /// Whether it was frozen as it was opened here.
     was_frozen: bool,
+    /// Whether somebody else made it.
+    adopted: bool,
+    /// Whether holders had different numbers of addresses for it when its size was last asked for.
+    uneven: AtomicBool,
 }
 
 impl Object {
     fn of(fd: Guarded, page: PageSize, extent: Extent) -> Self {
-        let (seen, fresh) = (AtomicU64::new(0), AtomicBool::new(false));
-        Object { fd, page, extent, physical: None, exact: None, seen, fresh, was_frozen: false }
+        let (seen, fresh, uneven) = (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
+        let (physical, exact, was_frozen, adopted) = (None, None, false, false);
+        Object { fd, page, extent, physical, exact, seen, fresh, was_frozen, adopted, uneven }
     }
 
     /// Makes an object of `size` bytes, all zero, of which no page is in memory yet.
@@ -197,7 +202,9 @@ impl Object {
         });
         let fd = Guarded::of(fd, stat.identity);
         let seen = AtomicU64::new(stat.size);
-        Ok(Object { exact, seen, was_frozen: seals.contains(FROZEN), ..Object::of(fd, page, extent) })
+        let uneven = AtomicBool::new(stat.mode & UNEVEN != 0);
+        let was_frozen = seals.contains(FROZEN);
+        Ok(Object { exact, seen, was_frozen, adopted: true, uneven, ..Object::of(fd, page, extent) })
     }
 
     /// The size in bytes: what the kernel says now.
@@ -208,15 +215,18 @@ impl Object {
         // What another file has under our number by now is not our size.
         let now = || {
             let stat = sys::file::stat(self.as_fd()).ok()?;
-            (stat.identity == self.identity()).then_some(stat.size)
+            (stat.identity == self.identity()).then_some(stat)
         };
         match self.extent {
             Extent::Fixed => {}
             Extent::Growable { .. } => {
-                let _ = now().map(|size| self.seen.fetch_max(size, Ordering::Relaxed));
+                let _ = now().map(|stat| self.seen.fetch_max(stat.size, Ordering::Relaxed));
             }
             Extent::Resizable { .. } => {
-                let _ = now().map(|size| self.seen.store(size, Ordering::Relaxed));
+                let _ = now().map(|stat| {
+                    self.seen.store(stat.size, Ordering::Relaxed);
+                    self.uneven.store(stat.mode & UNEVEN != 0, Ordering::Relaxed);
+                });
             }
         }
         self.size_seen()
@@ -332,6 +342,28 @@ impl Object {
         self.extent = Extent::Resizable { max };
     }
 
+    /// Whether holders may have different numbers of addresses for it, as of the last look at its size: then who grows it has to ask them.
+    pub(crate) fn is_uneven(&self) -> bool {
+        self.uneven.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody else made it: then there may be other holders that are published.
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// Tells all holders, for ever, that one of them has another number of addresses for it than the others: before that is so.
+    pub(crate) fn mark_uneven(&self) -> Result<()> {
+        const WHAT: &str = "note that an area has another reserve than its clones";
+        if !self.is_uneven() {
+            let fd = self.own_fd().map_err(|_| closed(WHAT.to_owned()))?;
+            sys::file::set_mode(fd, 0o600 | UNEVEN)
+                .map_err(|errno| Error::new(Kind::System, WHAT).call("fchmod(01600)", errno))?;
+            self.uneven.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Another open file of the same object, which the kernel lets read only.
     pub(crate) fn reopen_read_only(&self) -> Result<OwnedFd> {
         use std::os::fd::AsRawFd;
@@ -371,6 +403,10 @@ impl AsFd for Object {
     }
 }
 
+/// The bit of an object's file mode that says that holders have different numbers of addresses for it (S_ISVTX, which means nothing
+/// to the kernel here). So whoever looks at the size learns it by the same call, whichever process noted it.
+const UNEVEN: u32 = 0o1000;
+
 /// What [`Object::adopt`] does, for messages.
 const ADOPT: &str = "use the descriptor as an area's memory";
 
@@ -394,6 +430,10 @@ fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {
 
 /// A label as `memfd_create` takes it: at most 249 bytes, no NUL.
 fn file_label(label: &str) -> CString {
-    let bytes: Vec<u8> = label.bytes().filter(|&byte| byte != 0).take(240).collect();
-    CString::new(bytes).unwrap_or_default()
+    const LONGEST: usize = 240;
+    let bytes = label.as_bytes();
+    CString::new(&bytes[..bytes.len().min(LONGEST)]).unwrap_or_else(|_| {
+        let bytes: Vec<u8> = bytes.iter().copied().filter(|&byte| byte != 0).take(LONGEST).collect();
+        CString::new(bytes).unwrap_or_default()
+    })
 }

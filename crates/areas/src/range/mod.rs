@@ -142,6 +142,11 @@ pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
 #[doc(alias = "aml_area_linux_mbind")]
 pub fn place(start: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
     let policy = placement.policy();
+    // The kernel rounds it up to no bytes, and says that it has placed them.
+    if PageSize::base().round_up(len).is_none() {
+        return Err(Error::new(Kind::OutOfRange, format!("place {} as {placement}", Bytes::from(len)))
+            .detail("it is more than there are addresses"));
+    }
     let failed = |errno| {
         let call = format!("mbind({start:p}, {}, {policy})", Bytes::from(len));
         let error = |kind| {
@@ -352,5 +357,10 @@ mod tests {
         // SAFETY: refused: no mapping begins there.
         assert_eq!(unsafe { unmap(inside, PAGE) }.unwrap_err().kind(), Kind::InvalidInput);
         assert_eq!(place(inside, PAGE - 1, &bind()).unwrap_err().kind(), Kind::InvalidInput);
+        for len in [usize::MAX, usize::MAX - PAGE + 2] {
+            assert_eq!(place(held.0, len, &bind()).unwrap_err().kind(), Kind::OutOfRange, "{len}");
+            assert_eq!(policies(held.0, len).unwrap_err().kind(), Kind::OutOfRange, "{len}");
+            assert_eq!(residency(held.0, len).unwrap_err().kind(), Kind::OutOfRange, "{len}");
+        }
     }
 }

@@ -83,6 +83,8 @@ static void errors(void)
 	struct aml_area_ops none = { NULL, NULL };
 	struct aml_area odd = { &none, NULL };
 	struct aml_area_linux_data data = { NULL, AML_AREA_LINUX_BINDING_FLAG_BIND, MAP_PRIVATE };
+	unsigned long far = 1UL << 63;
+	struct bitmask last = { 64, &far };
 	struct aml_bitmap nodes;
 	char *ptr = (char *)aml_area_mmap(&aml_area_linux, NULL, PAGE);
 
@@ -122,8 +124,18 @@ static void errors(void)
 	FAILS(aml_area_linux_mbind(&data, NULL, PAGE), AML_EINVAL);
 	FAILS(aml_area_linux_check_binding(NULL, ptr, PAGE), AML_EINVAL);
 	FAILS(aml_area_linux_check_binding(&data, NULL, PAGE), AML_EINVAL);
+	FAILS(aml_area_linux_mbind(&data, ptr + 1, PAGE), AML_EINVAL);
+	FAILS(aml_area_linux_check_binding(&data, ptr, 0), AML_EINVAL);
+	data.mmap_flags = AML_AREA_LINUX_MMAP_FLAG_PRIVATE;
+	GIVES_NULL(aml_area_linux_mmap((struct aml_area_data *)&data, NULL, 0), AML_EINVAL);
+	data.nodeset = &last;
+	FAILS(aml_area_linux_mbind(&data, ptr, PAGE), AML_EDOM);
+	data.nodeset = NULL;
 	data.binding_flags = 77;
+	FAILS(aml_area_linux_check_binding(&data, ptr, PAGE), AML_EINVAL);
 	FAILS(aml_area_linux_mbind(&data, ptr, PAGE), AML_EINVAL);
+	FAILS(aml_area_linux_munmap(NULL, ptr, 0), AML_EINVAL);
+	FAILS(aml_area_linux_munmap(NULL, ptr + 1, PAGE), AML_EINVAL);
 	CHECK_EQ(aml_area_linux_munmap(NULL, ptr, PAGE), AML_SUCCESS);
 	FAILS(aml_area_linux_munmap(NULL, NULL, PAGE), AML_EINVAL);
 }

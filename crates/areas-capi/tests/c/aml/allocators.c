@@ -278,6 +278,30 @@ static void errors(enum kind kind)
 	CHECK_EQ(aml_free(&odd, &local), -AML_ENOTSUP);
 }
 
+/* The operations themselves, without the data that they want. */
+static void no_data(void)
+{
+	struct aml_allocator_chunk chunk = { NULL, 0, NULL };
+	int local;
+
+	aml_errno = AML_SUCCESS;
+	CHECK(aml_allocator_area_alloc(NULL, 64) == NULL);
+	CHECK_EQ(aml_errno, AML_EINVAL);
+	aml_errno = AML_SUCCESS;
+	CHECK(aml_allocator_buddy_alloc(NULL, 64) == NULL);
+	CHECK_EQ(aml_errno, AML_EINVAL);
+	aml_errno = AML_SUCCESS;
+	CHECK(aml_allocator_sized_alloc(NULL, SIZED) == NULL);
+	CHECK_EQ(aml_errno, AML_EINVAL);
+	aml_errno = AML_SUCCESS;
+	CHECK(aml_allocator_buddy_alloc_chunk(NULL, 64) == NULL);
+	CHECK_EQ(aml_errno, AML_EINVAL);
+	CHECK_EQ(aml_allocator_area_free(NULL, &local), -AML_EINVAL);
+	CHECK_EQ(aml_allocator_buddy_free(NULL, &local), -AML_EINVAL);
+	CHECK_EQ(aml_allocator_sized_free(NULL, &local), -AML_EINVAL);
+	CHECK_EQ(aml_allocator_buddy_free_chunk(NULL, &chunk), -AML_EINVAL);
+}
+
 /* The area has only so much: what does not fit is AML_ENOMEM, and what comes back can be had again. */
 static void runs_dry(enum kind kind)
 {
@@ -355,6 +379,7 @@ int main(void)
 		errors((enum kind)kind);
 		runs_dry((enum kind)kind);
 	}
+	no_data();
 	gives_pools_back();
 	passes_options_on();
 	return 0;

@@ -294,7 +294,41 @@ static void binding(void)
 		FAILS(aml_area_linux_fprintf((struct aml_area_data *)&user, stderr, ""), AML_EINVAL);
 	}
 	GIVES_NULL(aml_area_linux_mmap_mbind(NULL, PAGE, NULL), AML_EINVAL);
+	/* No bytes, and more than there are addresses. */
+	FAILS(aml_area_linux_mbind(&plain, ptr, SIZE_MAX), AML_EINVAL);
+	FAILS(aml_area_linux_check_binding(&plain, ptr, SIZE_MAX), AML_EINVAL);
+	FAILS(aml_area_linux_check_binding(&plain, ptr + 1, SIZE_MAX), AML_EINVAL);
+	CHECK_EQ(aml_area_linux_mbind(&plain, ptr, 0), AML_SUCCESS);
 	CHECK_EQ(aml_area_munmap(&aml_area_linux, ptr, 4 * PAGE), AML_SUCCESS);
+	FAILS(aml_area_linux_check_binding(&plain, ptr, PAGE), AML_EINVAL);
+}
+
+/* What aml_area_mmap and its like keep from an area's operations, given to them directly. */
+static void operations(void)
+{
+	struct aml_area_linux_data unknown = { NULL, (enum aml_area_linux_policy)4 };
+	FILE *reads = fopen("/proc/self/status", "re");
+	char *ptr;
+
+	CHECK(reads != NULL);
+	GIVES_NULL(aml_area_linux_mmap(NULL, 0, NULL), AML_EINVAL);
+	GIVES_NULL(aml_area_linux_mmap(NULL, SIZE_MAX, NULL), AML_EINVAL);
+	GIVES_NULL(aml_area_linux_mmap_mbind((struct aml_area_data *)&unknown, PAGE, NULL), AML_EINVAL);
+	ptr = (char *)aml_area_linux_mmap(NULL, PAGE, NULL);
+	CHECK(ptr != NULL);
+	FAILS(aml_area_linux_munmap(NULL, NULL, PAGE), AML_EINVAL);
+	FAILS(aml_area_linux_munmap(NULL, ptr, 0), AML_EINVAL);
+	FAILS(aml_area_linux_munmap(NULL, ptr + 1, PAGE), AML_EINVAL);
+	FAILS(aml_area_linux_munmap(NULL, ptr, SIZE_MAX), AML_EINVAL);
+	CHECK_EQ(aml_area_linux_munmap(NULL, ptr, PAGE), AML_SUCCESS);
+	FAILS(aml_area_linux_fprintf(NULL, stderr, ""), AML_EINVAL);
+	FAILS(aml_area_linux_fprintf((struct aml_area_data *)(uintptr_t)&aml_area_linux_data_default, NULL, ""),
+	      AML_EINVAL);
+	/* A stream that cannot be written. */
+	FAILS(aml_area_linux_fprintf((struct aml_area_data *)(uintptr_t)&aml_area_linux_data_default, reads, NULL),
+	      AML_EINVAL);
+	FAILS(aml_area_fprintf(reads, NULL, &aml_area_linux), AML_EINVAL);
+	fclose(reads);
 }
 
 /* How many pages of a range are in RAM. */
@@ -344,6 +378,7 @@ int main(void)
 	creation();
 	binding();
 	populated();
+	operations();
 	CHECK_EQ(aml_finalize(), AML_SUCCESS);
 	return 0;
 }

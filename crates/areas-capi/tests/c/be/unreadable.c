@@ -27,12 +27,28 @@ static int hides(void)
 	return 0;
 }
 
-int main(void)
+/* What others find of it: that it is there. */
+static void looks(pid_t team, area_id id)
 {
 	void *address = NULL;
-	char folder[] = "/tmp/areas-unreadable-XXXXXX", remove[64];
 	area_info info;
 	ssize_t cookie = 0;
+	CHECK_EQ(find_area("hidden"), B_NAME_NOT_FOUND);
+	CHECK_EQ(get_area_info(id, &info), B_NOT_ALLOWED);
+	CHECK_EQ(get_next_area_info(team, &cookie, &info), B_NOT_ALLOWED);
+	CHECK_EQ(cookie, 0);
+	CHECK_EQ(clone_area("clone", &address, B_ANY_ADDRESS, B_READ_AREA, id), B_NOT_ALLOWED);
+	CHECK(address == NULL);
+	CHECK_EQ(resize_area(id, 2 * PAGE), B_NOT_ALLOWED);
+	CHECK_EQ(set_area_protection(id, B_READ_AREA), B_NOT_ALLOWED);
+	CHECK_EQ(delete_area(id), B_NOT_ALLOWED);
+	CHECK_EQ(_kern_transfer_area(id, &address, B_ANY_ADDRESS, getpid()), B_NOT_ALLOWED);
+}
+
+int main(void)
+{
+	char folder[] = "/tmp/areas-unreadable-XXXXXX", remove[64];
+	area_info info;
 	area_id id;
 	pid_t child;
 	/* The superuser may read everybody: both teams are somebody else's. */
@@ -48,16 +64,7 @@ int main(void)
 	if (child == 0)
 		_exit(hides());
 	CHECK_EQ(read(told[0], &id, sizeof id), (ssize_t)sizeof id);
-	CHECK_EQ(find_area("hidden"), B_NAME_NOT_FOUND);
-	CHECK_EQ(get_area_info(id, &info), B_NOT_ALLOWED);
-	CHECK_EQ(get_next_area_info(child, &cookie, &info), B_NOT_ALLOWED);
-	CHECK_EQ(cookie, 0);
-	CHECK_EQ(clone_area("clone", &address, B_ANY_ADDRESS, B_READ_AREA, id), B_NOT_ALLOWED);
-	CHECK(address == NULL);
-	CHECK_EQ(resize_area(id, 2 * PAGE), B_NOT_ALLOWED);
-	CHECK_EQ(set_area_protection(id, B_READ_AREA), B_NOT_ALLOWED);
-	CHECK_EQ(delete_area(id), B_NOT_ALLOWED);
-	CHECK_EQ(_kern_transfer_area(id, &address, B_ANY_ADDRESS, getpid()), B_NOT_ALLOWED);
+	looks(child, id);
 	check_tell(done[1], 'd');
 	check_child(child, 0);
 	CHECK_EQ(get_area_info(id, &info), B_BAD_VALUE);

@@ -1,0 +1,143 @@
+//! Nodes chosen by what they are good at.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{c_int, c_void};
+
+use areas::place::{Ranked, Targets};
+use areas::topology::Topology;
+use areas::{Error, Kind};
+
+use super::errors::{invalid, number};
+use super::nodes::{Nodes, node};
+use super::sized::{Versioned, read};
+
+/// The nearest nodes first, by the distances that the firmware tells (SLIT; 10 is a node itself).
+pub const AREAS_NEAREST: u32 = 0;
+/// Those with the highest read bandwidth first, in MB/s or MiB/s as the firmware has it (HMAT).
+pub const AREAS_HIGHEST_BANDWIDTH: u32 = 1;
+/// Those with the lowest read latency first, in nanoseconds (HMAT).
+pub const AREAS_LOWEST_LATENCY: u32 = 2;
+/// Those with the most free memory first, in bytes.
+pub const AREAS_MOST_FREE: u32 = 3;
+
+/// For the machine as a whole.
+pub const AREAS_FROM_ANYWHERE: u32 = 0;
+/// Seen from the node of a CPU.
+pub const AREAS_FROM_CPU: u32 = 1;
+/// Seen from a node.
+pub const AREAS_FROM_NODE: u32 = 2;
+
+/// Which nodes are best. Begin with AREAS_TARGETS: the nearest of all, for the machine as a whole.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Wanted {
+    /// sizeof(areas_targets).
+    pub size_of_this: usize,
+    /// AREAS_NEAREST or another question.
+    pub by: u32,
+    /// AREAS_FROM_ANYWHERE or another.
+    pub from: u32,
+    /// The number of the CPU or node, where one is meant.
+    pub origin: u32,
+    /// 1: where bandwidth or latency is not known, by distance, behind those where it is. 0: those are left out, and none is an error.
+    pub or_distance: u32,
+    /// Among these nodes only; empty is all that have memory. (areas_nodes_allowed tells which this process may use.)
+    pub within: Nodes,
+}
+
+// SAFETY: numbers, the first a `usize`.
+unsafe impl Versioned for Wanted {
+    const NAME: &'static str = "areas_targets";
+    const FIRST: usize = 152;
+}
+const _: () = assert!(size_of::<Wanted>() == 152);
+
+/// Ranked by distance, or for want of better knowledge.
+pub const AREAS_BY_DISTANCE: u32 = 0;
+/// Ranked by what the firmware tells of bandwidth or latency.
+pub const AREAS_BY_HMAT: u32 = 1;
+/// Ranked by free memory.
+pub const AREAS_BY_FREE: u32 = 2;
+
+/// A node in a ranking, and the value that put it there.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Best {
+    /// The node.
+    pub node: u32,
+    /// AREAS_BY_DISTANCE or another: what `value` is.
+    pub source: u32,
+    /// What it was ranked by.
+    pub value: u64,
+}
+
+/// Is told of a node, best first. Whatever it returns but 0 ends the walk.
+pub type OnRanked = Option<unsafe extern "C" fn(ranked: *const Best, context: *mut c_void) -> c_int>;
+
+fn described(ranked: &Ranked) -> Best {
+    let source = match ranked.source {
+        areas::place::Source::Hmat { .. } => AREAS_BY_HMAT,
+        areas::place::Source::Free => AREAS_BY_FREE,
+        _ => AREAS_BY_DISTANCE,
+    };
+    Best { node: ranked.node.get(), source, value: ranked.value }
+}
+
+/// Tells nodes that have memory, best first. How many were told: put the first one into a placement.
+///
+/// AREAS_ERROR_NODE_NOT_ALLOWED where no node is left to choose from, or the origin does not exist; AREAS_ERROR_UNSUPPORTED where the
+/// machine does not tell (and `or_distance` is 0); AREAS_ERROR_INVALID_INPUT for NULL, words that mean nothing and a CPU that is not online;
+/// AREAS_ERROR_IO where sysfs cannot be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_rank(
+    targets: *const Wanted,
+    on_ranked: OnRanked,
+    context: *mut c_void,
+) -> c_int {
+    number(|| {
+        const WHAT: &str = "rank nodes";
+        // SAFETY: NULL, or as many bytes as it says (C's promise).
+        let wanted = unsafe { read(targets) }?;
+        let Some(tell) = on_ranked else {
+            return Err(invalid(WHAT, "the function to tell is NULL"));
+        };
+        if wanted.or_distance > 1 {
+            return Err(invalid(WHAT, "or_distance is neither 0 nor 1"));
+        }
+        let nonsense = |word: &str, it: u32| {
+            Error::new(Kind::InvalidInput, WHAT).detail(format!("no {word} has number {it}"))
+        };
+        let machine = Topology::read()?;
+        let mut question = Targets::of(&machine);
+        if !wanted.within.set().is_empty() {
+            question = question.within(wanted.within.set());
+        }
+        if wanted.or_distance == 1 {
+            question = question.or_distance();
+        }
+        question = match wanted.from {
+            AREAS_FROM_ANYWHERE => question,
+            AREAS_FROM_CPU => question.from_cpu(wanted.origin),
+            AREAS_FROM_NODE => question.from_node(node(wanted.origin)?),
+            other => return Err(nonsense("origin", other)),
+        };
+        let ranking = match wanted.by {
+            AREAS_NEAREST => question.nearest(),
+            AREAS_HIGHEST_BANDWIDTH => question.highest_bandwidth(),
+            AREAS_LOWEST_LATENCY => question.lowest_latency(),
+            AREAS_MOST_FREE => question.most_free(),
+            other => return Err(nonsense("question", other)),
+        }?;
+        let mut told = 0;
+        for ranked in &ranking {
+            let best = described(ranked);
+            told += 1;
+            // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+            if unsafe { tell(&raw const best, context) } != 0 {
+                break;
+            }
+        }
+        Ok(told)
+    })
+}

@@ -1,0 +1,111 @@
+/*
+ * Nodes by what they are good at, on any machine: node 0 is there, and what is not known is said. Machines with several nodes are tried in
+ * the guest (tests/c/guest/areas_nodes.c).
+ */
+#include <areas.h>
+
+#include "check.h"
+
+static int nodes_told, stop_after;
+static areas_ranked last;
+
+static int takes(const areas_ranked *ranked, void *context)
+{
+	CHECK(context == &nodes_told);
+	/* Best first: nearer, or more free. */
+	if (nodes_told > 0 && ranked->source == last.source) {
+		if (ranked->source == AREAS_BY_FREE)
+			CHECK(ranked->value <= last.value);
+		if (ranked->source == AREAS_BY_DISTANCE)
+			CHECK(ranked->value >= last.value);
+	}
+	last = *ranked;
+	nodes_told++;
+	return nodes_told == stop_after;
+}
+
+static int rank(const areas_targets *wanted)
+{
+	nodes_told = 0;
+	return areas_rank(wanted, takes, &nodes_told);
+}
+
+static int count(const areas_node *node, void *context)
+{
+	*(int *)context += node->total > 0;
+	return 0;
+}
+
+static void answers(void)
+{
+	areas_targets wanted = AREAS_TARGETS;
+	int nodes = 0;
+	CHECK(areas_nodes(count, &nodes) > 0);
+	CHECK_EQ(rank(&wanted), nodes);
+	CHECK_EQ(nodes_told, nodes);
+	CHECK_EQ(last.source, AREAS_BY_DISTANCE);
+	CHECK(last.value >= 10);
+	wanted.by = AREAS_MOST_FREE;
+	CHECK_EQ(rank(&wanted), nodes);
+	CHECK_EQ(last.source, AREAS_BY_FREE);
+	CHECK(last.value > 0);
+	wanted.from = AREAS_FROM_CPU;
+	CHECK_EQ(rank(&wanted), nodes);
+	wanted.from = AREAS_FROM_NODE;
+	wanted.by = AREAS_NEAREST;
+	stop_after = 1;
+	CHECK_EQ(rank(&wanted), 1);
+	stop_after = 0;
+	/* A node is nearest to itself. */
+	CHECK_EQ(last.node, 0);
+	CHECK_EQ(last.value, 10);
+	wanted.within.words[0] = 1;
+	CHECK_EQ(rank(&wanted), 1);
+	/* Where the firmware tells no speeds, distance may do instead, or is an error. */
+	wanted.from = AREAS_FROM_ANYWHERE;
+	for (wanted.by = AREAS_HIGHEST_BANDWIDTH; wanted.by <= AREAS_LOWEST_LATENCY; wanted.by++) {
+		int told;
+		wanted.or_distance = 0;
+		told = rank(&wanted);
+		CHECK(told == AREAS_ERROR_UNSUPPORTED || (told == 1 && last.source == AREAS_BY_HMAT));
+		wanted.or_distance = 1;
+		CHECK_EQ(rank(&wanted), 1);
+		CHECK_EQ(last.source, told == 1 ? AREAS_BY_HMAT : AREAS_BY_DISTANCE);
+	}
+}
+
+static void errors(void)
+{
+	areas_targets wanted = AREAS_TARGETS, none = AREAS_TARGETS;
+	CHECK_EQ(areas_rank(NULL, takes, NULL), AREAS_ERROR_INVALID_INPUT);
+	CHECK_EQ(areas_rank(&wanted, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
+	none.size_of_this = 0;
+	CHECK_EQ(rank(&none), AREAS_ERROR_INVALID_INPUT);
+	wanted.by = 4;
+	CHECK_EQ(rank(&wanted), AREAS_ERROR_INVALID_INPUT);
+	wanted.by = AREAS_NEAREST;
+	wanted.from = 3;
+	CHECK_EQ(rank(&wanted), AREAS_ERROR_INVALID_INPUT);
+	wanted.from = AREAS_FROM_CPU;
+	wanted.origin = 999999;
+	CHECK_EQ(rank(&wanted), AREAS_ERROR_INVALID_INPUT);
+	wanted.from = AREAS_FROM_NODE;
+	wanted.origin = 1000;
+	CHECK_EQ(rank(&wanted), AREAS_ERROR_NODE_NOT_ALLOWED);
+	wanted.origin = 5000;
+	CHECK(rank(&wanted) < 0);
+	wanted.from = AREAS_FROM_ANYWHERE;
+	wanted.or_distance = 2;
+	CHECK_EQ(rank(&wanted), AREAS_ERROR_INVALID_INPUT);
+	wanted.or_distance = 0;
+	wanted.within.words[15] = 1;
+	CHECK_EQ(rank(&wanted), AREAS_ERROR_NODE_NOT_ALLOWED);
+	CHECK_EQ(nodes_told, 0);
+}
+
+int main(void)
+{
+	answers();
+	errors();
+	return 0;
+}
