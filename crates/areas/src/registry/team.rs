@@ -166,7 +166,7 @@ impl Team {
     /// by now is somebody else's; its descriptor would keep the table in memory beyond the parent's death.
     pub(super) fn leave_to_parent(self) {
         let Team { table, fd, door, .. } = self;
-        let _ = std::mem::ManuallyDrop::new(table);
+        table.leave_to_parent();
         drop((fd, door));
     }
 

@@ -50,6 +50,13 @@ impl Table {
         Ok(table)
     }
 
+    /// In a forked child, which has not got the mapping: it is not unmapped, and what is this process's own memory goes.
+    pub(crate) fn leave_to_parent(self) {
+        let Table { view, free, .. } = self;
+        let _ = std::mem::ManuallyDrop::new(view);
+        drop(free);
+    }
+
     pub(crate) fn view(&self) -> &View {
         &self.view
     }
