@@ -86,9 +86,6 @@ impl Source {
     /// # Errors
     /// As [`residency`](Source::residency).
     pub fn resident(&self) -> Result<u64> {
-        if let Some(bytes) = self.resident_at_once() {
-            return Ok(bytes);
-        }
         let object = self.open_object(false)?;
         match object.physical() {
             Some(_) => Ok(object.size_in_pages() as u64),

@@ -18,7 +18,6 @@ use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
-use crate::sys::file::Stat;
 use crate::sys::memory::{At, MapFlags};
 use crate::sys::pages::Cached;
 
@@ -270,15 +269,6 @@ fn map_window(object: &Object, range: &Range<usize>) -> Result<Mapping> {
     }
 }
 
-/// How many bytes of an open object are in RAM now, as its file system and the page cache tell.
-pub(crate) fn resident_of(fd: BorrowedFd<'_>, stat: &Stat, page: PageSize) -> sys::Result<u64> {
-    if stat.allocated == 0 || page != PageSize::base() {
-        // Pages of the pool are never swapped.
-        return Ok(stat.allocated);
-    }
-    sys::pages::cache_of(fd, 0, 0).map(|cached| cached.resident * sys::page_size() as u64)
-}
-
 /// How many bytes of an object are in RAM now, swapped ones not counted. One call where there is `cachestat` (6.5).
 ///
 /// # Errors
@@ -286,8 +276,12 @@ pub(crate) fn resident_of(fd: BorrowedFd<'_>, stat: &Stat, page: PageSize) -> sy
 pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
     let fd = object.own_fd().map_err(|_| crate::object::closed("measure an area".to_owned()))?;
     let stat = sys::file::stat(fd).map_err(|errno| failed("fstat", errno))?;
-    match resident_of(fd, &stat, object.page_size()) {
-        Ok(bytes) => Ok(bytes),
+    if stat.allocated == 0 || object.page_size() != PageSize::base() {
+        // Pages of the pool are never swapped.
+        return Ok(stat.allocated);
+    }
+    match sys::pages::cache_of(fd, 0, 0) {
+        Ok(cached) => Ok(cached.resident * sys::page_size() as u64),
         Err(errno @ (sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP)) => {
             if [stat.uid, 0].contains(&sys::process::user()) {
                 return resident_by_core(object);
