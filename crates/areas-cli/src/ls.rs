@@ -12,7 +12,7 @@ use crate::failure::Result;
 use crate::output::style::{Look, Terminal};
 use crate::output::table::{Holds, Table};
 use crate::output::{self, json};
-use crate::report::{AreaJson, Report};
+use crate::report::{AreaJson, Commands, Report};
 
 pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
     let listing = registry::list()?;
@@ -48,8 +48,9 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
 /// What can be told of each. Areas that go while we look are left out: they are gone.
 fn reports(listing: &Listing) -> areas::Result<Vec<Report>> {
     let mut reports = Vec::with_capacity(listing.areas.len());
+    let mut commands = Commands::default();
     for area in &listing.areas {
-        match Report::of(area) {
+        match Report::among(area, &mut commands) {
             Ok(report) => reports.push(report),
             Err(error) if error.kind() == Kind::NoSuchArea => {}
             Err(error) => return Err(error),
@@ -87,7 +88,7 @@ pub(crate) fn table(reports: &[Report]) -> Table {
             // Frozen says more than that it may not be written here.
             if report.frozen == Some(true) { "frozen".to_owned() } else { info.protection.to_string() },
             info.pid.to_string(),
-            info.command().unwrap_or_else(|| "?".to_owned()),
+            report.command.clone().unwrap_or_else(|| "?".to_owned()),
         ]);
     }
     table

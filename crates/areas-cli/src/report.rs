@@ -1,5 +1,7 @@
 //! All that is told of one area: what its holder published, and what was measured now.
 
+use std::collections::BTreeMap;
+
 use areas::registry::{Info, Source};
 use areas::{Extent, Kind, Node, PageSize, Residency};
 use jiff::{Timestamp, Unit};
@@ -20,6 +22,18 @@ pub(crate) struct Report {
     /// Bytes that are swapped out.
     pub(crate) swapped: Option<u64>,
     pub(crate) frozen: Option<bool>,
+    /// What its holder's program is called.
+    pub(crate) command: Option<String>,
+}
+
+/// What processes' programs are called: each is asked once, though it hold many areas.
+#[derive(Debug, Default)]
+pub(crate) struct Commands(BTreeMap<u32, Option<String>>);
+
+impl Commands {
+    fn of(&mut self, info: &Info) -> Option<String> {
+        self.0.entry(info.pid).or_insert_with(|| info.command()).clone()
+    }
 }
 
 impl Report {
@@ -28,19 +42,41 @@ impl Report {
     /// # Errors
     /// `Kind::NoSuchArea` if it went in between. What merely cannot be found out is no error.
     pub(crate) fn of(source: &Source) -> areas::Result<Self> {
-        let info = source.info()?;
-        let residency = known(source.residency())?;
+        Report::among(source, &mut Commands::default())
+    }
+
+    /// The same for one of many.
+    ///
+    /// # Errors
+    /// As [`of`](Report::of).
+    pub(crate) fn among(source: &Source, commands: &mut Commands) -> areas::Result<Self> {
+        let Some(look) = known(source.look())? else {
+            let info = source.info()?;
+            let command = commands.of(&info);
+            let (nodes, page_sizes) = (None, None);
+            return Ok(Report {
+                info,
+                resident: None,
+                nodes,
+                page_sizes,
+                swapped: None,
+                frozen: None,
+                command,
+            });
+        };
+        let residency = known(look.residency())?;
         let resident = match &residency {
             Some(residency) => Some(residency.resident()),
-            None => known(source.resident())?,
+            None => known(look.resident())?,
         };
         Ok(Report {
-            info,
+            command: commands.of(look.info()),
+            info: look.info().clone(),
             resident,
             nodes: residency.as_ref().map(|residency| residency.nodes().collect()),
             page_sizes: residency.as_ref().and_then(Residency::page_sizes).map(Iterator::collect),
             swapped: residency.as_ref().and_then(Residency::swapped),
-            frozen: known(source.is_frozen())?,
+            frozen: Some(look.is_frozen()),
         })
     }
 
@@ -72,7 +108,7 @@ impl Report {
             protection: info.protection.to_string(),
             frozen: self.frozen,
             pid: info.pid,
-            command: info.command(),
+            command: self.command.clone(),
             address: info.address,
             policy: info.placement.to_string(),
             nodes: self.nodes.clone(),

@@ -81,8 +81,7 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> 
         report.frozen.map_or("unknown", |frozen| if frozen { "yes" } else { "no" }).to_owned(),
     ));
     lines.push(("created", report.created().map_or("unknown".to_owned(), |created| created.to_string())));
-    let command = info.command();
-    let command = command.as_deref().unwrap_or("?");
+    let command = report.command.as_deref().unwrap_or("?");
     lines.push(("mapped at", format!("{:#x} in process {} ({command})", info.address, info.pid)));
     for (holder, ids) in holders {
         lines.push(("held by", held_by(holder, ids)));

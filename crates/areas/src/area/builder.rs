@@ -1,5 +1,6 @@
 //! Asking for an area.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Access, Area, Private, Resizable, Shared};
@@ -10,9 +11,12 @@ use crate::object::{Extent, Object};
 use crate::page::{PageSize, Pages};
 use crate::place::Placement;
 use crate::protection::Protection;
-use crate::provider::{Address, Provider, Request, System, resolve, resolve_to_map, take_pool_pages};
+use crate::provider::{Address, Provider, Request, System, is_left_to_the_kernel, resolve, take_pool_pages};
 use crate::registry::Name;
 use crate::size::Bytes;
+
+/// How the labels of areas' objects begin.
+const LABEL: &str = "area:";
 
 /// What is asked of a new area. It can be used many times: the terminal calls take `&self`.
 #[derive(Clone, Debug)]
@@ -132,7 +136,10 @@ impl<'a> AreaBuilder<'a> {
     /// The placement, over nodes that are allowed, or that the kernel will refuse.
     fn resolved(&self) -> Result<Placement> {
         match self.provider {
-            None => resolve_to_map(self.placement),
+            None if self.placement.is_default() || is_left_to_the_kernel(&self.placement) => {
+                Ok(self.placement)
+            }
+            None => resolve(self.placement),
             // Somebody else's provider may place nothing, and so refuse nothing.
             Some(_) => resolve(self.placement),
         }
@@ -308,9 +315,13 @@ impl<'a> AreaBuilder<'a> {
         self.map_object(Object::create(&self.label(), self.size, extent, page)?.fresh(), placement)
     }
 
-    /// What its object is called in `/proc/PID/maps`.
+    /// What its object is called in `/proc/PID/maps`, where a label follows.
     pub(super) fn label(&self) -> String {
-        ["area:", &self.name.as_deref().map_or("area".into(), String::from_utf8_lossy)].concat()
+        let name = self.name.as_deref().map_or(Cow::Borrowed("area"), String::from_utf8_lossy);
+        let mut label = String::with_capacity(LABEL.len() + name.len());
+        label.push_str(LABEL);
+        label.push_str(&name);
+        label
     }
 
     /// Maps an object whole, as it was asked for.
@@ -359,7 +370,8 @@ impl<'a> AreaBuilder<'a> {
             false => placement,
         };
         let gather = self.gathers(mapping.page_size());
-        let mut area: Area<K> = Area { gather, ..Area::over(mapping, object, placement) };
+        let mut area: Area<K> = Area::over(mapping, object, placement);
+        area.gather = gather;
         if self.lock == Lock::None {
             return Ok(area);
         }

@@ -11,7 +11,7 @@ use crate::page::PageSize;
 use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::{Address, Provider, Request, System};
-use crate::registry::{Name, Source};
+use crate::registry::{Name, Rights, Source};
 
 /// How a published area is to be cloned. Its lock is inherited; its protection, name and address are the clone's own.
 #[derive(Clone, Debug)]
@@ -76,9 +76,7 @@ impl Source {
     /// # Errors
     /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened; [`Kind::Unsupported`] for low areas.
     pub fn residency(&self) -> Result<crate::Residency> {
-        let object = self.open_object(false)?;
-        object.refuse_physical(|| format!("measure area {} {:?}", self.id(), self.name()))?;
-        crate::residency::measure_object(&object, object.size_in_pages())
+        self.look()?.residency()
     }
 
     /// The bytes of it that are in RAM now, swapped ones not counted.
@@ -86,11 +84,7 @@ impl Source {
     /// # Errors
     /// As [`residency`](Source::residency).
     pub fn resident(&self) -> Result<u64> {
-        let object = self.open_object(false)?;
-        match object.physical() {
-            Some(_) => Ok(object.size_in_pages() as u64),
-            None => crate::residency::resident_bytes(&object),
-        }
+        self.look()?.resident()
     }
 
     /// Whether nobody can write it any more.
@@ -98,7 +92,7 @@ impl Source {
     /// # Errors
     /// As [`residency`](Source::residency).
     pub fn is_frozen(&self) -> Result<bool> {
-        self.open_object(false)?.is_frozen()
+        Ok(self.look()?.is_frozen())
     }
 
     /// The object behind it, open for reading only: to read it without mapping it.
@@ -106,7 +100,7 @@ impl Source {
     /// # Errors
     /// As [`residency`](Source::residency).
     pub fn object(&self) -> Result<Object> {
-        self.open_object(false)
+        self.open_object(Rights::Reading)
     }
 }
 
@@ -194,7 +188,7 @@ impl<'a> CloneBuilder<'a> {
 
     /// A frozen object may be opened for reading only, by all but root.
     fn object(&self, write: bool, frozen: impl Fn() -> Error) -> Result<Object> {
-        self.source.open_object(write).map_err(|error| {
+        self.source.open_object(if write { Rights::Writing } else { Rights::Reading }).map_err(|error| {
             let is_frozen =
                 write && error.kind() == Kind::Unreadable && self.source.is_frozen().unwrap_or(false);
             if is_frozen { frozen() } else { error }
@@ -242,7 +236,7 @@ impl<'a> CloneBuilder<'a> {
     /// As [`open`](CloneBuilder::open); [`Kind::InvalidInput`] if the area is not frozen.
     pub fn open_frozen(&self) -> Result<Area<Frozen>> {
         let record = self.source.record();
-        let object = self.source.open_object(false)?;
+        let object = self.source.open_object(Rights::Reading)?;
         if !object.was_frozen() {
             return Err(Error::new(
                 Kind::InvalidInput,

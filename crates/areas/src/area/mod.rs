@@ -241,7 +241,9 @@ impl<K: Access> Area<K> {
     fn was_cut(&self, len: usize, error: &Error) -> bool {
         let resizable =
             self.object.as_ref().is_some_and(|object| matches!(object.extent(), Extent::Resizable { .. }));
-        let beyond_the_end = error.errno().is_some_and(|errno| errno == sys::Errno::FAULT.into());
+        // Looked at before the pages are touched, or told by the kernel as they are.
+        let beyond_the_end = error.kind() == Kind::OutOfRange
+            || error.errno().is_some_and(|errno| errno == sys::Errno::FAULT.into());
         resizable && (self.used() < len || beyond_the_end)
     }
 
@@ -311,7 +313,7 @@ impl<K: Access> Area<K> {
         let (publication, id) = Publication::new(self.announcement(name.clone(), &self.mapping, object))?;
         self.publication = Some(publication);
         self.name = Some(name);
-        id.ok_or_else(|| Error::new(Kind::Registry, "publish an area").detail("it is gone at once"))
+        Ok(id)
     }
 
     /// What it tells of itself in the registry, mapped there.

@@ -1,16 +1,17 @@
 //! What was asked of the place of each part of a mapping: to compare a measurement with.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::place::Placement;
 
-/// Parts of a mapping and their placements: a later one takes the place of an earlier one.
+/// Parts of a mapping and their placements, by their first bytes: a later one takes the place of an earlier one.
 ///
 /// # Invariants
 /// The parts do not overlap; neighbours with the same placement are one part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked(BTreeMap<usize, (usize, Placement)>);
+pub(crate) struct Asked(Vec<Part>);
+
+type Part = (Range<usize>, Placement);
 
 impl Asked {
     /// From now on this part is placed so.
@@ -18,39 +19,37 @@ impl Asked {
         if range.is_empty() {
             return;
         }
+        if self.0.is_empty() {
+            // Mostly there is one.
+            self.0.reserve_exact(1);
+            self.0.push((range, placement));
+            return;
+        }
         let Range { mut start, mut end } = range;
-        // The part that reaches into ours from the left, and those that begin inside.
-        let left = self.0.range(..start).next_back().map(|(&at, &part)| (at, part));
-        if let Some((at, (to, other))) = left
-            && to > start
+        // All that it touches: they begin before its end, and end behind its start.
+        let from = self.0.partition_point(|(other, _)| other.end < start);
+        let to = self.0.partition_point(|(other, _)| other.start <= end);
+        let (mut before, mut after): (Option<Part>, Option<Part>) = (None, None);
+        if let Some((other, its)) = self.0[from..to].first()
+            && other.start < start
         {
-            self.0.insert(at, (start, other));
-            if to > end {
-                self.0.insert(end, (to, other));
+            if *its == placement {
+                start = other.start;
+            } else {
+                before = Some((other.start..start, *its));
             }
         }
-        let inside: Vec<usize> = self.0.range(start..end).map(|(&at, _)| at).collect();
-        for at in inside {
-            if let Some((to, other)) = self.0.remove(&at)
-                && to > end
-            {
-                self.0.insert(end, (to, other));
+        if let Some((other, its)) = self.0[from..to].last()
+            && other.end > end
+        {
+            if *its == placement {
+                end = other.end;
+            } else {
+                after = Some((end..other.end, *its));
             }
         }
-        if let Some((&at, &(to, other))) = self.0.range(..start).next_back()
-            && to == start
-            && other == placement
-        {
-            self.0.remove(&at);
-            start = at;
-        }
-        if let Some(&(to, other)) = self.0.get(&end)
-            && other == placement
-        {
-            self.0.remove(&end);
-            end = to;
-        }
-        self.0.insert(start, (end, placement));
+        let parts = before.into_iter().chain([(start..end, placement)]).chain(after);
+        self.0.splice(from..to, parts);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -59,13 +58,13 @@ impl Asked {
 
     /// The placement of the first `len` bytes, if they have one and the same.
     pub(crate) fn of_all(&self, len: usize) -> Option<Placement> {
-        let (&start, &(end, placement)) = self.0.first_key_value()?;
-        (start == 0 && end >= len).then_some(placement)
+        let (range, placement) = self.0.first()?;
+        (range.start == 0 && range.end >= len).then_some(*placement)
     }
 
     /// The parts in order.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (Range<usize>, Placement)> + '_ {
-        self.0.iter().map(|(&start, &(end, placement))| (start..end, placement))
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        self.0.iter().cloned()
     }
 }
 

@@ -430,6 +430,10 @@ fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {
 
 /// A label as `memfd_create` takes it: at most 249 bytes, no NUL.
 fn file_label(label: &str) -> CString {
-    let bytes: Vec<u8> = label.bytes().filter(|&byte| byte != 0).take(240).collect();
-    CString::new(bytes).unwrap_or_default()
+    const LONGEST: usize = 240;
+    let bytes = label.as_bytes();
+    CString::new(&bytes[..bytes.len().min(LONGEST)]).unwrap_or_else(|_| {
+        let bytes: Vec<u8> = bytes.iter().copied().filter(|&byte| byte != 0).take(LONGEST).collect();
+        CString::new(bytes).unwrap_or_default()
+    })
 }

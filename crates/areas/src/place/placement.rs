@@ -45,6 +45,18 @@ impl Placement {
         self.policy
     }
 
+    /// Whether its policy names one node alone.
+    pub(crate) fn is_one_node(&self) -> bool {
+        match &self.policy {
+            Policy::Default | Policy::Local => false,
+            Policy::Preferred(_) => true,
+            Policy::Bind(nodes)
+            | Policy::PreferredMany(nodes)
+            | Policy::Interleave(nodes)
+            | Policy::WeightedInterleave(nodes) => !nodes.is_all() && nodes.len() == 1,
+        }
+    }
+
     /// The home node, if one was asked for.
     #[must_use]
     pub const fn home_node(&self) -> Option<Node> {

@@ -50,7 +50,7 @@ pub use request::{Address, Backing, Request};
 pub use spilled::Spilled;
 pub use striped::Striped;
 pub use system::{System, allowed_nodes};
-pub(crate) use system::{refuse_impossible, resolve, resolve_to_map, take_pool_pages};
+pub(crate) use system::{is_left_to_the_kernel, refuse_impossible, resolve, take_pool_pages};
 
 use crate::error::{Rejected, Result};
 use crate::mapping::Mapping;

@@ -240,4 +240,9 @@ impl<'a> Request<'a> {
     pub fn placement(&self) -> Option<Placement> {
         self.placement
     }
+
+    /// The same, where it is.
+    pub(crate) fn placement_asked(&self) -> Option<&Placement> {
+        self.placement.as_ref()
+    }
 }

@@ -41,11 +41,16 @@ impl Provider for System {
         if request.size() == 0 && !matches!(request.backing(), Backing::Object(_)) {
             return Err(Error::new(Kind::InvalidInput, what()).detail("the size is 0"));
         }
-        let placement = request
-            .placement()
-            .map(if request.is_resolved() { Ok } else { resolve_to_map })
-            .transpose()?
-            .filter(|placement| !placement.is_default());
+        let resolved;
+        let placement = match request.placement_asked() {
+            Some(placement) if placement.is_default() => None,
+            Some(placement) if request.is_resolved() || is_left_to_the_kernel(placement) => Some(placement),
+            Some(placement) => {
+                resolved = resolve(*placement)?;
+                Some(&resolved).filter(|placement| !placement.is_default())
+            }
+            None => None,
+        };
         match (request.backing(), request.page_request()) {
             (Backing::Object(object), _) => map_one(request, object.page_size(), placement),
             (_, Pages::Base) => map_one(request, PageSize::base(), placement),
@@ -88,11 +93,10 @@ pub(crate) fn resolve(placement: Placement) -> Result<Placement> {
     placement.resolve(allowed)
 }
 
-/// The same for memory that the kernel is about to map and place: of a single node it says itself whether it may be used, and is not
-/// asked before. (Of several it would silently take those that are allowed.)
-pub(crate) fn resolve_to_map(placement: Placement) -> Result<Placement> {
-    let alone = placement.policy().nodes().is_some_and(|nodes| !nodes.is_all() && nodes.len() == 1);
-    if alone && placement.home_node().is_none() { Ok(placement) } else { resolve(placement) }
+/// Whether a placement need not be resolved for memory that the kernel is about to map and place: of a single node it says itself
+/// whether it may be used. (Of several it would silently take those that are allowed.)
+pub(crate) fn is_left_to_the_kernel(placement: &Placement) -> bool {
+    placement.is_one_node() && placement.home_node().is_none()
 }
 
 /// The nodes that this process may take memory from: its cpuset, among others.
@@ -110,7 +114,7 @@ pub fn allowed_nodes() -> Result<NodeSet> {
 }
 
 /// Maps with pages of one size, places, and takes the pages of the pool.
-fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) -> Result<Mapping> {
+fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>) -> Result<Mapping> {
     let pool = page != PageSize::base();
     let size = request.size();
     let (wanted, sharing, mut flags, file) = match request.backing() {
@@ -193,13 +197,13 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<Placement>) 
     };
     if let Some(placement) = placement {
         // What the kernel does not want may be a node that is not allowed.
-        mapping.place(0..span, placement).map_err(|error| resolve(placement).err().unwrap_or(error))?;
+        mapping.place(0..span, *placement).map_err(|error| resolve(*placement).err().unwrap_or(error))?;
     }
     if let Some(placer) = request.placer() {
         placer.place(&mut mapping)?;
     }
     if pool && file.is_none() {
-        take_pool_pages(&mapping, span, placement)?;
+        take_pool_pages(&mapping, span, placement.copied())?;
     }
     Ok(mapping)
 }

@@ -19,6 +19,7 @@ pub(crate) mod fuzz;
 mod holders;
 mod id;
 mod info;
+mod look;
 mod name;
 mod offer;
 mod order;
@@ -38,7 +39,9 @@ pub use holders::Holder;
 pub(crate) use holders::writers;
 pub use id::AreaId;
 pub use info::{Info, Listing, UnreadableTeam};
+pub use look::Look;
 pub use name::Name;
+pub(crate) use peer::Rights;
 pub use source::Source;
 pub(crate) use state::{Arrival, Whole, whole};
 pub(crate) use table::Announcement;
@@ -237,10 +240,9 @@ pub(crate) struct Publication(state::Key);
 
 impl Publication {
     /// The area's place, and the id that it has there.
-    pub(crate) fn new(area: Announcement) -> Result<(Self, Option<AreaId>)> {
+    pub(crate) fn new(area: Announcement) -> Result<(Self, AreaId)> {
         let mut state = state::state_up_to_date()?;
-        let key = state.publish(area)?;
-        let id = state.id_of(key);
+        let (key, id) = state.publish(area)?;
         // Withdrawing, if it comes to that, takes the state's mutex.
         drop(state);
         Ok((Publication(key), id))

@@ -11,13 +11,12 @@
 //! | the thread leader has exited, another thread has the table | live |
 //! | the kernel refuses to show us (other group, capabilities, non-dumpable, user namespace, hidepid) | unreadable |
 
-use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::directory::{Link, stat_of};
+use super::directory::Link;
 use super::door;
 use super::offer::Offer;
 use super::order::Order;
@@ -31,6 +30,7 @@ use crate::sys;
 use crate::sys::file::{CWD, OFlags, Stat};
 use crate::sys::guarded::Guarded;
 use crate::sys::memory::{At, MapFlags};
+use crate::sys::number_path::NumberPath;
 use crate::sys::object::{Pages, SealFlags};
 
 /// Where this process's descriptors can be seen, also once its leader has ended: `/proc/self` is the leader's.
@@ -91,7 +91,7 @@ fn locate(link: &Link) -> Place {
     if stat.start_time != link.start_time {
         return Place::Dead;
     }
-    let shows_table = |folder: &str| match stat_of(&format!("{folder}/{}", link.descriptor)) {
+    let shows_table = |folder: &str| match stat_under(folder, link.descriptor) {
         Ok(stat) => Ok(is_table(&stat, link)),
         Err(sys::Errno::NOENT | sys::Errno::SRCH) => Ok(false),
         Err(errno) => Err(errno),
@@ -140,6 +140,11 @@ fn locate(link: &Link) -> Place {
     }
 }
 
+/// What is open under a number, where a folder shows it.
+fn stat_under(folder: &str, number: i32) -> sys::Result<Stat> {
+    sys::file::look_through(NumberPath::new(folder, number)?.as_c_str()?)
+}
+
 /// Whether a file can be the table that the link names. Its seals are looked at once it is open.
 fn is_table(stat: &Stat, link: &Link) -> bool {
     stat.is_file() && stat.links == 0 && stat.size == TABLE_BYTES as u64 && stat.identity.inode == link.inode
@@ -152,7 +157,7 @@ pub(super) struct Peer {
     view: View,
     table: Arc<Guarded>,
     /// Where its descriptors were seen last: the thread through which we looked may have ended since.
-    folder: Mutex<String>,
+    folder: Mutex<Arc<str>>,
     /// A handle for `pidfd_getfd`, where that is allowed.
     handle: OnceLock<Option<Guarded>>,
     order: Mutex<Order>,
@@ -235,7 +240,7 @@ impl Peer {
             link: link.clone(),
             view,
             table,
-            folder: Mutex::new(folder.to_owned()),
+            folder: Mutex::new(folder.into()),
             handle: OnceLock::new(),
             order: Mutex::default(),
         }))
@@ -263,7 +268,7 @@ impl Peer {
         }
         // The record lock can be lost without a death: whoever closes a second descriptor of the table drops it.
         match locate(&self.link) {
-            Place::At(folder) => stat_of(&format!("{folder}/{}", self.link.descriptor))
+            Place::At(folder) => stat_under(&folder, self.link.descriptor)
                 .is_ok_and(|stat| stat.identity == self.table.identity()),
             Place::Unreadable(_) => true,
             Place::Dead => false,
@@ -275,14 +280,15 @@ impl Peer {
         self.order.lock().unwrap_or_else(PoisonError::into_inner).next(&self.view, after)
     }
 
-    pub(super) fn folder(&self) -> String {
+    pub(super) fn folder(&self) -> Arc<str> {
         let _asking = asking();
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where its descriptors can be seen now, if that is elsewhere than before.
-    fn moved(&self) -> Option<String> {
+    fn moved(&self) -> Option<Arc<str>> {
         let Place::At(folder) = locate(&self.link) else { return None };
+        let folder: Arc<str> = folder.into();
         let _asking = asking();
         let mut known = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
         let moved = *known != folder;
@@ -292,16 +298,14 @@ impl Peer {
 
     /// What the kernel says of an area's object now; `None` if the area is gone.
     pub(super) fn stat(&self, record: &Record) -> Option<Stat> {
-        let look = |folder: String| {
-            stat_of(&format!("{folder}/{}", record.descriptor))
-                .ok()
-                .filter(|stat| stat.identity == record.object)
+        let look = |folder: Arc<str>| {
+            stat_under(&folder, record.descriptor).ok().filter(|stat| stat.identity == record.object)
         };
         look(self.folder()).or_else(|| look(self.moved()?))
     }
 
-    /// Opens an area's object: for reading only, or with the rights that the owner's descriptor has.
-    pub(super) fn open_object(&self, record: &Record, write: bool) -> Result<Opened> {
+    /// Opens an area's object.
+    pub(super) fn open_object(&self, record: &Record, rights: Rights) -> Result<Opened> {
         if let Some(handle) = self.handle()
             && let Ok(fd) = sys::process::take_descriptor(handle, record.descriptor)
             && let Ok(stat) = sys::file::look(fd.as_fd())
@@ -309,7 +313,7 @@ impl Peer {
             && is_object(&stat, record).is_ok_and(|yes| yes)
         {
             let pages = known_pages(&stat, record);
-            if write {
+            if rights != Rights::Reading {
                 return Ok(Opened { fd, stat, pages });
             }
             // The kernel holds whoever reads only to that if it was opened so; by way of our own number, which is shorter than the owner's.
@@ -318,9 +322,9 @@ impl Peer {
                 return Ok(Opened { fd, stat, pages });
             }
         }
-        open_object_at(&self.folder(), record, write).or_else(|error| match error.kind() {
+        open_object_at(&self.folder(), record, rights).or_else(|error| match error.kind() {
             Kind::NoSuchArea | Kind::Unreadable => match self.moved() {
-                Some(folder) => open_object_at(&folder, record, write),
+                Some(folder) => open_object_at(&folder, record, rights),
                 None => Err(error),
             },
             _ => Err(error),
@@ -334,7 +338,7 @@ impl Peer {
         descriptor: BorrowedFd<'_>,
     ) -> Option<Result<(), door::Refused>> {
         let door = self.view.door()?;
-        let offer = |folder: String| door::offer(&folder, door, bytes, descriptor);
+        let offer = |folder: Arc<str>| door::offer(&folder, door, bytes, descriptor);
         Some(match offer(self.folder()) {
             Err(refused)
                 if [sys::Errno::NOENT, sys::Errno::SRCH, sys::Errno::ACCESS].contains(&refused.errno) =>
@@ -407,8 +411,8 @@ fn look(
     expected: impl Fn(&Stat) -> sys::Result<bool>,
 ) -> Result<Option<Looked>, Failure> {
     let failed = |errno| ("open", errno);
-    let path = CString::new(format!("{folder}/{descriptor}")).map_err(|_| failed(sys::Errno::INVAL))?;
-    let fd = match sys::file::open_at(CWD, &path, OFlags::PATH, 0) {
+    let path = NumberPath::new(folder, descriptor).map_err(failed)?;
+    let fd = match sys::file::open_at(CWD, path.as_c_str().map_err(failed)?, OFlags::PATH, 0) {
         Err(sys::Errno::NOENT | sys::Errno::SRCH) => return Ok(None),
         other => other.map_err(failed)?,
     };
@@ -465,9 +469,20 @@ fn is_memory(stat: &Stat, page: PageSize) -> sys::Result<bool> {
 
 /// Opens for real what was looked at.
 fn open_looked(looked: &Looked, flags: OFlags) -> sys::Result<OwnedFd> {
-    let again = CString::new(format!("{OWN_DESCRIPTORS}/{}", looked.fd.as_raw_fd()));
+    let again = NumberPath::new(OWN_DESCRIPTORS, looked.fd.as_raw_fd())?;
     // A lease that its owner has on it would hold us for most of a minute.
-    sys::file::open_at(CWD, &again.map_err(|_| sys::Errno::INVAL)?, flags | OFlags::NONBLOCK, 0)
+    sys::file::open_at(CWD, again.as_c_str()?, flags | OFlags::NONBLOCK, 0)
+}
+
+/// What an area's object is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// The descriptor can be used for nothing else.
+    Reading,
+    /// The rights that the owner's descriptor has.
+    Writing,
+    /// To ask the kernel about it: whichever are to be had soonest.
+    Looking,
 }
 
 /// An area's object, open, and what it was when it was looked at.
@@ -479,9 +494,12 @@ pub(super) struct Opened {
 }
 
 /// Opens an area's object through a folder of `/proc`.
-pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Result<Opened> {
+pub(super) fn open_object_at(folder: &str, record: &Record, rights: Rights) -> Result<Opened> {
     let what = || format!("open area {} {:?}", record.id, record.name);
-    let flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
+    let (flags, flag) = match rights {
+        Rights::Writing => (OFlags::RDWR, "O_RDWR"),
+        Rights::Reading | Rights::Looking => (OFlags::RDONLY, "O_RDONLY"),
+    };
     let looked = look(folder, record.descriptor, |stat| is_object(stat, record));
     let open = |looked: Looked| {
         let fd = open_looked(&looked, flags).map_err(|errno| ("open", errno))?;
@@ -499,14 +517,8 @@ pub(super) fn open_object_at(folder: &str, record: &Record, write: bool) -> Resu
                 sys::Errno::AGAIN => Kind::Busy,
                 _ => Kind::System,
             };
-            let error = Error::new(kind, what()).call(
-                format!(
-                    "{call}({folder}/{}, {})",
-                    record.descriptor,
-                    if write { "O_RDWR" } else { "O_RDONLY" }
-                ),
-                errno,
-            );
+            let error = Error::new(kind, what())
+                .call(format!("{call}({folder}/{}, {flag})", record.descriptor), errno);
             Err(match kind {
                 Kind::Limit => crate::error::remedy::open_files(error),
                 Kind::Busy => error

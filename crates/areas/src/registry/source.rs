@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::id::AreaId;
 use super::info::Info;
+use super::look::Look;
 use super::name::Name;
-use super::peer::{OWN_DESCRIPTORS, Opened, Peer, open_object_at};
+use super::peer::{OWN_DESCRIPTORS, Opened, Peer, Rights, open_object_at};
 use super::table::Record;
 use crate::error::{Error, Kind, Result};
 use crate::object::Object;
@@ -38,12 +39,12 @@ impl Holder {
 #[derive(Clone, Debug)]
 pub struct Source {
     holder: Holder,
-    record: Record,
+    record: Arc<Record>,
 }
 
 impl Source {
-    pub(super) fn new(holder: Holder, record: Record) -> Self {
-        Source { holder, record }
+    pub(super) fn new(holder: Holder, record: impl Into<Arc<Record>>) -> Self {
+        Source { holder, record: record.into() }
     }
 
     /// By process, then by address. `own` is our own process: to ask for it at each comparison is a system call each time.
@@ -110,6 +111,14 @@ impl Source {
         Ok(Info::new(&self.record, self.pid(), stat.size))
     }
 
+    /// Opens it to be looked at: several answers for one opening.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened.
+    pub fn look(&self) -> Result<Look> {
+        Ok(Look::new(self, self.open_object(Rights::Looking)?))
+    }
+
     /// The processes that have its memory, published or not: as long as one of them is there, the memory is.
     ///
     /// Only those that this process may look into.
@@ -137,14 +146,14 @@ impl Source {
         }
     }
 
-    /// Opens the memory behind it, for reading only or with the rights that its holder has.
-    pub(crate) fn open_object(&self, write: bool) -> Result<Object> {
+    /// Opens the memory behind it.
+    pub(crate) fn open_object(&self, rights: Rights) -> Result<Object> {
         if let Some(range) = &self.record.physical {
-            return self.open_physical(range, write);
+            return self.open_physical(range, rights);
         }
         let Opened { fd, stat, pages } = match &self.holder {
-            Holder::Own => open_object_at(OWN_DESCRIPTORS, &self.record, write)?,
-            Holder::Peer(peer) => peer.open_object(&self.record, write)?,
+            Holder::Own => open_object_at(OWN_DESCRIPTORS, &self.record, rights)?,
+            Holder::Peer(peer) => peer.open_object(&self.record, rights)?,
         };
         let (extent, exact) = (self.record.extent, self.record.exact);
         let object = match pages {
@@ -162,15 +171,15 @@ impl Source {
     }
 
     /// Takes a share of the physical memory behind it.
-    fn open_physical(&self, range: &Range<u64>, write: bool) -> Result<Object> {
+    fn open_physical(&self, range: &Range<u64>, rights: Rights) -> Result<Object> {
         let size = range.end - range.start;
         // A share of one's own: a copy of the holder's descriptor would keep whatever that one comes to have, too.
         let folder = match &self.holder {
-            Holder::Own => OWN_DESCRIPTORS.to_owned(),
+            Holder::Own => OWN_DESCRIPTORS.into(),
             Holder::Peer(peer) => peer.folder(),
         };
         let object = crate::physical::claim::share(
-            open_object_at(&folder, &self.record, write)?.fd,
+            open_object_at(&folder, &self.record, rights)?.fd,
             range.start,
             size,
         )?;

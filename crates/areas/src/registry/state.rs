@@ -12,6 +12,7 @@ mod teams;
 mod transfer;
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::by_address::{self, Here, Place, Places};
 use super::directory::{Directory, Link};
@@ -32,6 +33,25 @@ pub(crate) use transfer::Arrival;
 /// A published area, in this process and in the children that inherit it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key(u64);
+
+/// How keys are hashed: they are counted here, so that nobody can choose them.
+#[derive(Default)]
+struct Counted(u64);
+
+impl Hasher for Counted {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // Neighbours come to lie apart: 2^64 divided by the golden ratio.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// An area that this process has published.
 #[derive(Debug)]
@@ -59,7 +79,7 @@ pub(super) struct State {
     places: Places,
     directory: Option<Directory>,
     own: Option<Team>,
-    held: HashMap<Key, Held>,
+    held: HashMap<Key, Held, BuildHasherDefault<Counted>>,
     /// The first address of each of them.
     addresses: BTreeMap<u64, Key>,
     next_key: u64,
@@ -80,8 +100,7 @@ const MOST_REMOVALS: u32 = 100;
 
 impl State {
     /// Shows readers where an area of ours is, and under which id.
-    fn show(&mut self, key: Key) {
-        let Some(id) = self.id_of(key) else { return };
+    fn show(&mut self, key: Key, id: AreaId) {
         if let Some(held) = self.held.get(&key) {
             // Where there is no room for it, readers ask here.
             let _ = self.places.put(&Place::of(id, &held.area).entry());
@@ -95,7 +114,7 @@ impl State {
             places,
             directory: None,
             own: None,
-            held: HashMap::new(),
+            held: HashMap::default(),
             addresses: BTreeMap::new(),
             next_key: 0,
             waiting: false,
@@ -167,26 +186,27 @@ impl State {
             // In a child, or after somebody closed all descriptors, there may be none to lead others to.
             let Some(held) = self.held.get(&key).filter(|held| held.has_descriptor()) else { continue };
             let area = held.area.clone();
-            let number = self.announce(&area).inspect_err(|_| self.waiting = true)?;
+            let (number, id) = self.announce(&area).inspect_err(|_| self.waiting = true)?;
             if let Some(held) = self.held.get_mut(&key) {
                 held.number = Some(number);
             }
-            self.show(key);
+            self.show(key, id);
         }
         Ok(())
     }
 
     /// Publishes an area under this process's team, which begins with its first one.
-    pub(super) fn publish(&mut self, area: Announcement) -> Result<Key> {
+    pub(super) fn publish(&mut self, area: Announcement) -> Result<(Key, AreaId)> {
         self.heal()?;
         self.publish_inherited()?;
-        let number = self.announce(&area)?;
+        let (number, id) = self.announce(&area)?;
         let key = Key(self.next_key);
         self.next_key += 1;
         self.addresses.insert(area.address, key);
+        // Where there is no room for it, readers ask here.
+        let _ = self.places.put(&Place::of(id, &area).entry());
         self.held.insert(key, Held { area, number: Some(number) });
-        self.show(key);
-        Ok(key)
+        Ok((key, id))
     }
 
     /// Does what needs the folder, and once more where that was removed meanwhile. What has another reason is told at once: who may not
@@ -203,15 +223,14 @@ impl State {
         call(self)
     }
 
-    fn announce(&mut self, area: &Announcement) -> Result<u32> {
-        self.once_more_if_removed(|state| state.try_to_announce(area.clone()))
-    }
-
-    fn try_to_announce(&mut self, area: Announcement) -> Result<u32> {
-        let (directory, team) = self.team()?;
-        let number = team.publish(directory, area)?;
-        directory.wake_waiters();
-        Ok(number)
+    /// The number of its record, and the id that it has now.
+    fn announce(&mut self, area: &Announcement) -> Result<(u32, AreaId)> {
+        self.once_more_if_removed(|state| {
+            let (directory, team) = state.team()?;
+            let published = team.publish(directory, area)?;
+            directory.wake_waiters();
+            Ok(published)
+        })
     }
 
     /// Our team, which begins here where there was none. One that is there was [healed](State::heal) before.
@@ -332,7 +351,9 @@ impl State {
         if let (Some(team), Some(number)) = (&self.own, held.number) {
             let _ = team.table().update(number, placement, span, extent);
         }
-        self.show(key);
+        if let Some(id) = self.id_of(key) {
+            self.show(key, id);
+        }
     }
 
     pub(super) fn id_of(&self, key: Key) -> Option<AreaId> {
@@ -345,7 +366,7 @@ impl State {
 fn claim(
     team: &mut Team,
     directory: &Directory,
-    held: &HashMap<Key, Held>,
+    held: &HashMap<Key, Held, BuildHasherDefault<Counted>>,
     places: &mut Places,
 ) -> Result<()> {
     let before = team.link().slot;

@@ -8,7 +8,7 @@ use super::id::{AreaId, SEQUENCES, SLOTS};
 use super::name::Name;
 use super::peer::{State, TABLE_SEALS, examine};
 use super::process::ProcessStat;
-use super::table::{Announcement, BLOCK, BLOCKS, Owner, RECORDS, Record, TABLE_BYTES, Table};
+use super::table::{Announcement, BLOCK, BLOCKS, Owner, RECORDS, TABLE_BYTES, Table};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
@@ -170,8 +170,8 @@ impl Team {
         drop((fd, door));
     }
 
-    /// Publishes an area: its record.
-    pub(super) fn publish(&mut self, directory: &Directory, area: Announcement) -> Result<u32> {
+    /// Publishes an area: the number of its record, and the id that it has now.
+    pub(super) fn publish(&mut self, directory: &Directory, area: &Announcement) -> Result<(u32, AreaId)> {
         let what = |name: &Name| format!("publish area {name:?}");
         if self.table.is_full() {
             return Err(Error::new(Kind::Limit, what(&area.name))
@@ -179,9 +179,10 @@ impl Team {
                 .help("drop some, or hold them in several processes"));
         }
         let id = self.next_id(directory)?;
-        let record = Record { id, created: sys::process::boot_time(), area };
-        let number = self.table.insert(&record)?;
-        number.ok_or_else(|| Error::new(Kind::Limit, what(&record.name)).detail("the table is full"))
+        let number = self.table.insert(id, sys::process::boot_time(), area)?;
+        let number =
+            number.ok_or_else(|| Error::new(Kind::Limit, what(&area.name)).detail("the table is full"))?;
+        Ok((number, id))
     }
 
     pub(super) fn withdraw(&mut self, number: u32) -> Result<()> {

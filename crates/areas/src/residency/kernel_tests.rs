@@ -46,7 +46,7 @@ fn has_cachestat() -> bool {
 /// Whether the kernel tells page sizes one by one (6.7).
 fn has_scan() -> bool {
     let mapping = private(1);
-    let mut table = super::table::Table::open(PageSize::base()).unwrap();
+    let mut table = super::table::Table::new(PageSize::base());
     table.present(&View { base: mapping.base(), range: 0..page() }, 0..page()).unwrap();
     table.scans
 }
@@ -101,7 +101,7 @@ fn smaps(mapping: &Mapping, field: &str) -> u64 {
 /// Measures in a way of our choice, as an older kernel would have to.
 fn measure_by(mapping: &Mapping, cache: &Cache<'_>, scans: bool) -> Result<Residency> {
     let view = View { base: mapping.base(), range: 0..mapping.span() };
-    let mut ruler = Ruler::new(mapping.page_size())?;
+    let mut ruler = Ruler::new(mapping.page_size());
     ruler.table.scans = scans;
     ruler.windows(&view, cache)?;
     ruler.count_huge(&view);

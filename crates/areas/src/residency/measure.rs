@@ -39,7 +39,7 @@ pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) ->
     }
     let end = whole_pages(mapping, len)?;
     let view = View { base: mapping.base(), range: 0..end };
-    let mut ruler = Ruler::new(mapping.page_size())?;
+    let mut ruler = Ruler::new(mapping.page_size());
     let cache = match (object, mapping.sharing()) {
         (Some(object), _) => Cache::of(object, &mut ruler.table, Some(&view))?,
         (None, Sharing::Shared) if mapping.page_size() == PageSize::base() && is_shared_anonymous(&view) => {
@@ -65,7 +65,7 @@ pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) ->
 /// [`Kind::OutOfRange`] beyond the mapping; [`Kind::System`] with what the kernel said.
 pub(crate) fn present_bytes(mapping: &Mapping, len: usize) -> Result<usize> {
     let end = whole_pages(mapping, len)?;
-    Table::open(mapping.page_size())?.present(&View { base: mapping.base(), range: 0..end }, 0..end)
+    Table::new(mapping.page_size()).present(&View { base: mapping.base(), range: 0..end }, 0..end)
 }
 
 /// Where the pages of parts of addresses are that no mapping of ours owns, one part behind the other: where each begins, its
@@ -74,7 +74,7 @@ pub(crate) fn present_bytes(mapping: &Mapping, len: usize) -> Result<usize> {
 /// # Errors
 /// As [`measure`].
 pub(crate) fn measure_parts(parts: impl Iterator<Item = (NonNull<u8>, usize, bool)>) -> Result<Residency> {
-    let mut ruler = Ruler::new(PageSize::base())?;
+    let mut ruler = Ruler::new(PageSize::base());
     let mut knows_swap = true;
     for (base, len, in_core) in parts {
         let cache = if in_core { Cache::Anonymous } else { Cache::Table };
@@ -123,16 +123,15 @@ pub(super) struct Ruler {
 }
 
 impl Ruler {
-    pub(super) fn new(page: PageSize) -> Result<Self> {
-        let table = Table::open(page)?;
-        Ok(Ruler {
-            table,
+    pub(super) fn new(page: PageSize) -> Self {
+        Ruler {
+            table: Table::new(page),
             page,
             pieces: Vec::new(),
             cores: Vec::new(),
             built: Builder::default(),
             huge: Some(0),
-        })
+        }
     }
 
     /// All of a view, a window at a time.
@@ -149,11 +148,16 @@ impl Ruler {
 
     fn window(&mut self, view: &View, range: Range<usize>, cache: &Cache<'_>) -> Result<()> {
         self.pieces.clear();
-        cache.look(view, range.clone(), &mut self.cores, &mut self.pieces)?;
-        let resident: usize = self.resident_pieces().map(|piece| piece.range.len()).sum();
-        if resident > 0 && self.table.present(view, range.clone())? < resident {
-            for piece in self.resident_pieces() {
-                bring_in(view, &piece.range)?;
+        // What our page tables have is in RAM: of a window that they have all of, the page cache need not be asked.
+        let present = if cache.is_asked() { self.table.present(view, range.clone())? } else { 0 };
+        if present < range.len() {
+            cache.look(view, range.clone(), &mut self.cores, &mut self.pieces)?;
+            let resident: usize = self.resident_pieces().map(|piece| piece.range.len()).sum();
+            if present < resident {
+                for piece in self.resident_pieces() {
+                    bring_in(view, &piece.range)?;
+                }
+                self.table.look_anew();
             }
         }
         // What our page tables do not have is what the page cache says: swapped out, or nowhere.

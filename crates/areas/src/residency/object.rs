@@ -6,7 +6,7 @@
 //! only believed about files of our own.
 
 use std::ops::Range;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::Residency;
 use super::measure::{Ruler, WINDOW};
@@ -58,8 +58,7 @@ pub(super) enum Cache<'a> {
 impl<'a> Cache<'a> {
     /// The way for an object, which is mapped at `view` if it is.
     pub(super) fn of(object: &'a Object, table: &mut Table, view: Option<&View>) -> Result<Self> {
-        let fd = object.own_fd().map_err(|_| crate::object::closed("measure an area".to_owned()))?;
-        let stat = sys::file::stat(fd).map_err(|errno| failed("fstat", errno))?;
+        let (fd, stat) = its_own(object)?;
         if stat.allocated == 0 {
             return Ok(Cache::Empty);
         }
@@ -96,6 +95,11 @@ impl<'a> Cache<'a> {
                 Bytes(mapped)
             ))
             .help("measure it in the process that touched them, or populate it all"))
+    }
+
+    /// Whether there is something to ask beside our page tables.
+    pub(super) fn is_asked(&self) -> bool {
+        !matches!(self, Cache::Table | Cache::Empty)
     }
 
     /// Whether swapped pages can be told from absent ones.
@@ -229,7 +233,7 @@ pub(crate) fn measure_object(object: &Object, len: usize) -> Result<Residency> {
     let end = whole(len);
     let _now = object.size();
     let mapped_end = end.min(whole(object.file_size()));
-    let mut ruler = Ruler::new(page)?;
+    let mut ruler = Ruler::new(page);
     let cache = Cache::of(object, &mut ruler.table, None)?;
     let step = WINDOW.max(page.bytes());
     let mut start = 0;
@@ -269,13 +273,22 @@ fn map_window(object: &Object, range: &Range<usize>) -> Result<Mapping> {
     }
 }
 
+/// An object's descriptor, and what the kernel says of it: not of what somebody has put under its number.
+fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, sys::file::Stat)> {
+    let fd = object.as_fd();
+    match sys::file::stat(fd) {
+        Ok(stat) if stat.identity == object.identity() => Ok((fd, stat)),
+        Ok(_) | Err(sys::Errno::BADF) => Err(crate::object::closed("measure an area".to_owned())),
+        Err(errno) => Err(failed("fstat", errno)),
+    }
+}
+
 /// How many bytes of an object are in RAM now, swapped ones not counted. One call where there is `cachestat` (6.5).
 ///
 /// # Errors
 /// [`Kind::Unsupported`] for somebody else's object on an older kernel; [`Kind::System`] with what the kernel said.
 pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
-    let fd = object.own_fd().map_err(|_| crate::object::closed("measure an area".to_owned()))?;
-    let stat = sys::file::stat(fd).map_err(|errno| failed("fstat", errno))?;
+    let (fd, stat) = its_own(object)?;
     if stat.allocated == 0 || object.page_size() != PageSize::base() {
         // Pages of the pool are never swapped.
         return Ok(stat.allocated);

@@ -48,39 +48,74 @@ impl View {
 /// The page tables of this process, with the buffers for asking them.
 #[derive(Debug)]
 pub(super) struct Table {
-    pagemap: OwnedFd,
+    /// `None` before the first look.
+    pagemap: Option<OwnedFd>,
     /// Whether the kernel has `PAGEMAP_SCAN` (6.7); else the words of the file are read, which do not tell page sizes.
     pub(super) scans: bool,
     /// The pages that the mapping is made of.
     page: PageSize,
     regions: Vec<Region>,
+    /// What was walked last, how many of `regions` that filled, and how far it came: as long as they hold it.
+    last: Option<(Range<usize>, usize, usize)>,
     words: Vec<[u8; 8]>,
     addresses: Vec<*const u8>,
     status: Vec<i32>,
 }
 
 impl Table {
-    pub(super) fn open(page: PageSize) -> Result<Self> {
-        let pagemap = sys::pages::open_table().map_err(|errno| {
-            Error::new(Kind::System, "look at this process's page tables")
-                .call("open(\"/proc/thread-self/pagemap\")", errno)
-                .help("/proc must be mounted")
-        })?;
-        Ok(Table {
-            pagemap,
+    /// Takes nothing before the first look.
+    pub(super) fn new(page: PageSize) -> Self {
+        Table {
+            pagemap: None,
             scans: true,
             page,
-            regions: vec![Region::default(); BATCH],
+            regions: Vec::new(),
+            last: None,
             words: Vec::new(),
-            addresses: Vec::with_capacity(BATCH),
-            status: vec![0; BATCH],
-        })
+            addresses: Vec::new(),
+            status: Vec::new(),
+        }
+    }
+
+    /// Opens the page tables, and takes the memory for the answers about so many bytes.
+    fn open(&mut self, bytes: usize) -> Result<()> {
+        if self.pagemap.is_none() {
+            let opened = sys::pages::open_table().map_err(|errno| {
+                Error::new(Kind::System, "look at this process's page tables")
+                    .call("open(\"/proc/thread-self/pagemap\")", errno)
+                    .help("/proc must be mounted")
+            })?;
+            self.pagemap = Some(opened);
+        }
+        let most = (bytes / sys::page_size()).clamp(1, BATCH);
+        if self.regions.len() < most {
+            self.regions.resize(most, Region::default());
+            self.status.resize(most, 0);
+        }
+        Ok(())
+    }
+
+    /// The same as [`walk`](Table::walk), or what that has just said of the very same range.
+    fn walk_again(&mut self, start: usize, end: usize) -> Result<(usize, usize)> {
+        match self.last.take() {
+            Some((range, found, to)) if range == (start..end) => Ok((found, to)),
+            _ => self.walk(start, end),
+        }
     }
 
     /// Fills `regions` from `start` on: how many, and how far it came.
     fn walk(&mut self, start: usize, end: usize) -> Result<(usize, usize)> {
+        self.open(end - start)?;
+        self.last = None;
+        let (found, to) = self.walk_now(start, end)?;
+        self.last = Some((start..end, found, to));
+        Ok((found, to))
+    }
+
+    fn walk_now(&mut self, start: usize, end: usize) -> Result<(usize, usize)> {
+        let Some(pagemap) = &self.pagemap else { return Ok((0, end)) };
         if self.scans {
-            match sys::pages::scan(self.pagemap.as_fd(), start, end, &mut self.regions) {
+            match sys::pages::scan(pagemap.as_fd(), start, end, &mut self.regions) {
                 // The kernel does not know the request.
                 Err(sys::Errno::NOTTY | sys::Errno::INVAL | sys::Errno::OPNOTSUPP) => self.scans = false,
                 other => {
@@ -102,10 +137,11 @@ impl Table {
     /// The same from the words of `/proc/thread-self/pagemap`, without page sizes and zero pages.
     fn walk_words(&mut self, start: usize, end: usize) -> Result<(usize, usize)> {
         let page = sys::page_size();
-        self.words.resize(BATCH, [0; 8]);
-        let wanted = ((end - start) / page).min(BATCH);
+        let Some(pagemap) = &self.pagemap else { return Ok((0, end)) };
+        let wanted = ((end - start) / page).min(self.regions.len());
+        self.words.resize(wanted.max(self.words.len()), [0; 8]);
         let words = &mut self.words[..wanted];
-        let got = sys::pages::table_words(self.pagemap.as_fd(), start, words).map_err(|errno| {
+        let got = sys::pages::table_words(pagemap.as_fd(), start, words).map_err(|errno| {
             Error::new(Kind::System, format!("look at {} of page tables", Bytes::from(end - start)))
                 .call(format!("pread(\"/proc/thread-self/pagemap\", page {:#x})", start / page), errno)
         })?;
@@ -128,6 +164,11 @@ impl Table {
         }
         // A short read ends where user addresses end.
         Ok((found, if got < wanted { end } else { start + got * page }))
+    }
+
+    /// Forgets what was walked last: the tables have other entries now.
+    pub(super) fn look_anew(&mut self) {
+        self.last = None;
     }
 
     /// How many bytes of a range our page tables have in RAM.
@@ -157,7 +198,7 @@ impl Table {
         let (mut at, end) = (view.number(range.start), view.number(range.end));
         let mut done = range.start;
         while at < end {
-            let (found, to) = self.walk(at, end)?;
+            let (found, to) = self.walk_again(at, end)?;
             for index in 0..found {
                 let region = self.regions[index];
                 let part = view.offset(region.start)..view.offset(region.end);
@@ -190,7 +231,7 @@ impl Table {
         while at < part.end {
             let from = at;
             self.addresses.clear();
-            while at < part.end && self.addresses.len() < BATCH {
+            while at < part.end && self.addresses.len() < self.status.len() {
                 let address = view.address(at);
                 self.addresses.push(address.as_ptr());
                 // The first and the last of the range may be parts of a huge page.
@@ -260,6 +301,7 @@ impl Table {
         let (found, _) = self.walk(start, start + page)?;
         let there = found > 0 && self.regions[0].categories & (PRESENT | ZERO_PAGE) == PRESENT;
         self.regions[0] = kept;
+        self.last = None;
         let Some(address) = NonNull::new(address.cast_mut()).filter(|_| there) else {
             return Ok(-libc::ENOENT);
         };

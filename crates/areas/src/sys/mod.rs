@@ -12,6 +12,7 @@ pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod guarded;
 pub(crate) mod memory;
+pub(crate) mod number_path;
 pub(crate) mod object;
 pub(crate) mod pages;
 pub(crate) mod policy;

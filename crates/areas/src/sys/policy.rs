@@ -39,14 +39,20 @@ pub(crate) fn bind(address: NonNull<u8>, len: usize, policy: &Policy) -> Result<
     let (pointer, maxnode) = match policy {
         // EINVAL with a mask, however empty it is.
         Policy::Default | Policy::Local => (std::ptr::null(), 0),
-        _ => (mask.words().as_ptr(), MAXNODE),
+        // No more than is set: the kernel looks at each word.
+        _ => (mask.words().as_ptr(), words_in_use(mask.words()) * 64 + 1),
     };
-    // SAFETY: the mask outlives the call and has MASK_WORDS words, which is what MAXNODE says; a policy decides where
+    // SAFETY: the mask outlives the call and has MASK_WORDS words, which `maxnode` does not exceed; a policy decides where
     // future pages come from and changes no content.
     let status = unsafe {
         libc::syscall(libc::SYS_mbind, address.as_ptr(), len, mode as libc::c_ulong, pointer, maxnode, 0)
     };
     if status == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// Words up to the last one that is not 0, but at least one.
+fn words_in_use(words: &[u64; MASK_WORDS]) -> usize {
+    words.iter().rposition(|&word| word != 0).map_or(1, |last| last + 1)
 }
 
 /// The kernel's numbers for a policy: for tables that other processes read.

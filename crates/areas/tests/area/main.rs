@@ -9,6 +9,7 @@ mod access;
 mod addresses;
 mod clones;
 mod contiguous;
+mod found;
 mod freeze;
 mod freeze_busy;
 mod growth;

@@ -14,6 +14,7 @@ use crate::registry::peer::Peer;
 use crate::registry::process::process_lives;
 use crate::registry::source::{Holder, Source};
 use crate::registry::table::{Record, View, that_may_have};
+use crate::registry::team::Team;
 use crate::sys;
 
 /// What is remembered of a name that was found.
@@ -22,10 +23,19 @@ pub(super) struct Hit {
     pub(super) holder: Holder,
     pub(super) number: u32,
     pub(super) generation: u64,
+    /// What it said in that generation.
+    record: Arc<Record>,
 }
 
 /// Names remembered at most: a program that looks for ever new ones does not grow for ever.
 const MOST_NAMES: usize = 4096;
+
+fn view_of<'a>(own: Option<&'a Team>, holder: &'a Holder) -> Option<&'a View> {
+    match holder {
+        Holder::Own => Some(own?.table().view()),
+        Holder::Peer(peer) => Some(peer.view()),
+    }
+}
 
 impl State {
     /// Our own area that has an address: not in the reserve behind one.
@@ -46,13 +56,16 @@ impl State {
 
     /// The oldest area of a name that can be read.
     pub(in crate::registry) fn find(&mut self, name: &[u8]) -> Result<Option<Source>> {
-        if let Some(hit) = self.names.get(name)
-            && let Some((generation, record)) = self.record(&hit.holder, hit.number)
-            && generation == hit.generation
+        if let Some(hit) = self.names.get_mut(name)
+            && let Some(protection) = view_of(self.own.as_ref(), &hit.holder)
+                .and_then(|view| view.unchanged(hit.number, hit.generation))
             && hit.holder.is_live()
         {
+            if protection != hit.record.protection {
+                Arc::make_mut(&mut hit.record).area.protection = protection;
+            }
             // Whatever came since is younger.
-            return Ok(Some(Source::new(hit.holder.clone(), record)));
+            return Ok(Some(Source::new(hit.holder.clone(), hit.record.clone())));
         }
         self.names.remove(name);
         self.look();
@@ -60,7 +73,7 @@ impl State {
         loop {
             let own = self.own.as_ref().and_then(|team| {
                 let (number, generation, record) = team.table().view().find(name)?;
-                Some((Hit { holder: Holder::Own, number, generation }, record))
+                Some(Hit { holder: Holder::Own, number, generation, record: record.into() })
             });
             let readable: Vec<(&Arc<Peer>, &View)> = self
                 .teams
@@ -73,27 +86,21 @@ impl State {
             let mut oldest = own;
             that_may_have(&readable, name, |&peer, view| {
                 if let Some((number, generation, record)) = view.find(name)
-                    && oldest.as_ref().is_none_or(|(_, other)| record.age() < other.age())
+                    && oldest.as_ref().is_none_or(|other| record.age() < other.record.age())
                 {
-                    oldest = Some((Hit { holder: Holder::Peer(peer.clone()), number, generation }, record));
+                    let holder = Holder::Peer(peer.clone());
+                    oldest = Some(Hit { holder, number, generation, record: record.into() });
                 }
             });
-            let Some((hit, record)) = oldest else { return Ok(None) };
+            let Some(hit) = oldest else { return Ok(None) };
             if hit.holder.is_live() {
                 if self.names.len() >= MOST_NAMES {
                     self.names.clear();
                 }
                 self.names.insert(name.into(), hit.clone());
-                return Ok(Some(Source::new(hit.holder, record)));
+                return Ok(Some(Source::new(hit.holder, hit.record)));
             }
             self.bury(&hit.holder);
-        }
-    }
-
-    fn record(&self, holder: &Holder, number: u32) -> Option<(u64, Record)> {
-        match holder {
-            Holder::Own => self.own.as_ref()?.table().view().record(number),
-            Holder::Peer(peer) => peer.view().record(number),
         }
     }
 

@@ -76,7 +76,7 @@ impl State {
     fn take_in(&mut self, parcel: &mut Parcel) -> Result<(Key, Mapping)> {
         use std::os::fd::{AsFd, AsRawFd};
         let mapping = parcel.map()?;
-        let key = self.publish(Announcement {
+        let (key, _) = self.publish(Announcement {
             descriptor: parcel.object.as_fd().as_raw_fd(),
             address: mapping.as_ptr().addr() as u64,
             span: mapping.span() as u64,
@@ -121,11 +121,11 @@ impl State {
     pub(in crate::registry) fn replace(&mut self, key: Key, area: Announcement) -> Result<()> {
         self.heal()?;
         self.publish_inherited()?;
-        let number = self.announce(&area)?;
+        let (number, id) = self.announce(&area)?;
         let before = self.forget(key);
         self.addresses.insert(area.address, key);
         self.held.insert(key, super::Held { area, number: Some(number) });
-        self.show(key);
+        self.show(key, id);
         if let (Some(team), Some(before)) = (&mut self.own, before) {
             // Only a mapping that is gone could refuse, and then there is nothing to take back.
             let _ = team.withdraw(before);

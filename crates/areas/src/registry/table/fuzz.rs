@@ -27,26 +27,23 @@ fn honest() -> Table {
     let mut table = Table::create(mapping, &owner).expect("a table");
     table.open_block(0).expect("a block");
     for sequence in 1..=HONEST {
-        let record = Record {
-            id: AreaId::from_parts(7, sequence),
-            created: u64::from(sequence),
-            area: Announcement {
-                // Each name twice, so that there are chains.
-                name: Name::from_table(format!("n{}", sequence / 2).as_bytes()).expect("a name"),
-                descriptor: 9,
-                object: Identity { device: 1, inode: u64::from(sequence) },
-                address: 0x7000_0000_0000 + (u64::from(sequence) << 21),
-                span: 1 << 20,
-                extent: Extent::Growable { max: 1 << 20 },
-                exact: None,
-                physical: None,
-                protection: Protection::READ_WRITE,
-                lock: Lock::Lazy,
-                page: PageSize::base(),
-                placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX),
-            },
+        let area = Announcement {
+            // Each name twice, so that there are chains.
+            name: Name::from_table(format!("n{}", sequence / 2).as_bytes()).expect("a name"),
+            descriptor: 9,
+            object: Identity { device: 1, inode: u64::from(sequence) },
+            address: 0x7000_0000_0000 + (u64::from(sequence) << 21),
+            span: 1 << 20,
+            extent: Extent::Growable { max: 1 << 20 },
+            exact: None,
+            physical: None,
+            protection: Protection::READ_WRITE,
+            lock: Lock::Lazy,
+            page: PageSize::base(),
+            placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX),
         };
-        table.insert(&record).expect("it is written").expect("there is room");
+        let id = AreaId::from_parts(7, sequence);
+        table.insert(id, sequence.into(), &area).expect("it is written").expect("there is room");
     }
     table
 }

@@ -84,7 +84,7 @@ impl Deref for Record {
 impl Record {
     /// The same bytes as in a table, for a message.
     pub(crate) fn to_bytes(&self) -> [u8; RECORD_BYTES] {
-        encode(self, hash_of(self.name.as_bytes()))
+        encode(self.id, self.created, &self.area, hash_of(self.name.as_bytes()))
     }
 
     /// What such bytes say; `None` for what no team of ours writes.
@@ -106,36 +106,36 @@ pub(super) fn u64_of(bytes: &[u8; RECORD_BYTES], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap_or_default())
 }
 
-pub(super) fn encode(record: &Record, hash: u64) -> [u8; RECORD_BYTES] {
+pub(super) fn encode(id: AreaId, created: u64, area: &Announcement, hash: u64) -> [u8; RECORD_BYTES] {
     let mut bytes = [0; RECORD_BYTES];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
-    let name = record.name.as_bytes();
-    let (extent, max, exact) = match (record.extent, &record.physical) {
+    let name = area.name.as_bytes();
+    let (extent, max, exact) = match (area.extent, &area.physical) {
         (Extent::Fixed, Some(range)) => (3, range.start, Some(range.end - range.start)),
-        (Extent::Fixed, None) => (0, 0, record.exact),
-        (Extent::Growable { max }, _) => (1, max as u64, record.exact),
-        (Extent::Resizable { max }, _) => (2, max as u64, record.exact),
+        (Extent::Fixed, None) => (0, 0, area.exact),
+        (Extent::Growable { max }, _) => (1, max as u64, area.exact),
+        (Extent::Resizable { max }, _) => (2, max as u64, area.exact),
     };
-    put(field::ID, &record.id.get().to_le_bytes());
-    put(field::DESCRIPTOR, &record.descriptor.to_le_bytes());
+    put(field::ID, &id.get().to_le_bytes());
+    put(field::DESCRIPTOR, &area.descriptor.to_le_bytes());
     put(field::HASH, &hash.to_le_bytes());
-    put(field::CREATED, &record.created.to_le_bytes());
-    put(field::DEVICE, &record.object.device.to_le_bytes());
-    put(field::INODE, &record.object.inode.to_le_bytes());
-    put(field::ADDRESS, &record.address.to_le_bytes());
-    put(field::SPAN, &record.span.to_le_bytes());
+    put(field::CREATED, &created.to_le_bytes());
+    put(field::DEVICE, &area.object.device.to_le_bytes());
+    put(field::INODE, &area.object.inode.to_le_bytes());
+    put(field::ADDRESS, &area.address.to_le_bytes());
+    put(field::SPAN, &area.span.to_le_bytes());
     put(field::MAX, &max.to_le_bytes());
     put(field::EXACT, &exact.map_or(0, |exact| exact + 1).to_le_bytes());
-    put(field::PROTECTION, &[record.protection.bits()]);
+    put(field::PROTECTION, &[area.protection.bits()]);
     put(field::EXTENT, &[extent]);
-    let home = record.placement.home_node().map_or(0, |node| node.get() + 1);
+    let home = area.placement.home_node().map_or(0, |node| node.get() + 1);
     put(field::HOME, &home.to_le_bytes()[..2]);
-    put(field::LOCK, &[record.lock.number()]);
-    put(field::PAGE, &[record.page.log2()]);
-    put(field::POLICY, &[sys::policy::number_of(&record.placement.policy())]);
+    put(field::LOCK, &[area.lock.number()]);
+    put(field::PAGE, &[area.page.log2()]);
+    put(field::POLICY, &[sys::policy::number_of(&area.placement.policy())]);
     #[expect(clippy::cast_possible_truncation, reason = "a name has at most 255 bytes")]
     put(field::NAME_LEN, &[name.len() as u8]);
-    for (i, word) in record.placement.policy().nodes().unwrap_or(NodeSet::EMPTY).words().iter().enumerate() {
+    for (i, word) in area.placement.policy().nodes().unwrap_or(NodeSet::EMPTY).words().iter().enumerate() {
         put(field::NODES + i * 8, &word.to_le_bytes());
     }
     put(field::NAME, name);

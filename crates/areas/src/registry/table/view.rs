@@ -11,6 +11,7 @@ use super::protocol::{self, MOVING, Mark};
 use super::record::{Record, decode, field};
 use crate::error::{Error, Result};
 use crate::mapping::Mapping;
+use crate::protection::Protection;
 use crate::sys::file::Identity;
 
 /// After how many looks a record is taken that its owner has not finished changing, and after how many its owner is let run.
@@ -111,6 +112,16 @@ impl View {
         let copy = || self.0.read(record_at(record), &mut bytes, TABLE_BYTES);
         let (generation, ()) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
         decode(&bytes).map(|decoded| (generation & !MOVING, decoded))
+    }
+
+    /// The protection of a record whose generation is still that one: the rest of it is what it was.
+    pub(crate) fn unchanged(&self, record: u32, generation: u64) -> Option<Protection> {
+        if record >= self.high_water() {
+            return None;
+        }
+        let copy = || self.0.load::<u8>(record_at(record) + field::PROTECTION, TABLE_BYTES);
+        let (now, protection) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
+        if now == generation { Protection::from_bits(protection) } else { None }
     }
 
     /// The id of a record that is there, without the rest of it.

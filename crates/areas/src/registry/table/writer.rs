@@ -9,7 +9,7 @@ use super::layout::{
     TABLE_BYTES, VERSION, Which, hash_of, header, record_at,
 };
 use super::protocol;
-use super::record::{Record, encode, field, u32_of, u64_of};
+use super::record::{Announcement, encode, field, u32_of, u64_of};
 use super::view::{DoorAt, Owner, View};
 use crate::error::Result;
 use crate::mapping::Mapping;
@@ -103,23 +103,23 @@ impl Table {
     }
 
     /// Publishes a record, visible to all at once; `None` if the table is full. The block of its sequence number is open.
-    pub(crate) fn insert(&mut self, record: &Record) -> Result<Option<u32>> {
+    pub(crate) fn insert(&mut self, id: AreaId, created: u64, area: &Announcement) -> Result<Option<u32>> {
         if self.is_full() {
             return Ok(None);
         }
         self.make_room()?;
         let fresh = self.view.high_water();
         let number = self.free.pop().unwrap_or(fresh);
-        let hash = hash_of(record.name.as_bytes());
-        let bytes = encode(record, hash);
+        let hash = hash_of(area.name.as_bytes());
+        let bytes = encode(id, created, area, hash);
         // The first word is the generation, and the protocol's alone.
         let from = field::GENERATION + size_of::<u64>();
         protocol::fill(&self.view.mark(number), || {
             self.view.0.write(record_at(number) + from, &bytes[from..], TABLE_BYTES)?;
             if number == fresh { self.put(header::HIGH_WATER, fresh + 1) } else { Ok(()) }
         })?;
-        self.put(BY_SEQUENCE + record.id.sequence() as usize * 4, number + 1)?;
-        self.index_insert(number, hash, record.name.as_bytes())?;
+        self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)?;
+        self.index_insert(number, hash, area.name.as_bytes())?;
         self.live += 1;
         self.count_change()?;
         Ok(Some(number))
@@ -160,7 +160,7 @@ impl Table {
         let Some((_, mut record)) = self.view.record(number) else { return Ok(()) };
         let at = record_at(number);
         (record.area.placement, record.area.span, record.area.extent) = (placement, span, extent);
-        let bytes = encode(&record, 0);
+        let bytes = encode(record.id, record.created, &record.area, 0);
         let changed = [
             (field::HOME, 2),
             (field::POLICY, 1),

@@ -1,0 +1,49 @@
+//! An area that was found: what is told of it is what holds now, though it was looked up before.
+
+use areas::{Kind, Node, Policy, Protection, registry};
+
+use super::page;
+
+fn name(what: &str) -> String {
+    format!("found: {what} {}", std::process::id())
+}
+
+#[test]
+fn one_opening_answers_all_questions() {
+    let name = name("opened");
+    let area = areas::builder(3 * page()).name(&name).shared().unwrap();
+    area.write_at(page(), &[1]).unwrap();
+    let source = registry::find(&name).unwrap();
+    let look = source.look().unwrap();
+    assert_eq!((look.info().id, look.info().size), (source.id(), 3 * page()));
+    assert_eq!(look.resident().unwrap(), page() as u64);
+    let residency = look.residency().unwrap();
+    assert_eq!((residency.resident(), residency.absent()), (page() as u64, 2 * page() as u64));
+    assert!(!look.is_frozen());
+    // What was not touched when it was opened is asked now.
+    area.write_at(0, &[1]).unwrap();
+    assert_eq!(look.resident().unwrap(), 2 * page() as u64);
+    let frozen = area.freeze().unwrap();
+    assert!(!look.is_frozen() && source.look().unwrap().is_frozen());
+    // It keeps the memory, and nobody finds it any more.
+    drop(frozen);
+    assert_eq!(look.residency().unwrap().resident(), 3 * page() as u64);
+    assert_eq!(source.look().unwrap_err().kind(), Kind::NoSuchArea);
+}
+
+#[test]
+fn what_was_found_before_is_told_as_it_is_now() {
+    let name = name("again");
+    let mut area = areas::builder(page()).name(&name).shared().unwrap();
+    let info = || registry::find(&name).unwrap().info().unwrap();
+    assert_eq!((info().protection, info().placement), (Protection::READ_WRITE, Policy::Default.into()));
+    for protection in [Protection::READ, Protection::empty(), Protection::READ_WRITE] {
+        area.protect(protection).unwrap();
+        assert_eq!(info().protection, protection);
+    }
+    let preferred = Policy::Preferred(Node::new(0).unwrap());
+    area.place(0..page(), preferred).unwrap();
+    assert_eq!((info().protection, info().placement), (Protection::READ_WRITE, preferred.into()));
+    area.protect(Protection::READ).unwrap();
+    assert_eq!((info().protection, info().placement), (Protection::READ, preferred.into()));
+}
