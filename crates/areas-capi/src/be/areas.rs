@@ -199,7 +199,7 @@ fn resize(id: i32, size: usize) -> Result<Status, Status> {
     let size = whole_pages("resize an area", size)?;
     with_own(id, "resize an area", |entered, held| {
         let done = match held {
-            Some(Held::Resizable(area)) => with_addresses(entered, || area.resize(size)),
+            Some(Held::Resizable(area)) => with_addresses(entered, area.lock(), || area.resize(size)),
             Some(Held::Shared(area)) if area.mapped() <= size => area.grow(size),
             _ => {
                 return Err(wrong(ERROR, "resize an area", "it was made with a fixed size, or to grow only"));
