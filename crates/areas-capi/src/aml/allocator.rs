@@ -237,6 +237,40 @@ unsafe extern "C" fn aml_allocator_free_chunk(allocator: *mut Allocator, chunk: 
     })
 }
 
+/// What an operation of ours that allocates does: the address that `take` has, or NULL.
+///
+/// # Safety
+/// `data` is NULL or that of an allocator of this type.
+pub(super) unsafe fn allocate<T: Send + 'static>(
+    data: *mut Data,
+    take: impl FnOnce(&State<T>) -> Result<usize, c_int>,
+) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: the caller's promise, passed on.
+        let Some(state) = (unsafe { state::<T>(data) }) else { return null(no_data("allocate")) };
+        take(state).map_or_else(null, std::ptr::with_exposed_provenance_mut)
+    })
+}
+
+/// What an operation of ours that frees does; NULL is nothing to do.
+///
+/// # Safety
+/// As for [`allocate`].
+pub(super) unsafe fn free<T: Send + 'static>(
+    data: *mut Data,
+    start: *mut c_void,
+    give_back: impl FnOnce(&State<T>, usize) -> c_int,
+) -> c_int {
+    guarded(broken(), || {
+        // SAFETY: the caller's promise, passed on.
+        match unsafe { state::<T>(data) } {
+            None => no_data("free"),
+            Some(_) if start.is_null() => SUCCESS,
+            Some(state) => give_back(state, start.addr()),
+        }
+    })
+}
+
 /// What an operation says that was called without its data.
 pub(super) fn no_data(what: &'static str) -> c_int {
     invalid(what, "the allocator's data is NULL")

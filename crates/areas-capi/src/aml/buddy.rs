@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use areas::{Error, Kind};
 
-use super::allocator::{Allocator, Chunk, Data, Ops, create, destroy, no_data, state};
+use super::allocator::{Allocator, Chunk, Data, Ops, State, allocate, create, destroy, free, no_data, state};
 use super::area::{Area, Options};
 use super::blocks::Blocks;
 use super::error::{SUCCESS, broken, failed, invalid, null};
@@ -148,28 +148,21 @@ unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator)
 /// As for C: the data of such an allocator.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_alloc(data: *mut Data, size: usize) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
-        // SAFETY: NULL or such data (the caller's promise).
-        let Some(state) = (unsafe { state::<Table>(data) }) else { return null(no_data("allocate")) };
-        match state.table.with(|table| table.take(&state.source, size)) {
-            Ok((start, _)) => std::ptr::with_exposed_provenance_mut(start),
-            Err(failure) => null(failure),
-        }
-    })
+    let take = |state: &State<Table>| {
+        state.table.with(|table| table.take(&state.source, size)).map(|(start, _)| start)
+    };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { allocate(data, take) }
 }
 
 /// # Safety
 /// As for C: the data of such an allocator, and what it gave, which nobody uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_free(data: *mut Data, start: *mut c_void) -> c_int {
-    guarded(broken(), || {
-        // SAFETY: NULL or such data (the caller's promise).
-        match unsafe { state::<Table>(data) } {
-            None => no_data("free"),
-            Some(_) if start.is_null() => SUCCESS,
-            Some(state) => state.table.with(|table| table.give_back(&state.source, start.addr())),
-        }
-    })
+    let give_back =
+        |state: &State<Table>, start| state.table.with(|table| table.give_back(&state.source, start));
+    // SAFETY: the caller's promise, passed on.
+    unsafe { free(data, start, give_back) }
 }
 
 /// # Safety

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "calls C's operations; each block has its proof")]
 
+use std::collections::HashMap;
 use std::ffi::c_int;
 
 use super::area::{Area, Options, aml_area_mmap, aml_area_munmap};
@@ -36,6 +37,19 @@ impl Source {
             SUCCESS => Ok(()),
             failure => Err(failure),
         }
+    }
+
+    /// Gives back all that was mapped, by address and bytes. What the area does not take back stays; the last failure then.
+    pub(super) fn unmap_all(&self, mapped: &mut HashMap<usize, usize>) -> c_int {
+        let mut status = SUCCESS;
+        mapped.retain(|&start, &mut size| match self.unmap(start, size) {
+            Ok(()) => false,
+            Err(failure) => {
+                status = failure;
+                true
+            }
+        });
+        status
     }
 
     /// Maps for `wanted` bytes, rather more than less: halves what it asks for, down to what is needed.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use areas::Reservation;
 
-use super::errors::{BAD_ADDRESS, BAD_VALUE, ERROR, OK, Status, status_of, wrong};
+use super::errors::{BAD_VALUE, ERROR, OK, Status, status_of, wrong};
 use super::layout;
 use super::places::{Spec, page, whole_pages};
 use crate::edge::guarded;
@@ -38,8 +38,7 @@ pub(super) fn holding(entered: &Entered, address: usize) -> Option<(Arc<Reservat
 unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status, Status> {
     const WHAT: &str = "reserve addresses";
     // SAFETY: C's promise: NULL or a pointer.
-    let wanted = unsafe { layout::get(address) };
-    let wanted = wanted.ok_or_else(|| wrong(BAD_ADDRESS, WHAT, "the pointer to the address is NULL"))?;
+    let wanted = unsafe { layout::wanted(address, WHAT) }?;
     let spec = Spec::new(spec, wanted)?;
     let size = whole_pages(WHAT, size)?;
     let form = spec.address(size)?;
