@@ -34,6 +34,42 @@ enum Check {
     Valgrind,
 }
 
+/// Tests that a sanitizer cannot run, each with the reason: the end of a test's name, as it is printed.
+type Unable = &'static [(&'static str, &'static str)];
+
+const NOT_UNDER_ADDRESS: Unable = &[
+    (
+        "no_mapping_is_left_for_others_tables",
+        "it takes all mappings that there are, which the sanitizer needs, too",
+    ),
+    (
+        "a_child_that_only_execs_pays_nothing",
+        "it allows no system call but fork and exec, and the sanitizer makes some",
+    ),
+];
+
+const NOT_UNDER_THREAD: Unable = &[
+    (
+        "no_mapping_is_left_for_others_tables",
+        "it takes all mappings that there are, which the sanitizer needs, too",
+    ),
+    (
+        "a_child_that_only_execs_pays_nothing",
+        "it allows no system call but fork and exec, and the sanitizer makes some",
+    ),
+    (
+        "what_cannot_be_taken_in_stays_in_line",
+        "it limits addresses (RLIMIT_AS), of which the sanitizer has terabytes",
+    ),
+    ("at_the_address_that_the_source_has", "it wants addresses at which the sanitizer has its notes"),
+    ("twins::", "they load a second copy of the library, which takes a std of its own here and is not built"),
+    (
+        "scale::",
+        "they count in tens of thousands, in whose time the sanitizer shows nothing that hundreds do not",
+    ),
+    ("ten_thousand_areas_of_another_team", "as scale"),
+];
+
 /// Unit tests that make no system calls which miri lacks, by parts of their names.
 const PURE: [&str; 27] = [
     "error::",
@@ -125,24 +161,39 @@ fn works(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
 }
 
-fn tested() -> [&'static str; 9] {
-    ["test", "-p", "areas", "--locked", "--lib", "--test", "registry", "--test", "area"]
+/// What sanitizers run.
+const TESTED: [&str; 10] =
+    ["test", "-p", "areas", "--locked", "--no-fail-fast", "--lib", "--test", "registry", "--test", "area"];
+
+/// Says which tests are not run, and has them not run.
+fn leave_out(command: &mut Command, unable: Unable) {
+    for (test, why) in unable {
+        println!("SKIPPED: {test}: {why}");
+        command.args(["--skip", test]);
+    }
 }
 
 fn address() -> Result<Option<String>> {
     if !crate::fuzz::has_address_sanitizer()? {
         return Ok(Some("this toolchain has no runtime for AddressSanitizer".into()));
     }
-    let mut command = process::cargo(tested());
+    let sanitized = |args: &[&'static str]| {
+        let mut command = process::cargo(args.iter().copied());
+        command
+            .args(["--target", TARGET])
+            .env("CARGO_TARGET_DIR", process::target_folder().join("address"))
+            .env("RUSTFLAGS", "-Zsanitizer=address")
+            .env("RUSTC_BOOTSTRAP", "1");
+        command
+    };
+    // The second copy of the library that some tests of the registry load.
+    through(&mut sanitized(&["build", "-p", "areas", "--locked", "--example", "areas_twin"]))?;
+    let mut command = sanitized(&TESTED);
+    command.arg("--");
+    leave_out(&mut command, NOT_UNDER_ADDRESS);
     command
-        .args(["--target", TARGET, "--"])
-        // The sanitizer itself needs mappings, and makes calls where the test allows none but exec.
-        .args(["--skip", "no_mapping_is_left", "--skip", "a_child_that_only_execs"])
         // It cannot stop other threads in the children of tests that fork; and some tests look which signal a fault is.
-        .env("ASAN_OPTIONS", "detect_leaks=0:handle_segv=0:handle_sigbus=0")
-        .env("CARGO_TARGET_DIR", process::target_folder().join("address"))
-        .env("RUSTFLAGS", "-Zsanitizer=address")
-        .env("RUSTC_BOOTSTRAP", "1");
+        .env("ASAN_OPTIONS", "detect_leaks=0:handle_segv=0:handle_sigbus=0");
     through(&mut command)?;
     Ok(None)
 }
@@ -152,9 +203,17 @@ fn thread() -> Result<Option<String>> {
     if let Some(lacking) = sources {
         return Ok(Some(lacking));
     }
-    let mut command = nightly(tested());
+    let mut command = nightly(TESTED);
+    // One test at a time: each has threads and processes of its own, and what one maps another does not take for its own.
+    command.args(["-Zbuild-std", "--target", TARGET, "--", "--test-threads=1"]);
+    leave_out(&mut command, NOT_UNDER_THREAD);
+    let reasons = process::workspace().join("xtask/soundness/thread.supp");
     command
-        .args(["-Zbuild-std", "--target", TARGET])
+        // Some tests look which signal a fault is, and children of threads that fork may have threads, too.
+        .env(
+            "TSAN_OPTIONS",
+            format!("handle_segv=0:handle_sigbus=0:die_after_fork=0:suppressions={}", reasons.display()),
+        )
         .env("CARGO_TARGET_DIR", process::target_folder().join("thread"))
         .env("RUSTFLAGS", "-Zsanitizer=thread");
     through(&mut command)?;

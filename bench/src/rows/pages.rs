@@ -89,8 +89,8 @@ pub fn migrate(bench: &mut Bench) -> Result<()> {
     bench.skip(
         "1 GiB to another node",
         format!(
-            "{nodes} node here; in a guest the pages come out right (guest_placement/migrate.rs), and its times \
-             are those of an emulated machine; its system calls are counted there"
+            "{nodes} node here; in a guest the pages come out right (guest_placement/migrate.rs), its system calls are \
+             counted (guest_placement/calls.rs), and its times would be those of an emulated machine"
         ),
     );
     Ok(())

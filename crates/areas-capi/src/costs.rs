@@ -8,9 +8,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
+use std::io::{Read, Write};
 
 use areas::Protection;
-use areas::registry;
+use areas::registry::{self, Source};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -112,6 +113,35 @@ unsafe extern "C" {
     fn aml_area_munmap(area: *const Opaque, start: *mut c_void, size: usize) -> c_int;
     fn area_for(address: *const c_void) -> i32;
     fn find_area(name: *const c_char) -> i32;
+    fn create_area(
+        name: *const c_char,
+        address: *mut *mut c_void,
+        spec: u32,
+        size: usize,
+        lock: u32,
+        protection: u32,
+    ) -> i32;
+    fn clone_area(
+        name: *const c_char,
+        address: *mut *mut c_void,
+        spec: u32,
+        protection: u32,
+        source: i32,
+    ) -> i32;
+    fn delete_area(id: i32) -> i32;
+    fn resize_area(id: i32, size: usize) -> i32;
+    fn _get_area_info(id: i32, info: *mut c_void, size: usize) -> i32;
+    fn _get_next_area_info(team: i32, cookie: *mut isize, info: *mut c_void, size: usize) -> i32;
+    fn aml_allocator_area_create(out: *mut *mut Opaque, area: *const Opaque, options: *mut c_void) -> c_int;
+    fn aml_allocator_buddy_create(out: *mut *mut Opaque, area: *const Opaque, options: *mut c_void) -> c_int;
+    fn aml_allocator_sized_create(
+        out: *mut *mut Opaque,
+        size: usize,
+        area: *const Opaque,
+        options: *mut c_void,
+    ) -> c_int;
+    fn aml_alloc(allocator: *mut Opaque, size: usize) -> *mut c_void;
+    fn aml_free(allocator: *mut Opaque, start: *mut c_void) -> c_int;
     fn areas_find(name: *const c_char) -> i32;
     fn areas_at(address: *const c_void) -> i32;
     fn areas_get(id: i32, info: *mut c_void) -> c_int;
@@ -191,4 +221,194 @@ fn the_edge_adds_no_system_call_and_no_allocation() {
         // SAFETY: what was just mapped, and is not used again.
         unsafe { areas::range::unmap(start, 4096) }.unwrap();
     });
+}
+
+/// BeOS's `area_info`, as large as it is.
+const AREA_INFO: usize = 88;
+
+fn info_of(id: i32) {
+    let mut info = [0_u64; AREA_INFO / 8];
+    // SAFETY: as many bytes as it says.
+    assert_eq!(unsafe { _get_area_info(id, info.as_mut_ptr().cast(), AREA_INFO) }, 0);
+}
+
+/// What the library does for the same: the area, what is told of it, and its bytes in RAM.
+fn told(source: &Source) -> usize {
+    let look = source.look().unwrap();
+    look.info().mapped + usize::try_from(look.resident().unwrap()).unwrap()
+}
+
+#[test]
+fn beos_calls_that_look_cost_what_the_library_does() {
+    let area = areas::builder(4096).name("costs: looked at").shared().unwrap();
+    area.write_at(0, &[1; 4096]).unwrap();
+    let address = area.as_ptr();
+    let here = || registry::id_at(address.addr()).unwrap();
+    same("get_area_info, own", 0, &|| info_of(here().get()), &|| {
+        assert_eq!(told(&registry::get(here()).unwrap()), 8192);
+    });
+    // A child that lives as long as the test: another team.
+    let other = Other::start();
+    let id = || registry::find("costs: of another team").unwrap().id();
+    same("get_area_info, of another team", 0, &|| info_of(id().get()), &|| {
+        assert_eq!(told(&registry::get(id()).unwrap()), 8192);
+    });
+    // The first of its areas, by either.
+    let next = || {
+        let (mut cookie, mut info) = (0_isize, [0_u64; AREA_INFO / 8]);
+        let team = other.0.as_raw();
+        // SAFETY: a number, and as many bytes as it says.
+        let status =
+            unsafe { _get_next_area_info(team, &raw mut cookie, info.as_mut_ptr().cast(), AREA_INFO) };
+        assert_eq!(status, 0);
+    };
+    let pid = other.0.as_raw().unsigned_abs();
+    same("get_next_area_info, of another team", 0, &next, &|| {
+        assert!(told(&registry::next(pid, 0).unwrap().unwrap()) > 0);
+    });
+}
+
+/// A forked child with an area, killed at the end.
+struct Other(nix::unistd::Pid);
+
+impl Other {
+    fn start() -> Self {
+        let (hear, tell) = std::io::pipe().unwrap();
+        // SAFETY: the child makes calls of this library, which are made for forked children, and sleeps until it is killed.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+                let area = areas::builder(4096).name("costs: of another team").shared().unwrap();
+                area.write_at(0, &[1; 4096]).unwrap();
+                drop((&tell).write_all(b"r"));
+                loop {
+                    nix::unistd::pause();
+                }
+            }
+            ForkResult::Parent { child } => {
+                drop(tell);
+                let other = Other(child);
+                (&hear).read_exact(&mut [0]).unwrap();
+                other
+            }
+        }
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        nix::sys::signal::kill(self.0, Signal::SIGKILL).unwrap();
+        waitpid(self.0, None).unwrap();
+    }
+}
+
+/// Where an area of this process's is.
+fn id_address(id: i32) -> usize {
+    registry::get(areas::AreaId::new(id).unwrap()).unwrap().address()
+}
+
+/// What `held.rs` has for each area: the place where C's id is looked up, shared with who uses it at that moment.
+const PLACE: usize = 1;
+
+#[test]
+fn beos_calls_that_make_and_change_cost_what_the_library_does() {
+    // Of several pages, so that there is something to cut off.
+    const SIZE: usize = 4 * 4096;
+    // As `places.rs` has it: three times the size, a MiB at least.
+    const WITH_RESERVE: usize = SIZE + (1 << 20);
+    let name = c"costs: made".as_ptr();
+    let create = || {
+        let mut address = std::ptr::null_mut();
+        // SAFETY: a string, and a place for a pointer.
+        let id = unsafe { create_area(name, &raw mut address, 0, SIZE, 0, 3) };
+        assert!(id > 0);
+        id
+    };
+    // SAFETY: an id of this test's.
+    let delete = |id| assert_eq!(unsafe { delete_area(id) }, 0);
+    // Published when it has its place in `held.rs`: whoever finds it finds that. (At once it would be one system call less: the descriptor
+    // is looked at again.)
+    let made = || {
+        let mut area = areas::builder(SIZE).resizable(WITH_RESERVE).unwrap();
+        area.publish("costs: made").unwrap();
+        area
+    };
+    same("create_area, delete_area", PLACE, &|| delete(create()), &|| {
+        let area = made();
+        // `delete_area` looks whose the id is.
+        assert!(registry::get(area.id().unwrap()).unwrap().is_own());
+    });
+
+    let kept = create();
+    let id = || registry::find("costs: made").unwrap().id();
+    let clone = || {
+        let mut address = std::ptr::null_mut();
+        // SAFETY: a string, and a place for a pointer.
+        let id = unsafe { clone_area(c"costs: cloned".as_ptr(), &raw mut address, 0, 3, id().get()) };
+        assert!(id > 0);
+        delete(id);
+    };
+    same("clone_area, delete_area", PLACE, &clone, &|| {
+        let source = registry::get(id()).unwrap();
+        // Its size of the moment is what the reserve goes by.
+        assert_eq!(source.info().unwrap().mapped, SIZE);
+        let clone = source.cloning().protection(Protection::READ | Protection::WRITE).room(WITH_RESERVE);
+        let mut clone = clone.open_resizable().unwrap();
+        let id = clone.publish("costs: cloned").unwrap();
+        assert!(registry::get(id).unwrap().is_own());
+    });
+    delete(kept);
+
+    let kept = create();
+    // A forked child, in which system calls are counted, has what it inherited under another id.
+    let at = id_address(kept);
+    let resize = || {
+        for size in [4096, SIZE] {
+            // SAFETY: an id of this process's.
+            assert_eq!(unsafe { resize_area(registry::id_at(at).unwrap().get(), size) }, 0);
+        }
+    };
+    let by_edge = (system_calls(&resize), allocations(&resize));
+    delete(kept);
+    // The library's value cannot be changed through a shared reference: a cell for the count alone.
+    let area = std::cell::RefCell::new(made());
+    let resize = || {
+        for size in [4096, SIZE] {
+            let mut area = area.borrow_mut();
+            let id = registry::id_at(area.as_ptr().addr()).unwrap();
+            assert!(registry::get(id).unwrap().is_own());
+            area.resize(size).unwrap();
+        }
+    };
+    let by_library = (system_calls(&resize), allocations(&resize));
+    println!("resize_area: {by_edge:?}, {by_library:?} by the library (system calls, allocations)");
+    assert_eq!(by_edge, by_library, "resize_area");
+}
+
+#[test]
+fn amls_allocators_map_what_they_give_and_no_more() {
+    let area = &raw const aml_area_linux;
+    let none = std::ptr::null_mut();
+    let mut made = [std::ptr::null_mut(); 3];
+    // SAFETY: a place for a pointer, an area of this library's, and no options.
+    assert_eq!(unsafe { aml_allocator_area_create(&raw mut made[0], area, none) }, 0);
+    // SAFETY: as above.
+    assert_eq!(unsafe { aml_allocator_buddy_create(&raw mut made[1], area, none) }, 0);
+    // SAFETY: as above.
+    assert_eq!(unsafe { aml_allocator_sized_create(&raw mut made[2], 256, area, none) }, 0);
+    // An allocator for areas has a mapping for each, and the others cut what they have.
+    let cases = [("area", made[0], 2), ("buddy", made[1], 0), ("sized", made[2], 0)];
+    for (what, allocator, system) in cases {
+        let does = || {
+            // SAFETY: an allocator that was made above.
+            let start = unsafe { aml_alloc(allocator, 256) };
+            assert!(!start.is_null());
+            // SAFETY: what it gave, which nobody uses again.
+            assert_eq!(unsafe { aml_free(allocator, start) }, 0);
+        };
+        println!("{what}: {} system calls, {} allocations", system_calls(&does), allocations(&does));
+        assert_eq!(system_calls(&does), system, "system calls of the {what} allocator");
+        // Its table keeps the room that it once had.
+        assert_eq!(allocations(&does), 0, "allocations of the {what} allocator");
+    }
 }

@@ -7,7 +7,7 @@ use areas::Error;
 
 /// An error, and what was said of it, put in words when somebody asks.
 #[derive(Debug)]
-struct Kept {
+pub(crate) struct Kept {
     error: Error,
     words: [OnceCell<CString>; 3],
 }
@@ -33,9 +33,20 @@ pub(crate) fn keep(error: Error) {
     let _ = LAST.try_with(|last| last.borrow_mut().replace(Kept { error, words: Default::default() }));
 }
 
-/// Takes the last error out, so that there is none.
-pub(crate) fn take() -> Option<Error> {
-    LAST.try_with(|last| last.borrow_mut().take()).ok().flatten().map(|kept| kept.error)
+impl Kept {
+    pub(crate) fn into_error(self) -> Error {
+        self.error
+    }
+}
+
+/// Takes the last error out, so that there is none: its words stay where they are.
+pub(crate) fn take() -> Option<Kept> {
+    LAST.try_with(|last| last.borrow_mut().take()).ok().flatten()
+}
+
+/// Puts what was taken out back, with the words that C may still have.
+pub(crate) fn put_back(kept: Option<Kept>) {
+    let _ = LAST.try_with(|last| *last.borrow_mut() = kept);
 }
 
 /// Looks at the last error.
@@ -95,6 +106,12 @@ mod tests {
         keep(Error::new(Kind::Busy, "do this").help("do that\0 instead"));
         let words = [Words::Line, Words::Help, Words::Remedy].map(in_words);
         assert_eq!(words, [Words::Line, Words::Help, Words::Remedy].map(in_words));
-        assert!(take().is_some() && take().is_none());
+        // Put aside and back, for a call of somebody else's code that may fail without the caller's being told.
+        let before = take();
+        assert!(before.is_some() && take().is_none());
+        keep(Error::new(Kind::Busy, "do something else"));
+        put_back(before);
+        assert_eq!(words, [Words::Line, Words::Help, Words::Remedy].map(in_words));
+        assert!(take().is_some_and(|kept| kept.into_error().to_string() == "cannot do this"));
     }
 }

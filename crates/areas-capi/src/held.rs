@@ -3,16 +3,15 @@
 //! They are kept by address, which a forked child has in common with its parent: ids are new there, and the registry tells
 //! which address an id belongs to.
 
-#![expect(unsafe_code, reason = "has functions called around fork; the block has its proof")]
-
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use areas::registry::{self, Source};
 use areas::{Area, AreaId, Error, Frozen, Kind, Name, Protection, Received, Resizable, Result, Shared};
+
+use crate::forking;
 
 /// An area of any kind that has an id.
 #[derive(Debug)]
@@ -75,45 +74,18 @@ thread_local! {
     static FORKING: Cell<Option<RwLockWriteGuard<'static, ()>>> = const { Cell::new(None) };
 }
 
-extern "C" fn before_fork() {
+/// Takes the gate, for a thread that is about to fork; [`let_go`] gives it back, in the parent and in the child.
+pub(crate) fn take_gate() {
     let _ = FORKING.try_with(|held| {
-        // Called twice, it must not wait for itself: `prepare_forks` says when that can be.
+        // Called twice, it must not wait for itself: `forking::ready` says when that can be.
         let gate = held.take().unwrap_or_else(|| GATE.write().unwrap_or_else(PoisonError::into_inner));
         held.set(Some(gate));
     });
 }
 
-extern "C" fn after_fork() {
-    let _ = FORKING.try_with(|held| held.take());
-}
-
-/// Has the two functions called around each fork, from the first call on; 0, or the number of the error.
-///
-/// Nothing of it can be inherited in the middle: a child whose parent had just begun finds its parent's number, and begins anew. At
-/// worst the functions are called twice around its own forks.
-fn prepare_forks() -> i32 {
-    static BEGUN: AtomicU64 = AtomicU64::new(0);
-    const DONE: u64 = u64::MAX;
-    loop {
-        let begun = BEGUN.load(Ordering::Acquire);
-        if begun == DONE {
-            return 0;
-        }
-        let own = u64::from(std::process::id());
-        if begun == own {
-            // Another thread is about it.
-            std::thread::yield_now();
-        } else if BEGUN.compare_exchange(begun, own, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            // The registry's handlers come first, so that ours, run in the opposite order, take the gate before its mutex is taken.
-            let _ = registry::at(0);
-            // SAFETY: the functions are part of this library, which stays as long as its handlers (glibc takes them off when the
-            // library is unloaded), and may be called in any thread that forks.
-            let status =
-                unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) };
-            BEGUN.store(if status == 0 { DONE } else { 0 }, Ordering::Release);
-            return status;
-        }
-    }
+/// Lets go of the gate.
+pub(crate) fn let_go() {
+    let _ = FORKING.try_with(Cell::take);
 }
 
 /// The right to use areas, for the time of one call.
@@ -122,7 +94,7 @@ pub(crate) struct Entered(#[expect(dead_code, reason = "kept for its drop")] RwL
 impl Entered {
     /// Begins a call that uses areas.
     pub(crate) fn new() -> Result<Self> {
-        let status = prepare_forks();
+        let status = forking::ready();
         if status != 0 {
             return Err(Error::new(Kind::System, "use areas").detail(format!("pthread_atfork gave {status}")));
         }

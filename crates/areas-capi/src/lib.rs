@@ -6,7 +6,7 @@
 //!
 //! Each is thin: it translates words and errors, and adds no system call and no allocation of its own. Nothing but the
 //! three interfaces is exported. No panic crosses the edge ([`edge`]). Areas that C holds by id are kept in [`held`], the words of the last error of each thread
-//! in [`error`].
+//! in [`error`]; what a forked child has to find whole of all that, in [`forking`].
 //! What the edge costs is tested in `costs.rs`.
 
 mod aml;
@@ -15,5 +15,6 @@ mod be;
 mod costs;
 mod edge;
 mod error;
+mod forking;
 mod held;
 mod native;

@@ -143,7 +143,9 @@ struct Targets {
 impl Targets {
     fn new(placement: Placement, residency: &Residency) -> Result<Self> {
         let nodes = placement.policy().nodes().unwrap_or_default();
-        let topology = Topology::read().ok();
+        // Weights, and which of several is nearest: of a single node there is nothing to choose.
+        let chooses = nodes.len() > 1 && !matches!(placement.policy(), Policy::Interleave(_));
+        let topology = if chooses { Topology::read().ok() } else { None };
         let turns: Vec<Node> = match placement.policy() {
             Policy::Interleave(_) => nodes.iter().collect(),
             Policy::WeightedInterleave(_) => {

@@ -3,14 +3,15 @@
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
 use std::ffi::{c_int, c_void};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use areas::{Error, Kind};
 
 use super::area::{Area, Options};
-use super::error::{SUCCESS, broken, failed, invalid, null};
+use super::error::{SUCCESS, broken, failed, invalid, no_memory, null};
 use super::pool::Source;
+use super::tables::Table;
 use crate::edge::guarded;
+use crate::forking;
 
 /// `struct aml_allocator_data`: whatever an allocator's operations want to find there.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ pub(super) struct Allocator {
 /// An allocator of ours, with its state behind what C knows of it.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct Handle<T> {
+pub(super) struct Handle<T: Send + 'static> {
     allocator: Allocator,
     state: State<T>,
 }
@@ -62,24 +63,16 @@ pub(super) struct Handle<T> {
 /// What an allocator of ours works with: the area, and a table that one thread at a time has. The memory that is handed out is
 /// never touched: an area may be no memory at all.
 #[derive(Debug)]
-pub(super) struct State<T> {
+pub(super) struct State<T: Send + 'static> {
     pub(super) source: Source,
-    table: Mutex<T>,
-}
-
-impl<T> State<T> {
-    /// The table, for this thread. A panic in one of its calls is a bug, which is told; the table is still the best that
-    /// there is.
-    pub(super) fn table(&self) -> MutexGuard<'_, T> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    pub(super) table: Table<T>,
 }
 
 /// Makes an allocator of ours over an area.
 ///
 /// # Safety
 /// As for C: NULL or a place for a pointer; NULL or an area that outlives the allocator, with the options that its mmap takes.
-pub(super) unsafe fn create<T>(
+pub(super) unsafe fn create<T: Send + 'static>(
     out: *mut *mut Allocator,
     area: *const Area,
     options: *mut Options,
@@ -94,7 +87,10 @@ pub(super) unsafe fn create<T>(
     if area.is_null() {
         return invalid("make an allocator", "the area is NULL");
     }
-    let state = State { source: Source { area, options }, table: Mutex::new(table) };
+    if forking::ready() != 0 {
+        return no_memory("make an allocator");
+    }
+    let state = State { source: Source { area, options }, table: Table::new(table) };
     let allocator = Allocator { data: std::ptr::null_mut(), ops };
     let handle = Box::into_raw(Box::new(Handle { allocator, state }));
     // SAFETY: just made: its fields have places.
@@ -113,29 +109,32 @@ pub(super) unsafe fn create<T>(
 /// # Safety
 /// As for C: NULL, or a place that has NULL or an allocator, which nobody uses again where this succeeds. Only allocators of
 /// this type have these operations.
-pub(super) unsafe fn destroy<T>(
+pub(super) unsafe fn destroy<T: Send + 'static>(
     allocator: *mut *mut Allocator,
     ops: *const Ops,
     release: impl FnOnce(&Source, &mut T) -> c_int,
 ) -> c_int {
-    // SAFETY: NULL or a place for a pointer (the caller's promise).
-    let Some(place) = (unsafe { allocator.as_mut() }) else {
+    if allocator.is_null() {
         return invalid("end an allocator", "its place is NULL");
-    };
+    }
+    // No reference to it: what unmaps is the program's own code, which may look at its variable.
+    // SAFETY: a place that has a pointer (the caller's promise) that is not null (checked).
+    let made = unsafe { allocator.read() };
     // SAFETY: NULL or an allocator (the caller's promise).
-    match unsafe { place.as_ref() } {
+    match unsafe { made.as_ref() } {
         None => return invalid("end an allocator", "it is NULL"),
         Some(made) if !std::ptr::eq(made.ops, ops) => {
             return invalid("end an allocator", "it is of another type");
         }
         Some(_) => {}
     }
-    let handle = place.cast::<Handle<T>>();
+    let handle = made.cast::<Handle<T>>();
     // SAFETY: made by `create`, as its operations show, and nobody else uses it meanwhile (the caller's promise).
     let state = unsafe { &(*handle).state };
-    let status = release(&state.source, &mut state.table());
+    let status = state.table.with(|table| release(&state.source, table));
     if status == SUCCESS {
-        *place = std::ptr::null_mut();
+        // SAFETY: a place for a pointer, as above.
+        unsafe { allocator.write(std::ptr::null_mut()) };
         // SAFETY: made by `Box::into_raw`, and nobody uses it again.
         drop(unsafe { Box::from_raw(handle) });
     }
@@ -146,7 +145,7 @@ pub(super) unsafe fn destroy<T>(
 ///
 /// # Safety
 /// `data` is NULL or that of an allocator of this type.
-pub(super) unsafe fn state<'a, T>(data: *mut Data) -> Option<&'a State<T>> {
+pub(super) unsafe fn state<'a, T: Send + 'static>(data: *mut Data) -> Option<&'a State<T>> {
     // SAFETY: NULL or such a state (the caller's promise); it is only ever read, its table behind a mutex.
     unsafe { data.cast::<State<T>>().as_ref() }
 }
@@ -234,6 +233,40 @@ unsafe extern "C" fn aml_allocator_free_chunk(allocator: *mut Allocator, chunk: 
             // SAFETY: the allocator's own operation, with its data (the caller's promise).
             Ok((free, data)) => unsafe { free(data, chunk) },
             Err(failure) => failure,
+        }
+    })
+}
+
+/// What an operation of ours that allocates does: the address that `take` has, or NULL.
+///
+/// # Safety
+/// `data` is NULL or that of an allocator of this type.
+pub(super) unsafe fn allocate<T: Send + 'static>(
+    data: *mut Data,
+    take: impl FnOnce(&State<T>) -> Result<usize, c_int>,
+) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: the caller's promise, passed on.
+        let Some(state) = (unsafe { state::<T>(data) }) else { return null(no_data("allocate")) };
+        take(state).map_or_else(null, std::ptr::with_exposed_provenance_mut)
+    })
+}
+
+/// What an operation of ours that frees does; NULL is nothing to do.
+///
+/// # Safety
+/// As for [`allocate`].
+pub(super) unsafe fn free<T: Send + 'static>(
+    data: *mut Data,
+    start: *mut c_void,
+    give_back: impl FnOnce(&State<T>, usize) -> c_int,
+) -> c_int {
+    guarded(broken(), || {
+        // SAFETY: the caller's promise, passed on.
+        match unsafe { state::<T>(data) } {
+            None => no_data("free"),
+            Some(_) if start.is_null() => SUCCESS,
+            Some(state) => give_back(state, start.addr()),
         }
     })
 }

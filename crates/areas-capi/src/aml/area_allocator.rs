@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 
-use super::allocator::{Allocator, Data, Ops, create, destroy, no_data, state};
+use super::allocator::{Allocator, Data, Ops, State, allocate, create, destroy, free};
 use super::area::{Area, Options};
-use super::error::{SUCCESS, broken, invalid, null};
+use super::error::{SUCCESS, broken, invalid};
 use crate::edge::guarded;
 
 /// The bytes of each mapping that is out.
@@ -45,19 +45,7 @@ unsafe extern "C" fn aml_allocator_area_destroy(allocator: *mut *mut Allocator) 
     guarded(broken(), || {
         let ops = &raw const aml_allocator_area_ops;
         // SAFETY: the caller's promise, passed on.
-        unsafe {
-            destroy(allocator, ops, |source, table: &mut Table| {
-                let mut status = SUCCESS;
-                table.retain(|&start, &mut size| match source.unmap(start, size) {
-                    Ok(()) => false,
-                    Err(failure) => {
-                        status = failure;
-                        true
-                    }
-                });
-                status
-            })
-        }
+        unsafe { destroy(allocator, ops, |source, table: &mut Table| source.unmap_all(table)) }
     })
 }
 
@@ -65,42 +53,36 @@ unsafe extern "C" fn aml_allocator_area_destroy(allocator: *mut *mut Allocator) 
 /// As for C: the data of such an allocator.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_area_alloc(data: *mut Data, size: usize) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
-        // SAFETY: NULL or such data (the caller's promise).
-        let Some(state) = (unsafe { state::<Table>(data) }) else { return null(no_data("allocate")) };
+    let take = |state: &State<Table>| {
         if size == 0 {
-            return null(invalid("allocate", "the size is 0"));
+            return Err(invalid("allocate", "the size is 0"));
         }
-        let start = match state.source.map(size) {
-            Ok(start) => start,
-            Err(failure) => return null(failure),
-        };
-        let twice = state.table().insert(start, size).is_some();
+        let start = state.source.map(size)?;
+        let twice = state.table.with(|table| table.insert(start, size)).is_some();
         debug_assert!(!twice, "an area gives no address that is in use");
-        std::ptr::with_exposed_provenance_mut(start)
-    })
+        Ok(start)
+    };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { allocate(data, take) }
 }
 
 /// # Safety
 /// As for C: the data of such an allocator, and what it gave, which nobody uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_area_free(data: *mut Data, start: *mut c_void) -> c_int {
-    guarded(broken(), || {
-        // SAFETY: NULL or such data (the caller's promise).
-        let Some(state) = (unsafe { state::<Table>(data) }) else { return no_data("free") };
-        if start.is_null() {
-            return SUCCESS;
-        }
+    let give_back = |state: &State<Table>, start| {
         // Out of the table first: once it is unmapped, another thread may be given the same address.
-        let Some(size) = state.table().remove(&start.addr()) else {
+        let Some(size) = state.table.with(|table| table.remove(&start)) else {
             return invalid("free", "the allocator did not give that address, or has it back already");
         };
-        match state.source.unmap(start.addr(), size) {
+        match state.source.unmap(start, size) {
             Ok(()) => SUCCESS,
             Err(failure) => {
-                state.table().insert(start.addr(), size);
+                state.table.with(|table| table.insert(start, size));
                 failure
             }
         }
-    })
+    };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { free(data, start, give_back) }
 }

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use areas::{Error, Kind};
 
-use super::allocator::{Allocator, Chunk, Data, Ops, create, destroy, no_data, state};
+use super::allocator::{Allocator, Chunk, Data, Ops, State, allocate, create, destroy, free, no_data, state};
 use super::area::{Area, Options};
 use super::blocks::Blocks;
 use super::error::{SUCCESS, broken, failed, invalid, null};
@@ -58,6 +58,16 @@ impl Table {
             ));
         }
         self.blocks.take(order).map(|start| (start, 1 << order)).ok_or_else(broken)
+    }
+
+    /// The same, with a chunk that tells of it.
+    fn take_chunk(&mut self, source: &Source, size: usize) -> Result<NonNull<Chunk>, c_int> {
+        let (start, size) = self.take(source, size)?;
+        let ptr = std::ptr::with_exposed_provenance_mut(start);
+        let chunk = NonNull::from(Box::leak(Box::new(Chunk { ptr, size, user_data: std::ptr::null_mut() })));
+        self.chunks.insert(start, chunk);
+        self.owners.insert(chunk.addr().get(), start);
+        Ok(chunk)
     }
 
     /// Takes a block back, its chunk with it.
@@ -138,28 +148,21 @@ unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator)
 /// As for C: the data of such an allocator.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_alloc(data: *mut Data, size: usize) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
-        // SAFETY: NULL or such data (the caller's promise).
-        let Some(state) = (unsafe { state::<Table>(data) }) else { return null(no_data("allocate")) };
-        match state.table().take(&state.source, size) {
-            Ok((start, _)) => std::ptr::with_exposed_provenance_mut(start),
-            Err(failure) => null(failure),
-        }
-    })
+    let take = |state: &State<Table>| {
+        state.table.with(|table| table.take(&state.source, size)).map(|(start, _)| start)
+    };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { allocate(data, take) }
 }
 
 /// # Safety
 /// As for C: the data of such an allocator, and what it gave, which nobody uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_free(data: *mut Data, start: *mut c_void) -> c_int {
-    guarded(broken(), || {
-        // SAFETY: NULL or such data (the caller's promise).
-        match unsafe { state::<Table>(data) } {
-            None => no_data("free"),
-            Some(_) if start.is_null() => SUCCESS,
-            Some(state) => state.table().give_back(&state.source, start.addr()),
-        }
-    })
+    let give_back =
+        |state: &State<Table>, start| state.table.with(|table| table.give_back(&state.source, start));
+    // SAFETY: the caller's promise, passed on.
+    unsafe { free(data, start, give_back) }
 }
 
 /// # Safety
@@ -169,16 +172,8 @@ unsafe extern "C" fn aml_allocator_buddy_alloc_chunk(data: *mut Data, size: usiz
     guarded(std::ptr::null_mut(), || {
         // SAFETY: NULL or such data (the caller's promise).
         let Some(state) = (unsafe { state::<Table>(data) }) else { return null(no_data("allocate")) };
-        let mut table = state.table();
-        match table.take(&state.source, size) {
-            Ok((start, size)) => {
-                let ptr = std::ptr::with_exposed_provenance_mut(start);
-                let chunk = Chunk { ptr, size, user_data: std::ptr::null_mut() };
-                let chunk = NonNull::from(Box::leak(Box::new(chunk)));
-                table.chunks.insert(start, chunk);
-                table.owners.insert(chunk.addr().get(), start);
-                chunk.as_ptr()
-            }
+        match state.table.with(|table| table.take_chunk(&state.source, size)) {
+            Ok(chunk) => chunk.as_ptr(),
             Err(failure) => null(failure),
         }
     })
@@ -194,11 +189,10 @@ unsafe extern "C" fn aml_allocator_buddy_free_chunk(data: *mut Data, chunk: *mut
         if chunk.is_null() {
             return SUCCESS;
         }
-        let mut table = state.table();
-        // By its address alone: what is no chunk of ours is not read.
-        match table.owners.get(&chunk.addr()).copied() {
+        state.table.with(|table| match table.owners.get(&chunk.addr()).copied() {
+            // By its address alone: what is no chunk of ours is not read.
             Some(start) => table.give_back(&state.source, start),
             None => invalid("free a chunk", "the allocator did not give that chunk, or has it back already"),
-        }
+        })
     })
 }

@@ -96,19 +96,27 @@ pub(super) fn told_by_others() -> c_int {
     }
 }
 
-/// This thread's `aml_errno`, put aside.
+/// This thread's `aml_errno` and last error, put aside.
 #[derive(Debug)]
-pub(super) struct Before(c_int);
+pub(super) struct Before(c_int, Option<crate::error::Kept>);
 
-/// Puts `aml_errno` aside, so that a failure of somebody else's code can be told from what was there before.
+/// Puts `aml_errno` and the last error aside, so that a failure of somebody else's code can be told from what was there before.
 pub(super) fn untold() -> Before {
-    Before(ERRNO.with(|errno| errno.replace(SUCCESS)))
+    Before(ERRNO.with(|errno| errno.replace(SUCCESS)), crate::error::take())
 }
 
 impl Before {
-    /// After a call that succeeded, which leaves `aml_errno` as it was.
+    /// After a call that succeeded, which leaves both as they were, the words that C may still have among them.
     pub(super) fn put_back(self) {
         ERRNO.with(|errno| errno.set(self.0));
+        crate::error::put_back(self.1);
+    }
+
+    /// After one that failed: what it said stands; where it said nothing, so does what was said before.
+    pub(super) fn give_way(self) {
+        if crate::error::look(|_| ()).is_none() {
+            crate::error::put_back(self.1);
+        }
     }
 }
 
@@ -137,8 +145,8 @@ fn text(code: c_int) -> &'static CStr {
 }
 
 unsafe extern "C" {
-    /// libc's standard error stream.
-    static stderr: *mut libc::FILE;
+    /// libc's standard error stream. A program may put another one into it at any time.
+    static mut stderr: *mut libc::FILE;
 }
 
 /// Prints `message: what aml_errno means` on stderr; without a message, the meaning alone.
@@ -157,7 +165,7 @@ unsafe extern "C" fn aml_perror(message: *const c_char) {
         }
         line.extend_from_slice(meaning);
         line.push(b'\n');
-        // SAFETY: libc sets its stream up before `main`, and programs may replace it by another stream only.
+        // SAFETY: it is there as long as libc, which sets it up before `main`; who writes to it meanwhile answers for the order, as in C.
         let stream = unsafe { stderr };
         // Where stderr is closed, there is nobody to tell.
         let _ = print(stream, &line);

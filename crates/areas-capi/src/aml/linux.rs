@@ -237,7 +237,7 @@ pub(super) unsafe fn make<O, D>(
 #[unsafe(no_mangle)]
 static aml_area_linux_data_default: LinuxData = LinuxData { nodeset: std::ptr::null_mut(), policy: 0 };
 
-/// A C program may put operations of its own into it: it is written to by nobody here, and read through raw pointers.
+/// A C program may put operations of its own into it: nobody here writes to it, and who uses an area looks at it for that moment only.
 #[unsafe(no_mangle)]
 static mut aml_area_linux_ops: Ops = Ops {
     mmap: Some(aml_area_linux_mmap_mbind),
@@ -436,11 +436,43 @@ pub(super) unsafe fn map_placed(wanted: &range::Mmap, asked: &Asked) -> Result<N
     match done {
         Ok(()) => Ok(start),
         Err(error) => {
-            // SAFETY: mapped a few lines above, and nobody else knows of it. Where the kernel refuses, it stays mapped: the first
-            // error is the one to tell.
-            let _ = unsafe { range::unmap(start, wanted.len) };
+            // SAFETY: as it was mapped a few lines above.
+            unsafe { withdraw(&first, start) };
             Err(error)
         }
+    }
+}
+
+/// Takes a mapping back that could not be placed. At addresses that the program had before, nothing can be reached any more, and they
+/// stay the program's: a hole would be given to whoever maps next, over which the program would map again.
+///
+/// # Safety
+/// `made` was mapped at `start`, and nobody uses it.
+unsafe fn withdraw(made: &range::Mmap, start: NonNull<u8>) {
+    let had_before = made.flags & libc::MAP_FIXED != 0;
+    // Where the kernel refuses, it stays mapped: why it could not be placed is the error to tell.
+    if had_before {
+        let page =
+            match (made.flags & libc::MAP_HUGETLB, made.flags.cast_unsigned() >> libc::MAP_HUGE_SHIFT & 63) {
+                (0, _) => areas::PageSize::base().bytes(),
+                (_, 0) => areas::PageSize::HUGE_2M.bytes(),
+                (_, log2) => 1 << log2,
+            };
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        let len = made.len.next_multiple_of(page);
+        let cover = range::Mmap {
+            hint: start.addr().get(),
+            len,
+            protection: libc::PROT_NONE,
+            flags,
+            fd: -1,
+            offset: 0,
+        };
+        // SAFETY: over what was mapped there, which nobody uses (the caller).
+        let _ = unsafe { cover.map() };
+    } else {
+        // SAFETY: what was mapped there, which nobody uses (the caller).
+        let _ = unsafe { range::unmap(start, made.len) };
     }
 }
 

@@ -3,13 +3,15 @@
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::c_ulong;
-use std::sync::{RwLock, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use areas::{Error, Kind, NodeSet, Result};
 
 use super::bitmap::Bitmap;
+use crate::forking;
 
 /// Bits of a [`NodeSet`].
 const NODES: usize = 1024;
@@ -78,13 +80,16 @@ static KNOWN: RwLock<BTreeMap<usize, NodeSet>> = RwLock::new(BTreeMap::new());
 
 /// Whether that bitmask is one of an area that was made with these very nodes, which were allowed then.
 pub(super) fn is_known(mask: *const Bitmask, nodes: NodeSet) -> bool {
-    // Never waits: where somebody is making an area at this moment (or was when this process was forked), the question is asked.
+    // Never waits: where somebody is making an area at this moment (or forks), the question is asked.
     KNOWN.try_read().is_ok_and(|known| known.get(&mask.addr()) == Some(&nodes))
 }
 
 /// Remembers the set of a new area. Where that cannot be done, the kernel is asked each time.
 pub(super) fn remember(mask: *const Bitmask, nodes: NodeSet) {
-    if let Some(mut known) = to_write() {
+    // A child that could be forked meanwhile would never be able to write here.
+    if forking::ready() == 0
+        && let Some(mut known) = to_write()
+    {
         known.insert(mask.addr(), nodes);
     }
 }
@@ -96,7 +101,7 @@ pub(super) fn forget(mask: *const Bitmask) {
     }
 }
 
-/// The table, unless somebody has it for longer than a change takes: a thread that a forked child does not have.
+/// The table, unless somebody has it for longer than a change takes: a thread that forks, this one not excepted.
 fn to_write() -> Option<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> {
     const TRIES: usize = 10_000;
     (0..TRIES).find_map(|_| {
@@ -105,6 +110,24 @@ fn to_write() -> Option<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> {
             None
         })
     })
+}
+
+thread_local! {
+    static TAKEN: Cell<Option<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>>> = const { Cell::new(None) };
+}
+
+/// Takes the table, for a thread that is about to fork; [`let_go`] gives it back, in the parent and in the child.
+pub(crate) fn take_known() {
+    let _ = TAKEN.try_with(|taken| {
+        // Called twice, it must not wait for itself.
+        let known = taken.take().unwrap_or_else(|| KNOWN.write().unwrap_or_else(PoisonError::into_inner));
+        taken.set(Some(known));
+    });
+}
+
+/// Lets go of the table.
+pub(crate) fn let_go() {
+    let _ = TAKEN.try_with(Cell::take);
 }
 
 /// The nodes of AML's bitmap.

@@ -65,7 +65,7 @@ fn check_mmap_flags(flags: c_int) -> Result<()> {
 static aml01_area_linux_data_default: LinuxData =
     LinuxData { nodeset: std::ptr::null_mut(), binding_flags: libc::MPOL_DEFAULT, mmap_flags: PRIVATE };
 
-/// A C program may put operations of its own into it: it is written to by nobody here, and read through raw pointers.
+/// A C program may put operations of its own into it: nobody here writes to it, and who uses an area looks at it for that moment only.
 #[unsafe(no_mangle)]
 static mut aml01_area_linux_ops: Ops =
     Ops { mmap: Some(aml01_area_linux_mmap_mbind), munmap: Some(aml01_area_linux_munmap) };

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "calls C's operations; each block has its proof")]
 
+use std::collections::HashMap;
 use std::ffi::c_int;
 
 use super::area::{Area, Options, aml_area_mmap, aml_area_munmap};
@@ -21,6 +22,7 @@ impl Source {
         // SAFETY: the area and its options are those that the allocator was made with, and still there (its maker's promise).
         let start = unsafe { aml_area_mmap(self.area, size, self.options) };
         if start.is_null() {
+            before.give_way();
             return Err(told_by_others());
         }
         before.put_back();
@@ -37,6 +39,19 @@ impl Source {
         }
     }
 
+    /// Gives back all that was mapped, by address and bytes. What the area does not take back stays; the last failure then.
+    pub(super) fn unmap_all(&self, mapped: &mut HashMap<usize, usize>) -> c_int {
+        let mut status = SUCCESS;
+        mapped.retain(|&start, &mut size| match self.unmap(start, size) {
+            Ok(()) => false,
+            Err(failure) => {
+                status = failure;
+                true
+            }
+        });
+        status
+    }
+
     /// Maps for `wanted` bytes, rather more than less: halves what it asks for, down to what is needed.
     pub(super) fn map_rather(&self, mut wanted: usize, needed: usize) -> Result<(usize, usize), c_int> {
         let before = untold();
@@ -46,7 +61,10 @@ impl Source {
                     before.put_back();
                     return Ok((start, wanted));
                 }
-                Err(failure) if wanted / 2 < needed => return Err(failure),
+                Err(failure) if wanted / 2 < needed => {
+                    before.give_way();
+                    return Err(failure);
+                }
                 Err(_) => wanted /= 2,
             }
         }

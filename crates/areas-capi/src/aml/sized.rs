@@ -2,12 +2,12 @@
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{c_int, c_void};
 
-use super::allocator::{Allocator, Data, Ops, create, destroy, no_data, state};
+use super::allocator::{Allocator, Data, Ops, State, allocate, create, destroy, free};
 use super::area::{Area, Options};
-use super::error::{SUCCESS, broken, invalid, null};
+use super::error::{SUCCESS, broken, invalid};
 use super::pool::Source;
 use crate::edge::guarded;
 
@@ -20,7 +20,8 @@ const LARGEST: usize = 64 << 20;
 #[derive(Debug)]
 struct Table {
     size: usize,
-    pools: Vec<(usize, usize)>,
+    /// The bytes of each, by its address.
+    pools: HashMap<usize, usize>,
     free: Vec<usize>,
     used: HashSet<usize>,
     /// Bytes of the next pool, before they are cut to whole chunks.
@@ -39,11 +40,19 @@ impl Table {
 
     fn grow(&mut self, source: &Source) -> Result<(), c_int> {
         let (start, mapped) = source.map_rather(self.next.max(self.size), self.size)?;
-        self.pools.push((start, mapped));
+        self.pools.insert(start, mapped);
         self.next = mapped.saturating_mul(2).min(LARGEST);
         // The lowest address is given out first.
         self.free.extend((0..mapped / self.size).rev().map(|index| start + index * self.size));
         Ok(())
+    }
+
+    /// Chunks of pools that are gone are neither given out nor taken back, should another pool stay.
+    fn forget_the_gone(&mut self) {
+        let Table { pools, free, used, .. } = self;
+        let stays = |at: &usize| pools.iter().any(|(&start, &size)| (start..start + size).contains(at));
+        free.retain(stays);
+        used.retain(stays);
     }
 
     fn give_back(&mut self, start: usize) -> c_int {
@@ -76,13 +85,14 @@ unsafe extern "C" fn aml_allocator_sized_create(
 ) -> c_int {
     guarded(broken(), || {
         if size == 0 {
-            // SAFETY: NULL or a place for a pointer (the caller's promise).
-            if let Some(out) = unsafe { out.as_mut() } {
-                *out = std::ptr::null_mut();
+            if !out.is_null() {
+                // SAFETY: a place for a pointer (the caller's promise) that is not null (checked). It may never have been written.
+                unsafe { out.write(std::ptr::null_mut()) };
             }
             return invalid("make an allocator", "the size of its chunks is 0");
         }
-        let table = Table { size, pools: Vec::new(), free: Vec::new(), used: HashSet::new(), next: FIRST };
+        let table =
+            Table { size, pools: HashMap::new(), free: Vec::new(), used: HashSet::new(), next: FIRST };
         let ops = &raw const aml_allocator_sized_ops;
         // SAFETY: the caller's promise, passed on.
         unsafe { create(out, area, options, ops, table) }
@@ -100,16 +110,8 @@ unsafe extern "C" fn aml_allocator_sized_destroy(allocator: *mut *mut Allocator)
         // SAFETY: the caller's promise, passed on.
         unsafe {
             destroy(allocator, ops, |source, table: &mut Table| {
-                // Chunks of pools that are gone are not to be given out, should a later pool stay.
-                table.free.clear();
-                let mut status = SUCCESS;
-                table.pools.retain(|&(start, size)| match source.unmap(start, size) {
-                    Ok(()) => false,
-                    Err(failure) => {
-                        status = failure;
-                        true
-                    }
-                });
+                let status = source.unmap_all(&mut table.pools);
+                table.forget_the_gone();
                 status
             })
         }
@@ -120,30 +122,21 @@ unsafe extern "C" fn aml_allocator_sized_destroy(allocator: *mut *mut Allocator)
 /// As for C: the data of such an allocator.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_sized_alloc(data: *mut Data, size: usize) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
-        // SAFETY: NULL or such data (the caller's promise).
-        let Some(state) = (unsafe { state::<Table>(data) }) else { return null(no_data("allocate")) };
-        let mut table = state.table();
-        if size != table.size {
-            return null(invalid("allocate", "the size is not that of the allocator's chunks"));
-        }
-        match table.take(&state.source) {
-            Ok(start) => std::ptr::with_exposed_provenance_mut(start),
-            Err(failure) => null(failure),
-        }
-    })
+    let take = |state: &State<Table>| {
+        state.table.with(|table| match size == table.size {
+            true => table.take(&state.source),
+            false => Err(invalid("allocate", "the size is not that of the allocator's chunks")),
+        })
+    };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { allocate(data, take) }
 }
 
 /// # Safety
 /// As for C: the data of such an allocator, and what it gave, which nobody uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_sized_free(data: *mut Data, start: *mut c_void) -> c_int {
-    guarded(broken(), || {
-        // SAFETY: NULL or such data (the caller's promise).
-        match unsafe { state::<Table>(data) } {
-            None => no_data("free"),
-            Some(_) if start.is_null() => SUCCESS,
-            Some(state) => state.table().give_back(start.addr()),
-        }
-    })
+    let give_back = |state: &State<Table>, start| state.table.with(|table| table.give_back(start));
+    // SAFETY: the caller's promise, passed on.
+    unsafe { free(data, start, give_back) }
 }

@@ -52,9 +52,7 @@ unsafe fn create(
     // SAFETY: C's promise: NULL or a string.
     let name = unsafe { name_of(name) }?;
     // SAFETY: C's promise: NULL or a pointer.
-    let wanted = unsafe { layout::get(address) };
-    let wanted =
-        wanted.ok_or_else(|| wrong(BAD_ADDRESS, "make an area", "the pointer to the address is NULL"))?;
+    let wanted = unsafe { layout::wanted(address, "make an area") }?;
     let spec = Spec::new(spec, wanted.addr())?;
     if spec == Spec::Clone {
         return Err(wrong(BAD_VALUE, "make an area", "only a clone has a source's address"));
@@ -107,9 +105,7 @@ unsafe fn clone(
     // SAFETY: C's promise: NULL or a string.
     let name = unsafe { name_of(name) }?;
     // SAFETY: C's promise: NULL or a pointer.
-    let wanted = unsafe { layout::get(address) };
-    let wanted =
-        wanted.ok_or_else(|| wrong(BAD_ADDRESS, "clone an area", "the pointer to the address is NULL"))?;
+    let wanted = unsafe { layout::wanted(address, "clone an area") }?;
     let mut spec = Spec::new(spec, wanted.addr())?;
     let protection = protection_of(protection)?;
     let entered = Entered::new().map_err(status_of)?;
@@ -203,7 +199,7 @@ fn resize(id: i32, size: usize) -> Result<Status, Status> {
     let size = whole_pages("resize an area", size)?;
     with_own(id, "resize an area", |entered, held| {
         let done = match held {
-            Some(Held::Resizable(area)) => with_addresses(entered, || area.resize(size)),
+            Some(Held::Resizable(area)) => with_addresses(entered, area.lock(), || area.resize(size)),
             Some(Held::Shared(area)) if area.mapped() <= size => area.grow(size),
             _ => {
                 return Err(wrong(ERROR, "resize an area", "it was made with a fixed size, or to grow only"));
@@ -231,9 +227,7 @@ fn protect(id: i32, protection: u32) -> Result<Status, Status> {
 /// As C's.
 unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> Result<i32, Status> {
     // SAFETY: C's promise: NULL or a pointer.
-    let wanted = unsafe { layout::get(address) };
-    let wanted =
-        wanted.ok_or_else(|| wrong(BAD_ADDRESS, "transfer an area", "the pointer to the address is NULL"))?;
+    let wanted = unsafe { layout::wanted(address, "transfer an area") }?;
     let mut spec = Spec::new(spec, wanted.addr())?;
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let team = if team == 0 { own } else { team };

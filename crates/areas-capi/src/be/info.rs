@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
-use areas::registry::{self, Source};
+use areas::registry::{self, Info, Source};
 use areas::{Error, Kind};
 
 use super::areas::source_of;
@@ -15,16 +15,17 @@ const WHAT: &str = "tell of an area";
 
 /// What is told of an area: its size and the bytes of it in RAM as the kernel has them now.
 fn describe(source: &Source) -> Result<AreaInfo, Status> {
-    let info = source.info().map_err(status_of)?;
-    let resident = match source.resident() {
-        Ok(bytes) => bytes,
-        Err(error) if matches!(error.kind(), Kind::NoSuchArea | Kind::Unreadable) => {
-            return Err(status_of(error));
-        }
-        // A kernel or a sandbox that does not tell.
-        Err(_) => 0,
-    };
-    Ok(AreaInfo {
+    // One opening for all that is asked.
+    match source.look() {
+        Ok(look) => Ok(described(look.info(), look.resident().unwrap_or(0))),
+        Err(error) if matches!(error.kind(), Kind::NoSuchArea | Kind::Unreadable) => Err(status_of(error)),
+        // A sandbox, or no descriptor left: what does not take opening it.
+        Err(_) => Ok(described(&source.info().map_err(status_of)?, 0)),
+    }
+}
+
+fn described(info: &Info, resident: u64) -> AreaInfo {
+    AreaInfo {
         area: info.id.get(),
         name: layout::field(info.name.as_bytes()),
         size: info.mapped,
@@ -36,7 +37,7 @@ fn describe(source: &Source) -> Result<AreaInfo, Status> {
         in_count: 0,
         out_count: 0,
         address: info.address,
-    })
+    }
 }
 
 /// Whether a caller knows the structure: it has had one size so far.
@@ -57,9 +58,8 @@ fn get(id: i32, info: *mut AreaInfo, size: usize) -> Result<AreaInfo, Status> {
 
 /// The area after a cookie, which is the address of the one before.
 fn next(team: i32, after: usize) -> Result<AreaInfo, Status> {
-    let own = std::process::id();
     let pid = match u32::try_from(team) {
-        Ok(0) => own,
+        Ok(0) => std::process::id(),
         Ok(pid) => pid,
         Err(_) => return Err(wrong(BAD_TEAM_ID, WHAT, "no team has a negative number")),
     };

@@ -4,6 +4,8 @@
 
 use std::ffi::{c_char, c_void};
 
+use super::errors::{BAD_ADDRESS, Status, wrong};
+
 pub(super) const NAME_LENGTH: usize = 32;
 
 #[derive(Clone, Copy)]
@@ -127,6 +129,15 @@ pub(super) unsafe fn text<const N: usize>(text: *const c_char) -> Option<([u8; N
 pub(super) unsafe fn get<T: Copy>(from: *const T) -> Option<T> {
     // SAFETY: not NULL, and then it is readable (the caller).
     (!from.is_null()).then(|| unsafe { from.read_unaligned() })
+}
+
+/// The address that C points to, which says where something is wanted.
+///
+/// # Safety
+/// As for [`get`].
+pub(super) unsafe fn wanted<T: Copy>(address: *const T, what: &'static str) -> Result<T, Status> {
+    // SAFETY: the caller's promise.
+    unsafe { get(address) }.ok_or_else(|| wrong(BAD_ADDRESS, what, "the pointer to the address is NULL"))
 }
 
 /// Writes a value to where C wants it. Nothing happens for NULL.

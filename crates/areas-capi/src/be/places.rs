@@ -121,15 +121,17 @@ fn less(more: usize) -> usize {
     more / 4 / page() * page()
 }
 
-/// Has something done that takes addresses. Reserves count against a limit of them, and no program has asked for those: where it
-/// fails for that, they give way.
+/// Has something done that takes addresses for an area with that lock. Reserves count against a limit of them, and no program has asked
+/// for those: where it fails for that, they give way. (For want of an allowance to lock the kernel says the same, and addresses are no help.)
 pub(super) fn with_addresses<T>(
     entered: &Entered,
+    lock: Lock,
     mut take: impl FnMut() -> areas::Result<T>,
 ) -> areas::Result<T> {
     match take() {
         Err(error)
-            if error.kind() == Kind::Limit
+            if lock == Lock::None
+                && error.kind() == Kind::Limit
                 && error.errno().map(areas::Errno::raw) == Some(libc::ENOMEM)
                 && give_reserves_back(entered) =>
         {
@@ -147,7 +149,10 @@ fn give_reserves_back(entered: &Entered) -> bool {
         let Ok(mut held) = place.try_lock() else { continue };
         let Some(Held::Resizable(area)) = &mut *held else { continue };
         let (mapped, before) = (area.mapped(), area.reserve());
-        if area.lock() == Lock::None && before > mapped && ranges::holding(area.as_ptr().addr()).is_none() {
+        if area.lock() == Lock::None
+            && before > mapped
+            && ranges::holding(entered, area.as_ptr().addr()).is_none()
+        {
             area.trim_reserve(mapped);
             given |= area.reserve() < before;
         }
@@ -222,7 +227,7 @@ pub(super) fn make_somewhere(entered: &Entered, wish: &Wish, make: &Make<'_>) ->
         Spec::Exact(address) | Spec::Base(address) => Some(address),
         _ => None,
     };
-    if let Some((range, offset)) = wanted.and_then(ranges::holding) {
+    if let Some((range, offset)) = wanted.and_then(|at| ranges::holding(entered, at)) {
         let fits = |offset: usize| range.room_at(offset) >= size;
         let exact = matches!(spec, Spec::Exact(_));
         let at = range.address() + offset;
@@ -242,11 +247,13 @@ pub(super) fn make_somewhere(entered: &Entered, wish: &Wish, make: &Make<'_>) ->
         }
     }
     let held = match spec {
-        Spec::Exact(exact) => {
-            with_addresses(entered, || at_exact(entered, exact, size, || make(Place::At(address), size)))
+        Spec::Exact(exact) => with_addresses(entered, lock, || {
+            at_exact(entered, exact, size, || make(Place::At(address), size))
+        }),
+        Spec::Base(_) => with_addresses(entered, lock, || make(Place::At(address), size)),
+        _ => {
+            with_addresses(entered, lock, || with_reserve(size, lock, |room| make(Place::At(address), room)))
         }
-        Spec::Base(_) => with_addresses(entered, || make(Place::At(address), size)),
-        _ => with_addresses(entered, || with_reserve(size, lock, |room| make(Place::At(address), room))),
     };
     let mut held = held.map_err(status_of)?;
     if let (Held::Resizable(area), Some(_)) = (&mut held, wanted) {

@@ -9,22 +9,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use areas::Reservation;
 
-use super::errors::{BAD_ADDRESS, BAD_VALUE, ERROR, OK, Status, status_of, wrong};
+use super::errors::{BAD_VALUE, ERROR, OK, Status, status_of, wrong};
 use super::layout;
 use super::places::{Spec, page, whole_pages};
 use crate::edge::guarded;
 use crate::held::Entered;
 
-/// By first address. Used by who has entered, so that no thread holds it at a fork.
+/// By first address.
 static RANGES: Mutex<BTreeMap<usize, Arc<Reservation>>> = Mutex::new(BTreeMap::new());
 
-fn all() -> MutexGuard<'static, BTreeMap<usize, Arc<Reservation>>> {
+/// For who has entered: so no thread holds it at a fork.
+fn all(_: &Entered) -> MutexGuard<'static, BTreeMap<usize, Arc<Reservation>>> {
     RANGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The reserved range that holds an address, and where in it that is.
-pub(super) fn holding(address: usize) -> Option<(Arc<Reservation>, usize)> {
-    let ranges = all();
+pub(super) fn holding(entered: &Entered, address: usize) -> Option<(Arc<Reservation>, usize)> {
+    let ranges = all(entered);
     let (&start, range) = ranges.range(..=address).next_back()?;
     let offset = address - start;
     (offset < range.span()).then(|| (range.clone(), offset))
@@ -37,8 +38,7 @@ pub(super) fn holding(address: usize) -> Option<(Arc<Reservation>, usize)> {
 unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status, Status> {
     const WHAT: &str = "reserve addresses";
     // SAFETY: C's promise: NULL or a pointer.
-    let wanted = unsafe { layout::get(address) };
-    let wanted = wanted.ok_or_else(|| wrong(BAD_ADDRESS, WHAT, "the pointer to the address is NULL"))?;
+    let wanted = unsafe { layout::wanted(address, WHAT) }?;
     let spec = Spec::new(spec, wanted)?;
     let size = whole_pages(WHAT, size)?;
     let form = spec.address(size)?;
@@ -49,8 +49,7 @@ unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status,
     let range = Reservation::placed(form, size).map_err(status_of)?;
     // SAFETY: C's promise, as above.
     unsafe { layout::put(address, range.address()) };
-    all().insert(range.address(), range);
-    drop(entered);
+    all(&entered).insert(range.address(), range);
     Ok(OK)
 }
 
@@ -58,13 +57,11 @@ fn unreserve(address: usize, size: usize) -> Result<Status, Status> {
     const WHAT: &str = "give reserved addresses back";
     let entered = Entered::new().map_err(status_of)?;
     let size = size.checked_next_multiple_of(page()).unwrap_or(usize::MAX);
-    let mut ranges = all();
+    let mut ranges = all(&entered);
     match ranges.get(&address) {
         Some(range) if range.span() == size => {
             // Areas inside keep it until they go.
             ranges.remove(&address);
-            drop(ranges);
-            drop(entered);
             Ok(OK)
         }
         _ => Err(wrong(BAD_VALUE, WHAT, "no range was reserved there with that size")),

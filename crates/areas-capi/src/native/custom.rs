@@ -17,6 +17,7 @@ use super::provider::{Source, source_or_system};
 use super::sized::{Versioned, read};
 use super::words::protection_number;
 use crate::edge::guarded;
+use crate::error::Kept;
 
 /// What is asked of a provider: given to its `map`, and gone when that returns.
 #[derive(Debug)]
@@ -111,12 +112,11 @@ impl Provider for Shared {
         // SAFETY: C's own function, with its context; the request lives as long as the call.
         let answer = unsafe { map(custom.context, asked, &raw mut mapped) };
         let told = crate::error::take();
-        if let Some(before) = before {
-            crate::error::keep(before);
-        }
+        // As it was, words and all: the program may have them still, and has been told of no failure since.
+        crate::error::put_back(before);
         if answer != 0 {
             let plain = || Error::new(kind_of(answer), what()).detail(format!("its map gave {answer}"));
-            return Err(told.unwrap_or_else(plain));
+            return Err(told.map_or_else(plain, Kept::into_error));
         }
         if mapped.is_null() {
             return Err(Error::new(Kind::InvalidInput, what()).detail("its map gave 0 and no mapping"));

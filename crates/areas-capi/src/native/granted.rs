@@ -55,14 +55,12 @@ pub unsafe extern "C" fn areas_granted(
         let room = unsafe { room(grant) }?;
         // SAFETY: C's promise.
         let granted = each!(unsafe { look(area, "tell what an area was given") }?, area => area.granted());
-        if let Some(tell) = on_fallback {
-            for fallback in granted.fallbacks {
-                let words = |text: &str| CString::new(text).unwrap_or_default();
-                let because = words(&fallback.because.to_string());
-                let (asked, given) = (words(&fallback.asked), words(&fallback.given));
-                // SAFETY: C's own function, with its context, and strings that live as long as the call.
-                unsafe { tell(asked.as_ptr(), given.as_ptr(), because.as_ptr(), context) };
-            }
+        let words = |text: &str| CString::new(text).unwrap_or_default();
+        let mut fallbacks = Vec::new();
+        if on_fallback.is_some() {
+            fallbacks.extend(granted.fallbacks.iter().map(|fallback| {
+                [words(&fallback.asked), words(&fallback.given), words(&fallback.because.to_string())]
+            }));
         }
         let given = Given {
             size_of_this: 0,
@@ -74,6 +72,12 @@ pub unsafe extern "C" fn areas_granted(
         };
         // SAFETY: C's promise, as above.
         unsafe { room.fill(&given) };
+        // Last, with nothing borrowed from the area: what C does with its handle then is C's affair.
+        let Some(tell) = on_fallback else { return Ok(()) };
+        for [asked, given, because] in &fallbacks {
+            // SAFETY: C's own function, with its context, and strings that live as long as the call.
+            unsafe { tell(asked.as_ptr(), given.as_ptr(), because.as_ptr(), context) };
+        }
         Ok(())
     })
 }

@@ -84,10 +84,7 @@ impl Source {
     /// # Errors
     /// As [`residency`](Source::residency).
     pub fn resident(&self) -> Result<u64> {
-        match self.resident_at_once() {
-            Some(bytes) => Ok(bytes),
-            None => self.look()?.resident(),
-        }
+        self.look()?.resident()
     }
 
     /// Whether nobody can write it any more.

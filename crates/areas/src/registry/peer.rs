@@ -306,7 +306,12 @@ impl Peer {
 
     /// Opens an area's object.
     pub(super) fn open_object(&self, record: &Record, rights: Rights) -> Result<Opened> {
-        if let Some((fd, stat)) = self.take(record) {
+        if let Some(handle) = self.handle()
+            && let Ok(fd) = sys::process::take_descriptor(handle, record.descriptor)
+            && let Ok(stat) = sys::file::look(fd.as_fd())
+            && stat.identity == record.object
+            && is_object(&stat, record).is_ok_and(|yes| yes)
+        {
             let pages = known_pages(&stat, record);
             if rights != Rights::Reading {
                 return Ok(Opened { fd, stat, pages });
@@ -324,15 +329,6 @@ impl Peer {
             },
             _ => Err(error),
         })
-    }
-
-    /// A copy of the owner's own descriptor of an area's object, with the rights that it has there, and what it is; `None` where that is
-    /// not to be had.
-    pub(super) fn take(&self, record: &Record) -> Option<(OwnedFd, Stat)> {
-        let fd = sys::process::take_descriptor(self.handle()?, record.descriptor).ok()?;
-        let stat = sys::file::look(fd.as_fd()).ok()?;
-        let is_it = stat.identity == record.object && is_object(&stat, record).is_ok_and(|yes| yes);
-        is_it.then_some((fd, stat))
     }
 
     /// Offers an area at its door; `None` if it has none.

@@ -1,7 +1,6 @@
 //! An area that was found: enough to tell all about it, and to clone it.
 
 use std::ops::Range;
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -118,23 +117,6 @@ impl Source {
     /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened.
     pub fn look(&self) -> Result<Look> {
         Ok(Look::new(self, self.open_object(Rights::Looking)?))
-    }
-
-    /// The bytes of it that are in RAM, by its holder's own descriptor: nothing is opened to be mapped. `None` where that does not tell.
-    pub(crate) fn resident_at_once(&self) -> Option<u64> {
-        let record = &self.record;
-        if record.physical.is_some() {
-            return None;
-        }
-        let (fd, stat) = match &self.holder {
-            Holder::Own => {
-                let fd = sys::file::copy_of_number(record.descriptor).ok()?;
-                let stat = sys::file::stat(fd.as_fd()).ok().filter(|stat| stat.identity == record.object)?;
-                (fd, stat)
-            }
-            Holder::Peer(peer) => peer.take(record)?,
-        };
-        crate::residency::resident_of(fd.as_fd(), &stat, record.page).ok()
     }
 
     /// The processes that have its memory, published or not: as long as one of them is there, the memory is.

@@ -18,7 +18,7 @@ use crate::sys;
 use crate::sys::memory::Advice;
 
 /// How much is looked at in one go: what the buffers must hold, and what a temporary mapping takes.
-pub(super) const WINDOW: usize = 64 << 20;
+pub(super) const WINDOW: usize = 128 << 20;
 
 /// Where the first `len` bytes of a mapping are. `object` is what lies behind it, if it is one.
 ///
@@ -134,9 +134,9 @@ impl Ruler {
         }
     }
 
-    /// All of a view, a window at a time.
+    /// All of a view, a window at a time; at once where only our page tables are asked.
     pub(super) fn windows(&mut self, view: &View, cache: &Cache<'_>) -> Result<()> {
-        let step = WINDOW.max(self.page.bytes());
+        let step = if cache.is_asked() { WINDOW.max(self.page.bytes()) } else { view.range.len().max(1) };
         let mut start = view.range.start;
         while start < view.range.end {
             let range = start..view.range.end.min(start.saturating_add(step));

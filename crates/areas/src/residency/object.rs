@@ -18,7 +18,6 @@ use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
-use crate::sys::file::Stat;
 use crate::sys::memory::{At, MapFlags};
 use crate::sys::pages::Cached;
 
@@ -226,7 +225,7 @@ fn failed(call: &'static str, errno: sys::Errno) -> Error {
 ///
 /// # Errors
 /// [`Kind::Unsupported`] for a hugetlb object that has some of its pages: the kernel does not tell which;
-/// [`Kind::NotPermitted`] where a sandbox forbids move_pages; [`Kind::Limit`] where there is no room for 64 MiB of
+/// [`Kind::NotPermitted`] where a sandbox forbids move_pages; [`Kind::Limit`] where there is no room for 128 MiB of
 /// addresses; [`Kind::System`] with what the kernel said.
 pub(crate) fn measure_object(object: &Object, len: usize) -> Result<Residency> {
     let page = object.page_size();
@@ -275,7 +274,7 @@ fn map_window(object: &Object, range: &Range<usize>) -> Result<Mapping> {
 }
 
 /// An object's descriptor, and what the kernel says of it: not of what somebody has put under its number.
-fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, Stat)> {
+fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, sys::file::Stat)> {
     let fd = object.as_fd();
     match sys::file::stat(fd) {
         Ok(stat) if stat.identity == object.identity() => Ok((fd, stat)),
@@ -284,23 +283,18 @@ fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, Stat)> {
     }
 }
 
-/// How many bytes of an open object are in RAM now, as its file system and the page cache tell.
-pub(crate) fn resident_of(fd: BorrowedFd<'_>, stat: &Stat, page: PageSize) -> sys::Result<u64> {
-    if stat.allocated == 0 || page != PageSize::base() {
-        // Pages of the pool are never swapped.
-        return Ok(stat.allocated);
-    }
-    sys::pages::cache_of(fd, 0, 0).map(|cached| cached.resident * sys::page_size() as u64)
-}
-
 /// How many bytes of an object are in RAM now, swapped ones not counted. One call where there is `cachestat` (6.5).
 ///
 /// # Errors
 /// [`Kind::Unsupported`] for somebody else's object on an older kernel; [`Kind::System`] with what the kernel said.
 pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
     let (fd, stat) = its_own(object)?;
-    match resident_of(fd, &stat, object.page_size()) {
-        Ok(bytes) => Ok(bytes),
+    if stat.allocated == 0 || object.page_size() != PageSize::base() {
+        // Pages of the pool are never swapped.
+        return Ok(stat.allocated);
+    }
+    match sys::pages::cache_of(fd, 0, 0) {
+        Ok(cached) => Ok(cached.resident * sys::page_size() as u64),
         Err(errno @ (sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP)) => {
             if [stat.uid, 0].contains(&sys::process::user()) {
                 return resident_by_core(object);

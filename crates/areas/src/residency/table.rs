@@ -12,8 +12,10 @@ use crate::size::Bytes;
 use crate::sys;
 use crate::sys::pages::{GUARD, HUGE, PRESENT, Region, SWAPPED, ZERO_PAGE};
 
-/// Pages for one call of `move_pages`, and regions for one scan.
-const BATCH: usize = 4096;
+/// Regions for one scan: neighbouring pages in the same state are one.
+const REGIONS: usize = 4096;
+/// Pages for one call of `move_pages`: so many that the calls do not count.
+const BATCH: usize = 32 * 1024;
 /// How often pages that are said to be present and not to be found are asked for again: they are being moved.
 const ATTEMPTS: usize = 3;
 
@@ -87,10 +89,12 @@ impl Table {
             })?;
             self.pagemap = Some(opened);
         }
-        let most = (bytes / sys::page_size()).clamp(1, BATCH);
-        if self.regions.len() < most {
-            self.regions.resize(most, Region::default());
-            self.status.resize(most, 0);
+        let pages = (bytes / sys::page_size()).max(1);
+        if self.regions.len() < pages.min(REGIONS) {
+            self.regions.resize(pages.min(REGIONS), Region::default());
+        }
+        if self.status.len() < pages.min(BATCH) {
+            self.status.resize(pages.min(BATCH), 0);
         }
         Ok(())
     }
@@ -234,14 +238,16 @@ impl Table {
             while at < part.end && self.addresses.len() < self.status.len() {
                 let address = view.address(at);
                 self.addresses.push(address.as_ptr());
-                // The first and the last of the range may be parts of a huge page.
-                at = (at + page.bytes() - address.addr().get() % page.bytes()).min(part.end);
+                // The first and the last of the range may be parts of a huge page. (A power of two: no division for each page.)
+                let behind = address.addr().get() & (page.bytes() - 1);
+                at = (at + page.bytes() - behind).min(part.end);
             }
             self.nodes_of_batch()?;
-            let mut done = from;
-            for index in 0..self.addresses.len() {
-                let next = self.addresses.get(index + 1).map_or(at, |next| view.offset(next.addr() as u64));
-                let node = u32::try_from(self.status[index]).ok().and_then(Node::checked);
+            let (mut done, mut index) = (from, 0);
+            for same in self.status[..self.addresses.len()].chunk_by(|one, next| one == next) {
+                index += same.len();
+                let next = self.addresses.get(index).map_or(at, |next| view.offset(next.addr() as u64));
+                let node = u32::try_from(same[0]).ok().and_then(Node::checked);
                 built.push(next - done, node.map_or(Where::Absent, |node| Where::On { node, page }));
                 done = next;
             }

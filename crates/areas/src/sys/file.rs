@@ -73,16 +73,6 @@ pub(crate) fn stat_number(number: i32) -> Result<Stat> {
     stat(file)
 }
 
-/// Another descriptor of what a number stands for now, whoever may have closed what was there.
-pub(crate) fn copy_of_number(number: i32) -> Result<OwnedFd> {
-    if number < 0 {
-        return Err(Errno::BADF);
-    }
-    // SAFETY: the number is borrowed to be copied; of one that is not open the kernel says EBADF. (It is not -1: checked.)
-    let file = unsafe { BorrowedFd::borrow_raw(number) };
-    rustix::io::fcntl_dupfd_cloexec(file, 0)
-}
-
 /// What a path leads to, through links (for `/proc/PID/fd/N`: the open file itself).
 ///
 /// It may be anybody's, on a file system that answers late or never (FUSE, NFS): only what the kernel knows already is asked.

@@ -10,6 +10,7 @@
 //! | swap and a memory-less node | 0 with all, 1 with a CPU and no memory, 2 with memory alone |
 //! | 4 MiB set aside | 0 with all below 4 GiB, and 1; the kernel leaves the physical range 8 to 12 MiB alone |
 //! | pages of 1 GiB | 0, and 1 with room for such pages |
+//! | much memory | 0 and 1 with 1.4 GB each |
 //! | Linux 6.1 | as the default; no PAGEMAP_SCAN, no cachestat, no weighted interleaving |
 //!
 //! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none names.
@@ -17,9 +18,11 @@
 // vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
 // vm: --nodes "1:512 0:3072" --append "hugepagesz=1G hugepages=1:1" -- giant::
 // vm: --nodes "1:512 0:256" --append "memmap=4M$8M" -- low::
+// vm: --nodes "1:1400 0:1400" -- calls::
 // vm: --kernel linux-image-cloud-amd64 -- cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing::
 
 mod absent;
+mod calls;
 mod cpuset;
 mod giant;
 mod kernel;

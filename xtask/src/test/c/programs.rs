@@ -79,7 +79,13 @@ fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Resul
             let mut command = Command::new("valgrind");
             // Leaks are the sanitizer's business. Here a forked child would look for them where its parent had memory that a child does
             // not get: version 3.19 takes a fault for each word of it, which lasts for minutes, and may die of one.
-            command.args(["--quiet", "--trace-children=yes", "--leak-check=no", "--fair-sched=yes"]);
+            command.args([
+                "--quiet",
+                "--trace-children=yes",
+                "--leak-check=no",
+                "--fair-sched=yes",
+                "--vgdb=no",
+            ]);
             command.arg(format!("--error-exitcode={VALGRIND_FOUND}")).arg(&program);
             command
         }

@@ -8,6 +8,7 @@
 #include <aml/higher/allocator/area.h>
 #include <aml/higher/allocator/buddy.h>
 #include <aml/higher/allocator/sized.h>
+#include <areas.h>
 
 #include "check.h"
 
@@ -20,6 +21,8 @@ struct aml_area_data {
 	uintptr_t next;
 	size_t mapped, limit;
 	int refuses_unmap;
+	/* If not NULL: what is mapped around it does not come back. */
+	char *keeps;
 };
 
 /* Addresses that nobody may touch: reading or writing any of them is a fault. */
@@ -46,7 +49,7 @@ static int nowhere_munmap(const struct aml_area_data *of, void *ptr, size_t size
 	struct aml_area_data *data = (struct aml_area_data *)(uintptr_t)of;
 
 	CHECK(ptr != NULL);
-	if (data->refuses_unmap)
+	if (data->refuses_unmap || (data->keeps >= (char *)ptr && data->keeps < (char *)ptr + size))
 		return -AML_EBUSY;
 	pthread_mutex_lock(&data->mutex);
 	CHECK(size <= data->mapped);
@@ -56,7 +59,7 @@ static int nowhere_munmap(const struct aml_area_data *of, void *ptr, size_t size
 }
 
 static struct aml_area_ops nowhere_ops = { nowhere_mmap, nowhere_munmap, NULL };
-static struct aml_area_data nowhere_data = { PTHREAD_MUTEX_INITIALIZER, (uintptr_t)1 << 60, 0, PLENTY, 0 };
+static struct aml_area_data nowhere_data = { PTHREAD_MUTEX_INITIALIZER, (uintptr_t)1 << 60, 0, PLENTY, 0, NULL };
 static struct aml_area nowhere = { &nowhere_ops, &nowhere_data };
 
 enum kind { AREA, BUDDY, SIZES };
@@ -356,6 +359,71 @@ static void gives_pools_back(void)
 	CHECK(allocator == NULL);
 }
 
+/* An area that takes back one pool and keeps another: of the one that is gone nothing is given out, or taken back, any more. */
+static void ends_by_halves(void)
+{
+	struct aml_allocator *allocator;
+	char *first, *last = NULL, *again;
+
+	CHECK_EQ(create(SIZES, &allocator, &nowhere), AML_SUCCESS);
+	first = (char *)aml_alloc(allocator, SIZED);
+	for (size_t mapped = nowhere_data.mapped; nowhere_data.mapped == mapped;)
+		last = (char *)aml_alloc(allocator, SIZED);
+	CHECK(first != NULL && last != NULL);
+	nowhere_data.keeps = last;
+	CHECK_EQ(destroy(SIZES, &allocator), -AML_EBUSY);
+	CHECK(allocator != NULL);
+	CHECK_EQ(aml_free(allocator, first), -AML_EINVAL);
+	CHECK_EQ(aml_free(allocator, last), AML_SUCCESS);
+	again = (char *)aml_alloc(allocator, SIZED);
+	CHECK(again == last);
+	nowhere_data.keeps = NULL;
+	CHECK_EQ(destroy(SIZES, &allocator), AML_SUCCESS);
+	CHECK_EQ(nowhere_data.mapped, 0);
+}
+
+/* As nowhere, but what it cannot give it says in words. */
+static void *loud_mmap(const struct aml_area_data *of, size_t size, struct aml_area_mmap_options *opts)
+{
+	void *ptr = nowhere_mmap(of, size, opts);
+
+	if (ptr == NULL) {
+		CHECK(aml_area_mmap(NULL, size, NULL) == NULL);
+		CHECK(strstr(areas_error_text(), "NULL") != NULL);
+	}
+	return ptr;
+}
+
+/* A call that succeeds in the end leaves the words of an earlier failure, which the program may still look at, where they were. */
+static void words_stay(void)
+{
+	struct aml_area_ops ops = { loud_mmap, nowhere_munmap, NULL };
+	struct aml_area loud = { &ops, &nowhere_data };
+	struct aml_allocator *allocator;
+	const char *words;
+	char before[200];
+	void *ptr;
+
+	CHECK_EQ(aml_allocator_sized_create(&allocator, 0, &loud, NULL), -AML_EINVAL);
+	words = areas_error_text();
+	CHECK(strlen(words) > 0 && strlen(words) < sizeof before);
+	strcpy(before, words);
+	/* A quarter of the pool that it would like. */
+	nowhere_data.limit = 300000;
+	CHECK_EQ(create(BUDDY, &allocator, &loud), AML_SUCCESS);
+	ptr = aml_alloc(allocator, 64);
+	CHECK(ptr != NULL);
+	CHECK(areas_error_text() == words);
+	CHECK_STR(words, before);
+	/* What fails in the end is told. */
+	CHECK(aml_alloc(allocator, 1 << 20) == NULL);
+	CHECK(strstr(areas_error_text(), before) == NULL);
+	CHECK_EQ(aml_free(allocator, ptr), AML_SUCCESS);
+	CHECK_EQ(destroy(BUDDY, &allocator), AML_SUCCESS);
+	CHECK_EQ(nowhere_data.mapped, 0);
+	nowhere_data.limit = PLENTY;
+}
+
 /* The options reach the area. */
 static void passes_options_on(void)
 {
@@ -381,6 +449,8 @@ int main(void)
 	}
 	no_data();
 	gives_pools_back();
+	ends_by_halves();
+	words_stay();
 	passes_options_on();
 	return 0;
 }

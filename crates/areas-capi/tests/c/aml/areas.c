@@ -331,6 +331,28 @@ static void operations(void)
 	fclose(reads);
 }
 
+/* Over a range that the program has: what cannot be placed there leaves the addresses the program's, and nothing in them. */
+static void fixed_and_refused(void)
+{
+	struct aml_area_linux_mmap_options wanted = { NULL, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, PROT_READ | PROT_WRITE, -1, 0 };
+	unsigned long far = 1UL << 63;
+	struct bitmask last = { 64, &far };
+	struct aml_area_linux_data user = { &last, AML_AREA_LINUX_POLICY_BIND };
+	char *range = (char *)mmap(NULL, 3 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(range != MAP_FAILED);
+	wanted.ptr = range + PAGE;
+	GIVES_NULL(aml_area_linux_mmap_mbind((struct aml_area_data *)&user, PAGE - 5, options(&wanted)), AML_EDOM);
+	CHECK_STR(check_maps(range), "r--p");
+	CHECK_STR(check_maps(range + PAGE), "---p");
+	CHECK_STR(check_maps(range + 2 * PAGE), "r--p");
+	CHECK_EQ(munmap(range, 3 * PAGE), 0);
+	/* Anywhere else nothing is left. */
+	wanted.flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	GIVES_NULL(aml_area_linux_mmap_mbind((struct aml_area_data *)&user, PAGE, options(&wanted)), AML_EDOM);
+	CHECK_STR(check_maps(range + PAGE), "");
+}
+
 /* How many pages of a range are in RAM. */
 static size_t in_ram(void *ptr, size_t size)
 {
@@ -377,6 +399,7 @@ int main(void)
 	linux_options();
 	creation();
 	binding();
+	fixed_and_refused();
 	populated();
 	operations();
 	CHECK_EQ(aml_finalize(), AML_SUCCESS);

@@ -1,8 +1,6 @@
 /*
  * Bytes in and out of areas of each kind, from one to another, from a file; and reserves that are taken and given back. What cannot be
  * is an error, and never a fault.
- *
- * Not under valgrind: version 3.19 lacks pidfd calls, and ignores MAP_FIXED_NOREPLACE.
  */
 #include <areas.h>
 

@@ -75,7 +75,8 @@ static void custom(void)
 	areas_provider_operations operations = AREAS_PROVIDER_OPERATIONS;
 	areas_provider *provider;
 	areas_attributes wanted;
-	areas_area *private_one, *shared;
+	areas_area *private_one, *shared, *another;
+	const char *words;
 	void *start;
 	size_t i;
 
@@ -116,7 +117,18 @@ static void custom(void)
 	CHECK(areas_create(&wanted) == NULL);
 	CHECK_EQ(areas_error_number(), AREAS_ERROR_NO_MEMORY);
 	CHECK(strstr(areas_error_text(), "nobody has this") == NULL);
+	/* What a provider gets over is no failure of the call: the words of the last one stay where they are. */
+	CHECK_EQ(areas_find("nobody has this"), AREAS_ERROR_NO_SUCH_AREA);
+	words = areas_error_text();
 	shark.fail = 0;
+	wanted.name = NULL;
+	another = areas_create(&wanted);
+	CHECK(another != NULL);
+	CHECK(areas_error_text() == words);
+	CHECK(strstr(words, "nobody has this") != NULL);
+	areas_release(another);
+	CHECK_EQ(shark.unmapped, 1);
+	shark.unmapped = 0;
 
 	/* The provider is let go first: the context is needed until the last mapping is gone. */
 	CHECK_EQ(shark.unmapped, 0);

@@ -1,7 +1,5 @@
 /*
  * Errors of the calls about teams, threads and the machine: docs/be-errors.md says which test is whose.
- *
- * Not under valgrind: it answers system calls that signals interrupt in a way of its own.
  */
 #include <OS.h>
 

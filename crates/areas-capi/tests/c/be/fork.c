@@ -1,8 +1,9 @@
 /*
  * fork: the child holds every area, shared, at the same address, under a new id; what it does with them does not touch its parent.
- * Also while another thread makes areas. exec: all ids of the team die.
+ * Also while other threads make areas and reserve addresses. exec: all ids of the team die.
  */
 #include <OS.h>
+#include <syscalls.h>
 
 #include "check.h"
 
@@ -67,12 +68,34 @@ static void *busy(void *unused)
 	return NULL;
 }
 
+/* Reserves addresses, puts an area into them, gives both back. */
+static void reserve(void)
+{
+	addr_t start = 0;
+	void *address;
+	area_id id;
+	CHECK_EQ(_kern_reserve_address_range(&start, B_ANY_ADDRESS, 16 * PAGE), B_OK);
+	address = (void *)(start + 4 * PAGE);
+	id = create_area("inside", &address, B_EXACT_ADDRESS, PAGE, B_NO_LOCK, RW);
+	CHECK(id > 0);
+	CHECK_EQ(delete_area(id), B_OK);
+	CHECK_EQ(_kern_unreserve_address_range(start, 16 * PAGE), B_OK);
+}
+
+static void *reserves(void *unused)
+{
+	(void)unused;
+	while (!atomic_load(&stop))
+		reserve();
+	return NULL;
+}
+
 static void while_others_work(void)
 {
-	pthread_t threads[2];
+	pthread_t threads[3];
 	int i;
-	for (i = 0; i < 2; i++)
-		CHECK_EQ(pthread_create(&threads[i], NULL, busy, NULL), 0);
+	for (i = 0; i < 3; i++)
+		CHECK_EQ(pthread_create(&threads[i], NULL, i < 2 ? busy : reserves, NULL), 0);
 	for (i = 0; i < 20; i++) {
 		pid_t child = check_fork();
 		if (child == 0) {
@@ -83,13 +106,14 @@ static void while_others_work(void)
 			alarm(60);
 			while (get_next_area_info(B_CURRENT_TEAM, &cookie, &info) == B_OK)
 				CHECK_EQ(delete_area(info.area), B_OK);
+			reserve();
 			CHECK(create_area("child's", &address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW) > 0);
 			_exit(0);
 		}
 		check_child(child, 0);
 	}
 	atomic_store(&stop, true);
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 3; i++)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
 }
 

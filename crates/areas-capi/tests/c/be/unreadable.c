@@ -1,7 +1,5 @@
 /*
  * A team that its peers may not read is there, and shares nothing: B_NOT_ALLOWED, and nothing else.
- *
- * Not under valgrind: its own descriptors and maps change what may be read of a process.
  */
 #include <OS.h>
 #include <syscalls.h>

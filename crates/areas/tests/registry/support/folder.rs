@@ -158,5 +158,6 @@ pub(crate) fn start_time(pid: u32) -> u64 {
 
 /// Whether a process has died and nobody has fetched its status.
 pub(crate) fn is_zombie(pid: u32) -> bool {
-    stat(pid).is_some_and(|fields| fields[0] == "Z")
+    // A leader may have ended while threads live, a sanitizer's own for one: they have its descriptors and mappings still.
+    stat(pid).is_some_and(|fields| fields[0] == "Z" && fields[17] == "1")
 }

@@ -1,0 +1,304 @@
+//! The tables of allocators: one thread at a time has one, and a forked child finds every one of them whole.
+//!
+//! Who forks takes all tables first: so in the child none is half changed, or held by a thread that it does not have. An area's mmap is
+//! the program's own code, and may allocate from another allocator, so that a thread may hold one table and wait for another one. So who forks
+//! holds no table while it waits for one; and as long as it is about it, threads that hold none begin nothing new.
+//!
+//! Handlers of the program's own (`pthread_atfork`) may allocate, on either side: the thread that forks uses the tables that it has taken.
+
+#![expect(unsafe_code, reason = "keeps a mutex together with what it is in; the block has its proof")]
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+/// A table that one thread at a time has.
+pub(super) struct Table<T: Send + 'static>(Arc<Shared<T>>);
+
+struct Shared<T> {
+    /// The thread that has it (see [`this_thread`]), or 0.
+    user: AtomicUsize,
+    table: Mutex<T>,
+}
+
+/// All tables, by their addresses.
+static ALL: Mutex<BTreeMap<usize, Arc<dyn Takable>>> = Mutex::new(BTreeMap::new());
+
+/// Whether somebody is about to fork: who has this mutex.
+static FORKING: AtomicBool = AtomicBool::new(false);
+static TURNSTILE: Mutex<()> = Mutex::new(());
+
+/// What this thread holds while it forks. They are let go of in this order.
+struct Taken {
+    tables: BTreeMap<usize, Box<dyn Any>>,
+    all: MutexGuard<'static, BTreeMap<usize, Arc<dyn Takable>>>,
+    _turnstile: MutexGuard<'static, ()>,
+}
+
+thread_local! {
+    static TAKEN: RefCell<Option<Taken>> = const { RefCell::new(None) };
+    static THREAD: u8 = const { 0 };
+}
+
+/// A number that no other thread has as long as this one lives, and that a forked child's thread has in common with its parent's.
+fn this_thread() -> usize {
+    THREAD.with(|thread| std::ptr::from_ref(thread).addr())
+}
+
+/// A table of any kind, for who forks.
+trait Takable: Send + Sync {
+    /// Takes it, if nobody has it.
+    fn take(self: Arc<Self>) -> Option<Box<dyn Any>>;
+    /// Waits until nobody has it.
+    fn wait(&self);
+    fn user(&self) -> usize;
+}
+
+/// A table that who forks has taken. The mutex is in what is kept behind it, which goes last.
+struct Kept<T: 'static> {
+    table: MutexGuard<'static, T>,
+    _shared: Arc<Shared<T>>,
+}
+
+impl<T: Send + 'static> Takable for Shared<T> {
+    fn take(self: Arc<Self>) -> Option<Box<dyn Any>> {
+        let table = match self.table.try_lock() {
+            Ok(table) => table,
+            Err(TryLockError::Poisoned(table)) => table.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        // SAFETY: the mutex stays where it is as long as `self`, which is kept beside the guard and dropped after it (the order of the
+        // fields of `Kept`; nobody takes it apart).
+        let table = unsafe { std::mem::transmute::<MutexGuard<'_, T>, MutexGuard<'static, T>>(table) };
+        Some(Box::new(Kept { table, _shared: self }))
+    }
+
+    fn wait(&self) {
+        drop(plain(&self.table));
+    }
+
+    fn user(&self) -> usize {
+        self.user.load(Ordering::Relaxed)
+    }
+}
+
+/// A mutex, for this thread. A panic in one of a table's calls is a bug, which is told; the table is still the best that there is.
+fn plain<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What this thread holds because it forks, taken out for a moment.
+fn taken() -> Option<Taken> {
+    TAKEN.try_with(|taken| taken.borrow_mut().take()).ok().flatten()
+}
+
+fn put_back(all: Option<Taken>) {
+    let _ = TAKEN.try_with(|taken| *taken.borrow_mut() = all);
+}
+
+/// Looks at all tables, or changes which there are. What it does must not look at tables itself.
+fn with_all<R>(look: impl FnOnce(&mut BTreeMap<usize, Arc<dyn Takable>>) -> R) -> R {
+    let mut taken = taken();
+    let done = match &mut taken {
+        Some(taken) => look(&mut taken.all),
+        None => look(&mut plain(&ALL)),
+    };
+    put_back(taken);
+    done
+}
+
+/// Whether this thread has taken all, to fork. One that is being torn down forks without the protection; it had no business to.
+fn forks() -> bool {
+    TAKEN.try_with(|taken| taken.borrow().is_some()).unwrap_or(true)
+}
+
+/// Whether this thread is in the middle of something with a table.
+fn has_one() -> bool {
+    with_all(|all| all.values().any(|table| table.user() == this_thread()))
+}
+
+/// Lets go of a table's user, whatever happens in between.
+struct Using<'a>(&'a AtomicUsize);
+
+impl Drop for Using<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+impl<T: Send + 'static> Table<T> {
+    pub(super) fn new(table: T) -> Self {
+        let shared = Arc::new(Shared { user: AtomicUsize::new(0), table: Mutex::new(table) });
+        with_all(|all| all.insert(Arc::as_ptr(&shared).addr(), shared.clone()));
+        Table(shared)
+    }
+
+    /// Does something with the table, which this thread alone has meanwhile.
+    pub(super) fn with<R>(&self, does: impl FnOnce(&mut T) -> R) -> R {
+        if FORKING.load(Ordering::Acquire) {
+            if let Some(mut kept) = self.taken_by_this_thread() {
+                let _using = self.using();
+                let done = does(&mut kept.table);
+                self.keep_again(kept);
+                return done;
+            }
+            // One that was made since is nobody's else.
+            if !forks() && !has_one() {
+                drop(plain(&TURNSTILE));
+            }
+        }
+        let mut table = plain(&self.0.table);
+        let _using = self.using();
+        does(&mut table)
+    }
+
+    fn using(&self) -> Using<'_> {
+        self.0.user.store(this_thread(), Ordering::Relaxed);
+        Using(&self.0.user)
+    }
+
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// The table, if this thread has taken it in order to fork.
+    fn taken_by_this_thread(&self) -> Option<Box<Kept<T>>> {
+        let mut taken = taken()?;
+        let kept = taken.tables.remove(&self.address());
+        put_back(Some(taken));
+        kept?.downcast().ok()
+    }
+
+    fn keep_again(&self, kept: Box<Kept<T>>) {
+        if let Some(mut taken) = taken() {
+            taken.tables.insert(self.address(), kept);
+            put_back(Some(taken));
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Table<T> {
+    fn drop(&mut self) {
+        drop(self.taken_by_this_thread());
+        with_all(|all| all.remove(&self.address()));
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for Table<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table")
+    }
+}
+
+/// Takes all tables, for a thread that is about to fork; [`let_go`] gives them back, in the parent and in the child.
+///
+/// A thread that forks in the middle of something with a table (in its area's mmap) takes none: others may be waiting for it.
+pub(crate) fn take_all() {
+    // Called twice, it must not wait for itself.
+    if forks() || has_one() {
+        return;
+    }
+    let turnstile = plain(&TURNSTILE);
+    FORKING.store(true, Ordering::Release);
+    loop {
+        let all = plain(&ALL);
+        let mut tables = BTreeMap::new();
+        let busy = all.iter().find_map(|(&address, table)| match table.clone().take() {
+            Some(kept) => {
+                tables.insert(address, kept);
+                None
+            }
+            None => Some(table.clone()),
+        });
+        let Some(busy) = busy else {
+            put_back(Some(Taken { tables, all, _turnstile: turnstile }));
+            return;
+        };
+        // Who has it may want one of the others.
+        drop((tables, all));
+        busy.wait();
+    }
+}
+
+/// Lets go of what [`take_all`] took.
+pub(crate) fn let_go() {
+    if let Some(taken) = taken() {
+        FORKING.store(false, Ordering::Release);
+        drop(taken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn who_forks_takes_all_once_and_uses_them() {
+        let (one, other) = (Table::new(1), Table::new("two"));
+        take_all();
+        take_all();
+        one.with(|one| {
+            *one += 1;
+            other.with(|other| *other = "three");
+        });
+        let made_meanwhile = Table::new(7);
+        made_meanwhile.with(|made| *made += 1);
+        drop(other);
+        thread::scope(|scope| {
+            let (asked, asks) = channel();
+            let (tells, told) = channel();
+            let (one, tells) = (&one, tells);
+            scope.spawn(move || {
+                asked.send(()).unwrap();
+                tells.send(one.with(|one| *one)).unwrap();
+            });
+            asks.recv().unwrap();
+            one.with(|one| *one += 1);
+            assert!(told.try_recv().is_err(), "another thread got in");
+            let_go();
+            assert_eq!(told.recv().unwrap(), 3);
+        });
+        let_go();
+        assert_eq!(made_meanwhile.with(|made| *made), 8);
+    }
+
+    #[test]
+    fn one_that_stands_on_another_is_waited_for() {
+        let (upper, lower) = (Table::new(0_u32), Table::new(0_u32));
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..2000 {
+                        upper.with(|upper| {
+                            *upper += 1;
+                            lower.with(|lower| *lower += 1);
+                        });
+                    }
+                });
+            }
+            for _ in 0..200 {
+                take_all();
+                let (upper, lower) = (upper.with(|upper| *upper), lower.with(|lower| *lower));
+                let_go();
+                assert_eq!(upper, lower, "half changed");
+            }
+        });
+        assert_eq!((upper.with(|all| *all), lower.with(|all| *all)), (6000, 6000));
+    }
+
+    #[test]
+    fn who_has_one_takes_none() {
+        let table = Table::new(0);
+        table.with(|_| {
+            take_all();
+            assert!(TAKEN.with(|taken| taken.borrow().is_none()));
+            let_go();
+        });
+    }
+}
