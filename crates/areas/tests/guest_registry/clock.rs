@@ -216,20 +216,20 @@ fn a_freezers_patience_lasts_as_long_as_was_asked() {
     holder.end().unwrap();
 }
 
-/// Everything at once: no call fails, hangs, or shows wrong bytes.
+/// Three publish, list, keep, find and drop at once: no call fails or hangs, and each sees what it has.
 #[test]
-fn a_storm_under_an_unsteady_clock() {
+fn many_calls_at_once_under_an_unsteady_clock() {
     guest!();
     let clock = WallClock::take();
     let folder = Folder::new();
     let mut agents: Vec<Agent> = (0..3).map(|_| Agent::start(&folder)).collect();
-    let rounds: Vec<u32> = clock.unsteady(|| {
+    clock.unsteady(|| {
         for (i, agent) in agents.iter_mut().enumerate() {
-            agent.begin(&format!("storm storm-{i} 3 10000"));
+            agent.begin(&format!("churn-while-removed busy-{i} 10"));
         }
-        agents.iter_mut().map(|agent| agent.end().unwrap().parse().unwrap()).collect()
+        for agent in &mut agents {
+            agent.end().unwrap();
+        }
     });
-    assert!(rounds.iter().all(|&rounds| rounds > 0), "{rounds:?}");
-    measured(&format!("rounds of the storm: {rounds:?}"));
     assert!(agents[0].list().areas.is_empty());
 }

@@ -45,15 +45,11 @@ fn both_are_found_and_find_each_other() {
     assert_eq!(folder.links().len(), 0);
 }
 
-/// Whether the kernel has a record lock of the process on that inode.
-fn has_record_lock(pid: u32, inode: u64) -> bool {
-    let locks = fs::read_to_string("/proc/locks").unwrap();
-    locks.lines().any(|line| {
-        let mut words = line.split_ascii_whitespace().skip(1);
-        words.next() == Some("POSIX")
-            && words.nth(2) == Some(&pid.to_string())
-            && words.next().is_some_and(|file| file.ends_with(&format!(":{inode}")))
-    })
+/// Whether the kernel has a record lock of the process on what it has open under that number. (`/proc/locks` has those of all processes, and
+/// leaves some out while others come and go.)
+fn has_record_lock(pid: u32, descriptor: i32) -> bool {
+    let told = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).unwrap();
+    told.lines().any(|line| line.starts_with("lock:") && line.contains(" POSIX "))
 }
 
 #[test]
@@ -64,7 +60,7 @@ fn neither_takes_the_others_record_lock_or_more_and_more_descriptors() {
     twin(&mut both, "publish second");
     both.list();
     twin(&mut both, "list");
-    let tables: Vec<u64> = folder.links().iter().map(|link| link.inode).collect();
+    let tables: Vec<i32> = folder.links().iter().map(|link| link.descriptor).collect();
     assert_eq!(tables.len(), 2);
     let before: usize = both.tell("descriptors").parse().unwrap();
     for round in 0..20 {
