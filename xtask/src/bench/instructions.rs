@@ -89,6 +89,9 @@ fn count(program: &Path) -> Result<Counts> {
     let output = Command::new(program).args(["hot-paths", "--list"]).output()?;
     ensure!(output.status.success(), "areas-bench hot-paths --list failed ({})", output.status);
     let paths = read(&String::from_utf8(output.stdout)?)?;
+    let args = ["build", "--release", "--quiet", "--locked", "--package", "areas-capi"];
+    let status = process::cargo(args).status().context("cannot run cargo")?;
+    ensure!(status.success(), "cargo {} failed ({status})", args.join(" "));
     let work = Work::new()?;
     let out = work.0.join("callgrind");
     let mut command = Command::new("valgrind");
@@ -104,6 +107,7 @@ fn count(program: &Path) -> Result<Counts> {
         .arg("hot-paths")
         // As if it had been started by itself, which valgrind would not follow.
         .env("AREAS_BENCH_INSIDE", &work.0)
+        .env("AREAS_BENCH_C", process::target_folder().join("release/libareas.so"))
         .env("AREAS_DIR", work.0.join("registry"));
     eprintln!("$ valgrind --tool=callgrind areas-bench hot-paths");
     let ran = process::tee(&mut command, None)?;
