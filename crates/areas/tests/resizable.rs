@@ -288,3 +288,33 @@ fn a_reserve_is_taken_and_given_back() {
     area.resize(16 * page).unwrap();
     area.write_at(16 * page - 1, &[7]).unwrap();
 }
+
+/// Who grows an area cannot ask clones that nobody published, and they may have fewer addresses.
+#[test]
+fn a_clone_that_is_too_small_for_it_freezes_all_or_says_that_it_cannot() {
+    for blocked in [false, true] {
+        let hint = areas::Reservation::new(1 << 30, 1 << 21).unwrap().address();
+        let name = name(&format!("too small {blocked}"));
+        let mut area = areas::builder(PAGE).name(&name).resizable(4 * PAGE).unwrap();
+        let source = areas::registry::find(&name).unwrap();
+        let clone = source.cloning().room(PAGE).at(Address::AtOrAbove(hint)).open_resizable().unwrap();
+        let behind = Address::Exactly(clone.as_ptr().addr() + PAGE);
+        let wall = blocked.then(|| areas::builder(PAGE).at(behind).private().unwrap());
+        area.resize(3 * PAGE).unwrap();
+        area.write_at(2 * PAGE, b"the end").unwrap();
+        drop(area);
+        match clone.freeze() {
+            Ok(frozen) => {
+                assert!(!blocked);
+                assert_eq!((frozen.len(), &frozen[2 * PAGE..2 * PAGE + 7]), (3 * PAGE, &b"the end"[..]));
+            }
+            Err(refused) => {
+                assert!(blocked, "{refused}");
+                assert_eq!(refused.error.kind(), Kind::AddressInUse, "{}", refused.error);
+                // What it has addresses for can be read.
+                refused.value.read_at(0, &mut [0; PAGE]).unwrap();
+            }
+        }
+        drop(wall);
+    }
+}

@@ -2,13 +2,16 @@
 
 #![expect(unsafe_code, reason = "replaces a mapping in place; each block has its proof")]
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::{Access, Area, Frozen, Resizable, Shared};
 use crate::error::{Error, Kind, Rejected, Result};
+use crate::mapping::Mapping;
+use crate::object::Object;
 use crate::protection::Protection;
 use crate::registry::{Holder, writers};
+use crate::size::Bytes;
 use crate::sys;
 
 /// How long [`Area::freeze`] waits for writers that are about to finish.
@@ -25,6 +28,8 @@ impl Area<$kind> {
     /// The area comes back as it was, at the same address, with
     /// - [`Kind::Busy`] after a second, if somebody still can write: a clone that is mapped for writing, in this process or
     ///   another (a forked child's too), or a transfer that has pages pinned; the error names the holders that can be seen;
+    /// - [`Kind::AddressInUse`] if a holder who could not know of this one had made it larger than its addresses, and there are no more
+    ///   behind: it is frozen then, and can be cloned as such;
     /// - [`Kind::Frozen`] if it is frozen already; [`Kind::Unsupported`] if it is a low area, which no seal can protect.
     #[doc(alias = "F_SEAL_WRITE")]
     pub fn freeze(self) -> Result<Area<Frozen>, Rejected<Self>> {
@@ -45,6 +50,25 @@ impl Area<$kind> {
     )*};
 }
 can_be_frozen!(Shared, Resizable);
+
+/// Maps all of what was frozen. Somebody may have made it larger than our addresses, before it was sealed: who could not ask us, as we
+/// are not published.
+fn cover(mapping: &mut Mapping, object: &Object, file: &OwnedFd, what: &str) -> Result<()> {
+    let size = object.size_in_pages();
+    if size <= mapping.span() {
+        return Ok(());
+    }
+    mapping.extend(size, file.as_fd()).map_err(|error| {
+        Error::new(error.kind(), what.to_owned())
+            .detail(format!(
+                "somebody had made it larger, {}, and it has addresses for {} only: it is frozen now, and cannot be lent whole from here",
+                Bytes::from(size),
+                Bytes::from(mapping.span())
+            ))
+            .help("clone it anew: `open_frozen`")
+            .caused_by(error)
+    })
+}
 
 impl<K: Access> Area<K> {
     fn try_freeze(&mut self, patience: Duration) -> Result<()> {
@@ -76,15 +100,17 @@ impl<K: Access> Area<K> {
         }
         // From here on it is frozen, and what follows only tidies up: older kernels map a sealed object through a descriptor for
         // reading only, and nobody has to open it for more.
+        let mut whole = Ok(());
         if let Some(object) = &mut self.object {
             object.settle();
+            whole = cover(&mut self.mapping, object, &read_only, &what);
             let _ = object.replace_descriptor(&read_only);
             let _ = object.own_fd().and_then(|fd| sys::file::set_mode(fd, 0o400));
         }
         if let Some(publication) = &self.publication {
             publication.set_protection(Protection::READ);
         }
-        Ok(())
+        whole
     }
 
     fn seal(&self, what: &str, patience: Duration) -> Result<()> {

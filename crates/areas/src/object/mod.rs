@@ -183,6 +183,16 @@ impl Object {
         }
         let seals = sys::object::seals(fd.as_fd())
             .map_err(|errno| no_object("it has no seals".to_owned()).call("fcntl(F_GET_SEALS)", errno))?;
+        // Its size may be from before it was frozen: somebody may have made it larger in between. (What was made fixed, was so then.)
+        let again = match seals.contains(FROZEN) || (seals.contains(SealFlags::GROW) && told != Extent::Fixed)
+        {
+            true => Some(
+                sys::file::stat(fd.as_fd())
+                    .map_err(|errno| Error::new(Kind::System, what).call("fstat", errno))?,
+            ),
+            false => None,
+        };
+        let stat = again.as_ref().unwrap_or(stat);
         let resizable = matches!(told, Extent::Resizable { .. });
         if !seals.contains(SealFlags::SHRINK) && !resizable {
             return Err(no_object("its size may shrink under us: it is not sealed against that".to_owned()));

@@ -30,8 +30,9 @@ impl Look {
     /// Measures where its pages are, by a mapping of our own that faults nothing in.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for low areas, and for some of pages of the pool; [`Kind::NotPermitted`] where a sandbox forbids the
-    /// question; [`Kind::System`] with what the kernel said.
+    /// [`Unsupported`](crate::Kind::Unsupported) for low areas, and for some of pages of the pool;
+    /// [`NotPermitted`](crate::Kind::NotPermitted) where a sandbox forbids the question; [`System`](crate::Kind::System) with what the
+    /// kernel said.
     pub fn residency(&self) -> Result<Residency> {
         self.object.refuse_physical(|| format!("measure area {} {:?}", self.info.id, self.info.name))?;
         measure_object(&self.object, self.object.size_in_pages())

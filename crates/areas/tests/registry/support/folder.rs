@@ -156,8 +156,13 @@ pub(crate) fn start_time(pid: u32) -> u64 {
     stat(pid).expect("the process is there")[19].parse().expect("a number")
 }
 
+/// Whether a process's leader has ended: other threads may live.
+pub(crate) fn has_no_leader(pid: u32) -> bool {
+    stat(pid).is_some_and(|fields| fields[0] == "Z")
+}
+
 /// Whether a process has died and nobody has fetched its status.
 pub(crate) fn is_zombie(pid: u32) -> bool {
-    // A leader may have ended while threads live, a sanitizer's own for one: they have its descriptors and mappings still.
+    // Threads may outlive the leader, a sanitizer's own for one: they have its descriptors and mappings still.
     stat(pid).is_some_and(|fields| fields[0] == "Z" && fields[17] == "1")
 }

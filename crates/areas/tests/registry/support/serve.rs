@@ -128,7 +128,7 @@ fn listen(mut channel: Channel, holdings: &mut Holdings) -> ! {
 /// Ends the leader; another thread goes on.
 fn leave_leader(mut channel: Channel, mut holdings: Holdings) -> ! {
     std::thread::spawn(move || {
-        super::eventually("the leader has ended", || super::folder::is_zombie(std::process::id()));
+        super::eventually("the leader has ended", || super::folder::has_no_leader(std::process::id()));
         let _ = channel.send("ok");
         listen(channel, &mut holdings)
     });
