@@ -1,4 +1,5 @@
-//! What the edge costs, held against the library's own calls: no system call, and no allocation but that of a handle.
+//! What the edge costs, held against the library's own calls: no system call, and no allocation but that of a handle of `areas.h`,
+//! which is the area itself: what a Rust program has in a variable.
 
 #![expect(
     unsafe_code,
@@ -51,6 +52,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+/// After this time a registry in which nobody comes or goes is known, and not read again.
+const SETTLED: std::time::Duration = std::time::Duration::from_millis(150);
+const ATTEMPTS: usize = 2;
+
 /// How often something allocates, once it has done all that is done once.
 fn allocations(does: &dyn Fn()) -> usize {
     does();
@@ -60,13 +65,16 @@ fn allocations(does: &dyn Fn()) -> usize {
     ALLOCATIONS.get() - before
 }
 
-/// How many system calls something makes, once it has done all that is done once: those of two times less those of one.
+/// How many system calls something makes, once it has done all that is done once: those of two times less those of one, each as few as
+/// there were in several attempts. (A registry that has just changed is read at each call: the child's own coming changes it, and others
+/// come and go.)
 fn system_calls(does: &dyn Fn()) -> usize {
     let stops = |times: usize| {
         // SAFETY: the child makes calls of this library, which are made for forked children, and ends.
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => {
                 does();
+                std::thread::sleep(SETTLED);
                 does();
                 ptrace::traceme().unwrap();
                 raise(Signal::SIGSTOP).unwrap();
@@ -90,8 +98,9 @@ fn system_calls(does: &dyn Fn()) -> usize {
             }
         }
     };
+    let fewest = |times| (0..ATTEMPTS).map(|_| stops(times)).min().unwrap_or_default();
     // One stop as a call begins and one as it ends.
-    (stops(2) - stops(1)) / 2
+    (fewest(2) - fewest(1)) / 2
 }
 
 /// The same by the edge and by the library: as many system calls, and so many allocations more.
@@ -307,9 +316,6 @@ fn id_address(id: i32) -> usize {
     registry::get(areas::AreaId::new(id).unwrap()).unwrap().address()
 }
 
-/// What `held.rs` has for each area: the place where C's id is looked up, shared with who uses it at that moment.
-const PLACE: usize = 1;
-
 #[test]
 fn beos_calls_that_make_and_change_cost_what_the_library_does() {
     // Of several pages, so that there is something to cut off.
@@ -333,7 +339,7 @@ fn beos_calls_that_make_and_change_cost_what_the_library_does() {
         area.publish("costs: made").unwrap();
         area
     };
-    same("create_area, delete_area", PLACE, &|| delete(create()), &|| {
+    same("create_area, delete_area", 0, &|| delete(create()), &|| {
         let area = made();
         // `delete_area` looks whose the id is.
         assert!(registry::get(area.id().unwrap()).unwrap().is_own());
@@ -348,7 +354,7 @@ fn beos_calls_that_make_and_change_cost_what_the_library_does() {
         assert!(id > 0);
         delete(id);
     };
-    same("clone_area, delete_area", PLACE, &clone, &|| {
+    same("clone_area, delete_area", 0, &clone, &|| {
         let source = registry::get(id()).unwrap();
         // Its size of the moment is what the reserve goes by.
         assert_eq!(source.info().unwrap().mapped, SIZE);

@@ -64,7 +64,38 @@ impl Held {
 /// One area and its mutex. It is empty once it was deleted.
 pub(crate) type Place = Arc<Mutex<Option<Held>>>;
 
-static AREAS: Mutex<BTreeMap<usize, Place>> = Mutex::new(BTreeMap::new());
+static AREAS: Mutex<Areas> = Mutex::new(Areas { places: BTreeMap::new(), spare: Vec::new() });
+
+/// The places of all areas, by address.
+struct Areas {
+    places: BTreeMap<usize, Place>,
+    /// Those of areas that are gone, to be used again: making an area and deleting it allocates no more than the library itself does.
+    spare: Vec<Place>,
+}
+
+impl Areas {
+    /// So many are kept.
+    const SPARE: usize = 16;
+
+    /// A place with nothing in it, which nobody knows.
+    fn empty_place(&mut self) -> Place {
+        let unused = |mut place: Place| Arc::get_mut(&mut place).is_some().then_some(place);
+        // Who still looks at a former area finds its place empty, and nothing else in it.
+        self.spare.pop().and_then(unused).unwrap_or_default()
+    }
+
+    /// Lets go of an area's place, if it is still the one at that address.
+    fn forget(&mut self, address: usize, place: &Place) {
+        if let Entry::Occupied(entry) = self.places.entry(address)
+            && Arc::ptr_eq(entry.get(), place)
+        {
+            let place = entry.remove();
+            if self.spare.len() < Areas::SPARE {
+                self.spare.push(place);
+            }
+        }
+    }
+}
 
 /// Held for reading by whoever is in the middle of something with an area, for writing by who forks: so a child finds every
 /// area whole, and no mutex that a thread holds which it does not have.
@@ -106,16 +137,18 @@ impl Entered {
     pub(crate) fn keep(&self, held: Held) -> Result<i32> {
         let gone = || Error::new(Kind::Registry, "keep an area").detail("it is not published");
         let id = held.id().ok_or_else(gone)?;
-        all().insert(held.as_ptr().addr(), Arc::new(Mutex::new(Some(held))));
+        let (address, place) = (held.as_ptr().addr(), all().empty_place());
+        *open(&place) = Some(held);
+        all().places.insert(address, place);
         Ok(id.get())
     }
 
     /// Takes an area in and publishes it: who finds it at once finds its place, and waits there until it is published. Its id.
     pub(crate) fn publish(&self, mut held: Held, name: Name) -> Result<i32> {
         let address = held.as_ptr().addr();
-        let place = Place::default();
+        let place = all().empty_place();
         let mut inside = open(&place);
-        all().insert(address, place.clone());
+        all().places.insert(address, place.clone());
         match with!(&mut held, area => area.publish_named(name)) {
             Ok(id) => {
                 *inside = Some(held);
@@ -131,7 +164,7 @@ impl Entered {
 
     /// An area of this process's own, by the look at the registry that found it.
     pub(crate) fn own(&self, source: &Source) -> Result<Place> {
-        let here = || all().get(&source.address()).cloned();
+        let here = || all().places.get(&source.address()).cloned();
         if let Some(place) = here() {
             return Ok(place);
         }
@@ -163,21 +196,17 @@ impl Entered {
     /// Only then: as long as the area has an id, its place is found, and says that it is being deleted.
     #[expect(clippy::unused_self, reason = "it is the right to do so")]
     pub(crate) fn forget(&self, address: usize, place: &Place) {
-        if let Entry::Occupied(entry) = all().entry(address)
-            && Arc::ptr_eq(entry.get(), place)
-        {
-            entry.remove();
-        }
+        all().forget(address, place);
     }
 
     /// The areas that begin below an address, the nearest first.
     #[expect(clippy::unused_self, reason = "it is the right to do so")]
     pub(crate) fn below(&self, address: usize) -> Vec<Place> {
-        all().range(..address).rev().map(|(_, place)| place.clone()).collect()
+        all().places.range(..address).rev().map(|(_, place)| place.clone()).collect()
     }
 }
 
-fn all() -> MutexGuard<'static, BTreeMap<usize, Place>> {
+fn all() -> MutexGuard<'static, Areas> {
     AREAS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
