@@ -162,6 +162,8 @@ impl State {
         if team.is_intact()? {
             return Ok(());
         }
+        // What was found in it may be something else in the next one.
+        self.names.clear();
         if let Some(team) = self.own.take()
             && let Some(directory) = self.directory.as_ref().filter(|directory| !directory.is_gone())
         {

@@ -30,6 +30,23 @@ fn a_holder_whose_table_was_closed_begins_a_new_one() {
     assert!(reader.list().is_empty());
 }
 
+/// What it remembers of its own names is of the table that is gone: in the new one, the same record is another area's.
+#[test]
+fn a_holder_with_a_new_table_finds_its_own_areas_anew() {
+    let folder = Folder::new();
+    let mut holder = Agent::start(&folder);
+    let first = holder.publish("first");
+    let ring = holder.publish("ring");
+    assert_eq!(Some(holder.find("ring").unwrap().id), ring.id);
+    holder.drop_area(first);
+    holder.tell("close-table");
+    // Now the only one, it has the first record of the new table, and this one the second.
+    holder.publish("more");
+    let found = holder.find("ring").unwrap();
+    assert!(found.name == "ring" && holder.list().areas.contains(&found), "{found:?}");
+    assert!(holder.clone_of("ring").is_ok());
+}
+
 #[test]
 fn everything_is_closed_and_the_numbers_are_somebody_elses() {
     let folder = Folder::new();
