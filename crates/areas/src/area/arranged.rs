@@ -4,12 +4,13 @@
 //! does, the error tells of each.
 
 use super::builder::{AreaBuilder, Wanted};
+use super::{Access, Area};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::lock::Lock;
 use crate::mapping::Mapping;
 use crate::object::Object;
 use crate::page::{PageSize, Pages};
-use crate::physical::{Demand, claim, gather, pool};
+use crate::physical::{self, Demand, claim, gather, pool};
 use crate::place::Placement;
 use crate::size::Bytes;
 
@@ -24,9 +25,33 @@ enum Way {
     Reserved,
 }
 
+/// How often it is tried anew where pages were moved before they were locked.
+const ATTEMPTS: usize = 4;
+
 impl AreaBuilder<'_> {
+    /// An area in memory that meets the lock's demand, locked: what holds then was promised.
+    pub(super) fn arranged<K: Access>(&self, demand: Demand, placement: Placement) -> Result<Area<K>> {
+        let mut why = String::new();
+        for _ in 0..ATTEMPTS {
+            let (mapping, object) = self.arrange(demand, placement)?;
+            let area: Area<K> = self.finish(mapping, Some(object), placement)?;
+            if area.is_physical() {
+                return Ok(area);
+            }
+            match physical::moved(&area.mapping, area.used(), demand)? {
+                None => return Ok(area),
+                Some(reason) => why = reason,
+            }
+        }
+        Err(Error::new(Kind::NoMemory, format!("{} {demand}", self.what("shared")))
+            .detail(format!(
+                "{ATTEMPTS} times the kernel moved it before it was locked; the last time, {why}"
+            ))
+            .help("try again; pages of the pool are not moved"))
+    }
+
     /// The object, in memory that meets the lock's demand.
-    pub(super) fn arranged(&self, demand: Demand, placement: Placement) -> Result<(Mapping, Object)> {
+    fn arrange(&self, demand: Demand, placement: Placement) -> Result<(Mapping, Object)> {
         let what = || format!("{} {demand}", self.what("shared"));
         if self.extent != Wanted::Fixed {
             return Err(Error::new(Kind::InvalidInput, what())

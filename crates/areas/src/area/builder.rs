@@ -220,19 +220,23 @@ impl<'a> AreaBuilder<'a> {
                 .help("a reserve cannot be locked: choose a fixed size, or no lock"));
         }
         headroom::keep(|| self.what("shared"))?;
-        let (mapping, object) = self.object_with_pages(placement)?;
-        let mut area: Area<Shared> = self.finish(mapping, Some(object), placement)?;
+        let mut area: Area<Shared> = self.in_pages(placement)?;
         if let Some(name) = name {
             area.publish_new(name)?;
         }
         Ok(area)
     }
 
-    /// The object, in the pages that were asked for, or in others where that was allowed.
-    fn object_with_pages(&self, placement: Placement) -> Result<(Mapping, Object)> {
+    /// An area of an object, in the pages that were asked for, or in others where that was allowed.
+    fn in_pages<K: Access>(&self, placement: Placement) -> Result<Area<K>> {
         if let Some(demand) = self.lock.demand() {
             return self.arranged(demand, placement);
         }
+        let (mapping, object) = self.object_with_pages(placement)?;
+        self.finish(mapping, Some(object), placement)
+    }
+
+    fn object_with_pages(&self, placement: Placement) -> Result<(Mapping, Object)> {
         let base = PageSize::base();
         match self.pages {
             Pages::Base => self.object_of(base, placement),
@@ -277,8 +281,7 @@ impl<'a> AreaBuilder<'a> {
         headroom::keep(what)?;
         let placement = self.resolved()?;
         let wanted = AreaBuilder { extent: Wanted::Resizable(max), ..self.clone() };
-        let (mapping, object) = wanted.object_with_pages(placement)?;
-        let mut area: Area<Resizable> = self.finish(mapping, Some(object), placement)?;
+        let mut area: Area<Resizable> = wanted.in_pages(placement)?;
         if let Some(name) = name {
             area.publish_new(name)?;
         }
@@ -358,7 +361,7 @@ impl<'a> AreaBuilder<'a> {
         }
     }
 
-    fn finish<K: Access>(
+    pub(super) fn finish<K: Access>(
         &self,
         mapping: Mapping,
         object: Option<Object>,
@@ -380,11 +383,6 @@ impl<'a> AreaBuilder<'a> {
             None => area.to_string(),
         };
         area.apply_lock(self.lock, &whose)?;
-        if let Some(demand) = self.lock.demand()
-            && !area.is_physical()
-        {
-            crate::physical::prove(&area.mapping, area.used(), demand, &whose)?;
-        }
         Ok(area)
     }
 }

@@ -1,12 +1,21 @@
 //! Which page frames the pages of a mapping have: what `/proc/self/pagemap` tells those who may know.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::Mapping;
 use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
+use crate::sys::memory::Advice;
+
+/// How often the table is read: a page that is being moved (compaction) has no frame at that moment, and a huge one is in nobody's
+/// page tables when it has been, until somebody touches it.
+const ATTEMPTS: usize = 8;
+/// How long the first wait is. Each one is twice as long as the one before: 127 ms in all.
+const WAIT: Duration = Duration::from_millis(1);
 
 /// The number of the first page frame of each page in the first `len` bytes. The pages are there.
 pub(super) fn of(mapping: &Mapping, len: usize, page: PageSize) -> Result<Vec<u64>> {
@@ -15,30 +24,50 @@ pub(super) fn of(mapping: &Mapping, len: usize, page: PageSize) -> Result<Vec<u6
     let opened = sys::pages::open_table();
     let table = opened
         .map_err(|errno| Error::new(Kind::System, what()).call("open(/proc/thread-self/pagemap)", errno))?;
-    let base = mapping.check(0, len, mapping.span())?.addr().get();
+    let base = mapping.check(0, len, mapping.span())?;
     let count = len.div_ceil(page.bytes());
-    let mut words = vec![[0; 8]; count];
-    if page == PageSize::base() {
-        let got = sys::pages::table_words(table.as_fd(), base, &mut words).map_err(failed)?;
-        words.truncate(got);
-    } else {
-        // Only the first of the many entries that a huge page has.
-        for (index, word) in words.iter_mut().enumerate() {
-            let one = std::slice::from_mut(word);
-            sys::pages::table_words(table.as_fd(), base + index * page.bytes(), one).map_err(failed)?;
+    let mut found = Vec::new();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            sleep(WAIT * (1 << (attempt - 1)));
+            // What comes of it is seen in the table.
+            _ = sys::memory::advise(base, count * page.bytes(), Advice::PopulateRead);
+        }
+        found = look(table.as_fd(), base.addr().get(), count, page).map_err(failed)?;
+        if !found.contains(&None) {
+            break;
         }
     }
-    let frames: Vec<Option<u64>> = words.into_iter().map(|word| frame(u64::from_le_bytes(word))).collect();
-    if frames.len() < count || frames.contains(&None) {
+    let frames: Vec<u64> = found.into_iter().flatten().collect();
+    if frames.len() < count {
         return Err(Error::new(Kind::System, what())
-            .detail("not all of the pages are in RAM, although they were brought in")
+            .detail(format!(
+                "{} of {count} pages are not in RAM, although they were brought in",
+                count - frames.len()
+            ))
             .help("the machine may be short of memory: try again"));
     }
     // What those see who may not know. (Frame 0 is nobody's.)
-    if frames.contains(&Some(0)) {
+    if frames.contains(&0) {
         return Err(remedy::frame_numbers(Error::new(Kind::NotPermitted, what())));
     }
-    Ok(frames.into_iter().flatten().collect())
+    Ok(frames)
+}
+
+/// What the table says now of `count` pages from `base` on.
+fn look(table: BorrowedFd<'_>, base: usize, count: usize, page: PageSize) -> sys::Result<Vec<Option<u64>>> {
+    let mut words = vec![[0; 8]; count];
+    if page == PageSize::base() {
+        let got = sys::pages::table_words(table, base, &mut words)?;
+        // Of what is left out nothing is known.
+        words[got..].fill([0; 8]);
+    } else {
+        // Only the first of the many entries that a huge page has.
+        for (index, word) in words.iter_mut().enumerate() {
+            sys::pages::table_words(table, base + index * page.bytes(), std::slice::from_mut(word))?;
+        }
+    }
+    Ok(words.into_iter().map(|word| frame(u64::from_le_bytes(word))).collect())
 }
 
 /// The page frame in a word of pagemap (`Documentation/admin-guide/mm/pagemap.rst`); `None` if the page is not in RAM.

@@ -2,19 +2,26 @@
 //!
 //! The kernel makes one transparent huge page of a memory object's base pages when asked to (`MADV_COLLAPSE`, 6.1), and that one is
 //! contiguous. What is not needed of it is cut off again, which moves nothing. Several huge pages, and page frames below a limit, are a
-//! matter of luck: those that do not fit are kept while others are tried, so that the kernel gives new ones.
+//! matter of luck: those that do not fit are kept while others are tried, so that the kernel gives new ones. And a page that somebody
+//! else has in his hands at that moment (compaction, reclaim, another processor's batch) is waited for, a little longer each time.
+
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::{Demand, frames, unit};
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Errno, Error, Kind, Result, remedy};
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
 use crate::place::Placement;
 use crate::populate::{self, Job};
 use crate::provider::{Provider, Request, System};
 use crate::size::Bytes;
+use crate::sys;
 
 /// How often it is tried.
 const ATTEMPTS: usize = 8;
+/// How long the first wait for pages in somebody's hands is. Each one is twice as long as the one before: 127 ms in all.
+const WAIT: Duration = Duration::from_millis(1);
 
 /// A fixed object of base pages that meet a demand. They are in RAM, and not locked yet.
 pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Placement) -> Result<Object> {
@@ -55,14 +62,24 @@ pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Place
             }
             Some(reason) => why = reason,
         }
-        if let Some(errno) = done.collapse_failed {
-            let error = Error::new(Kind::NoMemory, what()).call("madvise(MADV_COLLAPSE)", errno);
-            return Err(remedy::contiguous_base(error.detail(why)));
-        }
         tried.push((mapping, object));
+        match done.collapse_failed {
+            Some(errno) if passes(errno) && tried.len() < ATTEMPTS => sleep(WAIT * (1 << (tried.len() - 1))),
+            Some(errno) => {
+                let error = Error::new(Kind::NoMemory, what()).call("madvise(MADV_COLLAPSE)", errno);
+                let why = format!("{why}; attempt {} of {ATTEMPTS}", tried.len());
+                return Err(remedy::contiguous_base(error.detail(why)));
+            }
+            None => {}
+        }
     }
     Err(remedy::contiguous_base(Error::new(Kind::NoMemory, what()).detail(format!(
         "in {ATTEMPTS} attempts of {} the kernel gave none that fit; the last time, {why}",
         Bytes::from(whole)
     ))))
+}
+
+/// Whether an error of a collapse is about this moment.
+fn passes(errno: Errno) -> bool {
+    [sys::Errno::AGAIN, sys::Errno::BUSY].map(Errno::from).contains(&errno)
 }

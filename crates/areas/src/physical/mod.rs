@@ -13,7 +13,7 @@ mod reserved;
 
 use std::fmt;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::mapping::Mapping;
 use crate::page::PageSize;
 use crate::size::Bytes;
@@ -72,19 +72,13 @@ impl fmt::Display for Demand {
     }
 }
 
-/// Looks once more at the first `len` bytes of a mapping, once they are locked: what holds now was promised.
-pub(crate) fn prove(mapping: &Mapping, len: usize, demand: Demand, whose: &str) -> Result<()> {
+/// Looks once more at the first `len` bytes of a mapping, once they are locked: what no longer holds, if they were moved before.
+pub(crate) fn moved(mapping: &Mapping, len: usize, demand: Demand) -> Result<Option<String>> {
     let page = mapping.page_size();
     if demand.any_page_will_do(len.div_ceil(page.bytes())) {
-        return Ok(());
+        return Ok(None);
     }
-    let found = frames::of(mapping, len, page)?;
-    match demand.unmet(&found, unit(page)) {
-        None => Ok(()),
-        Some(why) => Err(Error::new(Kind::NoMemory, format!("keep {whose} {demand}"))
-            .detail(format!("{why}: the kernel moved it before it was locked"))
-            .help("try again; pages of the pool are not moved")),
-    }
+    Ok(demand.unmet(&frames::of(mapping, len, page)?, unit(page)))
 }
 
 /// How many page frames a page has.
