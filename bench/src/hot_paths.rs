@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::hint::black_box;
 
 use anyhow::{Context as _, Result, ensure};
-use areas::registry;
+use areas::{Policy, Provider as _, Request, System, registry};
 
 /// Within each function.
 pub const TIMES: usize = 64;
@@ -32,6 +32,7 @@ macro_rules! hot {
 struct Things {
     own: areas::Area<areas::Shared>,
     foreign: areas::AreaId,
+    bind: Policy,
     c: C,
 }
 
@@ -100,6 +101,10 @@ hot! {
     hot_get_foreign(things: Things) { black_box(registry::get(things.foreign).expect("it is there")); }
     hot_id_at(things: Things) { black_box(registry::id_at(black_box(things.own.as_ptr().addr())).expect("it is there")); }
     hot_info_own(_things: Things) { black_box(registry::find("hot: own").and_then(|own| own.info()).expect("it is there")); }
+    hot_map_placed(things: Things) {
+        let mapping = System::new().map(&Request::new(65_536).placed(things.bind)).expect("memory");
+        black_box(mapping).unmap().expect("ours");
+    }
     hot_private(_things: Things) { drop(black_box(areas::builder(65_536).private().expect("memory"))); }
     hot_shared(_things: Things) { drop(black_box(areas::builder(65_536).shared().expect("memory"))); }
     hot_publish(_things: Things) { drop(black_box(areas::builder(65_536).name("hot: made").shared().expect("memory"))); }
@@ -135,13 +140,14 @@ hot! {
 }
 
 /// Name and function of each.
-const ALL: [(&str, extern "C" fn(&Things)); 19] = [
+const ALL: [(&str, extern "C" fn(&Things)); 20] = [
     ("hot_nothing", hot_nothing),
     ("hot_find_own", hot_find_own),
     ("hot_find_foreign", hot_find_foreign),
     ("hot_get_foreign", hot_get_foreign),
     ("hot_id_at", hot_id_at),
     ("hot_info_own", hot_info_own),
+    ("hot_map_placed", hot_map_placed),
     ("hot_private", hot_private),
     ("hot_shared", hot_shared),
     ("hot_publish", hot_publish),
@@ -171,6 +177,7 @@ pub fn run() -> Result<()> {
     let things = Things {
         own: areas::builder(65_536).name("hot: own").shared()?,
         foreign: registry::find("hot-foreign-0")?.id(),
+        bind: Policy::Bind(areas::allowed_nodes()?),
         c: C::load()?,
     };
     // A folder that has just changed is read at each call.

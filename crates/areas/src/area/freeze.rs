@@ -196,6 +196,6 @@ impl<K: Access> Area<K> {
         if self.mapping.page_size() == crate::PageSize::base() || self.placement.is_default() {
             return Ok(());
         }
-        self.mapping.place(0..self.mapping.span(), self.placement)
+        self.mapping.place(0..self.mapping.span(), &self.placement)
     }
 }

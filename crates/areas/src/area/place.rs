@@ -35,7 +35,7 @@ impl<K: Access> Area<K> {
             .detail(format!("a part begins at a multiple of the page size, {page}, and ends behind that")));
         }
         let end = page.round_up(range.end).unwrap_or(usize::MAX);
-        self.mapping.place(range.start..end, placement)?;
+        self.mapping.place(range.start..end, &placement)?;
         if range.start == 0 && end >= self.mapping.span() {
             self.note_placement(placement);
         }
@@ -81,7 +81,7 @@ impl<K: Access> Area<K> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Migration> {
         let placement = resolve(placement.into())?;
-        self.mapping.place(0..self.mapping.span(), placement)?;
+        self.mapping.place(0..self.mapping.span(), &placement)?;
         self.note_placement(placement);
         let before = self.residency()?;
         let stayed = migrate::run(&self.mapping, &before, placement, progress)?;

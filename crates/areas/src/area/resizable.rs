@@ -208,7 +208,7 @@ impl Area<Resizable> {
             .map_err(|_| crate::object::closed("take more addresses for an area".to_owned()))?;
         self.mapping.extend(span, fd)?;
         if !self.placement.is_default() {
-            self.mapping.place(0..span, self.placement)?;
+            self.mapping.place(0..span, &self.placement)?;
         }
         // Where it shrinks again, the new part is a reserve.
         super::dress(&self.mapping, self.object.as_ref());

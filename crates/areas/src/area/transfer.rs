@@ -109,7 +109,7 @@ impl<K: Access> Area<K> {
         let mut mapping = System::new().map(&request)?;
         // What was asked of the place of its parts; the policy of pool pages lies on the mapping, and is asked for anew.
         for (range, placement) in self.mapping.asked().parts() {
-            mapping.place(range, placement)?;
+            mapping.place(range, &placement)?;
         }
         super::dress(&mapping, Some(object));
         let unlocked = self.lock_as_well(&mapping, &whose)?;

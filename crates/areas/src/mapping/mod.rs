@@ -294,11 +294,11 @@ impl Mapping {
     ///
     /// # Errors
     /// [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`] where a sandbox forbids it.
-    pub(crate) fn place(&mut self, range: Range<usize>, placement: Placement) -> Result<()> {
+    pub(crate) fn place(&mut self, range: Range<usize>, placement: &Placement) -> Result<()> {
         let len = range.len();
         let start = self.check(range.start, len, self.span)?;
-        let failed = |call: String, errno: sys::Errno| refused_placement(len, &placement, call, errno);
-        sys::policy::bind(start, len, &placement.policy()).map_err(|errno| {
+        let failed = |call: String, errno: sys::Errno| refused_placement(len, placement, call, errno);
+        sys::policy::bind(start, len, placement.policy_ref()).map_err(|errno| {
             failed(format!("mbind({start:p}, {}, {})", Bytes::from(len), placement.policy()), errno)
         })?;
         if let Some(home) = placement.home_node() {
@@ -306,7 +306,7 @@ impl Mapping {
                 failed(format!("set_mempolicy_home_node({start:p}, {}, {home})", Bytes::from(len)), errno)
             })?;
         }
-        self.asked.place(range, placement);
+        self.asked.place(range, *placement);
         Ok(())
     }
 

@@ -154,7 +154,31 @@ impl NodeSet {
     /// Whether the other set has every node of this one.
     #[must_use]
     pub const fn is_subset(&self, other: &NodeSet) -> bool {
-        self.difference(*other).is_empty()
+        let mut at = 0;
+        while at < WORDS {
+            if self.words[at] & !other.words[at] != 0 {
+                return false;
+            }
+            at += 1;
+        }
+        true
+    }
+
+    /// Whether one node is in it, and no other.
+    pub(crate) fn is_one(&self) -> bool {
+        match self.words_in_use() {
+            1 => self.words[0].is_power_of_two(),
+            _ => self.first().is_some() && self.first() == self.last(),
+        }
+    }
+
+    /// Words up to the last one that is not 0, but at least one.
+    pub(crate) fn words_in_use(&self) -> usize {
+        // Nearly always: no machine at hand has more than 64 nodes.
+        if self.words[1..].iter().fold(0, |all, &word| all | word) == 0 {
+            return 1;
+        }
+        self.words.iter().rposition(|&word| word != 0).map_or(1, |last| last + 1)
     }
 
     /// Whether this set has every node of the other one.
@@ -352,3 +376,26 @@ impl DoubleEndedIterator for Nodes {
 
 impl ExactSizeIterator for Nodes {}
 impl FusedIterator for Nodes {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_node_and_the_words_that_hold_it() {
+        assert_eq!((NodeSet::EMPTY.is_one(), NodeSet::EMPTY.words_in_use()), (false, 1));
+        for (list, one, words) in [
+            ("0", true, 1),
+            ("63", true, 1),
+            ("0-1", false, 1),
+            ("64", true, 2),
+            ("0,64", false, 2),
+            ("1023", true, 16),
+            ("3,1023", false, 16),
+            ("all", false, 16),
+        ] {
+            let set: NodeSet = list.parse().unwrap();
+            assert_eq!((set.is_one(), set.words_in_use()), (one, words), "{list}");
+        }
+    }
+}

@@ -45,6 +45,11 @@ impl Placement {
         self.policy
     }
 
+    /// The policy, without a copy: a set of nodes is 128 bytes.
+    pub(crate) const fn policy_ref(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Whether its policy names one node alone.
     pub(crate) fn is_one_node(&self) -> bool {
         match &self.policy {
@@ -53,7 +58,7 @@ impl Placement {
             Policy::Bind(nodes)
             | Policy::PreferredMany(nodes)
             | Policy::Interleave(nodes)
-            | Policy::WeightedInterleave(nodes) => !nodes.is_all() && nodes.len() == 1,
+            | Policy::WeightedInterleave(nodes) => nodes.is_one(),
         }
     }
 

@@ -75,7 +75,7 @@ impl<P> Spilled<P> {
             let last = index + 1 == self.order.len();
             let len = if last { rest } else { rest.min(room) };
             if len > 0 {
-                mapping.place(start..start + len, Placement::new(Policy::Preferred(node)))?;
+                mapping.place(start..start + len, &Placement::new(Policy::Preferred(node)))?;
             }
             start += len;
         }

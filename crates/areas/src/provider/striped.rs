@@ -58,7 +58,7 @@ impl<P: Provider> Provider for Striped<P> {
             let block = self.pages.saturating_mul(mapping.page_size().bytes());
             for (range, node) in blocks(mapping.span(), block, &nodes) {
                 let placement = Placement::new(Policy::Bind(NodeSet::single(node)));
-                mapping.place(range, placement).map_err(|error| match error.errno() {
+                mapping.place(range, &placement).map_err(|error| match error.errno() {
                     Some(Errno::NOMEM) => error.help(
                         "each block is a mapping of its own, and vm.max_map_count limits them: use larger blocks",
                     ),

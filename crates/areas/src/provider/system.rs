@@ -197,7 +197,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
     };
     if let Some(placement) = placement {
         // What the kernel does not want may be a node that is not allowed.
-        mapping.place(0..span, *placement).map_err(|error| resolve(*placement).err().unwrap_or(error))?;
+        mapping.place(0..span, placement).map_err(|error| resolve(*placement).err().unwrap_or(error))?;
     }
     if let Some(placer) = request.placer() {
         placer.place(&mut mapping)?;

@@ -141,7 +141,7 @@ pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
 #[doc(alias = "mbind")]
 #[doc(alias = "aml_area_linux_mbind")]
 pub fn place(start: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
-    let policy = placement.policy();
+    let policy = placement.policy_ref();
     // The kernel rounds it up to no bytes, and says that it has placed them.
     if PageSize::base().round_up(len).is_none() {
         return Err(Error::new(Kind::OutOfRange, format!("place {} as {placement}", Bytes::from(len)))
@@ -161,10 +161,10 @@ pub fn place(start: NonNull<u8>, len: usize, placement: &Placement) -> Result<()
             _ => refused_placement(len, placement, call.clone(), errno),
         }
     };
-    match sys::policy::bind(start, len, &policy) {
+    match sys::policy::bind(start, len, policy) {
         Ok(()) => {}
         Err(errno) => match (errno, whole_huge_pages(start, len)) {
-            (sys::Errno::INVAL, Some(whole)) => sys::policy::bind(start, whole, &policy).map_err(failed)?,
+            (sys::Errno::INVAL, Some(whole)) => sys::policy::bind(start, whole, policy).map_err(failed)?,
             _ => return Err(failed(errno)),
         },
     }

@@ -17,16 +17,32 @@ use crate::place::{Node, NodeSet, Policy};
 const MASK_WORDS: usize = 16;
 const MAXNODE: usize = MASK_WORDS * 64 + 1;
 
-fn mode_and_mask(policy: &Policy) -> (raw::_bindgen_ty_1, NodeSet) {
+fn mode_of(policy: &Policy) -> raw::_bindgen_ty_1 {
     use raw::_bindgen_ty_1 as mode;
     match policy {
-        Policy::Default => (mode::MPOL_DEFAULT, NodeSet::EMPTY),
-        Policy::Local => (mode::MPOL_LOCAL, NodeSet::EMPTY),
-        Policy::Bind(nodes) => (mode::MPOL_BIND, *nodes),
-        Policy::Preferred(node) => (mode::MPOL_PREFERRED, NodeSet::single(*node)),
-        Policy::PreferredMany(nodes) => (mode::MPOL_PREFERRED_MANY, *nodes),
-        Policy::Interleave(nodes) => (mode::MPOL_INTERLEAVE, *nodes),
-        Policy::WeightedInterleave(nodes) => (mode::MPOL_WEIGHTED_INTERLEAVE, *nodes),
+        Policy::Default => mode::MPOL_DEFAULT,
+        Policy::Local => mode::MPOL_LOCAL,
+        Policy::Bind(_) => mode::MPOL_BIND,
+        Policy::Preferred(_) => mode::MPOL_PREFERRED,
+        Policy::PreferredMany(_) => mode::MPOL_PREFERRED_MANY,
+        Policy::Interleave(_) => mode::MPOL_INTERLEAVE,
+        Policy::WeightedInterleave(_) => mode::MPOL_WEIGHTED_INTERLEAVE,
+    }
+}
+
+/// The nodes of a policy's mask, where it has one: the kernel answers EINVAL to the others with a mask, however empty it is. `made` is
+/// room for one that has to be made.
+fn mask_of<'a>(policy: &'a Policy, made: &'a mut NodeSet) -> Option<&'a NodeSet> {
+    match policy {
+        Policy::Default | Policy::Local => None,
+        Policy::Preferred(node) => {
+            *made = NodeSet::single(*node);
+            Some(made)
+        }
+        Policy::Bind(nodes)
+        | Policy::PreferredMany(nodes)
+        | Policy::Interleave(nodes)
+        | Policy::WeightedInterleave(nodes) => Some(nodes),
     }
 }
 
@@ -35,13 +51,13 @@ fn mode_and_mask(policy: &Policy) -> (raw::_bindgen_ty_1, NodeSet) {
 /// The range begins at a page (a huge one for huge pages). The nodes must have been checked: the kernel silently
 /// intersects masks that are only partly allowed.
 pub(crate) fn bind(address: NonNull<u8>, len: usize, policy: &Policy) -> Result<()> {
-    let (mode, mask) = mode_and_mask(policy);
-    let (pointer, maxnode) = match policy {
-        // EINVAL with a mask, however empty it is.
-        Policy::Default | Policy::Local => (std::ptr::null(), 0),
+    let mut made = NodeSet::EMPTY;
+    let (pointer, maxnode) = match mask_of(policy, &mut made) {
+        None => (std::ptr::null(), 0),
         // No more than is set: the kernel looks at each word.
-        _ => (mask.words().as_ptr(), words_in_use(mask.words()) * 64 + 1),
+        Some(nodes) => (nodes.words().as_ptr(), nodes.words_in_use() * 64 + 1),
     };
+    let mode = mode_of(policy);
     // SAFETY: the mask outlives the call and has MASK_WORDS words, which `maxnode` does not exceed; a policy decides where
     // future pages come from and changes no content.
     let status = unsafe {
@@ -50,15 +66,10 @@ pub(crate) fn bind(address: NonNull<u8>, len: usize, policy: &Policy) -> Result<
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// Words up to the last one that is not 0, but at least one.
-fn words_in_use(words: &[u64; MASK_WORDS]) -> usize {
-    words.iter().rposition(|&word| word != 0).map_or(1, |last| last + 1)
-}
-
 /// The kernel's numbers for a policy: for tables that other processes read.
 pub(crate) fn number_of(policy: &Policy) -> u8 {
     // The modes are 0 to 6.
-    u8::try_from(mode_and_mask(policy).0 as u32).unwrap_or(u8::MAX)
+    u8::try_from(mode_of(policy) as u32).unwrap_or(u8::MAX)
 }
 
 /// The policy that a number and a mask stand for; `None` for what is no policy.
@@ -192,8 +203,9 @@ pub(crate) fn within<T>(policy: &Policy, call: impl FnOnce() -> T) -> Result<T> 
         return Err(last_errno());
     }
     let _before = Before(mode, words);
-    let (mode, mask) = mode_and_mask(policy);
-    set_thread(libc::c_int::try_from(mode as u32).unwrap_or(0), mask.words())?;
+    let mut made = NodeSet::EMPTY;
+    let words = mask_of(policy, &mut made).unwrap_or(&NodeSet::EMPTY).words();
+    set_thread(libc::c_int::try_from(mode_of(policy) as u32).unwrap_or(0), words)?;
     Ok(call())
 }
 
