@@ -31,6 +31,7 @@ macro_rules! hot {
 /// What they work on.
 struct Things {
     own: areas::Area<areas::Shared>,
+    other: areas::Area<areas::Shared>,
     foreign: areas::AreaId,
     bind: Policy,
     c: C,
@@ -114,6 +115,7 @@ hot! {
         black_box(&bytes);
     }
     hot_write_64(things: Things) { things.own.write_at(0, black_box(&[1; 64])).expect("within it"); }
+    hot_copy_64(things: Things) { black_box(&things.own).copy_to(0, black_box(&things.other), 0, 64).expect("within both"); }
     hot_load_u64(things: Things) { black_box(things.own.load::<u64>(black_box(8)).expect("within it")); }
     hot_clone_own(_things: Things) {
         drop(black_box(registry::find("hot: own").and_then(|own| own.open()).expect("it is there")));
@@ -140,7 +142,7 @@ hot! {
 }
 
 /// Name and function of each.
-const ALL: [(&str, extern "C" fn(&Things)); 20] = [
+const ALL: [(&str, extern "C" fn(&Things)); 21] = [
     ("hot_nothing", hot_nothing),
     ("hot_find_own", hot_find_own),
     ("hot_find_foreign", hot_find_foreign),
@@ -153,6 +155,7 @@ const ALL: [(&str, extern "C" fn(&Things)); 20] = [
     ("hot_publish", hot_publish),
     ("hot_read_64", hot_read_64),
     ("hot_write_64", hot_write_64),
+    ("hot_copy_64", hot_copy_64),
     ("hot_load_u64", hot_load_u64),
     ("hot_clone_own", hot_clone_own),
     ("hot_clone_foreign", hot_clone_foreign),
@@ -176,6 +179,7 @@ pub fn run() -> Result<()> {
     holder.ask("hold hot-foreign 1")?;
     let things = Things {
         own: areas::builder(65_536).name("hot: own").shared()?,
+        other: areas::builder(65_536).shared()?,
         foreign: registry::find("hot-foreign-0")?.id(),
         bind: Policy::Bind(areas::allowed_nodes()?),
         c: C::load()?,
