@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -109,4 +110,54 @@ int64_t peer_clone(const struct work *work)
     close(object);
     close(process);
     return time;
+}
+
+/* What each of several threads faults in. */
+struct part {
+    pthread_t thread;
+    char *start;
+    size_t len;
+    int failed;
+};
+
+static void *populate_part(void *told)
+{
+    struct part *part = told;
+    part->failed = madvise(part->start, part->len, MADV_POPULATE_WRITE);
+    return NULL;
+}
+
+/* 1 GiB faulted in by as many threads as there are CPUs, each an equal part in one call. `touch`: in huge pages. */
+int64_t peer_populate_parts(const struct work *work)
+{
+    enum { MOST = 64 };
+    const size_t huge = 2UL << 20;
+    struct part parts[MOST];
+    int64_t total = 0;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t count = cpus < 1 ? 1 : cpus > MOST ? MOST : (size_t)cpus;
+    size_t len = (work->size / count + huge - 1) & ~(huge - 1);
+    for (uint64_t i = 0; i < work->times; i++) {
+        void *memory = mmap(NULL, work->size + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED)
+            return PEER_FAILED;
+        char *start = (char *)(((uintptr_t)memory + huge - 1) & ~(huge - 1));
+        if (madvise(start, work->size, work->touch ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) != 0)
+            return PEER_FAILED;
+        int64_t begun = peer_now();
+        size_t used = 0;
+        for (size_t at = 0; at < work->size; at += len, used++) {
+            parts[used] = (struct part){.start = start + at, .len = work->size - at < len ? work->size - at : len};
+            if (pthread_create(&parts[used].thread, NULL, populate_part, &parts[used]) != 0)
+                return PEER_FAILED;
+        }
+        int failed = 0;
+        for (size_t one = 0; one < used; one++)
+            failed |= pthread_join(parts[one].thread, NULL) | parts[one].failed;
+        total += peer_now() - begun;
+        munmap(memory, work->size + huge);
+        if (failed)
+            return PEER_FAILED;
+    }
+    return total;
 }

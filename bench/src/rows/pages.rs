@@ -14,6 +14,8 @@ pub fn populate(bench: &mut Bench) -> Result<()> {
     crate::machine::pin(false);
     let size = bench.or_smoke(1 << 30, 4 << 20);
     let raw = bench.library("raw").context("compiled by the same command")?;
+    // What the machine has in it: the same, by as many threads, in C.
+    let floor = bench.library("floor").context("compiled by the same command")?;
     for (what, pages) in [("private, base pages", Pages::Base), ("private, huge pages", Pages::Auto)] {
         let ours = Side::new("populate", move |times| {
             let mut took = 0;
@@ -28,7 +30,8 @@ pub fn populate(bench: &mut Bench) -> Result<()> {
         let work = Work::of_size(size).touching(pages == Pages::Auto);
         bench.contest(
             Contest::new(format!("{} {what}", bytes(size)), LONG, ours)
-                .against(raw.side("MADV_POPULATE_WRITE, one thread", "peer_populate_private", work)?, TARGET),
+                .against(raw.side("MADV_POPULATE_WRITE, one thread", "peer_populate_private", work)?, TARGET)
+                .against(floor.side("the same by a thread a CPU, in C", "peer_populate_parts", work)?, None),
         )?;
     }
     let ours = Side::new("populate", move |times| {
