@@ -1,5 +1,7 @@
 //! Tables: lined up, without frames, as wide as the terminal; unbroken lines where the output is no terminal.
 
+use std::borrow::Cow;
+
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, Width, presets};
 
 use super::style::{Look, Terminal};
@@ -52,7 +54,7 @@ impl Table {
     }
 
     /// Whole lines, without blanks at their ends.
-    pub(crate) fn render(&self, terminal: Terminal) -> String {
+    pub(crate) fn render(self, terminal: Terminal) -> String {
         let mut grid = Grid::new();
         grid.load_style(presets::NOTHING);
         match terminal.columns {
@@ -64,15 +66,18 @@ impl Table {
                 grid.set_content_arrangement(ContentArrangement::Disabled);
             }
         }
-        let cells = |texts: &mut dyn Iterator<Item = &String>| -> Vec<Cell> {
-            texts.map(|text| Cell::new(terminal.plain(text))).collect()
+        let cell = |text: String| match terminal.plain(&text) {
+            Cow::Borrowed(_) => Cell::new_owned(text),
+            Cow::Owned(plain) => Cell::new_owned(plain),
         };
-        grid.set_header(cells(&mut self.columns.iter().map(|(heading, _)| heading)));
-        for row in &self.rows {
-            grid.add_row(cells(&mut row.iter()));
+        let (headings, holds): (Vec<String>, Vec<Holds>) = self.columns.into_iter().unzip();
+        let count = holds.len();
+        grid.set_header(headings.into_iter().map(cell).collect::<Vec<_>>());
+        for row in self.rows {
+            grid.add_row(row.into_iter().map(cell).collect::<Vec<_>>());
         }
-        for (at, (_, holds)) in self.columns.iter().enumerate() {
-            let last = at + 1 == self.columns.len();
+        for (at, holds) in holds.iter().enumerate() {
+            let last = at + 1 == count;
             let Some(column) = grid.column_mut(at) else { continue };
             column.set_padding((0, if last { 0 } else { 2 }));
             column.set_cell_alignment(match holds {
