@@ -203,13 +203,15 @@ pub fn find(bench: &mut Bench) -> Result<()> {
     // A sandbox that forbids it. What the filter itself costs at each call is ours, too.
     let mut without = Agent::start(None)?;
     without.ask("forbid-pidfd")?;
-    for (case, told, peer) in [
-        ("to be written: through /proc", "time clone bench-held-0 {}", "peer_find"),
-        ("to be read: through /proc", "time clone-read-only bench-held-0 {}", "peer_find_read_only"),
+    for (case, told, peer, writing) in [
+        ("to be written: through /proc", "time clone bench-held-0 {}", "peer_find", true),
+        ("to be read: through /proc", "time clone-read-only bench-held-0 {}", "peer_find_read_only", false),
     ] {
+        let same = Work::of_size(SIZE).touching(writing);
         bench.contest(
             Contest::new(case, SHORT, without.side("find, open, drop", told))
-                .against(posix.side("POSIX shm", peer, work)?, 2.0),
+                .against(posix.side("POSIX shm", peer, work)?, 2.0)
+                .against(floor.side("the same calls in C, without a filter", "peer_clone_by_path", same)?, None),
         )?;
     }
     drop(without);
