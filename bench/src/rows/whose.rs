@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::agent::{Agent, raise_limit};
 use crate::bench::{Bench, Contest, SHORT};
 use crate::measure::Side;
+use crate::peers::Work;
 
 /// A folder for a registry of its own.
 pub fn own_registry(name: &str) -> Result<PathBuf> {
@@ -37,6 +38,13 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     bench.contest(
         Contest::new("id_at", SHORT, of_many.side(&format!("{count} areas"), "time at {}"))
             .against(of_one.side("1 area", "time at {}"), 2.0),
+    )?;
+    // What looking in so many of them is, without anybody who may change them meanwhile.
+    let floor = bench.library("floor").context("compiled by the same command")?;
+    let work = Work::of_size(usize::try_from(count)?);
+    bench.contest(
+        Contest::new(format!("id_at, {count} areas, in no order"), SHORT, of_many.side("id_at", "time at {}"))
+            .against(floor.side("a sorted array in C, searched without branches", "peer_search", work)?, None),
     )?;
     let time = bench.time(SHORT, &mut of_many.side("many", "time at {}"))?;
     bench.number(format!("id_at, {count} areas, at addresses in no order"), time, "ns", 50.0);

@@ -6,7 +6,7 @@
 //! nonsense and no foreign memory; the count around each change (odd while it is under way) tells him, and he looks again. Who
 //! has no luck for long gives up: then the answer is to be had under the writer's mutex.
 //!
-//! A reader costs two binary searches, and writes nothing: readers do not slow each other down. `models/` tries this very file
+//! A reader costs two binary searches, of which the second takes the same steps each time, and writes nothing: readers do not slow each other down. `models/` tries this very file
 //! out in all the orders that a machine may choose (`cfg(loom)`, which only it sets).
 
 use std::ops::Deref;
@@ -35,6 +35,12 @@ fn words<const N: usize>() -> [AtomicU64; N] {
     std::array::from_fn(|_| AtomicU64::new(0))
 }
 
+/// Where an entry would begin that is not there: behind all addresses.
+const NOWHERE: u64 = u64::MAX;
+
+/// # Invariant
+/// Of one that is in use, the starts behind the first `len` are [`NOWHERE`]: who searches need not know `len`, and takes the same steps
+/// each time, without a branch to be guessed.
 #[derive(Debug)]
 struct Chunk {
     len: AtomicU64,
@@ -68,13 +74,36 @@ impl Chunk {
         }
     }
 
+    /// The entries from there on go.
+    fn cut(&self, len: usize) {
+        for start in &self.starts[len..self.len().max(len)] {
+            start.store(NOWHERE, Ordering::Relaxed);
+        }
+        self.set_len(len);
+    }
+
+    /// Begins anew, whatever it was before, with one entry.
+    fn begin(&self, entry: &Entry) {
+        self.put(0, entry);
+        self.set_len(CHUNK);
+        self.cut(1);
+    }
+
     fn set_len(&self, len: usize) {
         self.len.store(len as u64, Ordering::Relaxed);
     }
 
     /// Where an address would be put behind those at or below it.
     fn behind(&self, address: u64) -> usize {
-        behind(&self.starts[..self.len()], address)
+        const { assert!(CHUNK.is_power_of_two()) }
+        let at_or_below = |at: usize| self.starts[at % CHUNK].load(Ordering::Relaxed) <= address;
+        let (mut from, mut step) = (0, CHUNK / 2);
+        while step > 0 {
+            // Those before `from` are at or below it, and none from `from + 2 * step` on.
+            from = if at_or_below(from + step - 1) { from + step } else { from };
+            step /= 2;
+        }
+        from + usize::from(at_or_below(from))
     }
 }
 
@@ -229,7 +258,7 @@ impl<S: Deref<Target = Addresses>> Keeper<S> {
         if let (Some(lower), Some(new)) = (self.shared.chunk(number), self.shared.chunk(number + 1)) {
             upper.iter().enumerate().for_each(|(i, entry)| new.put(i, entry));
             new.set_len(upper.len());
-            lower.set_len(half);
+            lower.cut(half);
         }
         // Two halves are too many for one; but either may be few enough for its other neighbour.
         self.join(number + 1);
@@ -242,8 +271,7 @@ impl<S: Deref<Target = Addresses>> Keeper<S> {
         let Some(free) = self.free.pop() else { return false };
         let shared = &*self.shared;
         let chunk = shared.pool[free].get_or_init(Chunk::new);
-        chunk.put(0, entry);
-        chunk.set_len(1);
+        chunk.begin(entry);
         let used = shared.used();
         for i in (number..used).rev() {
             copy(&shared.firsts, i, i + 1);
@@ -280,7 +308,7 @@ impl<S: Deref<Target = Addresses>> Keeper<S> {
         for i in at + 1..len {
             chunk.put(i - 1, &chunk.entry(i));
         }
-        chunk.set_len(len - 1);
+        chunk.cut(len - 1);
         if len == 1 {
             return self.close(number);
         }
@@ -328,6 +356,13 @@ mod tests {
         (address < entry[END]).then_some(*entry)
     }
 
+    /// What searches rely on.
+    fn is_filled_up(addresses: &Addresses) -> bool {
+        let chunks = (0..addresses.used()).map(|i| addresses.chunk(i).unwrap());
+        let mut behind = chunks.flat_map(|chunk| &chunk.starts[chunk.len()..]);
+        behind.all(|start| start.load(Ordering::Relaxed) == NOWHERE)
+    }
+
     /// Two neighbours are never so few that one chunk would do: else the pool could run out.
     fn is_dense(addresses: &Addresses) -> bool {
         let lens: Vec<usize> = (0..addresses.used()).map(|i| addresses.chunk(i).unwrap().len()).collect();
@@ -353,7 +388,7 @@ mod tests {
                     prop_assert!(keeper.put(&new));
                     entries.insert(start, new);
                 }
-                prop_assert!(is_dense(&keeper.shared));
+                prop_assert!(is_dense(&keeper.shared) && is_filled_up(&keeper.shared));
             }
             for address in looks {
                 prop_assert_eq!(keeper.shared.find(address), model(&entries, address));
@@ -382,7 +417,7 @@ mod tests {
             );
             // Few of each chunk stay, and there is room again.
             (0..all).filter(|i| i % 100 != 0).for_each(|i| keeper.remove(i * 4096));
-            assert!(is_dense(&keeper.shared), "{round}");
+            assert!(is_dense(&keeper.shared) && is_filled_up(&keeper.shared), "{round}");
             assert!(keeper.shared.used() < 20, "{round}: {} chunks", keeper.shared.used());
             (0..all).step_by(100).for_each(|i| keeper.remove(i * 4096));
             assert_eq!((keeper.shared.used(), keeper.free.len()), (0, CHUNKS), "{round}");
