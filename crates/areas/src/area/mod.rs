@@ -399,6 +399,7 @@ macro_rules! has_an_object {
         impl Area<$kind> {
             /// The object behind it.
             #[must_use]
+            #[inline]
             pub fn object(&self) -> &Object {
                 object_of(self.object.as_ref())
             }
@@ -408,6 +409,7 @@ macro_rules! has_an_object {
 has_an_object!(Shared, Resizable, Frozen);
 
 /// Shared, resizable and frozen areas are built with an object, always.
+#[inline]
 fn object_of(object: Option<&Object>) -> &Object {
     object.unwrap_or_else(|| unreachable!("only private areas have no object"))
 }

@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 use super::{Access, Area, sealed};
-use crate::error::{Error, Kind, Result};
-use crate::mapping::{Mapping, out_of_range};
+use crate::error::Result;
+use crate::mapping::{Mapping, out_of_range, overlapping};
 use crate::populate::{self, Job, Progress};
 use crate::sys::copy::Word;
 
@@ -34,8 +34,13 @@ impl Area<Shared> {
         let seen = self.object().size_seen();
         match end {
             Some(end) if end <= seen => seen,
-            _ => self.object().size(),
+            _ => self.size_now(),
         }
+    }
+
+    #[cold]
+    fn size_now(&self) -> usize {
+        self.object().size()
     }
 
     /// Copies bytes out.
@@ -45,6 +50,7 @@ impl Area<Shared> {
     /// # Errors
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size, [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its
     /// protection forbids it.
+    #[inline]
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.mapping.read(offset, into, self.size_for(offset.checked_add(into.len())))
     }
@@ -54,6 +60,7 @@ impl Area<Shared> {
     /// # Errors
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size, [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its
     /// protection forbids it.
+    #[inline]
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.mapping.write(offset, bytes, self.size_for(offset.checked_add(bytes.len())))
     }
@@ -63,17 +70,14 @@ impl Area<Shared> {
     /// # Errors
     /// As [`read_at`](Area::read_at) and [`write_at`](Area::write_at);
     /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the two ranges overlap.
+    #[inline]
     pub fn copy_to(&self, offset: usize, to: &Area<Shared>, at: usize, len: usize) -> Result<()> {
         let sizes = (self.size_for(offset.checked_add(len)), to.size_for(at.checked_add(len)));
-        self.mapping.check(offset, len, sizes.0)?;
-        to.mapping.check(at, len, sizes.1)?;
         // Two clones of one object are two mappings of the same bytes.
-        let (ours, theirs) = (self.object(), to.object());
-        let same = (ours.identity(), ours.physical()) == (theirs.identity(), theirs.physical());
-        if same && offset.abs_diff(at) < len {
-            return Err(
-                Error::new(Kind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
-            );
+        if offset.abs_diff(at) < len && self.object().is_same(to.object()) {
+            self.mapping.check(offset, len, sizes.0)?;
+            to.mapping.check(at, len, sizes.1)?;
+            return Err(overlapping(len));
         }
         self.mapping.copy_to(offset, &to.mapping, at, len, sizes)
     }
@@ -84,6 +88,7 @@ impl Area<Shared> {
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
     /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the offset is no multiple of the word's size,
     /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
+    #[inline]
     pub fn load<T: Word>(&self, offset: usize) -> Result<T> {
         self.mapping.load(offset, self.size_for(offset.checked_add(size_of::<T>())))
     }
@@ -92,6 +97,7 @@ impl Area<Shared> {
     ///
     /// # Errors
     /// As [`load`](Area::load).
+    #[inline]
     pub fn store<T: Word>(&self, offset: usize, value: T) -> Result<()> {
         self.mapping.store(offset, value, self.size_for(offset.checked_add(size_of::<T>())))
     }
@@ -100,6 +106,7 @@ impl Area<Shared> {
     ///
     /// # Errors
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size.
+    #[inline]
     pub fn slice(&self, offset: usize, len: usize) -> Result<SharedSlice<'_>> {
         self.mapping.check(offset, len, self.size_for(offset.checked_add(len)))?;
         Ok(SharedSlice { mapping: &self.mapping, offset, len, area: PhantomData })
@@ -224,6 +231,7 @@ impl SharedSlice<'_> {
     ///
     /// # Errors
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the slice.
+    #[inline]
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.mapping.read(self.at(offset, into.len())?, into, self.end())
     }
@@ -233,6 +241,7 @@ impl SharedSlice<'_> {
     /// # Errors
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the slice,
     /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where it may not be written.
+    #[inline]
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.mapping.write(self.at(offset, bytes.len())?, bytes, self.end())
     }
@@ -241,6 +250,7 @@ impl SharedSlice<'_> {
     ///
     /// # Errors
     /// As [`Area::load`].
+    #[inline]
     pub fn load<T: Word>(&self, offset: usize) -> Result<T> {
         self.mapping.load(self.at(offset, size_of::<T>())?, self.end())
     }
@@ -249,6 +259,7 @@ impl SharedSlice<'_> {
     ///
     /// # Errors
     /// As [`Area::store`].
+    #[inline]
     pub fn store<T: Word>(&self, offset: usize, value: T) -> Result<()> {
         self.mapping.store(self.at(offset, size_of::<T>())?, value, self.end())
     }

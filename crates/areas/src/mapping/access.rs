@@ -62,6 +62,7 @@ impl Mapping {
     ///
     /// # Errors
     /// As [`read`](Mapping::read) and [`write`](Mapping::write); [`Kind::InvalidInput`] if the ranges overlap.
+    #[inline]
     pub(crate) fn copy_to(
         &self,
         offset: usize,
@@ -76,9 +77,7 @@ impl Mapping {
         to.permits_sharing_writes()?;
         let (first, second) = (from.as_ptr().addr(), target.as_ptr().addr());
         if len > 0 && first < second + len && second < first + len {
-            return Err(
-                Error::new(Kind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
-            );
+            return Err(overlapping(len));
         }
         // SAFETY: both ranges are inside their mappings, with the rights that are needed (checked), do not overlap
         // (checked), and the target is shared memory, of which no reference is ever lent.
@@ -127,32 +126,47 @@ impl Mapping {
     #[inline]
     fn check_word<T>(&self, offset: usize, size: usize) -> Result<*mut T> {
         let address = self.check(offset, size_of::<T>(), size)?.cast::<T>().as_ptr();
-        if address.is_aligned() {
-            return Ok(address);
-        }
-        Err(Error::new(
-            Kind::InvalidInput,
-            format!("access {} bytes at offset {offset} as one word", size_of::<T>()),
-        )
-        .detail("the offset is no multiple of its size"))
+        if address.is_aligned() { Ok(address) } else { Err(unaligned(offset, size_of::<T>())) }
     }
 
     #[inline]
     pub(super) fn permits(&self, needed: Protection, what: &'static str) -> Result<()> {
-        if self.protection.contains(needed) {
-            return Ok(());
-        }
-        Err(Error::new(Kind::ReadOnly, what).detail(format!("its protection is {}", self.protection)))
+        if self.protection.contains(needed) { Ok(()) } else { Err(self.forbidden(what)) }
+    }
+
+    /// The error for an access that its protection forbids.
+    #[cold]
+    #[inline(never)]
+    fn forbidden(&self, what: &'static str) -> Error {
+        Error::new(Kind::ReadOnly, what).detail(format!("its protection is {}", self.protection))
     }
 
     #[inline]
     fn permits_sharing_writes(&self) -> Result<()> {
         debug_assert!(self.sharing == Sharing::Shared, "private memory is written through `as_bytes_mut`");
         if self.sharing != Sharing::Shared {
-            return Err(
-                Error::new(Kind::Unsupported, "write to a mapping by copies").detail("it is private memory")
-            );
+            return Err(lent());
         }
         self.permits(Protection::WRITE, "write to a mapping")
     }
+}
+
+/// The error for a copy from a range to one that has some of its bytes.
+#[cold]
+#[inline(never)]
+pub(crate) fn overlapping(len: usize) -> Error {
+    Error::new(Kind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
+}
+
+#[cold]
+#[inline(never)]
+fn unaligned(offset: usize, len: usize) -> Error {
+    Error::new(Kind::InvalidInput, format!("access {len} bytes at offset {offset} as one word"))
+        .detail("the offset is no multiple of its size")
+}
+
+#[cold]
+#[inline(never)]
+fn lent() -> Error {
+    Error::new(Kind::Unsupported, "write to a mapping by copies").detail("it is private memory")
 }

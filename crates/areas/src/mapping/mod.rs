@@ -16,6 +16,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+pub(crate) use access::overlapping;
 pub(crate) use asked::Asked;
 pub(crate) use canary::Canary;
 pub(crate) use making::Plan;
@@ -209,6 +210,7 @@ impl Mapping {
     }
 
     /// The addresses of a range of bytes, or an error if it is not inside the first `size` bytes.
+    #[inline]
     pub(crate) fn check(&self, offset: usize, len: usize, size: usize) -> Result<NonNull<u8>> {
         match offset.checked_add(len) {
             Some(end) if end <= size && end <= self.span => {

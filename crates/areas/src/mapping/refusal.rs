@@ -8,6 +8,8 @@ use crate::sys;
 use crate::sys::memory::{At, MapFlags};
 
 /// The error for an access beyond the end.
+#[cold]
+#[inline(never)]
 pub(crate) fn out_of_range(offset: usize, len: usize, size: usize) -> Error {
     let bytes = if len == 1 { "byte" } else { "bytes" };
     Error::new(Kind::OutOfRange, format!("access {len} {bytes} at offset {offset}"))

@@ -243,6 +243,7 @@ impl Object {
     }
 
     /// The size in bytes when it was last asked for: it may have grown since.
+    #[inline]
     pub(crate) fn size_seen(&self) -> usize {
         let size = self.exact.unwrap_or_else(|| self.seen.load(Ordering::Relaxed));
         usize::try_from(size).unwrap_or(usize::MAX)
@@ -288,6 +289,16 @@ impl Object {
         self.page.round_up(most.max(1)).unwrap_or(most)
     }
 
+    /// Whether both are the same memory, by whatever descriptors.
+    #[inline]
+    pub(crate) fn is_same(&self, other: &Object) -> bool {
+        // The number first: it is what mostly tells two objects apart.
+        self.identity().inode == other.identity().inode
+            && self.identity().device == other.identity().device
+            && self.physical == other.physical
+    }
+
+    #[inline]
     pub(crate) fn identity(&self) -> Identity {
         self.fd.identity()
     }

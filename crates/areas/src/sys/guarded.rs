@@ -47,6 +47,7 @@ impl Guarded {
     }
 
     /// What it was opened on.
+    #[inline]
     pub(crate) fn identity(&self) -> Identity {
         self.identity
     }
