@@ -95,7 +95,7 @@ const OPENING: &str = "\
  * return a pointer return NULL then. areas_error_text() and areas_error_help() say what it was, for each thread. A call that
  * fails leaves things as they were. NULL and numbers that mean nothing are errors; a handle is NULL or one that was not released.
  * Structures that begin with size_of_this are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
- * No call is async-signal-safe.
+ * No call is async-signal-safe. Functions that are called back return: they do not jump away or throw.
  *
  * Generated from crates/areas-capi/src/native by `cargo xtask headers`: change it there.
  */";

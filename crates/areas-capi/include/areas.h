@@ -6,7 +6,7 @@
  * return a pointer return NULL then. areas_error_text() and areas_error_help() say what it was, for each thread. A call that
  * fails leaves things as they were. NULL and numbers that mean nothing are errors; a handle is NULL or one that was not released.
  * Structures that begin with size_of_this are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
- * No call is async-signal-safe.
+ * No call is async-signal-safe. Functions that are called back return: they do not jump away or throw.
  *
  * Generated from crates/areas-capi/src/native by `cargo xtask headers`: change it there.
  */
@@ -292,7 +292,7 @@ typedef struct areas_placement {
 } areas_placement;
 
 // What a provider of one's own does. Begin with AREAS_PROVIDER_OPERATIONS. The functions may be called by any thread, several at
-// once; they return, they do not jump away or throw.
+// once.
 typedef struct areas_provider_operations {
     // sizeof(areas_provider_operations).
     size_t size_of_this;
@@ -874,14 +874,15 @@ int areas_populate(struct areas_area *area,
 
 // Copies bytes of an area out, from `offset` on, into memory of the caller's own that is no part of an area.
 //
-// What others write meanwhile may be seen in part. Of a resizable area the kernel copies, so that who shrinks it meanwhile makes it an error, not a
-// fault. AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
+// What others write meanwhile may be seen in part; the bytes of a private area no other thread may write meanwhile, as with memcpy. Of a resizable
+// area the kernel copies, so that who shrinks it meanwhile makes it an error, not a fault. AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
 int areas_read_at(const struct areas_area *area,
                   size_t offset,
                   void *into,
                   size_t size);
 
-// Copies bytes into an area, from `offset` on, of memory of the caller's own that is no part of an area. It never makes it larger.
+// Copies bytes into an area, from `offset` on, of memory of the caller's own that is no part of an area. It never makes it larger. The bytes of
+// a private area no other thread may use meanwhile, as with memcpy.
 //
 // AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_FROZEN,
 // AREAS_ERROR_INVALID_INPUT.

@@ -20,6 +20,14 @@ pub struct Handle {
     area: Option<Any>,
 }
 
+// Any thread may have it, and several at once for calls that take it as const: as promised to C above.
+const _: () = {
+    const fn any_thread<T: Send + Sync>() {}
+    any_thread::<Handle>();
+    any_thread::<super::provider::Source>();
+    any_thread::<super::custom::Mapped>();
+};
+
 /// An area of any kind.
 #[derive(Debug)]
 pub(super) enum Any {

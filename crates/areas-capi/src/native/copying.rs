@@ -5,7 +5,7 @@
 use std::ffi::{c_int, c_void};
 use std::os::fd::BorrowedFd;
 
-use areas::{Error, Kind, Result};
+use areas::{Area, Error, Frozen, Kind, Private, Protection, Result};
 
 use super::area::{Any, Handle, change, look};
 use super::changes::{OnProgress, teller};
@@ -13,8 +13,8 @@ use super::errors::{invalid, status};
 
 /// Copies bytes of an area out, from `offset` on, into memory of the caller's own that is no part of an area.
 ///
-/// What others write meanwhile may be seen in part. Of a resizable area the kernel copies, so that who shrinks it meanwhile makes it an error, not a
-/// fault. AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
+/// What others write meanwhile may be seen in part; the bytes of a private area no other thread may write meanwhile, as with memcpy. Of a resizable
+/// area the kernel copies, so that who shrinks it meanwhile makes it an error, not a fault. AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_read_at(
     area: *const Handle,
@@ -30,22 +30,28 @@ pub unsafe extern "C" fn areas_read_at(
             0 => &mut [],
             _ => {
                 check(into.cast_const(), size, WHAT)?;
-                // SAFETY: not NULL and of a size that memory can have (checked), and then so many bytes of the caller's own (C's promise).
+                // SAFETY: not NULL and of a size that memory can have (checked), and then so many bytes of the caller's own, no part of an
+                // area (C's promise). Whatever is in them are bytes, and none is read before it is written.
                 unsafe { std::slice::from_raw_parts_mut(into.cast::<u8>(), size) }
             }
         };
         match area {
             Any::Private(area) => {
-                part(area.as_bytes()?, offset, size).map(|bytes| into.copy_from_slice(bytes))
+                let from = private(area, offset, size, Protection::READ, WHAT)?;
+                // SAFETY: `size` bytes that are mapped and readable (`private`), and that nobody writes meanwhile (C's promise); `into` is as
+                // long, and no part of an area (C's promise).
+                unsafe { std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), size) };
+                Ok(())
             }
-            Any::Frozen(area) => part(area.as_bytes(), offset, size).map(|bytes| into.copy_from_slice(bytes)),
+            Any::Frozen(area) => sealed(area, offset, size, WHAT).map(|bytes| into.copy_from_slice(bytes)),
             Any::Shared(area) => area.read_at(offset, into),
             Any::Resizable(area) => area.read_at(offset, into),
         }
     })
 }
 
-/// Copies bytes into an area, from `offset` on, of memory of the caller's own that is no part of an area. It never makes it larger.
+/// Copies bytes into an area, from `offset` on, of memory of the caller's own that is no part of an area. It never makes it larger. The bytes of
+/// a private area no other thread may use meanwhile, as with memcpy.
 ///
 /// AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_FROZEN,
 /// AREAS_ERROR_INVALID_INPUT.
@@ -91,13 +97,14 @@ pub unsafe extern "C" fn areas_copy(
             return match unsafe { change(to, WHAT) }? {
                 Any::Shared(area) => area.copy_to(offset, area, at, size),
                 Any::Private(area) => {
-                    let bytes = area.as_bytes_mut()?;
-                    part(bytes, offset, size)?;
-                    part(bytes, at, size)?;
+                    let from = private(area, offset, size, Protection::READ, WHAT)?;
+                    let to = private(area, at, size, Protection::WRITE, WHAT)?;
                     if offset.abs_diff(at) < size {
                         return Err(invalid(WHAT, "the two ranges overlap"));
                     }
-                    bytes.copy_within(offset..offset + size, at);
+                    // SAFETY: `size` bytes each that are mapped, readable and writable (`private`), do not overlap (checked), and that nobody
+                    // uses meanwhile (C's promise).
+                    unsafe { std::ptr::copy_nonoverlapping(from, to, size) };
                     Ok(())
                 }
                 Any::Frozen(area) => Err(frozen(area.to_string())),
@@ -109,12 +116,18 @@ pub unsafe extern "C" fn areas_copy(
         // SAFETY: as above.
         let to = unsafe { change(to, WHAT) }?;
         match (from, to) {
-            (Any::Private(from), to) => put(to, at, part(from.as_bytes()?, offset, size)?, WHAT),
-            (Any::Frozen(from), to) => put(to, at, part(from.as_bytes(), offset, size)?, WHAT),
+            (Any::Private(from), to) => {
+                let from = private(from, offset, size, Protection::READ, WHAT)?;
+                // SAFETY: `size` bytes that are mapped and readable (`private`), of no other area, and that nobody writes meanwhile (C's promise).
+                put(to, at, unsafe { std::slice::from_raw_parts(from, size) }, WHAT)
+            }
+            (Any::Frozen(from), to) => put(to, at, sealed(from, offset, size, WHAT)?, WHAT),
             (_, Any::Frozen(to)) => Err(frozen(to.to_string())),
             (Any::Shared(from), Any::Shared(to)) => from.copy_to(offset, to, at, size),
             (Any::Shared(from), Any::Private(to)) => {
-                part_mut(to.as_bytes_mut()?, at, size).and_then(|into| from.read_at(offset, into))
+                let into = private(to, at, size, Protection::WRITE, WHAT)?;
+                // SAFETY: `size` bytes that are mapped and writable (`private`), of no other area, and that nobody uses meanwhile (C's promise).
+                from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
             }
             (Any::Resizable(from), Any::Private(to)) => {
                 // First a look, so that nothing is copied that is not all there. (Who shrinks it after the look makes it a part.)
@@ -122,7 +135,9 @@ pub unsafe extern "C" fn areas_copy(
                 if offset.checked_add(size).is_none_or(|end| end > all) {
                     return Err(out_of_range(offset, size, all));
                 }
-                part_mut(to.as_bytes_mut()?, at, size).and_then(|into| from.read_at(offset, into))
+                let into = private(to, at, size, Protection::WRITE, WHAT)?;
+                // SAFETY: as above.
+                from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
             }
             (Any::Shared(_), Any::Resizable(_)) | (Any::Resizable(_), Any::Shared(_) | Any::Resizable(_)) => {
                 Err(not_in_one())
@@ -166,9 +181,13 @@ pub unsafe extern "C" fn areas_fill(
 /// Writes to an area of any kind.
 fn put(area: &mut Any, offset: usize, bytes: &[u8], what: &'static str) -> Result<()> {
     match area {
-        Any::Private(area) => part_mut(area.as_bytes_mut()?, offset, bytes.len())
-            .map(|into| into.copy_from_slice(bytes))
-            .map_err(|error| Error::new(error.kind(), what).caused_by(error)),
+        Any::Private(area) => {
+            let into = private(area, offset, bytes.len(), Protection::WRITE, what)?;
+            // SAFETY: as many bytes that are mapped and writable (`private`), and that nobody uses meanwhile (C's promise); those that are copied
+            // are no part of this area: they are the caller's own, or another area's.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), into, bytes.len()) };
+            Ok(())
+        }
         Any::Shared(area) => area.write_at(offset, bytes),
         Any::Resizable(area) => area.write_at(offset, bytes),
         Any::Frozen(area) => Err(frozen(area.to_string())),
@@ -188,15 +207,37 @@ fn out_of_range(offset: usize, size: usize, all: usize) -> Error {
         .detail(format!("the size is {all} bytes"))
 }
 
-fn part(bytes: &[u8], offset: usize, size: usize) -> Result<&[u8]> {
+/// Where `size` bytes of private memory begin, from `offset` on: they are mapped, and what is `needed` is allowed.
+///
+/// No reference is made, to them or to the whole: C's threads may be at the rest of it meanwhile.
+fn private(
+    area: &Area<Private>,
+    offset: usize,
+    size: usize,
+    needed: Protection,
+    what: &'static str,
+) -> Result<*mut u8> {
+    allowed(area.protection(), needed, what)?;
+    let all = area.size();
+    match offset.checked_add(size) {
+        Some(end) if end <= all => Ok(area.as_ptr().wrapping_add(offset)),
+        _ => Err(out_of_range(offset, size, all)),
+    }
+}
+
+/// A part of memory that nobody writes any more.
+fn sealed<'a>(area: &'a Area<Frozen>, offset: usize, size: usize, what: &'static str) -> Result<&'a [u8]> {
+    allowed(area.protection(), Protection::READ, what)?;
+    let bytes = area.as_bytes();
     let end = offset.checked_add(size);
     end.and_then(|end| bytes.get(offset..end)).ok_or_else(|| out_of_range(offset, size, bytes.len()))
 }
 
-fn part_mut(bytes: &mut [u8], offset: usize, size: usize) -> Result<&mut [u8]> {
-    let all = bytes.len();
-    let end = offset.checked_add(size);
-    end.and_then(|end| bytes.get_mut(offset..end)).ok_or_else(|| out_of_range(offset, size, all))
+fn allowed(protection: Protection, needed: Protection, what: &'static str) -> Result<()> {
+    match protection.contains(needed) {
+        true => Ok(()),
+        false => Err(Error::new(Kind::ReadOnly, what).detail(format!("its protection is {protection}"))),
+    }
 }
 
 fn frozen(area: String) -> Error {

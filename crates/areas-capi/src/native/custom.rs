@@ -30,7 +30,7 @@ pub struct Asked {
 pub struct Mapped(Mapping);
 
 /// What a provider of one's own does. Begin with AREAS_PROVIDER_OPERATIONS. The functions may be called by any thread, several at
-/// once; they return, they do not jump away or throw.
+/// once.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Operations {

@@ -10,7 +10,7 @@ use areas::{AreaId, Residency, Result, Where};
 
 use super::area::{Handle, each, look};
 use super::errors::{invalid, status};
-use super::sized::{Versioned, room};
+use super::sized::{Room, Versioned, read, room};
 
 /// Where the pages of an area are. Begin with AREAS_RESIDENCY. All numbers are bytes, of whole pages.
 #[derive(Clone, Copy, Debug)]
@@ -70,21 +70,32 @@ pub struct Stretch {
 /// Is told of a run, in order. Whatever it returns but 0 ends the walk.
 pub type OnRun = Option<unsafe extern "C" fn(run: *const Stretch, context: *mut c_void) -> c_int>;
 
-/// Fills in what was measured, and tells the runs.
+/// Room for what is measured, and the caller's array.
+#[derive(Debug)]
+struct Wanted {
+    room: Room<Measured>,
+    on_node: *mut u64,
+    nodes: usize,
+}
+
+/// Looks whether a program has room for the answer, before anything is measured.
 ///
 /// # Safety
-/// As C promises: `to` is NULL, or has as many bytes as it says, and an array that is NULL or has as many numbers as it says.
-unsafe fn tell(
-    to: *mut Measured,
-    on_run: OnRun,
-    context: *mut c_void,
-    measure: impl FnOnce() -> Result<Residency>,
-) -> Result<()> {
+/// As C promises: `to` is NULL, or has as many bytes as it says.
+unsafe fn wanted(to: *mut Measured) -> Result<Wanted> {
     // SAFETY: the caller's promise.
     let room = unsafe { room(to) }?;
-    // SAFETY: as above: a valid structure, by the look at its size.
-    let asked = unsafe { super::sized::read(to.cast_const()) }?;
-    let found = measure()?;
+    // SAFETY: as above: as many bytes as it says.
+    let Measured { on_node, nodes, .. } = unsafe { read(to.cast_const()) }?;
+    Ok(Wanted { room, on_node, nodes })
+}
+
+/// Fills in what was measured, and tells the runs. Nothing of what was measured is borrowed any more: what C does with its handle while it is told is
+/// C's affair.
+///
+/// # Safety
+/// What was promised to [`wanted`] still holds, and the array is NULL or has as many numbers as C says.
+unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_void) -> Result<()> {
     let runs = found.runs();
     let base = areas::PageSize::base();
     let huge =
@@ -112,7 +123,7 @@ unsafe fn tell(
         }
     }
     // SAFETY: the caller's promise, as above.
-    unsafe { room.fill(&measured) };
+    unsafe { asked.room.fill(&measured) };
     let Some(tell) = on_run else { return Ok(()) };
     for run in runs {
         let (node, page_size) = match run.place {
@@ -143,9 +154,11 @@ pub unsafe extern "C" fn areas_measure(
 ) -> c_int {
     status(|| {
         // SAFETY: C's promise.
-        let area = unsafe { look(area, "measure an area") }?;
+        let asked = unsafe { wanted(residency) }?;
         // SAFETY: C's promise.
-        unsafe { tell(residency, on_run, context, || each!(area, area => area.residency())) }
+        let found = each!(unsafe { look(area, "measure an area") }?, area => area.residency())?;
+        // SAFETY: C's promise.
+        unsafe { tell(asked, &found, on_run, context) }
     })
 }
 
@@ -160,9 +173,11 @@ pub unsafe extern "C" fn areas_measure_id(
     context: *mut c_void,
 ) -> c_int {
     status(|| {
-        let measure = || AreaId::new(id).and_then(registry::get)?.residency();
         // SAFETY: C's promise.
-        unsafe { tell(residency, on_run, context, measure) }
+        let asked = unsafe { wanted(residency) }?;
+        let found = AreaId::new(id).and_then(registry::get)?.residency()?;
+        // SAFETY: C's promise.
+        unsafe { tell(asked, &found, on_run, context) }
     })
 }
 
@@ -189,6 +204,9 @@ pub unsafe extern "C" fn areas_measure_range(
             return Err(invalid(WHAT, "its size is 0, or more than there are addresses"));
         };
         // SAFETY: C's promise.
-        unsafe { tell(residency, on_run, context, || areas::range::residency(first, whole)) }
+        let asked = unsafe { wanted(residency) }?;
+        let found = areas::range::residency(first, whole)?;
+        // SAFETY: C's promise.
+        unsafe { tell(asked, &found, on_run, context) }
     })
 }

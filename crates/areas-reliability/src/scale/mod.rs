@@ -146,9 +146,13 @@ pub(crate) fn main(options: &Options) -> Result<bool> {
         println!("{}: done", title(size));
         columns.push(Column { size, calls, times });
     }
-    let chapter = chapter(&columns);
+    // `cargo xtask vm` says so to what it runs.
+    let guest = std::env::var_os("AREAS_GUEST").is_some();
+    let chapter = chapter(&columns, guest);
     match &options.report {
-        Some(folder) => report::write(folder, "scale", &columns, &chapter)?,
+        Some(folder) => {
+            report::write(folder, if guest { "scale-in-a-guest" } else { "scale" }, &columns, &chapter)?
+        }
         None => println!("{chapter}"),
     }
     Ok(true)
@@ -161,10 +165,14 @@ fn title(size: Size) -> String {
     format!("{} in {}", noun(teams * each, "area", "areas"), noun(teams, "team", "teams"))
 }
 
-fn chapter(columns: &[Column]) -> String {
+fn chapter(columns: &[Column], guest: bool) -> String {
+    let (title, command) = match guest {
+        true => ("Scale in a guest", "cargo xtask reliability --guest"),
+        false => ("Scale", "cargo xtask reliability"),
+    };
     let mut text = format!(
-        "# Scale\n\n\
-         Made by `cargo xtask reliability`, Linux {}. Other teams hold areas; a looker, which holds as many areas as each of them, looks. \
+        "# {title}\n\n\
+         Made by `{command}`, Linux {}. Other teams hold areas; a looker, which holds as many areas as each of them, looks. \
          What it finds is checked each time. The limits that areas meet, and a thousand teams that come and die, are tests: \
          `crates/areas/tests/registry/scale.rs`.\n\n\
          ## System calls\n\nCounted by a tracer, once the looker has met the teams and the folder has been at rest for a moment (within 0.1 s of a \
@@ -186,6 +194,10 @@ fn chapter(columns: &[Column]) -> String {
          looked for the first time, or that nobody has, is looked up in each team's table: that grows with the teams, by memory accesses \
          alone.\n\n",
     );
+    if guest {
+        text += "The guest's processors are emulated, an instruction at a time: what costs much and what little is not what it is on a \
+                 machine.\n\n";
+    }
     let time = |column: &Column, operation: usize| {
         let of = |column: &Column| match operation {
             LIST => column.times[operation] / ((column.size.teams + 1) * column.size.each) as f64,

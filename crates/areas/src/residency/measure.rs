@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::time::Duration;
 
-use super::object::{Cache, Piece, measure_object};
+use super::object::{Cache, Piece, State, measure_object};
 use super::table::{Table, View};
 use super::{Builder, Residency, Where};
 use crate::error::{Error, Kind, Result};
@@ -16,6 +17,10 @@ use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
 use crate::sys::memory::Advice;
+
+/// How often is looked again at what may be being moved, and how long is waited before: twice as long each time, 63 ms in all.
+const LOOKS: u32 = 6;
+const WAIT: Duration = Duration::from_millis(1);
 
 /// How much is looked at in one go: what the buffers must hold, and what a temporary mapping takes.
 pub(super) const WINDOW: usize = 128 << 20;
@@ -65,7 +70,18 @@ pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) ->
 /// [`Kind::OutOfRange`] beyond the mapping; [`Kind::System`] with what the kernel said.
 pub(crate) fn present_bytes(mapping: &Mapping, len: usize) -> Result<usize> {
     let end = whole_pages(mapping, len)?;
-    Table::new(mapping.page_size()).present(&View { base: mapping.base(), range: 0..end }, 0..end)
+    let mut table = Table::new(mapping.page_size());
+    let view = View { base: mapping.base(), range: 0..end };
+    let (mut present, mut away) = table.count(&view, 0..end)?;
+    for look in 0..LOOKS {
+        if away == 0 || (look > 0 && sys::process::is_swapping()) {
+            break;
+        }
+        std::thread::sleep(WAIT * (1 << look));
+        let now = table.count(&view, 0..end)?;
+        (present, away) = (present.max(now.0), away.min(now.1));
+    }
+    Ok(present)
 }
 
 /// Where the pages of parts of addresses are that no mapping of ours owns, one part behind the other: where each begins, its
@@ -146,7 +162,29 @@ impl Ruler {
         Ok(())
     }
 
+    /// A window: looked at again where pages seem to be swapped out that may be being moved (compaction, balancing), which is over in a moment.
+    ///
+    /// What is truly swapped out stays so at each look. So where nothing of the machine is, the kernel has the pages in its hands; elsewhere one more look
+    /// has to do. It costs nobody anything whose pages are there or were never touched.
     fn window(&mut self, view: &View, range: Range<usize>, cache: &Cache<'_>) -> Result<()> {
+        let mut found = self.look(view, range.clone(), cache)?;
+        let mut doubtful = self.table.doubts();
+        for look in 0..LOOKS {
+            if doubtful.is_empty() || (look > 0 && !cache.is_asked() && sys::process::is_swapping()) {
+                break;
+            }
+            std::thread::sleep(WAIT * (1 << look));
+            self.table.look_anew();
+            found = found.or(self.look(view, range.clone(), cache)?);
+            doubtful = both(&doubtful, &self.table.doubts());
+        }
+        self.built.append(found);
+        Ok(())
+    }
+
+    /// What a window looks like now.
+    fn look(&mut self, view: &View, range: Range<usize>, cache: &Cache<'_>) -> Result<Builder> {
+        let mut built = Builder::at(range.start);
         self.pieces.clear();
         // What our page tables have is in RAM: of a window that they have all of, the page cache need not be asked.
         let present = if cache.is_asked() { self.table.present(view, range.clone())? } else { 0 };
@@ -162,11 +200,13 @@ impl Ruler {
         }
         // What our page tables do not have is what the page cache says: swapped out, or nowhere.
         let mut pieces = self.pieces.as_slice();
-        self.table.locate(view, range, &mut self.built, |gap, built| fill(&mut pieces, gap, built))
+        self.table
+            .locate(view, range, &mut built, |gap, built, doubt| fill(&mut pieces, gap, built, doubt))?;
+        Ok(built)
     }
 
     fn resident_pieces(&self) -> impl Iterator<Item = &Piece> {
-        self.pieces.iter().filter(|piece| piece.state == super::object::State::Resident)
+        self.pieces.iter().filter(|piece| piece.state == State::Resident)
     }
 
     /// Adds the totals of a view that is about to go, where the kernel does not tell page sizes one by one.
@@ -195,8 +235,23 @@ impl Ruler {
     }
 }
 
-/// Puts a gap of our page tables into `built`, as what `pieces` (in order, from the gap's beginning or earlier) say of it.
-fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder) {
+/// What is in both of two ordered lists of ranges.
+fn both(one: &[Range<usize>], other: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (mut i, mut k) = (0, 0);
+    let mut common = Vec::new();
+    while let (Some(a), Some(b)) = (one.get(i), other.get(k)) {
+        let part = a.start.max(b.start)..a.end.min(b.end);
+        if !part.is_empty() {
+            common.push(part);
+        }
+        if a.end <= b.end { i += 1 } else { k += 1 }
+    }
+    common
+}
+
+/// Puts a gap of our page tables into `built`, as what `pieces` (in order, from the gap's beginning or earlier) say of it; `doubt` is told what they
+/// have in RAM.
+fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder, doubt: &mut dyn FnMut(Range<usize>)) {
     let mut at = gap.start;
     while at < gap.end {
         let Some((piece, rest)) = pieces.split_first() else { break };
@@ -206,9 +261,13 @@ fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder) {
         }
         let end = piece.range.end.min(gap.end);
         let place = match piece.state {
-            super::object::State::Swapped => Where::Swapped,
-            // What was in RAM and is not in our page tables has gone since.
-            super::object::State::Absent | super::object::State::Resident => Where::Absent,
+            State::Swapped => Where::Swapped,
+            State::Absent => Where::Absent,
+            // What was in RAM and is not in our page tables has gone since, or been moved: a huge page of an object is in nobody's then.
+            State::Resident => {
+                doubt(at..end);
+                Where::Absent
+            }
         };
         built.push(end - at, place);
         at = end;
@@ -245,6 +304,20 @@ fn bring_in(view: &View, range: &Range<usize>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_both_lists() {
+        let ranges =
+            |list: &[(usize, usize)]| list.iter().map(|&(start, end)| start..end).collect::<Vec<_>>();
+        let check = |one: &[(usize, usize)], other: &[(usize, usize)], expected: &[(usize, usize)]| {
+            assert_eq!(both(&ranges(one), &ranges(other)), ranges(expected));
+            assert_eq!(both(&ranges(other), &ranges(one)), ranges(expected));
+        };
+        check(&[], &[(0, 9)], &[]);
+        check(&[(0, 4), (6, 8)], &[(4, 6), (8, 9)], &[]);
+        check(&[(0, 4), (6, 8)], &[(2, 7)], &[(2, 4), (6, 7)]);
+        check(&[(0, 9)], &[(1, 2), (3, 4), (8, 12)], &[(1, 2), (3, 4), (8, 9)]);
+    }
 
     #[test]
     fn shared_memory_without_a_file() {

@@ -33,7 +33,7 @@ pub enum Where {
         page: PageSize,
     },
     /// Swapped out. (The swap cache may have a copy in RAM for a while; before 6.5, what it has of objects is
-    /// [`On`](Where::On) a node.)
+    /// [`On`](Where::On) a node. Pages that the kernel is moving look swapped out to it for that moment: they are looked at again.)
     Swapped,
     /// Nowhere: a hole that nobody has touched, or only read (private memory shows the kernel's zero page then).
     Absent,
@@ -167,6 +167,38 @@ impl Builder {
         }
     }
 
+    /// One that begins at `start`.
+    fn at(start: usize) -> Self {
+        Builder { runs: Vec::new(), end: start }
+    }
+
+    /// What was found from this one's end on.
+    fn append(&mut self, found: Builder) {
+        if self.runs.is_empty() {
+            *self = found;
+        } else {
+            found.runs.into_iter().for_each(|run| self.push(run.range.len(), run.place));
+        }
+    }
+
+    /// The same bytes, looked at twice: what either look has found in RAM is there, and of the rest the later one is believed.
+    fn or(self, later: Builder) -> Builder {
+        let mut both = Builder::at(self.runs.first().map_or(self.end, |run| run.range.start));
+        let (mut first, mut second) = (self.runs.iter().peekable(), later.runs.iter().peekable());
+        while let (Some(one), Some(two)) = (first.peek(), second.peek()) {
+            let end = one.range.end.min(two.range.end);
+            let seen = matches!(one.place, Where::On { .. });
+            both.push(end - both.end, if seen { one.place } else { two.place });
+            if one.range.end == end {
+                first.next();
+            }
+            if two.range.end == end {
+                second.next();
+            }
+        }
+        both
+    }
+
     fn finish(self, knows_swap: bool) -> Residency {
         let mut residency = Residency {
             runs: Vec::new(),
@@ -264,6 +296,25 @@ mod tests {
             prop_assert_eq!(sizes, residency.resident());
             prop_assert_eq!(residency.resident() + residency.absent() + residency.swapped().unwrap(), residency.size());
         }
+    }
+
+    #[test]
+    fn what_was_found_at_either_look_is_there() {
+        let of = |pages: &[(usize, u8)]| {
+            let mut builder = Builder::at(4096);
+            pages.iter().for_each(|&(count, of)| builder.push(count * 4096, place(of)));
+            builder
+        };
+        let first = of(&[(2, 2), (3, 1), (2, 0), (1, 3)]);
+        let later = of(&[(1, 0), (2, 2), (2, 1), (1, 2), (2, 0)]);
+        let both = of(&[(3, 2), (2, 1), (1, 2), (1, 0), (1, 3)]);
+        let found = first.or(later);
+        assert_eq!((&found.runs, found.end), (&both.runs, both.end));
+        let mut all = built(&[(1, 2)]);
+        let mut builder = Builder { runs: std::mem::take(&mut all.runs), end: 4096 };
+        builder.append(found);
+        assert_eq!(builder.runs.len(), 5, "neighbours in the same place are one");
+        assert_eq!((builder.runs[0].range.clone(), builder.end), (0..4 * 4096, 9 * 4096));
     }
 
     #[test]

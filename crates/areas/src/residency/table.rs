@@ -62,6 +62,8 @@ pub(super) struct Table {
     words: Vec<[u8; 8]>,
     addresses: Vec<*const u8>,
     status: Vec<i32>,
+    /// What was neither in RAM nor certainly elsewhere: swapped out, or being moved. In order.
+    doubtful: Vec<Range<usize>>,
 }
 
 impl Table {
@@ -76,6 +78,7 @@ impl Table {
             words: Vec::new(),
             addresses: Vec::new(),
             status: Vec::new(),
+            doubtful: Vec::new(),
         }
     }
 
@@ -175,29 +178,52 @@ impl Table {
         self.last = None;
     }
 
-    /// How many bytes of a range our page tables have in RAM.
-    pub(super) fn present(&mut self, view: &View, range: Range<usize>) -> Result<usize> {
-        let (mut at, end) = (view.number(range.start), view.number(range.end));
-        let mut bytes = 0;
-        while at < end {
-            let (found, to) = self.walk(at, end)?;
-            let present = self.regions[..found]
-                .iter()
-                .filter(|region| region.categories & (PRESENT | ZERO_PAGE) == PRESENT)
-                .map(|region| view.offset(region.end) - view.offset(region.start));
-            bytes += present.sum::<usize>();
-            at = to;
+    /// A range of the area that may be in RAM all the same: the next look says.
+    pub(super) fn doubt(&mut self, part: Range<usize>) {
+        match self.doubtful.last_mut() {
+            Some(last) if last.end == part.start => last.end = part.end,
+            _ => self.doubtful.push(part),
         }
-        Ok(bytes)
     }
 
-    /// Puts all of a range into `built`; `gap` does so for what our page tables have nothing of.
+    /// What was doubtful since this was asked last.
+    pub(super) fn doubts(&mut self) -> Vec<Range<usize>> {
+        std::mem::take(&mut self.doubtful)
+    }
+
+    /// How many bytes of a range our page tables have in RAM, and of how many they say that they are swapped out or being moved.
+    pub(super) fn count(&mut self, view: &View, range: Range<usize>) -> Result<(usize, usize)> {
+        let (mut at, end) = (view.number(range.start), view.number(range.end));
+        let (mut present, mut away) = (0, 0);
+        while at < end {
+            let (found, to) = self.walk(at, end)?;
+            for region in &self.regions[..found] {
+                let bytes = view.offset(region.end) - view.offset(region.start);
+                match region.categories {
+                    page if page & (PRESENT | ZERO_PAGE) == PRESENT => present += bytes,
+                    page if page & (SWAPPED | GUARD) == SWAPPED => away += bytes,
+                    _ => {}
+                }
+            }
+            at = to;
+        }
+        Ok((present, away))
+    }
+
+    /// How many bytes of a range our page tables have in RAM.
+    pub(super) fn present(&mut self, view: &View, range: Range<usize>) -> Result<usize> {
+        self.count(view, range).map(|(present, _)| present)
+    }
+
+    /// Puts all of a range into `built`; `gap` does so for what our page tables have nothing of, and says what of that is doubtful.
+    ///
+    /// A page that is being moved has an entry like a swapped one's: that is a doubt, too.
     pub(super) fn locate(
         &mut self,
         view: &View,
         range: Range<usize>,
         built: &mut Builder,
-        mut gap: impl FnMut(Range<usize>, &mut Builder),
+        mut gap: impl FnMut(Range<usize>, &mut Builder, &mut dyn FnMut(Range<usize>)),
     ) -> Result<()> {
         let (mut at, end) = (view.number(range.start), view.number(range.end));
         let mut done = range.start;
@@ -206,11 +232,12 @@ impl Table {
             for index in 0..found {
                 let region = self.regions[index];
                 let part = view.offset(region.start)..view.offset(region.end);
-                gap(done..part.start, built);
+                gap(done..part.start, built, &mut |part| self.doubt(part));
                 let has = |category| region.categories & category != 0;
                 if has(PRESENT) && !has(ZERO_PAGE) {
                     self.ask(view, part.clone(), has(HUGE), built)?;
                 } else if has(SWAPPED) && !has(GUARD) {
+                    self.doubt(part.clone());
                     built.push(part.len(), Where::Swapped);
                 } else {
                     built.push(part.len(), Where::Absent);
@@ -219,7 +246,7 @@ impl Table {
             }
             at = to;
         }
-        gap(done..range.end, built);
+        gap(done..range.end, built, &mut |part| self.doubt(part));
         Ok(())
     }
 
@@ -244,13 +271,18 @@ impl Table {
             }
             self.nodes_of_batch()?;
             let (mut done, mut index) = (from, 0);
+            let mut doubtful = Vec::new();
             for same in self.status[..self.addresses.len()].chunk_by(|one, next| one == next) {
                 index += same.len();
                 let next = self.addresses.get(index).map_or(at, |next| view.offset(next.addr() as u64));
                 let node = u32::try_from(same[0]).ok().and_then(Node::checked);
+                if same[0] == -libc::ENOENT {
+                    doubtful.push(done..next);
+                }
                 built.push(next - done, node.map_or(Where::Absent, |node| Where::On { node, page }));
                 done = next;
             }
+            doubtful.into_iter().for_each(|part| self.doubt(part));
         }
         Ok(())
     }

@@ -115,3 +115,9 @@ pub(crate) fn memory() -> (u64, u64) {
     let unit = u64::from(info.mem_unit.max(1));
     (info.totalram.saturating_mul(unit), info.totalswap.saturating_mul(unit))
 }
+
+/// Whether any page of the machine is swapped out.
+pub(crate) fn is_swapping() -> bool {
+    let info = rustix::system::sysinfo();
+    info.totalswap != info.freeswap
+}

@@ -71,6 +71,16 @@ static void in_and_out(void)
 		CHECK_EQ(found[0], 'f');
 		CHECK_EQ(areas_read_at(area, size, found, 1), AREAS_ERROR_OUT_OF_RANGE);
 		CHECK_EQ(areas_write_at(area, 0, bytes, 1), AREAS_ERROR_FROZEN);
+		/* Nor may every holder read it. */
+		CHECK_EQ(areas_protect(area, AREAS_NOTHING), 0);
+		CHECK_EQ(areas_read_at(area, size - 1, found, 1), AREAS_ERROR_READ_ONLY);
+		{
+			areas_area *target = made(AREAS_SHARED, size);
+			CHECK_EQ(areas_copy(area, 0, target, 0, 1), AREAS_ERROR_READ_ONLY);
+			areas_release(target);
+		}
+		CHECK_EQ(areas_protect(area, AREAS_READ), 0);
+		CHECK_EQ(areas_read_at(area, size - 1, found, 1), 0);
 		areas_release(area);
 	}
 }

@@ -7,8 +7,13 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// An agent that says nothing for so long hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// An agent that says nothing for so long hangs. In a guest, whose processors are emulated, it may be at a hundred thousand areas for minutes.
+fn patience() -> Duration {
+    match std::env::var_os("AREAS_GUEST") {
+        None => Duration::from_secs(60),
+        Some(_) => Duration::from_secs(1200),
+    }
+}
 
 /// One end.
 #[derive(Debug)]
@@ -22,7 +27,7 @@ impl Channel {
     /// Two ends: the second one as what a new process gets for its standard input.
     pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
-        ours.set_read_timeout(Some(PATIENCE))?;
+        ours.set_read_timeout(Some(patience()))?;
         Ok((Channel::new(ours), theirs.into()))
     }
 
@@ -64,12 +69,12 @@ impl Ear {
     }
 
     pub(crate) fn accept(&self) -> io::Result<Channel> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         loop {
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     stream.set_nonblocking(false)?;
-                    stream.set_read_timeout(Some(PATIENCE))?;
+                    stream.set_read_timeout(Some(patience()))?;
                     return Ok(Channel::new(stream));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
