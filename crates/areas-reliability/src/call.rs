@@ -14,6 +14,8 @@ pub(crate) struct Call {
     pub(crate) args: [u64; 6],
     /// Where it was made.
     pub(crate) from: u64,
+    /// Where the function that made it returns to, if that is known: for `munmap`, which the library has the C library call.
+    pub(crate) returns: Option<u64>,
 }
 
 impl Call {

@@ -192,7 +192,10 @@ impl Tracer {
         if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
             // SAFETY: `op` says that it is the entry's part of the union that the kernel has filled.
             let entry = unsafe { info.u.entry };
-            let call = Call { number: entry.nr, args: entry.args, from: info.instruction_pointer };
+            // Threads that begin and end unmap their stacks.
+            let by_function = entry.nr == libc::SYS_munmap.cast_unsigned() && tid == pid;
+            let returns = if by_function { word_at(tid, info.stack_pointer) } else { None };
+            let call = Call { number: entry.nr, args: entry.args, from: info.instruction_pointer, returns };
             thread.at = None;
             match call.number {
                 BEGIN => self.counting = true,
@@ -257,6 +260,15 @@ fn go_on(tid: Pid, signal: Option<Signal>) -> Result<()> {
 
 /// Whether calls can be made to fail on this architecture.
 pub(crate) const CAN_FAIL: bool = cfg!(target_arch = "x86_64");
+
+/// What lies on top of a stopped thread's stack: where a function that has put nothing there returns to.
+fn word_at(tid: Pid, stack: u64) -> Option<u64> {
+    if !cfg!(target_arch = "x86_64") {
+        return None;
+    }
+    let address = usize::try_from(stack).ok()?;
+    ptrace::read(tid, std::ptr::without_provenance_mut(address)).ok().map(libc::c_long::cast_unsigned)
+}
 
 /// Puts another call in place of the one that is entered; a number that no kernel has: none at all.
 fn set_number(tid: Pid, number: u64) -> Result<()> {

@@ -184,12 +184,13 @@ struct Run {
 }
 
 impl Run {
-    /// Whether the library made the call: from its own code, through `syscall`, or a call about files (through the standard
+    /// Whether the library made the call: from its own code, through `syscall` or `munmap`, or a call about files (through the standard
     /// library). The rest is malloc's, and that of threads that begin and end.
     fn is_ours(&self, call: &Call) -> bool {
         /// Bytes of a function that is a few moves and one call.
         const SYSCALL_BYTES: u64 = 96;
-        let own = self.code.iter().any(|&(start, end)| (start..end).contains(&call.from));
+        let in_code = |at: u64| self.code.iter().any(|&(start, end)| (start..end).contains(&at));
+        let own = in_code(call.from) || call.returns.is_some_and(in_code);
         let through = (self.syscall..self.syscall + SYSCALL_BYTES).contains(&call.from);
         let name = call.name();
         if call.number == END || errnos::cannot_fail(&name) {
