@@ -115,6 +115,9 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
         ours: ours.len(),
         ..Row::default()
     };
+    if row.ours == 0 {
+        row.wrong.push(format!("none of its {} calls is known as the library's: nothing was tried", row.calls));
+    }
     let mut number = 0;
     for (index, call) in ours {
         for &errno in errnos::of(&call).with_context(|| format!("{} in {}", call.name(), operation.name))? {
