@@ -116,7 +116,8 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
         ..Row::default()
     };
     if row.ours == 0 {
-        row.wrong.push(format!("none of its {} calls is known as the library's: nothing was tried", row.calls));
+        row.wrong
+            .push(format!("none of its {} calls is known as the library's: nothing was tried", row.calls));
     }
     let mut number = 0;
     for (index, call) in ours {
