@@ -62,8 +62,8 @@ operations! {
     // The same; and growth beyond the reserve, with a clone in the way.
     Resize "resize": Frozen AddressInUse;
     LoneResize "resize alone":;
-    // Somebody can write it; somebody was faster.
-    Freeze "freeze": Busy Frozen;
+    // Somebody can write it; somebody was faster; somebody made it larger, and here is no room for the rest: then it is frozen all the same.
+    Freeze "freeze": Busy Frozen AddressInUse;
     Protect "protect": Frozen;
     At "at":;
     // Nobody published it within a few milliseconds.

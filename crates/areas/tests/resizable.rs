@@ -311,8 +311,10 @@ fn a_clone_that_is_too_small_for_it_freezes_all_or_says_that_it_cannot() {
             Err(refused) => {
                 assert!(blocked, "{refused}");
                 assert_eq!(refused.error.kind(), Kind::AddressInUse, "{}", refused.error);
-                // What it has addresses for can be read.
-                refused.value.read_at(0, &mut [0; PAGE]).unwrap();
+                // What it has addresses for can be read; it is frozen, and says so.
+                let mut area = refused.value;
+                area.read_at(0, &mut [0; PAGE]).unwrap();
+                assert_eq!(area.resize(PAGE).unwrap_err().kind(), Kind::Frozen);
             }
         }
         drop(wall);

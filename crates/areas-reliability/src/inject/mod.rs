@@ -241,7 +241,8 @@ impl Trial {
             run.calls.push(stop.call);
             match fault {
                 Some(Fault { index, call, errno })
-                    if stop.index == index && stop.call.number == call.number =>
+                    // By what it is to do, too: with threads, another one may come to that place.
+                    if stop.index == index && stop.call.name() == call.name() =>
                 {
                     run.hit = Some(about(stop.pid.as_raw(), &stop.call, &registry));
                     // Linux closes, whatever it says.

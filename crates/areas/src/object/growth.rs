@@ -66,6 +66,9 @@ impl Object {
             sys::Errno::PERM => Error::new(Kind::Frozen, what())
                 .call("ftruncate", errno)
                 .detail("it is sealed against changes of its size: somebody has frozen it"),
+            _ if self.is_frozen().unwrap_or(false) => Error::new(Kind::Frozen, what())
+                .call("ftruncate", errno)
+                .detail("it is frozen: its size is fixed for ever"),
             // What the kernel says of a descriptor that is open for reading only.
             sys::Errno::INVAL | sys::Errno::BADF => Error::new(Kind::ReadOnly, what())
                 .call("ftruncate", errno)
