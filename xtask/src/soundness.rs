@@ -118,11 +118,10 @@ const PURE: [&str; 35] = [
 ];
 
 /// And those of the C edge, whose memory is the program's.
-const PURE_AT_THE_EDGE: [&str; 13] = [
+const PURE_AT_THE_EDGE: [&str; 12] = [
     "aml::bitmap",
     "aml::blocks",
     "aml::error",
-    "aml::nodes",
     "aml::tables",
     "be::errors",
     "be::proc",
