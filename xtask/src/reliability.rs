@@ -123,10 +123,53 @@ fn blow(minutes: u32) -> Result<bool> {
     Ok(command.status().with_context(|| format!("cannot run {}", process::shown(&command)))?.success())
 }
 
+/// Puts a chapter into the docs, and how often it tried into the row that the first page has for it.
 fn keep(written: &Path, chapter: &str) -> Result<()> {
-    let folder = process::workspace().join("docs/reliability");
-    fs::create_dir_all(&folder)?;
-    fs::copy(written, folder.join(format!("{chapter}.md")))
-        .map(drop)
-        .with_context(|| format!("cannot keep {}", written.display()))
+    let docs = process::workspace().join("docs");
+    let text = fs::read_to_string(written).with_context(|| format!("cannot read {}", written.display()))?;
+    let put = |path: &Path, text: &str| {
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    put(&docs.join(format!("reliability/{chapter}.md")), &text)?;
+    let Some(count) = count_of(&text) else { return Ok(()) };
+    let first = docs.join("reliability.md");
+    let page = fs::read_to_string(&first).with_context(|| format!("cannot read {}", first.display()))?;
+    let page = with_count(&page, chapter, count)
+        .with_context(|| format!("{} has no row for {chapter}", first.display()))?;
+    put(&first, &page)
+}
+
+/// How often a chapter says that it tried, where it does: `45 operations, 3298 kills …`, up to what was wrong.
+fn count_of(chapter: &str) -> Option<&str> {
+    let line =
+        chapter.lines().find(|line| line.contains(" operations, ") && line.contains(" things wrong"))?;
+    line.split("; ").next()
+}
+
+/// The first page with that in the second cell of a chapter's row; `None` if there is none.
+fn with_count(page: &str, chapter: &str, count: &str) -> Option<String> {
+    let link = format!("(reliability/{chapter}.md)");
+    let row = page.lines().find(|line| line.starts_with("| [") && line.contains(&link))?;
+    let mut cells: Vec<&str> = row.split(" | ").collect();
+    *cells.get_mut(1)? = count;
+    Some(page.replacen(row, &cells.join(" | "), 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_page_says_how_often() {
+        let page = "| what | how often | result | command |\n|---|---|---|---|\n\
+                    | [Kills](reliability/kill.md): each | 1 operation | good | `x` |\n\
+                    | [Storm](reliability/storm.md): all | a minute | good | `y` |\n\nMore.\n";
+        let chapter = "# Kill\n\n2 operations, 30 kills, 4 objects; 0 things wrong. (Some.)\n";
+        let count = count_of(chapter).unwrap();
+        assert_eq!(count, "2 operations, 30 kills, 4 objects");
+        let now = with_count(page, "kill", count).unwrap();
+        assert_eq!(now, page.replace("1 operation", count));
+        assert_eq!(with_count(page, "scale", count), None);
+        assert_eq!(count_of("# Scale\n\nNothing is counted so.\n"), None);
+    }
 }
