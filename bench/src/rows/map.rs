@@ -20,6 +20,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     );
     let bind = Policy::Bind(NodeSet::from(node));
     let raw = bench.library("raw").context("the floor has to be there")?;
+    let floor = bench.library("floor").context("compiled by the same command")?;
     let others: Vec<_> = [
         ("numa", "libnuma", Some(LIBRARIES)),
         ("hwloc", "hwloc", Some(LIBRARIES)),
@@ -36,7 +37,8 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         });
         let mut contest = Contest::new(format!("{}, provider", bytes(size)), SHORT, provider)
             .counted()
-            .against(raw.side("mmap+mbind+munmap", "peer_map_place", work)?, FLOOR);
+            .against(raw.side("mmap+mbind+munmap", "peer_map_place", work)?, FLOOR)
+            .against(floor.side("the same, and what was asked is noted, in C", "peer_map_noted", work)?, None);
         for (library, who, target) in &others {
             contest = contest.against(library.side(who, "peer_map_place", work)?, *target);
         }
