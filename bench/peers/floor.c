@@ -231,7 +231,9 @@ int64_t peer_search(const struct work *work)
         sum += wanted < record[1] ? record[2] : 0;
     }
     int64_t time = peer_now() - start;
-    return sum == 1 ? -ERANGE : time;
+    /* What was found is of use to somebody, as far as the compiler knows. */
+    __asm__ volatile("" : : "r"(sum));
+    return time;
 }
 
 /* What each of several threads faults in. */
