@@ -121,6 +121,20 @@ int64_t peer_share(const struct work *work)
     return peer_now() - start;
 }
 
+/* What comes behind either way to an object: it is mapped, unmapped, known again, and closed. */
+static inline int map_and_let_go(int clone, size_t size, int rights)
+{
+    struct stat stat;
+    void *memory = mmap(NULL, size, rights, MAP_SHARED, clone, 0);
+    if (memory == MAP_FAILED)
+        return -1;
+    munmap(memory, size);
+    if (fstat(clone, &stat) != 0)
+        return -1;
+    close(clone);
+    return 0;
+}
+
 /* An area found again, cloned to be written, and the clone dropped. (The holder is this process: to the kernel that makes no
  * difference.) */
 int64_t peer_clone(const struct work *work)
@@ -133,7 +147,6 @@ int64_t peer_clone(const struct work *work)
     for (uint64_t i = 0; i < work->times; i++) {
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         struct statx looked;
-        struct stat stat;
         if (fcntl(object, F_GETLK, &lock) != 0)
             return PEER_FAILED;
         int clone = (int)syscall(SYS_pidfd_getfd, process, object, 0);
@@ -141,13 +154,8 @@ int64_t peer_clone(const struct work *work)
             return PEER_FAILED;
         if (fcntl(clone, F_GET_SEALS) < 0)
             return PEER_FAILED;
-        void *memory = mmap(NULL, work->size, PROT_READ | PROT_WRITE, MAP_SHARED, clone, 0);
-        if (memory == MAP_FAILED)
+        if (map_and_let_go(clone, work->size, PROT_READ | PROT_WRITE) != 0)
             return PEER_FAILED;
-        munmap(memory, work->size);
-        if (fstat(clone, &stat) != 0)
-            return PEER_FAILED;
-        close(clone);
     }
     int64_t time = peer_now() - start;
     close(object);
@@ -168,7 +176,6 @@ int64_t peer_clone_by_path(const struct work *work)
     for (uint64_t i = 0; i < work->times; i++) {
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         struct statx looked;
-        struct stat stat;
         if (fcntl(object, F_GETLK, &lock) != 0)
             return PEER_FAILED;
         int seen = open(path, O_PATH | O_CLOEXEC);
@@ -179,13 +186,8 @@ int64_t peer_clone_by_path(const struct work *work)
         close(seen);
         if (clone < 0 || fcntl(clone, F_GET_SEALS) < 0)
             return PEER_FAILED;
-        void *memory = mmap(NULL, work->size, rights, MAP_SHARED, clone, 0);
-        if (memory == MAP_FAILED)
+        if (map_and_let_go(clone, work->size, rights) != 0)
             return PEER_FAILED;
-        munmap(memory, work->size);
-        if (fstat(clone, &stat) != 0)
-            return PEER_FAILED;
-        close(clone);
     }
     int64_t time = peer_now() - start;
     close(object);

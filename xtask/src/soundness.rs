@@ -37,7 +37,7 @@ enum Check {
 /// Tests that a sanitizer cannot run, each with the reason: the end of a test's name, as it is printed.
 type Unable = &'static [(&'static str, &'static str)];
 
-const NOT_UNDER_ADDRESS: Unable = &[
+const NOT_UNDER_EITHER: Unable = &[
     (
         "no_mapping_is_left_for_others_tables",
         "it takes all mappings that there are, which the sanitizer needs, too",
@@ -49,26 +49,15 @@ const NOT_UNDER_ADDRESS: Unable = &[
     (
         "what_cannot_be_taken_in_stays_in_line",
         "it limits addresses (RLIMIT_AS), of which the sanitizer has terabytes",
-    ),
-    (
-        "machine_as_many_areas_as_mappings",
-        "it counts the mappings that are left, of which the sanitizer takes some at any moment",
     ),
 ];
 
+const NOT_UNDER_ADDRESS: Unable = &[(
+    "machine_as_many_areas_as_mappings",
+    "it counts the mappings that are left, of which the sanitizer takes some at any moment",
+)];
+
 const NOT_UNDER_THREAD: Unable = &[
-    (
-        "no_mapping_is_left_for_others_tables",
-        "it takes all mappings that there are, which the sanitizer needs, too",
-    ),
-    (
-        "a_child_that_only_execs_pays_nothing",
-        "it allows no system call but fork and exec, and the sanitizer makes some",
-    ),
-    (
-        "what_cannot_be_taken_in_stays_in_line",
-        "it limits addresses (RLIMIT_AS), of which the sanitizer has terabytes",
-    ),
     ("at_the_address_that_the_source_has", "it wants addresses at which the sanitizer has its notes"),
     ("twins::", "they load a second copy of the library, which takes a std of its own here and is not built"),
     (
@@ -199,7 +188,7 @@ const TESTED: [&str; 10] =
 
 /// Says which tests are not run, and has them not run.
 fn leave_out(command: &mut Command, unable: Unable) {
-    for (test, why) in unable {
+    for (test, why) in NOT_UNDER_EITHER.iter().chain(unable) {
         println!("SKIPPED: {test}: {why}");
         command.args(["--skip", test]);
     }
