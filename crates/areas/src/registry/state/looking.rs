@@ -75,14 +75,11 @@ impl State {
                 let (number, generation, record) = team.table().view().find(name)?;
                 Some(Hit { holder: Holder::Own, number, generation, record: record.into() })
             });
-            let readable: Vec<(&Arc<Peer>, &View)> = self
-                .teams
-                .values()
-                .filter_map(|team| match team {
-                    Known::Readable(peer) => Some((peer, peer.view())),
-                    Known::Unreadable(_) => None,
-                })
-                .collect();
+            let mut readable: Vec<(&Arc<Peer>, &View)> = Vec::with_capacity(self.teams.len());
+            readable.extend(self.teams.values().filter_map(|team| match team {
+                Known::Readable(peer) => Some((peer, peer.view())),
+                Known::Unreadable(_) => None,
+            }));
             let mut oldest = own;
             that_may_have(&readable, name, |&peer, view| {
                 if let Some((number, generation, record)) = view.find(name)
