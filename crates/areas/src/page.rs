@@ -18,8 +18,18 @@ impl PageSize {
 
     /// The base page size of this kernel: 4 KiB on `x86_64`, 4, 16 or 64 KiB elsewhere.
     #[must_use]
+    #[inline]
     pub fn base() -> Self {
-        PageSize::of(sys::page_size()).unwrap_or(PageSize(12))
+        /// Its logarithm; 0 is not known yet. (No mutex: a forked child could inherit it held.)
+        static SIZE: AtomicU8 = AtomicU8::new(0);
+        match SIZE.load(Ordering::Relaxed) {
+            0 => {
+                let size = PageSize::of(sys::page_size()).unwrap_or(PageSize(12));
+                SIZE.store(size.0, Ordering::Relaxed);
+                size
+            }
+            known => PageSize(known),
+        }
     }
 
     /// The size of transparent huge pages here: 2 MiB where base pages are 4 KiB; what the kernel says in
@@ -64,7 +74,9 @@ impl PageSize {
 
     /// Rounds up to whole pages; `None` if that is more than `usize` holds.
     pub(crate) fn round_up(self, size: usize) -> Option<usize> {
-        size.checked_next_multiple_of(self.bytes())
+        // A power of two, which a division would not know.
+        let rest = self.bytes() - 1;
+        Some(size.checked_add(rest)? & !rest)
     }
 }
 

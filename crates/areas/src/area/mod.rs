@@ -91,6 +91,7 @@ pub struct Granted<'a> {
 
 impl<K: Access> Area<K> {
     /// An area over a mapping: without a name, and not locked yet.
+    #[inline]
     fn over(mapping: Mapping, object: Option<Object>, placement: Placement) -> Self {
         dress(&mapping, object.as_ref());
         if let Some(object) = &object {

@@ -2,27 +2,115 @@
 
 use std::ops::Range;
 
-use crate::place::Placement;
+use crate::place::{Node, NodeSet, Placement, Policy};
 
 /// Parts of a mapping and their placements, by their first bytes: a later one takes the place of an earlier one.
-///
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Asked {
+    #[default]
+    Nothing,
+    /// Mostly there is one, which then stands here, without memory of its own.
+    One(Range<usize>, Small),
+    Several(Parts),
+}
+
 /// # Invariants
 /// The parts do not overlap; neighbours with the same placement are one part.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked(Vec<Part>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts(Vec<Part>);
 
 type Part = (Range<usize>, Placement);
 
+/// A placement on nodes below 64, in a tenth of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Small {
+    policy: SmallPolicy,
+    home: Option<Node>,
+}
+
+/// The policies that are asked for most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SmallPolicy {
+    Bind(u64),
+    Preferred(Node),
+    Interleave(u64),
+}
+
+impl Small {
+    fn new(placement: &Placement) -> Option<Self> {
+        let policy = match placement.policy_ref() {
+            Policy::Bind(nodes) => SmallPolicy::Bind(nodes.first_word()?),
+            Policy::Interleave(nodes) => SmallPolicy::Interleave(nodes.first_word()?),
+            Policy::Preferred(node) => SmallPolicy::Preferred(*node),
+            _ => return None,
+        };
+        Some(Small { policy, home: placement.home_node() })
+    }
+
+    fn whole(self) -> Placement {
+        let set = |word| {
+            let mut words = *NodeSet::EMPTY.words();
+            words[0] = word;
+            NodeSet::from_words(words)
+        };
+        let placement = Placement::new(match self.policy {
+            SmallPolicy::Bind(word) => Policy::Bind(set(word)),
+            SmallPolicy::Interleave(word) => Policy::Interleave(set(word)),
+            SmallPolicy::Preferred(node) => Policy::Preferred(node),
+        });
+        match self.home {
+            Some(home) => placement.home(home),
+            None => placement,
+        }
+    }
+}
+
 impl Asked {
     /// From now on this part is placed so.
-    pub(super) fn place(&mut self, range: Range<usize>, placement: Placement) {
-        if range.is_empty() {
+    pub(super) fn place(&mut self, range: Range<usize>, placement: &Placement) {
+        if let (Asked::Nothing, Some(small)) = (&self, Small::new(placement)) {
+            if !range.is_empty() {
+                *self = Asked::One(range, small);
+            }
             return;
         }
-        if self.0.is_empty() {
-            // Mostly there is one.
-            self.0.reserve_exact(1);
-            self.0.push((range, placement));
+        self.several().place(range, *placement);
+    }
+
+    fn several(&mut self) -> &mut Parts {
+        if !matches!(self, Asked::Several(_)) {
+            *self = Asked::Several(Parts(self.parts().collect()));
+        }
+        match self {
+            Asked::Several(parts) => parts,
+            _ => unreachable!("made two lines above"),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts().next().is_none()
+    }
+
+    /// The placement of the first `len` bytes, if they have one and the same.
+    pub(crate) fn of_all(&self, len: usize) -> Option<Placement> {
+        let (range, placement) = self.parts().next()?;
+        (range.start == 0 && range.end >= len).then_some(placement)
+    }
+
+    /// The parts in order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        let (one, several) = match self {
+            Asked::Nothing => (None, None),
+            Asked::One(range, placement) => (Some((range.clone(), placement.whole())), None),
+            Asked::Several(parts) => (None, Some(parts.0.iter().cloned())),
+        };
+        one.into_iter().chain(several.into_iter().flatten())
+    }
+}
+
+impl Parts {
+    fn place(&mut self, range: Range<usize>, placement: Placement) {
+        if range.is_empty() {
             return;
         }
         let Range { mut start, mut end } = range;
@@ -51,21 +139,6 @@ impl Asked {
         let parts = before.into_iter().chain([(start..end, placement)]).chain(after);
         self.0.splice(from..to, parts);
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The placement of the first `len` bytes, if they have one and the same.
-    pub(crate) fn of_all(&self, len: usize) -> Option<Placement> {
-        let (range, placement) = self.0.first()?;
-        (range.start == 0 && range.end >= len).then_some(*placement)
-    }
-
-    /// The parts in order.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> + '_ {
-        self.0.iter().cloned()
-    }
 }
 
 #[cfg(test)]
@@ -73,10 +146,38 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::place::{Node, Policy};
 
     fn on(node: u32) -> Placement {
         Placement::new(Policy::Preferred(Node::new(node).unwrap()))
+    }
+
+    #[test]
+    fn what_is_small_is_what_it_was() {
+        for (text, small) in [
+            ("bind:0", true),
+            ("bind:0-3,63", true),
+            ("bind:64", false),
+            ("interleave:1-2", true),
+            ("interleave:0,1023", false),
+            ("preferred:1023", true),
+            ("preferred-many:0-1", false),
+            ("weighted-interleave:0", false),
+            ("local", false),
+            ("default", false),
+            ("bind:all", false),
+        ] {
+            let policy: Policy = text.parse().unwrap();
+            let home = Node::new(5).unwrap();
+            for placement in [Placement::new(policy), Placement::new(policy).home(home)] {
+                let made = Small::new(&placement);
+                assert_eq!(made.is_some(), small, "{text}");
+                assert!(made.is_none_or(|made| made.whole() == placement), "{text}: {made:?}");
+                let mut asked = Asked::default();
+                asked.place(0..4096, &placement);
+                assert_eq!(asked.parts().collect::<Vec<_>>(), [(0..4096, placement)]);
+                assert_eq!(asked.of_all(4096), Some(placement));
+            }
+        }
     }
 
     proptest! {
@@ -85,7 +186,7 @@ mod tests {
             let mut asked = Asked::default();
             let mut model = [None; 70];
             for (start, len, node) in steps {
-                asked.place(start..start + len, on(node));
+                asked.place(start..start + len, &on(node));
                 model[start..start + len].fill(Some(on(node)));
             }
             let mut told = [None; 70];

@@ -40,7 +40,7 @@ pub(crate) struct Plan<'a> {
 impl Plan<'_> {
     /// Whether it reaches beyond the end of an object of pool pages, which shall stay where it is.
     fn beyond(&self) -> bool {
-        self.page != PageSize::base() && self.file.is_some() && self.flags.contains(MapFlags::NORESERVE)
+        self.file.is_some() && self.flags.contains(MapFlags::NORESERVE) && self.page != PageSize::base()
     }
 
     /// The protection to call mmap with. A writable mapping beyond the end of an object of pool pages makes it larger, so there the
@@ -68,6 +68,17 @@ impl Plan<'_> {
             // Ours at every moment: also while we wait.
             mapped.inspect_err(|_| *removed |= refill(base, self.span))
         })
+    }
+
+    /// The error for new addresses that the kernel refused.
+    #[cold]
+    fn not_mapped(&self, errno: sys::Errno) -> Error {
+        let place = match self.at {
+            At::Anywhere => "NULL".to_owned(),
+            At::Near(address) | At::Exactly(address) => format!("{address:#x}"),
+        };
+        let (span, protection) = (Bytes::from(self.span), self.protection);
+        self.refused(format!("mmap({place}, {span}, {protection}, {})", in_words(self.flags)), errno)
     }
 
     /// The error for what the kernel refused.
@@ -116,19 +127,15 @@ fn sealed(file: BorrowedFd<'_>) -> Option<bool> {
 
 impl Mapping {
     /// Maps new addresses.
+    #[inline]
     pub(crate) fn new(plan: &Plan<'_>) -> Result<Self> {
-        let &Plan { at, size, span, page, protection, sharing, flags, file } = plan;
-        debug_assert!(size <= span && span.is_multiple_of(page.bytes()));
-        debug_assert!(sharing != Sharing::Exclusive || file.is_none());
-        let base = plan.map().map_err(|errno| {
-            let place = match at {
-                At::Anywhere => "NULL".to_owned(),
-                At::Exactly(address) => format!("{address:#x}"),
-            };
-            let call = format!("mmap({place}, {}, {protection}, {})", Bytes::from(span), in_words(flags));
-            plan.refused(call, errno)
-        })?;
-        Mapping::of(plan, base).complete(plan)
+        debug_assert!(plan.size <= plan.span && plan.span.is_multiple_of(plan.page.bytes()));
+        debug_assert!(plan.sharing != Sharing::Exclusive || plan.file.is_none());
+        match plan.map() {
+            Ok(base) if !plan.beyond() => Ok(Mapping::of(plan, base)),
+            Ok(base) => Mapping::of(plan, base).complete(plan),
+            Err(errno) => Err(plan.not_mapped(errno)),
+        }
     }
 
     /// Adds the right that `Plan::first` left out.
@@ -140,6 +147,7 @@ impl Mapping {
         Ok(self)
     }
 
+    #[inline]
     fn of(plan: &Plan<'_>, base: NonNull<u8>) -> Self {
         let &Plan { size, span, page, protection, sharing, .. } = plan;
         Mapping {
@@ -154,6 +162,7 @@ impl Mapping {
             asked: Asked::default(),
             home: None,
             attached: Vec::new(),
+            apart: false,
         }
     }
 

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "owns raw memory; each block has its proof")]
 
 mod access;
+mod apart;
 mod asked;
 mod canary;
 pub(crate) mod headroom;
@@ -81,6 +82,8 @@ pub struct Mapping {
     home: Option<Arc<Reservation>>,
     /// Dropped once the addresses are unmapped.
     attached: Vec<Box<dyn Any + Send + Sync>>,
+    /// Whether it stands apart from its neighbours, and is counted (`apart.rs`).
+    apart: bool,
 }
 
 // SAFETY: a mapping is an address range of the process, not of a thread; nothing in it is bound to the thread that made it.
@@ -254,7 +257,7 @@ impl Mapping {
     unsafe fn unmap_range(&self) -> sys::Result<()> {
         match &self.home {
             // SAFETY: the range is ours alone (invariant), and nothing uses it again (the caller).
-            None => unsafe { sys::memory::unmap(self.base, self.span) },
+            None => unsafe { sys::memory::unmap(self.base, self.span) }.inspect(|()| self.left()),
             // SAFETY: as above; the addresses stay taken, so that nobody else can come to be there.
             Some(home) => unsafe { home.take_back(self.base, self.span) },
         }
@@ -306,7 +309,7 @@ impl Mapping {
                 failed(format!("set_mempolicy_home_node({start:p}, {}, {home})", Bytes::from(len)), errno)
             })?;
         }
-        self.asked.place(range, *placement);
+        self.asked.place(range, placement);
         Ok(())
     }
 

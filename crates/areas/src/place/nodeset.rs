@@ -165,20 +165,34 @@ impl NodeSet {
     }
 
     /// Whether one node is in it, and no other.
+    #[inline]
     pub(crate) fn is_one(&self) -> bool {
-        match self.words_in_use() {
-            1 => self.words[0].is_power_of_two(),
-            _ => self.first().is_some() && self.first() == self.last(),
+        match self.first_word() {
+            Some(word) => word.is_power_of_two(),
+            None => self.first() == self.last(),
         }
     }
 
     /// Words up to the last one that is not 0, but at least one.
+    #[inline]
     pub(crate) fn words_in_use(&self) -> usize {
-        // Nearly always: no machine at hand has more than 64 nodes.
-        if self.words[1..].iter().fold(0, |all, &word| all | word) == 0 {
+        if self.first_word().is_some() {
             return 1;
         }
         self.words.iter().rposition(|&word| word != 0).map_or(1, |last| last + 1)
+    }
+
+    /// The first word, if no other has a node: nearly always, as no machine at hand has more than 64.
+    #[inline]
+    pub(crate) fn first_word(&self) -> Option<u64> {
+        let [first, more @ ..] = self.words;
+        let (mut at, mut all) = (0, 0);
+        // All of them, without a branch for each.
+        while at < more.len() {
+            all |= more[at];
+            at += 1;
+        }
+        (all == 0).then_some(first)
     }
 
     /// Whether this set has every node of the other one.

@@ -51,6 +51,7 @@ impl Placement {
     }
 
     /// Whether its policy names one node alone.
+    #[inline]
     pub(crate) fn is_one_node(&self) -> bool {
         match &self.policy {
             Policy::Default | Policy::Local => false,
@@ -70,6 +71,7 @@ impl Placement {
 
     /// Whether nothing was asked: [`Policy::Default`] and no home node.
     #[must_use]
+    #[inline]
     pub const fn is_default(&self) -> bool {
         matches!(self.policy, Policy::Default) && self.home.is_none()
     }

@@ -91,6 +91,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// `size` bytes of private memory, readable and writable, in base pages, anywhere.
     #[must_use]
+    #[inline]
     pub fn new(size: usize) -> Self {
         Request {
             size,
@@ -108,12 +109,14 @@ impl<'a> Request<'a> {
 
     /// The same, over an object: as many bytes as it has now, with addresses for as many as it may get.
     #[must_use]
+    #[inline]
     pub fn object(object: &'a Object) -> Self {
         Request { backing: Backing::Object(object), ..Request::new(object.size()) }
     }
 
     /// What lies behind the addresses.
     #[must_use]
+    #[inline]
     pub fn backed_by(mut self, backing: Backing<'a>) -> Self {
         self.backing = backing;
         self
@@ -121,6 +124,7 @@ impl<'a> Request<'a> {
 
     /// At which addresses.
     #[must_use]
+    #[inline]
     pub fn at(mut self, address: Address) -> Self {
         self.address = address;
         self
@@ -128,6 +132,7 @@ impl<'a> Request<'a> {
 
     /// At an offset of addresses that were reserved in advance. (Then [`at`](Request::at) does not count.)
     #[must_use]
+    #[inline]
     pub fn inside(mut self, reservation: &'a Arc<Reservation>, offset: usize) -> Self {
         self.home = Some((reservation, offset));
         self
@@ -135,6 +140,7 @@ impl<'a> Request<'a> {
 
     /// At a multiple of that many bytes, a power of two. Transparent huge pages need a multiple of theirs.
     #[must_use]
+    #[inline]
     pub fn aligned(mut self, bytes: usize) -> Self {
         self.alignment = bytes;
         self
@@ -142,6 +148,7 @@ impl<'a> Request<'a> {
 
     /// The same for another number of bytes.
     #[must_use]
+    #[inline]
     pub fn resized(mut self, size: usize) -> Self {
         self.size = size;
         self
@@ -149,6 +156,7 @@ impl<'a> Request<'a> {
 
     /// Which pages. (An object has chosen its own.)
     #[must_use]
+    #[inline]
     pub fn pages(mut self, pages: Pages) -> Self {
         self.pages = pages;
         self
@@ -156,6 +164,7 @@ impl<'a> Request<'a> {
 
     /// What may be done with them.
     #[must_use]
+    #[inline]
     pub fn protection(mut self, protection: Protection) -> Self {
         self.protection = protection;
         self
@@ -163,6 +172,7 @@ impl<'a> Request<'a> {
 
     /// Where the pages come from.
     #[must_use]
+    #[inline]
     pub fn placed(mut self, placement: impl Into<Placement>) -> Self {
         self.placement = Some(placement.into());
         self.resolved = false;
@@ -171,12 +181,14 @@ impl<'a> Request<'a> {
 
     /// The same, of a placement that was held against the allowed nodes in this very call.
     #[must_use]
+    #[inline]
     pub(crate) fn placed_as_resolved(mut self, placement: Placement) -> Self {
         self.placement = Some(placement);
         self.resolved = true;
         self
     }
 
+    #[inline]
     pub(crate) fn is_resolved(&self) -> bool {
         self.resolved
     }
@@ -184,64 +196,75 @@ impl<'a> Request<'a> {
     /// Placed part by part, by a call that the kernel's provider makes once the addresses are there, after the placement of
     /// the whole, and before any page is.
     #[must_use]
+    #[inline]
     pub(crate) fn placed_by(mut self, placer: &'a (dyn Fn(&mut Mapping) -> Result<()> + Sync)) -> Self {
         self.placer = Some(Placer(placer));
         self
     }
 
+    #[inline]
     pub(crate) fn placer(&self) -> Option<Placer<'a>> {
         self.placer
     }
 
     /// The bytes asked for.
     #[must_use]
+    #[inline]
     pub fn size(&self) -> usize {
         self.size
     }
 
     /// What lies behind the addresses.
     #[must_use]
+    #[inline]
     pub fn backing(&self) -> Backing<'a> {
         self.backing
     }
 
     /// At which addresses.
     #[must_use]
+    #[inline]
     pub fn address(&self) -> Address {
         self.address
     }
 
     /// In which reservation, and where in it.
     #[must_use]
+    #[inline]
     pub fn home(&self) -> Option<(&'a Arc<Reservation>, usize)> {
         self.home
     }
 
     /// The multiple at which it shall begin, in bytes.
     #[must_use]
+    #[inline]
     pub fn alignment(&self) -> usize {
         self.alignment
     }
 
     /// Which pages.
     #[must_use]
+    #[inline]
     pub fn page_request(&self) -> Pages {
         self.pages
     }
 
     /// What may be done with them.
     #[must_use]
+    #[inline]
     pub fn wanted_protection(&self) -> Protection {
         self.protection
     }
 
     /// Where the pages come from; `None` leaves it to the provider.
     #[must_use]
+    #[inline]
     pub fn placement(&self) -> Option<Placement> {
         self.placement
     }
 
     /// The same, where it is.
+    #[inline]
     pub(crate) fn placement_asked(&self) -> Option<&Placement> {
         self.placement.as_ref()
     }

@@ -184,7 +184,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
     check_alignment(request)?;
     let protection = request.wanted_protection();
     let align = page.bytes().max(request.alignment());
-    let plan = Plan { at, size, span, page, protection, sharing, flags, file };
+    let mut plan = Plan { at, size, span, page, protection, sharing, flags, file };
     let mut mapping = match request.home() {
         Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset)?,
         None => match request.address() {
@@ -192,6 +192,10 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
             Address::Random => address::at_random(&plan, 0, align)?,
             Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
             Address::Any if align > page.bytes() => Mapping::aligned(&plan, align)?,
+            // Memory that is not placed is best joined with its neighbours.
+            Address::Any if placement.is_some() && sharing == Sharing::Exclusive && !pool => {
+                Mapping::apart(&mut plan)?
+            }
             Address::Any | Address::Exactly(_) => Mapping::new(&plan)?,
         },
     };

@@ -16,6 +16,8 @@ use super::{Errno, Result};
 pub(crate) enum At {
     /// Wherever the kernel likes.
     Anywhere,
+    /// There, a multiple of the page size, if nothing is mapped there already; else wherever the kernel likes.
+    Near(usize),
     /// There or nowhere; what is mapped there already stays (`EEXIST`).
     Exactly(usize),
 }
@@ -33,6 +35,7 @@ pub(crate) fn map(
     debug_assert!(!flags.contains(MapFlags::FIXED), "replacing is `map_over`");
     let (hint, flags) = match at {
         At::Anywhere => (0, flags),
+        At::Near(address) => (address, flags),
         At::Exactly(address) => (address, flags | MapFlags::FIXED_NOREPLACE),
     };
     // SAFETY: without MAP_FIXED the kernel only uses addresses at which nothing is mapped.
