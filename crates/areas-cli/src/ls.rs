@@ -21,20 +21,28 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
         output::print(&ids)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let reports = reports(listing.areas)?;
-    let total = Total::of(&reports);
+    let mut objects = Objects::default();
     if ls.json {
+        let mut areas = Vec::with_capacity(listing.areas.len());
+        each(listing.areas, |report| {
+            objects.add(&report);
+            areas.push(report.to_json());
+        })?;
         let unreadable = listing.unreadable.iter().map(UnreadableJson::from).collect();
-        let areas = reports.iter().map(Report::to_json).collect();
-        json::print(ListJson { areas, unreadable, total }, false)?;
+        json::print(ListJson { areas, unreadable, total: objects.total() }, false)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let mut table = headings();
+    each(listing.areas, |report| {
+        objects.add(&report);
+        add(&mut table, &report);
+    })?;
     let terminal = Terminal::stdout();
-    let mut text = String::new();
-    if !reports.is_empty() {
-        text = table(&reports).render(terminal);
-    }
-    output::print(&(text + &terminal.paint(Look::Dim, &total.to_string()) + "\n"))?;
+    let total = objects.total();
+    let mut text = if total.areas == 0 { String::new() } else { table.render(terminal) };
+    text += &terminal.paint(Look::Dim, &total.to_string());
+    text.push('\n');
+    output::print(&text)?;
     for team in &listing.unreadable {
         let command = team.command.as_deref().map_or(String::new(), |command| format!(" ({command})"));
         output::complain(&format!(
@@ -45,23 +53,23 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What can be told of each. Areas that go while we look are left out: they are gone.
-fn reports(areas: Vec<Source>) -> areas::Result<Vec<Report>> {
-    let mut reports = Vec::with_capacity(areas.len());
+/// What can be told of each, one after the other: of many areas, what is told takes less memory than what is known. Areas that go
+/// while we look are left out: they are gone.
+fn each(areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Result<()> {
     let mut commands = Commands::default();
     for area in areas {
         match Report::among(&area, &mut commands) {
-            Ok(report) => reports.push(report),
+            Ok(report) => tell(report),
             Err(error) if error.kind() == Kind::NoSuchArea => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(reports)
+    Ok(())
 }
 
-/// Areas as a table, one a row.
-pub(crate) fn table(reports: &[Report]) -> Table {
-    let mut table = Table::new([
+/// A table of areas, to be filled.
+fn headings() -> Table {
+    Table::new([
         ("ID", Holds::Numbers),
         ("NAME", Holds::Text),
         ("SIZE", Holds::Numbers),
@@ -71,27 +79,39 @@ pub(crate) fn table(reports: &[Report]) -> Table {
         ("PROT", Holds::Words),
         ("PID", Holds::Numbers),
         ("COMMAND", Holds::Text),
-    ]);
-    for report in reports {
-        let info = &report.info;
-        let nodes = report.nodes.as_ref().map_or("?".to_owned(), |nodes| {
-            let nodes: NodeSet = nodes.iter().map(|&(node, _)| node).collect();
-            if nodes.is_empty() { String::new() } else { nodes.to_string() }
-        });
-        table.row([
-            info.id.to_string(),
-            info.name.to_string(),
-            format!("{:#}", Bytes::from(info.size)),
-            report.resident.map_or("?".to_owned(), |bytes| format!("{:#}", Bytes(bytes))),
-            nodes,
-            info.lock.to_string(),
-            // Frozen says more than that it may not be written here.
-            if report.frozen == Some(true) { "frozen".to_owned() } else { info.protection.to_string() },
-            info.pid.to_string(),
-            report.command.clone().unwrap_or_else(|| "?".to_owned()),
-        ]);
-    }
+    ])
+}
+
+/// Areas as a table, one a row.
+pub(crate) fn table<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Table {
+    let mut table = headings();
+    reports.into_iter().for_each(|report| add(&mut table, report));
     table
+}
+
+/// Adds an area's row.
+fn add(table: &mut Table, report: &Report) {
+    let info = &report.info;
+    table.cell(info.id);
+    table.cell(&info.name);
+    table.cell(format_args!("{:#}", Bytes::from(info.size)));
+    match report.resident {
+        Some(bytes) => table.cell(format_args!("{:#}", Bytes(bytes))),
+        None => table.cell("?"),
+    }
+    match &report.nodes {
+        Some(nodes) if nodes.is_empty() => table.cell(""),
+        Some(nodes) => table.cell(nodes.iter().map(|&(node, _)| node).collect::<NodeSet>()),
+        None => table.cell("?"),
+    }
+    table.cell(info.lock);
+    // Frozen says more than that it may not be written here.
+    match report.frozen {
+        Some(true) => table.cell("frozen"),
+        _ => table.cell(info.protection),
+    }
+    table.cell(info.pid);
+    table.cell(report.command.as_deref().unwrap_or("?"));
 }
 
 /// All areas together. Memory that several of them share counts once.
@@ -103,17 +123,25 @@ pub(crate) struct Total {
     locked: Option<u64>,
 }
 
-impl Total {
-    fn of(reports: &[Report]) -> Self {
-        let mut objects: BTreeMap<(u64, u64), (Option<u64>, Option<u64>)> = BTreeMap::new();
-        for report in reports {
-            let (_, locked) = objects.entry(report.info.object).or_insert((report.resident, Some(0)));
-            *locked = locked.zip(report.locked()).map(|(one, other)| one.max(other));
-        }
+/// The memory behind areas, and how much of it is in RAM, and locked.
+#[derive(Debug, Default)]
+struct Objects {
+    areas: usize,
+    known: BTreeMap<(u64, u64), (Option<u64>, Option<u64>)>,
+}
+
+impl Objects {
+    fn add(&mut self, report: &Report) {
+        self.areas += 1;
+        let (_, locked) = self.known.entry(report.info.object).or_insert((report.resident, Some(0)));
+        *locked = locked.zip(report.locked()).map(|(one, other)| one.max(other));
+    }
+
+    fn total(&self) -> Total {
         Total {
-            areas: reports.len(),
-            resident: objects.values().map(|(resident, _)| *resident).sum(),
-            locked: objects.values().map(|(_, locked)| *locked).sum(),
+            areas: self.areas,
+            resident: self.known.values().map(|(resident, _)| *resident).sum(),
+            locked: self.known.values().map(|(_, locked)| *locked).sum(),
         }
     }
 }

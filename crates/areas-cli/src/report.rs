@@ -50,7 +50,7 @@ impl Report {
     /// # Errors
     /// As [`of`](Report::of).
     pub(crate) fn among(source: &Source, commands: &mut Commands) -> areas::Result<Self> {
-        let Some(look) = known(source.look())? else {
+        let Some(measured) = known(source.measure())? else {
             let info = source.info()?;
             let command = commands.of(&info);
             let (nodes, page_sizes) = (None, None);
@@ -64,19 +64,15 @@ impl Report {
                 command,
             });
         };
-        let residency = known(look.residency())?;
-        let resident = match &residency {
-            Some(residency) => Some(residency.resident()),
-            None => known(look.resident())?,
-        };
+        let residency = known(measured.residency)?;
         Ok(Report {
-            command: commands.of(look.info()),
-            info: look.info().clone(),
-            resident,
+            command: commands.of(&measured.info),
+            info: measured.info,
+            resident: measured.resident,
             nodes: residency.as_ref().map(|residency| residency.nodes().collect()),
             page_sizes: residency.as_ref().and_then(Residency::page_sizes).map(Iterator::collect),
             swapped: residency.as_ref().and_then(Residency::swapped),
-            frozen: Some(look.is_frozen()),
+            frozen: Some(measured.frozen),
         })
     }
 

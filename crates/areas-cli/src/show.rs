@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::args::Show;
 use crate::failure::Result;
 use crate::map::{Map, PartJson};
-use crate::output::style::{Look, Terminal};
+use crate::output::style::{Look, Terminal, harmless};
 use crate::output::{self, json};
 use crate::report::{AreaJson, Report};
 
@@ -92,6 +92,8 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> 
     let mut before = "";
     for (label, value) in lines {
         let shown = if label == before { "" } else { label };
+        // What programs are called is not ours.
+        let value = harmless(&value);
         text += &format!("  {}  {value}\n", terminal.paint(Look::Dim, &format!("{shown:<10}")));
         before = label;
     }

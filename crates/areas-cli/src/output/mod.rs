@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use areas::{Access, Area, NodeSet, Placement};
 
 use crate::failure::{Failure, Result};
-use style::Terminal;
+use style::{Terminal, harmless};
 
 /// Prints a result to stdout, whole lines, in characters that the locale has.
 pub(crate) fn print(text: &str) -> Result<()> {
@@ -25,7 +25,9 @@ pub(crate) fn print_raw(text: &str) -> Result<()> {
 
 /// Prints an error, or a remark that must not get lost, to stderr.
 pub(crate) fn complain(text: &str) {
-    let text = Terminal::stderr().plain(text);
+    // What others called their programs may be in it.
+    let text = text.split('\n').map(harmless).collect::<Vec<_>>().join("\n");
+    let text = Terminal::stderr().plain(&text);
     // Where stderr is closed there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "areas: {text}");
 }

@@ -1,10 +1,13 @@
 //! Tables: lined up, without frames, as wide as the terminal; unbroken lines where the output is no terminal.
 
 use std::borrow::Cow;
+use std::fmt::{Display, Write};
+use std::ops::Range;
 
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, Width, presets};
+use unicode_width::UnicodeWidthStr;
 
-use super::style::{Look, Terminal};
+use super::style::{Look, Terminal, harmless};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,85 +23,166 @@ pub(crate) enum Holds {
 /// The narrowest that a column of text becomes, the blanks behind it included.
 const NARROWEST: u16 = 10;
 
+/// The blanks between two columns.
+const BETWEEN: u16 = 2;
+
+/// So many rows are given to the library in one go where nothing is to be broken. What it makes of them is a multiple of their text: of
+/// thousands, it would take longer to get that memory from the kernel, page by page, than to lay them out.
+const PIECE: usize = 128;
+
 /// Columns with a heading each, and rows.
-#[derive(Debug)]
+///
+/// # Invariants
+/// `ends` has the end of each cell in `text`, row by row. No cell has a control character.
+#[derive(Clone, Debug)]
 pub(crate) struct Table {
-    columns: Vec<(String, Holds)>,
-    rows: Vec<Vec<String>>,
+    columns: Vec<(&'static str, Holds)>,
+    text: String,
+    ends: Vec<usize>,
 }
 
 impl Table {
     pub(crate) fn new(columns: impl IntoIterator<Item = (&'static str, Holds)>) -> Self {
-        let columns = columns.into_iter().map(|(heading, holds)| (heading.to_owned(), holds)).collect();
-        Table { columns, rows: Vec::new() }
+        Table { columns: columns.into_iter().collect(), text: String::new(), ends: Vec::new() }
+    }
+
+    /// Adds a cell: as many make a row as there are columns.
+    pub(crate) fn cell(&mut self, content: impl Display) {
+        let start = self.text.len();
+        // Writing to a string cannot fail.
+        let _ = write!(self.text, "{content}");
+        if let Cow::Owned(harmless) = harmless(&self.text[start..]) {
+            self.text.truncate(start);
+            self.text.push_str(&harmless);
+        }
+        self.ends.push(self.text.len());
     }
 
     /// Adds a row: one cell a column.
-    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells: Vec<String> = cells.into_iter().collect();
-        debug_assert_eq!(cells.len(), self.columns.len());
-        self.rows.push(cells);
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = impl Display>) {
+        cells.into_iter().for_each(|cell| self.cell(cell));
+        debug_assert!(self.ends.len().is_multiple_of(self.columns.len()));
     }
 
     /// Leaves out columns in which no row says anything.
-    pub(crate) fn without_empty_columns(mut self) -> Self {
-        let said: Vec<bool> =
-            (0..self.columns.len()).map(|at| self.rows.iter().any(|row| !row[at].is_empty())).collect();
-        let mut keep = said.iter();
-        self.columns.retain(|_| *keep.next().unwrap_or(&true));
-        for row in &mut self.rows {
-            let mut keep = said.iter();
-            row.retain(|_| *keep.next().unwrap_or(&true));
+    pub(crate) fn without_empty_columns(self) -> Self {
+        let says = |at: usize| self.rows(0..self.count()).any(|row| !self.content(row + at).is_empty());
+        let kept: Vec<usize> = (0..self.columns.len()).filter(|&at| says(at)).collect();
+        let mut table = Table::new(kept.iter().map(|&at| self.columns[at]));
+        for row in self.rows(0..self.count()) {
+            table.row(kept.iter().map(|at| self.content(row + at)));
         }
-        self
+        table
     }
 
     /// Whole lines, without blanks at their ends.
     pub(crate) fn render(self, terminal: Terminal) -> String {
-        let mut grid = Grid::new();
-        grid.load_style(presets::NOTHING);
+        let table = if terminal.utf8 || self.text.is_ascii() { self } else { self.plain(terminal) };
+        let mut text = String::new();
         match terminal.columns {
-            Some(columns) => {
-                grid.set_content_arrangement(ContentArrangement::Dynamic);
-                grid.set_width(columns);
-            }
-            None => {
-                grid.set_content_arrangement(ContentArrangement::Disabled);
-            }
+            Some(columns) => table.laid_out(columns, &mut text),
+            None => table.lined_up(&mut text),
         }
-        let cell = |text: String| match terminal.plain(&text) {
-            Cow::Borrowed(_) => Cell::new_owned(text),
-            Cow::Owned(plain) => Cell::new_owned(plain),
-        };
-        let (headings, holds): (Vec<String>, Vec<Holds>) = self.columns.into_iter().unzip();
-        let count = holds.len();
-        grid.set_header(headings.into_iter().map(cell).collect::<Vec<_>>());
-        for row in self.rows {
-            grid.add_row(row.into_iter().map(cell).collect::<Vec<_>>());
+        if let Some((heading, rows)) = text.split_once('\n')
+            && terminal.colours
+        {
+            text = format!("{}\n{rows}", terminal.paint(Look::Bold, heading));
         }
-        for (at, holds) in holds.iter().enumerate() {
-            let last = at + 1 == count;
+        text
+    }
+
+    /// How many rows there are.
+    fn count(&self) -> usize {
+        self.ends.len() / self.columns.len().max(1)
+    }
+
+    /// The numbers of the first cells of rows.
+    fn rows(&self, rows: Range<usize>) -> impl Iterator<Item = usize> + use<> {
+        let columns = self.columns.len();
+        rows.map(move |row| row * columns)
+    }
+
+    /// What a cell has, by its number.
+    fn content(&self, cell: usize) -> &str {
+        let start = cell.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[cell]]
+    }
+
+    /// The same in characters that the locale has.
+    fn plain(&self, terminal: Terminal) -> Self {
+        let mut plain = Table::new(self.columns.iter().copied());
+        (0..self.ends.len()).for_each(|cell| plain.cell(terminal.plain(self.content(cell))));
+        plain
+    }
+
+    /// Lines no longer than that, if words can be broken so.
+    fn laid_out(&self, columns: u16, text: &mut String) {
+        let mut grid = Grid::new();
+        grid.set_header(self.columns.iter().map(|(heading, _)| Cell::new(heading)));
+        for row in self.rows(0..self.count()) {
+            grid.add_row((row..row + self.columns.len()).map(|cell| Cell::new(self.content(cell))));
+        }
+        grid.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
+        self.put(grid, text, |at| match self.columns[at].1 {
+            Holds::Numbers | Holds::Words => ColumnConstraint::ContentWidth,
+            Holds::Text => ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST)),
+        });
+    }
+
+    /// A line a row, however long.
+    fn lined_up(&self, text: &mut String) {
+        let widths = self.widths();
+        for first in (0..self.count().max(1)).step_by(PIECE) {
+            let rows = first..self.count().min(first + PIECE);
+            // One row to the library, whose cells have a line for each of ours: the same, as no cell has a line break, for two thirds of
+            // the instructions.
+            let cells = self.columns.iter().enumerate().map(|(at, (heading, _))| {
+                let heading = (first == 0).then_some(*heading);
+                let lines =
+                    heading.into_iter().chain(self.rows(rows.clone()).map(|row| self.content(row + at)));
+                Cell::new_owned(lines.collect::<Vec<_>>().join("\n"))
+            });
+            let mut grid = Grid::new();
+            grid.add_row(cells).set_content_arrangement(ContentArrangement::Disabled);
+            self.put(grid, text, |at| ColumnConstraint::Absolute(Width::Fixed(widths[at])));
+        }
+    }
+
+    /// Puts the lines of a grid with these columns into a text.
+    fn put(&self, mut grid: Grid, text: &mut String, width: impl Fn(usize) -> ColumnConstraint) {
+        grid.load_style(presets::NOTHING);
+        for (at, &(_, holds)) in self.columns.iter().enumerate() {
             let Some(column) = grid.column_mut(at) else { continue };
-            column.set_padding((0, if last { 0 } else { 2 }));
+            column.set_padding((0, self.blanks_behind(at)));
             column.set_cell_alignment(match holds {
                 Holds::Numbers => CellAlignment::Right,
                 Holds::Words | Holds::Text => CellAlignment::Left,
             });
-            column.set_constraint(match holds {
-                Holds::Numbers | Holds::Words => ColumnConstraint::ContentWidth,
-                Holds::Text => ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST)),
-            });
+            column.set_constraint(width(at));
         }
-        let mut text = String::new();
-        for (at, line) in grid.lines().enumerate() {
-            let line = line.trim_end();
-            match at {
-                0 => text.push_str(&terminal.paint(Look::Bold, line)),
-                _ => text.push_str(line),
-            }
+        for line in grid.lines() {
+            text.push_str(line.trim_end());
             text.push('\n');
         }
-        text
+    }
+
+    /// How wide the columns are where nothing is broken, the blanks behind them included: as the library measures it.
+    fn widths(&self) -> Vec<u16> {
+        let mut widths: Vec<usize> = self.columns.iter().map(|(heading, _)| heading.width()).collect();
+        for row in self.rows(0..self.count()) {
+            for (at, width) in widths.iter_mut().enumerate() {
+                *width = self.content(row + at).width().max(*width);
+            }
+        }
+        let with_blanks = |(at, width): (usize, usize)| {
+            let width = u16::try_from(width).unwrap_or(u16::MAX).saturating_add(self.blanks_behind(at));
+            if self.columns[at].1 == Holds::Text { width.max(NARROWEST) } else { width }
+        };
+        widths.into_iter().enumerate().map(with_blanks).collect()
+    }
+
+    fn blanks_behind(&self, column: usize) -> u16 {
+        if column + 1 < self.columns.len() { BETWEEN } else { 0 }
     }
 }
 
@@ -108,8 +192,8 @@ mod tests {
 
     fn sample() -> Table {
         let mut table = Table::new([("NAME", Holds::Text), ("SIZE", Holds::Numbers), ("NOTE", Holds::Words)]);
-        table.row(["a".into(), "1 B".into(), String::new()]);
-        table.row(["a long name".into(), "100 MiB".into(), String::new()]);
+        table.row(["a", "1 B", ""]);
+        table.row(["a long name", "100 MiB", ""]);
         table
     }
 
@@ -121,6 +205,44 @@ mod tests {
         assert_eq!(sample().render(PIPED), expected);
         let expected = "NAME            SIZE\na                1 B\na long name  100 MiB\n";
         assert_eq!(sample().without_empty_columns().render(PIPED), expected);
+    }
+
+    /// As other programs read it, and as a terminal shows it that is wide enough: laid out by two ways.
+    #[test]
+    fn many_rows_line_up_as_few_do() {
+        let mut table = sample();
+        // In the first piece, at the ends of pieces, in the last one: empty cells, wide characters, the widest cell of a column.
+        for row in 2..3 * PIECE + 7 {
+            let name = match row % 7 {
+                0 => String::new(),
+                1 => "größe".to_owned(),
+                2 => "区域".to_owned(),
+                3 => "e\u{301}".to_owned(),
+                _ => "n".repeat(row / 10),
+            };
+            let note = if row % 3 == 0 { "locked" } else { "" };
+            table.row([name, format!("{} KiB", row * row), note.to_owned()]);
+        }
+        let text = table.clone().render(PIPED);
+        assert_eq!(text.lines().count(), 1 + 3 * PIECE + 7);
+        assert_eq!(text, table.render(Terminal { columns: Some(u16::MAX), ..PIPED }));
+        let (first, last) = (text.lines().next().unwrap(), text.lines().last().unwrap());
+        let end = |line: &str, word: &str| line[..line.find(word).unwrap() + word.len()].width();
+        assert_eq!(end(first, "SIZE"), end(last, "KiB"));
+    }
+
+    #[test]
+    fn without_rows_there_are_headings() {
+        let headings = || Table::new([("NAME", Holds::Text), ("SIZE", Holds::Numbers)]);
+        assert_eq!(headings().render(PIPED), "NAME      SIZE\n");
+        assert_eq!(headings().render(Terminal { columns: Some(80), ..PIPED }), "NAME      SIZE\n");
+    }
+
+    #[test]
+    fn a_cell_is_one_line_that_no_terminal_obeys() {
+        let mut table = Table::new([("COMMAND", Holds::Text)]);
+        table.row(["a\x1b[31mb\nc\td"]);
+        assert_eq!(table.render(PIPED), "COMMAND\na\\u{1b}[31mb\\nc\\td\n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Ran, Registry, path_with_areas, skipped};
+use crate::harness::{AREAS, Holder, Ran, Registry, path_with_areas, skipped};
 
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
@@ -112,6 +112,19 @@ fn names_are_not_obeyed() {
     let registry = Registry::new();
     let _holder = registry.hold(["create", "--name", "a\x1b[31mb\nc", "--size", "1M"]);
     for command in [&["ls"][..], &["show", "a\x1b[31mb\nc"]] {
+        let text = registry.run(command).stdout();
+        assert!(!text.contains('\x1b') && text.contains(r"a\u{1b}[31mb\nc"), "{text:?}");
+    }
+}
+
+/// Nor what somebody's program is called.
+#[test]
+fn commands_are_not_obeyed() {
+    let registry = Registry::new();
+    let program = registry.file("a\x1b[31mb\nc");
+    std::os::unix::fs::symlink(AREAS, &program).unwrap();
+    let _holder = Holder::start(registry.program(&program).args(["create", "--name", "x", "--size", "1M"]));
+    for command in [&["ls"][..], &["show", "x"]] {
         let text = registry.run(command).stdout();
         assert!(!text.contains('\x1b') && text.contains(r"a\u{1b}[31mb\nc"), "{text:?}");
     }

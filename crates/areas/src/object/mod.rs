@@ -323,6 +323,11 @@ impl Object {
         self.fresh.store(false, Ordering::Relaxed);
     }
 
+    /// Lets go of it in the very call that has opened it: its descriptor is closed without a look.
+    pub(crate) fn close_fresh(self) {
+        self.fd.close_fresh();
+    }
+
     /// Whether nobody could write it any more when it was opened here.
     pub(crate) fn was_frozen(&self) -> bool {
         self.was_frozen

@@ -1,10 +1,11 @@
-//! Looking at an area more closely: its memory is opened once, for all questions.
+//! Looking at an area more closely: its memory is opened once, for all questions, one after the other or all at once.
 
 use super::info::Info;
 use super::source::Source;
 use crate::error::Result;
 use crate::object::Object;
-use crate::residency::{Residency, measure_object, resident_bytes};
+use crate::residency::{Residency, measure_fresh, measure_object, resident_bytes};
+use crate::sys::file::Stat;
 
 /// An area that was found, open to be asked about: [`Source::look`].
 ///
@@ -53,5 +54,39 @@ impl Look {
     #[must_use]
     pub fn is_frozen(&self) -> bool {
         self.object.was_frozen()
+    }
+}
+
+/// What was told of an area, and measured: [`Source::measure`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Measured {
+    /// What its holder told of it, and its size.
+    pub info: Info,
+    /// Whether it was frozen: then nobody can write it any more.
+    pub frozen: bool,
+    /// Where its pages were, as [`Look::residency`] tells it, or why that cannot be told.
+    pub residency: Result<Residency>,
+    /// The bytes of it that were in RAM, swapped ones not counted; `None` where that cannot be told.
+    pub resident: Option<u64>,
+}
+
+impl Measured {
+    /// Asks all at once: between the first question and the last nobody else does anything in this thread, so that the descriptor is not
+    /// looked at again.
+    pub(super) fn of(source: &Source, object: Object, stat: Option<&Stat>) -> Self {
+        let look = Look::new(source, object);
+        let residency = match stat {
+            Some(stat) => measure_fresh(&look.object, stat),
+            None => look.residency(),
+        };
+        let resident = match &residency {
+            Ok(residency) => Some(residency.resident()),
+            Err(_) => look.resident().ok(),
+        };
+        let Look { info, object } = look;
+        let frozen = object.was_frozen();
+        object.close_fresh();
+        Measured { info, frozen, residency, resident }
     }
 }

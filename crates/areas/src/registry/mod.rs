@@ -39,7 +39,7 @@ pub use holders::Holder;
 pub(crate) use holders::writers;
 pub use id::AreaId;
 pub use info::{Info, Listing, UnreadableTeam};
-pub use look::Look;
+pub use look::{Look, Measured};
 pub use name::Name;
 pub(crate) use peer::Rights;
 pub use source::Source;

@@ -67,7 +67,11 @@ fn shown(bytes: &[u8]) -> String {
 impl fmt::Display for Name {
     /// As UTF-8, control characters escaped so that a terminal shows them instead of obeying them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text: String = String::from_utf8_lossy(&self.0)
+        let text = String::from_utf8_lossy(&self.0);
+        if !text.contains(char::is_control) {
+            return f.pad(&text);
+        }
+        let text: String = text
             .chars()
             .flat_map(|c| {
                 let escaped = c.is_control();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::id::AreaId;
 use super::info::Info;
-use super::look::Look;
+use super::look::{Look, Measured};
 use super::name::Name;
 use super::peer::{OWN_DESCRIPTORS, Opened, Peer, Rights, open_object_at};
 use super::table::Record;
@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::object::Object;
 use crate::protection::Protection;
 use crate::sys;
+use crate::sys::file::Stat;
 
 /// Whose table an area stands in.
 #[derive(Clone, Debug)]
@@ -119,6 +120,16 @@ impl Source {
         Ok(Look::new(self, self.open_object(Rights::Looking)?))
     }
 
+    /// Opens it, asks all that [`look`](Source::look) can answer, and lets go of it: for who asks about many, as it is two system calls
+    /// fewer.
+    ///
+    /// # Errors
+    /// As [`look`](Source::look). Where its pages are may be unknown for itself: [`Measured::residency`].
+    pub fn measure(&self) -> Result<Measured> {
+        let (object, stat) = self.open_looked(Rights::Looking)?;
+        Ok(Measured::of(self, object, stat.as_ref()))
+    }
+
     /// The processes that have its memory, published or not: as long as one of them is there, the memory is.
     ///
     /// Only those that this process may look into.
@@ -148,8 +159,13 @@ impl Source {
 
     /// Opens the memory behind it.
     pub(crate) fn open_object(&self, rights: Rights) -> Result<Object> {
+        Ok(self.open_looked(rights)?.0)
+    }
+
+    /// The same, and what the kernel said of it; `None` for physical memory.
+    fn open_looked(&self, rights: Rights) -> Result<(Object, Option<Stat>)> {
         if let Some(range) = &self.record.physical {
-            return self.open_physical(range, rights);
+            return Ok((self.open_physical(range, rights)?, None));
         }
         let Opened { fd, stat, pages } = match &self.holder {
             Holder::Own => open_object_at(OWN_DESCRIPTORS, &self.record, rights)?,
@@ -167,7 +183,7 @@ impl Source {
             )
             .detail("its table and its memory disagree about the page size"));
         }
-        Ok(object)
+        Ok((object, Some(stat)))
     }
 
     /// Takes a share of the physical memory behind it.

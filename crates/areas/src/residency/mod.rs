@@ -14,7 +14,7 @@ use std::fmt;
 use std::ops::Range;
 
 pub(crate) use measure::{measure, measure_parts, present_bytes};
-pub(crate) use object::{measure_object, resident_bytes};
+pub(crate) use object::{measure_fresh, measure_object, resident_bytes};
 
 use crate::page::PageSize;
 use crate::place::Node;

@@ -18,6 +18,7 @@ use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
+use crate::sys::file::Stat;
 use crate::sys::memory::{At, MapFlags};
 use crate::sys::pages::Cached;
 
@@ -59,6 +60,17 @@ impl<'a> Cache<'a> {
     /// The way for an object, which is mapped at `view` if it is.
     pub(super) fn of(object: &'a Object, table: &mut Table, view: Option<&View>) -> Result<Self> {
         let (fd, stat) = its_own(object)?;
+        Self::of_looked(object, fd, &stat, table, view)
+    }
+
+    /// The same where the kernel has just said what the object is.
+    fn of_looked(
+        object: &'a Object,
+        fd: BorrowedFd<'a>,
+        stat: &Stat,
+        table: &mut Table,
+        view: Option<&View>,
+    ) -> Result<Self> {
         if stat.allocated == 0 {
             return Ok(Cache::Empty);
         }
@@ -228,13 +240,26 @@ fn failed(call: &'static str, errno: sys::Errno) -> Error {
 /// [`Kind::NotPermitted`] where a sandbox forbids move_pages; [`Kind::Limit`] where there is no room for 128 MiB of
 /// addresses; [`Kind::System`] with what the kernel said.
 pub(crate) fn measure_object(object: &Object, len: usize) -> Result<Residency> {
+    let (fd, stat) = its_own(object)?;
+    measure_looked(object, fd, &stat, len)
+}
+
+/// All of an object that was opened by this very call, of which it is known what the kernel said of it then.
+///
+/// # Errors
+/// As [`measure_object`].
+pub(crate) fn measure_fresh(object: &Object, stat: &Stat) -> Result<Residency> {
+    measure_looked(object, object.as_fd(), stat, object.size_in_pages())
+}
+
+fn measure_looked(object: &Object, fd: BorrowedFd<'_>, stat: &Stat, len: usize) -> Result<Residency> {
     let page = object.page_size();
     let whole = |bytes: usize| page.round_up(bytes).unwrap_or(usize::MAX / page.bytes() * page.bytes());
     let end = whole(len);
     let _now = object.size();
     let mapped_end = end.min(whole(object.file_size()));
     let mut ruler = Ruler::new(page);
-    let cache = Cache::of(object, &mut ruler.table, None)?;
+    let cache = Cache::of_looked(object, fd, stat, &mut ruler.table, None)?;
     let step = WINDOW.max(page.bytes());
     let mut start = 0;
     while start < mapped_end && !matches!(cache, Cache::Empty) {
@@ -274,7 +299,7 @@ fn map_window(object: &Object, range: &Range<usize>) -> Result<Mapping> {
 }
 
 /// An object's descriptor, and what the kernel says of it: not of what somebody has put under its number.
-fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, sys::file::Stat)> {
+fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, Stat)> {
     let fd = object.as_fd();
     match sys::file::stat(fd) {
         Ok(stat) if stat.identity == object.identity() => Ok((fd, stat)),

@@ -46,6 +46,11 @@ impl Guarded {
         Guarded { fd: Some(fd), identity }
     }
 
+    /// Closes it, unlooked at: for the very call in which the kernel gave it.
+    pub(crate) fn close_fresh(mut self) {
+        drop(self.fd.take());
+    }
+
     /// What it was opened on.
     #[inline]
     pub(crate) fn identity(&self) -> Identity {
@@ -93,7 +98,8 @@ impl AsFd for Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         // What stays open by mistake stays for good: that it is no longer ours is looked at twice.
-        if !self.is_intact()
+        if self.fd.is_some()
+            && !self.is_intact()
             && !self.is_intact()
             && let Some(somebody_elses) = self.fd.take()
         {
@@ -108,6 +114,16 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     use super::*;
+
+    #[test]
+    fn what_the_kernel_just_gave_is_closed() {
+        let object = super::super::object::create(c"guarded", super::super::object::Pages::Base).unwrap();
+        let guarded = Guarded::new(object).unwrap();
+        let (number, identity) = (guarded.as_fd().as_raw_fd(), guarded.identity());
+        guarded.close_fresh();
+        // Another thread may have the number by now, but not the object.
+        assert_ne!(open_under(number).ok(), Some(identity));
+    }
 
     #[test]
     fn what_is_somebody_elses_is_left_open() {

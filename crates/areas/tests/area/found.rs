@@ -32,6 +32,41 @@ fn one_opening_answers_all_questions() {
 }
 
 #[test]
+fn one_call_measures_what_an_opening_can_be_asked() {
+    let name = name("measured");
+    let area = areas::builder(3 * page()).name(&name).shared().unwrap();
+    let source = registry::find(&name).unwrap();
+    let untouched = source.measure().unwrap();
+    assert_eq!((untouched.info.id, untouched.info.size), (source.id(), 3 * page()));
+    assert_eq!((untouched.resident, untouched.frozen), (Some(0), false));
+    assert_eq!(untouched.residency.unwrap().absent(), 3 * page() as u64);
+    area.write_at(page(), &[1]).unwrap();
+    let measured = source.measure().unwrap();
+    let residency = measured.residency.unwrap();
+    assert_eq!((residency.resident(), residency.absent()), (page() as u64, 2 * page() as u64));
+    assert_eq!(residency, source.look().unwrap().residency().unwrap());
+    assert_eq!((measured.resident, measured.frozen), (Some(page() as u64), false));
+    let frozen = area.freeze().unwrap();
+    assert!(source.measure().unwrap().frozen);
+    // Nothing of it is kept: its memory goes with its holder.
+    drop(frozen);
+    assert_eq!(source.measure().unwrap_err().kind(), Kind::NoSuchArea);
+}
+
+#[test]
+fn what_grew_is_measured_as_it_is() {
+    let name = name("grown");
+    let mut area = areas::builder(page()).name(&name).resizable(8 * page()).unwrap();
+    let source = registry::find(&name).unwrap();
+    area.resize(5 * page()).unwrap();
+    area.write_at(4 * page(), &[1]).unwrap();
+    let measured = source.measure().unwrap();
+    assert_eq!((measured.info.size, measured.resident), (5 * page(), Some(page() as u64)));
+    let residency = measured.residency.unwrap();
+    assert_eq!((residency.resident(), residency.absent()), (page() as u64, 4 * page() as u64));
+}
+
+#[test]
 fn what_was_found_before_is_told_as_it_is_now() {
     let name = name("again");
     let mut area = areas::builder(page()).name(&name).shared().unwrap();
