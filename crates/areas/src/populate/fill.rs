@@ -47,7 +47,7 @@ pub(crate) fn run(
     if job.object.is_none_or(|object| object.physical().is_none()) {
         room::check(job, placement, size.saturating_sub(already(job)?))?;
     }
-    let chunks = Chunks { total: job.len, step: CHUNK };
+    let chunks = Chunks { total: job.len, step: CHUNK, before: 0 };
     let crew = Crew::of(placement)?;
     // One for each thread that is at work.
     let buffers: Mutex<Vec<Vec<u8>>> = Mutex::default();

@@ -90,46 +90,63 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
     let placement = placement(job);
     room::check(job, placement, pages.saturating_sub(already(job)?))?;
 
-    let chunks = Chunks { total: pages, step: CHUNK.max(page.bytes()) };
+    let gather = job.collapse && page == PageSize::base();
+    let parts = if gather { collapsible(job.mapping.base(), total) } else { 0..0 };
+    let step = if gather { PageSize::transparent().bytes() } else { page.bytes() };
+    // A huge page lies in one chunk.
+    let chunks = Chunks { total: pages, step: CHUNK.max(step), before: parts.start };
     let crew = if chunks.count() > 1 { Crew::of(placement)? } else { Crew::alone() };
+    let gathered = Gathered::default();
+    let work = |index| {
+        let chunk = chunks.at(index);
+        way.populate(job, chunk.clone())?;
+        gathered.gather(job, chunk.start.max(parts.start)..chunk.end.min(parts.end));
+        Ok(())
+    };
     let mut done = 0;
-    let mut threads =
-        crew.share_out(chunks.count(), &|index| way.populate(job, chunks.at(index)), &mut |index| {
-            done += chunks.at(index).len();
-            // The last report comes at the very end.
-            if done < pages {
-                progress(Progress { done, total });
-            }
-        })?;
-
-    let (collapsed, failed) = (AtomicUsize::new(0), AtomicI32::new(0));
-    if job.collapse && page == PageSize::base() {
-        let parts = collapsible(job.mapping.base(), total);
-        let gather = |index| {
-            let step = PageSize::transparent().bytes();
-            match collapse(job, parts.start + index * step, step) {
-                Ok(()) => _ = collapsed.fetch_add(step, Ordering::Relaxed),
-                Err(errno) => {
-                    let _ = failed.compare_exchange(
-                        0,
-                        errno.raw_os_error(),
-                        Ordering::Relaxed,
-                        Ordering::Relaxed,
-                    );
-                }
-            }
-            Ok(())
-        };
-        let count = parts.len() / PageSize::transparent().bytes();
-        threads = threads.max(crew.share_out(count, &gather, &mut |_| {})?);
-    }
+    let threads = crew.share_out(chunks.count(), &work, &mut |index| {
+        done += chunks.at(index).len();
+        // The last report comes at the very end.
+        if done < pages {
+            progress(Progress { done, total });
+        }
+    })?;
     progress(Progress { done: total, total });
-    let failed = failed.into_inner();
+    let failed = gathered.failed.into_inner();
     Ok(Populated {
         threads,
-        collapsed_bytes: collapsed.into_inner(),
+        collapsed_bytes: gathered.bytes.into_inner(),
         collapse_failed: (failed != 0).then(|| Errno::from_raw(failed)),
     })
+}
+
+/// What became of gathering pages into transparent huge ones.
+#[derive(Debug, Default)]
+struct Gathered {
+    bytes: AtomicUsize,
+    /// What the kernel said first; 0 for nothing.
+    failed: AtomicI32,
+}
+
+impl Gathered {
+    /// Gathers whole, aligned huge pages, all in one call: the kernel waits once a call for what its processors have at hand. Only where it
+    /// refuses one of them, each by itself.
+    fn gather(&self, job: &Job<'_>, parts: Range<usize>) {
+        let huge = PageSize::transparent().bytes();
+        if parts.is_empty() {
+            return;
+        }
+        match collapse(job, parts.start, parts.len()) {
+            Ok(()) => _ = self.bytes.fetch_add(parts.len(), Ordering::Relaxed),
+            Err(_) if parts.len() > huge => {
+                parts.step_by(huge).for_each(|start| self.gather(job, start..start + huge));
+            }
+            Err(errno) => {
+                let (errno, order) = (errno.raw_os_error(), Ordering::Relaxed);
+                let _ = self.failed.compare_exchange(0, errno, order, order);
+            }
+        }
+    }
 }
 
 /// Where the pages go: as was asked here, or else as the mapping's provider or another holder of the object has set it,
@@ -286,21 +303,23 @@ fn already(job: &Job<'_>) -> Result<usize> {
     }
 }
 
-/// A range in equal parts but for the last.
+/// A range in equal parts but for the last, and for the first, which has some bytes more.
 #[derive(Clone, Copy, Debug)]
 struct Chunks {
     total: usize,
     step: usize,
+    /// So many.
+    before: usize,
 }
 
 impl Chunks {
     fn count(self) -> usize {
-        self.total.div_ceil(self.step)
+        self.total.saturating_sub(self.before).div_ceil(self.step).max(usize::from(self.total > 0))
     }
 
     fn at(self, index: usize) -> Range<usize> {
-        let start = index * self.step;
-        start..self.total.min(start.saturating_add(self.step))
+        let start = if index == 0 { 0 } else { self.before + index * self.step };
+        start..self.total.min((index + 1).saturating_mul(self.step).saturating_add(self.before))
     }
 }
 

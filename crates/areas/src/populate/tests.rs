@@ -260,6 +260,24 @@ fn aligned_parts_inside_the_length() {
 }
 
 #[test]
+fn chunks_have_every_byte_once_and_no_huge_page_lies_in_two() {
+    for total in [0, 1, 5, 7, 8, 9, 21, 40] {
+        for (step, before) in [(8, 0), (8, 5), (4, 3), (8, 40)] {
+            let chunks = Chunks { total, step, before };
+            let mut end = 0;
+            for chunk in (0..chunks.count()).map(|index| chunks.at(index)) {
+                assert_eq!(chunk.start, end, "{chunks:?}");
+                assert!(!chunk.is_empty(), "{chunks:?}");
+                // It ends where a step does, counted from the first, or where all does.
+                assert!(chunk.end == total || (chunk.end - before).is_multiple_of(step), "{chunks:?}");
+                end = chunk.end;
+            }
+            assert_eq!(end, total, "{chunks:?}");
+        }
+    }
+}
+
+#[test]
 fn other_threads_of_ours_are_gone() {
     let threads = || {
         std::fs::read_dir("/proc/self/task")
