@@ -22,6 +22,10 @@ pub(super) const WORDS: usize = if cfg!(loom) { 3 } else { 7 };
 pub(super) type Entry = [u64; WORDS];
 pub(super) const START: usize = 0;
 pub(super) const END: usize = 1;
+/// Up to here, it takes no more than the near words.
+pub(super) const SURE: usize = 2;
+/// The words that answer mostly. The others lie apart from them, so that half as much memory is looked at.
+const NEAR: usize = if cfg!(loom) { 3 } else { 4 };
 
 /// Entries of a chunk. Two neighbours are made one when that leaves a quarter of it free.
 const CHUNK: usize = if cfg!(loom) { 2 } else { 128 };
@@ -42,34 +46,45 @@ const NOWHERE: u64 = u64::MAX;
 /// Of one that is in use, the starts behind the first `len` are [`NOWHERE`]: who searches need not know `len`, and takes the same steps
 /// each time, without a branch to be guessed.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Chunk {
-    len: AtomicU64,
     /// Side by side, as they are what is searched.
     starts: [AtomicU64; CHUNK],
-    rest: [[AtomicU64; WORDS - 1]; CHUNK],
+    near: [[AtomicU64; NEAR - 1]; CHUNK],
+    far: [[AtomicU64; WORDS - NEAR]; CHUNK],
+    len: AtomicU64,
 }
 
 impl Chunk {
     fn new() -> Box<Self> {
-        let rest = std::array::from_fn(|_| words());
-        Box::new(Chunk { len: AtomicU64::new(0), starts: words(), rest })
+        let (near, far) = (std::array::from_fn(|_| words()), std::array::from_fn(|_| words()));
+        Box::new(Chunk { starts: words(), near, far, len: AtomicU64::new(0) })
     }
 
     fn len(&self) -> usize {
         index(&self.len).min(CHUNK)
     }
 
+    /// The near words of an entry, and 0 for the others.
+    fn near(&self, at: usize) -> Entry {
+        std::array::from_fn(|i| match i {
+            START => self.starts[at].load(Ordering::Relaxed),
+            1..NEAR => self.near[at][i - 1].load(Ordering::Relaxed),
+            _ => 0,
+        })
+    }
+
     fn entry(&self, at: usize) -> Entry {
-        let word = |word: usize| match word {
-            START => &self.starts[at],
-            _ => &self.rest[at][word - 1],
-        };
-        std::array::from_fn(|i| word(i).load(Ordering::Relaxed))
+        let mut entry = self.near(at);
+        for (value, word) in entry[NEAR..].iter_mut().zip(&self.far[at]) {
+            *value = word.load(Ordering::Relaxed);
+        }
+        entry
     }
 
     fn put(&self, at: usize, entry: &Entry) {
         self.starts[at].store(entry[START], Ordering::Relaxed);
-        for (word, value) in self.rest[at].iter().zip(&entry[1..]) {
+        for (word, value) in self.near[at].iter().chain(&self.far[at]).zip(&entry[1..]) {
             word.store(*value, Ordering::Relaxed);
         }
     }
@@ -141,7 +156,8 @@ impl Addresses {
         })
     }
 
-    /// The entry that has an address; `None` also where that could not be told.
+    /// The entry that has an address; `None` also where that could not be told. Of one that is [`SURE`] beyond the address, the far words are
+    /// 0.
     pub(super) fn find(&self, address: u64) -> Option<Entry> {
         for _ in 0..PATIENCE {
             let before = self.changes.load(Ordering::Acquire);
@@ -160,7 +176,8 @@ impl Addresses {
 
     fn look(&self, address: u64) -> Option<Entry> {
         let (chunk, at) = self.place(address)?;
-        let entry = chunk.entry(at);
+        let near = chunk.near(at);
+        let entry = if address < near[SURE] { near } else { chunk.entry(at) };
         (address < entry[END]).then_some(entry)
     }
 
@@ -347,13 +364,16 @@ mod tests {
 
     fn entry(start: u64, len: u64) -> Entry {
         let mut entry = [start ^ 0x5555; WORDS];
-        (entry[START], entry[END]) = (start, start + len);
+        (entry[START], entry[END], entry[SURE]) = (start, start + len, start + len / 2);
         entry
     }
 
     fn model(entries: &BTreeMap<u64, Entry>, address: u64) -> Option<Entry> {
-        let (_, entry) = entries.range(..=address).next_back()?;
-        (address < entry[END]).then_some(*entry)
+        let (_, &(mut entry)) = entries.range(..=address).next_back()?;
+        if address < entry[SURE] {
+            entry[NEAR..].fill(0);
+        }
+        (address < entry[END]).then_some(entry)
     }
 
     /// What searches rely on.

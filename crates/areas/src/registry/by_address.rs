@@ -9,7 +9,7 @@
 
 use std::sync::OnceLock;
 
-use super::addresses::{Addresses, END, Entry, Keeper, START, WORDS};
+use super::addresses::{Addresses, END, Entry, Keeper, START, SURE, WORDS};
 use super::id::AreaId;
 use super::table::Announcement;
 use crate::error::{Error, Kind, Result};
@@ -121,7 +121,7 @@ impl Place {
         let mut entry: Entry = [0; WORDS];
         entry[START] = self.start;
         entry[END] = self.end;
-        entry[2] = self.sure;
+        entry[SURE] = self.sure;
         entry[3] =
             u64::from(self.id.get().cast_unsigned()) << 32 | u64::from(self.descriptor.cast_unsigned());
         entry[4] = self.page | u64::from(self.grows_only);
@@ -130,12 +130,11 @@ impl Place {
     }
 
     fn read(entry: &Entry) -> Option<Self> {
-        let half = |word: u64| u32::try_from(word & 0xffff_ffff).ok().map(u32::cast_signed);
         Some(Place {
             start: entry[START],
             end: entry[END],
-            sure: entry[2],
-            id: AreaId::new(half(entry[3] >> 32)?).ok()?,
+            sure: entry[SURE],
+            id: id_of(entry)?,
             descriptor: half(entry[3])?,
             page: entry[4] & !1,
             grows_only: entry[4] & 1 == 1,
@@ -144,14 +143,27 @@ impl Place {
     }
 }
 
-/// The place that holds an address, as far as it is known here. `None` says nothing.
+fn half(word: u64) -> Option<i32> {
+    u32::try_from(word & 0xffff_ffff).ok().map(u32::cast_signed)
+}
+
+fn id_of(entry: &Entry) -> Option<AreaId> {
+    AreaId::new(half(entry[3] >> 32)?).ok()
+}
+
+/// The id of the area that has an address, as far as it is known here. `None` says nothing.
 #[inline]
-pub(super) fn look(address: u64) -> Option<Place> {
+pub(super) fn id_at(address: u64) -> Option<AreaId> {
     let here = HERE.get()?;
     if !here.canary.is_set() {
         return None;
     }
-    here.addresses.find(address).as_ref().and_then(Place::read)
+    let entry = here.addresses.find(address)?;
+    if address < entry[SURE] {
+        return id_of(&entry);
+    }
+    let place = Place::read(&entry)?;
+    (place.has(address) == Has::Yes).then_some(place.id)
 }
 
 #[cfg(test)]

@@ -146,10 +146,8 @@ pub fn at(address: usize) -> Result<Source> {
 /// [`Kind::NoSuchArea`] if there is none.
 #[doc(alias = "area_for")]
 pub fn id_at(address: usize) -> Result<AreaId> {
-    if let Some(place) = by_address::look(address as u64)
-        && place.has(address as u64) == by_address::Has::Yes
-    {
-        return Ok(place.id);
+    if let Some(id) = by_address::id_at(address as u64) {
+        return Ok(id);
     }
     at(address).map(|source| source.id())
 }
