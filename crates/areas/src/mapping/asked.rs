@@ -67,6 +67,7 @@ impl Small {
 
 impl Asked {
     /// From now on this part is placed so.
+    #[inline]
     pub(super) fn place(&mut self, range: Range<usize>, placement: &Placement) {
         if let (Asked::Nothing, Some(small)) = (&self, Small::new(placement)) {
             if !range.is_empty() {

@@ -49,10 +49,13 @@ impl Plan<'_> {
         if self.beyond() { self.protection - Protection::WRITE } else { self.protection }
     }
 
+    #[inline]
     fn map(&self) -> sys::Result<NonNull<u8>> {
-        until_decided(self.protection, self.file, || {
-            sys::memory::map(self.at, self.span, self.first().for_mmap(), self.flags, self.file)
-        })
+        let map = || sys::memory::map(self.at, self.span, self.first().for_mmap(), self.flags, self.file);
+        match map() {
+            Err(sys::Errno::PERM) => until_decided(self.protection, self.file, map),
+            other => other,
+        }
     }
 
     /// Over what is mapped at `base` now; `removed` tells whether a refusal has left inaccessible addresses in its place.

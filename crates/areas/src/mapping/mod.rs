@@ -254,6 +254,7 @@ impl Mapping {
     ///
     /// # Safety
     /// Nothing uses the range again.
+    #[inline]
     unsafe fn unmap_range(&self) -> sys::Result<()> {
         match &self.home {
             // SAFETY: the range is ours alone (invariant), and nothing uses it again (the caller).
@@ -297,6 +298,7 @@ impl Mapping {
     ///
     /// # Errors
     /// [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`] where a sandbox forbids it.
+    #[inline]
     pub(crate) fn place(&mut self, range: Range<usize>, placement: &Placement) -> Result<()> {
         let len = range.len();
         let start = self.check(range.start, len, self.span)?;

@@ -229,6 +229,7 @@ pub(crate) fn take_pool_pages(mapping: &Mapping, len: usize, placement: Option<P
 }
 
 /// Where the address is the kernel's choice, it is aligned; an address that was chosen must be.
+#[inline]
 fn check_alignment(request: &Request<'_>) -> Result<()> {
     let align = request.alignment();
     let what = || {
@@ -249,6 +250,7 @@ fn check_alignment(request: &Request<'_>) -> Result<()> {
 }
 
 /// Sizes that plainly cannot be: larger than RAM and swap together.
+#[inline]
 pub(crate) fn refuse_impossible(size: usize) -> Result<()> {
     /// Below this nobody's machine is too small, and the question is saved.
     const WORTH_ASKING: usize = 64 << 20;

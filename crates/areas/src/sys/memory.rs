@@ -25,6 +25,7 @@ pub(crate) enum At {
 /// Maps `len` bytes. `fd` and its offset, or none for anonymous memory.
 ///
 /// Making a new mapping disturbs nobody, which is why this one is safe: it never replaces what is there.
+#[inline]
 pub(crate) fn map(
     at: At,
     len: usize,
@@ -68,6 +69,7 @@ pub(crate) unsafe fn map_over(
 
 /// # Safety
 /// With `MAP_FIXED` in `flags`, the caller owns the range.
+#[inline]
 unsafe fn raw_map(
     hint: usize,
     len: usize,

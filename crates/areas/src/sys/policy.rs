@@ -50,6 +50,7 @@ fn mask_of<'a>(policy: &'a Policy, made: &'a mut NodeSet) -> Option<&'a NodeSet>
 ///
 /// The range begins at a page (a huge one for huge pages). The nodes must have been checked: the kernel silently
 /// intersects masks that are only partly allowed.
+#[inline]
 pub(crate) fn bind(address: NonNull<u8>, len: usize, policy: &Policy) -> Result<()> {
     let mut made = NodeSet::EMPTY;
     let (pointer, maxnode) = match mask_of(policy, &mut made) {
