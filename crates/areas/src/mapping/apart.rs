@@ -47,11 +47,16 @@ impl Room {
         // Where huge page-table entries can be, if there is room for one.
         let align = if span >= huge { huge } else { gap() };
         let chosen = self.chosen.load(Ordering::Relaxed);
-        let below = |lowest: usize| {
-            let wish = lowest.checked_sub(span)?.checked_sub(gap())? & !(align - 1);
-            (chosen.checked_sub(wish)? <= REACH).then_some(wish)
-        };
-        self.lowest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok().and_then(below)
+        let lowest = self.lowest.load(Ordering::Relaxed);
+        let wish = lowest.checked_sub(span)?.checked_sub(gap())? & !(align - 1);
+        if chosen.checked_sub(wish)? > REACH {
+            return None;
+        }
+        // Who comes second leaves it to the kernel.
+        self.lowest
+            .compare_exchange(lowest, wish, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+            .then_some(wish)
     }
 
     /// What came of a wish. Whether the mapping stands apart.

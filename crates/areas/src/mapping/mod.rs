@@ -63,7 +63,7 @@ pub struct Fallback {
 /// # Invariants
 /// - `base..base+span` was mapped by us, by one mmap or by several in a row, and belongs to this value alone (inside a reservation, which
 ///   `home` keeps: to this value among all users of the reservation); `base` and `span` are multiples of `page`.
-/// - `size <= span`.
+/// - `size <= span`. A `span` of 0 is that of one that was unmapped, and is about to be dropped.
 /// - With `Sharing::Exclusive`, all `span` bytes are private anonymous memory: no other process writes them.
 /// - The protection of all its pages is `protection`.
 pub struct Mapping {
@@ -229,23 +229,17 @@ impl Mapping {
     ///
     /// # Errors
     /// [`Kind::System`] with what munmap said, for instance ENOMEM where splitting would make too many mappings.
-    pub fn unmap(self) -> Result<(), Rejected<Self>> {
-        let mut mapping = std::mem::ManuallyDrop::new(self);
+    pub fn unmap(mut self) -> Result<(), Rejected<Self>> {
         // SAFETY: the range is ours alone (invariant), and `self` is consumed, so that nothing uses it again.
-        match unsafe { mapping.unmap_range() } {
+        match unsafe { self.unmap_range() } {
             Ok(()) => {
-                // The destructor, which would unmap again, does not run: what else it would free is taken out first.
-                drop(std::mem::take(&mut mapping.fallbacks));
-                drop(std::mem::take(&mut mapping.asked));
-                drop(std::mem::take(&mut mapping.attached));
-                drop(mapping.home.take());
+                self.span = 0;
                 Ok(())
             }
             Err(errno) => {
-                let mapping = std::mem::ManuallyDrop::into_inner(mapping);
-                let error = Error::new(Kind::System, format!("unmap {}", Bytes::from(mapping.span)))
-                    .call(format!("munmap({:p}, {})", mapping.base, mapping.span), errno);
-                Err(Rejected::new(error, mapping))
+                let error = Error::new(Kind::System, format!("unmap {}", Bytes::from(self.span)))
+                    .call(format!("munmap({:p}, {})", self.base, self.span), errno);
+                Err(Rejected::new(error, self))
             }
         }
     }
@@ -333,10 +327,13 @@ impl Mapping {
 }
 
 impl Drop for Mapping {
+    #[inline]
     fn drop(&mut self) {
-        // SAFETY: the range is ours alone (invariant), and nothing uses it after the drop. A refusal leaves it mapped: there
-        // is nobody to tell, and `unmap` is there for those who want to know.
-        let _ = unsafe { self.unmap_range() };
+        if self.span > 0 {
+            // SAFETY: the range is ours alone (invariant), and nothing uses it after the drop. A refusal leaves it mapped: there
+            // is nobody to tell, and `unmap` is there for those who want to know.
+            let _ = unsafe { self.unmap_range() };
+        }
     }
 }
 

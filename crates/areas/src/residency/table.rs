@@ -15,7 +15,7 @@ use crate::sys::pages::{GUARD, HUGE, PRESENT, Region, SWAPPED, ZERO_PAGE};
 /// Regions for one scan: neighbouring pages in the same state are one.
 const REGIONS: usize = 4096;
 /// Pages for one call of `move_pages`: so many that the calls do not count.
-const BATCH: usize = 32 * 1024;
+const BATCH: usize = 16 * 1024;
 /// How often pages that are said to be present and not to be found are asked for again: they are being moved.
 const ATTEMPTS: usize = 3;
 
