@@ -1,16 +1,17 @@
 //! Addresses for mappings that shall stand apart from their neighbours.
 //!
 //! Left to itself the kernel maps side by side, and joins private memory with a neighbour that is like it. A placement of its own then
-//! divides them again, which takes longer than to map: 1.2 µs of 6.4 (docs/benchmarks.md). So it is told an address, a page below the
-//! last one. That is a wish: the kernel takes it if nothing is mapped there, and chooses itself if something is, so that nothing depends
-//! on what is written here. (And who writes beyond the end of such a mapping meets nobody.)
+//! divides them again, which takes longer than to map: 1.2 µs of 6.4 (docs/benchmarks.md). So it is told an address: below a page of
+//! addresses that is kept for that, where nobody else maps, and a page from the next such mapping. That is a wish: the kernel takes it if
+//! nothing is mapped there, and chooses itself if something is, so that nothing depends on what is written here. (And who writes beyond
+//! the end of such a mapping meets nobody.)
 //!
 //! Neighbours that are not joined are more mappings, of which a process may have 65,530 (`vm.max_map_count`). So only so many stand apart
 //! at a time as leave room for others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Mapping, Plan, Sharing};
+use super::{Mapping, Plan, Sharing, reserved};
 use crate::error::Result;
 use crate::page::PageSize;
 use crate::sys::memory::At;
@@ -18,25 +19,41 @@ use crate::sys::memory::At;
 /// How many mappings stand apart at a time.
 const MOST: usize = 8192;
 
-/// How far below the kernel's own choice addresses are wished for, in bytes. Then it chooses again: above there is room that was left
-/// meanwhile, and below, a long way off, what grows upwards (the heap).
+/// How far below the anchor addresses are wished for, in bytes: far enough for much memory, and not so far that it would come near to what
+/// grows upwards (the heap).
 const REACH: usize = 64 << 30;
+
+/// The bytes of addresses above the anchor that are left to others, who get the highest ones that are free.
+const OTHERS: usize = 16 << 30;
+
+/// No anchor can be had.
+const NONE: usize = 1;
 
 /// What all threads know of the addresses. Each value is a hint, right or wrong by itself, so that no order is needed.
 #[derive(Debug)]
 struct Room {
-    /// The lowest address that a mapping has taken; 0 before the first.
-    lowest: AtomicUsize,
-    /// The kernel's last own choice, from which the wishes go down.
-    chosen: AtomicUsize,
+    /// A page of addresses without memory, kept for ever, below which mappings are to lie: as it is like none of them, it is joined with
+    /// none. 0 before it was asked for.
+    anchor: AtomicUsize,
+    /// The next one ends here.
+    end: AtomicUsize,
     /// How many mappings stand apart.
     apart: AtomicUsize,
 }
 
-static ROOM: Room =
-    Room { lowest: AtomicUsize::new(0), chosen: AtomicUsize::new(0), apart: AtomicUsize::new(0) };
+static ROOM: Room = Room::new();
 
 impl Room {
+    const fn new() -> Self {
+        Room { anchor: AtomicUsize::new(0), end: AtomicUsize::new(0), apart: AtomicUsize::new(0) }
+    }
+
+    /// Where mappings are to lie from now on.
+    fn begin(&self, anchor: usize) {
+        self.end.store(anchor, Ordering::Relaxed);
+        self.anchor.store(anchor, Ordering::Relaxed);
+    }
+
     /// Where `span` bytes would lie below all others, a page from the next: no two threads are told the same. `None` where the kernel
     /// shall choose.
     fn wish(&self, span: usize) -> Option<usize> {
@@ -46,35 +63,33 @@ impl Room {
         let huge = PageSize::HUGE_2M.bytes();
         // Where huge page-table entries can be, if there is room for one.
         let align = if span >= huge { huge } else { gap() };
-        let chosen = self.chosen.load(Ordering::Relaxed);
-        let lowest = self.lowest.load(Ordering::Relaxed);
-        let wish = lowest.checked_sub(span)?.checked_sub(gap())? & !(align - 1);
-        if chosen.checked_sub(wish)? > REACH {
-            return None;
-        }
+        let anchor = self.anchor.load(Ordering::Relaxed);
+        let below = |end: usize| {
+            let wish = end.checked_sub(span)? & !(align - 1);
+            (anchor.checked_sub(wish)? <= REACH && wish > gap()).then_some(wish)
+        };
+        let end = self.end.load(Ordering::Relaxed);
+        // At the end of the reach it begins again: what lay there first may be gone.
+        let wish = below(end).or_else(|| below(anchor))?;
         // Who comes second leaves it to the kernel.
-        self.lowest
-            .compare_exchange(lowest, wish, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
-            .then_some(wish)
+        let next = wish - gap();
+        self.end.compare_exchange(end, next, Ordering::Relaxed, Ordering::Relaxed).is_ok().then_some(wish)
     }
 
-    /// What came of a wish. Whether the mapping stands apart.
+    /// What came of a wish: whether the mapping stands apart. (Where something else was in the way, the next wish is for addresses below
+    /// it.)
     fn took(&self, wish: Option<usize>, got: usize) -> bool {
-        if wish == Some(got) {
+        let apart = wish == Some(got);
+        if apart {
             self.apart.fetch_add(1, Ordering::Relaxed);
-            return true;
         }
-        self.chosen.store(got, Ordering::Relaxed);
-        self.lowest.store(got, Ordering::Relaxed);
-        false
+        apart
     }
 
-    /// A mapping that stood apart is gone: the next may lie there, if it was the lowest.
+    /// A mapping that stood apart is gone: the next may lie there, if it was the last.
     fn left(&self, base: usize, span: usize) {
         self.apart.fetch_sub(1, Ordering::Relaxed);
-        let above = base + span + gap();
-        let _ = self.lowest.compare_exchange(base, above, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.end.compare_exchange(base - gap(), base + span, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -82,11 +97,31 @@ fn gap() -> usize {
     PageSize::base().bytes()
 }
 
+/// Takes a page of addresses for good that has many free ones below it.
+#[cold]
+fn cast_anchor() {
+    // Once, whatever comes of it.
+    if ROOM.anchor.compare_exchange(0, NONE, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        return;
+    }
+    let Ok(highest) = Mapping::new(&reserved(At::Anywhere, OTHERS)) else { return };
+    let lowest = highest.base.addr().get();
+    drop(highest);
+    if let Ok(anchor) = Mapping::new(&reserved(At::Exactly(lowest), gap())) {
+        // From here on nobody owns it.
+        let anchor = std::mem::ManuallyDrop::new(anchor);
+        ROOM.begin(anchor.base.addr().get());
+    }
+}
+
 impl Mapping {
     /// As [`Mapping::new`], at addresses that touch no other mapping's, where there are such.
     #[inline]
     pub(crate) fn apart(plan: &mut Plan<'_>) -> Result<Self> {
         debug_assert!(plan.at == At::Anywhere && plan.sharing == Sharing::Exclusive);
+        if ROOM.anchor.load(Ordering::Relaxed) == 0 {
+            cast_anchor();
+        }
         let wish = ROOM.wish(plan.span);
         plan.at = wish.map_or(At::Anywhere, At::Near);
         let mut mapping = Mapping::new(plan)?;
@@ -108,32 +143,32 @@ mod tests {
     use crate::place::{Node, NodeSet, Policy};
     use crate::provider::{Provider as _, Request, System};
 
-    fn room(chosen: usize) -> Room {
-        let room =
-            Room { lowest: AtomicUsize::new(0), chosen: AtomicUsize::new(0), apart: AtomicUsize::new(0) };
-        assert_eq!(room.wish(gap()), None, "nothing is known yet");
-        assert!(!room.took(None, chosen));
+    const TOP: usize = 1 << 46;
+
+    fn room() -> Room {
+        let room = Room::new();
+        assert_eq!(room.wish(gap()), None, "there is no anchor yet");
+        room.begin(TOP);
         room
     }
 
     #[test]
     fn each_lies_a_page_below_the_last() {
-        let (page, top) = (gap(), 1 << 46);
-        let room = room(top);
+        let (page, room) = (gap(), room());
         let first = room.wish(16 * page).unwrap();
-        assert_eq!(first, top - 17 * page);
+        assert_eq!(first, TOP - 16 * page, "the anchor itself is no neighbour to be joined with");
         assert!(room.took(Some(first), first));
         let second = room.wish(page).unwrap();
         assert_eq!(second, first - 2 * page);
         assert!(room.took(Some(second), second));
-        // Only what is the lowest leaves its room to the next.
+        // Only what is the last leaves its room to the next.
         room.left(first, 16 * page);
         assert_eq!(room.wish(page), Some(second - 2 * page));
     }
 
     #[test]
-    fn the_lowest_leaves_its_room_to_the_next() {
-        let room = room(1 << 46);
+    fn the_last_leaves_its_room_to_the_next() {
+        let room = room();
         for span in [gap(), 3 * gap(), 4 << 20, (2 << 20) + gap()] {
             let wish = room.wish(span).unwrap();
             room.took(Some(wish), wish);
@@ -148,29 +183,38 @@ mod tests {
     #[test]
     fn large_ones_begin_where_huge_pages_can() {
         let huge = PageSize::HUGE_2M.bytes();
-        let top = (1 << 46) + 5 * gap();
-        let room = room(top);
+        let room = Room::new();
+        room.begin(TOP + 5 * gap());
         let wish = room.wish(huge + gap()).unwrap();
-        assert!(wish.is_multiple_of(huge) && wish + huge + 2 * gap() <= top, "{wish:#x}");
+        assert!(wish.is_multiple_of(huge) && wish + huge + gap() <= TOP + 5 * gap(), "{wish:#x}");
     }
 
     #[test]
-    fn the_kernel_chooses_where_there_is_no_wish() {
-        let room = room(1 << 46);
-        assert_eq!(room.wish(REACH), None, "too far down");
+    fn what_is_in_the_way_is_passed_and_the_reach_has_an_end() {
+        let room = room();
+        assert_eq!(room.wish(REACH + 1), None);
         assert_eq!(room.wish(usize::MAX), None);
-        // Somebody else was there: from its own choice on it goes down again.
         let wish = room.wish(gap());
-        assert!(!room.took(wish, 1 << 40));
-        assert_eq!(room.wish(gap()), Some((1 << 40) - 2 * gap()));
-        // And never below 0.
-        room.took(None, gap());
-        assert_eq!(room.wish(gap()), None);
+        assert!(!room.took(wish, 1 << 40), "somebody else is there");
+        assert_eq!(room.wish(gap()), Some(TOP - 3 * gap()));
+        // All of it, and from the anchor on again.
+        let half = REACH / 2;
+        assert_eq!(room.wish(half), Some((TOP - 4 * gap() - half) & !(PageSize::HUGE_2M.bytes() - 1)));
+        assert_eq!(room.wish(half), Some(TOP - half));
+    }
+
+    #[test]
+    fn no_wish_is_near_to_address_0() {
+        let room = Room::new();
+        room.begin(4 * gap());
+        assert_eq!(room.wish(gap()), Some(3 * gap()));
+        assert_eq!(room.wish(gap()), Some(3 * gap()), "from the anchor on again, as there is nothing below");
+        assert_eq!(room.wish(3 * gap()), None);
     }
 
     #[test]
     fn not_all_stand_apart() {
-        let room = room(1 << 46);
+        let room = room();
         let mut last = 0;
         for _ in 0..MOST {
             last = room.wish(gap()).unwrap();
@@ -187,11 +231,18 @@ mod tests {
         let mapped: Vec<_> =
             (0..9).map(|_| System::new().map(&Request::new(3 * gap()).placed(bind)).unwrap()).collect();
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        // The first lies where the kernel likes.
-        for mapping in &mapped[1..] {
+        // Another test may be at it at the same moment: then some are left to the kernel.
+        let apart: Vec<_> = mapped.iter().filter(|mapping| mapping.apart).collect();
+        assert!(!apart.is_empty());
+        for mapping in apart {
             let start = mapping.as_ptr().addr();
             let line = format!("{start:x}-{:x} ", start + 3 * gap());
             assert!(maps.lines().any(|known| known.starts_with(&line)), "no {line}in\n{maps}");
         }
+        // Below the anchor, behind which there is nothing.
+        let anchor = ROOM.anchor.load(Ordering::Relaxed);
+        let line = format!("{anchor:x}-");
+        let found = maps.lines().find(|known| known.starts_with(&line));
+        assert!(found.is_some_and(|found| found.contains(" ---p ")), "no {line} in\n{maps}");
     }
 }
