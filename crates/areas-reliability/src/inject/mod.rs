@@ -374,6 +374,9 @@ fn about(pid: i32, call: &Call, registry: &str) -> String {
         }
         "symlinkat" => text_at(pid, call.args[2]),
         "readlink" => text_at(pid, call.args[0]),
+        "mmap" if call.args[1] == 4096 && call.args[2] == libc::PROT_NONE as u64 => {
+            "a page of addresses".to_owned()
+        }
         "bind" | "cachestat" | "close" | "dup3" | "fallocate" | "fchmod" | "fcntl" | "flock" | "fstat"
         | "fstatfs" | "ftruncate" | "getdents64" | "lseek" | "pidfd_getfd" | "pread64" | "pwrite64"
         | "read" | "recvmsg" | "sendmsg" | "setsockopt" | "write" => of_descriptor(),

@@ -115,6 +115,9 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["munmap"], "what was mapped to set pages aside stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
     rule(&["mmap"], "an object that is not sealed, and that somebody may be about to seal: it is tried again until that is decided")
         .only(&[EPERM]),
+    rule(&["mmap"], "the anchor below which areas' memory hangs: without it, the kernel chooses each time")
+        .about(&["=a page of addresses"])
+        .lacking(),
     rule(&["fcntl(F_GETFL)"], "whether the descriptor may write: `fallocate` tells").of(&["grow-pool"]),
     rule(&["statx"], "the standard library asks how long a text of the kernel's is before it reads it: a hint")
         .about(&["/proc/", "/sys/"]),

@@ -4,14 +4,15 @@
 //! divides them again, which takes longer than to map: 1.2 µs of 6.4 (docs/benchmarks.md). So it is told an address: below a page of
 //! addresses that is kept for that, where nobody else maps, and a page from the next such mapping. That is a wish: the kernel takes it if
 //! nothing is mapped there, and chooses itself if something is, so that nothing depends on what is written here. (And who writes beyond
-//! the end of such a mapping meets nobody.)
+//! the end of such a mapping meets nobody.) An object is never joined with a neighbour, but to be told an address is quicker for the kernel
+//! than to look for one.
 //!
 //! Neighbours that are not joined are more mappings, of which a process may have 65,530 (`vm.max_map_count`). So only so many stand apart
 //! at a time as leave room for others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Mapping, Plan, Sharing, reserved};
+use super::{Mapping, Plan, reserved};
 use crate::error::Result;
 use crate::page::PageSize;
 use crate::sys::memory::At;
@@ -97,17 +98,15 @@ fn gap() -> usize {
     PageSize::base().bytes()
 }
 
-/// Takes a page of addresses for good that has many free ones below it.
+/// Takes a page of addresses for good, a long way below where the kernel maps, which has just chosen `near`.
 #[cold]
-fn cast_anchor() {
+fn cast_anchor(near: usize) {
     // Once, whatever comes of it.
     if ROOM.anchor.compare_exchange(0, NONE, Ordering::Relaxed, Ordering::Relaxed).is_err() {
         return;
     }
-    let Ok(highest) = Mapping::new(&reserved(At::Anywhere, OTHERS)) else { return };
-    let lowest = highest.base.addr().get();
-    drop(highest);
-    if let Ok(anchor) = Mapping::new(&reserved(At::Exactly(lowest), gap())) {
+    let Some(at) = near.checked_sub(OTHERS) else { return };
+    if let Ok(anchor) = Mapping::new(&reserved(At::Exactly(at), gap())) {
         // From here on nobody owns it.
         let anchor = std::mem::ManuallyDrop::new(anchor);
         ROOM.begin(anchor.base.addr().get());
@@ -118,14 +117,15 @@ impl Mapping {
     /// As [`Mapping::new`], at addresses that touch no other mapping's, where there are such.
     #[inline]
     pub(crate) fn apart(plan: &mut Plan<'_>) -> Result<Self> {
-        debug_assert!(plan.at == At::Anywhere && plan.sharing == Sharing::Exclusive);
-        if ROOM.anchor.load(Ordering::Relaxed) == 0 {
-            cast_anchor();
-        }
+        debug_assert!(plan.at == At::Anywhere);
         let wish = ROOM.wish(plan.span);
         plan.at = wish.map_or(At::Anywhere, At::Near);
         let mut mapping = Mapping::new(plan)?;
-        mapping.apart = ROOM.took(wish, mapping.base.addr().get());
+        let got = mapping.base.addr().get();
+        mapping.apart = ROOM.took(wish, got);
+        if ROOM.anchor.load(Ordering::Relaxed) == 0 {
+            cast_anchor(got);
+        }
         Ok(mapping)
     }
 

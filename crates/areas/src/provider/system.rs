@@ -192,10 +192,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
             Address::Random => address::at_random(&plan, 0, align)?,
             Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
             Address::Any if align > page.bytes() => Mapping::aligned(&plan, align)?,
-            // Memory that is not placed is best joined with its neighbours.
-            Address::Any if placement.is_some() && sharing == Sharing::Exclusive && !pool => {
-                Mapping::apart(&mut plan)?
-            }
+            Address::Any if !pool && stands_apart(request, placement) => Mapping::apart(&mut plan)?,
             Address::Any | Address::Exactly(_) => Mapping::new(&plan)?,
         },
     };
@@ -210,6 +207,16 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
         take_pool_pages(&mapping, span, placement.copied())?;
     }
     Ok(mapping)
+}
+
+/// Whether it is better off without neighbours. Private memory that is not placed is best joined with them, and files are where others
+/// expect them.
+fn stands_apart(request: &Request<'_>, placement: Option<&Placement>) -> bool {
+    match request.backing() {
+        Backing::Private => placement.is_some(),
+        Backing::Object(_) => true,
+        Backing::Inherited | Backing::File { .. } => false,
+    }
 }
 
 /// Faults the first `len` bytes of a pool mapping in, where a missing page is an error and not yet a SIGBUS.
