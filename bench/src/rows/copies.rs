@@ -11,6 +11,8 @@ use crate::peers::Work;
 pub fn copies(bench: &mut Bench) -> Result<()> {
     const MOST: usize = 64 << 20;
     let raw = bench.library("raw").context("compiled by the same command")?;
+    // What it takes to be sure that a copy is right.
+    let floor = bench.library("floor").context("compiled by the same command")?;
     let from = areas::builder(MOST).shared()?;
     let to = areas::builder(MOST).shared()?;
     let mut bytes_here = vec![1_u8; MOST];
@@ -41,7 +43,8 @@ pub fn copies(bench: &mut Bench) -> Result<()> {
         let work = Work { from: from.as_ptr().cast(), to: to.as_ptr().cast(), ..Work::of_size(size) };
         bench.contest(
             Contest::new(format!("{} between areas", bytes(size)), SHORT, ours)
-                .against(raw.side("memcpy", "peer_copy", work)?, target),
+                .against(raw.side("memcpy", "peer_copy", work)?, target)
+                .against(floor.side("the same, checked, in C", "peer_copy_checked", work)?, None),
         )?;
     }
     Ok(())

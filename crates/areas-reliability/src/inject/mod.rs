@@ -85,8 +85,11 @@ pub(crate) fn main(options: &Options) -> Result<bool> {
 /// One fault: the call, and what it is to say.
 #[derive(Clone, Copy, Debug)]
 struct Fault {
-    index: usize,
     call: Call,
+    /// Whether it is made from the program's own code.
+    own: bool,
+    /// How many of its kind there are up to it. (Not of all: with threads, others come in between.)
+    nth: usize,
     errno: i32,
 }
 
@@ -127,7 +130,8 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
                 row.left_out += 1;
                 continue;
             }
-            let fault = Fault { index, call, errno };
+            let own = reference.is_own(&call);
+            let fault = Fault { call, own, nth: reference.count(index + 1, &call, own), errno };
             let mut outcome = trial.fail_at(fault, &account.held);
             for _ in 0..AGAIN {
                 if !matches!(outcome, Ok(Outcome::Missed)) {
@@ -188,19 +192,28 @@ struct Run {
 }
 
 impl Run {
+    fn is_own(&self, call: &Call) -> bool {
+        let in_code = |at: u64| self.code.iter().any(|&(start, end)| (start..end).contains(&at));
+        in_code(call.from) || call.returns.is_some_and(in_code)
+    }
+
+    /// How many of the first calls are of a kind.
+    fn count(&self, first: usize, kind: &Call, own: bool) -> usize {
+        let name = kind.name();
+        self.calls[..first].iter().filter(|call| call.name() == name && self.is_own(call) == own).count()
+    }
+
     /// Whether the library made the call: from its own code, through `syscall` or `munmap`, or a call about files (through the standard
     /// library). The rest is malloc's, and that of threads that begin and end.
     fn is_ours(&self, call: &Call) -> bool {
         /// Bytes of a function that is a few moves and one call.
         const SYSCALL_BYTES: u64 = 96;
-        let in_code = |at: u64| self.code.iter().any(|&(start, end)| (start..end).contains(&at));
-        let own = in_code(call.from) || call.returns.is_some_and(in_code);
         let through = (self.syscall..self.syscall + SYSCALL_BYTES).contains(&call.from);
         let name = call.name();
         if call.number == END || errnos::cannot_fail(&name) {
             return false;
         }
-        own || through || errnos::is_about_files(&name)
+        self.is_own(call) || through || errnos::is_about_files(&name)
     }
 }
 
@@ -240,9 +253,10 @@ impl Trial {
             }
             run.calls.push(stop.call);
             match fault {
-                Some(Fault { index, call, errno })
-                    // By what it is to do, too: with threads, another one may come to that place.
-                    if stop.index == index && stop.call.name() == call.name() =>
+                Some(Fault { call, own, nth, errno })
+                    if stop.call.name() == call.name()
+                        && run.is_own(&stop.call) == own
+                        && run.count(run.calls.len(), &call, own) == nth =>
                 {
                     run.hit = Some(about(stop.pid.as_raw(), &stop.call, &registry));
                     // Linux closes, whatever it says.

@@ -158,7 +158,7 @@ fn making() {
         System: cannot make a memory object of 64 KiB: fcntl(F_ADD_SEALS): EPERM
 
         mmap
-        System: cannot map 64 KiB: mmap(NULL, 64 KiB, rw-, MAP_SHARED): ENODEV
+        System: cannot map 64 KiB: mmap(0xADDRESS, 64 KiB, rw-, MAP_SHARED): ENODEV
 
         growing
         System: cannot grow an area of 4 KiB to 1 MiB: ftruncate: ENOSPC
