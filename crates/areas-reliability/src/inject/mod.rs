@@ -192,6 +192,7 @@ struct Run {
 }
 
 impl Run {
+    /// Whether the program's own code made the call, and not a library that it was linked with.
     fn is_own(&self, call: &Call) -> bool {
         let in_code = |at: u64| self.code.iter().any(|&(start, end)| (start..end).contains(&at));
         in_code(call.from) || call.returns.is_some_and(in_code)

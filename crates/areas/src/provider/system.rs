@@ -209,8 +209,8 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
     Ok(mapping)
 }
 
-/// Whether it is better off without neighbours. Private memory that is not placed is best joined with them, and files are where others
-/// expect them.
+/// Whether it is better off below the anchor (`mapping/apart.rs`). Private memory that is not placed is best joined with its neighbours; of
+/// files, and of what children inherit, there are few, and the kernel chooses.
 fn stands_apart(request: &Request<'_>, placement: Option<&Placement>) -> bool {
     match request.backing() {
         Backing::Private => placement.is_some(),
