@@ -400,15 +400,19 @@ fn about(pid: i32, call: &Call, registry: &str) -> String {
     path.replace(registry, "the registry")
 }
 
-/// A C string in the memory of a stopped process.
+/// A C string in the memory of a stopped process: its first 256 bytes, or those before memory that cannot be read.
 fn text_at(pid: i32, address: u64) -> String {
+    const PAGE: usize = 4096;
     let mut bytes = [0; 256];
-    // It may end with the page, and so with what can be read.
-    let (Ok(base), Ok(in_page)) = (usize::try_from(address), usize::try_from(address % 4096)) else {
+    let Ok(base) = usize::try_from(address) else {
         return String::new();
     };
-    let len = bytes.len().min(4096 - in_page);
-    let from = [RemoteIoVec { base, len }];
+    // The kernel reads whole parts or none of one: where the next page is not there, what is on this one still comes.
+    let here = bytes.len().min(PAGE - base % PAGE);
+    let from = [
+        RemoteIoVec { base, len: here },
+        RemoteIoVec { base: base.saturating_add(here), len: bytes.len() - here },
+    ];
     let got = process_vm_readv(Pid::from_raw(pid), &mut [IoSliceMut::new(&mut bytes)], &from);
     let len = got.unwrap_or(0);
     let text = bytes[..len].split(|&byte| byte == 0).next().unwrap_or_default();
@@ -427,4 +431,37 @@ fn code_of(pid: i32) -> Result<Vec<(u64, u64)>> {
             Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_read_wherever_it_lies() {
+        const TEXT: &[u8] = b"/proc/thread-self/stat\0";
+        let pid = std::process::id().cast_signed();
+        let mut bytes = vec![b'x'; 3 * 4096];
+        let page = bytes.as_ptr().align_offset(4096);
+        for offset in page + 4096 - TEXT.len() - 1..=page + 4096 + 1 {
+            bytes[offset..offset + TEXT.len()].copy_from_slice(TEXT);
+            let text = text_at(pid, bytes[offset..].as_ptr() as u64);
+            assert_eq!(text, "/proc/thread-self/stat", "{} bytes before a page ends", page + 4096 - offset);
+        }
+        assert_eq!(text_at(pid, 0), "");
+        assert_eq!(text_at(pid, u64::MAX), "");
+    }
+
+    /// The program's name ends eight bytes before its stack, and nothing is mapped behind that.
+    #[test]
+    fn a_text_before_a_hole_is_read_as_far_as_it_goes() {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let stack = maps.lines().find(|line| line.ends_with("[stack]")).unwrap();
+        let (_, end) = stack.split(' ').next().unwrap().split_once('-').unwrap();
+        let end = u64::from_str_radix(end, 16).unwrap();
+        let program = std::env::current_exe().unwrap();
+        let program = program.file_name().unwrap().to_str().unwrap();
+        let len = u64::try_from(program.len()).unwrap();
+        assert_eq!(text_at(std::process::id().cast_signed(), end - 9 - len), program);
+    }
 }
