@@ -27,7 +27,7 @@ pub(super) struct Offer {
 
 impl Offer {
     const MAGIC: [u8; 8] = *b"AREAgift";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const RECORD: usize = 32;
     pub(super) const BYTES: usize = Offer::RECORD + RECORD_BYTES;
 
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn another_format_is_none_of_ours() {
         let good = offer(Address::Any, b"ring").encode();
-        for (at, byte) in [(0, b'B'), (7, 0), (8, 2), (12, 5), (12, 255)] {
+        for (at, byte) in [(0, b'B'), (7, 0), (8, 1), (12, 5), (12, 255)] {
             let mut bytes = good;
             bytes[at] = byte;
             assert_eq!(Offer::decode(&bytes), None, "{at}");

@@ -16,6 +16,43 @@ const SIZE: u64 = 256;
 /// What others on this machine may add or take meanwhile.
 const NOISE: u64 = 100;
 
+/// Pages of a team's table that the kernel has given memory for.
+fn table_pages(folder: &Folder, team: &Agent) -> u64 {
+    let table = folder.teams().join(folder.link_of(team.pid()).name());
+    fs::metadata(table).unwrap().blocks() * 512 / rustix::param::page_size() as u64
+}
+
+#[test]
+fn a_table_takes_memory_for_what_is_in_it_and_looking_takes_none() {
+    let folder = Folder::new();
+    let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
+    let page = rustix::param::page_size() as u64;
+    let pages_of = |areas: u64, bytes: u64| (areas * bytes).div_ceil(page);
+    let look = |reader: &mut Agent, prefix: &str| {
+        assert_eq!(reader.list().names().iter().filter(|name| name.starts_with(prefix)).count(), 100);
+        reader.tell(&format!("find-all {prefix} 100"));
+        assert!(reader.clone_of(&format!("{prefix}-99")).is_ok());
+        let missing = reader.find("nobody's").map(|seen| seen.id);
+        assert!(missing.is_err(), "{missing:?}");
+    };
+    // A page for the header and the index, one of ids; and 192 bytes an area.
+    holder.tell("publish-many ring 100");
+    let short = table_pages(&folder, &holder);
+    assert!(short <= 2 + pages_of(100, 192), "{short} pages");
+    assert!(page > 4096 || short * page <= 100 * 512, "512 bytes an area and less: {short} pages");
+    look(&mut reader, "ring");
+    assert_eq!(table_pages(&folder, &holder), short, "who looks fills no holes");
+    // Of a long name 288 bytes more, behind all records: 100 of these begin behind what 100 others have not.
+    let long = "long".repeat(40);
+    holder.tell(&format!("publish-many {long} 100"));
+    let both = table_pages(&folder, &holder);
+    let most = short + pages_of(100, 192) + pages_of(100, 288) + 1 + 1;
+    assert!((short + pages_of(100, 288)..=most).contains(&both), "{short} pages, then {both}, of {most}");
+    look(&mut reader, &long);
+    look(&mut reader, "ring");
+    assert_eq!(table_pages(&folder, &holder), both, "who looks fills no holes");
+}
+
 #[test]
 fn machine_memory_is_back_after_the_last_holder_was_killed() {
     let folder = Folder::new();

@@ -135,7 +135,7 @@ fn only_what_is_an_offer_is_one() {
         bytes
     };
     assert!(!believed(&changed(0, b'X'), &[fd]), "another word");
-    assert!(!believed(&changed(8, 2), &[fd]), "another version");
+    assert!(!believed(&changed(8, 1), &[fd]), "another version");
     assert!(!believed(&changed(12, 77), &[fd]), "an address of an unknown form");
     // Behind the head of 32 bytes, a record as in a table: its object, its pages, its extent, its protection.
     const RECORD: usize = 32;

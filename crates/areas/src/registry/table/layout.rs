@@ -5,21 +5,31 @@ use super::super::id::SEQUENCES;
 /// "AREAS" and the format version: another version is another format.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"AREAS\0\0\0");
 /// The format that this library writes and reads.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// How many areas a team can publish.
 pub(crate) const RECORDS: u32 = 1 << 16;
-pub(crate) const RECORD_BYTES: usize = 480;
+/// A record, both of its parts.
+pub(crate) const RECORD_BYTES: usize = FIRST_BYTES + REST_BYTES;
+/// Its first part, three cache lines: all that most areas have to tell.
+pub(super) const FIRST_BYTES: usize = 192;
+/// Its second part, for the few with a long name or with nodes from 64 on: elsewhere, so that it takes no memory where it is not needed.
+pub(super) const REST_BYTES: usize = 288;
 pub(super) const SMALLEST_INDEX: u32 = 6;
 pub(super) const LARGEST_INDEX: u32 = 17;
 
-const HEADER_BYTES: usize = 4096;
-pub(super) const BY_SEQUENCE: usize = HEADER_BYTES;
-pub(super) const INDEX: usize = BY_SEQUENCE + SEQUENCES as usize * 4;
-pub(super) const RECORDS_AT: usize = INDEX + 2 * ((1 << (LARGEST_INDEX + 1)) - (1 << SMALLEST_INDEX)) * 4;
+/// The header and the index's smallest sizes share a page: what is looked at in each table of each team.
+const HEADER_BYTES: usize = 512;
+pub(super) const INDEX: usize = HEADER_BYTES;
+pub(super) const BY_SEQUENCE: usize = INDEX + 2 * ((1 << (LARGEST_INDEX + 1)) - (1 << SMALLEST_INDEX)) * 4;
+pub(super) const RECORDS_AT: usize = BY_SEQUENCE + SEQUENCES as usize * 4;
+const RESTS_AT: usize = RECORDS_AT + RECORDS as usize * FIRST_BYTES;
 /// The size of a table, rounded up to the largest base page that Linux has.
-pub(crate) const TABLE_BYTES: usize =
-    (RECORDS_AT + RECORDS as usize * RECORD_BYTES).next_multiple_of(1 << 16);
+pub(crate) const TABLE_BYTES: usize = (RESTS_AT + RECORDS as usize * REST_BYTES).next_multiple_of(1 << 16);
+
+// No part begins in the middle of a page, or a record's first part in the middle of a cache line.
+const _: () = assert!(BY_SEQUENCE == 2 << 20 && RECORDS_AT == 4 << 20 && RESTS_AT.is_multiple_of(1 << 16));
+const _: () = assert!(header::BLOCKS + (BLOCKS as usize).div_ceil(8) <= HEADER_BYTES);
 
 /// Sequence numbers are leased in blocks of this many: one page of the part "by sequence".
 pub(crate) const BLOCK: u32 = 1024;
@@ -118,5 +128,10 @@ impl Which {
 }
 
 pub(super) fn record_at(record: u32) -> usize {
-    RECORDS_AT + record as usize * RECORD_BYTES
+    RECORDS_AT + record as usize * FIRST_BYTES
+}
+
+/// Where the second part of a record is.
+pub(super) fn rest_at(record: u32) -> usize {
+    RESTS_AT + record as usize * REST_BYTES
 }

@@ -5,7 +5,7 @@ use std::ops::{Deref, Range};
 use super::super::id::AreaId;
 use super::super::name::Name;
 pub(crate) use super::layout::RECORD_BYTES;
-use super::layout::hash_of;
+use super::layout::{FIRST_BYTES, hash_of};
 use crate::lock::Lock;
 use crate::object::Extent;
 use crate::page::PageSize;
@@ -39,9 +39,19 @@ pub(super) mod field {
     pub(in super::super) const NAME_LEN: usize = 87;
     pub(in super::super) const NEXT_OF_NAME: usize = 88;
     pub(in super::super) const LAST_OF_NAME: usize = 92;
+    /// Nodes 0 to 63.
     pub(in super::super) const NODES: usize = 96;
-    pub(in super::super) const NAME: usize = 224;
+    /// 1 if the second part says something; 0 if all of it is in the first.
+    pub(in super::super) const HAS_REST: usize = 104;
+    /// Begins in the first part, and goes on in the second.
+    pub(in super::super) const NAME: usize = 105;
+    /// Nodes from 64 on, in the second part.
+    pub(in super::super) const MORE_NODES: usize = NAME + super::Name::MAX;
+    /// What of a name is in the first part.
+    pub(in super::super) const NAME_IN_FIRST: usize = super::FIRST_BYTES - NAME;
 }
+
+const _: () = assert!(field::MORE_NODES + 15 * size_of::<u64>() == RECORD_BYTES);
 
 /// What an area tells of itself when it is published: all that another process needs to know to describe and to map it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,19 +145,37 @@ pub(super) fn encode(id: AreaId, created: u64, area: &Announcement, hash: u64) -
     put(field::POLICY, &[sys::policy::number_of(&area.placement.policy())]);
     #[expect(clippy::cast_possible_truncation, reason = "a name has at most 255 bytes")]
     put(field::NAME_LEN, &[name.len() as u8]);
-    for (i, word) in area.placement.policy().nodes().unwrap_or(NodeSet::EMPTY).words().iter().enumerate() {
-        put(field::NODES + i * 8, &word.to_le_bytes());
+    let nodes = area.placement.policy().nodes().unwrap_or(NodeSet::EMPTY);
+    put(field::NODES, &nodes.words()[0].to_le_bytes());
+    let more = nodes.first_word().is_none();
+    if more {
+        for (i, word) in nodes.words()[1..].iter().enumerate() {
+            put(field::MORE_NODES + i * 8, &word.to_le_bytes());
+        }
     }
+    put(field::HAS_REST, &[u8::from(more || name.len() > field::NAME_IN_FIRST)]);
     put(field::NAME, name);
     bytes
 }
 
-/// `None` for what no owner of ours writes.
+/// Whether a record has a second part. (Any other byte is no owner's of ours, and `decode` says so.)
+pub(super) fn has_rest(bytes: &[u8]) -> bool {
+    bytes[field::HAS_REST] != 0
+}
+
+/// `None` for what no owner of ours writes. Of a record without a second part, what is in place of that is not looked at.
 pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
     let len = usize::from(bytes[field::NAME_LEN]);
     let mut words = [0; 16];
-    for (i, word) in words.iter_mut().enumerate() {
-        *word = u64_of(bytes, field::NODES + i * 8);
+    words[0] = u64_of(bytes, field::NODES);
+    match bytes[field::HAS_REST] {
+        0 if len <= field::NAME_IN_FIRST => {}
+        1 => {
+            for (i, word) in words[1..].iter_mut().enumerate() {
+                *word = u64_of(bytes, field::MORE_NODES + i * 8);
+            }
+        }
+        _ => return None,
     }
     let policy = sys::policy::from_number(u32::from(bytes[field::POLICY]), NodeSet::from_words(words))?;
     let mut placement = Placement::new(policy);

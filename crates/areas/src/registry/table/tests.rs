@@ -62,6 +62,56 @@ fn a_record_comes_back_whole() {
     }
 }
 
+/// Names and nodes on both sides of where the first part of a record ends, in slots that others had before, placed anew meanwhile.
+#[test]
+fn both_parts_of_a_record_are_told_apart() {
+    let mut table = table();
+    let names = [0, 1, field::NAME_IN_FIRST - 1, field::NAME_IN_FIRST, field::NAME_IN_FIRST + 1, Name::MAX];
+    let policies = [
+        Policy::Default,
+        Policy::Bind(NodeSet::from_iter([Node::new(0).unwrap(), Node::new(63).unwrap()])),
+        Policy::Interleave(NodeSet::single(Node::new(64).unwrap())),
+        Policy::PreferredMany(NodeSet::ALL),
+    ];
+    let mut sequence = 0;
+    for _ in 0..2 {
+        let mut numbers = Vec::new();
+        for len in names {
+            for (before, after) in
+                policies.into_iter().flat_map(|before| policies.map(|after| (before, after)))
+            {
+                sequence += 1;
+                let mut put = record(sequence, &vec![b'a' + u8::try_from(sequence % 26).unwrap(); len]);
+                put.area.placement = Placement::new(before);
+                let number = insert(&mut table, &put).unwrap().unwrap();
+                assert_eq!(table.view().record(number).unwrap().1, put);
+                put.area.placement = Placement::new(after);
+                table.update(number, put.placement, put.span, put.extent).unwrap();
+                assert_eq!(table.view().record(number).unwrap().1, put, "{before:?} to {after:?}");
+                assert_eq!(table.view().find(put.name.as_bytes()).unwrap().2.name, put.name);
+                assert_eq!(Record::from_bytes(&put.to_bytes()), Some(put));
+                numbers.push(number);
+            }
+        }
+        // In another order: whoever comes next gets the slot of somebody else.
+        numbers.sort_unstable_by_key(|number| number.wrapping_mul(0x9e37_79b9));
+        numbers.into_iter().for_each(|number| table.remove(number).unwrap());
+        assert_eq!(table.view().records().count(), 0);
+    }
+}
+
+/// A name that ends in the second part, of a record that has none, was written by no owner of ours.
+#[test]
+fn a_record_without_a_second_part_has_no_name_there() {
+    let put = record(1, &[b'x'; field::NAME_IN_FIRST + 1]);
+    let mut bytes = put.to_bytes();
+    assert_eq!(decode(&bytes), Some(put));
+    for other in [0, 2, 255] {
+        bytes[field::HAS_REST] = other;
+        assert_eq!(decode(&bytes), None, "{other}");
+    }
+}
+
 #[test]
 fn full_is_told_and_room_is_found_again() {
     let mut table = table();

@@ -4,11 +4,11 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::super::id::{AreaId, SEQUENCES};
 use super::layout::{
-    BLOCK, BY_SEQUENCE, Entry, MAGIC, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which, hash_of, header,
-    record_at,
+    BLOCK, BY_SEQUENCE, Entry, FIRST_BYTES, MAGIC, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which,
+    hash_of, header, record_at, rest_at,
 };
 use super::protocol::{self, MOVING, Mark};
-use super::record::{Record, decode, field};
+use super::record::{Record, decode, field, has_rest};
 use crate::error::{Error, Result};
 use crate::mapping::Mapping;
 use crate::protection::Protection;
@@ -109,9 +109,16 @@ impl View {
             return None;
         }
         let mut bytes = [0; RECORD_BYTES];
-        let copy = || self.0.read(record_at(record), &mut bytes, TABLE_BYTES);
+        let copy = || self.bytes(record, &mut bytes);
         let (generation, ()) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
         decode(&bytes).map(|decoded| (generation & !MOVING, decoded))
+    }
+
+    /// Copies a record's bytes as they are now: the second part where there is one.
+    pub(super) fn bytes(&self, record: u32, into: &mut [u8; RECORD_BYTES]) -> Result<()> {
+        let (first, rest) = into.split_at_mut(FIRST_BYTES);
+        self.0.read(record_at(record), first, TABLE_BYTES)?;
+        if has_rest(first) { self.0.read(rest_at(record), rest, TABLE_BYTES) } else { Ok(()) }
     }
 
     /// The protection of a record whose generation is still that one: the rest of it is what it was.

@@ -5,11 +5,11 @@ use std::sync::atomic::{Ordering, fence};
 use super::super::id::{AreaId, SEQUENCES, SLOTS};
 use super::super::name::Name;
 use super::layout::{
-    BLOCK, BLOCKS, BY_SEQUENCE, Entry, LARGEST_INDEX, MAGIC, RECORD_BYTES, RECORDS, SMALLEST_INDEX,
-    TABLE_BYTES, VERSION, Which, hash_of, header, record_at,
+    BLOCK, BLOCKS, BY_SEQUENCE, Entry, FIRST_BYTES, LARGEST_INDEX, MAGIC, RECORD_BYTES, RECORDS,
+    SMALLEST_INDEX, TABLE_BYTES, VERSION, Which, hash_of, header, record_at, rest_at,
 };
 use super::protocol;
-use super::record::{Announcement, encode, field, u32_of, u64_of};
+use super::record::{Announcement, encode, field, has_rest, u32_of, u64_of};
 use super::view::{DoorAt, Owner, View};
 use crate::error::Result;
 use crate::mapping::Mapping;
@@ -122,7 +122,11 @@ impl Table {
         // The first word is the generation, and the protocol's alone.
         let from = field::GENERATION + size_of::<u64>();
         protocol::fill(&self.view.mark(number), || {
-            self.view.0.write(record_at(number) + from, &bytes[from..], TABLE_BYTES)?;
+            let (first, rest) = bytes.split_at(FIRST_BYTES);
+            self.view.0.write(record_at(number) + from, &first[from..], TABLE_BYTES)?;
+            if has_rest(first) {
+                self.view.0.write(rest_at(number), rest, TABLE_BYTES)?;
+            }
             if number == fresh { self.put(header::HIGH_WATER, fresh + 1) } else { Ok(()) }
         })?;
         self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)?;
@@ -134,9 +138,8 @@ impl Table {
 
     /// Takes a record back: from now on nobody finds it.
     pub(crate) fn remove(&mut self, number: u32) -> Result<()> {
-        let at = record_at(number);
         let mut bytes = [0; RECORD_BYTES];
-        self.view.0.read(at, &mut bytes, TABLE_BYTES)?;
+        self.view.bytes(number, &mut bytes)?;
         self.index_remove(number, &bytes)?;
         let sequence = u32_of(&bytes, field::ID) % SEQUENCES;
         self.put(BY_SEQUENCE + sequence as usize * 4, 0_u32)?;
@@ -168,17 +171,23 @@ impl Table {
         let at = record_at(number);
         (record.area.placement, record.area.span, record.area.extent) = (placement, span, extent);
         let bytes = encode(record.id, record.created, &record.area, 0);
+        let (first, rest) = bytes.split_at(FIRST_BYTES);
         let changed = [
             (field::HOME, 2),
             (field::POLICY, 1),
-            (field::NODES, 16 * 8),
+            (field::NODES, 8),
+            (field::HAS_REST, 1),
             (field::SPAN, 8),
             (field::MAX, 8),
             (field::EXTENT, 1),
         ];
         protocol::change(&self.view.mark(number), || {
+            // Before the first part says that it is there.
+            if has_rest(first) {
+                self.view.0.write(rest_at(number), rest, TABLE_BYTES)?;
+            }
             changed.into_iter().try_for_each(|(from, len)| {
-                self.view.0.write(at + from, &bytes[from..from + len], TABLE_BYTES)
+                self.view.0.write(at + from, &first[from..from + len], TABLE_BYTES)
             })
         })
     }
@@ -217,11 +226,13 @@ impl Table {
         let mut bytes = [0; Name::MAX];
         let found = &mut bytes[..name.len()];
         let at = record_at(number);
+        let (first, rest) = found.split_at_mut(name.len().min(field::NAME_IN_FIRST));
         self.view
             .0
             .load::<u8>(at + field::NAME_LEN, TABLE_BYTES)
             .is_ok_and(|len| usize::from(len) == name.len())
-            && self.view.0.read(at + field::NAME, found, TABLE_BYTES).is_ok()
+            && self.view.0.read(at + field::NAME, first, TABLE_BYTES).is_ok()
+            && self.view.0.read(rest_at(number), rest, TABLE_BYTES).is_ok()
             && found == name
     }
 

@@ -222,5 +222,5 @@ mod record {
     pub(super) const MAX: u64 = 64;
     pub(super) const EXACT: u64 = 72;
     pub(super) const EXTENT: u64 = 81;
-    pub(super) const NAME: u64 = 224;
+    pub(super) const NAME: u64 = 105;
 }
