@@ -22,9 +22,9 @@ pub(super) trait Mark {
     fn wait(&self, attempt: usize);
 }
 
-/// Whether a record of that generation is there.
+/// Whether a record of that generation is there. (The mark alone is no generation: what was never there is not being changed.)
 pub(super) fn is_there(generation: u64) -> bool {
-    generation != 0 && generation.is_multiple_of(2)
+    generation & !MOVING != 0 && generation.is_multiple_of(2)
 }
 
 /// What the word says now. What its writer stored before is seen behind this.

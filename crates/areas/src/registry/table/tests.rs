@@ -146,6 +146,18 @@ fn a_record_that_is_being_changed_is_there() {
     assert_eq!(table.view().records().count(), 1);
 }
 
+/// Found by fuzzing: a mark without a generation, which no owner of ours writes.
+#[test]
+fn a_mark_alone_is_no_record() {
+    let mut table = table();
+    let number = insert(&mut table, &record(1, b"ring")).unwrap().unwrap();
+    table.put(record_at(number) + field::GENERATION, MOVING).unwrap();
+    assert_eq!(table.view().record(number), None);
+    assert_eq!(table.view().by_sequence(1), None);
+    assert_eq!(table.view().find(b"ring"), None);
+    assert_eq!(table.view().records().count(), 0);
+}
+
 #[test]
 fn readers_miss_no_area_while_its_owner_changes_it() {
     let mut table = table();

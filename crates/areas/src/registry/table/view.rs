@@ -226,7 +226,7 @@ impl View {
 
 /// The tables in which a name may be: all whose first entry for it is not empty.
 ///
-/// Of a thousand teams mostly one has it. To ask a table means to touch two pages that the processor has not at hand, which is all
+/// Of a thousand teams mostly one has it. To ask a table means to touch two cache lines that the processor has not at hand, which is all
 /// that it costs; so the words of several tables are loaded side by side.
 pub(crate) fn that_may_have<'a, T>(
     tables: &[(T, &'a View)],
