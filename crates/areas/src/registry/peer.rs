@@ -11,9 +11,10 @@
 //! | the thread leader has exited, another thread has the table | live |
 //! | the kernel refuses to show us (other group, capabilities, non-dumpable, user namespace, hidepid) | unreadable |
 
+mod object;
+
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::directory::Link;
@@ -22,19 +23,19 @@ use super::offer::Offer;
 use super::order::Order;
 use super::process::ProcessStat;
 use super::table::{Owner, Record, TABLE_BYTES, VERSION, View};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
-use crate::sys::file::{CWD, OFlags, Stat};
+use crate::sys::file::{OFlags, Stat};
 use crate::sys::guarded::Guarded;
 use crate::sys::memory::{At, MapFlags};
 use crate::sys::number_path::NumberPath;
-use crate::sys::object::{Pages, SealFlags};
-
-/// Where this process's descriptors can be seen, also once its leader has ended: `/proc/self` is the leader's.
-pub(super) const OWN_DESCRIPTORS: &str = "/proc/thread-self/fd";
+use crate::sys::object::SealFlags;
+pub(crate) use object::Rights;
+use object::{Looked, is_memory, is_object, known_pages, look, open_looked};
+pub(super) use object::{OWN_DESCRIPTORS, Opened, open_object_at};
 
 /// What makes a table one that only its owner can write.
 pub(super) const TABLE_SEALS: SealFlags =
@@ -390,146 +391,4 @@ fn kept_table(looked: &Looked) -> sys::Result<Arc<Guarded>> {
 /// In a forked child: the parent's tables are not this process's own. They would stay in memory beyond the parent's death.
 pub(super) fn forget_kept_tables() {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner).clear();
-}
-
-/// What a process has open under a number, so far only looked at.
-struct Looked {
-    /// Open for nothing (O_PATH).
-    fd: OwnedFd,
-    stat: Stat,
-}
-
-/// The call that failed, and what the kernel said.
-type Failure = (&'static str, sys::Errno);
-
-/// Looks at what a process has open under a number; `None` if it is not what we expect.
-///
-/// It may be a terminal, a FIFO, or a file of a file system that never answers: none of these is opened.
-fn look(
-    folder: &str,
-    descriptor: i32,
-    expected: impl Fn(&Stat) -> sys::Result<bool>,
-) -> Result<Option<Looked>, Failure> {
-    let failed = |errno| ("open", errno);
-    let path = NumberPath::new(folder, descriptor).map_err(failed)?;
-    let fd = match sys::file::open_at(CWD, path.as_c_str().map_err(failed)?, OFlags::PATH, 0) {
-        Err(sys::Errno::NOENT | sys::Errno::SRCH) => return Ok(None),
-        other => other.map_err(failed)?,
-    };
-    let stat = sys::file::look(fd.as_fd()).map_err(|errno| ("statx", errno))?;
-    let expected = expected(&stat).map_err(|errno| ("memfd_create, fstat, to compare with", errno))?;
-    Ok(expected.then_some(Looked { fd, stat }))
-}
-
-/// Whether an open file is what the record says, and of what areas are made of.
-fn is_object(stat: &Stat, record: &Record) -> sys::Result<bool> {
-    if stat.identity != record.object {
-        return Ok(false);
-    }
-    match record.physical {
-        Some(_) => {
-            Ok(sys::file::look_through(c"/dev/mem").is_ok_and(|memory| memory.identity == stat.identity))
-        }
-        None => is_memory(stat, record.page),
-    }
-}
-
-/// The devices of memory objects, by the logarithm of their page size; 0 is not known yet. (No mutex: a forked child could inherit it
-/// held.)
-static DEVICES: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
-
-/// The pages of an area's object, where its device tells them.
-fn known_pages(stat: &Stat, record: &Record) -> Option<PageSize> {
-    let device = DEVICES[usize::from(record.page.log2()) % 64].load(Ordering::Relaxed);
-    (device != 0 && device == stat.identity.device).then_some(record.page)
-}
-
-/// Whether it is a memory object of such pages: those have a device of their own, on which nobody can make anything else.
-fn is_memory(stat: &Stat, page: PageSize) -> sys::Result<bool> {
-    let known = &DEVICES[usize::from(page.log2()) % 64];
-    let mut device = known.load(Ordering::Relaxed);
-    if device == 0 {
-        let base = page == PageSize::base();
-        let pages = if base { Pages::Base } else { Pages::Pool(page.log2().into()) };
-        device = match sys::object::device(pages) {
-            // There are no such pages here, so that nothing is made of them.
-            Err(errno) if !base && ![sys::Errno::MFILE, sys::Errno::NFILE].contains(&errno) => {
-                return Ok(false);
-            }
-            // A sandbox that lets us make none: what has no name is the next best.
-            Err(sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::ACCESS) => {
-                return Ok(stat.is_file() && stat.links == 0);
-            }
-            other => other?,
-        };
-        known.store(device, Ordering::Relaxed);
-    }
-    Ok(stat.is_file() && stat.identity.device == device)
-}
-
-/// Opens for real what was looked at.
-fn open_looked(looked: &Looked, flags: OFlags) -> sys::Result<OwnedFd> {
-    let again = NumberPath::new(OWN_DESCRIPTORS, looked.fd.as_raw_fd())?;
-    // A lease that its owner has on it would hold us for most of a minute.
-    sys::file::open_at(CWD, again.as_c_str()?, flags | OFlags::NONBLOCK, 0)
-}
-
-/// What an area's object is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rights {
-    /// The descriptor can be used for nothing else.
-    Reading,
-    /// The rights that the owner's descriptor has.
-    Writing,
-    /// To ask the kernel about it: whichever are to be had soonest.
-    Looking,
-}
-
-/// An area's object, open, and what it was when it was looked at.
-pub(super) struct Opened {
-    pub(super) fd: OwnedFd,
-    pub(super) stat: Stat,
-    /// `None` where its device does not tell them.
-    pub(super) pages: Option<PageSize>,
-}
-
-/// Opens an area's object through a folder of `/proc`.
-pub(super) fn open_object_at(folder: &str, record: &Record, rights: Rights) -> Result<Opened> {
-    let what = || format!("open area {} {:?}", record.id, record.name);
-    let (flags, flag) = match rights {
-        Rights::Writing => (OFlags::RDWR, "O_RDWR"),
-        Rights::Reading | Rights::Looking => (OFlags::RDONLY, "O_RDONLY"),
-    };
-    let looked = look(folder, record.descriptor, |stat| is_object(stat, record));
-    let open = |looked: Looked| {
-        let fd = open_looked(&looked, flags).map_err(|errno| ("open", errno))?;
-        Ok(Opened { fd, stat: looked.stat, pages: known_pages(&looked.stat, record) })
-    };
-    match looked.and_then(|looked| looked.map(open).transpose()) {
-        Ok(Some(fd)) => Ok(fd),
-        Ok(None) => Err(Error::new(Kind::NoSuchArea, what())
-            .detail("it went in between: its holder dropped it or died")
-            .help("look for the name again: another holder may be there")),
-        Err((call, errno)) => {
-            let kind = match errno {
-                sys::Errno::ACCESS | sys::Errno::PERM => Kind::Unreadable,
-                sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
-                sys::Errno::AGAIN => Kind::Busy,
-                _ => Kind::System,
-            };
-            let error = Error::new(kind, what())
-                .call(format!("{call}({folder}/{}, {flag})", record.descriptor), errno);
-            Err(match kind {
-                Kind::Limit => crate::error::remedy::open_files(error),
-                Kind::Busy => error
-                    .detail("somebody has a lease on it (F_SETLEASE), and may keep it for most of a minute")
-                    .help("try again later"),
-                Kind::Unreadable => error.help(
-                    "the holder's memory may not be opened so: run with the same user, group and capabilities, or \
-                     have it passed over a socket; a frozen area opens for reading only",
-                ),
-                _ => error,
-            })
-        }
-    }
 }
