@@ -126,13 +126,13 @@ fn file_size_is_an_error_and_not_a_deadly_signal() {
     Limit: cannot grow an area of 4 KiB to 2 MiB: RLIMIT_FSIZE is 1 MiB, 2 MiB wanted
       help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
 
-    Limit: cannot join the registry: RLIMIT_FSIZE is 1 MiB, SIZE MiB wanted
+    Limit: cannot join the registry: RLIMIT_FSIZE is 1 MiB, SIZE KiB wanted
       help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
 
     Limit: cannot make a memory object of 1 B: RLIMIT_FSIZE is 0 B, 1 B wanted
       help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
 
-    Limit: cannot join the registry: RLIMIT_FSIZE is 0 B, SIZE MiB wanted
+    Limit: cannot join the registry: RLIMIT_FSIZE is 0 B, SIZE KiB wanted
       help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
     "#);
 }

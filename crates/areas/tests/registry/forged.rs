@@ -48,6 +48,40 @@ fn a_copied_table_leads_to_no_memory() {
     assert!(reader.list().is_empty());
 }
 
+/// Its team was linked with another library: it lives, and says why it cannot be read.
+#[test]
+fn a_table_of_another_format_is_told_as_that() {
+    for version in [0, 1, 3, u32::MAX] {
+        let folder = Folder::new();
+        let (mut holder, mut forger) = (Agent::start(&folder), Agent::start(&folder));
+        holder.publish("ring");
+        let original = folder.link_of(holder.pid());
+        let opened = forger.tell(&format!("copy {} version-{version}", original.target()));
+        let link = plant(&folder, &forger, &original, &opened);
+        let mut reader = Agent::start(&folder);
+        for _ in 0..2 {
+            let listed = reader.list();
+            assert_eq!(listed.names(), ["ring"]);
+            assert_eq!(listed.unreadable.len(), 1, "{listed:?}");
+            let (pid, why) = &listed.unreadable[0];
+            assert_eq!(*pid, forger.pid());
+            assert!(why.contains(&format!("format {version}, and this library reads format 2")), "{why}");
+            assert_eq!(reader.find("ring").unwrap().pid, holder.pid());
+            assert!(folder.has(&link), "who is not proven dead is never reaped");
+        }
+        forger.kill();
+        assert_eq!(reader.list().unreadable, []);
+        assert!(!folder.has(&link));
+    }
+}
+
+/// What every library of any format goes by before it looks at the format. (545 times the largest base page.)
+#[test]
+fn a_table_has_the_size_that_it_has_in_every_format() {
+    let folder = Folder::new();
+    assert_eq!(Agent::start(&folder).tell("table-size"), "35717120");
+}
+
 #[test]
 fn a_copied_table_that_others_could_write_is_not_believed() {
     let folder = Folder::new();

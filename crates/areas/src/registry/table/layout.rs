@@ -24,11 +24,13 @@ pub(super) const INDEX: usize = HEADER_BYTES;
 pub(super) const BY_SEQUENCE: usize = INDEX + 2 * ((1 << (LARGEST_INDEX + 1)) - (1 << SMALLEST_INDEX)) * 4;
 pub(super) const RECORDS_AT: usize = BY_SEQUENCE + SEQUENCES as usize * 4;
 const RESTS_AT: usize = RECORDS_AT + RECORDS as usize * FIRST_BYTES;
-/// The size of a table, rounded up to the largest base page that Linux has.
-pub(crate) const TABLE_BYTES: usize = (RESTS_AT + RECORDS as usize * REST_BYTES).next_multiple_of(1 << 16);
+/// The size of a table, in every format: for a library of any of them, what has another size is no table, and proves that the team whose
+/// link leads there is gone. A multiple of the largest base page that Linux has.
+pub(crate) const TABLE_BYTES: usize = 545 << 16;
 
 // No part begins in the middle of a page, or a record's first part in the middle of a cache line.
 const _: () = assert!(BY_SEQUENCE == 2 << 20 && RECORDS_AT == 4 << 20 && RESTS_AT.is_multiple_of(1 << 16));
+const _: () = assert!(RESTS_AT + RECORDS as usize * REST_BYTES <= TABLE_BYTES);
 const _: () = assert!(header::BLOCKS + (BLOCKS as usize).div_ceil(8) <= HEADER_BYTES);
 
 /// Sequence numbers are leased in blocks of this many: one page of the part "by sequence".

@@ -122,11 +122,8 @@ impl Table {
         // The first word is the generation, and the protocol's alone.
         let from = field::GENERATION + size_of::<u64>();
         protocol::fill(&self.view.mark(number), || {
-            let (first, rest) = bytes.split_at(FIRST_BYTES);
-            self.view.0.write(record_at(number) + from, &first[from..], TABLE_BYTES)?;
-            if has_rest(first) {
-                self.view.0.write(rest_at(number), rest, TABLE_BYTES)?;
-            }
+            self.view.0.write(record_at(number) + from, &bytes[from..FIRST_BYTES], TABLE_BYTES)?;
+            self.put_rest(number, &bytes)?;
             if number == fresh { self.put(header::HIGH_WATER, fresh + 1) } else { Ok(()) }
         })?;
         self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)?;
@@ -171,7 +168,6 @@ impl Table {
         let at = record_at(number);
         (record.area.placement, record.area.span, record.area.extent) = (placement, span, extent);
         let bytes = encode(record.id, record.created, &record.area, 0);
-        let (first, rest) = bytes.split_at(FIRST_BYTES);
         let changed = [
             (field::HOME, 2),
             (field::POLICY, 1),
@@ -183,13 +179,19 @@ impl Table {
         ];
         protocol::change(&self.view.mark(number), || {
             // Before the first part says that it is there.
-            if has_rest(first) {
-                self.view.0.write(rest_at(number), rest, TABLE_BYTES)?;
-            }
+            self.put_rest(number, &bytes)?;
             changed.into_iter().try_for_each(|(from, len)| {
-                self.view.0.write(at + from, &first[from..from + len], TABLE_BYTES)
+                self.view.0.write(at + from, &bytes[from..from + len], TABLE_BYTES)
             })
         })
+    }
+
+    /// Writes the second part of a record, where it has one.
+    fn put_rest(&self, number: u32, bytes: &[u8; RECORD_BYTES]) -> Result<()> {
+        if !has_rest(bytes) {
+            return Ok(());
+        }
+        self.view.0.write(rest_at(number), &bytes[FIRST_BYTES..], TABLE_BYTES)
     }
 
     /// Changes the one word of a record that may change.

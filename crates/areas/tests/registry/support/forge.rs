@@ -14,6 +14,7 @@ use super::serve::{Failure, Holdings, number_of};
 
 /// Where a table's header tells who its owner is; a table of another owner is not believed.
 mod header {
+    pub(super) const VERSION: u64 = 8;
     pub(super) const PID: u64 = 16;
     pub(super) const START_TIME: u64 = 24;
     pub(super) const DEVICE: u64 = 32;
@@ -85,8 +86,8 @@ pub(crate) fn own_table() -> Result<PathBuf, Failure> {
     Err("this process has no table".to_owned().into())
 }
 
-/// A table of ours that says what another team's says: `sealed` as a table is, `unsealed`, or `scribbled`: sealed, and as long
-/// as we live we write nonsense all over it.
+/// A table of ours that says what another team's says: `sealed` as a table is, `unsealed`, `version-N`: sealed, and of that format, or
+/// `scribbled`: sealed, and as long as we live we write nonsense all over it.
 pub(crate) fn copy(holdings: &mut Holdings, of: &str, how: &str) -> Result<String, Failure> {
     let original = File::open(of)?;
     let size = original.metadata()?.len();
@@ -106,6 +107,9 @@ pub(crate) fn copy(holdings: &mut Holdings, of: &str, how: &str) -> Result<Strin
     file.write_all_at(&start_time(pid).to_le_bytes(), header::START_TIME)?;
     file.write_all_at(&metadata.dev().to_le_bytes(), header::DEVICE)?;
     file.write_all_at(&metadata.ino().to_le_bytes(), header::INODE)?;
+    if let Some(version) = how.strip_prefix("version-") {
+        file.write_all_at(&version.parse::<u32>()?.to_le_bytes(), header::VERSION)?;
+    }
     let bytes = usize::try_from(size).map_err(|error| error.to_string())?;
     let scratch = Scratch::new(&file, bytes)?;
     if how != "unsealed" {
