@@ -1,6 +1,7 @@
 //! What the registry does without mutual exclusion, tried out by loom in all the orders that threads and the memory model allow (up to a
 //! bound on how often threads are switched). The code is the product's own files: the protocol between a table's writer and its
-//! readers (here), and the arrays that say whose an address is (`whose_address.rs`).
+//! readers (here), the arrays that say whose an address is (`whose_address.rs`), and the steps in which holders resize an area together
+//! (`reserve.rs`).
 //!
 //! What loom runs on are relaxed atomics; the product has volatile accesses of whole words and fences, which compile to the
 //! same instructions. The copy of a record is one of two words here: enough to be torn.
@@ -11,6 +12,7 @@
 
 #[path = "../../crates/areas/src/registry/table/protocol.rs"]
 mod protocol;
+mod reserve;
 mod whose_address;
 
 mod tests {

@@ -320,3 +320,78 @@ fn a_clone_that_is_too_small_for_it_freezes_all_or_says_that_it_cannot() {
         drop(wall);
     }
 }
+
+/// For how long a race is hunted; longer with AREAS_HUNT_SECONDS.
+fn hunt() -> std::time::Duration {
+    let seconds = std::env::var("AREAS_HUNT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    std::time::Duration::from_secs(seconds.unwrap_or(1))
+}
+
+/// One holder trims its reserve, and another area takes the addresses; meanwhile another holder grows into the reserve. Either the growth
+/// is refused, or the addresses stay the area's.
+#[test]
+fn a_reserve_that_is_trimmed_while_another_holder_grows() {
+    let name = name("trimmed");
+    let (until, mut rounds, mut refused) = (std::time::Instant::now() + hunt(), 0, 0);
+    while std::time::Instant::now() < until || rounds < 100 {
+        let mut area = areas::builder(PAGE).name(&name).resizable(4 * PAGE).unwrap();
+        let source = areas::registry::find(&name).unwrap();
+        let mut clone = source.cloning().name(format!("{name}-clone")).open_resizable().unwrap();
+        let start = std::sync::Barrier::new(2);
+        let (grown, behind) = std::thread::scope(|scope| {
+            let growing = scope.spawn(|| {
+                start.wait();
+                // Different delays, so that all orders are met.
+                (0..rounds % 64).for_each(|_| std::hint::spin_loop());
+                clone.resize(3 * PAGE)
+            });
+            start.wait();
+            area.trim_reserve(PAGE);
+            let behind = areas::builder(PAGE).at(Address::Exactly(area.as_ptr().addr() + PAGE)).private();
+            (growing.join().unwrap(), behind)
+        });
+        if let Err(error) = &grown {
+            assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+            refused += 1;
+        }
+        assert_eq!(area.size(), if grown.is_ok() { 3 * PAGE } else { PAGE }, "{grown:?}");
+        assert!(area.reserve() >= area.size(), "round {rounds}: {area:?}");
+        assert!(behind.is_err() || area.size() == PAGE, "round {rounds}: two areas at the same addresses");
+        rounds += 1;
+    }
+    println!("{rounds} rounds, the growth refused in {refused}");
+}
+
+/// A clone joins while another holder grows the area beyond all reserves: it has addresses for all of it, or is refused.
+#[test]
+fn a_clone_that_joins_while_another_holder_grows() {
+    let name = name("joined");
+    let (until, mut rounds, mut followed) = (std::time::Instant::now() + hunt(), 0, 0);
+    while std::time::Instant::now() < until || rounds < 100 {
+        let mut area = areas::builder(PAGE).name(&name).resizable(2 * PAGE).unwrap();
+        let source = areas::registry::find(&name).unwrap();
+        let start = std::sync::Barrier::new(2);
+        let (grown, clone) = std::thread::scope(|scope| {
+            let growing = scope.spawn(|| {
+                start.wait();
+                (0..rounds % 512).for_each(|_| std::hint::spin_loop());
+                area.resize(6 * PAGE)
+            });
+            start.wait();
+            let clone = source.cloning().name(format!("{name}-clone")).open_resizable();
+            (growing.join().unwrap(), clone)
+        });
+        if let Err(error) = &grown {
+            assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+        }
+        match clone {
+            Ok(clone) => {
+                assert!(clone.reserve() >= clone.size(), "round {rounds}: {clone:?}");
+                followed += usize::from(clone.size() == 6 * PAGE);
+            }
+            Err(error) => assert_eq!(error.kind(), Kind::AddressInUse, "{error}"),
+        }
+        rounds += 1;
+    }
+    println!("{rounds} rounds, the clone followed in {followed}");
+}

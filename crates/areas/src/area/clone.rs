@@ -276,6 +276,9 @@ impl<'a> CloneBuilder<'a> {
         }
         if let Some(name) = name {
             area.publish_new(name)?;
+            if let Extent::Resizable { .. } = record.extent {
+                area.look_after_joining("clone")?;
+            }
         }
         Ok(area)
     }

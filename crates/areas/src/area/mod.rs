@@ -17,6 +17,7 @@ mod frozen;
 mod passing;
 mod place;
 mod private;
+mod reserve;
 mod resizable;
 mod shared;
 mod transfer;
@@ -301,6 +302,12 @@ impl<K: Access> Area<K> {
             return Err(Error::new(Kind::InvalidInput, format!("publish {self} as {name:?}"))
                 .detail(format!("it is published already, with id {id}"))
                 .help("clone it to give it a second name"));
+        }
+        if matches!(object.extent(), Extent::Resizable { .. }) {
+            // One look, at the descriptor and the size, once others can see how many addresses it has.
+            let id = self.publish_new(name)?;
+            self.look_after_joining("publish")?;
+            return Ok(id);
         }
         if object.own_fd().is_err() {
             return Err(crate::object::closed(format!("publish {self} as {name:?}")));

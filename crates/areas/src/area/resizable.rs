@@ -1,11 +1,13 @@
 //! Areas that may grow and shrink under everybody, as BeOS's do.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{Ordering, fence};
 
-use super::{Access, Area, sealed};
+use super::{Access, Area, reserve, sealed};
 use crate::error::{Error, Kind, Result};
 use crate::mapping::out_of_range;
-use crate::object::Extent;
+use crate::object::{Extent, Object};
 use crate::protection::Protection;
 use crate::registry;
 use crate::size::Bytes;
@@ -93,17 +95,19 @@ impl Area<Resizable> {
         crate::provider::refuse_impossible(wanted)?;
         let before = self.mapping.span();
         let size = self.size();
-        // Where all have the same reserve, all can follow inside of it.
-        if wanted > before || wanted > size && self.object().is_uneven() {
-            self.nobody_in_the_way(wanted, what)?;
+        // Inside the reserve all holders can follow, if theirs are the same.
+        let beyond = wanted > before;
+        if beyond || wanted > size && self.object().is_uneven() {
+            self.ask_others(wanted, what)?;
         }
-        if wanted > before
-            && let Err(error) = self.widen(wanted)
-        {
+        if beyond && let Err(error) = self.widen(wanted) {
             self.mapping.cut(before);
             return Err(no_room(what(), error));
         }
-        let resized = self.object().resize(wanted, self.placement, &whose);
+        let resized = match wanted > size {
+            true => reserve::grow(&Steps::new(self, &whose, &what), size, wanted, beyond),
+            false => self.object().resize(wanted, self.placement, &whose),
+        };
         let locked = resized.and_then(|()| {
             // Where the new bytes cannot be locked, nobody gets them. (Somebody else's resize in between stands.)
             self.lock_tail(&whose).inspect_err(|_| {
@@ -113,12 +117,12 @@ impl Area<Resizable> {
             })
         });
         if let Err(error) = locked {
-            if wanted > before {
+            if beyond {
                 self.mapping.cut(before);
             }
             return Err(error);
         }
-        if wanted > before {
+        if beyond {
             self.note_span();
         }
         Ok(())
@@ -150,30 +154,94 @@ impl Area<Resizable> {
         Ok(())
     }
 
-    /// Gives addresses back that it has taken to grow into, all but `span` bytes (or what it has grown to). From then on it
-    /// grows as far as it finds room, and so do its clones. (Nothing happens where the kernel does not let them know.)
+    /// Releases the addresses that it has reserved to grow into, all but `span` bytes (or what it has grown to). From then on it
+    /// grows as far as it finds room, and so do its clones. (Nothing happens where the kernel does not let them know, or where another
+    /// holder grows it at that moment.)
     pub fn trim_reserve(&mut self, span: usize) {
         let kept = self.mapping.page_size().round_up(span).unwrap_or(usize::MAX).max(self.used()).max(1);
-        if kept < self.mapping.span() && self.object().mark_uneven().is_ok() {
-            self.mapping.cut(kept);
+        if kept >= self.mapping.span() {
+            return;
+        }
+        let whose = self.to_string();
+        let what = || whose.clone();
+        let steps = Steps::new(self, &whose, &what);
+        let trimmed = reserve::trim(&steps, kept);
+        if let Ok(kept) = trimmed {
+            // Another process may set a size that is not in whole pages.
+            if let Some(kept) =
+                self.mapping.page_size().round_up(kept).filter(|&kept| kept < self.mapping.span())
+            {
+                self.mapping.cut(kept);
+            }
             self.note_span();
         }
     }
 
-    /// Tells everybody how many addresses it has now.
+    fn lock_tail(&mut self, whose: &str) -> Result<()> {
+        match self.lock {
+            crate::Lock::None => Ok(()),
+            lock => self.apply_lock(lock, whose),
+        }
+    }
+}
+
+impl<K: Access> Area<K> {
+    /// For a resizable area that was just published by `what`: takes the addresses that it lacks if other holders grew it before they
+    /// could see this one. One `fstat`.
+    ///
+    /// # Errors
+    /// It is withdrawn then. [`Kind::AddressInUse`] where it has grown beyond its addresses and cannot have more;
+    /// [`Kind::System`] if the program has closed its descriptor.
+    pub(super) fn look_after_joining(&mut self, verb: &str) -> Result<()> {
+        let (grown, closed) = {
+            let what = || verb.to_owned();
+            let steps = Steps::new(self, verb, &what);
+            (reserve::joined(&steps, self.mapping.span()), steps.closed.get())
+        };
+        if grown.is_none() && !closed {
+            return Ok(());
+        }
+        // What is locked has no reserve: the new pages would have to be locked as well.
+        let wider = match grown.and_then(|size| self.mapping.page_size().round_up(size)) {
+            Some(size) if !closed && self.lock == crate::Lock::None => Some(self.widen(size)),
+            _ => None,
+        };
+        if let Some(Ok(())) = wider {
+            self.note_span();
+            return Ok(());
+        }
+        self.publication = None;
+        let what = format!("{verb} {self}");
+        if closed {
+            return Err(crate::object::closed(what));
+        }
+        let error = Error::new(Kind::AddressInUse, what)
+            .detail("another holder grew the area concurrently, beyond the addresses of this clone")
+            .help("clone it again");
+        Err(match wider {
+            Some(Err(cause)) => error.caused_by(cause),
+            _ => error,
+        })
+    }
+
+    /// Announces how many addresses it has now.
     fn note_span(&mut self) {
         let span = self.mapping.span();
         if let Some(object) = &mut self.object {
             object.widen(span);
         }
+        self.announce(span);
+    }
+
+    fn announce(&self, span: usize) {
         if let Some(publication) = &self.publication {
             publication.set_extent(span as u64, Extent::Resizable { max: span });
         }
     }
 
     /// Whether every other published clone has the addresses.
-    fn nobody_in_the_way(&self, wanted: usize, what: impl Fn() -> String) -> Result<()> {
-        let identity = self.object().identity();
+    fn ask_others(&self, wanted: usize, what: impl Fn() -> String) -> Result<()> {
+        let identity = super::object_of(self.object.as_ref()).identity();
         let listing = registry::list()?;
         let blocked: Vec<String> = listing
             .areas
@@ -214,12 +282,54 @@ impl Area<Resizable> {
         super::dress(&self.mapping, self.object.as_ref());
         Ok(())
     }
+}
 
-    fn lock_tail(&mut self, whose: &str) -> Result<()> {
-        match self.lock {
-            crate::Lock::None => Ok(()),
-            lock => self.apply_lock(lock, whose),
-        }
+/// An area as [`reserve`] sees it.
+struct Steps<'a, K: Access> {
+    area: &'a Area<K>,
+    whose: &'a str,
+    what: &'a dyn Fn() -> String,
+    /// Whether a look found that the program has closed the descriptor.
+    closed: Cell<bool>,
+}
+
+impl<'a, K: Access> Steps<'a, K> {
+    fn new(area: &'a Area<K>, whose: &'a str, what: &'a dyn Fn() -> String) -> Self {
+        Steps { area, whose, what, closed: Cell::new(false) }
+    }
+
+    fn object(&self) -> &Object {
+        super::object_of(self.area.object.as_ref())
+    }
+}
+
+impl<K: Access> reserve::Holder for Steps<'_, K> {
+    type Error = Error;
+
+    fn look(&self) -> (usize, bool) {
+        let object = self.object();
+        self.closed.set(!object.look());
+        (object.size_seen(), object.is_uneven())
+    }
+
+    fn set_size(&self, size: usize) -> Result<()> {
+        self.object().resize(size, self.area.placement, self.whose)
+    }
+
+    fn mark(&self) -> Result<()> {
+        self.object().mark_uneven()
+    }
+
+    fn announce(&self, span: usize) {
+        self.area.announce(span);
+    }
+
+    fn ask_others(&self, size: usize) -> Result<()> {
+        self.area.ask_others(size, self.what)
+    }
+
+    fn fence(&self) {
+        fence(Ordering::SeqCst);
     }
 }
 

@@ -222,24 +222,30 @@ impl Object {
     /// One `fstat` for growable and resizable objects, none for fixed ones.
     #[must_use]
     pub fn size(&self) -> usize {
-        // What another file has under our number by now is not our size.
-        let now = || {
-            let stat = sys::file::stat(self.as_fd()).ok()?;
-            (stat.identity == self.identity()).then_some(stat)
+        if self.extent != Extent::Fixed {
+            self.look();
+        }
+        self.size_seen()
+    }
+
+    /// Asks the kernel for the size, and for what is noted beside it. One `fstat`; `false` if the descriptor is no longer the object's.
+    pub(crate) fn look(&self) -> bool {
+        let stat = match sys::file::stat(self.as_fd()) {
+            // The size of another file under our number is not ours.
+            Ok(stat) if stat.identity == self.identity() => stat,
+            _ => return false,
         };
         match self.extent {
             Extent::Fixed => {}
             Extent::Growable { .. } => {
-                let _ = now().map(|stat| self.seen.fetch_max(stat.size, Ordering::Relaxed));
+                self.seen.fetch_max(stat.size, Ordering::Relaxed);
             }
             Extent::Resizable { .. } => {
-                let _ = now().map(|stat| {
-                    self.seen.store(stat.size, Ordering::Relaxed);
-                    self.uneven.store(stat.mode & UNEVEN != 0, Ordering::Relaxed);
-                });
+                self.seen.store(stat.size, Ordering::Relaxed);
+                self.uneven.store(stat.mode & UNEVEN != 0, Ordering::Relaxed);
             }
         }
-        self.size_seen()
+        true
     }
 
     /// The size in bytes when it was last asked for: it may have grown since.

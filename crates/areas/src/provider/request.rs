@@ -111,7 +111,9 @@ impl<'a> Request<'a> {
     #[must_use]
     #[inline]
     pub fn object(object: &'a Object) -> Self {
-        Request { backing: Backing::Object(object), ..Request::new(object.size()) }
+        // A resizable one may have grown beyond its addresses since it was opened: then what lies beyond them is not mapped.
+        let size = object.size().min(object.span());
+        Request { backing: Backing::Object(object), ..Request::new(size) }
     }
 
     /// What lies behind the addresses.
