@@ -14,9 +14,9 @@ use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
-use crate::sys::file::{Identity, Stat};
+use crate::sys::file::Identity;
 use crate::sys::guarded::Guarded;
-use crate::sys::object::SealFlags;
+use crate::sys::object::{SealFlags, SealedStat};
 
 /// How the size of an object may change: chosen at creation, told by the seals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -159,40 +159,28 @@ impl Object {
     /// is not said to be resizable.
     pub(crate) fn adopt(fd: OwnedFd, told: Extent, exact: Option<u64>) -> Result<Self> {
         // It may be anything, on any file system: nobody is to be waited for.
-        let stat = sys::file::look(fd.as_fd())
+        let looked = sys::object::sealed_stat(fd.as_fd())
             .map_err(|errno| Error::new(Kind::System, ADOPT).call("statx", errno))?;
+        refuse_others(&looked)?;
+        // What can have seals is on a file system of the kernel's own, which answers at once.
         let page = sys::object::pool_page(fd.as_fd())
             .map_err(|errno| Error::new(Kind::System, ADOPT).call("fstatfs", errno))?
             .and_then(PageSize::of)
             .unwrap_or_else(PageSize::base);
-        Object::adopt_looked(fd, &stat, page, told, exact)
+        Object::adopt_looked(fd, &looked, page, told, exact)
     }
 
-    /// The same, of a descriptor that was looked at, and of which the pages are known.
+    /// The same, of a descriptor that was looked at ([`sealed_stat`](sys::object::sealed_stat)), and of which the pages are known.
     pub(crate) fn adopt_looked(
         fd: OwnedFd,
-        stat: &Stat,
+        looked: &SealedStat,
         page: PageSize,
         told: Extent,
         exact: Option<u64>,
     ) -> Result<Self> {
-        let what = ADOPT;
-        let no_object = |detail: String| Error::new(Kind::InvalidInput, what).detail(detail);
-        if !stat.is_file() {
-            return Err(no_object(format!("it is no memory object (file mode {:o})", stat.mode)));
-        }
-        let seals = sys::object::seals(fd.as_fd())
-            .map_err(|errno| no_object("it has no seals".to_owned()).call("fcntl(F_GET_SEALS)", errno))?;
-        // Its size may be from before it was frozen: somebody may have made it larger in between. (What was made fixed, was so then.)
-        let again = match seals.contains(FROZEN) || (seals.contains(SealFlags::GROW) && told != Extent::Fixed)
-        {
-            true => Some(
-                sys::file::stat(fd.as_fd())
-                    .map_err(|errno| Error::new(Kind::System, what).call("fstat", errno))?,
-            ),
-            false => None,
-        };
-        let stat = again.as_ref().unwrap_or(stat);
+        let seals = refuse_others(looked)?;
+        let stat = &looked.stat;
+        let no_object = |detail: String| Error::new(Kind::InvalidInput, ADOPT).detail(detail);
         let resizable = matches!(told, Extent::Resizable { .. });
         if !seals.contains(SealFlags::SHRINK) && !resizable {
             return Err(no_object("its size may shrink under us: it is not sealed against that".to_owned()));
@@ -441,6 +429,15 @@ const UNEVEN: u32 = 0o1000;
 
 /// What [`Object::adopt`] does, for messages.
 const ADOPT: &str = "use the descriptor as an area's memory";
+
+/// The seals of a memory object; an error for everything else.
+fn refuse_others(looked: &SealedStat) -> Result<SealFlags> {
+    let no_object = |detail: String| Error::new(Kind::InvalidInput, ADOPT).detail(detail);
+    if !looked.stat.is_file() {
+        return Err(no_object(format!("it is no memory object (file mode {:o})", looked.stat.mode)));
+    }
+    looked.seals.map_err(|errno| no_object("it has no seals".to_owned()).call("fcntl(F_GET_SEALS)", errno))
+}
 
 /// What makes a frozen object: no byte and no length can change.
 pub(crate) const FROZEN: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);

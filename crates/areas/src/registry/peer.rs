@@ -309,18 +309,19 @@ impl Peer {
     pub(super) fn open_object(&self, record: &Record, rights: Rights) -> Result<Opened> {
         if let Some(handle) = self.handle()
             && let Ok(fd) = sys::process::take_descriptor(handle, record.descriptor)
-            && let Ok(stat) = sys::file::look(fd.as_fd())
-            && stat.identity == record.object
-            && is_object(&stat, record).is_ok_and(|yes| yes)
+            && let Ok(looked) = sys::object::sealed_stat(fd.as_fd())
+            && looked.stat.identity == record.object
+            && is_object(&looked.stat, record).is_ok_and(|yes| yes)
         {
-            let pages = known_pages(&stat, record);
+            let pages = known_pages(&looked.stat, record);
             if rights != Rights::Reading {
-                return Ok(Opened { fd, stat, pages });
+                return Ok(Opened { fd, looked, pages });
             }
             // The kernel holds whoever reads only to that if it was opened so; by way of our own number, which is shorter than the owner's.
-            let looked = Looked { fd, stat };
-            if let Ok(fd) = open_looked(&looked, OFlags::RDONLY) {
-                return Ok(Opened { fd, stat, pages });
+            // It is the same object: its seals and size are what they were.
+            let found = Looked { fd, stat: looked.stat };
+            if let Ok(fd) = open_looked(&found, OFlags::RDONLY) {
+                return Ok(Opened { fd, looked, pages });
             }
         }
         open_object_at(&self.folder(), record, rights).or_else(|error| match error.kind() {

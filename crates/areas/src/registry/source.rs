@@ -167,13 +167,13 @@ impl Source {
         if let Some(range) = &self.record.physical {
             return Ok((self.open_physical(range, rights)?, None));
         }
-        let Opened { fd, stat, pages } = match &self.holder {
+        let Opened { fd, looked, pages } = match &self.holder {
             Holder::Own => open_object_at(OWN_DESCRIPTORS, &self.record, rights)?,
             Holder::Peer(peer) => peer.open_object(&self.record, rights)?,
         };
         let (extent, exact) = (self.record.extent, self.record.exact);
         let object = match pages {
-            Some(page) => Object::adopt_looked(fd, &stat, page, extent, exact)?,
+            Some(page) => Object::adopt_looked(fd, &looked, page, extent, exact)?,
             None => Object::adopt(fd, extent, exact)?,
         };
         if object.page_size() != self.record.page {
@@ -183,7 +183,7 @@ impl Source {
             )
             .detail("its table and its memory disagree about the page size"));
         }
-        Ok((object, Some(stat)))
+        Ok((object, Some(looked.stat)))
     }
 
     /// Takes a share of the physical memory behind it.

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub(crate) use rustix::fs::SealFlags;
 use rustix::fs::{self, FallocateFlags, MemfdFlags};
 
+use super::file::Stat;
 use super::{Errno, Result};
 
 /// Which pages an object is made of.
@@ -68,6 +69,26 @@ pub(crate) fn seal(object: BorrowedFd<'_>, seals: SealFlags) -> Result<()> {
 /// The seals that are on; EINVAL for what is no memory object.
 pub(crate) fn seals(object: BorrowedFd<'_>) -> Result<SealFlags> {
     fs::fcntl_get_seals(object)
+}
+
+/// What an open object is: its seals, and then the rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SealedStat {
+    /// An error for what cannot be sealed: EINVAL for no memory object, EBADF for a descriptor that is open for nothing (O_PATH).
+    pub(crate) seals: Result<SealFlags>,
+    /// Looked at after the seals: a size that they protect is the size for good.
+    pub(crate) stat: Stat,
+}
+
+/// Looks at what is open, in the only order that proves a size: first the seals, then the size.
+///
+/// A size that was read before the seals proves nothing: another process can cut the object and then seal it in between.
+/// The descriptor stays the same, so that what it was opened on (device and inode, in the same answer) cannot change between the two.
+/// It may be anything, on any file system: neither call waits for another process.
+pub(crate) fn sealed_stat(object: BorrowedFd<'_>) -> Result<SealedStat> {
+    let seals = seals(object);
+    let stat = super::file::look(object)?;
+    Ok(SealedStat { seals, stat })
 }
 
 /// The next range at or after `from` that holds data, as (start, end); `None` if only a hole follows.

@@ -4,12 +4,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Kind, Result};
+use crate::object::Extent;
 use crate::page::PageSize;
 use crate::registry::table::Record;
 use crate::sys;
 use crate::sys::file::{CWD, OFlags, Stat};
 use crate::sys::number_path::NumberPath;
-use crate::sys::object::Pages;
+use crate::sys::object::{Pages, SealFlags, SealedStat};
 
 /// Where this process's descriptors can be seen, also once its leader has ended: `/proc/self` is the leader's.
 pub(in crate::registry) const OWN_DESCRIPTORS: &str = "/proc/thread-self/fd";
@@ -110,9 +111,26 @@ pub(crate) enum Rights {
 /// An area's object, open, and what it was when it was looked at.
 pub(in crate::registry) struct Opened {
     pub(in crate::registry) fd: OwnedFd,
-    pub(in crate::registry) stat: Stat,
+    pub(in crate::registry) looked: SealedStat,
     /// `None` where its device does not tell them.
     pub(in crate::registry) pages: Option<PageSize>,
+}
+
+/// The seals of what was looked at before it could be opened, and its size behind them.
+///
+/// A size from before the seals were seen is asked for again, unless it holds all the same: the size of our own area, which was
+/// behind its seals when the area was made or taken over; and one that no seal protects, which may change at any moment anyway.
+fn behind_seals(fd: &OwnedFd, before: Stat, record: &Record, own: bool) -> sys::Result<SealedStat> {
+    let seals = sys::object::seals(fd.as_fd());
+    let has = |seal| seals.is_ok_and(|seals| seals.contains(seal));
+    let holds = match own {
+        // What may grow can have been frozen since: larger.
+        true => record.extent == Extent::Fixed || !has(SealFlags::GROW),
+        false => !has(SealFlags::SHRINK),
+    };
+    let stat = if holds { before } else { sys::file::stat(fd.as_fd())? };
+    // Another thread may have closed the number by which it was opened.
+    if stat.identity == before.identity { Ok(SealedStat { seals, stat }) } else { Err(sys::Errno::STALE) }
 }
 
 /// Opens an area's object through a folder of `/proc`.
@@ -123,9 +141,11 @@ pub(in crate::registry) fn open_object_at(folder: &str, record: &Record, rights:
         Rights::Reading | Rights::Looking => (OFlags::RDONLY, "O_RDONLY"),
     };
     let looked = look(folder, record.descriptor, |stat| is_object(stat, record));
+    let own = folder == OWN_DESCRIPTORS;
     let open = |looked: Looked| {
         let fd = open_looked(&looked, flags).map_err(|errno| ("open", errno))?;
-        Ok(Opened { fd, stat: looked.stat, pages: known_pages(&looked.stat, record) })
+        let looked = behind_seals(&fd, looked.stat, record, own).map_err(|errno| ("fstat", errno))?;
+        Ok(Opened { pages: known_pages(&looked.stat, record), fd, looked })
     };
     match looked.and_then(|looked| looked.map(open).transpose()) {
         Ok(Some(fd)) => Ok(fd),
