@@ -12,6 +12,7 @@
 //! | the kernel refuses to show us (other group, capabilities, non-dumpable, user namespace, hidepid) | unreadable |
 
 mod object;
+mod taking;
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -36,6 +37,7 @@ use crate::sys::object::SealFlags;
 pub(crate) use object::Rights;
 use object::{Looked, is_memory, is_object, known_pages, look, open_looked};
 pub(super) use object::{OWN_DESCRIPTORS, Opened, open_object_at};
+use taking::Taking;
 
 /// What makes a table one that only its owner can write.
 pub(super) const TABLE_SEALS: SealFlags =
@@ -159,8 +161,9 @@ pub(super) struct Peer {
     table: Arc<Guarded>,
     /// Where its descriptors were seen last: the thread through which we looked may have ended since.
     folder: Mutex<Arc<str>>,
-    /// A handle for `pidfd_getfd`, where that is allowed.
+    /// A handle for `pidfd_getfd`, where there is one.
     handle: OnceLock<Option<Guarded>>,
+    taking: Taking,
     order: Mutex<Order>,
 }
 
@@ -205,13 +208,10 @@ impl Peer {
         };
         let table = match link.pid == sys::process::pid() {
             true => kept_table(&looked),
-            false => open_looked(&looked, OFlags::RDONLY).and_then(Guarded::new).map(Arc::new),
+            false => open_table(&looked),
         }
-        .map_err(|errno| failed("open, fstat", errno))?;
-        match sys::object::seals(table.as_fd()) {
-            Ok(seals) if seals.contains(TABLE_SEALS) => {}
-            _ => return Ok(None),
-        }
+        .map_err(|errno| failed("open, statx", errno))?;
+        let Some(table) = table else { return Ok(None) };
         let mapping = Mapping::new(&Plan {
             at: At::Anywhere,
             size: TABLE_BYTES,
@@ -243,6 +243,7 @@ impl Peer {
             table,
             folder: Mutex::new(folder.into()),
             handle: OnceLock::new(),
+            taking: Taking::default(),
             order: Mutex::default(),
         }))
     }
@@ -306,31 +307,62 @@ impl Peer {
     }
 
     /// Opens an area's object.
+    ///
+    /// The first time it is looked at through `/proc` before it is opened, so that nothing of a file that is no area's is opened or
+    /// closed. Later it is taken by its number, which is faster.
     pub(super) fn open_object(&self, record: &Record, rights: Rights) -> Result<Opened> {
-        if let Some(handle) = self.handle()
-            && let Ok(fd) = sys::process::take_descriptor(handle, record.descriptor)
-            && let Ok(looked) = sys::object::sealed_stat(fd.as_fd())
-            && looked.stat.identity == record.object
-            && is_object(&looked.stat, record).is_ok_and(|yes| yes)
-        {
-            let pages = known_pages(&looked.stat, record);
-            if rights != Rights::Reading {
-                return Ok(Opened { fd, looked, pages });
-            }
-            // The kernel holds whoever reads only to that if it was opened so; by way of our own number, which is shorter than the owner's.
-            // It is the same object: its seals and size are what they were.
-            let found = Looked { fd, stat: looked.stat };
-            if let Ok(fd) = open_looked(&found, OFlags::RDONLY) {
-                return Ok(Opened { fd, looked, pages });
-            }
+        if let Some(opened) = self.take_object(record, rights) {
+            return Ok(opened);
         }
-        open_object_at(&self.folder(), record, rights).or_else(|error| match error.kind() {
+        let opened = open_object_at(&self.folder(), record, rights).or_else(|error| match error.kind() {
             Kind::NoSuchArea | Kind::Unreadable => match self.moved() {
                 Some(folder) => open_object_at(&folder, record, rights),
                 None => Err(error),
             },
             _ => Err(error),
-        })
+        })?;
+        self.taking.remember(record);
+        Ok(opened)
+    }
+
+    /// Takes what the peer has under the number of an area's object, where it was that object before.
+    fn take_object(&self, record: &Record, rights: Rights) -> Option<Opened> {
+        // Once an area is gone from the table, its number may be any file's.
+        if !self.taking.may_take(record) || !self.view.lists(record.id) {
+            return None;
+        }
+        let fd = match sys::process::take_descriptor(self.handle()?, record.descriptor) {
+            Ok(fd) => fd,
+            Err(errno) => {
+                if [sys::Errno::PERM, sys::Errno::ACCESS, sys::Errno::NOSYS].contains(&errno) {
+                    self.taking.give_up();
+                }
+                return None;
+            }
+        };
+        let looked = match sys::object::sealed_stat(fd.as_fd()) {
+            Ok(looked)
+                if looked.stat.identity == record.object
+                    && is_object(&looked.stat, record).is_ok_and(|yes| yes) =>
+            {
+                looked
+            }
+            // Another file has the number by now, or cannot be told from one.
+            _ => {
+                sys::foreign::keep(fd);
+                self.taking.give_up();
+                return None;
+            }
+        };
+        let pages = known_pages(&looked.stat, record);
+        if rights != Rights::Reading {
+            return Some(Opened { fd, looked, pages });
+        }
+        // The kernel holds whoever reads only to that if it was opened so; by way of our own number, which is shorter than the owner's.
+        // It is the same object: its seals and size are what they were.
+        let found = Looked { fd, stat: looked.stat };
+        let fd = open_looked(&found, OFlags::RDONLY).ok()?;
+        Some(Opened { fd, looked, pages })
     }
 
     /// Offers an area at its door; `None` if it has none.
@@ -364,9 +396,8 @@ impl Peer {
                 return None;
             }
             let handle = Guarded::new(sys::process::open(self.link.pid).ok()?).ok()?;
-            // Whoever lives now lived when the handle was made: the number was not somebody else's.
-            let allowed = sys::process::take_descriptor(handle.as_fd(), self.link.descriptor).is_ok();
-            (allowed && self.is_live()).then_some(handle)
+            // Whoever lives now lived when the handle was made: the number was not another process's.
+            self.is_live().then_some(handle)
         });
         // Unlooked at: what comes of it is held against the record, whatever the number has come to lead to.
         handle.as_ref().map(AsFd::as_fd)
@@ -377,16 +408,36 @@ impl Peer {
 /// drop its owner's record lock, so that each is opened once, and stays.
 static KEPT: Mutex<Vec<Arc<Guarded>>> = Mutex::new(Vec::new());
 
-fn kept_table(looked: &Looked) -> sys::Result<Arc<Guarded>> {
+fn kept_table(looked: &Looked) -> sys::Result<Option<Arc<Guarded>>> {
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) =
-        kept.iter().find(|table| table.identity() == looked.stat.identity && table.is_intact())
-    {
-        return Ok(known.clone());
-    }
-    let table = Arc::new(Guarded::new(open_looked(looked, OFlags::RDONLY)?)?);
-    kept.push(table.clone());
-    Ok(table)
+    let known =
+        kept.iter().find(|table| table.identity() == looked.stat.identity && table.is_intact()).cloned();
+    let table = match known {
+        Some(known) => known,
+        None => {
+            let table = Arc::new(Guarded::new(open_looked(looked, OFlags::RDONLY)?)?);
+            // Also what turns out to be none: its owner may just be making it.
+            kept.push(table.clone());
+            table
+        }
+    };
+    Ok(is_table_behind_seals(table.as_fd(), looked)?.then_some(table))
+}
+
+/// Opens a table; `None` for what is none.
+fn open_table(looked: &Looked) -> sys::Result<Option<Arc<Guarded>>> {
+    let fd = open_looked(looked, OFlags::RDONLY)?;
+    let is_table = is_table_behind_seals(fd.as_fd(), looked)?;
+    Ok(is_table.then(|| Arc::new(Guarded::of(fd, looked.stat.identity))))
+}
+
+/// Whether it is sealed as a table, and has the size of one behind its seals. What it was looked at with proves nothing of its size: it may
+/// have been cut since, and sealed then.
+fn is_table_behind_seals(fd: BorrowedFd<'_>, looked: &Looked) -> sys::Result<bool> {
+    let now = sys::object::sealed_stat(fd)?;
+    Ok(now.seals.is_ok_and(|seals| seals.contains(TABLE_SEALS))
+        && now.stat.size == TABLE_BYTES as u64
+        && now.stat.identity == looked.stat.identity)
 }
 
 /// In a forked child: the parent's tables are not this process's own. They would stay in memory beyond the parent's death.

@@ -9,6 +9,7 @@
 
 pub(crate) mod copy;
 pub(crate) mod file;
+pub(crate) mod foreign;
 pub(crate) mod futex;
 pub(crate) mod guarded;
 pub(crate) mod memory;

@@ -41,6 +41,8 @@ pub(crate) fn open(pid: u32) -> Result<OwnedFd> {
 }
 
 /// A copy of another process's descriptor (ptrace attach rights).
+///
+/// It is of whatever the number has come to lead to, and must be looked at before it is closed ([`foreign`](super::foreign)).
 pub(crate) fn take_descriptor(process: BorrowedFd<'_>, number: i32) -> Result<OwnedFd> {
     process::pidfd_getfd(process, number, PidfdGetfdFlags::empty())
 }

@@ -98,6 +98,20 @@ fn a_copied_table_that_others_could_write_is_not_believed() {
     assert!(folder.has(&link), "nor is its owner taken for dead");
 }
 
+/// Between a look at its size and one at its seals: what was large enough to be a table then, is empty behind the seals.
+#[test]
+fn a_table_that_is_cut_and_then_sealed_kills_nobody() {
+    let folder = Folder::new();
+    let [mut holder, mut reader, mut forger] = std::array::from_fn(|_| Agent::start(&folder));
+    holder.publish("ring");
+    forger.tell("table-size");
+    forger.begin(&format!("shrink-tables {} 3000", folder.teams().display()));
+    reader.tell("list-while 4000");
+    forger.end().unwrap();
+    assert_eq!(reader.list().names(), ["ring"]);
+    assert!(reader.clone_of("ring").is_ok());
+}
+
 #[test]
 fn a_table_that_changes_all_the_time_does_no_harm() {
     let folder = Folder::new();

@@ -26,6 +26,7 @@ mod resizing;
 mod scale;
 mod squatters;
 mod storm;
+mod strangers;
 mod support;
 mod threads;
 mod transfer;

@@ -219,6 +219,17 @@ impl View {
         (found.id.sequence() == sequence).then_some((record, generation, found))
     }
 
+    /// Whether an id of this team is in use.
+    pub(crate) fn lists(&self, id: AreaId) -> bool {
+        let sequence = id.sequence();
+        if sequence >= SEQUENCES || !self.block_written(sequence / BLOCK) {
+            return false;
+        }
+        let record = self.u32_at(BY_SEQUENCE + sequence as usize * 4).checked_sub(1);
+        fence(Ordering::Acquire);
+        record.and_then(|record| self.id(record)) == Some(id)
+    }
+
     pub(super) fn block_written(&self, block: u32) -> bool {
         self.u64_at(header::BLOCKS + (block / 64) as usize * 8) >> (block % 64) & 1 == 1
     }

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, ftruncate, memfd_create, seek};
 
@@ -73,6 +74,34 @@ pub(crate) fn object(holdings: &mut Holdings, kind: &str, seals: &str, size: u64
 pub(crate) fn table_size() -> Result<u64, Failure> {
     let _area = areas::builder(4096).name("measure").shared()?;
     Ok(fs::metadata(own_table()?)?.len())
+}
+
+/// Leaves links to objects as large as a table, one after the other, each of which is cut to nothing and then sealed as a table is, some time
+/// after its link is there.
+pub(crate) fn shrink_tables(folder: &str, count: u32) -> Result<String, Failure> {
+    let size = table_size()?;
+    let (pid, folder) = (std::process::id(), Path::new(folder));
+    let start_time = start_time(pid);
+    let mut next = noise(0x9e37_79b9_7f4a_7c15);
+    for turn in 0..count {
+        let file = File::from(memfd_create("forged", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+        ftruncate(&file, size)?;
+        let name = format!("{}.{start_time}.{}", 3000 + turn % 1000, file.metadata()?.ino());
+        let link = folder.join(name);
+        std::os::unix::fs::symlink(format!("/proc/{pid}/fd/{}", number_of(&file)), &link)?;
+        let moment = Instant::now() + Duration::from_nanos(next() % 60_000);
+        while Instant::now() < moment {
+            std::hint::spin_loop();
+        }
+        ftruncate(&file, 0)?;
+        fcntl_add_seals(&file, SEALS)?;
+        fs::remove_file(&link).or_else(|error| match error.kind() {
+            // Whoever looked took it for a dead team's.
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })?;
+    }
+    Ok(String::new())
 }
 
 /// Our table's descriptor, in `/proc`.

@@ -13,6 +13,7 @@ mod forge;
 mod hand;
 mod identity;
 mod launch;
+mod mute;
 mod raw;
 mod reply;
 mod resizing;

@@ -15,7 +15,7 @@ use rustix::thread::CapabilitySet;
 
 use super::channel::{Channel, Ear};
 use super::reply::SEPARATOR;
-use super::{area, bystanders, forge, identity, launch, raw, resizing, walking, workload};
+use super::{area, bystanders, forge, identity, launch, mute, raw, resizing, walking, workload};
 
 /// Why a command was not done.
 #[derive(Debug)]
@@ -208,6 +208,15 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         }
         ["size", name] => Ok(registry::find(name)?.info()?.size.to_string()),
         ["list"] => list(),
+        ["list-while", millis] => {
+            let end = std::time::Instant::now() + std::time::Duration::from_millis(millis.parse()?);
+            let mut rounds = 0;
+            while std::time::Instant::now() < end {
+                registry::list()?;
+                rounds += 1;
+            }
+            Ok(rounds.to_string())
+        }
         ["clone", name] => Ok(holdings.keep(area::clone(&registry::find(name)?, name, None)?)),
         ["clone", name, own] => Ok(holdings.keep(area::clone(&registry::find(name)?, name, Some(own))?)),
         ["remember", name] => {
@@ -313,6 +322,34 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             holdings.files.push(root);
             Ok(answer)
         }
+        ["serve-mute", path] => {
+            mute::serve(raw::mount_silent(path)?);
+            nothing
+        }
+        ["flushes"] => Ok(mute::flushes().to_string()),
+        // Another file in place of an area's descriptor: it was closed by mistake, and the number was the next one to be given.
+        ["replace", handle, path] => {
+            let number = holdings.area(handle)?.as_fd().as_raw_fd();
+            let file = File::options().read(true).write(true).open(path)?;
+            forge::replace_descriptor(&file, number)?;
+            holdings.files.push(file);
+            nothing
+        }
+        ["lock-file", path] => {
+            let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+            rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+            holdings.files.push(file);
+            nothing
+        }
+        // By another process, that is: one's own record locks are not in one's way.
+        ["is-locked", path] => {
+            let file = File::options().read(true).write(true).open(path)?;
+            match rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => Ok("false".to_owned()),
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok("true".to_owned()),
+                Err(errno) => Err(errno.into()),
+            }
+        }
         ["holders", name] => Ok(registry::find(name)?.holders().len().to_string()),
         ["open", path] => {
             let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
@@ -322,6 +359,7 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         }
         ["table-size"] => Ok(forge::table_size()?.to_string()),
         ["forge", kind, seals, size] => forge::object(holdings, kind, seals, size.parse()?),
+        ["shrink-tables", folder, count] => forge::shrink_tables(folder, count.parse()?),
         ["copy", table, how] => forge::copy(holdings, table, how),
         ["exit"] => std::process::exit(7),
         ["abort"] => {

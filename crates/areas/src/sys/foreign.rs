@@ -1,0 +1,27 @@
+//! Descriptors of files that are none of ours, which this process came to have by taking what another process has under a number.
+//!
+//! To close such a descriptor is an act on that file: a file system is asked to flush it, and may never answer (FUSE without a
+//! server, a network disk that is gone: the caller cannot even be killed then), and all record locks (`fcntl`) that this process has on
+//! the file are dropped, though it was another part of the program that took them. So it is kept open, and never used. There is a limit
+//! to how many are kept: once it is reached, nothing is taken by its number any more ([`may_take`]).
+
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many are kept before nothing is taken any more. (Threads that take at the same moment may each add one.)
+const MAX_KEPT: usize = 8;
+
+static KEPT: AtomicUsize = AtomicUsize::new(0);
+
+/// Keeps a descriptor open for as long as the process runs this program.
+#[cold]
+pub(crate) fn keep(descriptor: OwnedFd) {
+    KEPT.fetch_add(1, Ordering::Relaxed);
+    let _ = descriptor.into_raw_fd();
+}
+
+/// Whether another one could still be kept.
+#[inline]
+pub(crate) fn may_take() -> bool {
+    KEPT.load(Ordering::Relaxed) < MAX_KEPT
+}
