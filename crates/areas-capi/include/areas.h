@@ -297,7 +297,8 @@ typedef struct areas_provider_operations {
     // sizeof(areas_provider_operations).
     size_t size_of_this;
     // Maps what the request describes: puts a mapping (of areas_request_map) into `mapping` and returns 0; or returns the number of
-    // an error, best by areas_error_set, and leaves nothing mapped.
+    // an error, best by areas_error_set, and leaves nothing mapped. The mapping is one that was made for this very request: with another
+    // one no area is made (AREAS_ERROR_UNSUPPORTED).
     int (*map)(void *context, const struct areas_request *request, struct areas_mapping **mapping);
     // Is told that the addresses that a mapping had are mapped no more; or NULL.
     void (*unmapped)(void *context, void *address, size_t size);

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
+use std::os::fd::AsFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use areas::{
-    Address, Error, Kind, Mapping, PageSize, Pages, Policy, Protection, Provider, Rejected, Request, Result,
-    System,
+    Address, Backing, Error, Extent, Kind, Mapping, Object, PageSize, Pages, Policy, Protection, Provider,
+    Rejected, Request, Result, System,
 };
 use areas_conformance::{Report, Suite, check};
 
@@ -204,7 +205,7 @@ fn read_only_whatever_is_asked() {
 fn private_memory_instead_of_an_object() {
     let private = asking("private", |request| {
         let size = request.size();
-        request.backed_by(areas::Backing::Private).resized(size)
+        request.backed_by(Backing::Private).resized(size)
     });
     let report = check(&private);
     assert!(failed(&report).starts_with(&["backing", "shared"]), "{report}");
@@ -353,7 +354,7 @@ fn keeping_some_is_allowed_where_it_is_told() {
                 && request.placement().is_none()
                 && request.page_request() == Pages::Base
                 && request.wanted_protection() == Protection::READ_WRITE
-                && matches!(request.backing(), areas::Backing::Private);
+                && matches!(request.backing(), Backing::Private);
             let mut kept = kept.lock().unwrap();
             if let Some(index) = kept.iter().position(|mapping| plain && mapping.size() == request.size()) {
                 return Ok(kept.swap_remove(index));
@@ -380,4 +381,38 @@ fn keeping_some_is_allowed_where_it_is_told() {
     kept.lock().unwrap().clear();
     // Told nothing, the suite finds what was kept.
     fails(&caching, &["reservation"]);
+}
+
+#[test]
+fn another_object_of_the_same_size() {
+    // An object of its own, which looks like the one that was asked for, and is none.
+    let objects = Mutex::new(Vec::new());
+    let other = Made {
+        name: "other",
+        map: |request: &Request<'_>| match request.backing() {
+            Backing::Object(object) => {
+                let own = Object::create("own", object.size(), Extent::Fixed, PageSize::base())?;
+                let mapping = SYSTEM.map(&request.clone().backed_by(Backing::Object(&own)))?;
+                objects.lock().unwrap().push(own);
+                Ok(mapping)
+            }
+            _ => SYSTEM.map(request),
+        },
+        unmap: Mapping::unmap,
+    };
+    let report = fails(&other, &["backing", "shared"]);
+    assert!(report.contains("asked for object ") && report.contains(", got object "), "{report}");
+}
+
+#[test]
+fn a_file_for_an_object() {
+    let file = asking("file", |request| match request.backing() {
+        Backing::Object(object) => {
+            let file = Backing::File { file: object.as_fd(), offset: 0, shared: true };
+            request.backed_by(file)
+        }
+        _ => request,
+    });
+    let report = fails(&file, &["backing", "shared"]);
+    assert!(report.contains("got a shared file from offset 0x0"), "{report}");
 }

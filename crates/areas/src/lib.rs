@@ -132,7 +132,7 @@ pub use area::{
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;
-pub use mapping::{Fallback, Mapping, Reservation};
+pub use mapping::{BackedBy, Fallback, Mapping, Reservation};
 pub use migrate::{Migration, Stayed, Why};
 pub use object::{Extent, Object};
 pub use page::{PageSize, Pages};

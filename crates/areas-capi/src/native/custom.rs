@@ -1,7 +1,8 @@
 //! Providers that a C program writes: a table of functions with a context.
 //!
 //! Its `map` gets a request and answers with a mapping, which it has from a provider that exists; so it can neither give
-//! addresses that are not its own nor the same ones twice, and what unmaps them is the library.
+//! addresses that are not its own nor the same ones twice, and what unmaps them is the library. Which of its mappings it answers with is its
+//! choice, so the builder compares the answer with the request.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -37,7 +38,8 @@ pub struct Operations {
     /// sizeof(areas_provider_operations).
     pub size_of_this: usize,
     /// Maps what the request describes: puts a mapping (of areas_request_map) into `mapping` and returns 0; or returns the number of
-    /// an error, best by areas_error_set, and leaves nothing mapped.
+    /// an error, best by areas_error_set, and leaves nothing mapped. The mapping is one that was made for this very request: with another
+    /// one no area is made (AREAS_ERROR_UNSUPPORTED).
     pub map: Option<
         unsafe extern "C" fn(context: *mut c_void, request: *const Asked, mapping: *mut *mut Mapped) -> c_int,
     >,

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use areas::{Backing, Extent, Mapping, Object, PageSize, Protection, Request};
+use areas::{BackedBy, Backing, Extent, Mapping, Object, PageSize, Protection, Request};
 
 use super::{Bench, Check};
 use crate::maps;
@@ -93,7 +93,7 @@ pub(super) fn note(notes: &mut Notes, given: &[String], refused: &[String]) {
 
 pub(super) const BACKING: Check = Check {
     name: "backing",
-    expected: "private memory is private and shared memory shared, or it is an error",
+    expected: "what lies behind the pages is what was asked: private memory, shared memory, this object, a file; or it is an error",
     run: backing,
 };
 
@@ -116,6 +116,16 @@ fn backing(bench: &Bench<'_>, notes: &mut Notes) {
             Err(error) if name == "private" => notes.wrong(format!("{name}: {error}")),
             Err(_) => refused.push(name.to_owned()),
             Ok(mapping) => {
+                let wanted = match request.backing() {
+                    Backing::Object(object) => Some(BackedBy::object(object)),
+                    Backing::File { offset, shared, .. } => Some(BackedBy::File { offset, shared }),
+                    Backing::Inherited => Some(BackedBy::Inherited),
+                    Backing::Private => Some(BackedBy::Private),
+                    _ => None,
+                };
+                if let Some(wanted) = wanted.filter(|&wanted| wanted != mapping.backed_by()) {
+                    notes.wrong(format!("{name}: asked for {wanted}, got {}", mapping.backed_by()));
+                }
                 if mapping.is_shared() != shared {
                     notes.wrong(format!("{name}: others may write it: {}", mapping.is_shared()));
                 }

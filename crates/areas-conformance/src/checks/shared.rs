@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
-use areas::{Area, Extent, Kind, Object, PageSize, Request, Shared};
+use areas::{Area, BackedBy, Extent, Kind, Object, PageSize, Request, Shared};
 
 use super::{Bench, Check, Pattern, broken};
 use crate::notes::Notes;
@@ -29,8 +29,9 @@ fn shared(bench: &Bench<'_>, notes: &mut Notes) {
                 notes.wrong(format!("{size} B: {error}"));
                 continue;
             }
-            Ok(mapping) if !mapping.is_shared() => {
-                notes.wrong(format!("{size} B: asked for an object, got private memory"));
+            Ok(mapping) if mapping.backed_by() != BackedBy::object(&object) => {
+                let (wanted, given) = (BackedBy::object(&object), mapping.backed_by());
+                notes.wrong(format!("{size} B: asked for {wanted}, got {given}"));
                 continue;
             }
             Ok(mapping) if mapping.size() != size => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Access, Area, Private, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
-use crate::mapping::{Mapping, Reservation, Sharing, headroom};
+use crate::mapping::{Mapping, Reservation, headroom};
 use crate::object::{Extent, Object};
 use crate::page::{PageSize, Pages};
 use crate::place::Placement;
@@ -145,8 +145,21 @@ impl<'a> AreaBuilder<'a> {
         }
     }
 
-    fn map(&self, request: &Request<'_>) -> Result<Mapping> {
-        self.provider.unwrap_or(&SYSTEM).map(request)
+    /// Asks the provider, and believes nothing of another's that was not compared with the request.
+    fn map(&self, request: &Request<'_>, kind: &str) -> Result<Mapping> {
+        let Some(provider) = self.provider else {
+            let mapping = SYSTEM.map(request)?;
+            debug_assert!(request.check(&mapping).is_ok(), "the kernel's provider answers what it is asked");
+            return Ok(mapping);
+        };
+        let mapping = provider.map(request)?;
+        request.check(&mapping).map_err(|error| {
+            let differs = error.facts().unwrap_or_default().to_owned();
+            Error::new(error.kind(), self.what(kind))
+                .detail(format!("its provider {provider:?} gave something else: {differs}"))
+                .help(error.remedy().unwrap_or_default().to_owned())
+        })?;
+        Ok(mapping)
     }
 
     pub(super) fn what(&self, kind: &str) -> String {
@@ -174,16 +187,7 @@ impl<'a> AreaBuilder<'a> {
         headroom::keep(|| self.what("private"))?;
         let placement = self.resolved()?;
         let request = Request::new(self.size).at(self.address).pages(self.pages).protection(self.protection);
-        let mapping = self.map(&place(self.at_home(request), placement))?;
-        if mapping.is_shared() {
-            return Err(
-                Error::new(Kind::Unsupported, self.what("private")).detail("the provider gave shared memory")
-            );
-        }
-        if mapping.size() != self.size {
-            return Err(Error::new(Kind::Unsupported, self.what("private"))
-                .detail(format!("the provider gave {}", Bytes::from(mapping.size()))));
-        }
+        let mapping = self.map(&place(self.at_home(request), placement), "private")?;
         self.finish(mapping, None, placement)
     }
 
@@ -334,16 +338,9 @@ impl<'a> AreaBuilder<'a> {
         if self.gathers(page) {
             request = request.aligned(PageSize::HUGE_2M.bytes());
         }
-        let mapping = self.map(&place(self.at_home(request), placement))?;
-        // What lends a frozen area's bytes relies on it that all of the object is mapped.
-        if mapping.sharing() != Sharing::Shared || mapping.span() < object.span() {
-            let how = if mapping.sharing() == Sharing::Shared { "shared" } else { "private" };
-            return Err(Error::new(Kind::Unsupported, self.what("shared")).detail(format!(
-                "the provider gave {} of {how} memory instead of all {} of the object that it was asked to map",
-                Bytes::from(mapping.span()),
-                Bytes::from(object.span())
-            )));
-        }
+        let kind = if matches!(self.extent, Wanted::Resizable(_)) { "resizable" } else { "shared" };
+        // What lends a frozen area's bytes relies on it that all of this object is mapped, and nothing else.
+        let mapping = self.map(&place(self.at_home(request), placement), kind)?;
         if page != PageSize::base() {
             // Not those of the reserve: growth takes them.
             take_pool_pages(&mapping, object.size_in_pages(), Some(placement))?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::refusal::{in_words, refused};
 use super::reservation::RESERVED;
-use super::{Asked, Mapping, Reservation, Sharing};
+use super::{Asked, BackedBy, Mapping, Reservation, Sharing};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -160,6 +160,7 @@ impl Mapping {
             page,
             protection,
             sharing,
+            backed_by: BackedBy::of(sharing, plan.file.map(|(_, offset)| offset)),
             beyond: plan.beyond(),
             fallbacks: Vec::new(),
             asked: Asked::default(),

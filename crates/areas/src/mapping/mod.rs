@@ -5,6 +5,7 @@
 mod access;
 mod apart;
 mod asked;
+mod backing;
 mod canary;
 pub(crate) mod headroom;
 mod making;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub(crate) use access::overlapping;
 pub(crate) use asked::Asked;
+pub use backing::BackedBy;
 pub(crate) use canary::Canary;
 pub(crate) use making::Plan;
 pub(crate) use refusal::{in_words, out_of_range, refused, refused_placement};
@@ -66,6 +68,7 @@ pub struct Fallback {
 /// - `size <= span`. A `span` of 0 is that of one that was unmapped, and is about to be dropped.
 /// - With `Sharing::Exclusive`, all `span` bytes are private anonymous memory: no other process writes them.
 /// - The protection of all its pages is `protection`.
+/// - `backed_by` is what all of it maps, and agrees with `sharing`.
 pub struct Mapping {
     base: NonNull<u8>,
     size: usize,
@@ -73,6 +76,8 @@ pub struct Mapping {
     page: PageSize,
     protection: Protection,
     sharing: Sharing,
+    /// What its pages are of: a request is compared with it.
+    backed_by: BackedBy,
     /// Whether it reaches beyond the end of an object of pool pages, without setting pages aside for that: see `Plan::first`.
     beyond: bool,
     fallbacks: Vec<Fallback>,
@@ -131,10 +136,15 @@ impl Mapping {
         self.protection
     }
 
-    /// Whether other processes may write the memory, or change the file that it shows.
+    /// Whether other processes may write the memory, or change the file that it shows. ([`backed_by`](Mapping::backed_by) tells what it is.)
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.sharing != Sharing::Exclusive
+    }
+
+    #[inline]
+    pub(crate) fn home(&self) -> Option<&Arc<Reservation>> {
+        self.home.as_ref()
     }
 
     pub(crate) fn sharing(&self) -> Sharing {
@@ -345,7 +355,7 @@ impl fmt::Debug for Mapping {
             .field("span", &self.span)
             .field("page", &self.page)
             .field("protection", &self.protection)
-            .field("sharing", &self.sharing)
+            .field("backed_by", &self.backed_by)
             .finish_non_exhaustive()
     }
 }

@@ -29,6 +29,7 @@
 //! ```
 
 pub(crate) mod address;
+mod answer;
 mod guarded;
 mod limited;
 mod or;
@@ -59,7 +60,8 @@ use crate::place::{Node, NodeSet, Placement};
 /// Where areas come from: an object that maps and unmaps memory.
 ///
 /// A provider never faults a page in before it is placed, answers every request that it cannot fulfil with an error, and
-/// records in the mapping what it gave instead where the request allowed that.
+/// records in the mapping what it gave instead where the request allowed that. No area is made over a mapping that is not of
+/// what was asked for ([`Request::check`]).
 #[doc(alias = "aml_area")]
 #[doc(alias = "aml_area_ops")]
 pub trait Provider: fmt::Debug + Send + Sync {

@@ -46,6 +46,9 @@ pub enum Backing<'a> {
     Object(&'a Object),
     /// A file from `offset` on. Shared: writes reach the file, and memory policies have no effect on its page cache.
     /// Not shared: writes stay here.
+    ///
+    /// A file may shrink at any moment, and an access behind its end is a SIGBUS. So a mapping of one lends no bytes, and
+    /// no area is made over it: its bytes are accessed through [`Mapping::as_ptr`], in unsafe code.
     File {
         /// The open file.
         file: BorrowedFd<'a>,

@@ -196,6 +196,9 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
             Address::Any | Address::Exactly(_) => Mapping::new(&plan)?,
         },
     };
+    if let Backing::Object(object) = request.backing() {
+        mapping.note_object(object);
+    }
     if let Some(placement) = placement {
         // What the kernel does not want may be a node that is not allowed.
         mapping.place(0..span, placement).map_err(|error| resolve(*placement).err().unwrap_or(error))?;

@@ -13,6 +13,7 @@ struct shark {
 	int bite, maps, unmapped, done, fail;
 	void *last;
 	size_t last_size;
+	areas_mapping *kept;
 };
 
 static int shark_map(void *context, const areas_request *request, areas_mapping **mapping)
@@ -39,6 +40,12 @@ static int shark_map(void *context, const areas_request *request, areas_mapping 
 	if (shark->fail == 5) {
 		areas_mapping_unmap(mapped);
 		return AREAS_ERROR_LIMIT;
+	}
+	if (shark->fail == 6) {
+		/* The one for this request it keeps, and answers with the one before. */
+		*mapping = shark->kept;
+		shark->kept = mapped;
+		return *mapping == NULL ? AREAS_ERROR_NO_MEMORY : 0;
 	}
 	*mapping = mapped;
 	return 0;
@@ -71,7 +78,7 @@ static void custom(void)
 {
 	static const int failures[][2] = { { 1, AREAS_ERROR_BUSY }, { 2, AREAS_ERROR_NO_MEMORY },
 		{ 3, AREAS_ERROR_INVALID_INPUT }, { 4, AREAS_ERROR_SYSTEM }, { 5, AREAS_ERROR_LIMIT } };
-	struct shark shark = { NULL, 0x5a, 0, 0, 0, 0, NULL, 0 };
+	struct shark shark = { NULL, 0x5a, 0, 0, 0, 0, NULL, 0, NULL };
 	areas_provider_operations operations = AREAS_PROVIDER_OPERATIONS;
 	areas_provider *provider;
 	areas_attributes wanted;
@@ -130,6 +137,18 @@ static void custom(void)
 	CHECK_EQ(shark.unmapped, 1);
 	shark.unmapped = 0;
 
+	/* A mapping that was made for another area is no answer: its bytes are not this one's. */
+	shark.fail = 6;
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_NO_MEMORY);
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_UNSUPPORTED);
+	CHECK(strstr(areas_error_text(), "backing: asked for object ") != NULL);
+	areas_mapping_unmap(shark.kept);
+	shark.fail = 0;
+	CHECK_EQ(shark.unmapped, 1);
+	shark.unmapped = 0;
+
 	/* The provider is let go first: the context is needed until the last mapping is gone. */
 	CHECK_EQ(shark.unmapped, 0);
 	areas_provider_release(provider);
@@ -149,7 +168,7 @@ static void layers(void)
 	areas_placement placement;
 	areas_provider *limited, *guarded, *striped, *placed, *either, *spilled, *custom_one;
 	areas_provider_operations operations = AREAS_PROVIDER_OPERATIONS;
-	struct shark shark = { NULL, 7, 0, 0, 0, 0, NULL, 0 };
+	struct shark shark = { NULL, 7, 0, 0, 0, 0, NULL, 0, NULL };
 	const uint32_t order[] = { 0 };
 	areas_attributes wanted;
 	areas_verification found = AREAS_VERIFICATION;
