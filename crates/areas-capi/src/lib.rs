@@ -18,3 +18,4 @@ mod error;
 mod forking;
 mod held;
 mod native;
+mod text;

@@ -41,7 +41,7 @@ impl PageSize {
         if known != 0 {
             return PageSize(known);
         }
-        let size = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
+        let size = sys::text::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
             .ok()
             .and_then(|text| PageSize::of(text.trim().parse().ok()?))
             // A page table of 8-byte entries fills one base page, and a huge page spans what it maps.

@@ -1,8 +1,6 @@
 //! What Linux tells of processes and threads, in `/proc`: for the companions of the calls about areas.
 
-use std::fs;
-use std::path::PathBuf;
-
+use crate::text;
 /// The fields of one `stat` file of `/proc`.
 pub(super) struct Stat {
     pub(super) name: Vec<u8>,
@@ -17,7 +15,7 @@ const TICK: i64 = 10_000;
 impl Stat {
     /// Of a process, or of a thread by its own number.
     pub(super) fn read(id: i32) -> Option<Self> {
-        Self::parse(&fs::read(format!("/proc/{id}/stat")).ok()?)
+        Self::parse(&text::read(format!("/proc/{id}/stat")).ok()?)
     }
 
     /// `PID (NAME) STATE NUMBER…`, where the name may hold anything.
@@ -81,7 +79,7 @@ impl Stat {
 
 /// The numbers behind a key of a `status` file.
 pub(super) fn status(id: i32, key: &str) -> Option<Vec<u32>> {
-    let text = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let text = text::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     Some(line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
 }
@@ -98,18 +96,17 @@ pub(super) fn is_team(id: i32) -> bool {
 
 /// The processes, by number.
 pub(super) fn teams() -> Vec<i32> {
-    numbers("/proc".into())
+    numbers("/proc")
 }
 
 /// The threads of this process, by number.
 pub(super) fn own_threads() -> Vec<i32> {
-    numbers("/proc/self/task".into())
+    numbers("/proc/self/task")
 }
 
-fn numbers(folder: PathBuf) -> Vec<i32> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+fn numbers(folder: &str) -> Vec<i32> {
     let mut numbers: Vec<i32> =
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        text::names_in(folder).iter().filter_map(|name| name.to_str().ok()?.parse().ok()).collect();
     numbers.sort_unstable();
     numbers
 }

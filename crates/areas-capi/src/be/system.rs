@@ -2,7 +2,6 @@
 
 #![expect(unsafe_code, reason = "the C edge; the block has its proof")]
 
-use std::fs;
 use std::time::{Duration, SystemTime};
 
 use super::errors::{BAD_ADDRESS, ERROR, OK, wrong};
@@ -10,9 +9,10 @@ use super::layout::{self, SystemInfo};
 use super::places::page;
 use super::proc;
 use crate::edge::guarded;
+use crate::text;
 
 fn describe() -> SystemInfo {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let read = |path: &str| text::read_to_string(path).unwrap_or_default();
     let memory = read("/proc/meminfo");
     let page = page() as u64;
     let bytes = |key| proc::counter(&memory, key).saturating_mul(1024);

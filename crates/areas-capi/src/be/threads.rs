@@ -3,7 +3,6 @@
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
 use std::ffi::c_char;
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use super::errors::{
 use super::layout::{self, NAME_LENGTH, ThreadInfo};
 use super::proc::{self, Stat};
 use crate::edge::guarded;
+use crate::text;
 
 /// Linux keeps 15 bytes of a thread's name.
 const LINUX_NAME: usize = 15;
@@ -56,7 +56,7 @@ fn stack(thread: i32, team: i32) -> (usize, usize) {
     if thread != team {
         return (0, 0);
     }
-    let maps = fs::read_to_string(format!("/proc/{team}/maps")).unwrap_or_default();
+    let maps = text::read_to_string(format!("/proc/{team}/maps")).unwrap_or_default();
     let range = maps.lines().find(|line| line.ends_with("[stack]")).and_then(|line| {
         let (start, rest) = line.split_once('-')?;
         let end = rest.split(' ').next()?;

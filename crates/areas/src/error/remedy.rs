@@ -6,7 +6,7 @@ use crate::sys::process::{Limit, limit};
 
 /// A value in kilobytes from `/proc/self/status`, in bytes.
 fn own_status(field: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
+    let status = crate::sys::text::read_to_string("/proc/thread-self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
@@ -65,19 +65,20 @@ pub(crate) fn address_space(error: Error, wanted: usize) -> Error {
 }
 
 fn mappings() -> String {
-    let count = std::fs::read_to_string("/proc/thread-self/maps").map_or(0, |maps| maps.lines().count());
-    let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    let count =
+        crate::sys::text::read_to_string("/proc/thread-self/maps").map_or(0, |maps| maps.lines().count());
+    let limit = crate::sys::text::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     format!("{count} of {} mappings in use", limit.trim())
 }
 
 fn overcommit() -> String {
-    let mode = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
+    let mode = crate::sys::text::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
     format!("vm.overcommit_memory is {}, {} free", mode.trim(), free_memory())
 }
 
 /// What `/proc/meminfo` calls available.
 pub(crate) fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let text = crate::sys::text::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
@@ -92,10 +93,10 @@ pub(crate) fn open_files(error: Error) -> Error {
         return machine_files(error);
     }
     // Counting them takes a descriptor, which is what there is none of: where it does not work, all are open.
-    let open = std::fs::read_dir("/proc/thread-self/fd").map_or_else(
+    let open = crate::sys::text::names_in("/proc/thread-self/fd", usize::MAX).map_or_else(
         |_| "all of them open".to_owned(),
         // Less the one that counted.
-        |entries| format!("{} descriptors open", entries.count().saturating_sub(1)),
+        |entries| format!("{} descriptors open", entries.len().saturating_sub(1)),
     );
     error
         .detail(format!(
@@ -108,7 +109,7 @@ pub(crate) fn open_files(error: Error) -> Error {
 /// For a file that the kernel did not open because the machine has as many open as it may.
 fn machine_files(error: Error) -> Error {
     // To read the numbers takes an open file, too: they may be had again by now, or not.
-    let numbers = std::fs::read_to_string("/proc/sys/fs/file-nr").ok();
+    let numbers = crate::sys::text::read_to_string("/proc/sys/fs/file-nr").ok();
     let detail = match numbers.as_deref().and_then(files_in_use) {
         Some((open, most)) => format!("fs.file-max is {most}, {open} files open on the machine"),
         None => "the machine has as many files open as fs.file-max says, so that not even their number can be read".to_owned(),
@@ -139,7 +140,7 @@ pub(crate) fn huge_pages(error: Error, page: crate::PageSize, wanted: usize) -> 
     let kilobytes = page.bytes() / 1024;
     let folder = format!("/sys/kernel/mm/hugepages/hugepages-{kilobytes}kB");
     let read = |file: &str| {
-        std::fs::read_to_string(format!("{folder}/{file}"))
+        crate::sys::text::read_to_string(format!("{folder}/{file}"))
             .map_or_else(|_| "no".to_owned(), |text| text.trim().to_owned())
     };
     let pages = wanted.div_ceil(page.bytes());

@@ -7,7 +7,6 @@
 //! longer the more there are. So it is asked again when half of the room that there was has been used: 16 times on the way
 //! to the limit, and never for a program of a few hundred areas. At the limit itself it is asked each time.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -58,12 +57,12 @@ fn unasked_for(room: usize) -> usize {
 }
 
 fn limit() -> Option<usize> {
-    std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
+    crate::sys::text::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
 }
 
 /// The lines of this process's list of mappings, without keeping megabytes of them.
 fn used() -> Option<usize> {
-    let mut list = File::open("/proc/thread-self/maps").ok()?;
+    let mut list = crate::sys::text::open("/proc/thread-self/maps").ok()?;
     let mut bytes = vec![0; 1 << 16];
     let mut lines = 0;
     loop {

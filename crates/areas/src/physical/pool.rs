@@ -138,5 +138,5 @@ impl Spare {
 /// How many pages the pool has, free or not.
 fn pages_of_pool(page: PageSize) -> usize {
     let file = format!("/sys/kernel/mm/hugepages/hugepages-{}kB/nr_hugepages", page.bytes() / 1024);
-    std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    sys::text::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }

@@ -50,7 +50,7 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
 }
 
 fn read(path: &str, what: &'static str) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| {
+    crate::sys::text::read_to_string(path).map_err(|error| {
         Error::new(Kind::Io, what).detail(format!("{path}: {error}")).help("/proc must be mounted")
     })
 }

@@ -147,7 +147,7 @@ fn alone(
 /// The processors of some nodes; none for nodes without any, and where the kernel has no NUMA.
 fn processors_of(nodes: NodeSet) -> Vec<usize> {
     let lists = (nodes & nodes_with_processors()).iter().map(|node| {
-        let list = std::fs::read_to_string(format!("/sys/devices/system/node/node{node}/cpulist"));
+        let list = sys::text::read_to_string(format!("/sys/devices/system/node/node{node}/cpulist"));
         CpuSet::from_kernel_list(&list.unwrap_or_default()).unwrap_or_default()
     });
     let lists: Vec<CpuSet> = lists.collect();
@@ -161,7 +161,7 @@ fn processors_beside(processor: usize) -> Vec<usize> {
 }
 
 fn nodes_with_processors() -> NodeSet {
-    let list = std::fs::read_to_string("/sys/devices/system/node/has_cpu").unwrap_or_default();
+    let list = sys::text::read_to_string("/sys/devices/system/node/has_cpu").unwrap_or_default();
     NodeSet::from_kernel_list(&list).unwrap_or_default()
 }
 

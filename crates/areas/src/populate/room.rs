@@ -99,14 +99,14 @@ fn resident<'a>(residency: &Residency, parts: impl Iterator<Item = &'a Range<usi
 
 /// What some nodes can give, or the machine if they are all that it has; and who that is, in words.
 fn supply(nodes: Option<NodeSet>) -> Option<(u64, String)> {
-    let with_memory = std::fs::read_to_string("/sys/devices/system/node/has_memory").unwrap_or_default();
+    let with_memory = sys::text::read_to_string("/sys/devices/system/node/has_memory").unwrap_or_default();
     let with_memory = NodeSet::from_kernel_list(&with_memory).unwrap_or_default();
     match nodes {
         Some(nodes) if !nodes.is_superset(&with_memory) => {
-            let zones = std::fs::read_to_string("/proc/zoneinfo").unwrap_or_default();
+            let zones = sys::text::read_to_string("/proc/zoneinfo").unwrap_or_default();
             let each = nodes.iter().map(|node| {
                 let text =
-                    std::fs::read_to_string(format!("/sys/devices/system/node/node{node}/meminfo")).ok()?;
+                    sys::text::read_to_string(format!("/sys/devices/system/node/node{node}/meminfo")).ok()?;
                 let room = meminfo::parse(&text).ok()?.available();
                 Some(room.saturating_sub(kept_back(&zones, node)))
             });
@@ -140,10 +140,10 @@ pub(crate) fn kept_back(zoneinfo: &str, node: Node) -> u64 {
 /// What the control groups that this process is in can give (cgroup version 2), and whose limit it is; `None` where there is
 /// none. A group over its limit is killed from, as a full machine is.
 fn in_group(root: &Path) -> Option<(u64, String)> {
-    let groups = std::fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    let groups = sys::text::read_to_string(root.join("proc/self/cgroup")).ok()?;
     let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let top = root.join("sys/fs/cgroup");
-    let read = |group: &Path, file: &str| std::fs::read_to_string(top.join(group).join(file)).ok();
+    let read = |group: &Path, file: &str| sys::text::read_to_string(top.join(group).join(file)).ok();
     let room = |group: &Path| {
         // "max" is no number: no limit.
         let limit: u64 = read(group, "memory.max")?.trim().parse().ok()?;

@@ -21,7 +21,7 @@ pub(super) struct Part {
 
 /// The parts of a range, in order and without gaps; it is taken to the end of its last page.
 pub(super) fn of(start: NonNull<u8>, len: usize) -> Result<Vec<Part>> {
-    let maps = std::fs::read_to_string("/proc/thread-self/maps")
+    let maps = sys::text::read_to_string("/proc/thread-self/maps")
         .map_err(|error| Error::new(Kind::Io, "read /proc/thread-self/maps").caused_by(error))?;
     let base = start.addr().get();
     let end = base.checked_add(len).and_then(|end| end.checked_next_multiple_of(sys::page_size()));
@@ -62,7 +62,7 @@ fn entry(line: &str) -> Option<(Range<usize>, &str)> {
 
 /// The size of the pages that an address is mapped with, from `/proc/self/smaps`. Slow: for when a call was refused.
 pub(super) fn page_size_at(address: NonNull<u8>) -> Option<PageSize> {
-    let smaps = std::fs::read_to_string("/proc/thread-self/smaps").ok()?;
+    let smaps = sys::text::read_to_string("/proc/thread-self/smaps").ok()?;
     page_size_in(&smaps, address.addr().get())
 }
 

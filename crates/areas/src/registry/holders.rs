@@ -61,7 +61,7 @@ pub(crate) fn writers(object: &Object) -> Vec<Holder> {
     let identity = object.identity();
     let writes = |pid: u32, mapped: Protection| {
         mapped.contains(Protection::WRITE)
-            || std::fs::read_to_string(format!("/proc/{pid}/smaps"))
+            || crate::sys::text::read_to_string(format!("/proc/{pid}/smaps"))
                 .is_ok_and(|smaps| may_be_written(&smaps, identity.inode))
     };
     // Descriptors do not write; of those who have it mapped, which are few, they are counted.
@@ -77,16 +77,15 @@ pub(crate) fn writers(object: &Object) -> Vec<Holder> {
 
 /// All processes that can be seen, by number.
 fn processes() -> Vec<u32> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let mut pids: Vec<u32> =
-        processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let processes = crate::sys::text::names_in("/proc", usize::MAX).unwrap_or_default();
+    let mut pids: Vec<u32> = processes.into_iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     pids
 }
 
 /// What a process may do with the memory through its mappings, all of them together.
 fn mapped(pid: u32, identity: Identity, physical: Option<&Range<u64>>) -> Option<Protection> {
-    let maps = std::fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let maps = crate::sys::text::read(format!("/proc/{pid}/maps")).unwrap_or_default();
     maps.split(|&byte| byte == b'\n')
         .filter_map(|line| shared_mapping(line, identity.inode, physical))
         .reduce(Protection::union)
@@ -110,24 +109,22 @@ pub(super) fn may_be_written(smaps: &str, inode: u64) -> bool {
 
 /// How many descriptors of a file a process has open; none where that cannot be seen.
 fn descriptors(pid: u32, identity: Identity, physical: Option<&Range<u64>>) -> usize {
-    let shares = |number: std::ffi::OsString| {
+    let shares = |number: &std::ffi::OsStr| {
         let Some(range) = physical else { return true };
-        let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", number.display()));
+        let info = crate::sys::text::read_to_string(format!("/proc/{pid}/fdinfo/{}", number.display()));
         info.is_ok_and(|info| has_share(&info, range))
     };
-    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |entries| {
-        entries
-            .flatten()
-            .filter(|entry| {
+    let folder = format!("/proc/{pid}/fd");
+    crate::sys::text::names_in(&folder, usize::MAX).map_or(0, |numbers| {
+        numbers
+            .into_iter()
+            .filter(|number| {
                 // Only what says that it is one is looked at: a file elsewhere may be on a disk that is gone.
-                let path = entry.path();
+                let path = format!("{folder}/{}", number.display());
                 let begins: &[u8] = if physical.is_some() { b"/dev/mem" } else { b"/memfd:" };
                 std::fs::read_link(&path).is_ok_and(|to| to.as_os_str().as_bytes().starts_with(begins))
-                    && path
-                        .to_str()
-                        .and_then(|path| stat_of(path).ok())
-                        .is_some_and(|stat| stat.identity == identity)
-                    && shares(entry.file_name())
+                    && stat_of(&path).is_ok_and(|stat| stat.identity == identity)
+                    && shares(number)
             })
             .count()
     })

@@ -14,7 +14,6 @@
 mod object;
 mod taking;
 
-use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -104,7 +103,7 @@ fn locate(link: &Link) -> Place {
         return Place::At(folder);
     }
     // The leader may have left while other threads live, and a thread can have descriptors of its own.
-    let threads = match fs::read_dir(format!("{process}/task")) {
+    let threads = match sys::text::names_in(format!("{process}/task"), usize::MAX) {
         Ok(threads) => threads,
         Err(_) if !sys::process::exists(link.pid) => return Place::Dead,
         Err(error) => {
@@ -114,9 +113,7 @@ fn locate(link: &Link) -> Place {
     };
     let mut refused = None;
     for thread in threads {
-        let Ok(thread) = thread else { continue };
-        let thread = thread.path();
-        let Some(thread) = thread.to_str() else { continue };
+        let thread = format!("{process}/task/{}", thread.display());
         let folder = format!("{thread}/fd");
         match shows_table(&folder) {
             Ok(true) => return Place::At(folder),
@@ -125,7 +122,7 @@ fn locate(link: &Link) -> Place {
                 // The kernel shows a zombie's descriptors, of which there are none, to root alone.
                 Ok(stat) if stat.holds_nothing() => {}
                 // A thread that has ended in between.
-                Err(_) if fs::metadata(thread).is_err() => {}
+                Err(_) if std::fs::metadata(thread).is_err() => {}
                 _ => refused = Some(errno),
             },
         }
@@ -385,7 +382,7 @@ impl Peer {
 
     /// What it has mapped, as the kernel lists it; `None` where that may not be read.
     pub(super) fn maps(&self) -> Option<String> {
-        fs::read_to_string(format!("{}/maps", self.folder().strip_suffix("/fd")?)).ok()
+        sys::text::read_to_string(format!("{}/maps", self.folder().strip_suffix("/fd")?)).ok()
     }
 
     fn handle(&self) -> Option<BorrowedFd<'_>> {

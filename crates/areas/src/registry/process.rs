@@ -1,7 +1,5 @@
 //! What `/proc` says of a process: whether it lives, and since when.
 
-use std::fs;
-
 use crate::sys;
 
 /// What `/proc/PID/stat` says of a process or thread.
@@ -14,7 +12,7 @@ pub(super) struct ProcessStat {
 
 impl ProcessStat {
     pub(super) fn read(path: &str) -> std::io::Result<Self> {
-        let text = fs::read(path)?;
+        let text = sys::text::read(path)?;
         ProcessStat::parse(&text).ok_or_else(|| std::io::Error::other("not what the kernel writes"))
     }
 
@@ -35,7 +33,7 @@ impl ProcessStat {
 
 /// Whether a process of that number lives: a process, not a thread, and not one that has ended and only waits to be fetched.
 pub(super) fn process_lives(pid: u32) -> bool {
-    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+    let Ok(text) = sys::text::read_to_string(format!("/proc/{pid}/status")) else {
         return sys::process::exists(pid);
     };
     let field = |name: &str| {
@@ -45,8 +43,8 @@ pub(super) fn process_lives(pid: u32) -> bool {
     let is_process = field("Tgid:") == pid.to_string();
     let ended = matches!(&*field("State:"), "Z" | "X");
     // Where the first thread has ended, others may live; and where there is no descriptor to look at them with, they may, too.
-    let others = || match fs::read_dir(format!("/proc/{pid}/task")) {
-        Ok(threads) => threads.count() > 1,
+    let others = || match sys::text::names_in(format!("/proc/{pid}/task"), usize::MAX) {
+        Ok(threads) => threads.len() > 1,
         Err(_) => sys::process::exists(pid),
     };
     is_process && (!ended || others())

@@ -110,7 +110,7 @@ fn whole_pages(mapping: &Mapping, len: usize) -> Result<usize> {
 
 /// Whether the memory at an address is shared and has no file that a user knows of.
 fn is_shared_anonymous(view: &View) -> bool {
-    let maps = std::fs::read_to_string("/proc/thread-self/maps").unwrap_or_default();
+    let maps = sys::text::read_to_string("/proc/thread-self/maps").unwrap_or_default();
     shared_anonymous_in(&maps, view.base.addr().get())
 }
 

@@ -357,7 +357,7 @@ impl Table {
     /// Transparent huge pages in a range, by the totals of `/proc/self/smaps`: what there is before 6.7. `None` if an entry
     /// with such pages reaches beyond the range.
     pub(super) fn huge_by_totals(view: &View) -> Option<u64> {
-        let smaps = std::fs::read_to_string("/proc/thread-self/smaps").ok()?;
+        let smaps = sys::text::read_to_string("/proc/thread-self/smaps").ok()?;
         let start = view.base.addr().get();
         huge_in(&smaps, start..start.checked_add(view.range.len())?)
     }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode};
 pub(crate) use rustix::fs::{CWD, OFlags};
 
+use super::descriptor::own;
 use super::object::retry;
 use super::{Errno, Result};
 
@@ -107,7 +108,7 @@ fn look_at(folder: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> Result<Stat> 
 
 /// Opens; close-on-exec always.
 pub(crate) fn open_at(folder: BorrowedFd<'_>, name: &CStr, flags: OFlags, mode: u32) -> Result<OwnedFd> {
-    retry(|| fs::openat(folder, name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode)))
+    own(|| retry(|| fs::openat(folder, name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode))))
 }
 
 /// Opens a folder for what the `*_at` calls need of it.
@@ -142,8 +143,14 @@ pub(crate) fn remove_folder(folder: BorrowedFd<'_>, name: &CStr) -> Result<()> {
 
 /// The names in a folder, without `.` and `..`; at most `limit` of them.
 pub(crate) fn names_in(folder: BorrowedFd<'_>, limit: usize) -> Result<Vec<CString>> {
+    // A descriptor of its own: this one's position is everybody's who has it.
+    names_of(open_at(folder, c".", OFlags::DIRECTORY | OFlags::RDONLY, 0)?, limit)
+}
+
+/// The same of a folder that was opened for that.
+pub(super) fn names_of(folder: OwnedFd, limit: usize) -> Result<Vec<CString>> {
     let mut names = Vec::new();
-    for entry in retry(|| fs::Dir::read_from(folder))? {
+    for entry in fs::Dir::new(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         if name != c"." && name != c".." {

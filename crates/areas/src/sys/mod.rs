@@ -8,6 +8,7 @@
 //! fault in are not: the worst that a wrong address makes of them is an error number.
 
 pub(crate) mod copy;
+pub(crate) mod descriptor;
 pub(crate) mod file;
 pub(crate) mod foreign;
 pub(crate) mod futex;
@@ -21,6 +22,7 @@ pub(crate) mod process;
 pub(crate) mod range_lock;
 pub(crate) mod record_lock;
 pub(crate) mod socket;
+pub(crate) mod text;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

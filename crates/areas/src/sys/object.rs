@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub(crate) use rustix::fs::SealFlags;
 use rustix::fs::{self, FallocateFlags, MemfdFlags};
 
+use super::descriptor::own_new;
 use super::file::Stat;
 use super::{Errno, Result};
 
@@ -25,11 +26,11 @@ pub(crate) fn create(name: &CStr, pages: Pages) -> Result<OwnedFd> {
     if let Pages::Pool(log2) = pages {
         flags |= MemfdFlags::HUGETLB | MemfdFlags::from_bits_retain(log2 << 26);
     }
-    match fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+    own_new(|| match fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
         // A kernel that does not know the flag.
         Err(Errno::INVAL) => fs::memfd_create(name, flags),
         other => other,
-    }
+    })
 }
 
 /// The device on which objects of these pages are: the kernel's own, which nobody mounts.

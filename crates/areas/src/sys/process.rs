@@ -7,6 +7,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::process::{self, Pid, PidfdFlags, PidfdGetfdFlags, Resource};
 use rustix::thread::{self, ClockId};
 
+use super::descriptor::own;
 use super::{Errno, Result};
 
 /// Our process number, in the pid namespace that we are in.
@@ -37,14 +38,15 @@ fn to_pid(pid: u32) -> Option<Pid> {
 
 /// A handle of a process that no other process can take over.
 pub(crate) fn open(pid: u32) -> Result<OwnedFd> {
-    process::pidfd_open(to_pid(pid).ok_or(Errno::SRCH)?, PidfdFlags::empty())
+    let pid = to_pid(pid).ok_or(Errno::SRCH)?;
+    own(|| process::pidfd_open(pid, PidfdFlags::empty()))
 }
 
 /// A copy of another process's descriptor (ptrace attach rights).
 ///
 /// It is of whatever the number has come to lead to, and must be looked at before it is closed ([`foreign`](super::foreign)).
 pub(crate) fn take_descriptor(process: BorrowedFd<'_>, number: i32) -> Result<OwnedFd> {
-    process::pidfd_getfd(process, number, PidfdGetfdFlags::empty())
+    own(|| process::pidfd_getfd(process, number, PidfdGetfdFlags::empty()))
 }
 
 /// A limit of this process in bytes or pieces; `None` is unlimited.

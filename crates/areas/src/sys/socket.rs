@@ -15,6 +15,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recvmsg, sendmsg, sendmsg_addr,
 };
 
+use super::descriptor::{guard, move_up, own};
 use super::memory::last_errno;
 use super::object::retry;
 use super::{Errno, Result};
@@ -51,6 +52,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: BorrowedFd<
 /// close-on-exec.
 pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Vec<OwnedFd>)> {
     let mut descriptors = Vec::new();
+    let _taken = guard();
     let mut done = 0;
     while done < bytes.len() {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
@@ -65,7 +67,9 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize
         })?;
         for part in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = part {
-                descriptors.extend(rights);
+                for descriptor in rights {
+                    descriptors.push(move_up(descriptor)?);
+                }
             }
         }
         if message.flags.contains(ReturnFlags::CTRUNC) {
@@ -82,7 +86,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize
 /// A socket for packets, which never waits.
 pub(crate) fn packets() -> Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
+    own(|| rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None))
 }
 
 /// Has the kernel tell who sends what this socket receives.
@@ -170,6 +174,7 @@ pub(crate) fn look_at_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result
     #[expect(clippy::useless_conversion, reason = "another type with other C libraries")]
     let room = (WORDS * size_of::<u64>()).try_into();
     message.msg_controllen = room.map_err(|_| Errno::INVAL)?;
+    let _taken = guard();
     let len = retry(|| {
         // SAFETY: the message names two buffers of ours with their lengths, which outlive the call.
         let got = unsafe {
@@ -199,7 +204,12 @@ pub(crate) fn look_at_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result
                     // SAFETY: as above; nothing is assumed of the alignment.
                     let number = unsafe { number.cast::<libc::c_int>().read_unaligned() };
                     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
-                    packet.descriptors.push(unsafe { OwnedFd::from_raw_fd(number) });
+                    let given = unsafe { OwnedFd::from_raw_fd(number) };
+                    match move_up(given) {
+                        Ok(descriptor) => packet.descriptors.push(descriptor),
+                        // As where the kernel had no number for it.
+                        Err(_) => packet.cut = true,
+                    }
                 }
             }
             (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if len >= size_of::<libc::ucred>() => {

@@ -2,13 +2,13 @@
 //!
 //! The tree may be any folder that a caller names, so a file of it may be a pipe, a device, endless, or not text.
 
-use std::fs::{File, OpenOptions, read_dir};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Errno, Error, Kind, Result};
 use crate::place::list::{self, excerpt};
+use crate::sys;
 
 /// More than any file that is read here has: a list of 8192 CPUs, every other one, is 21 KiB.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -56,17 +56,16 @@ impl Folder {
 
     /// The *n* of all entries that are called `prefix`*n*`suffix`, in ascending order.
     pub(super) fn numbered(&self, prefix: &str, suffix: &str, max: u32) -> Result<Vec<u32>> {
-        let entries = match read_dir(&self.path) {
-            Ok(entries) => entries,
+        let names = match sys::text::names_in(&self.path, MOST_ENTRIES) {
+            Ok(names) => names,
             Err(error) if is_unknown(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(failed(&self.path, "opendir", &error)),
-        };
-        let mut numbers = Vec::new();
-        for (count, entry) in entries.enumerate() {
-            if count == MOST_ENTRIES {
+            Err(error) if error.raw_os_error() == Some(libc::EOVERFLOW) => {
                 return Err(malformed(&self.path, format!("it has more than {MOST_ENTRIES} entries")));
             }
-            let name = entry.map_err(|error| failed(&self.path, "readdir", &error))?.file_name();
+            Err(error) => return Err(failed(&self.path, "open, getdents64", &error)),
+        };
+        let mut numbers = Vec::new();
+        for name in names {
             let digits = name.to_str().and_then(|name| name.strip_prefix(prefix)?.strip_suffix(suffix));
             match digits {
                 Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -97,8 +96,8 @@ pub(super) fn number(text: &str) -> Result<u64, String> {
 
 /// The whole text of a file, or `None` if there is none or it is not for us to read.
 pub(super) fn text(path: &Path) -> Result<Option<String>> {
-    // Without O_NONBLOCK a pipe would hold us until somebody writes to it.
-    let mut file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
+    // A pipe does not hold us until somebody writes to it.
+    let mut file = match sys::text::open(path) {
         Ok(file) => file,
         Err(error) if is_unknown(&error) => return Ok(None),
         Err(error) => return Err(failed(path, "open", &error)),

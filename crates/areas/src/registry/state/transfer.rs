@@ -244,7 +244,7 @@ fn explain(what: String, Refused { call, errno }: Refused) -> Error {
         sys::Errno::AGAIN => error(Kind::Busy)
             .detail(format!(
                 "as many offers as fit (net.unix.max_dgram_qlen is {}) wait for it already",
-                std::fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen").unwrap_or_default().trim()
+                sys::text::read_to_string("/proc/sys/net/unix/max_dgram_qlen").unwrap_or_default().trim()
             ))
             .help("it takes them at its next call into the registry: try again then"),
         sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
