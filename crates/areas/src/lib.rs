@@ -100,6 +100,7 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("areas is for 64-bit little-endian Linux");
 
+mod acceptance;
 mod area;
 mod error;
 mod forking;
@@ -127,8 +128,8 @@ pub mod topology;
 mod verify;
 
 pub use area::{
-    Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, Received, Resizable,
-    Shared, SharedSlice, Transfer, builder, receive,
+    Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, ReceiveOptions,
+    Received, Resizable, Shared, SharedSlice, Transfer, builder, receive,
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;

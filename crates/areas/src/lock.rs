@@ -92,6 +92,25 @@ impl Lock {
         !matches!(self, Lock::None | Lock::Lazy)
     }
 
+    /// Whether it promises more than another one.
+    pub(crate) const fn is_stronger_than(self, other: Lock) -> bool {
+        const fn rank(lock: Lock) -> u8 {
+            match lock {
+                Lock::None => 0,
+                Lock::Lazy => 1,
+                Lock::Full => 2,
+                Lock::Contiguous | Lock::Full32 => 3,
+                Lock::Contiguous32 => 4,
+                Lock::Low => 5,
+            }
+        }
+        // Of two that demand different things, neither holds what the other one does.
+        match (self, other) {
+            (Lock::Contiguous, Lock::Full32) | (Lock::Full32, Lock::Contiguous) => true,
+            _ => rank(self) > rank(other),
+        }
+    }
+
     /// What it demands of the page frames, if it does.
     pub(crate) const fn demand(self) -> Option<Demand> {
         const LOW: u64 = 16 << 20;

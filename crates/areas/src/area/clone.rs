@@ -271,8 +271,15 @@ impl<'a> CloneBuilder<'a> {
         }
         let mapping = System::new().map(&request)?;
         let mut area: Area<Shared> = Area::over(mapping, Some(object), record.placement);
+        let what = || format!("clone area {} {:?}", record.id, record.name);
+        area.take_missing(what)?;
         if record.lock != Lock::None {
             area.apply_lock(record.lock, &format!("a clone of area {:?}", record.name))?;
+            match area.prove_lock(record.lock, what) {
+                // Our own word, which was measured when the area was made, by who might then.
+                Err(error) if self.source.is_own() && error.kind() == Kind::NotPermitted => {}
+                proved => proved?,
+            }
         }
         if let Some(name) = name {
             area.publish_new(name)?;

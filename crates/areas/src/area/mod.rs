@@ -17,6 +17,7 @@ mod frozen;
 mod passing;
 mod place;
 mod private;
+mod receiving;
 mod reserve;
 mod resizable;
 mod shared;
@@ -30,8 +31,9 @@ pub use builder::{AreaBuilder, builder};
 pub use clone::CloneBuilder;
 pub use freeze::FREEZE_PATIENCE;
 pub use frozen::Frozen;
-pub use passing::{Received, receive};
+pub use passing::Received;
 pub use private::Private;
+pub use receiving::{ReceiveOptions, receive};
 pub use resizable::Resizable;
 pub use shared::{Shared, SharedSlice};
 pub use transfer::Transfer;
@@ -44,6 +46,7 @@ use crate::page::PageSize;
 use crate::place::Placement;
 use crate::populate::{self, Job, Progress};
 use crate::protection::Protection;
+use crate::provider::take_pool_pages;
 use crate::registry::{Announcement, AreaId, Name, Publication};
 use crate::residency::{self, Residency};
 use crate::size::Bytes;
@@ -359,6 +362,41 @@ impl<K: Access> Area<K> {
         lock.apply(base, len, whose)?;
         self.lock = lock;
         Ok(())
+    }
+}
+
+impl Area<Shared> {
+    /// Takes what is missing of an object of pool pages that another process made: a page that is not there would be a SIGBUS at the touch.
+    fn take_missing(&self, what: impl FnOnce() -> String) -> Result<()> {
+        let object = object_of(self.object.as_ref());
+        let page = self.mapping.page_size();
+        if page == PageSize::base() || object.missing() == 0 {
+            return Ok(());
+        }
+        take_pool_pages(&self.mapping, self.used(), None).map_err(|error| {
+            Error::new(error.kind(), what())
+                .detail(format!("{} of its pages are not there yet", Bytes(object.missing())))
+                .help("fill the pool; or have the sender populate it before it is passed on")
+                .caused_by(error)
+        })
+    }
+
+    /// Holds what a lock demands of page frames, on another process's word, against where they are.
+    fn prove_lock(&mut self, lock: Lock, what: impl FnOnce() -> String) -> Result<()> {
+        let Some(demand) = lock.demand() else { return Ok(()) };
+        match object_of(self.object.as_ref()).physical() {
+            // It is one range, and never moves.
+            Some(start) => {
+                let end = start.saturating_add(self.size() as u64);
+                if demand.below.is_none_or(|below| end <= below) {
+                    return Ok(());
+                }
+                Err(Error::new(Kind::InvalidInput, what()).detail(format!(
+                    "it is said to be locked as {lock}, and ends at physical address {end:#x}"
+                )))
+            }
+            None => crate::physical::prove(&self.mapping, self.used(), lock, &what()),
+        }
     }
 }
 

@@ -1,18 +1,14 @@
 //! Passing areas over Unix sockets: to other users, to containers, to whoever may not be found in the registry.
 //!
-//! What travels is the object's descriptor and a short message about it. The receiver believes the kernel (seals, size, what
-//! the descriptor is open for) and checks the rest.
+//! What travels is the object's descriptor and a short message about it. The receiver (`receiving.rs`) believes the kernel (seals, size,
+//! what the descriptor is open for) and checks the rest.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::{Area, Frozen, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
-use crate::mapping::headroom;
-use crate::object::{Extent, Object};
-use crate::place::Placement;
-use crate::protection::Protection;
-use crate::provider::{Provider, Request, System};
+use crate::object::Object;
 use crate::registry::Name;
 use crate::sys;
 
@@ -29,9 +25,12 @@ pub enum Received {
 }
 
 impl Area<Shared> {
-    /// Sends it over a connected Unix socket, with the rights that this process has. The receiver takes it with [`receive`].
+    /// Sends it over a connected Unix socket, with the rights that this process has. The receiver takes it with [`receive`](crate::receive).
     ///
     /// It stays alive on its way: the memory goes when nobody holds it, in a socket's queue or otherwise.
+    ///
+    /// While the socket's queue is full it waits, unless the socket is one that does not (`O_NONBLOCK`) or not for ever (`SO_SNDTIMEO`):
+    /// then it fails with `EAGAIN`, and nothing was sent.
     ///
     /// # Errors
     /// [`Kind::Io`] with what the socket said; [`Kind::Unsupported`] for a low area, whose descriptor is one of `/dev/mem`.
@@ -65,7 +64,7 @@ impl Area<Shared> {
 }
 
 impl Area<Frozen> {
-    /// Sends it over a connected Unix socket. The receiver takes it with [`receive`].
+    /// Sends it over a connected Unix socket. The receiver takes it with [`receive`](crate::receive).
     ///
     /// # Errors
     /// [`Kind::Io`] with what the socket said.
@@ -76,51 +75,20 @@ impl Area<Frozen> {
     }
 }
 
-/// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had.
-///
-/// Its name is the one that it had there; it is published by nobody until somebody calls
-/// [`publish`](Area::publish). Seals and size are the kernel's word; an object that could shrink under its holders is
-/// refused.
-///
-/// # Errors
-/// [`Kind::Io`] if the socket fails or is closed; [`Kind::InvalidInput`] if what came is no area; [`Kind::Limit`] for a lock
-/// beyond `RLIMIT_MEMLOCK`. Descriptors that came along are closed.
-pub fn receive(socket: impl AsFd) -> Result<Received> {
-    const WHAT: &str = "receive an area over a socket";
-    let mut bytes = [0; Message::BYTES];
-    let (got, mut descriptors) = sys::socket::receive(socket.as_fd(), &mut bytes)
-        .map_err(|errno| Error::new(Kind::Io, WHAT).call("recvmsg", errno))?;
-    if got < bytes.len() {
-        return Err(Error::new(Kind::Io, WHAT)
-            .detail(format!("the other side closed after {got} of {} bytes", bytes.len())));
-    }
-    let wrong = |detail: &str| Error::new(Kind::InvalidInput, WHAT).detail(detail.to_owned());
-    let message = Message::decode(&bytes).ok_or_else(|| {
-        wrong("the message is not one of ours")
-            .help("the other side must send with `Area::send`, of the same version")
-    })?;
-    let descriptor = match (descriptors.pop(), descriptors.is_empty()) {
-        (Some(descriptor), true) => descriptor,
-        (None, _) => return Err(wrong("no descriptor came with the message")),
-        (Some(_), false) => return Err(wrong("more than one descriptor came with the message")),
-    };
-    message.open(descriptor)
-}
-
 /// What is told of an area beside its descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Message {
+pub(super) struct Message {
     /// Up to where it may grow; `None` if it may not.
-    max: Option<usize>,
-    exact: Option<u64>,
-    lock: Lock,
-    name: Option<Name>,
+    pub(super) max: Option<usize>,
+    pub(super) exact: Option<u64>,
+    pub(super) lock: Lock,
+    pub(super) name: Option<Name>,
 }
 
 impl Message {
     const MAGIC: [u8; 8] = *b"AREAfd\0\x01";
     const NAME: usize = 32;
-    const BYTES: usize = Message::NAME + Name::MAX + 1;
+    pub(super) const BYTES: usize = Message::NAME + Name::MAX + 1;
 
     fn of(object: &Object, name: Option<&Name>, lock: Lock) -> Self {
         let max = object.extent().max();
@@ -139,7 +107,12 @@ impl Message {
         bytes
     }
 
-    fn decode(bytes: &[u8; Message::BYTES]) -> Option<Self> {
+    /// Whether bytes are, or may become, the beginning of a message of ours.
+    pub(super) fn begins(bytes: &[u8]) -> bool {
+        bytes.iter().zip(Self::MAGIC).all(|(&byte, magic)| byte == magic)
+    }
+
+    pub(super) fn decode(bytes: &[u8; Message::BYTES]) -> Option<Self> {
         let number = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
         if bytes[..8] != Self::MAGIC {
             return None;
@@ -159,27 +132,11 @@ impl Message {
         sys::socket::send(socket, &self.encode(), descriptor).map_err(|errno| {
             Error::new(Kind::Io, format!("send {whose} over a socket"))
                 .call("sendmsg(SCM_RIGHTS)", errno)
-                .help("it must be a connected Unix socket, and the other side still there")
+                .help(match errno {
+                    sys::Errno::AGAIN => "nothing was sent: the socket's queue is full; try again when the other side has received",
+                    _ => "it must be a connected Unix socket, and the other side still there",
+                })
         })
-    }
-
-    fn open(self, descriptor: OwnedFd) -> Result<Received> {
-        let writable = sys::file::is_writable(descriptor.as_fd()).map_err(|errno| {
-            Error::new(Kind::System, "receive an area over a socket").call("fcntl(F_GETFL)", errno)
-        })?;
-        headroom::keep(|| "receive an area over a socket".to_owned())?;
-        let page = crate::PageSize::base();
-        let max = self.max.filter(|max| max.is_multiple_of(page.bytes()));
-        let told = max.map_or(Extent::Fixed, |max| Extent::Growable { max });
-        let object = Object::adopt(descriptor, told, self.exact)?;
-        let frozen = object.is_frozen()?;
-        let protection = if writable && !frozen { Protection::READ_WRITE } else { Protection::READ };
-        let mapping = System::new().map(&Request::object(&object).protection(protection))?;
-        let mut area: Area<Shared> = Area::over(mapping, Some(object), Placement::default());
-        area.name = self.name;
-        let whose = area.to_string();
-        area.apply_lock(self.lock, &whose)?;
-        Ok(if frozen { Received::Frozen(area.into_kind()) } else { Received::Shared(area) })
     }
 }
 

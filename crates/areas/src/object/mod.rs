@@ -74,6 +74,8 @@ pub struct Object {
     was_frozen: bool,
     /// Whether somebody else made it.
     adopted: bool,
+    /// Bytes of its pages that were not there when it was adopted.
+    missing: u64,
     /// Whether holders had different numbers of addresses for it when its size was last asked for.
     uneven: AtomicBool,
 }
@@ -81,8 +83,8 @@ pub struct Object {
 impl Object {
     fn of(fd: Guarded, page: PageSize, extent: Extent) -> Self {
         let (seen, fresh, uneven) = (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
-        let (physical, exact, was_frozen, adopted) = (None, None, false, false);
-        Object { fd, page, extent, physical, exact, seen, fresh, was_frozen, adopted, uneven }
+        let (physical, exact, was_frozen, adopted, missing) = (None, None, false, false, 0);
+        Object { fd, page, extent, physical, exact, seen, fresh, was_frozen, adopted, missing, uneven }
     }
 
     /// Makes an object of `size` bytes, all zero, of which no page is in memory yet.
@@ -202,7 +204,8 @@ impl Object {
         let seen = AtomicU64::new(stat.size);
         let uneven = AtomicBool::new(stat.mode & UNEVEN != 0);
         let was_frozen = seals.contains(FROZEN);
-        Ok(Object { exact, seen, was_frozen, adopted: true, uneven, ..Object::of(fd, page, extent) })
+        let missing = stat.size.saturating_sub(stat.allocated);
+        Ok(Object { exact, seen, was_frozen, adopted: true, missing, uneven, ..Object::of(fd, page, extent) })
     }
 
     /// The size in bytes: what the kernel says now.
@@ -370,6 +373,11 @@ impl Object {
     /// Whether somebody else made it: then there may be other holders that are published.
     pub(crate) fn is_adopted(&self) -> bool {
         self.adopted
+    }
+
+    /// Bytes of its pages that were holes when it was adopted. (Of base pages some may have been in the swap.)
+    pub(crate) fn missing(&self) -> u64 {
+        self.missing
     }
 
     /// Tells all holders, for ever, that one of them has another number of addresses for it than the others: before that is so.

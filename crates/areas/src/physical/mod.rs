@@ -13,7 +13,8 @@ mod reserved;
 
 use std::fmt;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::lock::Lock;
 use crate::mapping::Mapping;
 use crate::page::PageSize;
 use crate::size::Bytes;
@@ -79,6 +80,18 @@ pub(crate) fn moved(mapping: &Mapping, len: usize, demand: Demand) -> Result<Opt
         return Ok(None);
     }
     Ok(demand.unmet(&frames::of(mapping, len, page)?, unit(page)))
+}
+
+/// Holds the claim of another process, that its memory meets a lock's demand, against the first `len` bytes of a mapping, which are locked.
+///
+/// # Errors
+/// [`Kind::InvalidInput`] where it does not hold; [`Kind::NotPermitted`] to who may not know page frames.
+pub(crate) fn prove(mapping: &Mapping, len: usize, lock: Lock, what: &str) -> Result<()> {
+    let Some(demand) = lock.demand() else { return Ok(()) };
+    let Some(why) = moved(mapping, len, demand)? else { return Ok(()) };
+    Err(Error::new(Kind::InvalidInput, what.to_owned())
+        .detail(format!("it is said to be locked as {lock}, and is not {demand}: {why}"))
+        .help("do not rely on what the other side says of it; its bytes can be had without that: with a lock that demands nothing"))
 }
 
 /// How many page frames a page has.

@@ -6,12 +6,14 @@
 use std::os::fd::AsFd;
 
 use super::table::{RECORD_BYTES, Record};
+use crate::acceptance::Acceptance;
 use crate::error::{Error, Kind, Result};
 use crate::mapping::{Mapping, headroom};
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
+use crate::physical;
 use crate::protection::Protection;
-use crate::provider::{Address, Provider, Request, System, resolve};
+use crate::provider::{Address, Provider, Request, System, resolve, take_pool_pages};
 use crate::sys;
 use crate::sys::memory::Advice;
 use crate::sys::socket::Packet;
@@ -85,7 +87,7 @@ impl Parcel {
     /// # Errors
     /// The kernel did not say what came: it may be an area, of which nobody else has the memory.
     pub(super) fn open(packet: Packet, bytes: &[u8; Offer::BYTES]) -> Result<Option<Self>> {
-        let Packet { len, cut, sender, descriptors } = packet;
+        let Packet { len, cut, sender, descriptors, .. } = packet;
         let ours = |user| [0, sys::process::user(), sys::process::real_user()].contains(&user);
         let Some(sender) = sender.filter(|sender| ours(sender.user)) else { return Ok(None) };
         let Ok([descriptor]) = <[_; 1]>::try_from(descriptors) else { return Ok(None) };
@@ -139,7 +141,12 @@ impl Parcel {
         }
         let Offer { record, address } = &self.offer;
         let whose = format!("area {:?}, which process {} has transferred", record.name, self.from);
-        headroom::keep(|| format!("take in {whose}"))?;
+        let what = format!("take in {whose}");
+        headroom::keep(|| what.clone())?;
+        // By the bounds that a receiver has who sets none. None of them makes the lock a weaker one.
+        Acceptance::DEFAULT.check(&self.object, record.lock, &what).map_err(|error| {
+            error.help("`registry::refuse_transfer` drops it; a giver can send it over a socket instead, to who accepts more (`ReceiveOptions`)")
+        })?;
         let mut request = Request::object(&self.object).at(*address).protection(self.protection);
         // The policy of base pages lies on the object, that of pool pages on each mapping.
         if record.page != PageSize::base() && !record.placement.is_default() {
@@ -154,15 +161,19 @@ impl Parcel {
             }
             _ => Err(error),
         });
-        let mapping =
-            mapping.map_err(|error| Error::new(error.kind(), format!("take in {whose}")).caused_by(error))?;
+        let mapping = mapping.map_err(|error| Error::new(error.kind(), what.clone()).caused_by(error))?;
         if !matches!(self.object.extent(), Extent::Fixed) {
             // Only the size of a core dump depends on it.
             let _ = mapping.advise(Advice::DontDump);
         }
         let used = self.object.size_in_pages().min(mapping.span());
+        if record.page != PageSize::base() && self.object.missing() > 0 {
+            take_pool_pages(&mapping, used, None)
+                .map_err(|error| Error::new(error.kind(), what.clone()).caused_by(error))?;
+        }
         if used > 0 {
             record.lock.apply(mapping.base(), used, &whose)?;
+            physical::prove(&mapping, used, record.lock, &what)?;
         }
         Ok(mapping)
     }

@@ -1,4 +1,6 @@
 //! Passing a descriptor over a Unix socket: over one that is connected, or as a packet to one that has an address.
+//!
+//! Nothing here waits for another process but [`wait`], which has a deadline.
 
 #![expect(
     unsafe_code,
@@ -6,13 +8,15 @@
 )]
 
 use std::ffi::CStr;
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recvmsg, sendmsg, sendmsg_addr,
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    SocketAddrUnix, SocketFlags, SocketType, recvmsg, sendmsg, sendmsg_addr,
 };
 
 use super::descriptor::{guard, move_up, own};
@@ -20,10 +24,8 @@ use super::memory::last_errno;
 use super::object::retry;
 use super::{Errno, Result};
 
-/// Room for more descriptors than are expected, so that all that come are seen, and closed.
-const MOST: usize = 16;
-
-/// Sends bytes and one descriptor, in one piece.
+/// Sends bytes and one descriptor, in one piece: so few bytes as a message of ours has go whole or not at all, on a stream too (EAGAIN
+/// where the socket does not wait, or not any longer).
 pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let descriptors = [descriptor];
@@ -48,39 +50,57 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: BorrowedFd<
     Ok(())
 }
 
-/// Receives bytes until the buffer is full or the other side has closed, and the descriptors that come along, all of them
-/// close-on-exec.
-pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Vec<OwnedFd>)> {
-    let mut descriptors = Vec::new();
-    let _taken = guard();
-    let mut done = 0;
-    while done < bytes.len() {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let message = retry(|| {
-            recvmsg(
-                socket,
-                &mut [IoSliceMut::new(&mut bytes[done..])],
-                &mut ancillary,
-                RecvFlags::CMSG_CLOEXEC,
-            )
-        })?;
-        for part in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(rights) = part {
-                for descriptor in rights {
-                    descriptors.push(move_up(descriptor)?);
-                }
-            }
+/// Whether a socket keeps what was sent apart: packets, or a stream of bytes.
+pub(crate) fn is_stream(socket: BorrowedFd<'_>) -> Result<bool> {
+    Ok(rustix::net::sockopt::socket_type(socket)? == SocketType::STREAM)
+}
+
+/// Whether calls on it do not wait (`O_NONBLOCK`).
+pub(crate) fn is_nonblocking(socket: BorrowedFd<'_>) -> Result<bool> {
+    Ok(rustix::fs::fcntl_getfl(socket)?.contains(rustix::fs::OFlags::NONBLOCK))
+}
+
+/// How long a receiving call on it waits (`SO_RCVTIMEO`); `None` for ever.
+pub(crate) fn receive_timeout(socket: BorrowedFd<'_>) -> Result<Option<Duration>> {
+    rustix::net::sockopt::socket_timeout(socket, rustix::net::sockopt::Timeout::Recv)
+}
+
+/// Bytes that can be received now, of all that was sent.
+pub(crate) fn queued(socket: BorrowedFd<'_>) -> Result<usize> {
+    let bytes = rustix::io::ioctl_fionread(socket)?;
+    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
+/// What a socket is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// Something to receive, or the other side's end.
+    Anything,
+    /// The other side's end alone: something is there already, and is not all.
+    TheEnd,
+}
+
+/// Waits, for at most so long (`None` is for ever). Whether the other side sends nothing more; what it has sent may still be there.
+///
+/// A signal ends it early.
+pub(crate) fn wait(socket: BorrowedFd<'_>, what: For, at_most: Option<Duration>) -> Result<bool> {
+    let asked = match what {
+        For::Anything => PollFlags::IN | PollFlags::RDHUP,
+        For::TheEnd => PollFlags::RDHUP,
+    };
+    let mut sockets = [PollFd::from_borrowed_fd(socket, asked)];
+    let at_most = at_most.map(|time| Timespec {
+        tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    });
+    match rustix::event::poll(&mut sockets, at_most.as_ref()) {
+        Ok(_) => {
+            let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+            Ok(sockets[0].revents().intersects(ended))
         }
-        if message.flags.contains(ReturnFlags::CTRUNC) {
-            return Err(Errno::TOOBIG);
-        }
-        if message.bytes == 0 {
-            break;
-        }
-        done += message.bytes;
+        Err(Errno::INTR) => Ok(false),
+        Err(errno) => Err(errno),
     }
-    Ok((done, descriptors))
 }
 
 /// A socket for packets, which never waits.
@@ -128,11 +148,16 @@ pub(crate) struct Packet {
     pub(crate) len: usize,
     /// Whether more came than there was room for, bytes or descriptors.
     pub(crate) cut: bool,
+    /// Whether descriptors came that could not be given to this process: there was no number free, or no right to have them.
+    pub(crate) lacks: bool,
     /// The kernel's word; `None` where it was not asked to tell.
     pub(crate) sender: Option<Sender>,
     /// Close-on-exec, all of them.
     pub(crate) descriptors: Vec<OwnedFd>,
 }
+
+/// The kind of a control message with a handle of the sender (Linux 6.5).
+const SCM_PIDFD: libc::c_int = 4;
 
 /// Who sent a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,10 +170,9 @@ pub(crate) struct Sender {
 
 /// Whether something may be there to be received: asks without waiting, and changes nothing, whatever the descriptor is by now.
 pub(crate) fn may_have_packet(socket: BorrowedFd<'_>) -> bool {
-    let mut asked = [rustix::event::PollFd::from_borrowed_fd(socket, rustix::event::PollFlags::IN)];
+    let mut asked = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
     // Where it cannot be asked, it is tried.
-    rustix::event::poll(&mut asked, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }))
-        .map_or(true, |ready| ready > 0)
+    rustix::event::poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map_or(true, |ready| ready > 0)
 }
 
 /// Drops the first packet and what came with it.
@@ -161,8 +185,20 @@ pub(crate) fn drop_packet(socket: BorrowedFd<'_>) -> Result<()> {
 
 /// Looks at the first packet, without waiting: EAGAIN where there is none. It stays where it is, and what came with it is open
 /// here too: where there is no number free for a descriptor, nothing is lost (`cut`, and the descriptor missing).
+///
+/// On a stream it is what was sent in one call, at most: up to the end of the first part that a descriptor came with.
 pub(crate) fn look_at_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<Packet> {
-    /// Room for the descriptors and for who sent them, in words, which are aligned as its parts have to be.
+    packet(socket, bytes, libc::MSG_PEEK)
+}
+
+/// Takes the first packet, or what is there of a stream, without waiting.
+pub(crate) fn take_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<Packet> {
+    packet(socket, bytes, 0)
+}
+
+fn packet(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: libc::c_int) -> Result<Packet> {
+    /// Room for the descriptors and for who sent them, in words, which are aligned as its parts have to be. More descriptors than are
+    /// expected, so that all that come are seen, and closed.
     const WORDS: usize = 32;
     let mut space = [0_u64; WORDS];
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
@@ -181,13 +217,14 @@ pub(crate) fn look_at_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result
             libc::recvmsg(
                 socket.as_raw_fd(),
                 &raw mut message,
-                libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | libc::MSG_PEEK,
+                libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | flags,
             )
         };
         usize::try_from(got).map_err(|_| last_errno())
     })?;
     let cut = message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
-    let mut packet = Packet { len, cut, sender: None, descriptors: Vec::new() };
+    let lacks = message.msg_flags & libc::MSG_CTRUNC != 0;
+    let mut packet = Packet { len, cut, lacks, sender: None, descriptors: Vec::new() };
     // SAFETY: the kernel has filled in the message, and `space` is still there.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
     while !header.is_null() {
@@ -197,18 +234,24 @@ pub(crate) fn look_at_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result
         let data = unsafe { libc::CMSG_DATA(header) };
         let len = data_len(&part);
         match (part.cmsg_level, part.cmsg_type) {
-            (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+            // A handle of the sender, where the program asked for that (SO_PASSPIDFD), is a descriptor as well, and no area's.
+            (libc::SOL_SOCKET, kind @ (libc::SCM_RIGHTS | SCM_PIDFD)) => {
                 for at in (0..len / size_of::<libc::c_int>()).map(|i| i * size_of::<libc::c_int>()) {
                     // SAFETY: `at` and the four bytes there are inside the `len` bytes that the header heads.
                     let number = unsafe { data.add(at) };
                     // SAFETY: as above; nothing is assumed of the alignment.
                     let number = unsafe { number.cast::<libc::c_int>().read_unaligned() };
+                    if number < 0 {
+                        continue;
+                    }
                     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
                     let given = unsafe { OwnedFd::from_raw_fd(number) };
                     match move_up(given) {
-                        Ok(descriptor) => packet.descriptors.push(descriptor),
+                        Ok(descriptor) if kind == libc::SCM_RIGHTS => packet.descriptors.push(descriptor),
+                        // What the message does not stand for is closed.
+                        Ok(_) => {}
                         // As where the kernel had no number for it.
-                        Err(_) => packet.cut = true,
+                        Err(_) => (packet.cut, packet.lacks) = (true, true),
                     }
                 }
             }

@@ -1,22 +1,11 @@
-//! Areas that are passed over a Unix socket: what comes is the same memory, with the rights that were sent, whatever the message
-//! beside it says.
+//! What comes over a socket is the same memory, with the rights that were sent.
 
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 
 use areas::{Kind, Lock, Protection, Received};
 
-fn pair() -> (UnixStream, UnixStream) {
-    UnixStream::pair().unwrap()
-}
-
-fn shared(received: Received) -> areas::Area<areas::Shared> {
-    match received {
-        Received::Shared(area) => area,
-        other => panic!("shared was sent, and {other:?} came"),
-    }
-}
+use super::{pair, shared};
 
 #[test]
 fn the_same_memory_with_the_same_rights() {
@@ -107,57 +96,6 @@ fn a_name_comes_along_and_is_nobodys_until_published() {
     assert!(areas::registry::find(&name).is_err());
     received.publish(&name).unwrap();
     assert_eq!(Some(areas::registry::find(&name).unwrap().id()), received.id());
-}
-
-/// Sends whatever it is told, as `Area::send` would frame it.
-fn forge(socket: &UnixStream, bytes: &[u8], descriptors: &[std::os::fd::BorrowedFd<'_>]) {
-    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() {
-        assert!(ancillary.push(SendAncillaryMessage::ScmRights(descriptors)));
-    }
-    sendmsg(socket, &[std::io::IoSlice::new(bytes)], &mut ancillary, SendFlags::empty()).unwrap();
-}
-
-/// A message that says: fixed, not locked, no name.
-fn plain_message() -> Vec<u8> {
-    let mut bytes = vec![0; 288];
-    bytes[..8].copy_from_slice(b"AREAfd\0\x01");
-    bytes
-}
-
-#[test]
-fn what_is_no_area_is_refused_and_closed() {
-    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    let file = std::fs::File::open("/proc/self/exe").unwrap();
-    let memfd = rustix::fs::memfd_create("shrinks", rustix::fs::MemfdFlags::ALLOW_SEALING).unwrap();
-    rustix::fs::ftruncate(&memfd, 4096).unwrap();
-    let (pipe, _end) = std::io::pipe().unwrap();
-    let good = areas::builder(4096).shared().unwrap();
-    let cases: [(&str, Vec<u8>, Vec<std::os::fd::BorrowedFd<'_>>); 6] = [
-        ("a message of somebody else", vec![b'x'; 288], vec![good.as_fd()]),
-        ("no descriptor", plain_message(), vec![]),
-        ("two descriptors", plain_message(), vec![good.as_fd(), good.as_fd()]),
-        ("a file", plain_message(), vec![file.as_fd()]),
-        ("a pipe", plain_message(), vec![pipe.as_fd()]),
-        ("memory that may shrink under us", plain_message(), vec![memfd.as_fd()]),
-    ];
-    for (what, bytes, descriptors) in cases {
-        let (ours, theirs) = pair();
-        forge(&ours, &bytes, &descriptors);
-        let before = open();
-        let error = areas::receive(&theirs).expect_err(what);
-        assert_eq!(error.kind(), Kind::InvalidInput, "{what}: {error}");
-        assert_eq!(open(), before, "{what}");
-    }
-    // The well-formed one is taken, and what it says beyond the truth does no harm.
-    let (ours, theirs) = pair();
-    let mut lies = plain_message();
-    lies[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
-    lies[16..24].copy_from_slice(&(1_u64 << 40).to_le_bytes());
-    forge(&ours, &lies, &[good.as_fd()]);
-    assert_eq!(shared(areas::receive(&theirs).unwrap()).size(), 4096);
 }
 
 #[test]

@@ -1,0 +1,404 @@
+//! Receiving areas over a Unix socket: within bounds, within a time, and whole or not at all.
+//!
+//! A message is looked at where it lies, in the socket's queue, and taken from there when the area is ready: mapped, locked, within the
+//! bounds. So an error (no descriptor free, no memory, a bound, a timeout) loses nothing and moves nothing: the same call can be made again.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use super::passing::{Message, Received};
+use super::{Area, Shared};
+use crate::acceptance::Acceptance;
+use crate::error::{Error, Kind, Result, remedy};
+use crate::lock::Lock;
+use crate::mapping::headroom;
+use crate::object::{Extent, Object};
+use crate::page::PageSize;
+use crate::place::Placement;
+use crate::protection::Protection;
+use crate::provider::{Provider, Request, System};
+use crate::sys;
+use crate::sys::file::Identity;
+use crate::sys::socket::{For, Packet};
+
+const WHAT: &str = "receive an area over a socket";
+
+/// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had.
+///
+/// Its name is the one that it had there; it is published by nobody until somebody calls
+/// [`publish`](Area::publish). Seals and size are the kernel's word; an object that could shrink under its holders is
+/// refused. What a lock demands of page frames is measured once it is locked. The bounds, and what happens to what is beyond them:
+/// [`ReceiveOptions`].
+///
+/// # Errors
+/// As [`ReceiveOptions::receive`].
+pub fn receive(socket: impl AsFd) -> Result<Received> {
+    ReceiveOptions::new().receive(socket)
+}
+
+/// What a receiver takes on, and for how long it waits.
+///
+/// The sender decides how large an area is, how many addresses it takes, and which lock it has; the receiver, how much of that it takes
+/// on. The defaults are safe for root, to whom the kernel sets hardly any limit:
+///
+/// | bound | default |
+/// |---|---|
+/// | [`max_bytes`](ReceiveOptions::max_bytes) | the machine's RAM and swap |
+/// | [`max_addresses`](ReceiveOptions::max_addresses) | 16 times that, or 2 TiB if that is more |
+/// | [`max_locked`](ReceiveOptions::max_locked) | an eighth of the RAM, and no more than `RLIMIT_MEMLOCK` says, for root too |
+/// | [`max_pool_bytes`](ReceiveOptions::max_pool_bytes) | half of the pool, of pages that are missing |
+/// | [`pages`](ReceiveOptions::pages) | all sizes |
+/// | [`timeout`](ReceiveOptions::timeout) | that of the socket (`SO_RCVTIMEO`); none |
+///
+/// They hold for one area. How many it keeps, a program knows itself.
+///
+/// ```
+/// use areas::{Kind, ReceiveOptions};
+/// use std::time::Duration;
+/// # let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+/// areas::builder(1 << 20).shared()?.send(&ours)?;
+/// let small = ReceiveOptions::new().max_bytes(1 << 16).timeout(Duration::from_secs(1));
+/// assert_eq!(small.receive(&theirs).unwrap_err().kind(), Kind::Limit);
+/// // It is still in the queue.
+/// let area = ReceiveOptions::new().max_bytes(1 << 20).receive(&theirs)?;
+/// # Ok::<(), areas::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "an area is received by `receive`"]
+pub struct ReceiveOptions {
+    accept: Acceptance,
+    timeout: Option<Duration>,
+}
+
+impl Default for ReceiveOptions {
+    fn default() -> Self {
+        ReceiveOptions::new()
+    }
+}
+
+impl ReceiveOptions {
+    /// The defaults.
+    pub const fn new() -> Self {
+        ReceiveOptions { accept: Acceptance::DEFAULT, timeout: None }
+    }
+
+    /// Accepts areas of at most so many bytes.
+    pub const fn max_bytes(mut self, bytes: usize) -> Self {
+        self.accept.max_bytes = Some(bytes as u64);
+        self
+    }
+
+    /// Accepts areas that take at most so many bytes of addresses: a growable area takes all that it may grow to.
+    pub const fn max_addresses(mut self, bytes: usize) -> Self {
+        self.accept.max_addresses = Some(bytes as u64);
+        self
+    }
+
+    /// Accepts locked areas of at most so many bytes, instead of the default. The kernel's own limit holds besides.
+    pub const fn max_locked(mut self, bytes: usize) -> Self {
+        self.accept.max_locked = Some(bytes as u64);
+        self
+    }
+
+    /// Accepts areas of pool pages of which at most so many bytes are not there yet: they are taken from the pool here.
+    pub const fn max_pool_bytes(mut self, bytes: usize) -> Self {
+        self.accept.max_pool = Some(bytes as u64);
+        self
+    }
+
+    /// Takes an area that is said to have a stronger lock with this one: with [`Lock::None`] nothing is locked, with [`Lock::Full`] nothing
+    /// is believed of page frames, so that nothing has to be measured.
+    pub const fn lock_at_most(mut self, lock: Lock) -> Self {
+        self.accept.lock = Some(lock);
+        self
+    }
+
+    /// Accepts areas of pages of these sizes only.
+    pub fn pages(mut self, sizes: impl IntoIterator<Item = PageSize>) -> Self {
+        let all = sizes.into_iter().fold(0, |all, size| all | size.bytes() as u64);
+        // Of none is none that there could be.
+        self.accept.pages = if all == 0 { 1 } else { all };
+        self
+    }
+
+    /// Waits for so long, and no longer, for an area to come: whatever the socket says of waiting. 0 only looks.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had.
+    ///
+    /// Where it fails, all that was sent is in the queue as it was, but for what can never be an area. So the call can be made again, when
+    /// there are descriptors or memory, or with other bounds; or [`discard`](ReceiveOptions::discard) drops it. No byte is read beyond
+    /// the message. Two threads may receive from one socket at once.
+    ///
+    /// A receiver that waits for long for the rest of a message waits for a sender that has sent a part and stopped: our own never do.
+    ///
+    /// # Errors
+    /// - [`Kind::Limit`] for what is beyond a bound; for want of a descriptor (`RLIMIT_NOFILE`); for a lock beyond `RLIMIT_MEMLOCK`;
+    /// - [`Kind::TimedOut`] if nothing came in time, or only a part of a message;
+    /// - [`Kind::Io`] if the socket fails or is closed, and with `EAGAIN` if it does not wait (`O_NONBLOCK`) and there is no whole message;
+    /// - [`Kind::InvalidInput`] if what is first in the queue is no message of ours: it stays; if a message of ours came without an area:
+    ///   it is dropped, its descriptors are closed; if the memory is not what its lock says: it stays;
+    /// - [`Kind::NotPermitted`] where what its lock says cannot be measured (page frames take `CAP_SYS_ADMIN`), or where a security module
+    ///   keeps the descriptor from this process;
+    /// - as for new areas.
+    pub fn receive(&self, socket: impl AsFd) -> Result<Received> {
+        let socket = socket.as_fd();
+        let mut waiting = Waiting::begin(socket, self.timeout)?;
+        loop {
+            let parcel = match look(socket, waiting.stream)? {
+                Seen::Whole(parcel) => parcel,
+                Seen::InParts => match take(socket)? {
+                    Some(parcel) => return self.open(parcel).map_err(|refused| refused.error),
+                    None => continue,
+                },
+                Seen::Part(got) => {
+                    waiting.wait(got)?;
+                    continue;
+                }
+            };
+            let (bytes, identity) = (parcel.bytes, parcel.identity());
+            let received = match self.open(parcel) {
+                Ok(received) => received,
+                Err(Refused { error, never }) => {
+                    if never && let Some(other) = take(socket)?.filter(|other| other.bytes != bytes) {
+                        // Another thread was faster, and this is the next one.
+                        return self.open(other).map_err(|refused| refused.error);
+                    }
+                    return Err(error);
+                }
+            };
+            match take(socket)? {
+                // Without a number for its descriptor, which we have by another one.
+                Some(taken) if taken.bytes == bytes && (taken.lacks || taken.identity() == identity) => {
+                    return Ok(received);
+                }
+                // Another thread has taken what we looked at, and this came behind it. Or the descriptor was not this message's: a
+                // look goes on to what comes next, where none has come with the first.
+                Some(other) => return self.open(other).map_err(|refused| refused.error),
+                None => {}
+            }
+        }
+    }
+
+    /// Drops the area that is first in the queue, without a look at what it is: one that is refused, say. Whether there was one; it does not
+    /// wait.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] if the socket fails or is closed; [`Kind::InvalidInput`] if what is first in the queue is no message of ours.
+    pub fn discard(&self, socket: impl AsFd) -> Result<bool> {
+        let socket = socket.as_fd();
+        let stream = sys::socket::is_stream(socket).map_err(failed("getsockopt(SO_TYPE)"))?;
+        match look(socket, stream) {
+            Ok(Seen::Part(_)) => Ok(false),
+            Ok(Seen::Whole(_) | Seen::InParts) => Ok(take(socket)?.is_some()),
+            // Without a number for its descriptor it is dropped as well.
+            Err(error) if [Kind::Limit, Kind::NotPermitted].contains(&error.kind()) => {
+                Ok(take(socket)?.is_some())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Maps what came; after an error nothing of it is mapped.
+    fn open(&self, parcel: Parcel) -> Result<Received, Refused> {
+        let never = |detail: &str| Refused {
+            error: Error::new(Kind::InvalidInput, WHAT).detail(detail.to_owned()),
+            never: true,
+        };
+        let Some(message) = Message::decode(&parcel.bytes) else {
+            return Err(never("what the message says of the area makes no sense"));
+        };
+        let descriptor = match <[OwnedFd; 1]>::try_from(parcel.descriptors) {
+            Ok([descriptor]) if !parcel.lacks => descriptor,
+            Ok(_) => return Err(never("more than one descriptor came with the message")),
+            Err(none) if none.is_empty() => return Err(never("no descriptor came with the message")),
+            Err(_) => return Err(never("more than one descriptor came with the message")),
+        };
+        let max = message.max.filter(|max| max.is_multiple_of(PageSize::base().bytes()));
+        let told = max.map_or(Extent::Fixed, |max| Extent::Growable { max });
+        let flags = sys::file::is_writable(descriptor.as_fd());
+        // What is no object, or may shrink, will never be anything else.
+        let object = Object::adopt(descriptor, told, message.exact)
+            .map_err(|error| Refused { never: error.kind() == Kind::InvalidInput, error })?;
+        let writable = flags.map_err(|errno| Error::new(Kind::System, WHAT).call("fcntl(F_GETFL)", errno))?;
+        headroom::keep(|| WHAT.to_owned())?;
+        let lock = self.accept.check(&object, message.lock, WHAT)?;
+        let frozen = object.was_frozen();
+        let protection = if writable && !frozen { Protection::READ_WRITE } else { Protection::READ };
+        let mapping = System::new().map(&Request::object(&object).protection(protection))?;
+        let mut area: Area<Shared> = Area::over(mapping, Some(object), Placement::default());
+        area.name = message.name;
+        area.take_missing(|| WHAT.to_owned())?;
+        let whose = area.to_string();
+        area.apply_lock(lock, &whose)?;
+        area.prove_lock(lock, || WHAT.to_owned())?;
+        Ok(if frozen { Received::Frozen(area.into_kind()) } else { Received::Shared(area) })
+    }
+}
+
+/// Why an area was not taken, and whether that can never change.
+struct Refused {
+    error: Error,
+    never: bool,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Refused { error, never: false }
+    }
+}
+
+/// A message of ours, whole, with what came along.
+struct Parcel {
+    bytes: [u8; Message::BYTES],
+    descriptors: Vec<OwnedFd>,
+    /// Whether more descriptors came than are here.
+    lacks: bool,
+}
+
+impl Parcel {
+    /// What the descriptor is, if there is one.
+    fn identity(&self) -> Option<Identity> {
+        let stat = sys::file::look(self.descriptors.first()?.as_fd()).ok()?;
+        Some(stat.identity)
+    }
+}
+
+/// What is first in a socket's queue.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once; a box would be an allocation")]
+enum Seen {
+    Whole(Parcel),
+    /// A whole message, which was sent in parts: it cannot be looked at without taking it.
+    InParts,
+    /// So many bytes, which may become a message; 0 for nothing.
+    Part(usize),
+}
+
+fn failed(call: &'static str) -> impl Fn(sys::Errno) -> Error {
+    move |errno| Error::new(Kind::Io, WHAT).call(call, errno).help("it must be a connected Unix socket")
+}
+
+/// Looks at what is first in a socket's queue, and takes nothing.
+fn look(socket: BorrowedFd<'_>, stream: bool) -> Result<Seen> {
+    let mut bytes = [0; Message::BYTES];
+    let Packet { len, cut, lacks, descriptors, .. } = match sys::socket::look_at_packet(socket, &mut bytes) {
+        Err(sys::Errno::AGAIN) => return Ok(Seen::Part(0)),
+        other => other.map_err(failed("recvmsg(MSG_PEEK)"))?,
+    };
+    if len > 0 && !Message::begins(&bytes[..len])
+        || !stream && (len > 0 && len < bytes.len() || cut && !lacks)
+    {
+        return Err(Error::new(Kind::InvalidInput, WHAT)
+            .detail("what is first in the socket's queue is no message of ours; it stays there")
+            .help("the other side must send with `Area::send`, of the same version"));
+    }
+    if lacks && descriptors.is_empty() {
+        return Err(no_descriptor(socket));
+    }
+    if len == bytes.len() {
+        return Ok(Seen::Whole(Parcel { bytes, descriptors, lacks }));
+    }
+    // A look goes no further than to the end of what was sent with a descriptor.
+    let whole =
+        stream && len > 0 && sys::socket::queued(socket).map_err(failed("ioctl(FIONREAD)"))? >= bytes.len();
+    Ok(if whole { Seen::InParts } else { Seen::Part(len) })
+}
+
+/// Why a descriptor that came was not given to us: seen by trying to have another one.
+fn no_descriptor(socket: BorrowedFd<'_>) -> Error {
+    const CALL: &str = "recvmsg(MSG_PEEK, SCM_RIGHTS)";
+    match socket.try_clone_to_owned() {
+        Ok(_) => Error::new(Kind::NotPermitted, WHAT).call(CALL, sys::Errno::ACCESS).detail(
+            "the kernel keeps the descriptor from this process: a security module may; it stays in the queue",
+        ),
+        Err(error) => {
+            let errno = error.raw_os_error().map_or(sys::Errno::MFILE, sys::Errno::from_raw_os_error);
+            remedy::open_files(Error::new(Kind::Limit, WHAT).call(CALL, errno))
+        }
+    }
+}
+
+/// Takes a message off a socket's queue, which is there as far as we have seen; `None` where another thread was faster.
+fn take(socket: BorrowedFd<'_>) -> Result<Option<Parcel>> {
+    let mut parcel = Parcel { bytes: [0; Message::BYTES], descriptors: Vec::new(), lacks: false };
+    let mut done = 0;
+    while done < parcel.bytes.len() {
+        let packet = match sys::socket::take_packet(socket, &mut parcel.bytes[done..]) {
+            Err(sys::Errno::AGAIN) if done == 0 => return Ok(None),
+            other => other.map_err(failed("recvmsg"))?,
+        };
+        if packet.len == 0 {
+            return Err(closed(done));
+        }
+        done += packet.len;
+        parcel.lacks |= packet.lacks;
+        parcel.descriptors.extend(packet.descriptors);
+    }
+    Ok(Some(parcel))
+}
+
+fn closed(got: usize) -> Error {
+    Error::new(Kind::Io, WHAT)
+        .detail(format!("the other side closed after {got} of {} bytes", Message::BYTES))
+}
+
+/// Waiting for a whole message.
+struct Waiting<'a> {
+    socket: BorrowedFd<'a>,
+    stream: bool,
+    /// `None` without one.
+    deadline: Option<Instant>,
+    /// What the socket or the caller allows, for the message.
+    allowed: Option<Duration>,
+    /// Whether it does not wait at all.
+    never: bool,
+    /// Whether the other side had closed before the last look.
+    closed: bool,
+    /// How long it waits for the rest of a message, of which nothing tells that it has come.
+    step: Duration,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(socket: BorrowedFd<'a>, timeout: Option<Duration>) -> Result<Self> {
+        let stream = sys::socket::is_stream(socket).map_err(failed("getsockopt(SO_TYPE)"))?;
+        let never =
+            timeout.is_none() && sys::socket::is_nonblocking(socket).map_err(failed("fcntl(F_GETFL)"))?;
+        let allowed = match timeout {
+            Some(timeout) => Some(timeout),
+            None => sys::socket::receive_timeout(socket).map_err(failed("getsockopt(SO_RCVTIMEO)"))?,
+        };
+        // What is beyond the clock is for ever.
+        let deadline = allowed.and_then(|allowed| Instant::now().checked_add(allowed));
+        let step = Duration::from_millis(1);
+        Ok(Waiting { socket, stream, deadline, allowed, never, closed: false, step })
+    }
+
+    /// Waits for more than the `got` bytes that are there.
+    fn wait(&mut self, got: usize) -> Result<()> {
+        const LONGEST_STEP: Duration = Duration::from_millis(20);
+        if self.closed {
+            return Err(closed(got));
+        }
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = if self.never { Some(Duration::ZERO) } else { left };
+        let (what, at_most) = match got {
+            0 => (For::Anything, left),
+            _ => {
+                self.step = (self.step * 2).min(LONGEST_STEP);
+                (For::TheEnd, Some(left.map_or(self.step, |left| left.min(self.step))))
+            }
+        };
+        self.closed = sys::socket::wait(self.socket, what, at_most).map_err(failed("poll"))?;
+        if self.closed || left != Some(Duration::ZERO) {
+            return Ok(());
+        }
+        let there = format!("{got} of {} bytes of a message are there, and stay there", Message::BYTES);
+        Err(match self.allowed.filter(|_| !self.never) {
+            None => Error::new(Kind::Io, WHAT).call("recvmsg(MSG_PEEK)", sys::Errno::AGAIN).detail(there),
+            Some(allowed) => Error::new(Kind::TimedOut, WHAT).detail(format!("{there} after {allowed:?}")),
+        })
+    }
+}
