@@ -40,7 +40,8 @@ impl Area<$kind> {
     /// The area comes back as it was, with
     /// - [`Kind::NoSuchTeam`]: no such process, or it holds no areas and has not called [`join`](crate::registry::join);
     /// - [`Kind::Unreadable`]: it may not be looked into by this process, and so not be given anything;
-    /// - [`Kind::Busy`]: as many offers as fit wait for it already (11, or what `net.unix.max_dgram_qlen` allows, and one);
+    /// - [`Kind::Busy`]: as many offers as fit wait for it already (11, or what `net.unix.max_dgram_qlen` allows, and one), or it has as many
+    ///   untaken as it may have (256, and an eighth of its descriptors);
     /// - [`Kind::AddressInUse`]: the exact addresses are not free;
     /// - [`Kind::Limit`]: `RLIMIT_NOFILE`; for the own team, `RLIMIT_MEMLOCK` too;
     /// - [`Kind::Unsupported`]: the other team could not make a socket when it joined, or the area is low memory;

@@ -77,16 +77,17 @@ impl Door {
         self.socket.is_intact() && self.entry.is_intact()
     }
 
-    /// The next parcel at the door, if there is one. What is no offer is dropped on the way.
+    /// The next parcel at the door, if there is one. What is no offer is dropped on the way. All stays where it is if there is no room for
+    /// more, which is asked only where something may be there.
     ///
     /// # Errors
     /// [`Kind::Limit`] where no descriptor can be had for it, [`Kind::System`] where the kernel does not say what it is: then it
     /// stays where it is.
-    pub(super) fn take(&self) -> Result<Option<Parcel>> {
+    pub(super) fn take(&self, is_full: impl FnOnce() -> bool) -> Result<Option<Parcel>> {
         /// What is no offer costs a caller no more than so many times the system calls.
         const MOST_NONSENSE: usize = 64;
         // Mostly nothing is there, whosever socket it is: to ask that changes nothing.
-        if !sys::socket::may_have_packet(self.socket.as_fd()) {
+        if !sys::socket::may_have_packet(self.socket.as_fd()) || is_full() {
             return Ok(None);
         }
         // To read from somebody else's socket would be to take what is not ours.

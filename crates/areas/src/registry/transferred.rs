@@ -8,6 +8,10 @@ use super::state::Key;
 ///
 /// It is this process's own by now: mapped, published, found by everybody, and listed under this process, which holds it
 /// until the program takes it with `take` and drops it, or ends.
+///
+/// As long as it is not taken it counts: a program has at most 256 of them, no more than an eighth of the descriptors that it may have
+/// (`RLIMIT_NOFILE`), 4 TiB of addresses, half of the RAM and an eighth of it locked. What is offered beyond that waits with the kernel, and
+/// comes when others were taken.
 #[derive(Clone, Debug)]
 pub struct Transferred {
     key: Key,

@@ -248,3 +248,78 @@ fn a_door_whose_number_leads_elsewhere_is_given_nothing() {
     }
     assert!(elsewhere.recv(&mut [0; 8]).is_err(), "nothing came there");
 }
+
+/// Nobody's areas fill up a program that never takes them: what is too much waits with the kernel, and nothing is lost.
+#[test]
+fn a_flood_leaves_descriptors_to_the_program() {
+    const FILES: usize = 256;
+    const MOST: usize = FILES / 8;
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    target.tell(&format!("limit files {FILES}"));
+    // It knows the giver, and has opened all that this takes.
+    giver.tell("make shared known 4096 0");
+    target.find("known").unwrap();
+    refused(target.find("absent"), Kind::NoSuchArea);
+    let before = descriptors(&mut target);
+    let (mut given, mut refusals) = (0, 0);
+    while refusals < 3 {
+        let area = Held::parse(&giver.tell("make shared gift 4096 0"));
+        match giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())) {
+            Ok(_) => given += 1,
+            said => {
+                refused(said, Kind::Busy);
+                giver.tell(&format!("release {}", area.handle));
+                refusals += 1;
+            }
+        }
+        // It looks, and takes nothing.
+        refused(target.find("absent"), Kind::NoSuchArea);
+        assert!(given <= 4 * MOST + 1000, "there is an end to it");
+    }
+    assert_eq!(target.tell("transferred").split('\u{1e}').count(), MOST);
+    assert_eq!(descriptors(&mut target), before + MOST);
+    assert!(given > MOST, "the kernel has the rest");
+    // What is taken makes room, and all that was given comes.
+    for left in (0..given).rev() {
+        let taken = Held::parse(&target.tell("take"));
+        assert_eq!(target.tell(&format!("text {} 0 4", taken.handle)), "gift");
+        target.tell(&format!("release {}", taken.handle));
+        let untaken = target.tell("transferred");
+        let untaken = untaken.split('\u{1e}').filter(|line| !line.is_empty()).count();
+        assert_eq!(untaken, left.min(MOST));
+    }
+}
+
+/// What the giver says of page frames is a claim; and its bounds are those of a receiver who sets none.
+#[test]
+fn a_lock_is_measured_and_bounded() {
+    const PAGES: u64 = 64;
+    let name = test_name!();
+    if !is_root(name) {
+        return;
+    }
+    let folder = Folder::new();
+    let what = format!("shared ring {} 0", PAGES * 4096);
+    let Some((_giver, mut target, good, memory)) = stage(name, &folder, &what) else { return };
+    let door = door(&folder, &target);
+    // In an order that no allocator makes contiguous memory of.
+    for index in (0..PAGES).rev().step_by(2).chain(0..PAGES) {
+        rustix::io::pwrite(&memory, b"x", index * 4096).unwrap();
+    }
+    let mut claim = |limit: &str, lock: u8, kind, says: &str| {
+        target.tell(&format!("limit locked {limit}"));
+        let mut bytes = good.clone();
+        bytes[32 + 84] = lock;
+        send(&door, &bytes, &[memory.as_fd()]);
+        let said = refused(target.try_tell("transferred"), kind);
+        assert!(said.contains(says), "{said}");
+        assert_eq!(target.tell("refuse"), "true");
+        assert_eq!(target.tell("transferred"), "");
+    };
+    for lock in [3, 6] {
+        claim("none", lock, Kind::InvalidInput, "contiguous");
+    }
+    claim("65536", 2, Kind::Limit, "at most 64 KiB are locked on another process's word");
+}

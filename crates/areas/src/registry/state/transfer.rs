@@ -19,6 +19,7 @@ use crate::registry::table::{Announcement, Record};
 use crate::registry::team::Team;
 use crate::registry::transferred::Transferred;
 use crate::sys;
+use crate::sys::process::{Limit, limit};
 
 /// An area that came from another team: ours, published, and not yet taken by the program.
 #[derive(Debug)]
@@ -43,14 +44,14 @@ impl State {
     /// Takes in what others have offered: maps and publishes it. Two system calls where there is nothing.
     ///
     /// What cannot be taken in (a limit, no addresses) stays first in line, and is tried again at the next look: its error.
-    /// What comes behind it waits in the kernel's queue.
+    /// What comes behind it waits in the kernel's queue. So does what would be more than a program may have untaken ([`is_full`]).
     pub(in crate::registry) fn look(&mut self) -> Option<Error> {
         /// The rest can wait for the next call.
         const MOST_AT_ONCE: usize = 64;
         for _ in 0..MOST_AT_ONCE {
             let next = match (self.stuck.take(), self.own.as_ref().and_then(Team::door)) {
                 (Some(parcel), _) => Ok(Some(parcel)),
-                (None, Some(door)) => door.take(),
+                (None, Some(door)) => door.take(|| is_full(&self.arrivals)),
                 (None, None) => Ok(None),
             };
             let mut parcel = match next {
@@ -237,6 +238,38 @@ impl State {
     }
 }
 
+/// Whether a program has as much untaken as it may have: others give it that, unasked, and all else that it does needs descriptors,
+/// addresses and memory, too.
+fn is_full(untaken: &[Arrival]) -> bool {
+    /// So many.
+    const MOST: usize = 256;
+    /// Of the descriptors that a process may have, one in so many.
+    const DESCRIPTORS: u64 = 8;
+    /// Bytes of addresses.
+    const ADDRESSES: u64 = 4 << 40;
+    /// Of RAM, one part in so many: of what is there, and of what is locked.
+    const MEMORY: u64 = 2;
+    const LOCKED: u64 = 8;
+    if untaken.is_empty() {
+        return false;
+    }
+    let files = limit(Limit::OpenFiles).unwrap_or(u64::MAX) / DESCRIPTORS;
+    if untaken.len() >= MOST || untaken.len() as u64 >= files {
+        return true;
+    }
+    let (ram, _) = sys::process::memory();
+    let (mut addresses, mut bytes, mut locked) = (0_u64, 0_u64, 0_u64);
+    for arrival in untaken {
+        let size = arrival.object.file_size() as u64;
+        addresses = addresses.saturating_add(arrival.mapping.span() as u64);
+        bytes = bytes.saturating_add(size);
+        if arrival.lock != Lock::None {
+            locked = locked.saturating_add(size);
+        }
+    }
+    addresses >= ADDRESSES || bytes >= ram / MEMORY || locked >= ram / LOCKED
+}
+
 /// Why another team's door did not take an offer.
 fn explain(what: String, Refused { call, errno }: Refused) -> Error {
     let error = |kind| Error::new(kind, what.clone()).call(call, errno);
@@ -246,7 +279,7 @@ fn explain(what: String, Refused { call, errno }: Refused) -> Error {
                 "as many offers as fit (net.unix.max_dgram_qlen is {}) wait for it already",
                 sys::text::read_to_string("/proc/sys/net/unix/max_dgram_qlen").unwrap_or_default().trim()
             ))
-            .help("it takes them at its next call into the registry: try again then"),
+            .help("it takes them in at its next call into the registry, as long as its program takes what has come: try again then"),
         sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
         sys::Errno::TOOMANYREFS => error(Kind::Limit)
             .detail("this user has too many descriptors on their way (RLIMIT_NOFILE counts them)")
