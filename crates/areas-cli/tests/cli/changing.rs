@@ -80,7 +80,7 @@ fn who_waits_is_told() {
     let ran = registry.run(["wait", "never", "--timeout", "0.05"]);
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(4), ""), "{ran:?}");
     assert!(
-        ran.stderr.starts_with("areas: cannot wait for area \"never\": nobody published it within 50ms"),
+        ran.stderr.starts_with("areas: cannot wait for area \"never\": no process published it within 50ms"),
         "{ran:?}"
     );
 }

@@ -141,6 +141,31 @@ impl Mapping {
         }
     }
 
+    /// Maps an object of base pages of which only what is touched comes into RAM, also where the program locks all its future mappings
+    /// (`mlockall(MCL_FUTURE)`): the kernel would bring in all of it, holes too, and hold its size against `RLIMIT_MEMLOCK`.
+    ///
+    /// One page is mapped, unlocked, and then the mapping is made longer: that asks for no lock.
+    pub(crate) fn unlocked(plan: &Plan<'_>) -> Result<Self> {
+        debug_assert!(
+            plan.page == PageSize::base() && plan.sharing == Sharing::Shared && plan.file.is_some()
+        );
+        let page = plan.page.bytes();
+        let mut mapping = Mapping::new(&Plan { size: page.min(plan.size), span: page, ..*plan })?;
+        // Where that is refused, it costs memory and nothing else.
+        let _ = sys::memory::unlock(mapping.base, page);
+        // SAFETY: the page was mapped just now, in one piece, and nobody knows of it yet.
+        match unsafe { sys::memory::lengthen(mapping.base, page, plan.span) } {
+            Ok(base) => {
+                (mapping.base, mapping.size, mapping.span) = (base, plan.size, plan.span);
+                Ok(mapping)
+            }
+            Err(errno) => {
+                let call = format!("mremap({}, MREMAP_MAYMOVE)", Bytes::from(plan.span));
+                Err(plan.refused(call, errno))
+            }
+        }
+    }
+
     /// Adds the right that `Plan::first` left out.
     fn complete(mut self, plan: &Plan<'_>) -> Result<Self> {
         if plan.first() != plan.protection {

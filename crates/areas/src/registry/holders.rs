@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::os::unix::ffi::OsStrExt;
 
-use super::directory::stat_of;
 use super::info::command_of;
+use super::shown::Shown;
 use crate::object::Object;
 use crate::protection::Protection;
 use crate::sys::file::Identity;
@@ -43,8 +42,9 @@ pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<
     processes()
         .into_iter()
         .filter_map(|pid| {
-            let mapped = mapped(pid, identity, physical);
-            let descriptors = descriptors(pid, identity, physical);
+            let shown = Shown::of(pid);
+            let mapped = shown.mapped(identity, physical);
+            let descriptors = shown.descriptors(identity, physical);
             (mapped.is_some() || descriptors > 0).then(|| Holder {
                 pid,
                 command: command_of(pid),
@@ -59,36 +59,29 @@ pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<
 /// its protection.
 pub(crate) fn writers(object: &Object) -> Vec<Holder> {
     let identity = object.identity();
-    let writes = |pid: u32, mapped: Protection| {
+    let writes = |shown: &Shown, mapped: Protection| {
         mapped.contains(Protection::WRITE)
-            || crate::sys::text::read_to_string(format!("/proc/{pid}/smaps"))
+            || crate::sys::text::read_to_string(format!("{}/smaps", shown.folder))
                 .is_ok_and(|smaps| may_be_written(&smaps, identity.inode))
     };
     // Descriptors do not write; of those who have it mapped, which are few, they are counted.
     processes()
         .into_iter()
         .filter_map(|pid| {
-            let mapped = mapped(pid, identity, None).filter(|&mapped| writes(pid, mapped))?;
-            let descriptors = descriptors(pid, identity, None);
+            let shown = Shown::of(pid);
+            let mapped = shown.mapped(identity, None).filter(|&mapped| writes(&shown, mapped))?;
+            let descriptors = shown.descriptors(identity, None);
             Some(Holder { pid, command: command_of(pid), mapped: Some(mapped), descriptors })
         })
         .collect()
 }
 
 /// All processes that can be seen, by number.
-fn processes() -> Vec<u32> {
+pub(super) fn processes() -> Vec<u32> {
     let processes = crate::sys::text::names_in("/proc", usize::MAX).unwrap_or_default();
     let mut pids: Vec<u32> = processes.into_iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     pids
-}
-
-/// What a process may do with the memory through its mappings, all of them together.
-fn mapped(pid: u32, identity: Identity, physical: Option<&Range<u64>>) -> Option<Protection> {
-    let maps = crate::sys::text::read(format!("/proc/{pid}/maps")).unwrap_or_default();
-    maps.split(|&byte| byte == b'\n')
-        .filter_map(|line| shared_mapping(line, identity.inode, physical))
-        .reduce(Protection::union)
 }
 
 /// Whether a process may make a shared mapping of an object writable: `mw` among its flags, from the text of `smaps`.
@@ -107,32 +100,9 @@ pub(super) fn may_be_written(smaps: &str, inode: u64) -> bool {
     })
 }
 
-/// How many descriptors of a file a process has open; none where that cannot be seen.
-fn descriptors(pid: u32, identity: Identity, physical: Option<&Range<u64>>) -> usize {
-    let shares = |number: &std::ffi::OsStr| {
-        let Some(range) = physical else { return true };
-        let info = crate::sys::text::read_to_string(format!("/proc/{pid}/fdinfo/{}", number.display()));
-        info.is_ok_and(|info| has_share(&info, range))
-    };
-    let folder = format!("/proc/{pid}/fd");
-    crate::sys::text::names_in(&folder, usize::MAX).map_or(0, |numbers| {
-        numbers
-            .into_iter()
-            .filter(|number| {
-                // Only what says that it is one is looked at: a file elsewhere may be on a disk that is gone.
-                let path = format!("{folder}/{}", number.display());
-                let begins: &[u8] = if physical.is_some() { b"/dev/mem" } else { b"/memfd:" };
-                std::fs::read_link(&path).is_ok_and(|to| to.as_os_str().as_bytes().starts_with(begins))
-                    && stat_of(&path).is_ok_and(|stat| stat.identity == identity)
-                    && shares(number)
-            })
-            .count()
-    })
-}
-
 /// Whether an open file has a record lock on a part of a range, from its `fdinfo`:
 /// `lock: 1: OFDLCK ADVISORY READ -1 00:05:7 8388608 8392703`.
-fn has_share(info: &str, range: &Range<u64>) -> bool {
+pub(super) fn has_share(info: &str, range: &Range<u64>) -> bool {
     info.lines().filter_map(|line| line.strip_prefix("lock:")).any(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let [_, "OFDLCK", .., start, last] = fields[..] else { return false };

@@ -23,8 +23,10 @@ mod look;
 mod name;
 mod offer;
 mod order;
+mod own;
 mod peer;
 mod process;
+mod shown;
 mod source;
 mod state;
 mod table;
@@ -55,10 +57,12 @@ use crate::provider::Address;
 
 /// The oldest live area of that name that this process may read.
 ///
-/// Names need not be unique. A name that was found once is found again without asking anybody but its holder's table.
+/// Names need not be unique. A name that was found once is found again without asking anybody but its holder's table. An area whose holder has
+/// closed the descriptor of its memory is passed over once an attempt to open it has shown that.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`] if there is none, [`Kind::InvalidInput`] for a
+/// [`Kind::NoSuchArea`] if there is none, [`Kind::Limit`] if there is none that can be read and a limit of this process (descriptors,
+/// addresses, locked memory) kept it from reading some team; [`Kind::InvalidInput`] for a
 /// bad name, [`Kind::Registry`] if the registry's folder is not as it must be.
 #[doc(alias = "find_area")]
 pub fn find(name: impl AsRef<[u8]>) -> Result<Source> {
@@ -75,7 +79,7 @@ pub fn find(name: impl AsRef<[u8]>) -> Result<Source> {
 ///
 /// # Errors
 /// [`Kind::NoSuchArea`] if no live area has it,
-/// [`Kind::Unreadable`] if its holder may not be read.
+/// [`Kind::Unreadable`] if its holder may not be read, [`Kind::Limit`] if a limit of this process is in the way.
 pub fn get(id: AreaId) -> Result<Source> {
     state::state_up_to_date()?.get(id)
 }

@@ -11,6 +11,7 @@
 //! | the thread leader has exited, another thread has the table | live |
 //! | the kernel refuses to show us (other group, capabilities, non-dumpable, user namespace, hidepid) | unreadable |
 
+mod missing;
 mod object;
 mod taking;
 
@@ -19,11 +20,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::directory::Link;
 use super::door;
+use super::id::AreaId;
 use super::offer::Offer;
 use super::order::Order;
 use super::process::ProcessStat;
 use super::table::{Owner, Record, TABLE_BYTES, VERSION, View};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -33,9 +35,10 @@ use crate::sys::guarded::Guarded;
 use crate::sys::memory::{At, MapFlags};
 use crate::sys::number_path::NumberPath;
 use crate::sys::object::SealFlags;
+use missing::Missing;
 pub(crate) use object::Rights;
-use object::{Looked, is_memory, is_object, known_pages, look, open_looked};
-pub(super) use object::{OWN_DESCRIPTORS, Opened, open_object_at};
+use object::{Looked, is_memory, look, open_looked};
+pub(super) use object::{OWN_DESCRIPTORS, Opened, is_object, known_pages, open_object_at};
 use taking::Taking;
 
 /// What makes a table one that only its owner can write.
@@ -64,6 +67,11 @@ impl Reason {
     fn new(text: impl Into<String>, errno: Option<sys::Errno>) -> Self {
         let own = [sys::Errno::MFILE, sys::Errno::NFILE, sys::Errno::NOMEM];
         Reason { text: text.into(), own_limit: errno.is_some_and(|errno| own.contains(&errno)) }
+    }
+
+    /// The kind of error that it makes of a look at that team.
+    pub(super) fn kind(&self) -> Kind {
+        if self.own_limit { Kind::Limit } else { Kind::Unreadable }
     }
 
     fn of_file(text: String, error: &std::io::Error) -> Self {
@@ -161,6 +169,7 @@ pub(super) struct Peer {
     /// A handle for `pidfd_getfd`, where there is one.
     handle: OnceLock<Option<Guarded>>,
     taking: Taking,
+    missing: Missing,
     order: Mutex<Order>,
 }
 
@@ -209,7 +218,7 @@ impl Peer {
         }
         .map_err(|errno| failed("open, statx", errno))?;
         let Some(table) = table else { return Ok(None) };
-        let mapping = Mapping::new(&Plan {
+        let mapping = Mapping::unlocked(&Plan {
             at: At::Anywhere,
             size: TABLE_BYTES,
             span: TABLE_BYTES,
@@ -219,9 +228,10 @@ impl Peer {
             flags: MapFlags::SHARED,
             file: Some((table.as_fd(), 0)),
         })
-        .map_err(|error| {
-            let errno = error.errno().map(|errno| sys::Errno::from_raw_os_error(errno.raw()));
-            Reason::new(error.to_string(), errno)
+        // A limit on mappings, addresses, or on locked memory, where the program locks all that it maps.
+        .map_err(|error| Reason {
+            own_limit: matches!(error.kind(), Kind::Limit | Kind::NoMemory),
+            text: error.to_string(),
         })?;
         let view = View::new(mapping);
         let expected =
@@ -241,6 +251,7 @@ impl Peer {
             folder: Mutex::new(folder.into()),
             handle: OnceLock::new(),
             taking: Taking::default(),
+            missing: Missing::default(),
             order: Mutex::default(),
         }))
     }
@@ -295,12 +306,84 @@ impl Peer {
         moved.then_some(folder)
     }
 
-    /// What the kernel says of an area's object now; `None` if the area is gone.
-    pub(super) fn stat(&self, record: &Record) -> Option<Stat> {
+    /// What the kernel says of an area's object now.
+    pub(super) fn stat(&self, record: &Record) -> Result<Stat> {
         let look = |folder: Arc<str>| {
             stat_under(&folder, record.descriptor).ok().filter(|stat| stat.identity == record.object)
         };
-        look(self.folder()).or_else(|| look(self.moved()?))
+        look(self.folder())
+            .or_else(|| look(self.moved()?))
+            .ok_or_else(|| self.explain(record, || format!("look at area {} {:?}", record.id, record.name)))
+    }
+
+    /// The oldest area of a name that is not missing.
+    pub(super) fn find(&self, name: &[u8]) -> Option<(u32, u64, Record)> {
+        let found = self.view.find(name)?;
+        if !self.missing.has(found.2.id) {
+            return Some(found);
+        }
+        self.view
+            .records()
+            .filter(|(_, _, record)| record.name.as_bytes() == name && !self.missing.has(record.id))
+            .min_by_key(|(_, _, record)| record.age())
+    }
+
+    /// Whether an area's memory was found not to be under its number.
+    pub(super) fn is_missing(&self, id: AreaId) -> bool {
+        self.missing.has(id)
+    }
+
+    /// Whether an area of that name was found so.
+    pub(super) fn has_missing(&self, name: &[u8]) -> bool {
+        self.missing.any()
+            && self
+                .view
+                .records()
+                .any(|(_, _, record)| record.name.as_bytes() == name && self.missing.has(record.id))
+    }
+
+    /// Why an area's object is not under its number: it went, or we may not look any more, or the number leads elsewhere.
+    #[cold]
+    fn explain(&self, record: &Record, what: impl FnOnce() -> String) -> Error {
+        let went = |what| {
+            Error::new(Kind::NoSuchArea, what)
+                .detail("it went in between: its holder dropped it or died")
+                .help("look for the name again: another holder may be there")
+        };
+        let folder = match locate(&self.link) {
+            Place::At(folder) => folder,
+            Place::Dead => return went(what()),
+            Place::Unreadable(reason) => {
+                return Error::new(Kind::Unreadable, what())
+                    .detail(format!(
+                        "its holder, process {}, cannot be read any more: {}",
+                        self.link.pid, reason.text
+                    ))
+                    .help("run with the same user, group and capabilities, and with /proc mounted");
+            }
+        };
+        let found = stat_under(&folder, record.descriptor).ok().filter(|stat| stat.identity == record.object);
+        // After the number: a holder takes the record back before it closes the descriptor.
+        if !self.view.lists(record.id) {
+            return went(what());
+        }
+        let why = match found {
+            Some(stat) if is_object(&stat, record).is_ok_and(|yes| !yes) => {
+                "is no memory that areas are made of"
+            }
+            // It came back.
+            Some(_) => return went(what()),
+            None => {
+                "is not the area's memory any more: the program closed it, or another file has the number"
+            }
+        };
+        self.missing.add(record.id);
+        Error::new(Kind::NoSuchArea, what())
+            .detail(format!(
+                "process {} lists it as its descriptor {}, which {why}",
+                self.link.pid, record.descriptor
+            ))
+            .help("look for the name again: such areas are passed over then; where it is mapped it stays usable")
     }
 
     /// Opens an area's object.
@@ -317,6 +400,10 @@ impl Peer {
                 None => Err(error),
             },
             _ => Err(error),
+        });
+        let opened = opened.map_err(|error| match error.kind() {
+            Kind::NoSuchArea => self.explain(record, || error.what().to_owned()),
+            _ => error,
         })?;
         self.taking.remember(record);
         Ok(opened)

@@ -8,6 +8,7 @@ use super::id::AreaId;
 use super::info::Info;
 use super::look::{Look, Measured};
 use super::name::Name;
+use super::own::{open_own, stat_own};
 use super::peer::{OWN_DESCRIPTORS, Opened, Peer, Rights, open_object_at};
 use super::table::Record;
 use crate::error::{Error, Kind, Result};
@@ -30,6 +31,14 @@ impl Holder {
         match self {
             Holder::Own => true,
             Holder::Peer(peer) => peer.is_live(),
+        }
+    }
+
+    /// Whether an area of that id was found not to be where its table says.
+    pub(super) fn is_missing(&self, id: AreaId) -> bool {
+        match self {
+            Holder::Own => false,
+            Holder::Peer(peer) => peer.is_missing(id),
         }
     }
 }
@@ -99,17 +108,36 @@ impl Source {
     /// # Errors
     /// [`Kind::NoSuchArea`] if it is gone.
     pub fn info(&self) -> Result<Info> {
-        let stat = match &self.holder {
-            Holder::Own => sys::file::stat_number(self.record.descriptor)
-                .ok()
-                .filter(|stat| stat.identity == self.record.object),
-            Holder::Peer(peer) => peer.stat(&self.record),
-        };
-        let stat = stat.ok_or_else(|| {
-            Error::new(Kind::NoSuchArea, format!("look at area {} {:?}", self.record.id, self.record.name))
-                .detail("it went in between: its holder dropped it or died")
-        })?;
+        let stat = self.stat().or_else(|error| self.by_others(error, None, Source::stat))?;
         Ok(Info::new(&self.record, self.pid(), stat.size))
+    }
+
+    fn stat(&self) -> Result<Stat> {
+        match &self.holder {
+            Holder::Own => stat_own(&self.record, "look at"),
+            Holder::Peer(peer) => peer.stat(&self.record),
+        }
+    }
+
+    /// Does by way of another holder of the same memory what could not be done by way of this one, because its number leads elsewhere.
+    fn by_others<T>(
+        &self,
+        error: Error,
+        rights: Option<Rights>,
+        mut call: impl FnMut(&Source) -> Result<T>,
+    ) -> Result<T> {
+        if !self.holder.is_missing(self.record.id) || self.record.physical.is_some() {
+            return Err(error);
+        }
+        let Ok(state) = super::state::state() else { return Err(error) };
+        let others = state.of_object(self.record.object);
+        // They are looked at without the state's mutex, as all are.
+        drop(state);
+        others
+            .iter()
+            .filter(|other| rights != Some(Rights::Writing) || other.forbids_writing().is_none())
+            .find_map(|other| call(other).ok())
+            .ok_or(error)
     }
 
     /// Opens it to be looked at: several answers for one opening.
@@ -167,8 +195,14 @@ impl Source {
         if let Some(range) = &self.record.physical {
             return Ok((self.open_physical(range, rights)?, None));
         }
+        self.open_memory(rights)
+            .or_else(|error| self.by_others(error, Some(rights), |other| other.open_memory(rights)))
+    }
+
+    /// The same, by way of this holder alone.
+    fn open_memory(&self, rights: Rights) -> Result<(Object, Option<Stat>)> {
         let Opened { fd, looked, pages } = match &self.holder {
-            Holder::Own => open_object_at(OWN_DESCRIPTORS, &self.record, rights)?,
+            Holder::Own => open_own(&self.record, rights)?,
             Holder::Peer(peer) => peer.open_object(&self.record, rights)?,
         };
         let (extent, exact) = (self.record.extent, self.record.exact);

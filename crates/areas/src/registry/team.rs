@@ -49,7 +49,7 @@ impl Team {
         }
         sys::file::set_mode(fd.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
         sys::object::set_size(fd.as_fd(), size).map_err(failed("ftruncate"))?;
-        let mapping = Mapping::new(&Plan {
+        let mapping = Mapping::unlocked(&Plan {
             at: At::Anywhere,
             size: TABLE_BYTES,
             span: TABLE_BYTES,

@@ -34,8 +34,14 @@ const SHORT_SLICE: Duration = Duration::from_millis(20);
 
 pub(super) fn wait(name: &Name, timeout: Option<Duration>) -> Result<Source> {
     wait_until(timeout, || state::state()?.find(name.as_bytes()))?.ok_or_else(|| {
-        Error::new(Kind::TimedOut, format!("wait for area {name:?}"))
-            .detail(format!("nobody published it within {:?}", timeout.unwrap_or_default()))
+        let within = timeout.unwrap_or_default();
+        let hidden = state::state().ok().and_then(|state| state.hidden(name));
+        Error::new(Kind::TimedOut, format!("wait for area {name:?}")).detail(match hidden {
+            None => format!("no process published it within {within:?}"),
+            Some(hidden) => {
+                format!("no process that can be read published it within {within:?}; {}", hidden.text)
+            }
+        })
     })
 }
 

@@ -74,6 +74,16 @@ pub(crate) fn stat_number(number: i32) -> Result<Stat> {
     stat(file)
 }
 
+/// A copy of a descriptor of this process, by its number; never 0, 1 or 2. The caller has looked at what it is.
+pub(crate) fn copy_of_number(number: i32) -> Result<OwnedFd> {
+    if number < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: as in `stat_number`: the number is borrowed for one call, and of one that is not open the kernel says EBADF.
+    let file = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_dupfd_cloexec(file, 3)
+}
+
 /// What a path leads to, through links (for `/proc/PID/fd/N`: the open file itself).
 ///
 /// It may be anybody's, on a file system that answers late or never (FUSE, NFS): only what the kernel knows already is asked.

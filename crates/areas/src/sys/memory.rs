@@ -139,6 +139,20 @@ pub(crate) unsafe fn unmap(address: NonNull<u8>, len: usize) -> Result<()> {
     }
 }
 
+/// Makes a mapping of a file longer, at addresses that the kernel chooses: where it is now.
+///
+/// The new part has what the mapping has: where the program locks all its future mappings (`mlockall`), and this one is unlocked, that is
+/// no lock, and none is asked for.
+///
+/// # Safety
+/// The caller owns `address..address+len`, which is one mapping, and no reference into it outlives the change.
+pub(crate) unsafe fn lengthen(address: NonNull<u8>, len: usize, new_len: usize) -> Result<NonNull<u8>> {
+    let flags = libc::MREMAP_MAYMOVE;
+    // SAFETY: the caller's promise, passed on. (Through libc for the reason that `unmap` has.)
+    let got = unsafe { libc::mremap(address.as_ptr().cast::<c_void>(), len, new_len, flags) };
+    if got == libc::MAP_FAILED { Err(last_errno()) } else { NonNull::new(got.cast()).ok_or(Errno::NOMEM) }
+}
+
 /// Changes what may be done with the pages.
 ///
 /// # Safety

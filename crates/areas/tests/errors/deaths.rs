@@ -37,6 +37,7 @@ fn a_team_that_is_killed_between_find_and_clone() {
       help: look for the name again: another holder may be there
 
     NoSuchArea: cannot look at area ID "brief": it went in between: its holder dropped it or died
+      help: look for the name again: another holder may be there
 
     NoSuchArea: cannot open area ID "brief": it went in between: its holder dropped it or died
       help: look for the name again: another holder may be there
@@ -64,6 +65,7 @@ fn an_area_that_is_dropped_between_find_and_clone() {
       help: look for the name again: another holder may be there
 
     NoSuchArea: cannot look at area ID "brief": it went in between: its holder dropped it or died
+      help: look for the name again: another holder may be there
 
     NoSuchArea: cannot find area "brief": no live process of this user and pid namespace holds an area of that name
       help: `areas ls` lists what there is

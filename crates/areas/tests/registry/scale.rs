@@ -214,7 +214,7 @@ fn more_teams_than_a_reader_can_open() {
     // What it can see, it finds; of the rest it says that there is more.
     assert_eq!(reader.find(&listed.areas[0].name).unwrap().pid, listed.areas[0].pid);
     let hidden = teams.iter().position(|team| team.pid() == listed.unreadable[0].0).unwrap();
-    let told = refused(reader.find(&format!("team-{hidden}")), Kind::NoSuchArea);
+    let told = refused(reader.find(&format!("team-{hidden}")), Kind::Limit);
     assert!(told.contains("cannot be read"), "{told}");
     reader.tell("limit files none");
     assert_eq!(reader.list().areas.len(), 100, "and all, once it may");

@@ -45,7 +45,7 @@ pub(super) fn look(
 }
 
 /// Whether an open file is what the record says, and of what areas are made of.
-pub(super) fn is_object(stat: &Stat, record: &Record) -> sys::Result<bool> {
+pub(in crate::registry) fn is_object(stat: &Stat, record: &Record) -> sys::Result<bool> {
     if stat.identity != record.object {
         return Ok(false);
     }
@@ -62,7 +62,7 @@ pub(super) fn is_object(stat: &Stat, record: &Record) -> sys::Result<bool> {
 static DEVICES: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
 
 /// The pages of an area's object, where its device tells them.
-pub(super) fn known_pages(stat: &Stat, record: &Record) -> Option<PageSize> {
+pub(in crate::registry) fn known_pages(stat: &Stat, record: &Record) -> Option<PageSize> {
     let device = DEVICES[usize::from(record.page.log2()) % 64].load(Ordering::Relaxed);
     (device != 0 && device == stat.identity.device).then_some(record.page)
 }

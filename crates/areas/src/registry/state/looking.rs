@@ -16,6 +16,7 @@ use crate::registry::source::{Holder, Source};
 use crate::registry::table::{Record, View, that_may_have};
 use crate::registry::team::Team;
 use crate::sys;
+use crate::sys::file::Identity;
 
 /// What is remembered of a name that was found.
 #[derive(Clone, Debug)]
@@ -59,6 +60,7 @@ impl State {
         if let Some(hit) = self.names.get_mut(name)
             && let Some(protection) = view_of(self.own.as_ref(), &hit.holder)
                 .and_then(|view| view.unchanged(hit.number, hit.generation))
+            && !hit.holder.is_missing(hit.record.id)
             && hit.holder.is_live()
         {
             if protection != hit.record.protection {
@@ -81,8 +83,8 @@ impl State {
                 Known::Unreadable(_) => None,
             }));
             let mut oldest = own;
-            that_may_have(&readable, name, |&peer, view| {
-                if let Some((number, generation, record)) = view.find(name)
+            that_may_have(&readable, name, |&peer, _| {
+                if let Some((number, generation, record)) = peer.find(name)
                     && oldest.as_ref().is_none_or(|other| record.age() < other.record.age())
                 {
                     let holder = Holder::Peer(peer.clone());
@@ -146,13 +148,13 @@ impl State {
             return Ok(known);
         }
         let unreadable = self.teams.iter().find_map(|(link, team)| match team {
-            Known::Unreadable(reason) if link.slot == id.slot() => Some((link.pid, reason.text.clone())),
+            Known::Unreadable(reason) if link.slot == id.slot() => Some((link.pid, reason.clone())),
             _ => None,
         });
         let what = format!("look at area {id}");
         Err(match unreadable {
-            Some((pid, reason)) => Error::new(Kind::Unreadable, what)
-                .detail(format!("its id belongs to process {pid}, which cannot be read: {reason}"))
+            Some((pid, reason)) => Error::new(reason.kind(), what)
+                .detail(format!("its id belongs to process {pid}, which cannot be read: {}", reason.text))
                 .help("run with the same user, group and capabilities, or have it passed over a socket"),
             None => Error::new(Kind::NoSuchArea, what)
                 .detail("no live area of this user and pid namespace has that id")
@@ -175,7 +177,7 @@ impl State {
                     next = next.into_iter().chain(found).min_by_key(|source| source.order(pid));
                 }
                 Known::Readable(peer) => dead.push(Holder::Peer(peer.clone())),
-                Known::Unreadable(reason) => unreadable = Some(reason.text.clone()),
+                Known::Unreadable(reason) => unreadable = Some(reason.clone()),
             }
         }
         for holder in dead {
@@ -184,8 +186,8 @@ impl State {
         let what = || format!("look for the areas of process {pid}");
         match (next, unreadable) {
             (Some(next), _) => Ok(Some(next)),
-            (None, Some(reason)) => Err(Error::new(Kind::Unreadable, what())
-                .detail(format!("it has some, and cannot be read: {reason}"))
+            (None, Some(reason)) => Err(Error::new(reason.kind(), what())
+                .detail(format!("it has some, and cannot be read: {}", reason.text))
                 .help("run with the same user, group and capabilities")),
             (None, None) if own || process_lives(pid) => Ok(None),
             (None, None) => Err(Error::new(Kind::NoSuchTeam, what())
@@ -200,6 +202,28 @@ impl State {
             let (_, record) = view.record(self.held.get(key)?.number?)?;
             Some(Source::new(Holder::Own, record))
         })
+    }
+
+    /// Whether an id is that of an area that we publish.
+    pub(in crate::registry) fn lists_own(&self, id: AreaId) -> bool {
+        self.own.as_ref().is_some_and(|team| team.link().slot == id.slot() && team.table().view().lists(id))
+    }
+
+    /// All areas over an object, the oldest first, but for those that were found not to be where their tables say.
+    pub(in crate::registry) fn of_object(&self, object: Identity) -> Vec<Source> {
+        let mut found = Vec::new();
+        if let Some(team) = &self.own {
+            found.extend(team.table().view().records().map(|(_, _, record)| (Holder::Own, record)));
+        }
+        for team in self.teams.values() {
+            if let Known::Readable(peer) = team {
+                found
+                    .extend(peer.view().records().map(|(_, _, record)| (Holder::Peer(peer.clone()), record)));
+            }
+        }
+        found.retain(|(holder, record)| record.object == object && !holder.is_missing(record.id));
+        found.sort_by_key(|(_, record)| record.age());
+        found.into_iter().map(|(holder, record)| Source::new(holder, record)).collect()
     }
 
     /// Everything that is there.
@@ -236,30 +260,69 @@ impl State {
         Ok(listing)
     }
 
-    /// The error for a name that nobody has.
+    /// The error for a name that no process has.
     pub(in crate::registry) fn no_such(&self, name: &Name) -> Error {
+        let what = format!("find area {name:?}");
+        let error = match self.hidden(name) {
+            None => Error::new(Kind::NoSuchArea, what)
+                .detail("no live process of this user and pid namespace holds an area of that name"),
+            Some(hidden) => Error::new(hidden.kind, what)
+                .detail(format!("no process that can be read holds an area of that name; {}", hidden.text)),
+        };
+        let limited = error.kind() == Kind::Limit;
+        error.help(if limited {
+            "raise that limit, and look again"
+        } else {
+            "`areas ls` lists what there is"
+        })
+    }
+
+    /// Where an area of that name could be all the same, or is and cannot be opened; `None` if nothing is hidden from us.
+    pub(in crate::registry) fn hidden(&self, name: &Name) -> Option<Hidden> {
         /// More would only be the same again.
         const TOLD: usize = 3;
-        let reasons = self.teams.iter().filter_map(|(link, team)| match team {
-            Known::Unreadable(reason) => Some((link.pid, &reason.text)),
-            Known::Readable(_) => None,
-        });
-        let mut unreadable: Vec<(u32, &String)> = reasons.collect();
-        unreadable.sort_unstable();
-        let error = Error::new(Kind::NoSuchArea, format!("find area {name:?}"));
-        let error = match unreadable.is_empty() {
-            true => error.detail("no live process of this user and pid namespace holds an area of that name"),
-            false => {
-                let count = unreadable.len();
-                let noun = if count == 1 { "process holds" } else { "processes hold" };
-                let told: Vec<String> =
-                    unreadable.iter().take(TOLD).map(|(pid, why)| format!("{pid}: {why}")).collect();
-                error.detail(format!(
-                    "no process that can be read holds an area of that name; {count} {noun} areas and cannot be read: {}",
-                    told.join("; ")
-                ))
+        let mut kind = Kind::NoSuchArea;
+        let mut unreadable: Vec<(u32, &String)> = Vec::new();
+        let mut missing: Vec<u32> = Vec::new();
+        for (link, team) in &self.teams {
+            match team {
+                Known::Unreadable(reason) => {
+                    unreadable.push((link.pid, &reason.text));
+                    // For want of something in this very process it is not known whether there is such an area.
+                    if reason.own_limit {
+                        kind = Kind::Limit;
+                    }
+                }
+                Known::Readable(peer) if peer.has_missing(name.as_bytes()) => missing.push(link.pid),
+                Known::Readable(_) => {}
             }
-        };
-        error.help("`areas ls` lists what there is")
+        }
+        unreadable.sort_unstable();
+        missing.sort_unstable();
+        let mut parts = Vec::new();
+        if !unreadable.is_empty() {
+            let count = unreadable.len();
+            let noun = if count == 1 { "process holds" } else { "processes hold" };
+            let told: Vec<String> =
+                unreadable.iter().take(TOLD).map(|(pid, why)| format!("{pid}: {why}")).collect();
+            parts.push(format!("{count} {noun} areas and cannot be read: {}", told.join("; ")));
+        }
+        if !missing.is_empty() {
+            let told: Vec<String> = missing.iter().take(TOLD).map(ToString::to_string).collect();
+            parts.push(format!(
+                "process {} lists one, and its descriptor is not the area's memory any more",
+                told.join(", ")
+            ));
+        }
+        (!parts.is_empty()).then(|| Hidden { kind, text: parts.join("; ") })
     }
+}
+
+/// Why it is not certain that there is no area of a name.
+#[derive(Debug)]
+pub(in crate::registry) struct Hidden {
+    /// What kind of error that makes of it.
+    pub(in crate::registry) kind: Kind,
+    /// For people.
+    pub(in crate::registry) text: String,
 }

@@ -219,6 +219,19 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         }
         ["clone", name] => Ok(holdings.keep(area::clone(&registry::find(name)?, name, None)?)),
         ["clone", name, own] => Ok(holdings.keep(area::clone(&registry::find(name)?, name, Some(own))?)),
+        // Published with the right to read, and no other.
+        ["clone-for-reading", name, own] => {
+            let source = registry::find(name)?;
+            Ok(holdings.keep(source.cloning().name(own).protection(areas::Protection::READ).open()?))
+        }
+        ["clone-of-id", id] => {
+            let clone = registry::get(AreaId::new(id.parse()?)?)?.open()?;
+            Ok(holdings.keep(clone))
+        }
+        ["chroot", path] => {
+            rustix::process::chroot(path)?;
+            nothing
+        }
         ["remember", name] => {
             holdings.source = Some(registry::find(name)?);
             nothing
@@ -227,6 +240,10 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         ["remembered", "size"] => Ok(holdings.remembered()?.info()?.size.to_string()),
         ["remembered", "clone"] => {
             let clone = holdings.remembered()?.open()?;
+            Ok(holdings.keep(clone))
+        }
+        ["remembered", "read-only"] => {
+            let clone = holdings.remembered()?.open_read_only()?;
             Ok(holdings.keep(clone))
         }
         ["remembered", "fork", threads, children] => {
@@ -356,6 +373,20 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             let folder = fs::metadata(path)?.is_dir();
             let file = File::options().read(true).write(!folder).custom_flags(flags).open(path)?;
             Ok(forge::keep(holdings, file)?)
+        }
+        // As programs do that must not wait for a page: what they have now (and what they will have).
+        ["lock-everything", "future"] => {
+            rustix::mm::mlockall(rustix::mm::MlockAllFlags::FUTURE)?;
+            nothing
+        }
+        ["lock-everything"] => {
+            let all = rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::FUTURE;
+            rustix::mm::mlockall(all)?;
+            nothing
+        }
+        ["table-in-memory"] => {
+            let blocks = std::os::unix::fs::MetadataExt::blocks(&fs::metadata(forge::own_table()?)?);
+            Ok((blocks * 512).to_string())
         }
         ["table-size"] => Ok(forge::table_size()?.to_string()),
         ["forge", kind, seals, size] => forge::object(holdings, kind, seals, size.parse()?),

@@ -1,0 +1,73 @@
+//! Opening the memory of this process's own areas: through `/proc`, as others do, and where there is none (after a `chroot`), by a copy
+//! of the descriptor.
+
+use std::os::fd::AsFd;
+
+use super::peer::{OWN_DESCRIPTORS, Opened, Rights, is_object, known_pages, open_object_at};
+use super::table::Record;
+use crate::error::{Error, Kind, Result};
+use crate::sys;
+
+/// Opens the object of an area of ours.
+///
+/// # Errors
+/// [`Kind::NoSuchArea`] where the program has closed its descriptor; [`Kind::Unsupported`] for reading only where there is no `/proc`; as
+/// other teams' objects.
+pub(super) fn open_own(record: &Record, rights: Rights) -> Result<Opened> {
+    match open_object_at(OWN_DESCRIPTORS, record, rights) {
+        Err(error) if error.kind() == Kind::NoSuchArea => without_proc(record, rights),
+        other => other,
+    }
+}
+
+/// What our number leads to now, if it is still the area's object. `what` is tried, for messages.
+pub(super) fn stat_own(record: &Record, what: &str) -> Result<sys::file::Stat> {
+    match sys::file::stat_number(record.descriptor) {
+        Ok(stat) if stat.identity == record.object => Ok(stat),
+        _ => Err(lost(record, what)),
+    }
+}
+
+#[cold]
+fn lost(record: &Record, what: &str) -> Error {
+    let error = Error::new(Kind::NoSuchArea, format!("{what} area {} {:?}", record.id, record.name));
+    match super::state::state().is_ok_and(|state| state.lists_own(record.id)) {
+        true => error
+            .detail("this process has closed its descriptor, or another file has the number")
+            .help("leave descriptors alone that are not yours (close_range, closefrom); areas that are mapped stay usable"),
+        false => error
+            .detail("it went in between: its holder dropped it or died")
+            .help("look for the name again: another holder may be there"),
+    }
+}
+
+#[cold]
+fn without_proc(record: &Record, rights: Rights) -> Result<Opened> {
+    // First that it is ours: a copy of another file would be closed, and that is an act.
+    stat_own(record, "open")?;
+    let what = || format!("open area {} {:?}", record.id, record.name);
+    let no_proc = |kind| {
+        Error::new(kind, what())
+            .call(format!("open({OWN_DESCRIPTORS}/{}, O_PATH)", record.descriptor), sys::Errno::NOENT)
+            .detail("/proc is not there (a chroot?), and it takes that to open the area's memory with other rights")
+            .help("mount proc there, or open it with the rights that the area has")
+    };
+    if rights == Rights::Reading {
+        return Err(no_proc(Kind::Unsupported));
+    }
+    let failed = |errno| Error::new(Kind::System, what()).call("fcntl(F_DUPFD_CLOEXEC), statx", errno);
+    let fd = sys::file::copy_of_number(record.descriptor).map_err(|errno| match errno {
+        sys::Errno::MFILE => crate::error::remedy::open_files(
+            Error::new(Kind::Limit, what()).call("fcntl(F_DUPFD_CLOEXEC)", errno),
+        ),
+        errno => failed(errno),
+    })?;
+    let looked = sys::object::sealed_stat(fd.as_fd()).map_err(failed)?;
+    if rights == Rights::Writing && !sys::file::is_writable(fd.as_fd()).map_err(failed)? {
+        return Err(no_proc(Kind::ReadOnly));
+    }
+    match is_object(&looked.stat, record).map_err(failed)? {
+        true => Ok(Opened { pages: known_pages(&looked.stat, record), fd, looked }),
+        false => Err(failed(sys::Errno::BADF)),
+    }
+}
