@@ -35,9 +35,6 @@ const UNIT_TESTS: &str = "areas";
 const TIMEOUT: &str = "600";
 
 pub(super) fn run(run: &Run) -> Result<Done> {
-    if run.options.no_vm {
-        return Ok(Done::skipped("--no-vm"));
-    }
     if !cfg!(all(target_arch = "x86_64", target_env = "gnu")) {
         return Ok(Done::skipped(
             "the guest is x86_64-unknown-linux-gnu, and this machine builds for another",

@@ -3,6 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `set_up.rs` | what the steps call, installed |
 //! | `steps.rs` | what each step does |
 //! | `guests.rs`, `c_guests.rs` | tests on machines with several NUMA nodes, in Rust and in C |
 //! | `c/` | C and C++ programs against the C interfaces |
@@ -17,6 +18,7 @@ mod guests;
 mod install;
 mod native;
 mod readme;
+mod set_up;
 mod skips;
 mod steps;
 
@@ -34,7 +36,7 @@ use crate::process::{self, Ran};
 use counts::Counts;
 use skips::SkipLog;
 
-/// Runs every check, stops at the first that fails, and ends with a line `N passed, N failed`.
+/// Runs every check, stops at the first that fails (unless it is to keep going), and ends with a line `N passed, N failed`.
 ///
 /// Skipped checks are listed before it. Of a failed step without tests of its own, the step counts as one failure.
 #[derive(Args, Clone, Debug)]
@@ -45,6 +47,12 @@ pub(crate) struct Options {
     /// No guests: they need QEMU, fetched once, and some minutes
     #[arg(long)]
     no_vm: bool,
+    /// Run unit and integration tests by `cargo test`, and do not install cargo-nextest
+    #[arg(long)]
+    without_nextest: bool,
+    /// Go on with the next step where one fails
+    #[arg(long)]
+    keep_going: bool,
     /// Only this step, after the set-up
     #[arg(long, value_name = "STEP", value_parser = clap::builder::PossibleValuesParser::new(STEPS.map(|step| step.name)))]
     step: Option<String>,
@@ -64,7 +72,7 @@ struct Step {
 }
 
 const STEPS: [Step; 16] = [
-    Step { name: "set-up", quick: true, tests: true, run: steps::set_up },
+    Step { name: "set-up", quick: true, tests: true, run: set_up::run },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
     Step { name: "docs", quick: false, tests: false, run: steps::docs },
@@ -207,10 +215,10 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
     let run = Run { options: options.clone(), skips };
     let mut counts = Counts::default();
     let mut rows: Vec<Row> = Vec::new();
-    let (mut failure, mut notes, mut in_guests) = (None, Vec::new(), BTreeSet::new());
+    let (mut failures, mut notes, mut in_guests) = (Vec::new(), Vec::new(), BTreeSet::new());
     for step in &STEPS {
         let start = Instant::now();
-        let done = if failure.is_some() {
+        let done = if !failures.is_empty() && !options.keep_going {
             Done { verdict: Verdict::NotRun, ..Done::default() }
         } else {
             eprintln!("==> {}", step.name);
@@ -228,7 +236,7 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
                 eprintln!("<== {}: FAILED in {seconds:.1} s: {why}", step.name);
                 // Nobody is to read "0 failed" over a failure.
                 counts.failed += u64::from(done.counts.failed == 0);
-                failure = Some(format!("{}: {why}", step.name));
+                failures.push(format!("{}: {why}", step.name));
             }
             Verdict::NotRun => {}
         }
@@ -236,9 +244,9 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
     }
     // Some steps have no tests.
     let tests_wanted = options.step.is_none() || !options.filter.is_empty();
-    if failure.is_none() && tests_wanted && counts.passed == 0 {
+    if failures.is_empty() && tests_wanted && counts.passed == 0 {
         counts.failed += 1;
-        failure = Some(format!("no test ran (filter: {:?})", options.filter));
+        failures.push(format!("no test ran (filter: {:?})", options.filter));
     }
     summarize(&rows);
     if !notes.is_empty() {
@@ -256,7 +264,7 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
             eprintln!("  SKIPPED: {test}: {}{elsewhere}", reasons.join("; "));
         }
     }
-    if let Some(failure) = &failure {
+    for failure in &failures {
         eprintln!("\nFAILED: {failure}");
     }
     eprintln!();
@@ -264,20 +272,33 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
     let skipped = skipped.len() as u64;
     counts.passed = counts.passed.saturating_sub(skipped);
     counts.skipped += skipped;
-    Ok((counts, failure.is_none()))
+    Ok((counts, failures.is_empty()))
 }
 
 fn one(step: &Step, run: &Run) -> Result<Done> {
-    if run.options.step.as_ref().is_some_and(|only| only != step.name) && step.name != "set-up" {
-        return Ok(Done::skipped("--step"));
+    match run.options.leaves_out(step) {
+        Some(why) => Ok(Done::skipped(why)),
+        None => (step.run)(run),
     }
-    if run.options.quick && !step.quick {
-        return Ok(Done::skipped("--quick"));
+}
+
+impl Options {
+    /// Why a step is not run, if it is not.
+    fn leaves_out(&self, step: &Step) -> Option<&'static str> {
+        let other = self.step.as_ref().is_some_and(|only| only != step.name) && step.name != "set-up";
+        match () {
+            () if other => Some("--step"),
+            () if self.quick && !step.quick => Some("--quick"),
+            () if self.no_vm && step.name == "guests" => Some("--no-vm"),
+            () if !self.filter.is_empty() && !step.tests => Some("only tests have names to filter by"),
+            () => None,
+        }
     }
-    if !run.options.filter.is_empty() && !step.tests {
-        return Ok(Done::skipped("only tests have names to filter by"));
+
+    /// Whether the step of this name is run.
+    fn chooses(&self, name: &str) -> bool {
+        STEPS.iter().any(|step| step.name == name && self.leaves_out(step).is_none())
     }
-    (step.run)(run)
 }
 
 fn summarize(rows: &[Row]) {

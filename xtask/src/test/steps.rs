@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -11,25 +10,9 @@ use serde_json::Value;
 
 use super::counts::Counts;
 use super::native::native_dependencies;
-use super::{Done, Run};
+use super::{Done, Run, set_up};
 use crate::{process, storm};
 
-/// Programs that tests call, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 13] = [
-    ("setpriv", "util-linux"),
-    ("unshare", "util-linux"),
-    ("prlimit", "util-linux"),
-    ("ps", "procps"),
-    ("ldd", "libc-bin"),
-    ("numactl", "numactl"),
-    ("gcc", "gcc libc6-dev"),
-    ("g++", "g++"),
-    ("nm", "binutils"),
-    ("valgrind", "valgrind"),
-    ("make", "make"),
-    ("pkg-config", "pkg-config"),
-    ("cmake", "cmake"),
-];
 /// For each of the fuzz targets.
 const FUZZ_SECONDS: u32 = 8;
 /// For an example, or the tour: they are to be read while they run.
@@ -37,35 +20,6 @@ const PROGRAM_LIMIT: Duration = Duration::from_secs(180);
 
 /// For a storm: its minute, and what it takes to kill all and to look at what remains on a slow machine.
 const STORM_LIMIT: Duration = Duration::from_secs(900);
-
-/// Installs what tests call and is not there.
-pub(super) fn set_up(run: &Run) -> Result<Done> {
-    let mut missing: Vec<&str> = TOOLS
-        .iter()
-        .filter(|(tool, _)| process::which(tool).is_none())
-        .map(|&(_, package)| package)
-        .collect();
-    missing.sort_unstable();
-    missing.dedup();
-    if missing.is_empty() {
-        return Ok(Done::default());
-    }
-    let install = format!("apt-get install --yes --no-install-recommends {}", missing.join(" "));
-    // /proc/self belongs to the effective user.
-    let root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
-    ensure!(root, "missing packages: {}; run as root: {install}", missing.join(" "));
-    let apt = |line: &str| {
-        let mut words = line.split(' ');
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    };
-    if run.command(&mut apt(&install)).is_err() {
-        run.command(&mut apt("apt-get update"))?;
-        run.command(&mut apt(&install))?;
-    }
-    Ok(Done::default())
-}
 
 pub(super) fn format(run: &Run) -> Result<Done> {
     run.command(&mut process::cargo(["fmt", "--all", "--", "--check"]))?;
@@ -96,12 +50,8 @@ pub(super) fn pure_rust(_: &Run) -> Result<Done> {
 
 /// Unit and integration tests of the whole workspace, those for guests apart.
 pub(super) fn tests(run: &Run) -> Result<Done> {
-    let nextest = process::cargo(["nextest", "--version"])
-        .stdin(Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success());
     let filter = run.options.filter.iter().map(String::as_str);
-    if nextest {
+    if !run.options.without_nextest && set_up::has_nextest() {
         let mut command = process::cargo(["nextest", "run", "--workspace", "--locked"]);
         if !run.options.filter.is_empty() {
             // They may all be doctests, or tests for the guest.
@@ -109,9 +59,9 @@ pub(super) fn tests(run: &Run) -> Result<Done> {
         }
         return run.counted(&mut command, Counts::of_nextest);
     }
-    eprintln!(
-        "cargo-nextest is not here: cargo test instead, one test at a time, as it knows no groups of tests"
-    );
+    eprintln!("no cargo-nextest: cargo test instead, one test at a time, as it knows no groups of tests");
+    // Some tests load or start an example. Cargo builds those for tests that are not chosen by name, and for no others.
+    run.command(&mut process::cargo(["build", "--workspace", "--examples", "--locked"]))?;
     let mut command =
         process::cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins"]);
     for name in test_targets(&metadata()?).into_iter().filter(|name| !name.starts_with("guest_")) {
