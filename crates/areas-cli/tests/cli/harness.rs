@@ -264,6 +264,19 @@ pub(crate) fn skipped(test: &str, why: &str) {
     }
 }
 
+/// Whether a command works here (`unshare`, `mount`): a chroot, a container or a sandbox may forbid it. Where it does not, that is said,
+/// with the command's own words.
+pub(crate) fn can_run(test: &str, command: &[&str]) -> bool {
+    let output = Command::new(command[0]).args(&command[1..]).stdin(Stdio::null()).output();
+    let why = match &output {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    skipped(test, &format!("`{}` does not work here: {why}", command.join(" ")));
+    false
+}
+
 /// Replaces what differs from run to run: numbers of areas and processes, addresses, times.
 pub(crate) fn without_chance(area: &mut Value) {
     for (field, stand_in) in [("id", "ID"), ("pid", "PID"), ("address", "ADDRESS"), ("created", "CREATED")] {
