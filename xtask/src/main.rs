@@ -1,7 +1,7 @@
 //! The project's own tools: `cargo xtask test` checks everything, `cargo xtask reliability` kills and fails at every
 //! system call, `cargo xtask bench` compares areas with their peers, `cargo xtask storm` lets many processes do everything at once and die, `cargo xtask vm` runs a program on
 //! a machine with several NUMA nodes, `cargo xtask install` puts everything where other programs look for it, `cargo xtask headers`
-//! writes `areas.h`. They are Rust like the rest, so that a clone needs nothing but cargo.
+//! writes `areas.h`, `cargo xtask fresh` tries the README's commands in a new Debian root. They are Rust like the rest, so that a clone needs nothing but cargo.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod fresh;
 mod fuzz;
 mod headers;
 mod install;
@@ -34,6 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Bench(bench::Options),
+    Fresh(fresh::Options),
     Headers(headers::Options),
     Install(install::Options),
     Reliability(reliability::Options),
@@ -47,6 +49,7 @@ enum Task {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Task::Bench(options) => bench::main(&options),
+        Task::Fresh(options) => fresh::main(&options),
         Task::Headers(options) => headers::main(&options),
         Task::Install(options) => install::main(&options),
         Task::Reliability(options) => reliability::main(&options),
