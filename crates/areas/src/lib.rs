@@ -124,6 +124,7 @@ mod size;
 mod sys;
 #[cfg(test)]
 mod testing;
+mod text;
 pub mod topology;
 mod verify;
 
@@ -145,6 +146,7 @@ pub use registry::{AreaId, Name};
 pub use residency::{Residency, Run, Where};
 pub use size::Bytes;
 pub use sys::copy::Word;
+pub use text::escape_invisible;
 pub use topology::Topology;
 pub use verify::{Misplaced, Verification};
 

@@ -58,7 +58,9 @@ fn count(number: usize) -> i32 {
 
 /// The programs and libraries that it has mapped; 0 where they may not be seen.
 fn images(id: i32) -> usize {
-    let maps = text::read_to_string(format!("/proc/{id}/maps")).unwrap_or_default();
+    // Paths in it may be in any encoding.
+    let maps = text::read(format!("/proc/{id}/maps")).unwrap_or_default();
+    let maps = String::from_utf8_lossy(&maps);
     let code = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         let executable = words.nth(1)?.contains('x');

@@ -56,7 +56,9 @@ fn stack(thread: i32, team: i32) -> (usize, usize) {
     if thread != team {
         return (0, 0);
     }
-    let maps = text::read_to_string(format!("/proc/{team}/maps")).unwrap_or_default();
+    // Paths in it may be in any encoding.
+    let maps = text::read(format!("/proc/{team}/maps")).unwrap_or_default();
+    let maps = String::from_utf8_lossy(&maps);
     let range = maps.lines().find(|line| line.ends_with("[stack]")).and_then(|line| {
         let (start, rest) = line.split_once('-')?;
         let end = rest.split(' ').next()?;

@@ -65,8 +65,7 @@ pub(crate) fn address_space(error: Error, wanted: usize) -> Error {
 }
 
 fn mappings() -> String {
-    let count =
-        crate::sys::text::read_to_string("/proc/thread-self/maps").map_or(0, |maps| maps.lines().count());
+    let count = crate::sys::text::read_lossy("/proc/thread-self/maps").map_or(0, |maps| maps.lines().count());
     let limit = crate::sys::text::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     format!("{count} of {} mappings in use", limit.trim())
 }

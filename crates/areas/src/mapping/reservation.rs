@@ -261,7 +261,7 @@ fn prepare(size: usize) -> Result<()> {
 
 /// Whether all of a range is addresses without memory, as far as the kernel shows.
 fn still_reserved(start: usize, len: usize) -> bool {
-    let maps = sys::text::read_to_string("/proc/thread-self/maps").unwrap_or_default();
+    let maps = sys::text::read_lossy("/proc/thread-self/maps").unwrap_or_default();
     let end = start + len;
     let mut covered = start;
     for line in maps.lines() {

@@ -468,9 +468,28 @@ fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {
 /// A label as `memfd_create` takes it: at most 249 bytes, no NUL.
 fn file_label(label: &str) -> CString {
     const LONGEST: usize = 240;
-    let bytes = label.as_bytes();
-    CString::new(&bytes[..bytes.len().min(LONGEST)]).unwrap_or_else(|_| {
-        let bytes: Vec<u8> = bytes.iter().copied().filter(|&byte| byte != 0).take(LONGEST).collect();
-        CString::new(bytes).unwrap_or_default()
-    })
+    // Between two characters: /proc shows it, and who reads that may expect text.
+    let label = &label[..label.floor_char_boundary(LONGEST)];
+    CString::new(label).unwrap_or_else(|_| CString::new(label.replace('\0', "")).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_text_without_nul() {
+        let label = |text: &str| file_label(text).into_string().unwrap();
+        assert_eq!(label("area: größe"), "area: größe");
+        assert_eq!(label("a\0b"), "ab");
+        assert_eq!(label(&"a".repeat(300)), "a".repeat(240));
+        // Two, three and four bytes a character, and each way to be off by some.
+        for c in ['é', '日', '🦀'] {
+            for before in 0..4 {
+                let text = "x".repeat(before) + &c.to_string().repeat(130);
+                let label = label(&text);
+                assert!(text.starts_with(&label) && label.len() > 240 - c.len_utf8(), "{label}");
+            }
+        }
+    }
 }

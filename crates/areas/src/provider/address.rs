@@ -79,7 +79,7 @@ fn random() -> usize {
 }
 
 fn read_maps() -> Result<String> {
-    crate::sys::text::read_to_string("/proc/thread-self/maps").map_err(|error| {
+    crate::sys::text::read_lossy("/proc/thread-self/maps").map_err(|error| {
         Error::new(Kind::System, "look for free addresses")
             .detail("/proc/thread-self/maps cannot be read")
             .caused_by(error)

@@ -41,9 +41,7 @@ pub(crate) fn maps(bytes: &[u8]) {
         let _ = shared_mapping(line, 4711, None);
         let _ = shared_mapping(line, 4711, Some(&(0..1 << 20)));
     }
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        let _ = may_be_written(text, 4711);
-    }
+    let _ = may_be_written(bytes, 4711);
 }
 
 /// The contents of the control file, which may be of any length: leases are blocks, and waking works or is an error.

@@ -8,10 +8,11 @@ use super::shown::Shown;
 use crate::object::Object;
 use crate::protection::Protection;
 use crate::sys::file::Identity;
+use crate::text::Escaped;
 
 /// A process that has an area's memory: mapped, or as an open descriptor, which keeps it alive just as well.
 ///
-/// It prints as `1234 (command)`.
+/// It prints as `1234 (command)`, with what cannot be seen escaped ([`escape_invisible`](crate::escape_invisible)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
@@ -28,7 +29,7 @@ pub struct Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.command {
-            Some(command) => write!(f, "{} ({command})", self.pid),
+            Some(command) => write!(f, "{} ({})", self.pid, Escaped(command)),
             None => write!(f, "{}", self.pid),
         }
     }
@@ -61,7 +62,7 @@ pub(crate) fn writers(object: &Object) -> Vec<Holder> {
     let identity = object.identity();
     let writes = |shown: &Shown, mapped: Protection| {
         mapped.contains(Protection::WRITE)
-            || crate::sys::text::read_to_string(format!("{}/smaps", shown.folder))
+            || crate::sys::text::read(format!("{}/smaps", shown.folder))
                 .is_ok_and(|smaps| may_be_written(&smaps, identity.inode))
     };
     // Descriptors do not write; of those who have it mapped, which are few, they are counted.
@@ -85,15 +86,15 @@ pub(super) fn processes() -> Vec<u32> {
 }
 
 /// Whether a process may make a shared mapping of an object writable: `mw` among its flags, from the text of `smaps`.
-pub(super) fn may_be_written(smaps: &str, inode: u64) -> bool {
+pub(super) fn may_be_written(smaps: &[u8], inode: u64) -> bool {
     let mut ours = false;
-    smaps.lines().any(|line| match line.strip_prefix("VmFlags:") {
-        Some(flags) => ours && flags.split_ascii_whitespace().any(|flag| flag == "mw"),
+    smaps.split(|&byte| byte == b'\n').any(|line| match line.strip_prefix(b"VmFlags:") {
+        Some(flags) => ours && fields(flags).any(|flag| flag == b"mw"),
         None => {
             // All other lines but those that begin a mapping are a name with a colon, and a value.
-            let names_value = line.split_ascii_whitespace().next().is_some_and(|word| word.ends_with(':'));
+            let names_value = fields(line).next().is_some_and(|word| word.ends_with(b":"));
             if !names_value {
-                ours = shared_mapping(line.as_bytes(), inode, None).is_some();
+                ours = shared_mapping(line, inode, None).is_some();
             }
             false
         }
@@ -115,18 +116,17 @@ pub(super) fn has_share(info: &str, range: &Range<u64>) -> bool {
 /// What a line of `maps` allows, if it is a shared mapping of a memory object with that inode, or of a part of physical memory.
 ///
 /// `ADDRESS PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Inodes of memory objects are unique on
-/// their device, and the path says that it is one.
+/// their device, and the path says that it is one. Its end is what somebody called it, in any encoding.
 pub(super) fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u64>>) -> Option<Protection> {
-    let line = std::str::from_utf8(line).ok()?;
-    let mut fields = line.split_ascii_whitespace();
-    let permissions = fields.nth(1)?.as_bytes();
-    let offset = fields.next()?;
-    let found = fields.nth(1)?.parse::<u64>().ok()?;
+    let mut fields = fields(line);
+    let permissions = fields.nth(1)?;
+    let offset = std::str::from_utf8(fields.next()?).ok()?;
+    let found = std::str::from_utf8(fields.nth(1)?).ok()?.parse::<u64>().ok()?;
     let path = fields.next()?;
     let is_object = match physical {
-        None => path.starts_with("/memfd:"),
+        None => path.starts_with(b"/memfd:"),
         Some(range) => {
-            path == "/dev/mem" && u64::from_str_radix(offset, 16).is_ok_and(|offset| range.contains(&offset))
+            path == b"/dev/mem" && u64::from_str_radix(offset, 16).is_ok_and(|offset| range.contains(&offset))
         }
     };
     if found != inode || !is_object || permissions.get(3) != Some(&b's') {
@@ -139,6 +139,11 @@ pub(super) fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u6
             .filter(|(letter, _)| permissions[..3].contains(letter))
             .fold(Protection::empty(), |sum, (_, flag)| sum | flag),
     )
+}
+
+/// What blanks separate.
+fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
 }
 
 #[cfg(test)]
@@ -164,6 +169,18 @@ mod tests {
             assert_eq!(shared_mapping(line.as_bytes(), 4711, None), expected, "{line}");
         }
         assert_eq!(shared_mapping(line("rw-s", "/memfd:x").as_bytes(), 4712, None), None);
+        let no_text = [line("rw-s", "/memfd:area:").as_bytes(), b"\xc3 (deleted)"].concat();
+        assert_eq!(shared_mapping(&no_text, 4711, None), Some(Protection::READ_WRITE));
+        let smaps =
+            [b"1-2 r--p 0 00:01 7 /x\xff\n", &no_text[..], b"\nVmFlags: rd sh mr mw me ms\n"].concat();
+        assert!(may_be_written(&smaps, 4711));
+    }
+
+    #[test]
+    fn a_commands_name_does_nothing_to_a_terminal() {
+        let command = Some("a\x1b[31m\u{202e}\u{200b}".to_owned());
+        let holder = Holder { pid: 7, command, mapped: None, descriptors: 1 };
+        assert_eq!(holder.to_string(), r"7 (a\u{1b}[31m\u{202e}\u{200b})");
     }
 
     #[test]
@@ -200,9 +217,9 @@ mod tests {
                  7f0000002000-7f0000003000 rw-p 00000000 00:00 0\nVmFlags: rd wr mr mw me ac\n"
             )
         };
-        assert!(may_be_written(&smaps("rd sh mr mw me ms"), 4711));
-        assert!(!may_be_written(&smaps("rd sh mr me ms"), 4711));
-        assert!(!may_be_written(&smaps("rd sh mr mw me ms"), 4712));
+        assert!(may_be_written(smaps("rd sh mr mw me ms").as_bytes(), 4711));
+        assert!(!may_be_written(smaps("rd sh mr me ms").as_bytes(), 4711));
+        assert!(!may_be_written(smaps("rd sh mr mw me ms").as_bytes(), 4712));
         let mut area = crate::builder(4096).shared().unwrap();
         area.protect(Protection::READ).unwrap();
         assert_eq!(writers(area.object()).len(), 1);

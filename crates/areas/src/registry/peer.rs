@@ -469,7 +469,7 @@ impl Peer {
 
     /// What it has mapped, as the kernel lists it; `None` where that may not be read.
     pub(super) fn maps(&self) -> Option<String> {
-        sys::text::read_to_string(format!("{}/maps", self.folder().strip_suffix("/fd")?)).ok()
+        sys::text::read_lossy(format!("{}/maps", self.folder().strip_suffix("/fd")?)).ok()
     }
 
     fn handle(&self) -> Option<BorrowedFd<'_>> {

@@ -34,6 +34,12 @@ pub(crate) fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
     Ok(text)
 }
 
+/// All of a file's text. What is not UTF-8, such as a path in another encoding, is replaced.
+pub(crate) fn read_lossy(path: impl AsRef<Path>) -> io::Result<String> {
+    let text = String::from_utf8(read(path)?);
+    Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
 /// The names in a folder, as many as `most` at most.
 pub(crate) fn names_in(path: impl AsRef<Path>, most: usize) -> io::Result<Vec<OsString>> {
     let folder = opened(path.as_ref(), OFlags::DIRECTORY)?;
