@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use areas::registry::{self, Holder, Source};
-use areas::{Bytes, Extent, PageSize};
+use areas::{Bytes, Extent, PageSize, escape_invisible};
 use serde::Serialize;
 
 use crate::args::Show;
 use crate::failure::Result;
 use crate::map::{Map, PartJson};
-use crate::output::style::{Look, Terminal, harmless};
+use crate::output::style::{Look, Terminal};
 use crate::output::{self, json};
 use crate::report::{AreaJson, Report};
 
@@ -93,7 +93,7 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> 
     for (label, value) in lines {
         let shown = if label == before { "" } else { label };
         // What programs are called is not ours.
-        let value = harmless(&value);
+        let value = escape_invisible(&value);
         text += &format!("  {}  {value}\n", terminal.paint(Look::Dim, &format!("{shown:<10}")));
         before = label;
     }

@@ -7,10 +7,10 @@ pub(crate) mod table;
 
 use std::io::{self, Write};
 
-use areas::{Access, Area, NodeSet, Placement};
+use areas::{Access, Area, NodeSet, Placement, escape_invisible};
 
 use crate::failure::{Failure, Result};
-use style::{Terminal, harmless};
+use style::Terminal;
 
 /// Prints a result to stdout, whole lines, in characters that the locale has.
 pub(crate) fn print(text: &str) -> Result<()> {
@@ -26,7 +26,7 @@ pub(crate) fn print_raw(text: &str) -> Result<()> {
 /// Prints an error, or a remark that must not get lost, to stderr.
 pub(crate) fn complain(text: &str) {
     // What others called their programs may be in it.
-    let text = text.split('\n').map(harmless).collect::<Vec<_>>().join("\n");
+    let text = text.split('\n').map(escape_invisible).collect::<Vec<_>>().join("\n");
     let text = Terminal::stderr().plain(&text);
     // Where stderr is closed there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "areas: {text}");

@@ -86,21 +86,6 @@ impl Terminal {
     }
 }
 
-/// Text of others for a terminal: what it would obey is written as Rust escapes it.
-pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut harmless = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c.is_control() {
-            true => harmless.extend(c.escape_default()),
-            false => harmless.push(c),
-        }
-    }
-    Cow::Owned(harmless)
-}
-
 /// <https://no-color.org>: the variable counts if it is there and not empty. A dumb terminal obeys no escape sequence.
 fn wants_colours(variable: impl Fn(&str) -> Option<String>) -> bool {
     let no_color = variable("NO_COLOR").is_some_and(|value| !value.is_empty());

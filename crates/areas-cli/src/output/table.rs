@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::fmt::{Display, Write};
 use std::ops::Range;
 
+use areas::escape_invisible;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, Width, presets};
 use unicode_width::UnicodeWidthStr;
 
-use super::style::{Look, Terminal, harmless};
+use super::style::{Look, Terminal};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ const PIECE: usize = 128;
 /// Columns with a heading each, and rows.
 ///
 /// # Invariants
-/// `ends` has the end of each cell in `text`, row by row. No cell has a control character.
+/// `ends` has the end of each cell in `text`, row by row. No cell has a control character or an invisible one.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     columns: Vec<(&'static str, Holds)>,
@@ -51,9 +52,10 @@ impl Table {
         let start = self.text.len();
         // Writing to a string cannot fail.
         let _ = write!(self.text, "{content}");
-        if let Cow::Owned(harmless) = harmless(&self.text[start..]) {
+        // Names of areas and commands are not ours.
+        if let Cow::Owned(escaped) = escape_invisible(&self.text[start..]) {
             self.text.truncate(start);
-            self.text.push_str(&harmless);
+            self.text.push_str(&escaped);
         }
         self.ends.push(self.text.len());
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Kind, Result};
+use crate::text::escape_invisible;
 
 /// The name of an area: 1 to 255 bytes, any encoding, no NUL. Names need not be unique.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,30 +56,44 @@ impl Name {
     }
 }
 
-/// A name for people: quoted, with what cannot be printed escaped, and cut when it is very long.
+/// A name for people: quoted, with what cannot be seen escaped, and cut when it is very long.
 fn shown(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    match text.char_indices().nth(60) {
-        Some((cut, _)) => format!("{:?}…", &text[..cut]),
-        None => format!("{text:?}"),
+    const LONGEST: usize = 60;
+    let quote = |text: &str| {
+        // Quoting leaves some that show nothing.
+        let quoted = format!("{text:?}");
+        escape_invisible(&quoted[1..quoted.len() - 1]).into_owned()
+    };
+    let (mut text, mut left) = (String::from('"'), LONGEST);
+    for chunk in bytes.utf8_chunks() {
+        let cut = chunk.valid().char_indices().nth(left);
+        let valid = cut.map_or(chunk.valid(), |(at, _)| &chunk.valid()[..at]);
+        text += &quote(valid);
+        left -= valid.chars().count();
+        if cut.is_some() || left < chunk.invalid().len() {
+            return text + "\"…";
+        }
+        text += &chunk.invalid().escape_ascii().to_string();
+        left -= chunk.invalid().len();
     }
+    text + "\""
 }
 
 impl fmt::Display for Name {
-    /// As UTF-8, control characters escaped so that a terminal shows them instead of obeying them.
+    /// As UTF-8, so that a terminal shows it instead of obeying it: control characters and invisible ones are escaped
+    /// ([`escape_invisible`]), and bytes that are not UTF-8 (`\xff`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = String::from_utf8_lossy(&self.0);
-        if !text.contains(char::is_control) {
-            return f.pad(&text);
+        let mut chunks = self.0.utf8_chunks();
+        match (chunks.next(), chunks.next()) {
+            (Some(only), None) if only.invalid().is_empty() => f.pad(&escape_invisible(only.valid())),
+            _ => {
+                let parts = self.0.utf8_chunks();
+                let parts = parts.map(|part| {
+                    format!("{}{}", escape_invisible(part.valid()), part.invalid().escape_ascii())
+                });
+                f.pad(&parts.collect::<String>())
+            }
         }
-        let text: String = text
-            .chars()
-            .flat_map(|c| {
-                let escaped = c.is_control();
-                escaped.then(|| c.escape_default()).into_iter().flatten().chain((!escaped).then_some(c))
-            })
-            .collect();
-        f.pad(&text)
     }
 }
 
@@ -129,5 +144,21 @@ mod tests {
     fn a_terminal_is_safe_from_it() {
         assert_eq!(Name::new("a\x1b[31mb\n").unwrap().to_string(), r"a\u{1b}[31mb\n");
         assert_eq!(Name::new("größe").unwrap().to_string(), "größe");
+        let name = Name::new(b"a\xff\xfe\xc3\n").unwrap();
+        assert_eq!(name.to_string(), r"a\xff\xfe\xc3\n");
+        assert_eq!(format!("{name:?}"), r#""a\xff\xfe\xc3\n""#);
+        // Shown backwards, or not at all.
+        let name = Name::new("a\u{202e}b\u{200b}\u{3164}").unwrap();
+        assert_eq!(name.to_string(), r"a\u{202e}b\u{200b}\u{3164}");
+        assert_eq!(format!("{name:?}"), r#""a\u{202e}b\u{200b}\u{3164}""#);
+    }
+
+    #[test]
+    fn a_very_long_one_is_cut_in_messages() {
+        let shown = |bytes: &[u8]| format!("{:?}", Name::new(bytes).unwrap());
+        assert_eq!(shown(&[b'a'; 60]), format!("\"{}\"", "a".repeat(60)));
+        assert_eq!(shown(&[b'a'; 61]), format!("\"{}\"…", "a".repeat(60)));
+        assert_eq!(shown("é".repeat(61).as_bytes()), format!("\"{}\"…", "é".repeat(60)));
+        assert_eq!(shown(&[0xff; 61]), format!("\"{}\"…", r"\xff".repeat(60)));
     }
 }
