@@ -134,7 +134,7 @@ pub(crate) struct Ls {
 /// Show everything about one area: where its pages are, who holds it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Show {
-    /// Its name or id: digits are an id, `name:123` is a name always
+    /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
     #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
     pub(crate) area: Target,
     /// Draw where each part of it is
@@ -155,7 +155,7 @@ Examples:
   areas move model --nodes 1
   areas move model --policy interleave --nodes 0-3")]
 pub(crate) struct Move {
-    /// Its name or id: digits are an id, `name:123` is a name always
+    /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
     #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
     pub(crate) area: Target,
     #[command(flatten)]
@@ -170,7 +170,7 @@ pub(crate) struct Move {
 /// Growable areas grow; resizable ones shrink as well. No address changes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Resize {
-    /// Its name or id: digits are an id, `name:123` is a name always
+    /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
     #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
     pub(crate) area: Target,
     /// Its new size, rounded up to whole pages
@@ -196,7 +196,7 @@ pub(crate) struct Wait {
 /// They are read without mapping the area, so that holes stay holes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Cat {
-    /// Its name or id: digits are an id, `name:123` is a name always
+    /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
     #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
     pub(crate) area: Target,
     /// Where to begin

@@ -8,6 +8,7 @@ use jiff::{Timestamp, Unit};
 use serde::Serialize;
 
 use crate::output::json::in_order;
+use crate::target;
 
 /// An area, as it is at this moment. What could not be found out is `None`.
 #[derive(Debug)]
@@ -94,6 +95,7 @@ impl Report {
         AreaJson {
             id: info.id.get(),
             name: String::from_utf8_lossy(info.name.as_bytes()).into_owned(),
+            name_bytes: target::in_hex(&info.name),
             size: info.size,
             mapped: info.mapped,
             resident: self.resident,
@@ -128,6 +130,8 @@ fn known<T>(answer: areas::Result<T>) -> areas::Result<Option<T>> {
 pub(crate) struct AreaJson {
     id: i32,
     name: String,
+    /// A name that is not UTF-8, as the command takes it; null where `name` says it all.
+    name_bytes: Option<String>,
     size: usize,
     mapped: usize,
     resident: Option<u64>,

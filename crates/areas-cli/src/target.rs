@@ -6,7 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use areas::registry::{self, Source};
 use areas::{AreaId, Error, Kind, Name};
 
-/// An area as it is named on the command line: digits are an id, `name:123` forces a name.
+/// Says that a name's bytes follow, two digits each.
+const HEX: &str = "hex:";
+
+/// An area as it is named on the command line: digits are an id, `name:123` forces a name, `hex:ff00` tells its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// The digits, which need not be an id that an area can have.
@@ -19,6 +22,9 @@ impl Target {
         let bytes = text.as_bytes();
         if let Some(name) = bytes.strip_prefix(b"name:") {
             return Name::new(name).map(Target::Name);
+        }
+        if let Some(digits) = bytes.strip_prefix(HEX.as_bytes()) {
+            return of_hex(digits).and_then(Name::new).map(Target::Name);
         }
         match text.to_str() {
             Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -42,6 +48,28 @@ impl Target {
     }
 }
 
+/// A name that is not UTF-8, in the form that [`Target::new`] takes; `None` for text, which JSON can hold.
+pub(crate) fn in_hex(name: &Name) -> Option<String> {
+    let bytes = name.as_bytes();
+    std::str::from_utf8(bytes).is_err().then(|| {
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{HEX}{digits}")
+    })
+}
+
+fn of_hex(digits: &[u8]) -> areas::Result<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = digits.as_chunks();
+    let bytes: Option<Vec<u8>> =
+        pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
+    bytes.filter(|_| rest.is_empty()).ok_or_else(|| {
+        let text = String::from_utf8_lossy(digits);
+        Error::new(Kind::InvalidInput, format!("read a name from \"{HEX}{text}\""))
+            .detail("bytes have two hexadecimal digits each")
+            .help(format!("an area that is called so is `name:{HEX}{text}`"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,12 +87,30 @@ mod tests {
             ("1a", name("1a")),
             ("١٢٣", name("١٢٣")),
             ("Name:x", name("Name:x")),
+            ("hex:61", name("a")),
+            ("hex:C3a9", name("é")),
+            ("name:hex:61", name("hex:61")),
+            ("hexa", name("hexa")),
+            ("hex:6", None),
+            ("hex:6x", None),
+            ("hex:é", None),
+            ("hex:00", None),
+            ("hex:", None),
             ("", None),
             ("name:", None),
         ];
         for (text, expected) in cases {
             assert_eq!(Target::new(text.into()).ok(), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_and_taken_in_hexadecimal() {
+        let name = Name::new(b"a\xff\x01").unwrap();
+        let text = in_hex(&name).unwrap();
+        assert_eq!(text, "hex:61ff01");
+        assert_eq!(Target::new(text.into()).unwrap(), Target::Name(name));
+        assert_eq!(in_hex(&Name::new("größe\n").unwrap()), None);
     }
 
     #[test]

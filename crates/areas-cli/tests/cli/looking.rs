@@ -1,11 +1,14 @@
 //! `ls`, `show`, `nodes`: as text and as JSON.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
 use serde_json::Value;
 
-use crate::harness::{Registry, without_chance};
+use crate::harness::{AREAS, Holder, Ran, Registry, without_chance};
 
 /// Two areas, one of them frozen.
-fn two(registry: &Registry) -> (crate::harness::Holder, crate::harness::Holder) {
+fn two(registry: &Registry) -> (Holder, Holder) {
     let file = registry.file_of("file", 100_000);
     let first =
         registry.hold(["put", file.to_str().unwrap(), "--name", "weights", "--freeze", "--nodes", "0"]);
@@ -125,6 +128,104 @@ fn an_area_as_text() {
       mapped at   [ADDRESS] in process [PID] (areas)
       held by     process [PID] (areas), mapped r--, as area [ID]
     "#);
+}
+
+/// Whether a terminal, or who reads it, gets something else than what stands there.
+fn deceives(text: &str) -> bool {
+    text.contains(|c: char| {
+        "\u{7}\u{202e}\u{2066}\u{200b}\u{200d}\u{feff}\u{2028}\u{ad}\u{3164}\u{e0041}".contains(c)
+    })
+}
+
+/// Names of areas and of programs are what others chose: nothing in them turns text around, hides, or is obeyed.
+#[test]
+fn what_cannot_be_seen_is_escaped() {
+    let registry = Registry::new();
+    let name = "gnp\u{202e}\u{2066}x\u{200b}\u{200d}\u{feff}\u{2028}\u{ad}\u{3164}\u{e0041}\u{7}ö";
+    let program = registry.file("a\u{202e}\u{200b}\u{7}b");
+    std::fs::copy(AREAS, &program).unwrap();
+    let mut holding = registry.program(&program);
+    let holder = Holder::start(holding.args(["create", "--name", name, "--size", "1M", "--growable", "4M"]));
+    let escaped = r"gnp\u{202e}\u{2066}x\u{200b}\u{200d}\u{feff}\u{2028}\u{ad}\u{3164}\u{e0041}";
+    let said = |arguments: &[&str]| {
+        let ran = registry.run(arguments);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stdout()
+    };
+    let shown = said(&["show", name, "--map"]);
+    for text in [
+        holder.ready.clone(),
+        said(&["ls"]),
+        shown.clone(),
+        said(&["wait", name]),
+        said(&["resize", name, "2M"]),
+        said(&["move", name, "--nodes", "0"]),
+    ] {
+        assert!(text.contains(escaped) && text.contains('ö') && !deceives(&text), "{text}");
+    }
+    for text in [said(&["ls"]), shown] {
+        assert!(text.contains(r"a\u{202e}\u{200b}"), "{text}");
+    }
+    let ran = registry.run(["show", &format!("no{name}")]);
+    assert!(ran.code == Some(3) && ran.stderr.contains(escaped) && !deceives(&ran.stderr), "{ran:?}");
+    // In JSON all of it is there, to be read by programs, and shown to nobody by mistake.
+    for command in [&["ls", "--json"][..], &["show", name, "--json"], &["wait", name, "--json"]] {
+        let text = said(command);
+        assert!(text.contains('ö') && !deceives(&text), "{text}");
+        let read: Value = serde_json::from_str(&text).unwrap();
+        let area = read["areas"].get(0).unwrap_or(&read);
+        assert_eq!((&area["name"], &area["name_bytes"]), (&name.into(), &Value::Null));
+        assert_eq!(area["command"], "a\u{202e}\u{200b}\u{7}b");
+    }
+}
+
+/// JSON has no bytes that are not text: a name that has some is told twice, once as the command takes it.
+#[test]
+fn a_name_that_is_no_text_goes_by_json() {
+    let registry = Registry::new();
+    let names: [&[u8]; 4] = [b"model\xff", "model\u{fffd}".as_bytes(), b"model\xfe\x07", b"hex:6d"];
+    let create = |name: &[u8]| {
+        let mut argument = OsString::from("--name=");
+        argument.push(OsStr::from_bytes(name));
+        registry.hold(["create".as_ref(), argument.as_os_str(), "--size=1M".as_ref()])
+    };
+    let _holders = names.map(create);
+    let listed = registry.list();
+    assert_eq!(listed.len(), names.len());
+    let mut seen = Vec::new();
+    for area in &listed {
+        let taken = match area["name_bytes"].as_str() {
+            Some(bytes) => bytes.to_owned(),
+            None => format!("name:{}", area["name"].as_str().unwrap()),
+        };
+        assert_eq!(registry.show(&taken)["id"], area["id"], "{taken}");
+        let ran = registry.run(["cat", &taken]);
+        assert_eq!((ran.code, ran.output.len()), (Some(0), 1 << 20), "{taken}");
+        seen.push(taken);
+    }
+    seen.sort();
+    assert_eq!(seen, ["hex:6d6f64656cfe07", "hex:6d6f64656cff", "name:hex:6d", "name:model\u{fffd}"]);
+    let text = registry.run(["ls"]).stdout();
+    assert!(text.contains(r"model\xff") && text.contains(r"model\xfe\u{7}"), "{text}");
+    let ran = Ran::of(&mut registry.areas(["show", "hex:6d6"]));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("two hexadecimal digits"), "{ran:?}");
+}
+
+/// The kernel keeps a part of a long name, and shows it where holders are looked for.
+#[test]
+fn a_long_name_hides_no_holder() {
+    let registry = Registry::new();
+    for name in ["é".repeat(127), format!("x{}", "é".repeat(127)), "日".repeat(85), "🦀".repeat(63)] {
+        let holder = registry.hold(["create", "--name", &name, "--size", "1M"]);
+        let area = registry.show(&name);
+        let holders = area["holders"].as_array().unwrap();
+        assert_eq!(holders.len(), 1, "{name}: {area}");
+        assert_eq!((&holders[0]["pid"], &holders[0]["protection"]), (&holder.pid().into(), &"rw-".into()));
+        let label = |map: &str| map.contains("/memfd:");
+        let maps = std::fs::read(format!("/proc/{}/maps", holder.pid())).unwrap();
+        assert!(String::from_utf8(maps).unwrap().lines().any(label));
+    }
 }
 
 /// Clones share memory: it counts once.
