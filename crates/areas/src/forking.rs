@@ -8,10 +8,10 @@ use std::sync::RwLockWriteGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::mapping::Reservation;
-use crate::{registry, sys};
+use crate::{populate, registry, sys};
 
 /// In the order in which they are taken: no thread that has the second waits for the first.
-type All = (registry::Whole, RwLockWriteGuard<'static, ()>);
+type All = (registry::Whole, RwLockWriteGuard<'static, ()>, populate::promise::Whole);
 
 thread_local! {
     /// Held while this thread forks.
@@ -22,7 +22,9 @@ extern "C" fn before() {
     // A thread that is being torn down forks without the protection; it had no business to.
     let _ = HELD.try_with(|held| {
         // Called twice, it must not wait for itself: `ready` says when that can be.
-        let all = held.take().unwrap_or_else(|| (registry::whole(), Reservation::all_whole()));
+        let all = held
+            .take()
+            .unwrap_or_else(|| (registry::whole(), Reservation::all_whole(), populate::promise::whole()));
         held.set(Some(all));
     });
 }
@@ -67,7 +69,7 @@ mod tests {
         before();
         after();
         // Else this would wait for ever.
-        drop((registry::whole(), Reservation::all_whole()));
+        drop((registry::whole(), Reservation::all_whole(), populate::promise::whole()));
         after();
     }
 

@@ -102,6 +102,7 @@ compile_error!("areas is for 64-bit little-endian Linux");
 
 mod acceptance;
 mod area;
+mod cgroup;
 mod error;
 mod forking;
 #[cfg(fuzzing)]

@@ -238,7 +238,7 @@ pub(crate) static RULES: &[Rule] = &[
         .only(&[ENOSYS, EOPNOTSUPP, EPERM])
         .of(POPULATING),
     rule(&["openat", "read"], "how much room there is (/proc, /sys, control groups): unknown, so nothing is refused beforehand")
-        .about(&["/proc/meminfo", "cgroup", "/sys/"])
+        .about(&["/proc/meminfo", "cgroup", "/sys/", "mountinfo", "/status"])
         .of(POPULATING),
     rule(&["madvise(MADV_POPULATE_READ)"], "the kernel asks to be asked again").only(&[EAGAIN]),
     rule(&["madvise(MADV_COLLAPSE)"], "transparent huge pages are a hint; `gathered` says what came of it"),

@@ -8,7 +8,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, PoisonError};
 
 use super::crew::Crew;
-use super::{CHUNK, Chunks, Job, Progress, already, room};
+use super::watch::Watch;
+use super::{CHUNK, Chunks, Job, Progress, room};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -44,9 +45,10 @@ pub(crate) fn run(
         return Err(remedy::file_size(error, job.len as u64));
     }
     let placement = super::placement(job);
-    if job.object.is_none_or(|object| object.physical().is_none()) {
-        room::check(job, placement, size.saturating_sub(already(job)?))?;
-    }
+    let watch = match job.object {
+        Some(object) if object.physical().is_some() => Watch::none(),
+        _ => room::admit(job, placement)?,
+    };
     let chunks = Chunks { total: job.len, step: CHUNK, before: 0 };
     let crew = Crew::of(placement)?;
     // One for each thread that is at work.
@@ -61,6 +63,7 @@ pub(crate) fn run(
         while at < range.end {
             let part = &mut buffer[..BUFFER.min(range.end - at)];
             read(job, file, at, part)?;
+            watch.before(job, part.len())?;
             write(job, size, at, part)?;
             at += part.len();
         }

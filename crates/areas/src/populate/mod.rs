@@ -1,12 +1,14 @@
 //! Populate: fault pages in now, in parallel, instead of one by one at the first touch.
 //!
 //! It is the guarantee that there is memory: what plainly cannot fit is refused before the first page is taken
-//! ([`room`]), because a policy that confines pages to nodes ends in the out-of-memory killer, not in an error. The threads
-//! ([`crew`]) end before the call does.
+//! ([`room`]), because a policy that confines pages to nodes, or a control group's limit, ends in the out-of-memory killer, not in an
+//! error. Others who take the same room are seen along the way ([`promise`], [`watch`]). The threads ([`crew`]) end before the call does.
 
 mod crew;
 mod fill;
+pub(crate) mod promise;
 pub(crate) mod room;
+mod watch;
 
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -88,7 +90,7 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
     let pages = page.round_up(total).unwrap_or(total);
     job.mapping.check(0, pages, job.mapping.span())?;
     let placement = placement(job);
-    room::check(job, placement, pages.saturating_sub(already(job)?))?;
+    let watch = room::admit(job, placement)?;
 
     let gather = job.collapse && page == PageSize::base();
     let parts = if gather { collapsible(job.mapping.base(), total) } else { 0..0 };
@@ -99,7 +101,13 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
     let gathered = Gathered::default();
     let work = |index| {
         let chunk = chunks.at(index);
-        way.populate(job, chunk.clone())?;
+        let mut at = chunk.start;
+        while at < chunk.end {
+            let end = chunk.end.min(at.saturating_add(watch.step()));
+            watch.before(job, end - at)?;
+            way.populate(job, at..end)?;
+            at = end;
+        }
         gathered.gather(job, chunk.start.max(parts.start)..chunk.end.min(parts.end));
         Ok(())
     };
@@ -283,9 +291,20 @@ fn explain(
 fn no_memory(job: &Job<'_>, range: &Range<usize>) -> Error {
     let free =
         remedy::available_memory().map_or_else(|| "unknown".to_owned(), |free| format!("{:#}", Bytes(free)));
-    Error::new(Kind::NoMemory, format!("populate {}", job.whose))
+    let error = Error::new(Kind::NoMemory, format!("populate {}", job.whose))
         .detail(format!("{} of {} were in; {free} available", Bytes::from(range.start), Bytes::from(job.len)))
-        .help("ask for less, or free some memory")
+        .help("ask for less, or free some memory");
+    remedy::committed(error, job.len.saturating_sub(range.start) as u64)
+}
+
+/// How many bytes are not in RAM yet, in whole pages: an upper bound, and cheap.
+fn missing(job: &Job<'_>) -> Result<usize> {
+    Ok(pages(job).saturating_sub(already(job)?))
+}
+
+/// The bytes of its pages.
+fn pages(job: &Job<'_>) -> usize {
+    job.mapping.page_size().round_up(job.len).unwrap_or(job.len)
 }
 
 /// How many bytes need no page any more: a lower bound, and cheap.

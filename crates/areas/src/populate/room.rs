@@ -1,13 +1,16 @@
-//! Whether memory plainly cannot fit: asked before the first page is taken.
+//! Whether memory plainly cannot fit: asked before the first page is taken, and again along the way where room is tight.
 //!
-//! The kernel has no error for "these nodes are full": it reclaims, and then its out-of-memory killer comes. So the
-//! room is estimated here, on the generous side: free memory and what is easily reclaimed, less what the kernel keeps for
-//! itself. Swap is not counted: a populated area is one that is in RAM.
+//! The kernel has no error for "these nodes are full", nor for "this control group is": it reclaims, and then its out-of-memory killer comes, or it slows the
+//! program down until it seems to hang. So the room is estimated here, on the generous side: free memory and what is easily reclaimed, less what the kernel
+//! keeps for itself. Swap is not counted: a populated area is one that is in RAM.
 
 use std::ops::Range;
 use std::path::Path;
 
-use super::Job;
+use super::promise::Before;
+use super::watch::Watch;
+use super::{Job, missing, pages};
+use crate::cgroup;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement, Policy};
@@ -19,30 +22,125 @@ use crate::topology::meminfo;
 /// Below this the question costs more than it is worth: even a small machine has it.
 const WORTH_ASKING: usize = 1 << 20;
 
-/// Refuses what cannot fit: `missing` bytes that are not in RAM yet, placed like that.
-pub(super) fn check(job: &Job<'_>, placement: Placement, missing: usize) -> Result<()> {
+/// Refuses what cannot fit, and keeps an eye on the rest: what is not in RAM yet, placed like that.
+pub(super) fn admit(job: &Job<'_>, placement: Placement) -> Result<Watch> {
+    let missing = missing(job)?;
     // A pool says itself that it is empty, by an error.
     if missing < WORTH_ASKING || job.mapping.page_size() != PageSize::base() {
-        return Ok(());
+        return Ok(Watch::none());
     }
-    let nodes = match placement.policy() {
+    let confined = match placement.policy() {
         Policy::Bind(nodes) => Some(nodes),
-        // All other policies spill, but not out of the cpuset.
-        _ => sys::policy::allowed_nodes().ok(),
+        _ => None,
     };
-    let asked = if placement.is_default() { "it".to_owned() } else { placement.to_string() };
-    for (room, whose) in [supply(nodes), in_group(Path::new("/"))].into_iter().flatten() {
-        if missing as u64 > room {
-            return Err(refusal(job, &asked, missing as u64, (room, whose)));
-        }
-    }
-    super::mixed(job).map_or(Ok(()), |parts| check_parts(job, &parts))
+    // All other policies spill, but not out of the cpuset.
+    let nodes = confined.or_else(|| sys::policy::allowed_nodes().ok());
+    let what = if placement.is_default() { "it".to_owned() } else { placement.to_string() };
+    let asked = Asked { what, nodes };
+    let watch = Watch::admit(asked.clone(), missing as u64, pages(job) as u64)
+        .map_err(|short| short.refuse(job, &asked, "populate"))?;
+    super::mixed(job).map_or(Ok(()), |parts| check_parts(job, &parts))?;
+    Ok(watch)
 }
 
-fn refusal(job: &Job<'_>, asked: &str, missing: u64, (room, whose): (u64, String)) -> Error {
-    Error::new(Kind::NoMemory, format!("populate {}", job.whose))
-        .detail(format!("{asked} needs {:#}, {whose} can give {:#}", Bytes(missing), Bytes(room)))
-        .help("ask for less, allow more nodes, or free some memory (swap does not count: what is populated is in RAM)")
+/// What is asked for, for the question and for its answer.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// For messages: the placement, or `it`.
+    what: String,
+    /// The nodes that its pages may come from, where that is known.
+    pub(super) nodes: Option<NodeSet>,
+}
+
+/// What can be given, by each who has a say.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    supply: Option<Supply>,
+    group: Option<cgroup::Room>,
+}
+
+impl Rooms {
+    pub(super) fn measure(asked: &Asked) -> Self {
+        Rooms { supply: supply(asked.nodes), group: cgroup::memory_room(Path::new("/")) }
+    }
+
+    /// What is left over once all that was promised is taken, and `bytes` more.
+    pub(super) fn over(&self, bytes: u64, before: &Before<'_>) -> Result<u64, Short> {
+        let mut over = u64::MAX;
+        if let Some(supply) = &self.supply {
+            let taken = before.take_of(supply.nodes);
+            let room = supply.bytes.saturating_sub(taken);
+            match room.checked_sub(bytes) {
+                Some(more) => over = over.min(more),
+                None => {
+                    let whose = supply.to_string();
+                    return Err(Short { needed: bytes, room, taken, whose, raise: None });
+                }
+            }
+        }
+        if let Some(group) = &self.group {
+            let taken = before.take_of(None);
+            let room = group.bytes.saturating_sub(taken.saturating_add(tables(taken)));
+            let needed = bytes.saturating_add(tables(bytes));
+            match room.checked_sub(needed) {
+                Some(more) => over = over.min(more),
+                None => {
+                    let raise = Some(group.raise(needed.saturating_add(taken)));
+                    return Err(Short { needed, room, taken, whose: group.whose(), raise });
+                }
+            }
+        }
+        Ok(over)
+    }
+}
+
+/// What a control group pays besides for so many bytes: page tables (8 bytes a page, twice for what is shared: the object's own tree of pages), and what
+/// each processor takes in advance.
+fn tables(bytes: u64) -> u64 {
+    bytes / 128
+}
+
+/// What does not fit: the numbers.
+#[derive(Debug)]
+pub(super) struct Short {
+    needed: u64,
+    room: u64,
+    /// By those who were admitted before, in this process.
+    taken: u64,
+    whose: String,
+    raise: Option<String>,
+}
+
+impl Short {
+    /// Before anything was taken. `verb` is what was tried.
+    pub(super) fn refuse(self, job: &Job<'_>, asked: &Asked, verb: &str) -> Error {
+        let Short { needed, room, taken, whose, raise } = self;
+        let others = match taken {
+            0 => String::new(),
+            _ => format!(", after {:#} that this process is populating already", Bytes(taken)),
+        };
+        let detail =
+            format!("{} needs {:#}, {whose} can give {:#}{others}", asked.what, Bytes(needed), Bytes(room));
+        let elsewhere = raise.map_or_else(
+            || "allow more nodes, or free some memory".to_owned(),
+            |raise| format!("{raise}, or free some memory"),
+        );
+        Error::new(Kind::NoMemory, format!("{verb} {}", job.whose))
+            .detail(detail)
+            .help(format!("ask for less, {elsewhere} (swap does not count: what is populated is in RAM)"))
+    }
+
+    /// In the middle: somebody else took what there was.
+    pub(super) fn refuse_on_the_way(self, job: &Job<'_>, asked: &Asked) -> Error {
+        let needed = self.needed;
+        let error = self.refuse(job, asked, "populate");
+        let detail = format!(
+            "there was room for all of it, and others have taken it concurrently; for the last {:#}, {}",
+            Bytes(needed),
+            error.facts().unwrap_or_default()
+        );
+        error.detail(detail)
+    }
 }
 
 /// The same for parts that are placed each in its own way: what is confined to some nodes has to fit there.
@@ -63,15 +161,17 @@ fn check_parts(job: &Job<'_>, parts: &[(Range<usize>, Placement)]) -> Result<()>
                 .filter(|(_, placement)| confined(placement).is_some_and(|part| part.is_subset(&nodes)))
         };
         let all: u64 = inside().map(|(range, _)| range.len() as u64).sum();
-        let Some((room, whose)) = supply(Some(nodes)).filter(|(room, _)| all > *room) else { continue };
+        let Some(supply) = supply(Some(nodes)).filter(|supply| all > supply.bytes) else { continue };
         let residency = match measured.take() {
             Some(residency) => residency,
             None => residency::measure(job.mapping, job.object, job.len)?,
         };
         let missing = all.saturating_sub(resident(&residency, inside().map(|(range, _)| range)));
-        if missing > room {
-            let asked = Placement::new(Policy::Bind(nodes)).to_string();
-            return Err(refusal(job, &asked, missing, (room, whose)));
+        if missing > supply.bytes {
+            let asked = Asked { what: Placement::new(Policy::Bind(nodes)).to_string(), nodes: Some(nodes) };
+            let (room, whose) = (supply.bytes, supply.to_string());
+            let short = Short { needed: missing, room, taken: 0, whose, raise: None };
+            return Err(short.refuse(job, &asked, "populate"));
         }
         measured = Some(residency);
     }
@@ -97,8 +197,26 @@ fn resident<'a>(residency: &Residency, parts: impl Iterator<Item = &'a Range<usi
     bytes
 }
 
-/// What some nodes can give, or the machine if they are all that it has; and who that is, in words.
-fn supply(nodes: Option<NodeSet>) -> Option<(u64, String)> {
+/// What some nodes can give, or the machine.
+#[derive(Debug)]
+struct Supply {
+    bytes: u64,
+    /// `None` for the machine.
+    nodes: Option<NodeSet>,
+}
+
+impl std::fmt::Display for Supply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.nodes {
+            None => f.write_str("the machine"),
+            Some(nodes) if nodes.len() == 1 => write!(f, "node {nodes}"),
+            Some(nodes) => write!(f, "nodes {nodes}"),
+        }
+    }
+}
+
+/// What some nodes can give, or the machine if they are all that it has.
+fn supply(nodes: Option<NodeSet>) -> Option<Supply> {
     let with_memory = sys::text::read_to_string("/sys/devices/system/node/has_memory").unwrap_or_default();
     let with_memory = NodeSet::from_kernel_list(&with_memory).unwrap_or_default();
     match nodes {
@@ -110,10 +228,9 @@ fn supply(nodes: Option<NodeSet>) -> Option<(u64, String)> {
                 let room = meminfo::parse(&text).ok()?.available();
                 Some(room.saturating_sub(kept_back(&zones, node)))
             });
-            let noun = if nodes.len() == 1 { "node" } else { "nodes" };
-            Some((each.sum::<Option<u64>>()?, format!("{noun} {nodes}")))
+            Some(Supply { bytes: each.sum::<Option<u64>>()?, nodes: Some(nodes) })
         }
-        _ => Some((remedy::available_memory()?, "the machine".to_owned())),
+        _ => Some(Supply { bytes: remedy::available_memory()?, nodes: None }),
     }
 }
 
@@ -135,30 +252,6 @@ pub(crate) fn kept_back(zoneinfo: &str, node: Node) -> u64 {
         }
     }
     pages.saturating_mul(sys::page_size() as u64)
-}
-
-/// What the control groups that this process is in can give (cgroup version 2), and whose limit it is; `None` where there is
-/// none. A group over its limit is killed from, as a full machine is.
-fn in_group(root: &Path) -> Option<(u64, String)> {
-    let groups = sys::text::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let top = root.join("sys/fs/cgroup");
-    let read = |group: &Path, file: &str| sys::text::read_to_string(top.join(group).join(file)).ok();
-    let room = |group: &Path| {
-        // "max" is no number: no limit.
-        let limit: u64 = read(group, "memory.max")?.trim().parse().ok()?;
-        let used: u64 = read(group, "memory.current")?.trim().parse().ok()?;
-        let stat = read(group, "memory.stat").unwrap_or_default();
-        let value = |name: &str| -> Option<u64> {
-            stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?.parse().ok()
-        };
-        let reclaimable =
-            ["active_file", "inactive_file", "slab_reclaimable"].map(|name| value(name).unwrap_or(0));
-        let reclaimable = reclaimable.into_iter().fold(0, u64::saturating_add);
-        let room = limit.saturating_sub(used.saturating_sub(reclaimable));
-        Some((room, format!("control group /{} (memory.max {:#})", group.display(), Bytes(limit))))
-    };
-    Path::new(path).ancestors().filter_map(room).min_by_key(|(room, _)| *room)
 }
 
 #[cfg(test)]
@@ -190,30 +283,9 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_group_counts() {
-        let root = std::env::temp_dir().join(format!("areas-room-{}", std::process::id()));
-        let put = |path: &str, text: &str| {
-            let path = root.join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
-        put("proc/self/cgroup", "4:memory:/x\n0::/outer/inner\n");
-        put("sys/fs/cgroup/outer/memory.max", "1048576\n");
-        put("sys/fs/cgroup/outer/memory.current", "1000000\n");
-        put("sys/fs/cgroup/outer/memory.stat", "anon 5\ninactive_file 300000\nactive_file 100000\n");
-        put("sys/fs/cgroup/outer/inner/memory.max", "max\n");
-        put("sys/fs/cgroup/outer/inner/memory.current", "5\n");
-        let (room, whose) = in_group(&root).unwrap();
-        assert_eq!((room, whose.as_str()), (448_576, "control group /outer (memory.max 1.00 MiB)"));
-        put("sys/fs/cgroup/outer/memory.max", "max\n");
-        assert_eq!(in_group(&root), None);
-        std::fs::remove_dir_all(&root).unwrap();
-    }
-
-    #[test]
     fn a_machine_can_give_something() {
-        let (room, whose) = supply(None).unwrap();
-        assert!(room > 0);
-        assert_eq!(whose, "the machine");
+        let supply = supply(None).unwrap();
+        assert!(supply.bytes > 0);
+        assert_eq!(supply.to_string(), "the machine");
     }
 }

@@ -106,7 +106,7 @@ fn a_group_that_cannot_hold_it_is_named() {
         let error = area.populate().unwrap_err();
         assert_eq!(error.kind(), areas::Kind::NoMemory);
         assert!(
-            error.facts().unwrap().contains("control group /test-memory (memory.max 20.0 MiB)"),
+            error.facts().unwrap().contains("control group /test-memory (memory.max is 20.0 MiB, "),
             "{error:#}"
         );
         assert_eq!(area.residency().unwrap().resident(), 0);

@@ -1,0 +1,133 @@
+//! Control groups: which limits lie on this process, what they leave, and how a reader raises them.
+//!
+//! A group over its memory limit is killed from, as a full machine is, and one over `memory.high` is slowed down until it seems to hang. So the limits are
+//! read before memory is taken. Version 1 and version 2 may be in use at once, a controller at a time; a limit of any group from the process's own up to
+//! the top counts.
+//!
+//! | file | what |
+//! |---|---|
+//! | `hierarchy.rs` | where the files of a controller are: `/proc/self/cgroup` and `/proc/self/mountinfo` |
+//! | `memory.rs` | the room that memory limits leave |
+//! | `hugetlb.rs` | the room that limits on hugetlb pages leave |
+
+mod hierarchy;
+mod hugetlb;
+mod memory;
+
+use std::path::PathBuf;
+
+use hierarchy::{Location, Version};
+pub(crate) use hugetlb::room as hugetlb_room;
+pub(crate) use memory::room as memory_room;
+
+use crate::size::Bytes;
+
+/// What one limit leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Bytes that can be taken before the limit is reached.
+    pub(crate) bytes: u64,
+    /// The limit.
+    limit: u64,
+    /// Bytes of it that are in use, less what the kernel can reclaim.
+    used: u64,
+    /// The path of the group in its hierarchy, as far as this process may know it.
+    group: String,
+    /// The file that holds the limit.
+    file: PathBuf,
+    /// A file that the kernel keeps at or above this one, and its limit: `memory.memsw.limit_in_bytes`.
+    above: Option<(PathBuf, u64)>,
+}
+
+impl Room {
+    fn of(limit: u64, used: u64, level: &Level, file: &str) -> Self {
+        Room {
+            bytes: limit.saturating_sub(used),
+            limit,
+            used,
+            group: level.group.clone(),
+            file: level.folder.join(file),
+            above: None,
+        }
+    }
+
+    /// Whose limit it is, in words: `control group /a/b (memory.max is 64.0 MiB, 3.90 MiB in use)`.
+    pub(crate) fn whose(&self) -> String {
+        let file = self.file.file_name().unwrap_or_default().display();
+        format!(
+            "control group {} ({file} is {:#}, {:#} in use)",
+            self.group,
+            Bytes(self.limit),
+            Bytes(self.used)
+        )
+    }
+
+    /// How to make room for `wanted` bytes: the line to type.
+    pub(crate) fn raise(&self, wanted: u64) -> String {
+        // In whole MiB, so that it can be read, and is enough for what is allocated along the way.
+        let value = self.used.saturating_add(wanted).saturating_add(wanted / 64).div_ceil(1 << 20) << 20;
+        let first = self.above.iter().filter(|(_, limit)| *limit < value).map(|(file, _)| file);
+        let lines = first.chain([&self.file]).map(|file| format!("echo {value} > {}", file.display()));
+        let lines: Vec<String> = lines.collect();
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        let elsewhere = match &*name {
+            "memory.max" | "memory.limit_in_bytes" => {
+                format!(" (MemoryMax={value} in the systemd unit, `--memory {value}` of the container)")
+            }
+            "memory.high" => format!(" (MemoryHigh={value} in the systemd unit)"),
+            _ => String::new(),
+        };
+        format!("raise the limit: `{}` as root{elsewhere}", lines.join(" && "))
+    }
+}
+
+/// A group, from the process's own up to the topmost that can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Level {
+    pub(crate) folder: PathBuf,
+    pub(crate) group: String,
+}
+
+impl Level {
+    fn read(&self, file: &str) -> Option<String> {
+        crate::sys::text::read_to_string(self.folder.join(file)).ok()
+    }
+
+    /// A number of bytes; `None` for `max`, for what version 1 has instead, and where the file is absent.
+    fn number(&self, file: &str) -> Option<u64> {
+        /// The largest that version 1 prints is the largest `i64` in whole pages, of up to 64 KiB: no machine has a quarter of it.
+        const UNLIMITED: u64 = 1 << 61;
+        self.read(file)?.trim().parse().ok().filter(|&value| value < UNLIMITED)
+    }
+}
+
+/// A tree of files for a test, removed when it is dropped.
+#[cfg(test)]
+pub(crate) struct Tree(PathBuf);
+
+#[cfg(test)]
+impl Tree {
+    pub(crate) fn new(name: &str) -> Self {
+        let root = std::env::temp_dir().join(format!("areas-cgroup-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(&root).unwrap();
+        Tree(root)
+    }
+
+    pub(crate) fn put(&self, path: &str, text: impl AsRef<[u8]>) {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn root(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

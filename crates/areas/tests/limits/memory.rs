@@ -1,0 +1,210 @@
+//! Limits on memory: whatever brings pages in is refused where a group cannot hold them, nobody is killed or slowed down, and the line of the remedy works.
+
+use std::io::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use areas::{Error, Kind, Lock};
+
+use super::MIB;
+use super::group::{Group, enter};
+use super::support::child::{Peer, Stage, hear, tell, test};
+use super::support::skip;
+
+/// A process of the test's own, in a group: `role` says what it does, and is followed by the group's folder.
+fn start(this: super::support::child::Test, group: &Group) -> Peer {
+    let mut peer = this.spawn(&mut Stage::here(), "in a group");
+    peer.tell(&group.folder().display().to_string());
+    peer
+}
+
+/// In that process: into the group.
+fn go_in() {
+    enter(hear());
+}
+
+#[track_caller]
+fn facts(error: &Error) -> String {
+    assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+    format!("{error:#}")
+}
+
+/// Everything that brings pages in, with 64 MiB. What it says of each.
+fn everything() -> Vec<(&'static str, String)> {
+    let size = 64 * MIB;
+    let mut told = Vec::new();
+    let mut shared = areas::builder(size).shared().unwrap();
+    told.push(("shared", facts(&shared.populate().unwrap_err())));
+    assert_eq!(shared.residency().unwrap().resident(), 0, "nothing was taken");
+    let file = tempfile_of(size);
+    told.push(("fill", facts(&shared.fill_from(&file, &mut |_| {}).unwrap_err())));
+    assert_eq!(shared.residency().unwrap().resident(), 0);
+    let rejected = shared.freeze().unwrap_err();
+    told.push(("freeze", facts(&rejected.error)));
+    rejected.value.store(0, 7_u8).unwrap();
+    drop(rejected);
+    let mut private = areas::builder(size).private().unwrap();
+    told.push(("private", facts(&private.populate().unwrap_err())));
+    drop(private);
+    told.push(("full lock", facts(&areas::builder(size).lock(Lock::Full).shared().unwrap_err())));
+    told.push(("full lock, private", facts(&areas::builder(size).lock(Lock::Full).private().unwrap_err())));
+    told
+}
+
+/// A sparse file of that size, on a file system of a disk, where there is no limit to it.
+fn tempfile_of(size: usize) -> std::fs::File {
+    let path = std::env::temp_dir().join(format!("areas-limits-{}", std::process::id()));
+    let file = std::fs::File::options().create_new(true).read(true).write(true).open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    file.set_len(size as u64).unwrap();
+    file
+}
+
+/// Types the line of a remedy, as root.
+pub(super) fn obey(report: &str) {
+    let line = report.split('`').nth(1).unwrap_or_else(|| panic!("no line in {report}"));
+    let status = Command::new("sh").args(["-c", line]).status().unwrap();
+    assert!(status.success(), "{line}");
+}
+
+#[test]
+pub(crate) fn whatever_brings_pages_in_is_refused_with_numbers() {
+    let this = test!("whatever_brings_pages_in_is_refused_with_numbers");
+    if this.role().is_some() {
+        go_in();
+        let told = everything();
+        let mut text = String::new();
+        for (what, report) in &told {
+            text.push_str(&format!("{what}: {report}\n"));
+        }
+        // What fits, fits.
+        let mut small = areas::builder(8 * MIB).shared().unwrap();
+        small.populate().unwrap();
+        drop(small);
+        obey(&told[0].1);
+        let mut shared = areas::builder(64 * MIB).shared().unwrap();
+        shared.populate().unwrap();
+        return tell(&text);
+    }
+    let Some(group) = Group::new("memory", this.name()) else { return };
+    group.limit(32 * MIB);
+    let mut peer = start(this, &group);
+    let told = peer.hear();
+    assert!(peer.end().success());
+    let whose = format!("it needs 64.5 MiB, control group {} ({} is 32.0 MiB, ", group.name(), group.max());
+    for (what, report) in
+        ["shared", "fill", "freeze", "private", "full lock", "full lock, private"].iter().map(|what| {
+            let of = |line: &&str| line.starts_with(&format!("{what}: "));
+            (what, told.lines().find(of).unwrap_or_else(|| panic!("{what}: not in {told}")))
+        })
+    {
+        assert!(report.contains(&whose) && report.contains(" in use) can give "), "{what}: {report}");
+    }
+    assert_eq!(group.kills(), 0);
+}
+
+/// A limit further up counts as much, and is the one that is named.
+#[test]
+pub(crate) fn a_limit_further_up_counts() {
+    let this = test!("a_limit_further_up_counts");
+    if this.role().is_some() {
+        go_in();
+        let mut shared = areas::builder(64 * MIB).shared().unwrap();
+        return tell(&facts(&shared.populate().unwrap_err()));
+    }
+    let Some(outer) = Group::new("memory", this.name()) else { return };
+    let inner = outer.inner("memory");
+    outer.limit(24 * MIB);
+    inner.limit(400 * MIB);
+    let mut peer = start(this, &inner);
+    let told = peer.hear();
+    assert!(peer.end().success());
+    drop(inner);
+    assert!(
+        told.contains(&format!("control group {} ({} is 24.0 MiB, ", outer.name(), outer.max())),
+        "{told}"
+    );
+    assert!(told.contains(&format!("{}/{}`", outer.folder().display(), outer.max())), "{told}");
+    assert_eq!(outer.kills(), 0);
+}
+
+/// Over `memory.high` nobody is killed, and everything stalls: it is a limit as well.
+#[test]
+fn what_would_stall_is_refused_at_once() {
+    let this = test!("what_would_stall_is_refused_at_once");
+    if this.role().is_some() {
+        go_in();
+        let before = Instant::now();
+        let mut shared = areas::builder(96 * MIB).shared().unwrap();
+        let report = facts(&shared.populate().unwrap_err());
+        let took = before.elapsed();
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        obey(&report);
+        shared.populate().unwrap();
+        return tell(&report);
+    }
+    let Some(group) = Group::new("memory", this.name()) else { return };
+    if group.version() == 1 {
+        return skip(this.name(), "version 1 of control groups has no memory.high");
+    }
+    group.set("memory.high", &(32 * MIB).to_string());
+    let _ = std::fs::write(group.folder().join("memory.swap.max"), "0");
+    let mut peer = start(this, &group);
+    let told = peer.hear();
+    assert!(peer.end().success());
+    assert!(told.contains(&format!("control group {} (memory.high is 32.0 MiB, ", group.name())), "{told}");
+    assert!(told.contains("memory.high`") && told.contains("MemoryHigh="), "{told}");
+}
+
+/// Version 1 limits memory and swap together as well.
+#[test]
+pub(crate) fn a_limit_on_memory_and_swap_together() {
+    let this = test!("a_limit_on_memory_and_swap_together");
+    if this.role().is_some() {
+        go_in();
+        let mut shared = areas::builder(64 * MIB).shared().unwrap();
+        let report = facts(&shared.populate().unwrap_err());
+        obey(&report);
+        shared.populate().unwrap();
+        return tell(&report);
+    }
+    let Some(group) = Group::new("memory", this.name()) else { return };
+    if !group.folder().join("memory.memsw.limit_in_bytes").exists() {
+        return skip(this.name(), "there is no memory.memsw.limit_in_bytes here");
+    }
+    group.limit(32 * MIB);
+    group.set("memory.memsw.limit_in_bytes", &(32 * MIB).to_string());
+    let mut peer = start(this, &group);
+    let told = peer.hear();
+    assert!(peer.end().success());
+    assert!(told.contains("memory.memsw.limit_in_bytes && echo "), "{told}");
+    assert_eq!(group.kills(), 0);
+}
+
+/// The page cache of files is no use that stays: what the kernel reclaims is room.
+#[test]
+fn the_page_cache_is_room() {
+    let this = test!("the_page_cache_is_room");
+    if this.role().is_some() {
+        go_in();
+        // Written, so that it is this group's, and on disk, so that it can go.
+        let mut file = tempfile_of(0);
+        let piece = vec![1; MIB];
+        for _ in 0..40 {
+            file.write_all(&piece).unwrap();
+        }
+        file.sync_all().unwrap();
+        let mut shared = areas::builder(36 * MIB).shared().unwrap();
+        shared.populate().unwrap();
+        return tell("populated");
+    }
+    if rustix::fs::statfs(&std::env::temp_dir()).unwrap().f_type == 0x0102_1994 {
+        return skip(this.name(), "the temporary folder is in memory");
+    }
+    let Some(group) = Group::new("memory", this.name()) else { return };
+    group.limit(64 * MIB);
+    let mut peer = start(this, &group);
+    assert_eq!(peer.hear(), "populated");
+    assert!(peer.end().success());
+    assert_eq!(group.kills(), 0);
+}
