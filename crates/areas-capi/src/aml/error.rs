@@ -40,6 +40,8 @@ pub(super) fn code_of(error: &Error) -> Code {
     match error.kind() {
         Kind::NodeNotAllowed => Code::Domain,
         Kind::NoMemory | Kind::Limit => Code::NoMemory,
+        // More than there are addresses makes no sense to the library, and is ENOMEM to the kernel, as it was to AML.
+        Kind::InvalidInput if error.errno() == Some(areas::Errno::from_raw(libc::ENOMEM)) => Code::NoMemory,
         Kind::InvalidInput | Kind::OutOfRange => Code::Invalid,
         Kind::AddressInUse | Kind::Busy => Code::Busy,
         Kind::NotPermitted | Kind::ReadOnly | Kind::Frozen | Kind::Unreadable => Code::NotPermitted,
@@ -204,6 +206,8 @@ mod tests {
             (plain(Kind::NoMemory), Code::NoMemory),
             (plain(Kind::Limit), Code::NoMemory),
             (plain(Kind::InvalidInput), Code::Invalid),
+            (plain(Kind::InvalidInput).call("mmap()", areas::Errno::from_raw(libc::ENOMEM)), Code::NoMemory),
+            (plain(Kind::InvalidInput).call("mmap()", areas::Errno::from_raw(libc::EINVAL)), Code::Invalid),
             (plain(Kind::OutOfRange), Code::Invalid),
             (plain(Kind::AddressInUse), Code::Busy),
             (plain(Kind::NotPermitted), Code::NotPermitted),
