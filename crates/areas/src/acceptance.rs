@@ -115,7 +115,7 @@ const LOCKED: u64 = 8;
 fn pool(page: PageSize) -> u64 {
     let path = format!("/sys/kernel/mm/hugepages/hugepages-{}kB", page.bytes() / 1024);
     let number = |name| {
-        let text = crate::sys::text::read_to_string(format!("{path}/{name}")).ok()?;
+        let text = sys::text::read_to_string(format!("{path}/{name}")).ok()?;
         text.trim().parse::<u64>().ok()
     };
     let most = number("nr_hugepages").max(number("nr_overcommit_hugepages")).unwrap_or(0);

@@ -1,17 +1,20 @@
 //! Asking for an area.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Access, Area, Private, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, Reservation, headroom};
-use crate::object::{Extent, Object};
+use crate::object::{Extent, Object, strict};
 use crate::page::{PageSize, Pages};
 use crate::place::Placement;
 use crate::protection::Protection;
-use crate::provider::{Address, Provider, Request, System, is_left_to_the_kernel, resolve, take_pool_pages};
+use crate::provider::{
+    Address, Provider, Request, System, is_left_to_the_kernel, resolve, take_pool_pages, transparent,
+};
 use crate::registry::Name;
 use crate::size::Bytes;
 
@@ -250,8 +253,8 @@ impl<'a> AreaBuilder<'a> {
             }),
             Pages::Auto if self.extent != Wanted::Fixed => self.object_of(base, placement),
             Pages::Auto => self.object_of(PageSize::HUGE_2M, placement).or_else(|because| {
-                let given = "base pages, gathered into transparent huge ones when populated";
-                self.instead(base, placement, "2 MiB pages of the pool".to_owned(), given, because)
+                let given = transparent::given(Path::new("/"), true);
+                self.instead(base, placement, "2 MiB pages of the pool".to_owned(), &given, because)
             }),
         }
     }
@@ -344,6 +347,8 @@ impl<'a> AreaBuilder<'a> {
         if page != PageSize::base() {
             // Not those of the reserve: growth takes them.
             take_pool_pages(&mapping, object.size_in_pages(), Some(placement))?;
+        } else if strict::applies(object.size()) && object.physical().is_none() {
+            object.back(0, object.file_size(), || self.what("shared"))?;
         }
         Ok((mapping, object))
     }

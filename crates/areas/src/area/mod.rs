@@ -26,6 +26,7 @@ mod transfer;
 use std::fmt;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 pub use builder::{AreaBuilder, builder};
 pub use clone::CloneBuilder;
@@ -46,7 +47,7 @@ use crate::page::PageSize;
 use crate::place::Placement;
 use crate::populate::{self, Job, Progress};
 use crate::protection::Protection;
-use crate::provider::take_pool_pages;
+use crate::provider::{take_pool_pages, transparent};
 use crate::registry::{Announcement, AreaId, Name, Publication};
 use crate::residency::{self, Residency};
 use crate::size::Bytes;
@@ -200,8 +201,9 @@ impl<K: Access> Area<K> {
     /// Faults all its pages in, in parallel, where they were asked to be.
     ///
     /// # Errors
-    /// [`Kind::NoMemory`] where the nodes or the machine plainly do not have that much: told before the kernel's
-    /// out-of-memory killer has its say.
+    /// [`Kind::NoMemory`] where the nodes, the machine or a control group (`memory.max`, `memory.high`) plainly do not have that much:
+    /// before the kernel's out-of-memory killer has its say. If others take the room concurrently, it stops on the way; pages that came in
+    /// until then stay, as another holder may have written them.
     #[doc(alias = "MADV_POPULATE_WRITE")]
     pub fn populate(&mut self) -> Result<()> {
         self.populate_with(&mut |_| {})
@@ -233,6 +235,7 @@ impl<K: Access> Area<K> {
             match populate::run(&job, progress) {
                 Ok(done) => {
                     self.gathered = done.collapsed_bytes;
+                    self.note_gathering(done.collapse_failed);
                     break;
                 }
                 Err(error) if cuts < MOST_CUTS && self.was_cut(job.len, &error) => {}
@@ -240,6 +243,24 @@ impl<K: Access> Area<K> {
             }
         }
         Ok(())
+    }
+
+    /// What [`granted`](Area::granted) says of pages that could not be gathered into transparent huge ones, the last time.
+    fn note_gathering(&mut self, failed: Option<crate::Errno>) {
+        const ASKED: &str = "transparent huge pages";
+        self.mapping.forget_fallbacks(ASKED);
+        let Some(errno) = failed else { return };
+        let error = Error::new(Kind::Unsupported, format!("gather the pages of {self}"))
+            .call("madvise(MADV_COLLAPSE)", errno);
+        let error = match transparent::forbidden(Path::new("/"), self.object.is_some()) {
+            Some(why) => error.detail(why),
+            None => error,
+        };
+        let given = match self.gathered {
+            0 => "base pages".to_owned(),
+            some => format!("{} in them, and base pages", Bytes::from(some)),
+        };
+        self.mapping.record_fallback(ASKED, given, error);
     }
 
     /// Whether an error comes of it that somebody made the area smaller than `len`, and maybe as large again.

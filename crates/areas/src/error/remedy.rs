@@ -1,5 +1,7 @@
 //! What to do about a failure, and the facts that lead there: gathered at the moment of the failure, in one place.
 
+use std::path::Path;
+
 use super::{Errno, Error};
 use crate::size::Bytes;
 use crate::sys::process::{Limit, limit};
@@ -57,6 +59,7 @@ pub(crate) fn address_space(error: Error, wanted: usize) -> Error {
                 Bytes::from(wanted)
             ))
             .help("raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve"),
+        None if counts_strictly() => committed(error, wanted as u64),
         None => error.detail(format!("{}; {}", mappings(), overcommit())).help(
             "ask for less, unmap something, raise vm.max_map_count if the mappings are near it, \
              or see vm.overcommit_memory",
@@ -75,10 +78,44 @@ fn overcommit() -> String {
     format!("vm.overcommit_memory is {}, {} free", mode.trim(), free_memory())
 }
 
+/// Whether the kernel refuses what it could not give (`vm.overcommit_memory=2`).
+pub(crate) fn counts_strictly() -> bool {
+    crate::sys::text::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.trim() == "2")
+}
+
+/// For memory that the kernel refuses because it counts strictly; where it does not, as it was.
+pub(crate) fn committed(error: Error, wanted: u64) -> Error {
+    let (Some(limit), Some(used)) = (machine_memory("CommitLimit"), machine_memory("Committed_AS")) else {
+        return error;
+    };
+    if !counts_strictly() {
+        return error;
+    }
+    let detail = format!(
+        "vm.overcommit_memory is 2: CommitLimit is {:#}, Committed_AS is {:#}, {:#} wanted",
+        Bytes(limit),
+        Bytes(used),
+        Bytes(wanted)
+    );
+    // What the kernel keeps back of it for root and for each program (vm.admin_reserve_kbytes, vm.user_reserve_kbytes), besides.
+    const KEPT_BACK: u64 = 136 << 20;
+    let needed = used.saturating_add(wanted).saturating_add(wanted / 32).saturating_add(KEPT_BACK);
+    let kilobytes = needed.saturating_sub(machine_memory("SwapTotal").unwrap_or(0)) / 1024;
+    error.detail(detail).help(format!(
+        "ask for less, or raise the limit: `sysctl -w vm.overcommit_kbytes={kilobytes}` as root, or have the kernel promise more than it \
+         has: `sysctl -w vm.overcommit_memory=0`"
+    ))
+}
+
 /// What `/proc/meminfo` calls available.
 pub(crate) fn available_memory() -> Option<u64> {
+    machine_memory("MemAvailable")
+}
+
+/// A value of `/proc/meminfo`, in bytes.
+fn machine_memory(field: &str) -> Option<u64> {
     let text = crate::sys::text::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -143,21 +180,33 @@ pub(crate) fn huge_pages(error: Error, page: crate::PageSize, wanted: usize) -> 
             .map_or_else(|_| "no".to_owned(), |text| text.trim().to_owned())
     };
     let pages = wanted.div_ceil(page.bytes());
-    if !std::path::Path::new(&folder).exists() {
+    if !Path::new(&folder).exists() {
         return error
             .detail(format!("this kernel has no pool of {page} pages"))
             .help("the sizes that it has are the folders of /sys/kernel/mm/hugepages");
     }
-    error
-        .detail(format!(
-            "the pool of {page} pages has {} pages, {} free, {} reserved; {pages} wanted",
-            read("nr_hugepages"),
-            read("free_hugepages"),
-            read("resv_hugepages")
-        ))
-        .help(format!(
-            "fill the pool: `echo N > {folder}/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`"
-        ))
+    let pool = format!(
+        "the pool of {page} pages has {} pages, {} free, {} reserved; {pages} wanted",
+        read("nr_hugepages"),
+        read("free_hugepages"),
+        read("resv_hugepages")
+    );
+    let fill = format!(
+        "fill the pool: `echo N > {folder}/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`"
+    );
+    // The kernel says the same of a full pool and of a full group.
+    let bytes = (pages as u64).saturating_mul(page.bytes() as u64);
+    let group = crate::cgroup::hugetlb_room(Path::new("/"), page.bytes()).filter(|room| room.bytes < bytes);
+    let Some(group) = group else { return error.detail(pool).help(fill) };
+    let number = |file: &str| read(file).parse::<u64>().unwrap_or(0);
+    let enough = number("free_hugepages").saturating_sub(number("resv_hugepages")) >= pages as u64;
+    let (whose, raise) = (group.whose(), group.raise(bytes));
+    error.detail(format!("{whose} can give {:#} in {page} pages; {pool}", Bytes(group.bytes))).help(
+        match enough {
+            true => format!("{raise}, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`"),
+            false => format!("{raise}, and {fill}"),
+        },
+    )
 }
 
 /// For page frame numbers that pagemap shows as zeros.
@@ -234,7 +283,7 @@ mod tests {
         assert!(facts.contains("RLIMIT_NOFILE is ") && help.contains("ulimit -n"), "{own:#}");
         assert!(!format!("{own:#}").contains("file-max"), "{own:#}");
         let machines = error(libc::ENFILE);
-        let most = std::fs::read_to_string("/proc/sys/fs/file-max").unwrap();
+        let most = crate::sys::text::read_to_string("/proc/sys/fs/file-max").unwrap();
         let facts = machines.facts().unwrap();
         assert!(facts.starts_with(&format!("fs.file-max is {}, ", most.trim())), "{facts}");
         let help = machines.remedy().unwrap();

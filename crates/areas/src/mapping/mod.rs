@@ -162,6 +162,11 @@ impl Mapping {
         self.fallbacks.push(Fallback { asked: asked.into(), given: given.into(), because });
     }
 
+    /// Forgets what was noted of one thing that was asked for: it is tried again.
+    pub(crate) fn forget_fallbacks(&mut self, asked: &str) {
+        self.fallbacks.retain(|fallback| fallback.asked != asked);
+    }
+
     /// Takes over what was noted of fallbacks: this mapping takes the other one's place.
     pub(crate) fn take_over_notes(&mut self, from: &mut Mapping) {
         self.fallbacks.append(&mut from.fallbacks);

@@ -6,7 +6,7 @@
 
 use std::os::fd::AsFd;
 
-use super::{Extent, Object, check_file_size, closed};
+use super::{Extent, Object, check_file_size, closed, strict};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
@@ -23,7 +23,7 @@ impl Object {
     /// # Errors
     /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::ReadOnly`] through a descriptor for
     /// reading only; [`Kind::Frozen`] once it is frozen; [`Kind::Limit`] over `RLIMIT_FSIZE`; [`Kind::NoMemory`] if the pool has
-    /// not that many pages.
+    /// not that many pages, or where the kernel counts strictly (`vm.overcommit_memory=2`) and has not that many.
     pub(crate) fn grow(&self, size: usize, placement: Placement, whose: &str) -> Result<()> {
         let what = || format!("grow {whose} to {}", Bytes::from(size));
         let Extent::Growable { max } = self.extent else {
@@ -40,9 +40,15 @@ impl Object {
         if self.page != PageSize::base() {
             return self.take(rounded, placement, what);
         }
-        let rounded = rounded as u64;
-        while (self.size() as u64) < rounded {
+        let (target, rounded) = (rounded, rounded as u64);
+        while self.size() < target {
             check_file_size(rounded, what)?;
+            let now = self.size();
+            if strict::applies(target.saturating_sub(now)) {
+                self.back(now, target, what)?;
+                self.saw(rounded);
+                continue;
+            }
             match self.own_fd().and_then(|fd| sys::object::set_size(fd, rounded)) {
                 Ok(()) => self.saw(rounded),
                 // Somebody else grew it further in between: the seal kept us from cutting it. Look again.
@@ -59,6 +65,11 @@ impl Object {
         check_file_size(size as u64, what)?;
         if self.page != PageSize::base() && size > self.size() {
             return self.take(size, placement, what);
+        }
+        let now = self.size();
+        if size > now && strict::applies(size - now) {
+            // The rest is as for any other: who may not resize it is told so.
+            self.back(now, size, what)?;
         }
         let set = self.own_fd().and_then(|fd| sys::object::set_size(fd, size as u64));
         set.map_err(|errno| match errno {
@@ -101,7 +112,7 @@ impl Object {
     }
 
     /// What the kernel's refusal to make it larger means.
-    fn refused(&self, what: String, call: &'static str, errno: sys::Errno) -> Error {
+    pub(super) fn refused(&self, what: String, call: &'static str, errno: sys::Errno) -> Error {
         if self.own_fd().is_err() {
             return closed(what);
         }

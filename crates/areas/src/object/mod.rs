@@ -5,6 +5,7 @@
 
 mod growth;
 mod physical;
+pub(crate) mod strict;
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -39,6 +39,7 @@ mod request;
 mod spilled;
 mod striped;
 mod system;
+pub(crate) mod transparent;
 
 use std::fmt;
 

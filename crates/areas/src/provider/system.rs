@@ -1,9 +1,10 @@
 //! The kernel itself as a provider: mmap, mbind, and pages of the size that was asked for.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Address, Backing, Provider, Request, address};
+use super::{Address, Backing, Provider, Request, address, transparent};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::{PageSize, Pages};
@@ -70,8 +71,8 @@ impl Provider for System {
                 }
                 let mut mapping = map_one(&wanted, PageSize::base(), placement)?;
                 let given = match mapping.advise(Advice::HugePages) {
-                    Ok(()) => "transparent huge pages where the kernel has them",
-                    Err(_) => "base pages (the kernel has no transparent huge pages)",
+                    Ok(()) => transparent::given(Path::new("/"), false),
+                    Err(_) => "base pages (the kernel has no transparent huge pages)".to_owned(),
                 };
                 mapping.record_fallback("2 MiB pages of the pool", given, because);
                 Ok(mapping)
