@@ -64,8 +64,10 @@ impl Room {
 
     /// How to make room for `wanted` bytes: the line to type.
     pub(crate) fn raise(&self, wanted: u64) -> String {
-        // In whole MiB, so that it can be read, and is enough for what is allocated along the way.
-        let value = self.used.saturating_add(wanted).saturating_add(wanted / 64).div_ceil(1 << 20) << 20;
+        // In whole MiB, and enough for what the program and the kernel allocate along the way.
+        const ALONG_THE_WAY: u64 = 4 << 20;
+        let value = [wanted, wanted / 16, ALONG_THE_WAY].into_iter().fold(self.used, u64::saturating_add);
+        let value = value.div_ceil(1 << 20) << 20;
         let first = self.above.iter().filter(|(_, limit)| *limit < value).map(|(file, _)| file);
         let lines = first.chain([&self.file]).map(|file| format!("echo {value} > {}", file.display()));
         let lines: Vec<String> = lines.collect();

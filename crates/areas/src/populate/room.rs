@@ -130,16 +130,15 @@ impl Short {
             .help(format!("ask for less, {elsewhere} (swap does not count: what is populated is in RAM)"))
     }
 
-    /// In the middle: somebody else took what there was.
-    pub(super) fn refuse_on_the_way(self, job: &Job<'_>, asked: &Asked) -> Error {
-        let needed = self.needed;
-        let error = self.refuse(job, asked, "populate");
+    /// On the way, with so many bytes `left`: others took what there was.
+    pub(super) fn refuse_on_the_way(self, job: &Job<'_>, asked: &Asked, left: u64) -> Error {
         let detail = format!(
-            "there was room for all of it, and others have taken it concurrently; for the last {:#}, {}",
-            Bytes(needed),
-            error.facts().unwrap_or_default()
+            "there was room for all of it, and others have taken it concurrently: {:#} are not in yet, {} can give {:#}",
+            Bytes(left),
+            self.whose,
+            Bytes(self.room)
         );
-        error.detail(detail)
+        self.refuse(job, asked, "populate").detail(detail)
     }
 }
 

@@ -15,6 +15,12 @@ const SMALL: usize = 1 << 20;
 /// Room is tight where not so much more is left over than this populate takes: some pieces of ours, and of somebody else's.
 const TIGHT: u64 = 16 * CHUNK as u64;
 
+/// What has to fit for certain, of so much that is left: threads and the kernel's own tables take something along the way as well, and its counts lag
+/// behind. The less is left, the more exact it is.
+fn less(left: u64) -> u64 {
+    left - left / 16
+}
+
 /// A populate that was admitted.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -56,13 +62,15 @@ impl Watch {
         }
         promise.again(|before| {
             let rooms = Rooms::measure(asked);
-            let over = match rooms.over(left, before) {
+            let over = match rooms.over(less(left), before) {
                 Ok(over) => over,
                 // What was there already may have been taken for what was to come: count again.
                 Err(_) => {
                     let left = missing(job)? as u64;
                     promise.set(left.saturating_sub(bytes as u64));
-                    rooms.over(left, before).map_err(|short| short.refuse_on_the_way(job, asked))?
+                    rooms
+                        .over(less(left), before)
+                        .map_err(|short| short.refuse_on_the_way(job, asked, left))?
                 }
             };
             self.look_after(promise.left(), over);
