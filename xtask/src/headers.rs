@@ -97,6 +97,10 @@ const OPENING: &str = "\
  * Structures that begin with size_of_this are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
  * No call is async-signal-safe. Functions that are called back return: they do not jump away or throw.
  *
+ * A thread may be cancelled (pthread_cancel, deferred) in any call. Those that wait are cancellation points, where their comment says
+ * so; all others come to their end first, and what they call back runs with cancellation disabled. Threads that the library starts
+ * for the time of a call get none of the program's signals.
+ *
  * Generated from crates/areas-capi/src/native by `cargo xtask headers`: change it there.
  */";
 

@@ -8,6 +8,10 @@
  * Structures that begin with size_of_this are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
  * No call is async-signal-safe. Functions that are called back return: they do not jump away or throw.
  *
+ * A thread may be cancelled (pthread_cancel, deferred) in any call. Those that wait are cancellation points, where their comment says
+ * so; all others come to their end first, and what they call back runs with cancellation disabled. Threads that the library starts
+ * for the time of a call get none of the program's signals.
+ *
  * Generated from crates/areas-capi/src/native by `cargo xtask headers`: change it there.
  */
 
@@ -761,7 +765,7 @@ int areas_look(const struct areas_area *area, struct areas_info *info);
 // AREAS_ERROR_NO_SUCH_AREA if there is none, AREAS_ERROR_INVALID_INPUT for NULL or a bad name, AREAS_ERROR_REGISTRY.
 int32_t areas_find(const char *name);
 
-// Waits until there is an area of that name, and gives its id. A negative time is for ever.
+// Waits until there is an area of that name, and gives its id. A negative time is for ever. A cancellation point.
 //
 // AREAS_ERROR_TIMED_OUT; otherwise as areas_find.
 int32_t areas_wait(const char *name, int64_t milliseconds);
@@ -988,7 +992,8 @@ int areas_transfer(struct areas_area *area,
 int areas_join(void);
 
 // Waits until another team has transferred an area to this process, and takes it. A negative time is for ever, 0 only looks. `from`,
-// unless NULL, is told the process that gave it. NULL if none came. (BeOS's calls take what came for themselves.)
+// unless NULL, is told the process that gave it. NULL if none came. (BeOS's calls take what came for themselves.) A cancellation
+// point.
 //
 // AREAS_ERROR_TIMED_OUT; AREAS_ERROR_LIMIT and others as for new areas, if one came and cannot be had: areas_refuse drops it.
 struct areas_area *areas_take(int64_t milliseconds,
@@ -1006,7 +1011,7 @@ int areas_send(const struct areas_area *area,
                uint32_t flags);
 
 // Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had. It is not published. NULL if
-// none came, or what came is none.
+// none came, or what came is none. A cancellation point, until the first byte has come.
 //
 // AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what came is no area, AREAS_ERROR_LIMIT for its lock.
 struct areas_area *areas_receive(int from);

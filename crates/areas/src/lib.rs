@@ -87,7 +87,10 @@
 //! - It does not coordinate writers: shared memory is as racy as its users make it. Bring atomics, or a protocol.
 //! - It does not reach other users or other machines; names hold for one user in one pid namespace.
 //! - It keeps nothing: an area without a holder is gone. What must outlive its holders belongs into a file.
-//! - It does not log, print, or start threads that outlive a call. No call is async-signal-safe.
+//! - It does not log, print, or start threads that outlive a call; those that it starts get none of the program's signals. No call is
+//!   async-signal-safe.
+//! - It does not bear that a thread is cancelled inside of a call (`pthread_cancel`, by way of C), as little as the standard library does.
+//!   The C interface does.
 //! - It does not guess: what was asked and cannot be had is an error, unless you allowed a fallback, which is then recorded.
 //!
 //! # Children made by fork

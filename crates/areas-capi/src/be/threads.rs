@@ -3,12 +3,10 @@
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
 use std::ffi::c_char;
-use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
-use rustix::thread::{NanosleepRelativeResult, gettid, nanosleep};
+use rustix::thread::gettid;
 
 use super::errors::{
     BAD_ADDRESS, BAD_THREAD_ID, BAD_VALUE, ERROR, INTERRUPTED, NAME_NOT_FOUND, OK, Status, wrong,
@@ -17,6 +15,7 @@ use super::layout::{self, NAME_LENGTH, ThreadInfo};
 use super::proc::{self, Stat};
 use crate::edge::guarded;
 use crate::text;
+use crate::waiting::{sleep, wait_for_child};
 
 /// Linux keeps 15 bytes of a thread's name.
 const LINUX_NAME: usize = 15;
@@ -74,33 +73,42 @@ fn find(name: &[u8]) -> Status {
     found.unwrap_or_else(|| wrong(NAME_NOT_FOUND, "find a thread", "no thread of this team has that name"))
 }
 
+const WAIT: &str = "wait for a thread";
+const NO_THREAD: &str = "no thread has that number";
+/// How often a thread that is no child of ours is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
 /// Waits until a thread has ended: a forked child, whose exit code it gives (-1 if a signal ended it), or any other one.
+///
+/// The thread may be cancelled while it waits: there is nothing here to drop.
 fn wait(id: i32) -> Result<i32, Status> {
-    const WHAT: &str = "wait for a thread";
-    let bad = |why| wrong(BAD_THREAD_ID, WHAT, why);
     let own = i32::try_from(std::process::id()).unwrap_or(0);
-    if id == gettid().as_raw_nonzero().get() || id == own {
-        return Err(bad("it would wait for itself"));
-    }
-    let Some(pid) = Some(id).filter(|&id| id > 0).and_then(Pid::from_raw) else {
-        return Err(bad("no thread has that number"));
+    let (why, can_wait) = match id {
+        id if id == gettid().as_raw_nonzero().get() || id == own => ("it would wait for itself", false),
+        id => (NO_THREAD, id > 0),
     };
-    match waitpid(Some(pid), WaitOptions::empty()) {
-        Ok(ended) => return Ok(ended.map_or(0, |(_, status)| exit_code(status))),
-        Err(Errno::INTR) => return Err(wrong(INTERRUPTED, WHAT, "a signal came")),
+    if !can_wait {
+        return Err(bad(why));
+    }
+    match wait_for_child(id) {
+        Ok(status) if libc::WIFEXITED(status) => return Ok(libc::WEXITSTATUS(status)),
+        Ok(_) => return Ok(-1),
+        Err(Errno::INTR) => return Err(guarded(ERROR, || wrong(INTERRUPTED, WAIT, "a signal came"))),
         Err(_) => {}
     }
     // No child of ours. Linux tells nobody else how it ended.
-    let started = Stat::read(id).ok_or_else(|| bad("no thread has that number"))?.started();
+    let started =
+        guarded(None, || Stat::read(id).map(|stat| stat.started())).ok_or_else(|| bad(NO_THREAD))?;
     let lives = |stat: Stat| stat.started() == started && !matches!(stat.state, b'Z' | b'X');
-    while Stat::read(id).is_some_and(lives) {
-        thread::sleep(Duration::from_millis(2));
+    while guarded(false, || Stat::read(id).is_some_and(lives)) {
+        // A signal makes it look sooner.
+        sleep(LOOK_EVERY);
     }
     Ok(0)
 }
 
-fn exit_code(status: WaitStatus) -> i32 {
-    status.exit_status().unwrap_or(-1)
+fn bad(why: &'static str) -> Status {
+    guarded(ERROR, || wrong(BAD_THREAD_ID, WAIT, why))
 }
 
 /// The calling thread, or the thread of this team that has a name.
@@ -142,33 +150,25 @@ unsafe extern "C" fn _get_thread_info(thread: i32, info: *mut ThreadInfo, size: 
     })
 }
 
-/// Sleeps for some microseconds.
+/// Sleeps for some microseconds. A cancellation point.
 #[unsafe(no_mangle)]
-extern "C" fn snooze(microseconds: i64) -> i32 {
-    guarded(ERROR, || {
-        let Ok(microseconds) = u64::try_from(microseconds) else { return OK };
-        let time = Duration::from_micros(microseconds);
-        let Ok(time) = time.try_into() else { return BAD_VALUE };
-        match nanosleep(&time) {
-            NanosleepRelativeResult::Ok => OK,
-            NanosleepRelativeResult::Interrupted(_) => INTERRUPTED,
-            NanosleepRelativeResult::Err(_) => BAD_VALUE,
-        }
-    })
+extern "C-unwind" fn snooze(microseconds: i64) -> i32 {
+    let Ok(microseconds) = u64::try_from(microseconds) else { return OK };
+    if sleep(Duration::from_micros(microseconds)) { OK } else { INTERRUPTED }
 }
 
-/// Waits until a thread, or a forked child, has ended.
+/// Waits until a thread, or a forked child, has ended. A cancellation point.
 ///
 /// # Safety
 /// `exit_value` is NULL or points to a number.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn wait_for_thread(thread: i32, exit_value: *mut i32) -> i32 {
-    guarded(ERROR, || match wait(thread) {
+unsafe extern "C-unwind" fn wait_for_thread(thread: i32, exit_value: *mut i32) -> i32 {
+    match wait(thread) {
         Ok(code) => {
             // SAFETY: the caller's promise.
             unsafe { layout::put(exit_value, code) };
             OK
         }
         Err(status) => status,
-    })
+    }
 }

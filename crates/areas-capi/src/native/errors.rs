@@ -122,12 +122,17 @@ pub(super) fn status(body: impl FnOnce() -> Result<()>) -> c_int {
 
 /// The body of a function that makes something: a pointer to it, or NULL.
 pub(super) fn made<T>(body: impl FnOnce() -> Result<T>) -> *mut T {
+    made_or_not_yet(|| body().map(Some)).unwrap_or(std::ptr::null_mut())
+}
+
+/// The same of a part of a wait: nothing where it goes on.
+pub(super) fn made_or_not_yet<T>(body: impl FnOnce() -> Result<Option<T>>) -> Option<*mut T> {
     let made = guarded(None, || Some(body())).unwrap_or_else(|| Err(panicked()));
     match made {
-        Ok(value) => Box::into_raw(Box::new(value)),
+        Ok(value) => value.map(|value| Box::into_raw(Box::new(value))),
         Err(error) => {
             failed(error);
-            std::ptr::null_mut()
+            Some(std::ptr::null_mut())
         }
     }
 }

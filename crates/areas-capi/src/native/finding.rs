@@ -4,13 +4,14 @@
 
 use std::ffi::{CString, c_char, c_int, c_void};
 
-use areas::AreaId;
 use areas::registry;
+use areas::{AreaId, Error, Kind, Name};
 
 use super::errors::{invalid, number, status, text};
 use super::info::Told;
 use super::sized::room;
 use super::words::{protection_number, time};
+use crate::waiting::in_steps;
 
 /// The id of the oldest area of that name that this process may read.
 ///
@@ -24,15 +25,30 @@ pub unsafe extern "C" fn areas_find(name: *const c_char) -> i32 {
     })
 }
 
-/// Waits until there is an area of that name, and gives its id. A negative time is for ever.
+/// Waits until there is an area of that name, and gives its id. A negative time is for ever. A cancellation point.
 ///
 /// AREAS_ERROR_TIMED_OUT; otherwise as areas_find.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_wait(name: *const c_char, milliseconds: i64) -> i32 {
-    number(|| {
-        // SAFETY: NULL or a string (C's promise).
-        let name = unsafe { text(name, "wait for an area") }?;
-        Ok(registry::wait(name.to_bytes(), time(milliseconds))?.id().get())
+pub unsafe extern "C-unwind" fn areas_wait(name: *const c_char, milliseconds: i64) -> i32 {
+    let whole = time(milliseconds);
+    in_steps(whole, |step| {
+        let mut goes_on = false;
+        let answer = number(|| {
+            // SAFETY: NULL or a string (C's promise).
+            let name = Name::new(unsafe { text(name, "wait for an area") }?.to_bytes())?;
+            match registry::wait(name.as_bytes(), step.time) {
+                Err(error) if error.kind() == Kind::TimedOut && !step.last => {
+                    goes_on = true;
+                    Ok(0)
+                }
+                Err(error) if error.kind() == Kind::TimedOut => {
+                    Err(Error::new(Kind::TimedOut, format!("wait for area {name:?}"))
+                        .detail(format!("nobody published it within {:?}", whole.unwrap_or_default())))
+                }
+                found => Ok(found?.id().get()),
+            }
+        });
+        (!goes_on).then_some(answer)
     })
 }
 
@@ -79,7 +95,7 @@ pub unsafe extern "C" fn areas_next(pid: u32, after: *const c_void, info: *mut T
                     return Ok(1);
                 }
                 // It went between the two calls: on to the next one.
-                Err(error) if error.kind() == areas::Kind::NoSuchArea => after = source.address(),
+                Err(error) if error.kind() == Kind::NoSuchArea => after = source.address(),
                 Err(error) => return Err(error),
             }
         }

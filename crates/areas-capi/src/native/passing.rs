@@ -9,8 +9,9 @@ use areas::registry;
 use areas::{Area, Error, Kind, Rejected, Result, Transfer};
 
 use super::area::{Any, Handle, handle, look};
-use super::errors::{invalid, made, number, status};
+use super::errors::{invalid, made, made_or_not_yet, number, status};
 use super::words::{self, time};
+use crate::waiting::{in_steps, wait_for_bytes};
 
 /// Hands a published area over to another team, a process, and keeps nothing: the same memory, name, protection and lock, a new id,
 /// at addresses of the given form there. The handle holds nothing from then on: release it. (To one's own process it moves at
@@ -68,19 +69,30 @@ pub extern "C" fn areas_join() -> c_int {
 }
 
 /// Waits until another team has transferred an area to this process, and takes it. A negative time is for ever, 0 only looks. `from`,
-/// unless NULL, is told the process that gave it. NULL if none came. (BeOS's calls take what came for themselves.)
+/// unless NULL, is told the process that gave it. NULL if none came. (BeOS's calls take what came for themselves.) A cancellation
+/// point.
 ///
 /// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_LIMIT and others as for new areas, if one came and cannot be had: areas_refuse drops it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_take(milliseconds: i64, from: *mut u32) -> *mut Handle {
-    made(|| {
-        let transferred = registry::wait_transferred(time(milliseconds))?;
-        let area = Any::received(transferred.take()?)?;
-        if !from.is_null() {
-            // SAFETY: not NULL (checked), and then room for a number (C's promise).
-            unsafe { from.write_unaligned(transferred.from()) };
-        }
-        Ok(Handle::new(area))
+pub unsafe extern "C-unwind" fn areas_take(milliseconds: i64, from: *mut u32) -> *mut Handle {
+    let whole = time(milliseconds);
+    in_steps(whole, |step| {
+        made_or_not_yet(|| {
+            let transferred = match registry::wait_transferred(step.time) {
+                Err(error) if error.kind() == Kind::TimedOut && !step.last => return Ok(None),
+                Err(error) if error.kind() == Kind::TimedOut => {
+                    return Err(Error::new(Kind::TimedOut, "wait for an area from another team")
+                        .detail(format!("nobody transferred one within {:?}", whole.unwrap_or_default())));
+                }
+                other => other?,
+            };
+            let area = Any::received(transferred.take()?)?;
+            if !from.is_null() {
+                // SAFETY: not NULL (checked), and then room for a number (C's promise).
+                unsafe { from.write_unaligned(transferred.from()) };
+            }
+            Ok(Some(Handle::new(area)))
+        })
     })
 }
 
@@ -128,11 +140,12 @@ pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) 
 }
 
 /// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had. It is not published. NULL if
-/// none came, or what came is none.
+/// none came, or what came is none. A cancellation point, until the first byte has come.
 ///
 /// AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what came is no area, AREAS_ERROR_LIMIT for its lock.
 #[unsafe(no_mangle)]
-pub extern "C" fn areas_receive(from: c_int) -> *mut Handle {
+pub extern "C-unwind" fn areas_receive(from: c_int) -> *mut Handle {
+    wait_for_bytes(from);
     made(|| {
         let from = socket(from, "receive an area over a socket")?;
         Ok(Handle::new(Any::received(areas::receive(from)?)?))

@@ -1,6 +1,7 @@
 //! The threads that populate: how many, on which processors, and sharing pieces of work out among them.
 //!
-//! They live as long as the call. The thread that calls reports and waits, and keeps its own processors.
+//! They live as long as the call, and get none of the program's signals. The thread that calls reports and waits, and keeps its own
+//! processors.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -69,6 +70,8 @@ impl Crew {
             let _stop = StopAtEnd(&stop);
             let (sender, receiver) = mpsc::channel();
             let mut started = 0;
+            // A program's signal handlers expect the program's threads: these never get a signal.
+            let blocked = sys::signals::Blocked::new();
             for _ in 0..threads {
                 let (sender, next, stop) = (sender.clone(), &next, &stop);
                 let worker = move || {
@@ -95,6 +98,7 @@ impl Crew {
                 }
                 started += 1;
             }
+            drop(blocked);
             drop(sender);
             if started == 0 {
                 return alone(pieces, work, finished);

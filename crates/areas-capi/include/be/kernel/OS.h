@@ -4,6 +4,9 @@
  * A team is a process: team_id is its pid, thread_id a thread's tid. An area_id holds for one user on one machine (and pid
  * namespace). Memory is freed when no area refers to it any more, however its teams end; nothing has to be cleaned up.
  * A forked child holds the areas of its parent, shared, at the same addresses, under new ids (area_for tells them).
+ *
+ * A thread may be cancelled (pthread_cancel, deferred) in any call: snooze and wait_for_thread end there, all others come to their
+ * end first. No call is async-signal-safe.
  */
 #ifndef AREAS_BE_KERNEL_OS_H
 #define AREAS_BE_KERNEL_OS_H
@@ -145,6 +148,7 @@ typedef struct thread_info {
 /* NULL: the calling thread; a name: of a thread of this team. */
 extern thread_id find_thread(const char *name);
 extern status_t _get_thread_info(thread_id thread, thread_info *info, size_t size);
+/* This one and the next are cancellation points. */
 extern status_t snooze(bigtime_t microseconds);
 /* Also for a forked child: its exit code, or -1 if a signal ended it. */
 extern status_t wait_for_thread(thread_id thread, status_t *exitValue);
