@@ -75,7 +75,7 @@ fn standard_input() -> areas::Result<File> {
         .map_err(|error| io_error("read the standard input", error))
 }
 
-/// The first piece of a stage, and the largest: they double.
+/// The first piece of a stage, and the largest: each is an eighth of what came before, so that one of them twice is not much.
 const SMALLEST: usize = 1 << 20;
 const LARGEST: usize = 64 << 20;
 
@@ -114,7 +114,8 @@ impl Stage {
     fn space(&mut self, total: usize, placement: Placement) -> areas::Result<&mut [u8]> {
         let full = self.pieces.last().is_none_or(|(piece, filled)| *filled == piece.size());
         if full {
-            let mut piece = areas::builder(total.clamp(SMALLEST, LARGEST)).place(placement).private()?;
+            let mut piece =
+                areas::builder((total / 8).clamp(SMALLEST, LARGEST)).place(placement).private()?;
             piece.populate()?;
             self.pieces.push((piece, 0));
         }
@@ -133,6 +134,10 @@ impl Stage {
     /// Moves it into an area, piece after piece: at no time is more than one piece there twice.
     fn into_area(self, ask: impl Fn(usize) -> AreaBuilder<'static>) -> areas::Result<Area<Shared>> {
         let size = self.pieces.iter().map(|(_, filled)| filled).sum();
+        // Writing has no error where there is no room: it ends in the out-of-memory killer.
+        if let Some(largest) = self.pieces.iter().map(|(piece, _)| piece.size()).max() {
+            areas::builder(largest).private()?.populate()?;
+        }
         let area = ask(size).shared_or_empty()?;
         let failed = |error| io_error(format!("fill {area}"), error);
         let object = File::from(area.as_fd().try_clone_to_owned().map_err(failed)?);

@@ -28,6 +28,60 @@ fn every_byte_comes_back() {
     registry.assert_empty();
 }
 
+/// The folder of a new control group with that limit on memory, in either version; `None` where none can be made.
+fn control_group(limit: usize) -> Option<(std::path::PathBuf, &'static str)> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let mounts: Vec<Vec<&str>> = mounts.lines().map(|line| line.split(' ').collect()).collect();
+    let one =
+        mounts.iter().find(|mount| mount[2] == "cgroup" && mount[3].split(',').any(|word| word == "memory"));
+    let (top, file) = match one {
+        Some(mount) => (mount[1], "memory.limit_in_bytes"),
+        None => (mounts.iter().find(|mount| mount[2] == "cgroup2")?[1], "memory.max"),
+    };
+    let top = std::path::Path::new(top);
+    let _ = fs::write(top.join("cgroup.subtree_control"), "+memory");
+    let folder = top.join(format!("areas-put-{}", std::process::id()));
+    fs::create_dir(&folder).ok()?;
+    if fs::write(folder.join(file), limit.to_string()).is_err() {
+        let _ = fs::remove_dir(&folder);
+        return None;
+    }
+    Some((folder, file))
+}
+
+/// In a container with too little memory it is refused, from a file and from a pipe, and not killed.
+#[test]
+fn more_than_a_control_group_may_hold_is_refused() {
+    let Some((folder, file)) = control_group(64 << 20) else {
+        return skipped(
+            "putting::more_than_a_control_group_may_hold_is_refused",
+            "no control group can be made here",
+        );
+    };
+    let registry = Registry::new();
+    let large = registry.file_of("large", 200 << 20);
+    let inside = format!("echo 0 > {}/cgroup.procs && ", folder.display());
+    for put in [
+        format!("exec areas put {} --name large -- true", large.display()),
+        // As much as may be there once, and not while it is moved.
+        "head -c 200M /dev/zero | areas put - --name large -- true".to_owned(),
+        "head -c 60M /dev/zero | areas put - --name large -- true".to_owned(),
+    ] {
+        let ran = registry.shell(&format!("{inside}{put}"));
+        assert_eq!(ran.code, Some(1), "{put}: {ran:?}");
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let whose = format!("control group /{name} ({file} is 64.0 MiB, ");
+        assert!(
+            ran.stderr.contains(&whose) && ran.stderr.contains("help: ask for less, raise the limit: `echo "),
+            "{ran:?}"
+        );
+    }
+    let ran = registry.shell(&format!("{inside}head -c 40M /dev/zero | areas put - --name fits -- true"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(within(Duration::from_secs(5), || fs::remove_dir(&folder).is_ok()));
+    registry.assert_empty();
+}
+
 #[test]
 fn placed_locked_frozen() {
     let registry = Registry::new();
