@@ -141,11 +141,17 @@ pub fn serve() -> Result<()> {
     Ok(())
 }
 
-/// As many open files as may be.
+/// As many open files as may be: root has enough for any row, whatever it was started with.
 pub fn raise_limit() -> u64 {
+    const ENOUGH: u64 = 60_200;
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a place for the answer.
     unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let enough = libc::rlimit { rlim_cur: ENOUGH, rlim_max: ENOUGH };
+    // SAFETY: both limits to one number, which only who may is allowed; the structure outlives the call.
+    if limit.rlim_max < ENOUGH && unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const enough) } == 0 {
+        return ENOUGH;
+    }
     limit.rlim_cur = limit.rlim_max;
     // SAFETY: as it was answered, the soft limit raised to the hard one.
     unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };

@@ -76,10 +76,13 @@ struct Point {
 
 fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
     let mut row = Row { operation: operation.name, what: operation.what, ..Row::default() };
-    if let Err(why) = (operation.needs)() {
-        row.skipped = Some(why);
-        return Ok(row);
-    }
+    let _held = match (operation.needs)() {
+        Ok(held) => held,
+        Err(why) => {
+            row.skipped = Some(why);
+            return Ok(row);
+        }
+    };
     let mut trial = Trial::new(operation)?;
     row.calls = trial.count()?;
     trial.offered = row.calls.iter().position(|call| call == "sendmsg");

@@ -34,7 +34,8 @@ fn skip(test: &str, why: &str) {
     }
 }
 
-/// A test for each operation and trial, so that they run side by side and are named when they fail.
+/// A test for each operation and trial, so that they run side by side and are named when they fail. What fills the pool of huge pages for its time
+/// is named `machine_…`, and has the machine to itself.
 macro_rules! operations {
     ($($test:ident: $name:literal;)*) => {
         mod kill {
@@ -86,7 +87,7 @@ operations! {
     clone_frozen: "clone-frozen";
     clone_resizable: "clone-resizable";
     grow: "grow";
-    grow_pool: "grow-pool";
+    machine_grow_pool: "grow-pool";
     resize: "resize";
     resize_beyond: "resize-beyond";
     shrink: "shrink";

@@ -32,6 +32,11 @@ fn time(areas: &[Area<Resizable>], threads: usize) -> f64 {
 }
 
 fn main() -> areas::Result<()> {
+    // Root may have more than it has, and leaves it as it was with its end.
+    let wanted = Rlimit { current: Some(60_100), maximum: Some(60_100) };
+    if getrlimit(Resource::Nofile).maximum.is_some_and(|maximum| maximum < 60_100) {
+        let _ = setrlimit(Resource::Nofile, wanted);
+    }
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let files = usize::try_from(limit.maximum.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);

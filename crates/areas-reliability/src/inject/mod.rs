@@ -94,10 +94,13 @@ struct Fault {
 }
 
 fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
-    if let Err(why) = (operation.needs)() {
-        let Operation { name, what, .. } = *operation;
-        return Ok(Row { operation: name, what, skipped: Some(why), ..Row::default() });
-    }
+    let _held = match (operation.needs)() {
+        Ok(held) => held,
+        Err(why) => {
+            let Operation { name, what, .. } = *operation;
+            return Ok(Row { operation: name, what, skipped: Some(why), ..Row::default() });
+        }
+    };
     let mut trial = Trial::new(operation)?;
     let reference = trial.run(None)?;
     let account = reference.account.clone().context("undisturbed, it told nothing")?;

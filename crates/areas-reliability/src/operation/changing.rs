@@ -11,6 +11,7 @@ use areas::{
 };
 
 use super::joining::{is_found, published, unpublished};
+use super::pool::Pool;
 use super::{Act, With, is, told};
 use crate::bystander::{SIZE, VICTIM, has_pattern, pattern};
 
@@ -34,13 +35,9 @@ pub(super) fn grow() -> Result<Box<dyn Act>> {
 const HUGE: usize = 2 << 20;
 
 /// Growing takes one more page of the pool than the area has, and both are tried twice after an error.
-pub(super) fn pool_has_pages() -> Result<(), String> {
-    let free = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-    let free = free.unwrap_or_default();
-    match free.trim().parse::<u64>() {
-        Ok(4..) => Ok(()),
-        _ => Err("the pool has not 4 free pages of 2 MiB: `sysctl vm.nr_hugepages=8`".to_owned()),
-    }
+pub(super) fn pool_has_pages() -> Result<Option<Pool>, String> {
+    // Besides those that a trial before may not have given back yet.
+    Pool::with(8).map(Some)
 }
 
 pub(super) fn grow_in_pool() -> Result<Box<dyn Act>> {

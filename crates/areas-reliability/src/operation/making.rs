@@ -8,6 +8,7 @@ use areas::{
     Shared, System,
 };
 
+use super::pool::Pool;
 use super::{Act, With, is, told};
 
 /// Larger than what malloc may take meanwhile, so that what is left behind is seen.
@@ -113,9 +114,9 @@ pub(super) fn locked() -> Result<Box<dyn Act>> {
 }
 
 /// Who may not see page frames cannot prove that they lie side by side.
-pub(super) fn may_see_frames() -> Result<(), String> {
+pub(super) fn may_see_frames() -> Result<Option<Pool>, String> {
     match areas::builder(SMALL).lock(Lock::Contiguous).shared() {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(None),
         Err(error) => Err(format!("{error}")),
     }
 }

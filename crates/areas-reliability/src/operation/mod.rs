@@ -13,8 +13,10 @@ mod finding;
 mod handing;
 mod joining;
 mod making;
+mod pool;
 
 use anyhow::{Context as _, Result};
+use pool::Pool;
 
 /// Whose calls are counted, and who is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +52,8 @@ pub(crate) struct Operation {
     pub(crate) hands: Hands,
     /// Whether an area of the victim's name is there at every moment, under one id or two.
     pub(crate) always_found: bool,
-    /// What the machine must have for it; else why it cannot be tried here.
-    pub(crate) needs: fn() -> Result<(), String>,
+    /// What the machine must have for it, held while it is tried; else why it cannot be tried here.
+    pub(crate) needs: fn() -> Result<Option<Pool>, String>,
     pub(crate) prepare: fn() -> Result<Box<dyn Act>>,
 }
 
@@ -66,7 +68,7 @@ impl Operation {
             subject: Subject::Itself,
             hands: Hands::Nothing,
             always_found: false,
-            needs: || Ok(()),
+            needs: || Ok(None),
             prepare,
         }
     }
@@ -95,7 +97,7 @@ impl Operation {
         Operation { always_found: true, ..self }
     }
 
-    const fn needing(self, needs: fn() -> Result<(), String>) -> Self {
+    const fn needing(self, needs: fn() -> Result<Option<Pool>, String>) -> Self {
         Operation { needs, ..self }
     }
 
