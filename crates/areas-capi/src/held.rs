@@ -3,7 +3,6 @@
 //! They are kept by address, which a forked child has in common with its parent: ids are new there, and the registry tells
 //! which address an id belongs to.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -12,6 +11,7 @@ use areas::registry::{self, Source};
 use areas::{Area, AreaId, Error, Frozen, Kind, Name, Protection, Received, Resizable, Result, Shared};
 
 use crate::forking;
+use crate::slot::Slot;
 
 /// An area of any kind that has an id.
 #[derive(Debug)]
@@ -102,21 +102,21 @@ impl Areas {
 static GATE: RwLock<()> = RwLock::new(());
 
 thread_local! {
-    static FORKING: Cell<Option<RwLockWriteGuard<'static, ()>>> = const { Cell::new(None) };
+    static FORKING: Slot<RwLockWriteGuard<'static, ()>> = const { Slot::new() };
 }
 
 /// Takes the gate, for a thread that is about to fork; [`let_go`] gives it back, in the parent and in the child.
 pub(crate) fn take_gate() {
-    let _ = FORKING.try_with(|held| {
+    FORKING.with(|held| {
         // Called twice, it must not wait for itself: `forking::ready` says when that can be.
         let gate = held.take().unwrap_or_else(|| GATE.write().unwrap_or_else(PoisonError::into_inner));
-        held.set(Some(gate));
+        held.put(Some(gate));
     });
 }
 
 /// Lets go of the gate.
 pub(crate) fn let_go() {
-    let _ = FORKING.try_with(Cell::take);
+    drop(FORKING.with(Slot::take));
 }
 
 /// The right to use areas, for the time of one call.

@@ -8,7 +8,7 @@
 //! [`waiting`]). Nothing but the
 //! three interfaces is exported. No panic crosses the edge, and no thread is cancelled inside of a call
 //! ([`edge`]), but where it waits ([`waiting`]). Areas that C holds by id are kept in [`held`], the words of the last error of each thread
-//! in [`error`]; what a forked child has to find whole of all that, in [`forking`].
+//! in [`error`], in places that are there to the end of a thread ([`slot`]); what a forked child has to find whole of all that, in [`forking`].
 //! What the edge costs is tested in `costs.rs`.
 
 mod aml;
@@ -20,5 +20,6 @@ mod error;
 mod forking;
 mod held;
 mod native;
+mod slot;
 mod text;
 mod waiting;

@@ -4,6 +4,7 @@
 //! first, in one order, and lets go of them on both sides. It is the one file that knows mutexes of several parts of the library.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::sync::RwLockWriteGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,23 +15,22 @@ use crate::{populate, registry, sys};
 type All = (registry::Whole, RwLockWriteGuard<'static, ()>, populate::promise::Whole);
 
 thread_local! {
-    /// Held while this thread forks.
-    static HELD: Cell<Option<All>> = const { Cell::new(None) };
+    /// Held while this thread forks. It has no destructor, so that it is there for who forks in one.
+    static HELD: Cell<ManuallyDrop<Option<All>>> = const { Cell::new(ManuallyDrop::new(None)) };
 }
 
 extern "C" fn before() {
-    // A thread that is being torn down forks without the protection; it had no business to.
-    let _ = HELD.try_with(|held| {
+    HELD.with(|held| {
         // Called twice, it must not wait for itself: `ready` says when that can be.
-        let all = held
-            .take()
-            .unwrap_or_else(|| (registry::whole(), Reservation::all_whole(), populate::promise::whole()));
-        held.set(Some(all));
+        let all = ManuallyDrop::into_inner(held.take());
+        let all =
+            all.unwrap_or_else(|| (registry::whole(), Reservation::all_whole(), populate::promise::whole()));
+        held.set(ManuallyDrop::new(Some(all)));
     });
 }
 
 extern "C" fn after() {
-    let _ = HELD.try_with(Cell::take);
+    drop(ManuallyDrop::into_inner(HELD.with(Cell::take)));
 }
 
 /// `DONE`, 0, or the process that is about it.

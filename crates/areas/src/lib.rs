@@ -91,6 +91,8 @@
 //!   async-signal-safe.
 //! - It does not bear that a thread is cancelled inside of a call (`pthread_cancel`, by way of C), as little as the standard library does.
 //!   The C interface does.
+//! - It is not unloaded: a plugin (`dlclose`) with this library in it has to be linked with `-z nodelete`
+//!   (`-C link-arg=-Wl,-z,nodelete`). `libareas.so` is.
 //! - It does not guess: what was asked and cannot be had is an error, unless you allowed a fallback, which is then recorded.
 //!
 //! # Children made by fork

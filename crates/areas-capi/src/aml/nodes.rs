@@ -3,7 +3,6 @@
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::c_ulong;
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
@@ -12,6 +11,7 @@ use areas::{Error, Kind, NodeSet, Result};
 
 use super::bitmap::Bitmap;
 use crate::forking;
+use crate::slot::Slot;
 
 /// Bits of a [`NodeSet`].
 const NODES: usize = 1024;
@@ -113,21 +113,21 @@ fn to_write() -> Option<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> {
 }
 
 thread_local! {
-    static TAKEN: Cell<Option<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>>> = const { Cell::new(None) };
+    static TAKEN: Slot<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> = const { Slot::new() };
 }
 
 /// Takes the table, for a thread that is about to fork; [`let_go`] gives it back, in the parent and in the child.
 pub(crate) fn take_known() {
-    let _ = TAKEN.try_with(|taken| {
+    TAKEN.with(|taken| {
         // Called twice, it must not wait for itself.
         let known = taken.take().unwrap_or_else(|| KNOWN.write().unwrap_or_else(PoisonError::into_inner));
-        taken.set(Some(known));
+        taken.put(Some(known));
     });
 }
 
 /// Lets go of the table.
 pub(crate) fn let_go() {
-    let _ = TAKEN.try_with(Cell::take);
+    drop(TAKEN.with(Slot::take));
 }
 
 /// The nodes of AML's bitmap.

@@ -9,11 +9,12 @@
 #![expect(unsafe_code, reason = "keeps a mutex together with what it is in; the block has its proof")]
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use crate::slot::Slot;
 
 /// A table that one thread at a time has.
 pub(super) struct Table<T: Send + 'static>(Arc<Shared<T>>);
@@ -39,7 +40,7 @@ struct Taken {
 }
 
 thread_local! {
-    static TAKEN: RefCell<Option<Taken>> = const { RefCell::new(None) };
+    static TAKEN: Slot<Taken> = const { Slot::new() };
     static THREAD: u8 = const { 0 };
 }
 
@@ -92,11 +93,11 @@ fn plain<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What this thread holds because it forks, taken out for a moment.
 fn taken() -> Option<Taken> {
-    TAKEN.try_with(|taken| taken.borrow_mut().take()).ok().flatten()
+    TAKEN.with(Slot::take)
 }
 
 fn put_back(all: Option<Taken>) {
-    let _ = TAKEN.try_with(|taken| *taken.borrow_mut() = all);
+    drop(TAKEN.with(|taken| taken.put(all)));
 }
 
 /// Looks at all tables, or changes which there are. What it does must not look at tables itself.
@@ -110,9 +111,9 @@ fn with_all<R>(look: impl FnOnce(&mut BTreeMap<usize, Arc<dyn Takable>>) -> R) -
     done
 }
 
-/// Whether this thread has taken all, to fork. One that is being torn down forks without the protection; it had no business to.
+/// Whether this thread has taken all, to fork.
 fn forks() -> bool {
-    TAKEN.try_with(|taken| taken.borrow().is_some()).unwrap_or(true)
+    TAKEN.with(|taken| taken.look(|_| ()).is_some())
 }
 
 /// Whether this thread is in the middle of something with a table.
@@ -297,7 +298,7 @@ mod tests {
         let table = Table::new(0);
         table.with(|_| {
             take_all();
-            assert!(TAKEN.with(|taken| taken.borrow().is_none()));
+            assert!(!forks());
             let_go();
         });
     }
