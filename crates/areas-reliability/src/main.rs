@@ -10,7 +10,8 @@
 //! | `victim.rs` | the process in which an operation runs; `held.rs`: what it holds |
 //! | `bystander.rs` | the processes that look: one that was there all the while, one that has just come |
 //! | `trace.rs`, `call.rs` | stopping a process at its system calls; their names |
-//! | `kill.rs`, `inject/` | the two trials |
+//! | `kill.rs`, `inject/` | two trials of what fails |
+//! | `between/` | the trial of what others change between two calls |
 //! | `scale/` | what looking costs as there are more areas and teams |
 //! | `watch.rs` | when the kernel has memory back |
 //! | `stage.rs` | a registry of a trial's own, and what may be in it |
@@ -21,6 +22,7 @@
     reason = "a program that speaks through its standard streams"
 )]
 
+mod between;
 mod bystander;
 mod call;
 mod held;
@@ -57,8 +59,21 @@ enum Role {
     Inject(Options),
     /// Counts and times what looking costs, from one area to a hundred thousand, from one team to a thousand
     Scale(scale::Options),
+    /// Has a hostile peer change what each operation that looks is looking at, before each of its system calls
+    Between {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        changes: between::Changes,
+    },
     /// Names the operations
     Operations,
+    /// Names the operations that look
+    BetweenOperations,
+    #[command(hide = true)]
+    BetweenLooker { operation: String, database: PathBuf },
+    #[command(hide = true)]
+    BetweenPeer { what: String, strangers: PathBuf },
     #[command(hide = true)]
     Victim {
         operation: String,
@@ -116,6 +131,10 @@ impl Options {
     }
 }
 
+fn say(line: &str) {
+    println!("{line}");
+}
+
 fn main() -> ExitCode {
     match run(&Cli::parse().role) {
         Ok(true) => ExitCode::SUCCESS,
@@ -134,6 +153,13 @@ fn run(role: &Role) -> Result<bool> {
         Role::Scale(options) => scale::main(options),
         Role::Holder { prefix, count } => scale::hold(prefix, *count).context("holder"),
         Role::Looker { size, traced } => scale::look(*size, *traced).context("looker"),
+        Role::Between { options, changes } => between::main(options, changes),
+        Role::BetweenOperations => {
+            between::operations();
+            Ok(true)
+        }
+        Role::BetweenLooker { operation, database } => between::look(operation, database),
+        Role::BetweenPeer { what, strangers } => between::be_peer(what, strangers),
         Role::Operations => {
             operation::ALL.iter().for_each(|operation| println!("{}", operation.name));
             Ok(true)

@@ -49,6 +49,8 @@ pub(crate) enum Then {
     Refuse(i32),
     /// At an entry: the call is made, and this error number given all the same.
     DoAndTell(i32),
+    /// It runs on without us. (Its other threads must have ended.)
+    Detach,
 }
 
 /// How it came out.
@@ -58,6 +60,8 @@ pub(crate) enum Ended {
     /// By us.
     Killed,
     Signaled(Signal),
+    /// It has not: it runs on.
+    Detached,
 }
 
 /// Nothing that is tried here takes that long, even on a machine that is busy.
@@ -67,15 +71,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Watchdog(Arc<AtomicI32>);
 
 impl Watchdog {
-    fn on(pid: Pid) -> Self {
+    /// `awaited`: a process that it may wait for in a way that no signal ends.
+    fn on(pid: Pid, patience: Duration, awaited: Option<Pid>) -> Self {
         let watched = Arc::new(AtomicI32::new(pid.as_raw()));
         let theirs = Arc::clone(&watched);
         std::thread::spawn(move || {
             let step = Duration::from_millis(250);
-            let mut left = PATIENCE;
+            let mut left = patience;
             while theirs.load(Ordering::Acquire) != 0 {
                 if left.is_zero() {
                     let _ = kill(Pid::from_raw(theirs.swap(0, Ordering::AcqRel)), Signal::SIGKILL);
+                    if let Some(awaited) = awaited {
+                        let _ = kill(awaited, Signal::SIGKILL);
+                    }
                     return;
                 }
                 std::thread::sleep(step);
@@ -108,13 +116,15 @@ pub(crate) struct Tracer {
     threads: HashMap<Pid, Thread>,
     next: usize,
     counting: bool,
+    patience: Duration,
+    awaited: Option<Pid>,
 }
 
 impl Tracer {
     /// Waits until the victim has made everything ready.
     pub(crate) fn attach(victim: &Child, subject: Subject) -> Result<Self> {
         let victim = Pid::from_raw(i32::try_from(victim.id()).context("a process number")?);
-        let watchdog = Watchdog::on(victim);
+        let watchdog = Watchdog::on(victim, PATIENCE, None);
         let status = waitpid(victim, Some(WaitPidFlag::__WALL)).context("waitpid")?;
         watchdog.off();
         match status {
@@ -129,12 +139,21 @@ impl Tracer {
         }
         ptrace::setoptions(victim, options).context("PTRACE_SETOPTIONS")?;
         let subject = (!forks).then_some(victim);
-        Ok(Tracer { victim, subject, forks, threads: HashMap::new(), next: 0, counting: false })
+        let threads = HashMap::new();
+        let (next, counting, patience, awaited) = (0, false, PATIENCE, None);
+        Ok(Tracer { victim, subject, forks, threads, next, counting, patience, awaited })
+    }
+
+    /// How long it may take, and a process that it may wait for in a way that no signal ends: that one is killed with it.
+    pub(crate) fn within(self, patience: Duration, awaited: Option<u32>) -> Self {
+        let awaited = awaited.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+        Tracer { patience, awaited, ..self }
     }
 
     /// Lets it run to its end, or to ours. `Ended` tells of the process whose calls count.
     pub(crate) fn follow(mut self, at_stop: &mut dyn FnMut(&Stop) -> Result<Then>) -> Result<Ended> {
-        let watchdog = Watchdog::on(self.victim);
+        let patience = self.patience;
+        let watchdog = Watchdog::on(self.victim, self.patience, self.awaited);
         match self.forks {
             // Its own calls are not looked at, the fork alone is.
             true => ptrace::cont(self.victim, None),
@@ -146,7 +165,7 @@ impl Tracer {
         if ended.is_err() {
             let _ = self.kill();
         }
-        ensure!(in_time, "it was still running after {PATIENCE:?}");
+        ensure!(in_time, "it was still running after {patience:?}");
         ended
     }
 
@@ -160,6 +179,10 @@ impl Tracer {
                     if then == Then::Kill {
                         self.kill()?;
                         return Ok(Ended::Killed);
+                    }
+                    if then == Then::Detach {
+                        ptrace::detach(tid, None).context("PTRACE_DETACH")?;
+                        return Ok(Ended::Detached);
                     }
                 }
                 WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_FORK) => {
@@ -211,7 +234,7 @@ impl Tracer {
                             thread.fault = Some((true, errno));
                         }
                         Then::DoAndTell(errno) => thread.fault = Some((false, errno)),
-                        Then::GoOn | Then::Kill => {}
+                        Then::GoOn | Then::Kill | Then::Detach => {}
                     }
                     self.counting = number != END;
                 }
@@ -224,7 +247,7 @@ impl Tracer {
                 then = at_stop(&Stop { index, side: Side::Exit, call, pid })?;
             }
         }
-        if then != Then::Kill {
+        if !matches!(then, Then::Kill | Then::Detach) {
             go_on(tid, None)?;
         }
         Ok(then)

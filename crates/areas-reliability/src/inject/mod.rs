@@ -404,7 +404,7 @@ fn about(pid: i32, call: &Call, registry: &str) -> String {
 }
 
 /// A C string in the memory of a stopped process: its first 256 bytes, or those before memory that cannot be read.
-fn text_at(pid: i32, address: u64) -> String {
+pub(crate) fn text_at(pid: i32, address: u64) -> String {
     const PAGE: usize = 4096;
     let mut bytes = [0; 256];
     let Ok(base) = usize::try_from(address) else {

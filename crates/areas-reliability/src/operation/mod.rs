@@ -119,7 +119,7 @@ pub(crate) trait Act {
 }
 
 /// A value, and what is done with it.
-struct With<S> {
+pub(crate) struct With<S> {
     value: Option<S>,
     run: fn(&mut S) -> areas::Result<()>,
     check: fn(&mut S) -> Result<(), String>,
@@ -128,15 +128,19 @@ struct With<S> {
 
 impl<S> With<S> {
     /// An act without a state that an error could change.
-    fn new(value: S, run: fn(&mut S) -> areas::Result<()>, check: fn(&mut S) -> Result<(), String>) -> Self {
+    pub(crate) fn new(
+        value: S,
+        run: fn(&mut S) -> areas::Result<()>,
+        check: fn(&mut S) -> Result<(), String>,
+    ) -> Self {
         With { value: Some(value), run, check, unchanged: |_| Ok(()) }
     }
 
-    fn unchanged(self, unchanged: fn(&mut S) -> Result<(), String>) -> Self {
+    pub(crate) fn unchanged(self, unchanged: fn(&mut S) -> Result<(), String>) -> Self {
         With { unchanged, ..self }
     }
 
-    fn boxed(self) -> Result<Box<dyn Act>>
+    pub(crate) fn boxed(self) -> Result<Box<dyn Act>>
     where
         S: 'static,
     {
@@ -167,12 +171,12 @@ impl<S> Act for With<S> {
 }
 
 /// For checks: that something is so.
-fn is(so: bool, else_: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn is(so: bool, else_: impl FnOnce() -> String) -> Result<(), String> {
     if so { Ok(()) } else { Err(else_()) }
 }
 
 /// For checks: the error of a look that must work.
-fn told<T>(result: areas::Result<T>) -> Result<T, String> {
+pub(crate) fn told<T>(result: areas::Result<T>) -> Result<T, String> {
     result.map_err(|error| format!("{error:#}"))
 }
 

@@ -1,0 +1,161 @@
+//! The process that looks: it has areas, a file and a lock of its own, runs an operation, and tells what it got.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use areas::{Kind, registry};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, raise};
+use serde::{Deserialize, Serialize};
+
+use super::looking::{self, Looking, OFFERED};
+use crate::bystander::{NAMES, SIZE, has_pattern};
+use crate::call::{BEGIN, END};
+use crate::held::Held;
+use crate::victim::mark;
+
+/// What a looker tells of its operation, and of what it did with the answer.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Answer {
+    /// The error, by kind and in full.
+    pub(super) failed: Option<(String, String)>,
+    /// What is wrong with the answer.
+    pub(super) wrong: Vec<String>,
+}
+
+/// What it tells once the peer is gone.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Rest {
+    pub(super) held: Held,
+    pub(super) wrong: Vec<String>,
+}
+
+/// The looker's own area.
+const OWN: &str = "looker";
+
+/// A record lock on a file of the looker's own, as a program has it on a database.
+fn lock(database: &Path) -> Result<File> {
+    let file = File::options().read(true).write(true).open(database).context("the database")?;
+    let whole = libc::flock {
+        l_type: i16::try_from(libc::F_WRLCK)?,
+        l_whence: i16::try_from(libc::SEEK_SET)?,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(&file, FcntlArg::F_SETLK(&whole)).context("fcntl(F_SETLK)")?;
+    Ok(file)
+}
+
+fn has_lock(file: &File) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).unwrap_or_default();
+    info.lines().any(|line| line.starts_with("lock:") && line.contains("POSIX"))
+}
+
+pub(super) fn main(name: &str, database: &Path) -> Result<bool> {
+    let looking = looking::named(name)?;
+    let database = lock(database)?;
+    let own = areas::builder(SIZE).name(OWN).shared()?;
+    registry::list()?;
+    say("joined")?;
+    ensure!(heard()? == "go", "no word to go on");
+    let mut act = (looking.prepare)().with_context(|| format!("prepare {name}"))?;
+    let _ = Held::now();
+    ptrace::traceme().context("PTRACE_TRACEME")?;
+    raise(Signal::SIGSTOP).context("raise")?;
+    mark(BEGIN);
+    let outcome = act.run();
+    mark(END);
+    let mut answer = Answer::default();
+    let mut note = |what: &str, result: Result<(), String>| {
+        if let Err(wrong) = result {
+            answer.wrong.push(format!("{what}: {wrong}"));
+        }
+    };
+    let lock = |when: &str| match has_lock(&database) {
+        true => Ok(()),
+        false => Err(format!("its record lock is gone {when}")),
+    };
+    note("the database", lock("after the operation"));
+    match outcome {
+        Ok(()) => note("the answer", act.check()),
+        Err(error) => {
+            note("the error", is_documented(looking, &error));
+            note("after the error", act.unchanged());
+            answer.failed = Some((format!("{:?}", error.kind()), format!("{error:#}")));
+        }
+    }
+    let mut note = |what: &str, result: Result<(), String>| {
+        if let Err(wrong) = result {
+            answer.wrong.push(format!("{what}: {wrong}"));
+        }
+    };
+    note("looking around", look_around());
+    note("the database", lock("after looking around"));
+    say(&serde_json::to_string(&answer)?)?;
+    ensure!(heard()? == "alone", "no word that it is alone");
+    drop(act);
+    let mut rest = Rest::default();
+    rest.wrong.extend(undisturbed(&own).err());
+    rest.held = Held::now();
+    // Malloc's, and what a map of teams takes.
+    rest.held.forget_anonymous();
+    say(&serde_json::to_string(&rest)?)?;
+    let _ = std::io::stdin().lines().next();
+    Ok(true)
+}
+
+fn is_documented(looking: &Looking, error: &areas::Error) -> Result<(), String> {
+    match looking.kinds.contains(&error.kind()) {
+        true => Ok(()),
+        false => Err(format!("{:?} is not among its kinds: {error:#}", error.kind())),
+    }
+}
+
+/// Whatever is there by now can be listed and asked about: with answers or errors.
+fn look_around() -> Result<(), String> {
+    let listing = registry::list().map_err(|error| format!("list: {error:#}"))?;
+    for source in &listing.areas {
+        let _ = source.info();
+        let _ = source.measure();
+    }
+    if let Ok(source) = registry::find(OFFERED) {
+        let _ = source.open_read_only();
+    }
+    Ok(())
+}
+
+/// Without the peer all is as it was: the list, the bystander's bytes, one's own.
+fn undisturbed(own: &areas::Area<areas::Shared>) -> Result<(), String> {
+    let told = |error: areas::Error| format!("without the peer: {error:#}");
+    let listing = registry::list().map_err(told)?;
+    let mut names: Vec<String> = listing.areas.iter().map(|source| source.name().to_string()).collect();
+    names.sort();
+    let mut expected: Vec<&str> = NAMES.iter().copied().chain([OWN]).collect();
+    expected.sort_unstable();
+    if names != expected || !listing.unreadable.is_empty() {
+        return Err(format!("without the peer, listed are {names:?} and {:?}", listing.unreadable));
+    }
+    let area = registry::find(NAMES[0]).map_err(told)?.open_read_only().map_err(told)?;
+    has_pattern(&area, NAMES[0], SIZE)?;
+    match registry::find(OFFERED) {
+        Err(error) if error.kind() == Kind::NoSuchArea => {}
+        other => return Err(format!("without the peer, what it offered is {other:?}")),
+    }
+    let found = registry::find(OWN).map_err(told)?;
+    if own.id() == Some(found.id()) { Ok(()) } else { Err("its own area has another id".to_owned()) }
+}
+
+fn heard() -> Result<String> {
+    std::io::stdin().lines().next().context("the driver is gone")?.context("stdin")
+}
+
+fn say(line: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,353 @@
+//! One run: a looker that is stopped before one of its calls, a peer that changes something there, and what others see.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::looker::{Answer, Rest};
+use super::looking::Looking;
+use super::mutation::{Deed, How, Mutation, Scene};
+use crate::bystander::Looker as Bystander;
+use crate::call::{Call, END};
+use crate::held::Held;
+use crate::inject::text_at;
+use crate::operation::Subject;
+use crate::stage::Stage;
+use crate::trace::{Ended, Side, Stop, Then, Tracer};
+
+/// Nothing that is tried here takes that long, even on a machine that is busy: it hangs.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Before which call something changes: the nth of its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Point {
+    pub(super) index: usize,
+    pub(super) call: String,
+    nth: usize,
+}
+
+/// The points of a run that nobody disturbs.
+pub(super) fn points(calls: &[String]) -> Vec<Point> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let points = calls.iter().enumerate().map(|(index, call)| {
+        let nth = counts.entry(call).or_default();
+        *nth += 1;
+        Point { index, call: call.clone(), nth: *nth }
+    });
+    points.collect()
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) calls: Vec<String>,
+    /// Whether it came to the point.
+    pub(super) hit: bool,
+    /// The kind of its error; `None` if it succeeded.
+    pub(super) kind: Option<String>,
+    pub(super) wrong: Vec<String>,
+    pub(super) held: Held,
+}
+
+/// Files that are no business of a looker's: its own database, what waits for others, what is no memory.
+pub(super) struct Strangers(TempDir);
+
+impl Strangers {
+    pub(super) fn new() -> Result<Self> {
+        let strangers = Strangers(tempfile::Builder::new().prefix("areas-strangers-").tempdir()?);
+        fs::create_dir(strangers.path().join("folder"))?;
+        File::create(strangers.path().join("database"))?.write_all(b"a database")?;
+        nix::unistd::mkfifo(&strangers.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU)
+            .context("mkfifo")?;
+        Ok(strangers)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// A registry with a bystander.
+pub(super) struct Trial<'a> {
+    stage: Stage,
+    bystander: Bystander,
+    strangers: &'a Strangers,
+}
+
+impl<'a> Trial<'a> {
+    pub(super) fn new(strangers: &'a Strangers) -> Result<Self> {
+        let stage = Stage::new()?;
+        let bystander = Bystander::bystander(&stage)?;
+        Ok(Trial { stage, bystander, strangers })
+    }
+
+    pub(super) fn run(
+        &mut self,
+        looking: &Looking,
+        scene: Scene,
+        change: Option<(&Point, &Mutation)>,
+        reference: Option<&Held>,
+    ) -> Result<Outcome> {
+        let strangers = self.strangers.path();
+        let text = strangers.to_str().context("a path that is no UTF-8")?.to_owned();
+        let database = strangers.join("database");
+        let mut looker = Process::start(
+            &self.stage,
+            "the looker",
+            &["between-looker", looking.name, &format!("{text}/database")],
+        )?;
+        ensure!(looker.hear()? == "joined", "the looker has not joined");
+        let word = serde_json::to_string(&(looking.offer, scene))?;
+        let mut peer = Process::start(&self.stage, "the peer", &["between-peer", &word, &text])?;
+        peer.answers()?;
+        looker.tell("go")?;
+        let mut outcome = Outcome::default();
+        let ended = self.follow(&mut looker, &mut peer, change, &mut outcome);
+        match ended {
+            Ok(Ended::Detached) => self.judge(&mut looker, &mut peer, &mut outcome, reference)?,
+            Ok(ended) => outcome.wrong.push(format!("it ended as {ended:?}; {}", looker.said())),
+            Err(error) if outcome.hit => outcome.wrong.push(format!("{error:#}; {}", looker.said())),
+            Err(error) => return Err(error.context(looker.said())),
+        }
+        let locked = !outcome.wrong.is_empty() || is_locked(&database);
+        drop(peer);
+        drop(looker);
+        ensure!(locked, "nobody has the lock on the database");
+        Ok(outcome)
+    }
+
+    fn follow(
+        &mut self,
+        looker: &mut Process,
+        peer: &mut Process,
+        change: Option<(&Point, &Mutation)>,
+        outcome: &mut Outcome,
+    ) -> Result<Ended> {
+        let tracer = Tracer::attach(&looker.child, Subject::Itself)?.within(PATIENCE, None);
+        let strangers = self.strangers.path().to_string_lossy().into_owned();
+        let mut count = 0;
+        tracer.follow(&mut |stop: &Stop| {
+            if stop.side == Side::Exit {
+                return Ok(Then::GoOn);
+            }
+            let name = stop.call.name();
+            if let Some((point, mutation)) = change
+                && point.call == name
+            {
+                count += 1;
+                if count == point.nth {
+                    outcome.hit = true;
+                    apply(mutation, peer).with_context(|| format!("the peer's part, {}", mutation.name))?;
+                }
+            }
+            outcome.wrong.extend(touches_stranger(stop.pid.as_raw(), &stop.call, &strangers));
+            outcome.calls.push(name);
+            Ok(if stop.call.number == END { Then::Detach } else { Then::GoOn })
+        })
+    }
+
+    /// Its answer, what it finds without the peer, and what it holds then.
+    fn judge(
+        &mut self,
+        looker: &mut Process,
+        peer: &mut Process,
+        outcome: &mut Outcome,
+        reference: Option<&Held>,
+    ) -> Result<()> {
+        let mut hear = |outcome: &mut Outcome, about: &str| match looker.hear() {
+            Ok(line) => Some(line),
+            Err(error) => {
+                outcome.wrong.push(format!("{about}: {error:#}"));
+                None
+            }
+        };
+        let Some(line) = hear(outcome, "using the answer") else { return Ok(()) };
+        let answer: Answer = serde_json::from_str(&line).context("its answer")?;
+        outcome.wrong.extend(answer.wrong);
+        outcome.kind = answer.failed.map(|(kind, _)| kind);
+        peer.kill();
+        self.bystander.ask("find by-fixed").context("the bystander")?;
+        looker.tell("alone")?;
+        let mut hear = |outcome: &mut Outcome, about: &str| match looker.hear() {
+            Ok(line) => Some(line),
+            Err(error) => {
+                outcome.wrong.push(format!("{about}: {error:#}"));
+                None
+            }
+        };
+        let Some(line) = hear(outcome, "after the peer's death") else { return Ok(()) };
+        let rest: Rest = serde_json::from_str(&line).context("what it holds")?;
+        outcome.wrong.extend(rest.wrong);
+        if let Some(reference) = reference {
+            let more = rest.held.beyond(reference);
+            if !more.is_empty() {
+                outcome.wrong.push(format!("held in the end: {}", more.join(", ")));
+            }
+            let less = rest.held.lacks(reference);
+            if !less.is_empty() {
+                outcome.wrong.push(format!("lacking in the end: {}", less.join(", ")));
+            }
+        }
+        outcome.held = rest.held;
+        Ok(())
+    }
+}
+
+fn apply(mutation: &Mutation, peer: &mut Process) -> Result<()> {
+    match mutation.how {
+        How::Peer(_) => {
+            peer.tell(&format!("mutate {}", mutation.name))?;
+            peer.answers()
+        }
+        How::Driver(Deed::Stop) => peer.signal(Signal::SIGSTOP),
+        How::Driver(Deed::Kill) => {
+            peer.kill();
+            Ok(())
+        }
+    }
+}
+
+/// Whether a call opens or closes a file that is no business of the looker's; it may look at one by O_PATH.
+fn touches_stranger(pid: i32, call: &Call, strangers: &str) -> Option<String> {
+    let is_stranger = |target: &str| target.starts_with(strangers) || target == "/dev/null";
+    let target_of = |path: String| {
+        fs::read_link(path).map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    let name = call.name();
+    match name.as_str() {
+        "openat" => {
+            let flags = i32::try_from(call.args[2] & 0x7fff_ffff).unwrap_or(0);
+            let path = text_at(pid, call.args[1]).replace("thread-self", &pid.to_string());
+            let target = target_of(path.clone());
+            (flags & libc::O_PATH == 0 && path.contains("/fd/") && is_stranger(&target))
+                .then(|| format!("it opens a stranger's file, {target}, by way of {path}"))
+        }
+        "close" | "dup3" => {
+            let number = call.args[usize::from(name == "dup3")];
+            let target = target_of(format!("/proc/{pid}/fd/{number}"));
+            let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default();
+            let flags = i32::from_str_radix(flags.trim(), 8).unwrap_or(0);
+            (is_stranger(&target) && flags & libc::O_PATH == 0)
+                .then(|| format!("it closes a stranger's file, {target}"))
+        }
+        _ => None,
+    }
+}
+
+/// Whether anybody has a record lock on a file.
+fn is_locked(path: &Path) -> bool {
+    let Ok(file) = File::options().read(true).write(true).open(path) else { return false };
+    let (Ok(kind), Ok(whence)) = (i16::try_from(libc::F_WRLCK), i16::try_from(libc::SEEK_SET)) else {
+        return false;
+    };
+    let mut whole = libc::flock { l_type: kind, l_whence: whence, l_start: 0, l_len: 0, l_pid: 0 };
+    let asked = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_GETLK(&mut whole));
+    asked.is_ok() && i32::from(whole.l_type) != libc::F_UNLCK
+}
+
+/// A process that is talked to in lines. It goes with the value.
+struct Process {
+    who: &'static str,
+    child: Child,
+    to: Option<ChildStdin>,
+    from: ChildStdout,
+    heard: Vec<u8>,
+}
+
+impl Process {
+    fn start(stage: &Stage, who: &'static str, args: &[&str]) -> Result<Self> {
+        let mut command = stage.command(args)?;
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("start {who}"))?;
+        let (to, from) = (child.stdin.take(), child.stdout.take().context("its pipe")?);
+        Ok(Process { who, child, to, from, heard: Vec::new() })
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    fn tell(&mut self, line: &str) -> Result<()> {
+        let to = self.to.as_mut().context("it has gone")?;
+        writeln!(to, "{line}").with_context(|| format!("{} has died", self.who))
+    }
+
+    /// The next line that it writes, in time.
+    fn hear(&mut self) -> Result<String> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(len) = self.heard.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.heard.drain(..=len).collect();
+                return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let state = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+                let state = state.rsplit(')').next().unwrap_or_default().trim().chars().next().unwrap_or('?');
+                bail!("{} hangs, in state {state}", self.who);
+            }
+            let step = u16::try_from(left.as_millis().max(1)).unwrap_or(u16::MAX);
+            if poll(&mut [PollFd::new(self.from.as_fd(), PollFlags::POLLIN)], step).unwrap_or(0) == 0 {
+                continue;
+            }
+            let mut bytes = [0; 4096];
+            match self.from.read(&mut bytes)? {
+                0 => {
+                    let how = self.how_it_ended();
+                    bail!("{} has ended: {how}", self.who)
+                }
+                len => self.heard.extend_from_slice(&bytes[..len]),
+            }
+        }
+    }
+
+    fn answers(&mut self) -> Result<()> {
+        match self.hear()?.as_str() {
+            "ok" => Ok(()),
+            wrong => bail!("{} says: {wrong}", self.who),
+        }
+    }
+
+    fn how_it_ended(&mut self) -> String {
+        let how = match self.child.wait() {
+            Ok(status) => match status.signal().map(Signal::try_from) {
+                Some(Ok(signal)) => signal.to_string(),
+                _ => status.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        format!("{how}; {}", self.said())
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill(self.pid(), signal).with_context(|| format!("{signal}"))
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// What it wrote before it ended, for messages.
+    fn said(&mut self) -> String {
+        crate::kill::said(&mut self.child)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
