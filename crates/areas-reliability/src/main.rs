@@ -73,7 +73,11 @@ enum Role {
     #[command(hide = true)]
     BetweenLooker { operation: String, database: PathBuf },
     #[command(hide = true)]
-    BetweenPeer { what: String, strangers: PathBuf },
+    BetweenPeer { what: String },
+    #[command(hide = true)]
+    BetweenSilent { folder: PathBuf },
+    #[command(hide = true)]
+    BetweenIdle,
     #[command(hide = true)]
     Victim {
         operation: String,
@@ -159,7 +163,9 @@ fn run(role: &Role) -> Result<bool> {
             Ok(true)
         }
         Role::BetweenLooker { operation, database } => between::look(operation, database),
-        Role::BetweenPeer { what, strangers } => between::be_peer(what, strangers),
+        Role::BetweenPeer { what } => between::be_peer(what),
+        Role::BetweenSilent { folder } => between::be_silent(folder),
+        Role::BetweenIdle => Ok(between::idle()),
         Role::Operations => {
             operation::ALL.iter().for_each(|operation| println!("{}", operation.name));
             Ok(true)

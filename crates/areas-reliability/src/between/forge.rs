@@ -1,12 +1,16 @@
 //! Tables and records as a hostile process writes them: its own, past the library.
 
 use std::fs::{self, File};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, symlink};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::{MemfdFlags, fstat, ftruncate, memfd_create};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// Where a table's header says what.
 pub(super) mod header {
@@ -38,6 +42,9 @@ pub(super) mod record {
     pub(in super::super) const NAME: u64 = 105;
 }
 
+/// The number of the descriptor that leads to a team's door, + 1, in its table's header.
+const DOOR: u64 = 20;
+
 const RECORDS_AT: u64 = 4 << 20;
 const RECORD_BYTES: u64 = 192;
 
@@ -63,6 +70,10 @@ impl Table {
         let memory =
             File::options().read(true).write(true).open("/proc/self/mem").context("/proc/self/mem")?;
         Ok(Table { memory, at: start, bytes: end - start })
+    }
+
+    pub(super) fn try_clone(&self) -> Result<Table> {
+        Ok(Table { memory: self.memory.try_clone()?, at: self.at, bytes: self.bytes })
     }
 
     pub(super) fn put(&self, at: u64, bytes: &[u8]) -> Result<()> {
@@ -144,4 +155,57 @@ pub(super) fn relink(link: &Path, number: i32, inode: u64) -> Result<PathBuf> {
 /// Device and inode of a file, by its path.
 pub(super) fn inode_of(fd: &OwnedFd) -> Result<u64> {
     Ok(File::from(fd.try_clone()?).metadata()?.ino())
+}
+
+/// The number of the descriptor that a link leads to.
+pub(super) fn number_of(link: &Path) -> Result<i32> {
+    let leads = fs::read_link(link).with_context(|| format!("{}", link.display()))?;
+    leads
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(|name| name.parse().ok())
+        .context("a link's number")
+}
+
+impl Table {
+    /// The message by which an area is offered to another team, as its record stands in this table.
+    pub(super) fn offer(&self, record_at: u64) -> Result<Vec<u8>> {
+        const REST_BYTES: usize = 288;
+        let mut offer = Vec::from(*b"AREAgift");
+        offer.extend(2_u32.to_le_bytes());
+        offer.resize(32, 0);
+        let first: [u8; RECORD_BYTES as usize] = self.get(record_at)?;
+        offer.extend(first);
+        offer.resize(32 + first.len() + REST_BYTES, 0);
+        Ok(offer)
+    }
+}
+
+/// Offers a file to another team, at its door.
+pub(super) fn send_offer(team: u32, offer: &[u8], file: &OwnedFd) -> Result<()> {
+    let table = fs::read_dir(format!("/proc/{team}/fd"))?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| {
+            fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:areas table"))
+        })
+        .context("the team has no table")?;
+    let mut number = [0; 4];
+    File::open(table)?.read_exact_at(&mut number, DOOR)?;
+    let number = u32::from_le_bytes(number).checked_sub(1).context("the team has no door")?;
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(format!("/proc/{team}/fd/{number}"))?;
+    send(&socket, offer, &[file.as_fd()])
+}
+
+/// Sends bytes and files over a connected socket.
+pub(super) fn send(socket: impl AsFd, bytes: &[u8], files: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !files.is_empty() {
+        ensure!(ancillary.push(SendAncillaryMessage::ScmRights(files)), "too many files");
+    }
+    let sent = sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    ensure!(sent == bytes.len(), "only {sent} bytes were sent");
+    Ok(())
 }

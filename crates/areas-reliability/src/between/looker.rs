@@ -4,15 +4,17 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use areas::{Kind, registry};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
 use serde::{Deserialize, Serialize};
 
-use super::looking::{self, Looking, OFFERED};
+use super::looking::{self, By, Looking, OFFERED};
+use super::measured;
 use crate::bystander::{NAMES, SIZE, has_pattern};
 use crate::call::{BEGIN, END};
 use crate::held::Held;
@@ -37,17 +39,23 @@ pub(super) struct Rest {
 /// The looker's own area.
 const OWN: &str = "looker";
 
+/// The peer's process, and the id of what it offers.
+static PEER: OnceLock<(u32, i32)> = OnceLock::new();
+
+pub(super) fn peer() -> Result<(u32, i32)> {
+    PEER.get().copied().context("there is no peer yet")
+}
+
+/// A record lock on a whole file.
+pub(super) fn whole(kind: i32) -> Result<libc::flock> {
+    let (l_type, l_whence) = (i16::try_from(kind)?, i16::try_from(libc::SEEK_SET)?);
+    Ok(libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 })
+}
+
 /// A record lock on a file of the looker's own, as a program has it on a database.
 fn lock(database: &Path) -> Result<File> {
     let file = File::options().read(true).write(true).open(database).context("the database")?;
-    let whole = libc::flock {
-        l_type: i16::try_from(libc::F_WRLCK)?,
-        l_whence: i16::try_from(libc::SEEK_SET)?,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
-    fcntl(&file, FcntlArg::F_SETLK(&whole)).context("fcntl(F_SETLK)")?;
+    fcntl(&file, FcntlArg::F_SETLK(&whole(libc::F_WRLCK)?)).context("fcntl(F_SETLK)")?;
     Ok(file)
 }
 
@@ -62,7 +70,9 @@ pub(super) fn main(name: &str, database: &Path) -> Result<bool> {
     let own = areas::builder(SIZE).name(OWN).shared()?;
     registry::list()?;
     say("joined")?;
-    ensure!(heard()? == "go", "no word to go on");
+    let words = heard()?;
+    let [pid, id] = words.split(' ').collect::<Vec<_>>()[..] else { bail!("the peer is not told: {words}") };
+    PEER.get_or_init(|| (pid.parse().unwrap_or(0), id.parse().unwrap_or(0)));
     let mut act = (looking.prepare)().with_context(|| format!("prepare {name}"))?;
     let _ = Held::now();
     ptrace::traceme().context("PTRACE_TRACEME")?;
@@ -95,12 +105,22 @@ pub(super) fn main(name: &str, database: &Path) -> Result<bool> {
         }
     };
     note("looking around", look_around());
+    if looking.shadowed {
+        note("the bystander's, of the same name", not_shadowed());
+    }
     note("the database", lock("after looking around"));
     say(&serde_json::to_string(&answer)?)?;
     ensure!(heard()? == "alone", "no word that it is alone");
+    if looking.by == By::Transfer {
+        // What was not taken yet, or came since.
+        for _ in 0..4 {
+            while registry::refuse_transfer().is_ok_and(|dropped| dropped) {}
+            let _ = registry::transferred().map(|came| came.iter().for_each(|one| drop(one.take())));
+        }
+    }
     drop(act);
     let mut rest = Rest::default();
-    rest.wrong.extend(undisturbed(&own).err());
+    rest.wrong.extend(undisturbed(&own, looking).err());
     rest.held = Held::now();
     // Malloc's, and what a map of teams takes.
     rest.held.forget_anonymous();
@@ -114,6 +134,18 @@ fn is_documented(looking: &Looking, error: &areas::Error) -> Result<(), String> 
         true => Ok(()),
         false => Err(format!("{:?} is not among its kinds: {error:#}", error.kind())),
     }
+}
+
+/// What the bystander has is found, whatever became of an older one of the name.
+fn not_shadowed() -> Result<(), String> {
+    let mut last = String::new();
+    for _ in 0..3 {
+        match registry::find(OFFERED).and_then(|source| source.open_read_only()) {
+            Ok(area) => return has_pattern(&area, OFFERED, SIZE).or_else(|_| measured::shared(&area)),
+            Err(error) => last = format!("{error:#}"),
+        }
+    }
+    Err(last)
 }
 
 /// Whatever is there by now can be listed and asked about: with answers or errors.
@@ -130,12 +162,13 @@ fn look_around() -> Result<(), String> {
 }
 
 /// Without the peer all is as it was: the list, the bystander's bytes, one's own.
-fn undisturbed(own: &areas::Area<areas::Shared>) -> Result<(), String> {
+fn undisturbed(own: &areas::Area<areas::Shared>, looking: &Looking) -> Result<(), String> {
     let told = |error: areas::Error| format!("without the peer: {error:#}");
     let listing = registry::list().map_err(told)?;
     let mut names: Vec<String> = listing.areas.iter().map(|source| source.name().to_string()).collect();
     names.sort();
     let mut expected: Vec<&str> = NAMES.iter().copied().chain([OWN]).collect();
+    expected.extend(looking.shadowed.then_some(OFFERED));
     expected.sort_unstable();
     if names != expected || !listing.unreadable.is_empty() {
         return Err(format!("without the peer, listed are {names:?} and {:?}", listing.unreadable));
@@ -143,7 +176,8 @@ fn undisturbed(own: &areas::Area<areas::Shared>) -> Result<(), String> {
     let area = registry::find(NAMES[0]).map_err(told)?.open_read_only().map_err(told)?;
     has_pattern(&area, NAMES[0], SIZE)?;
     match registry::find(OFFERED) {
-        Err(error) if error.kind() == Kind::NoSuchArea => {}
+        Err(error) if error.kind() == Kind::NoSuchArea && !looking.shadowed => {}
+        Ok(_) if looking.shadowed => {}
         other => return Err(format!("without the peer, what it offered is {other:?}")),
     }
     let found = registry::find(OWN).map_err(told)?;

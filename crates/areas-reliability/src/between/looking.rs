@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use areas::registry::{self, Source};
-use areas::{Area, AreaId, Frozen, Kind, Lock, Resizable, Shared};
+use areas::{Address, Area, AreaId, Frozen, Kind, Received, Resizable, Shared, Transfer};
 
 use super::measured;
-use crate::operation::{Act, With, is, told};
+use crate::bystander::{SIZE, VICTIM, pattern};
+use crate::operation::{Act, Pool, With, is, told};
 
 /// The name of what the peer offers.
-pub(super) const OFFERED: &str = "offered";
+pub(super) const OFFERED: &str = VICTIM;
+/// The name of the looker's area that the peer has cloned.
+pub(super) const CLONED: &str = "cloned";
 
 /// What the peer has for the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -22,15 +25,24 @@ pub(super) enum Offer {
     Resizable,
     Frozen,
     Locked,
+    /// In pages of the pool.
+    Pool,
+    PoolGrowable,
 }
 
-/// What of the peer's an operation looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// By what way the operation comes to the peer's object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum By {
-    /// Its table, and its descriptors by way of `/proc`.
+    /// Its table, and its descriptors in `/proc`.
     Registry,
-    /// What it sends over a stream socket.
+    /// It sends it over a stream socket.
     Socket,
+    /// It transfers it.
+    Transfer,
+    /// It is to be given one.
+    Giving,
+    /// It has cloned the looker's.
+    Clone,
 }
 
 /// An operation that looks.
@@ -42,6 +54,10 @@ pub(super) struct Looking {
     pub(super) by: By,
     /// Whether it meets the peer for the first time: else it has found what is offered before.
     pub(super) meets: bool,
+    /// Whether the bystander has a younger area of the same name, which must be had whatever the peer does.
+    pub(super) shadowed: bool,
+    /// Whether it looks at all processes: its calls about the peer count.
+    pub(super) crowd: bool,
     /// What it may answer instead, by its documentation.
     pub(super) kinds: &'static [Kind],
     pub(super) prepare: fn() -> Result<Box<dyn Act>>,
@@ -54,12 +70,33 @@ const fn looking(
     kinds: &'static [Kind],
     prepare: fn() -> Result<Box<dyn Act>>,
 ) -> Looking {
-    Looking { name, what, offer, by: By::Registry, meets: false, kinds, prepare }
+    let (by, meets, shadowed, crowd) = (By::Registry, false, false, false);
+    Looking { name, what, offer, by, meets, shadowed, crowd, kinds, prepare }
 }
 
 impl Looking {
     const fn meeting(self) -> Self {
         Looking { meets: true, ..self }
+    }
+
+    const fn shadowed(self) -> Self {
+        Looking { meets: true, shadowed: true, ..self }
+    }
+
+    const fn crowd(self) -> Self {
+        Looking { crowd: true, ..self }
+    }
+
+    const fn by(self, by: By) -> Self {
+        Looking { by, ..self }
+    }
+
+    /// What has to be held while it is tried, or why it cannot be tried here.
+    pub(super) fn needs(&self) -> Result<Option<Pool>, String> {
+        match self.offer {
+            Offer::Pool | Offer::PoolGrowable => crate::operation::pool_has_pages(),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -72,11 +109,32 @@ const OPENING: &[Kind] = &[
     Kind::ReadOnly,
     Kind::Frozen,
     Kind::Unsupported,
+    // As for new areas: what a descriptor was not opened for.
+    Kind::NotPermitted,
 ];
+const LOOKING: &[Kind] =
+    &[Kind::NoSuchArea, Kind::Registry, Kind::Unreadable, Kind::InvalidInput, Kind::Unsupported];
+const RECEIVING: &[Kind] = &[Kind::Io, Kind::InvalidInput, Kind::TimedOut, Kind::Unsupported];
+const GIVING: &[Kind] =
+    &[Kind::NoSuchTeam, Kind::Unreadable, Kind::Registry, Kind::Unsupported, Kind::Busy, Kind::NotPermitted];
+const TAKING: &[Kind] = &[Kind::NoSuchArea, Kind::Registry, Kind::InvalidInput];
+const FREEZING: &[Kind] = &[Kind::Busy, Kind::TimedOut];
 
 /// All of them.
-pub(super) static ALL: [Looking; 3] = [
+pub(super) static ALL: [Looking; 30] = [
     looking("find", "find by name, a team met for the first time", Offer::Fixed, FINDING, find).meeting(),
+    looking("find-again", "find by name once more", Offer::Fixed, FINDING, find_again),
+    looking("get", "find by id, a team met for the first time", Offer::Fixed, FINDING, get).meeting(),
+    looking("list", "list all areas, a team met for the first time", Offer::Fixed, FINDING, list).meeting(),
+    looking("walk", "walk through a team's areas", Offer::Fixed, WALKING, walk).meeting(),
+    looking("wait", "wait for an area that is there", Offer::Fixed, WAITING, wait).meeting(),
+    looking("info", "ask what is known of an area", Offer::Fixed, FINDING, info),
+    looking("info-resizable", "the same, of one that may shrink", Offer::Resizable, FINDING, info),
+    looking("look", "open an area to be asked about", Offer::Fixed, LOOKING, look),
+    looking("measure", "measure where its pages are", Offer::Fixed, LOOKING, measure),
+    looking("measure-resizable", "the same, of one that may shrink", Offer::Resizable, LOOKING, measure),
+    looking("residency", "measure where its pages are, opened before", Offer::Resizable, LOOKING, residency),
+    looking("holders", "who has an area", Offer::Fixed, &[], holders).crowd(),
     looking(
         "open-new",
         "find and open for writing, a team met for the first time",
@@ -85,8 +143,35 @@ pub(super) static ALL: [Looking; 3] = [
         open_new,
     )
     .meeting(),
+    looking(
+        "open-shadowed",
+        "the same, and the bystander has a younger one of the name",
+        Offer::Fixed,
+        OPENING,
+        open_new,
+    )
+    .shadowed(),
     looking("open", "open for writing what was found", Offer::Fixed, OPENING, open),
+    looking("open-again", "open for writing what was opened before", Offer::Fixed, OPENING, open_again),
+    looking("open-read-only", "open for reading only", Offer::Fixed, OPENING, open_read_only),
+    looking("open-growable", "open what may grow", Offer::Growable, OPENING, open),
+    looking("open-resizable", "open what may grow and shrink", Offer::Resizable, OPENING, open_resizable),
+    looking("open-frozen", "open what is frozen", Offer::Frozen, OPENING, open_frozen),
+    looking("open-locked", "open what is locked, and lock the clone", Offer::Locked, OPENING, open),
+    looking("open-pool", "open what is in pages of the pool", Offer::Pool, OPENING, open),
+    looking("receive", "receive an area over a socket", Offer::Fixed, RECEIVING, receive).by(By::Socket),
+    looking("receive-growable", "receive what may grow", Offer::Growable, RECEIVING, receive).by(By::Socket),
+    looking("receive-frozen", "receive what is frozen", Offer::Frozen, RECEIVING, receive).by(By::Socket),
+    looking("receive-pool", "receive what is in pages of the pool", Offer::PoolGrowable, RECEIVING, receive)
+        .by(By::Socket),
+    looking("take", "take what the peer has transferred", Offer::Fixed, TAKING, take).by(By::Transfer),
+    looking("give", "transfer an area to the peer", Offer::Fixed, GIVING, give).by(By::Giving),
+    looking("freeze", "freeze an area that the peer has cloned", Offer::Fixed, FREEZING, freeze)
+        .by(By::Clone),
 ];
+
+const WALKING: &[Kind] = &[Kind::NoSuchArea, Kind::NoSuchTeam, Kind::Registry, Kind::Unreadable];
+const WAITING: &[Kind] = &[Kind::TimedOut, Kind::Registry];
 
 pub(super) fn named(name: &str) -> Result<&'static Looking> {
     ALL.iter().find(|looking| looking.name == name).with_context(|| format!("no such operation: {name}"))
@@ -96,16 +181,110 @@ fn found() -> Result<Source> {
     registry::find(OFFERED).context("find what the peer offers")
 }
 
+fn has_the_name(source: &mut Option<Source>) -> Result<(), String> {
+    let name = source.as_ref().map(|source| source.name().as_bytes().to_owned());
+    is(name.as_deref() == Some(OFFERED.as_bytes()), || format!("found is {name:?}"))
+}
+
+fn find_into(source: &mut Option<Source>) -> areas::Result<()> {
+    *source = Some(registry::find(OFFERED)?);
+    Ok(())
+}
+
 fn find() -> Result<Box<dyn Act>> {
+    With::new(None, find_into, has_the_name).boxed()
+}
+
+fn find_again() -> Result<Box<dyn Act>> {
+    found()?;
+    find()
+}
+
+fn get() -> Result<Box<dyn Act>> {
     With::new(
-        None,
-        |source: &mut Option<Source>| {
-            *source = Some(registry::find(OFFERED)?);
+        (AreaId::new(super::looker::peer()?.1)?, None::<Source>),
+        |(id, source)| {
+            *source = Some(registry::get(*id)?);
             Ok(())
         },
-        |source| {
-            let name = source.as_ref().map(|source| source.name().as_bytes().to_owned());
-            is(name.as_deref() == Some(OFFERED.as_bytes()), || format!("found is {name:?}"))
+        |(id, source)| {
+            let found = source.as_ref().map(Source::id);
+            is(found == Some(*id), || format!("{id} was asked for, and {found:?} found"))
+        },
+    )
+    .boxed()
+}
+
+/// What is listed can be asked about: that is how `areas ls` goes on.
+fn list() -> Result<Box<dyn Act>> {
+    With::new(
+        0,
+        |count: &mut usize| {
+            let listing = registry::list()?;
+            *count = listing.areas.iter().filter(|source| source.info().is_ok()).count();
+            Ok(())
+        },
+        |count| {
+            is(*count >= crate::bystander::NAMES.len(), || format!("only {count} areas can be asked about"))
+        },
+    )
+    .boxed()
+}
+
+fn walk() -> Result<Box<dyn Act>> {
+    With::new(
+        super::looker::peer()?.0,
+        |pid: &mut u32| {
+            let mut after = 0;
+            while let Some(area) = registry::next(*pid, after)? {
+                after = area.address();
+            }
+            Ok(())
+        },
+        |_| Ok(()),
+    )
+    .boxed()
+}
+
+fn wait() -> Result<Box<dyn Act>> {
+    let wait = |source: &mut Option<Source>| {
+        *source = Some(registry::wait(OFFERED, Some(Duration::from_millis(30)))?);
+        Ok(())
+    };
+    With::new(None, wait, has_the_name).boxed()
+}
+
+fn info() -> Result<Box<dyn Act>> {
+    asking(|source| source.info().map(drop))
+}
+
+fn look() -> Result<Box<dyn Act>> {
+    asking(|source| source.look().map(drop))
+}
+
+fn measure() -> Result<Box<dyn Act>> {
+    asking(|source| source.measure().map(drop))
+}
+
+fn asking(ask: fn(&mut Source) -> areas::Result<()>) -> Result<Box<dyn Act>> {
+    With::new(found()?, ask, |_| Ok(())).boxed()
+}
+
+fn residency() -> Result<Box<dyn Act>> {
+    With::new(found()?.look()?, |look| look.residency().map(drop), |look| told(look.resident()).map(drop))
+        .boxed()
+}
+
+fn holders() -> Result<Box<dyn Act>> {
+    With::new(
+        (found()?, Vec::new()),
+        |(source, holders)| {
+            *holders = source.holders();
+            Ok(())
+        },
+        |(_, holders)| {
+            let pid = std::process::id();
+            is(holders.iter().all(|holder| holder.pid != pid), || "it says that we have it".to_owned())
         },
     )
     .boxed()
@@ -127,14 +306,160 @@ fn open_new() -> Result<Box<dyn Act>> {
     .boxed()
 }
 
+fn opening<K: areas::Access + 'static>(
+    run: fn(&mut Opening<K>) -> areas::Result<()>,
+    check: fn(&mut Opening<K>) -> Result<(), String>,
+) -> Result<Box<dyn Act>> {
+    let none =
+        |opening: &mut Opening<K>| is(opening.1.is_none(), || "there is an area all the same".to_owned());
+    With::new((Some(found()?), None), run, check).unchanged(none).boxed()
+}
+
 fn open() -> Result<Box<dyn Act>> {
-    With::new(
-        (Some(found()?), None),
-        |(source, area): &mut Opening<Shared>| {
+    opening::<Shared>(
+        |(source, area)| {
             *area = source.as_ref().map(Source::open).transpose()?;
             Ok(())
         },
         |(_, area)| area.as_ref().map_or(Ok(()), measured::shared),
     )
+}
+
+fn open_again() -> Result<Box<dyn Act>> {
+    drop(found()?.open()?);
+    open()
+}
+
+fn open_read_only() -> Result<Box<dyn Act>> {
+    opening::<Shared>(
+        |(source, area)| {
+            *area = source.as_ref().map(Source::open_read_only).transpose()?;
+            Ok(())
+        },
+        |(_, area)| {
+            let Some(area) = area else { return Ok(()) };
+            is(area.write_at(0, b"x").is_err(), || "it can be written".to_owned())?;
+            measured::shared(area)
+        },
+    )
+}
+
+fn open_resizable() -> Result<Box<dyn Act>> {
+    opening::<Resizable>(
+        |(source, area)| {
+            *area = source.as_ref().map(Source::open_resizable).transpose()?;
+            Ok(())
+        },
+        |(_, area)| area.as_ref().map_or(Ok(()), measured::resizable),
+    )
+}
+
+fn open_frozen() -> Result<Box<dyn Act>> {
+    opening::<Frozen>(
+        |(source, area)| {
+            *area = source.as_ref().map(Source::open_frozen).transpose()?;
+            Ok(())
+        },
+        |(_, area)| area.as_ref().map_or(Ok(()), measured::frozen),
+    )
+}
+
+/// Where the peer listens.
+pub(super) fn socket() -> Result<PathBuf> {
+    Ok(PathBuf::from(std::env::var_os(super::STRANGERS).context(super::STRANGERS)?).join("socket"))
+}
+
+fn received(came: &Received) -> Result<(), String> {
+    match came {
+        Received::Shared(area) => measured::shared(area),
+        Received::Resizable(area) => measured::resizable(area),
+        Received::Frozen(area) => measured::frozen(area),
+        other => Err(format!("what came is {other:?}")),
+    }
+}
+
+fn receive() -> Result<Box<dyn Act>> {
+    let socket = UnixStream::connect(socket()?).context("connect to the peer")?;
+    socket.set_read_timeout(Some(Duration::from_millis(40)))?;
+    With::new(
+        (socket, None::<Received>),
+        |(socket, came)| {
+            *came = Some(areas::receive(&*socket)?);
+            Ok(())
+        },
+        |(_, came)| came.as_ref().map_or(Ok(()), received),
+    )
+    .boxed()
+}
+
+fn take() -> Result<Box<dyn Act>> {
+    With::new(
+        Vec::<Received>::new(),
+        |came| {
+            for offered in registry::transferred()? {
+                came.push(offered.take()?);
+            }
+            Ok(())
+        },
+        |came| came.iter().try_for_each(received),
+    )
+    .boxed()
+}
+
+fn filled(name: &str) -> Result<Area<Shared>> {
+    let mut area = areas::builder(SIZE).shared()?;
+    area.write_at(0, &pattern(OFFERED, SIZE))?;
+    area.publish(name)?;
+    Ok(area)
+}
+
+/// An area on its way, and to whom.
+type Giving = (Option<Area<Shared>>, u32);
+
+fn give() -> Result<Box<dyn Act>> {
+    registry::list()?;
+    With::new(
+        (Some(filled("gift")?), super::looker::peer()?.0),
+        |(area, to): &mut Giving| {
+            let Some(given) = area.take() else { return Ok(()) };
+            match given.transfer(*to, Address::Any) {
+                Ok(Transfer::Given) => Ok(()),
+                Ok(Transfer::Own(own)) => {
+                    *area = Some(own);
+                    Ok(())
+                }
+                Ok(_) => Ok(()),
+                Err(rejected) => {
+                    *area = Some(rejected.value);
+                    Err(rejected.error)
+                }
+            }
+        },
+        |(area, _)| is(area.is_none(), || "it is still here".to_owned()),
+    )
+    .unchanged(|(area, _)| area.as_ref().map_or(Err("it did not come back".to_owned()), measured::shared))
+    .boxed()
+}
+
+/// An area on its way to be frozen.
+type Freezing = (Option<Area<Shared>>, Option<Area<Frozen>>);
+
+fn freeze() -> Result<Box<dyn Act>> {
+    With::new(
+        (Some(filled(CLONED)?), None),
+        |(area, frozen): &mut Freezing| {
+            let Some(shared) = area.take() else { return Ok(()) };
+            match shared.freeze_within(Duration::from_millis(30)) {
+                Ok(it) => *frozen = Some(it),
+                Err(rejected) => {
+                    *area = Some(rejected.value);
+                    return Err(rejected.error);
+                }
+            }
+            Ok(())
+        },
+        |(_, frozen)| frozen.as_ref().map_or(Err("it is not frozen".to_owned()), measured::frozen),
+    )
+    .unchanged(|(area, _)| area.as_ref().map_or(Err("it did not come back".to_owned()), measured::shared))
     .boxed()
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use areas::{Area, Extent, Frozen, Lock, PageSize, Resizable, Shared};
+use areas::{Area, Extent, Frozen, Lock, PageSize, Protection, Resizable, Shared};
 use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
 
 use crate::operation::{is, told};
@@ -39,7 +39,7 @@ pub(super) fn shared(area: &Area<Shared>) -> Result<(), String> {
     let fd = area.as_fd();
     sealed(fd, SealFlags::SHRINK)?;
     let (size, file) = (area.size(), size_of(fd)?);
-    is(size > 0 && size <= file, || format!("it says {size} bytes, and the kernel {file}"))?;
+    is(size <= file, || format!("it says {size} bytes, and the kernel {file}"))?;
     match area.object().extent() {
         Extent::Fixed => {
             sealed(fd, SealFlags::GROW)?;
@@ -52,8 +52,11 @@ pub(super) fn shared(area: &Area<Shared>) -> Result<(), String> {
         }
         other => return Err(format!("its extent is {other:?}")),
     }
-    ends(fd, size, |at, into| area.read_at(at, into))?;
-    told(area.load::<u8>(size - 1)).map(drop)?;
+    // What may not be read says so. Of no bytes there is none to be read.
+    if size > 0 && area.protection().contains(Protection::READ) {
+        ends(fd, size, |at, into| area.read_at(at, into))?;
+        told(area.load::<u8>(size - 1)).map(drop)?;
+    }
     lock(area.as_ptr(), size, area.lock())
 }
 
@@ -75,7 +78,7 @@ pub(super) fn frozen(area: &Area<Frozen>) -> Result<(), String> {
     let fd = area.as_fd();
     sealed(fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
     let (size, file) = (area.size(), size_of(fd)?);
-    is(size > 0 && size <= file, || format!("it says {size} bytes, and the kernel {file}"))?;
+    is(size <= file, || format!("it says {size} bytes, and the kernel {file}"))?;
     is(area.len() == size, || format!("{} bytes are lent of {size}", area.len()))?;
     let sum = area.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
     let mut file = vec![0; size];

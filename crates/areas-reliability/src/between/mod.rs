@@ -12,6 +12,7 @@
 //! | `looker.rs` | the process that looks |
 //! | `measured.rs` | whether an area is what it says |
 //! | `trial.rs` | one run |
+//! | `silent.rs` | a file system that does not answer |
 //! | `report.rs` | the chapter |
 
 mod forge;
@@ -21,12 +22,13 @@ mod measured;
 mod mutation;
 mod peer;
 mod report;
+mod silent;
 mod trial;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::Options;
@@ -34,6 +36,9 @@ use crate::report::{self as reports, Bar};
 use looking::Looking;
 use mutation::{Mutation, Scene};
 use trial::{Outcome, Strangers, Trial, points};
+
+/// Says where strangers' files are, to the processes of a trial.
+const STRANGERS: &str = "AREAS_BETWEEN_STRANGERS";
 
 /// Which changes are tried.
 #[derive(clap::Args, Clone, Debug)]
@@ -54,6 +59,8 @@ pub(crate) struct Row {
     pub(crate) points: usize,
     pub(crate) left_out: usize,
     pub(crate) missed: usize,
+    /// Why it could not be tried here.
+    pub(crate) skipped: Option<String>,
     pub(crate) right: usize,
     /// How often it answered with an error, by kind.
     pub(crate) errors: BTreeMap<String, usize>,
@@ -67,12 +74,13 @@ pub(crate) fn main(options: &Options, changes: &Changes) -> Result<bool> {
     };
     let bar = Bar::new("between", operations.len());
     let strangers = Strangers::new()?;
-    let mut rows = Vec::new();
+    let no_silence = silent::Silent::missing();
+    let mut rows: Vec<Row> = Vec::new();
     let mut number = 0;
     for looking in operations {
         bar.at(looking.name);
         let first = rows.len();
-        one(&strangers, looking, options, changes, &mut number, &mut rows)
+        one(&strangers, no_silence.as_ref(), looking, options, changes, &mut number, &mut rows)
             .with_context(|| format!("between calls of {}", looking.name))?;
         let of = &rows[first..];
         let sum = |count: fn(&Row) -> usize| of.iter().map(count).sum::<usize>();
@@ -87,6 +95,11 @@ pub(crate) fn main(options: &Options, changes: &Changes) -> Result<bool> {
             sum(|row| row.left_out),
             if of.iter().all(|row| row.wrong.is_empty()) { "good" } else { "WRONG" }
         ));
+        for row in of {
+            if let Some(why) = &row.skipped {
+                bar.say(&format!("  SKIPPED: {}, {}: {why}", row.operation, row.mutation));
+            }
+        }
         of.iter().flat_map(|row| &row.wrong).for_each(|wrong| bar.say(&format!("  {wrong}")));
     }
     drop(bar);
@@ -98,6 +111,7 @@ pub(crate) fn main(options: &Options, changes: &Changes) -> Result<bool> {
 
 fn one(
     strangers: &Strangers,
+    no_silence: Option<&String>,
     looking: &'static Looking,
     options: &Options,
     changes: &Changes,
@@ -109,7 +123,20 @@ fn one(
     let wanted = |mutation: &&Mutation| {
         mutation.fits(looking) && changes.mutation.as_ref().is_none_or(|name| name == mutation.name)
     };
-    for mutation in mutation::ALL.iter().filter(wanted) {
+    let _held = match looking.needs() {
+        Ok(held) => held,
+        Err(why) => {
+            let (operation, mutation, skipped) = (looking.name, "all of them", Some(why));
+            rows.push(Row { operation, mutation, skipped, ..Row::default() });
+            return Ok(());
+        }
+    };
+    for mutation in mutation::all().filter(wanted) {
+        if let Some(why) = no_silence.filter(|_| mutation.silent) {
+            let (operation, mutation, skipped) = (looking.name, mutation.name, Some(why.clone()));
+            rows.push(Row { operation, mutation, skipped, ..Row::default() });
+            continue;
+        }
         if !references.contains_key(&mutation.scene) {
             let outcome = trial.run(looking, mutation.scene, None, None)?;
             ensure!(
@@ -141,7 +168,10 @@ fn one(
             }
             if outcome.hit && !outcome.wrong.is_empty() {
                 let at = format!("{} ({})", point.index, point.call);
-                wrong.entry(outcome.wrong.join("; ")).or_default().push(at);
+                wrong.entry(plain(&outcome.wrong)).or_default().push(at);
+                trial = Trial::new(strangers)?;
+            } else if mutation.is_of_folder() {
+                // The next one shall meet a folder as it is at first.
                 trial = Trial::new(strangers)?;
             }
         }
@@ -163,6 +193,24 @@ fn one(
     Ok(())
 }
 
+/// What is wrong, without the numbers that differ from run to run, and the first line only of what was said.
+fn plain(wrong: &[String]) -> String {
+    let text: Vec<&str> = wrong.iter().map(|wrong| wrong.trim()).collect();
+    let text = text.join("; ");
+    let mut plain = String::new();
+    for word in text.split_inclusive(|letter: char| !letter.is_ascii_alphanumeric()) {
+        let (word, behind) = match word.char_indices().next_back() {
+            Some((at, letter)) if !letter.is_ascii_alphanumeric() => (&word[..at], &word[at..]),
+            _ => (word, ""),
+        };
+        let number =
+            word.starts_with("0x") || word.len() > 4 && word.bytes().all(|byte| byte.is_ascii_digit());
+        plain += if number { "N" } else { word };
+        plain += if behind == "\n" { " " } else { behind };
+    }
+    plain.chars().take(600).collect()
+}
+
 /// The first of them, and how many there are.
 fn listed(calls: &[String]) -> String {
     match calls {
@@ -182,7 +230,18 @@ pub(crate) fn look(name: &str, database: &Path) -> Result<bool> {
     looker::main(name, database).context("looker")
 }
 
-pub(crate) fn be_peer(what: &str, strangers: &Path) -> Result<bool> {
-    let (offer, scene) = serde_json::from_str(what).context("what to offer")?;
-    peer::serve(offer, scene, strangers).context("peer")
+pub(crate) fn be_peer(what: &str) -> Result<bool> {
+    let (offer, by, scene) = serde_json::from_str(what).context("what to offer")?;
+    peer::serve(offer, by, scene).context("peer")
+}
+
+pub(crate) fn be_silent(folder: &Path) -> Result<bool> {
+    silent::serve(folder).context("a file system that does not answer")
+}
+
+/// What a peer becomes that calls exec.
+pub(crate) fn idle() -> bool {
+    crate::say("ok");
+    let _ = std::io::stdin().lines().next();
+    true
 }

@@ -1,50 +1,83 @@
 //! What changes between two system calls of a looker.
 
-use std::fs::File;
+mod files;
+mod objects;
+mod tables;
+
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use rustix::fs::SealFlags;
 
-use super::looking::{Looking, Offer};
-use super::peer::{self, MAX, Peer};
-use crate::bystander::SIZE;
+use super::looking::{By, Looking, Offer};
+use super::peer::Peer;
 
 /// What the peer offers, before anything changes.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub(super) enum Scene {
     /// What the library makes.
     Own,
-    /// An object of its own, not sealed, of which its table says that it is what is offered.
+    /// An object of its own, not sealed, of which it says that it is what is offered.
     LooseObject,
     /// A table of its own, not sealed.
     LooseTable,
+    /// Nothing has been sent yet.
+    Silent,
+    /// The first half has been sent, and the object with it.
+    Half,
 }
 
 /// Who does it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum How {
     Peer(fn(&mut Peer) -> Result<()>),
+    /// The same, and then the peer is stopped.
+    PeerStopped(fn(&mut Peer) -> Result<()>),
     Driver(Deed),
 }
 
 /// What is done to the peer, or to what lies between it and the looker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Deed {
     Stop,
     Kill,
+    /// Something to the registry's folder.
+    Folder(fn(&Path) -> Result<()>),
 }
 
 /// A change.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mutation {
     pub(super) name: &'static str,
     pub(super) what: &'static str,
     pub(super) scene: Scene,
     /// Of these only; none named: of all.
-    pub(super) offers: &'static [Offer],
+    offers: &'static [Offer],
+    /// For operations that come to the peer's object in these ways.
+    ways: &'static [By],
+    /// For operations that meet the peer only.
+    meeting: bool,
+    /// Whether it takes nothing away: the operation must succeed all the same.
+    pub(super) harmless: bool,
+    /// Whether it takes a file system that does not answer.
+    pub(super) silent: bool,
     pub(super) how: How,
+}
+
+const EVERY_WAY: &[By] = &[By::Registry, By::Socket, By::Transfer, By::Giving, By::Clone];
+const REGISTRY: &[By] = &[By::Registry];
+/// Where the peer's table is looked at.
+const TABLE: &[By] = &[By::Registry, By::Giving];
+/// Where it is the peer that brings the object.
+const BROUGHT: &[By] = &[By::Registry, By::Socket, By::Transfer];
+
+const fn new(name: &'static str, what: &'static str, scene: Scene, how: How) -> Mutation {
+    let (offers, ways): (&[Offer], _) = (&[], EVERY_WAY);
+    Mutation { name, what, scene, offers, ways, meeting: false, harmless: false, silent: false, how }
+}
+
+/// By the peer, of what the library makes.
+const fn own(name: &'static str, what: &'static str, act: fn(&mut Peer) -> Result<()>) -> Mutation {
+    new(name, what, Scene::Own, How::Peer(act))
 }
 
 impl Mutation {
@@ -52,51 +85,45 @@ impl Mutation {
         Mutation { offers, ..self }
     }
 
+    const fn ways(self, ways: &'static [By]) -> Self {
+        Mutation { ways, ..self }
+    }
+
+    const fn meeting(self) -> Self {
+        Mutation { meeting: true, ..self }
+    }
+
+    const fn harmless(self) -> Self {
+        Mutation { harmless: true, ..self }
+    }
+
+    const fn silent(self) -> Self {
+        Mutation { silent: true, ..self }
+    }
+
     pub(super) fn fits(&self, looking: &Looking) -> bool {
-        // Nothing is found by way of a table that is not sealed.
-        let readable = self.scene != Scene::LooseTable || looking.meets;
-        readable && (self.offers.is_empty() || self.offers.contains(&looking.offer))
+        (!self.meeting || looking.meets)
+            && (self.offers.is_empty() || self.offers.contains(&looking.offer))
+            && self.ways.contains(&looking.by)
+    }
+
+    /// Whether something is held, or not any more, because the registry's own files are others now.
+    pub(super) fn explains(&self, held: &str) -> bool {
+        let of_folder = held.contains("/moved/") || held.contains("the registry/pid-");
+        (self.is_of_folder() && of_folder) || (self.name.starts_with("control-") && held.contains("/control"))
+    }
+
+    /// Whether the registry's folder is another one afterwards.
+    pub(super) fn is_of_folder(&self) -> bool {
+        matches!(self.how, How::Driver(Deed::Folder(_)))
     }
 }
 
-const fn own(name: &'static str, what: &'static str, act: fn(&mut Peer) -> Result<()>) -> Mutation {
-    Mutation { name, what, scene: Scene::Own, offers: &[], how: How::Peer(act) }
-}
-
-const fn loose(name: &'static str, what: &'static str, act: fn(&mut Peer) -> Result<()>) -> Mutation {
-    Mutation { name, what, scene: Scene::LooseObject, offers: &[], how: How::Peer(act) }
-}
-
-const fn table(name: &'static str, what: &'static str, act: fn(&mut Peer) -> Result<()>) -> Mutation {
-    Mutation { name, what, scene: Scene::LooseTable, offers: &[], how: How::Peer(act) }
-}
-
-const fn done(name: &'static str, what: &'static str, deed: Deed) -> Mutation {
-    Mutation { name, what, scene: Scene::Own, offers: &[], how: How::Driver(deed) }
-}
-
-const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
-const TABLE: SealFlags = FIXED.union(SealFlags::FUTURE_WRITE).union(SealFlags::SEAL);
-
 /// All of them.
-pub(super) static ALL: [Mutation; 5] = [
-    loose("object-cut-sealed", "an object that is not sealed is cut to 0 bytes, and sealed", |peer| {
-        peer.cut()?;
-        peer.seal(FIXED)
-    }),
-    table("table-cut-sealed", "a table that is not sealed is cut to 0 bytes, and sealed", |peer| {
-        let file = peer.table_file()?;
-        rustix::fs::ftruncate(file, 0)?;
-        Ok(rustix::fs::fcntl_add_seals(file, TABLE)?)
-    }),
-    own("number-database", "the number leads to a file on which the looker has a record lock", |peer| {
-        let file = File::options().read(true).write(true).open(peer.stranger("database"))?;
-        peer.replace(file)
-    }),
-    done("peer-stopped", "the peer is stopped", Deed::Stop),
-    done("peer-killed", "the peer is killed", Deed::Kill),
-];
+pub(super) fn all() -> impl Iterator<Item = &'static Mutation> {
+    objects::ALL.iter().chain(tables::ALL.iter()).chain(files::ALL.iter())
+}
 
 pub(super) fn named(name: &str) -> Result<&'static Mutation> {
-    ALL.iter().find(|mutation| mutation.name == name).with_context(|| format!("no such mutation: {name}"))
+    all().find(|mutation| mutation.name == name).with_context(|| format!("no such mutation: {name}"))
 }

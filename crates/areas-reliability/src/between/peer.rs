@@ -5,19 +5,20 @@
     reason = "takes descriptors away from the library: that is the trial; each block has its proof"
 )]
 
-use std::fs::File;
-use std::io::Write as _;
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use areas::{Area, Frozen, Lock, Resizable, Shared};
+use anyhow::{Context as _, Result, bail, ensure};
+use areas::{Address, Area, Frozen, Lock, PageSize, Pages, Resizable, Shared, Transfer, registry};
 use rustix::fs::{
     FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create,
 };
 
 use super::forge::{self, Table};
-use super::looking::{OFFERED, Offer};
+use super::looking::{By, CLONED, OFFERED, Offer};
 use super::mutation::{self, How, Scene};
 use crate::bystander::{SIZE, pattern};
 
@@ -34,7 +35,9 @@ enum Any {
 
 impl Any {
     fn make(offer: Offer) -> Result<Self> {
+        const HUGE: usize = 2 << 20;
         let builder = areas::builder(SIZE);
+        let pool = || areas::builder(HUGE).pages(Pages::Pool(PageSize::HUGE_2M));
         let fill = |area: Area<Shared>| -> Result<Area<Shared>> {
             area.write_at(0, &pattern(OFFERED, SIZE))?;
             Ok(area)
@@ -42,12 +45,14 @@ impl Any {
         Ok(match offer {
             Offer::Fixed => Any::Shared(fill(builder.shared()?)?),
             Offer::Growable => Any::Shared(fill(builder.growable(MAX).shared()?)?),
+            Offer::Pool => Any::Shared(fill(pool().shared()?)?),
+            Offer::PoolGrowable => Any::Shared(fill(pool().growable(2 * HUGE).shared()?)?),
             Offer::Locked => Any::Shared(fill(builder.lock(Lock::Full).shared()?)?),
             Offer::Frozen => {
                 Any::Frozen(fill(builder.shared()?)?.freeze().map_err(|rejected| rejected.error)?)
             }
             Offer::Resizable => {
-                let mut area = builder.resizable(MAX)?;
+                let area = builder.resizable(MAX)?;
                 area.write_at(0, &pattern(OFFERED, SIZE))?;
                 Any::Resizable(area)
             }
@@ -63,6 +68,21 @@ impl Any {
         Ok(())
     }
 
+    /// What the library says of it over a socket.
+    fn message(&self) -> Result<Vec<u8>> {
+        let (here, there) = UnixStream::pair()?;
+        match self {
+            Any::Shared(area) => area.send(&here)?,
+            Any::Frozen(area) => area.send(&here)?,
+            Any::Resizable(_) => bail!("resizable areas are not sent"),
+        }
+        drop(here);
+        // The descriptor that comes along is not asked for, and the kernel drops it.
+        let mut message = Vec::new();
+        (&there).read_to_end(&mut message)?;
+        Ok(message)
+    }
+
     fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Any::Shared(area) => area.as_fd(),
@@ -75,8 +95,9 @@ impl Any {
 /// The peer, and what it can change.
 #[derive(Debug)]
 pub(super) struct Peer {
-    _area: Any,
-    offer: Offer,
+    area: Option<Any>,
+    by: By,
+    scene: Scene,
     /// The number under which the object is announced.
     number: i32,
     /// The object, by a descriptor that nobody else knows.
@@ -85,12 +106,21 @@ pub(super) struct Peer {
     table_file: Option<OwnedFd>,
     record: u64,
     link: PathBuf,
+    registry: PathBuf,
     /// Where strangers' files are.
-    pub(super) strangers: PathBuf,
+    strangers: PathBuf,
+    listener: Option<UnixListener>,
+    socket: Option<UnixStream>,
+    /// What it would say over a socket.
+    message: Vec<u8>,
+    looker: u32,
+    /// Files that are at hand when they are wanted: to open them then could wait.
+    silent: Option<File>,
 }
 
 impl Peer {
-    fn new(offer: Offer, scene: Scene, registry: &Path, strangers: &Path) -> Result<Self> {
+    fn new(offer: Offer, by: By, scene: Scene, registry: &Path) -> Result<Self> {
+        let strangers = std::env::var_os(super::STRANGERS).map(PathBuf::from).context(super::STRANGERS)?;
         let mut area = Any::make(offer)?;
         area.publish()?;
         let mut table = Table::own()?;
@@ -99,7 +129,6 @@ impl Peer {
         let (mut number, mut object) = (area.fd().as_raw_fd(), area.fd().try_clone_to_owned()?);
         let mut table_file = None;
         match scene {
-            Scene::Own => {}
             Scene::LooseObject => {
                 let loose = loose(SIZE)?;
                 table.announce(record, &loose)?;
@@ -114,43 +143,159 @@ impl Peer {
                 table = copy;
                 table_file = Some(file);
             }
+            Scene::Own | Scene::Silent | Scene::Half => {}
         }
-        let strangers = strangers.to_owned();
-        Ok(Peer { _area: area, offer, number, object, table, table_file, record, link, strangers })
+        let listener = match by {
+            By::Socket => {
+                let path = strangers.join("socket");
+                let _ = fs::remove_file(&path);
+                Some(UnixListener::bind(path)?)
+            }
+            _ => None,
+        };
+        let message = if by == By::Socket { area.message()? } else { Vec::new() };
+        let silent = File::options().read(true).write(true).open(strangers.join("silent/file")).ok();
+        let registry = registry.to_owned();
+        let (area, socket) = (Some(area), None);
+        let looker = 0;
+        Ok(Peer {
+            area,
+            by,
+            scene,
+            number,
+            object,
+            table,
+            table_file,
+            record,
+            link,
+            registry,
+            strangers,
+            listener,
+            socket,
+            message,
+            looker,
+            silent,
+        })
     }
 
-    pub(super) fn offer(&self) -> Offer {
-        self.offer
+    /// Does its part in what the operation is about, once the looker is ready for it.
+    fn arrange(&mut self, looker: u32) -> Result<()> {
+        self.looker = looker;
+        match self.by {
+            By::Registry | By::Giving => {}
+            By::Socket => {
+                let (socket, _) = self.listener.as_ref().context("no listener")?.accept()?;
+                self.socket = Some(socket);
+                match self.scene {
+                    Scene::Silent => {}
+                    Scene::Half => self.send(0, self.message.len() / 2, 1)?,
+                    _ => self.send(0, self.message.len(), 1)?,
+                }
+            }
+            By::Transfer if self.scene == Scene::LooseObject => {
+                let offer = self.table.offer(self.record)?;
+                forge::send_offer(looker, &offer, &self.object)?;
+            }
+            By::Transfer => match self.area.take().context("nothing to give")? {
+                Any::Shared(area) => {
+                    let given = area.transfer(looker, Address::Any).map_err(|rejected| rejected.error)?;
+                    ensure!(matches!(given, Transfer::Given), "it became {given:?}");
+                }
+                other => bail!("{other:?} is not given"),
+            },
+            By::Clone => {
+                let area = registry::find(CLONED)?.open()?;
+                self.object = area.as_fd().try_clone_to_owned()?;
+                self.number = area.as_fd().as_raw_fd();
+                self.area = Some(Any::Shared(area));
+            }
+        }
+        Ok(())
     }
 
-    pub(super) fn cut(&mut self) -> Result<()> {
-        Ok(ftruncate(&self.object, 0)?)
+    /// Sends a part of its message, and its object so many times with it.
+    pub(super) fn send(&self, from: usize, to: usize, objects: usize) -> Result<()> {
+        let objects: Vec<BorrowedFd<'_>> = std::iter::repeat_n(self.object.as_fd(), objects).collect();
+        self.send_with(&self.message[from..to], &objects)
     }
 
-    pub(super) fn grow(&mut self, size: usize) -> Result<()> {
+    pub(super) fn send_with(&self, bytes: &[u8], files: &[BorrowedFd<'_>]) -> Result<()> {
+        forge::send(self.socket.as_ref().context("no socket")?, bytes, files)
+    }
+
+    pub(super) fn message_len(&self) -> usize {
+        self.message.len()
+    }
+
+    pub(super) fn close_socket(&mut self) {
+        self.socket = None;
+        self.listener = None;
+    }
+
+    pub(super) fn object(&self) -> &OwnedFd {
+        &self.object
+    }
+
+    pub(super) fn cut(&self) -> Result<()> {
+        self.resize(0)
+    }
+
+    pub(super) fn resize(&self, size: usize) -> Result<()> {
         Ok(ftruncate(&self.object, size as u64)?)
     }
 
-    pub(super) fn seal(&mut self, seals: SealFlags) -> Result<()> {
+    pub(super) fn seal(&self, seals: SealFlags) -> Result<()> {
         Ok(fcntl_add_seals(&self.object, seals)?)
     }
 
-    pub(super) fn punch(&mut self) -> Result<()> {
+    pub(super) fn punch(&self) -> Result<()> {
         let size = u64::try_from(fstat(&self.object)?.st_size)?;
         Ok(fallocate(&self.object, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, size)?)
     }
 
+    /// Lets go of what it has of the library.
+    pub(super) fn drop_area(&mut self) {
+        self.area = None;
+    }
+
     /// Another file has the object's number from now on.
-    pub(super) fn replace(&mut self, with: impl AsFd) -> Result<()> {
+    pub(super) fn replace(&self, with: impl AsFd) -> Result<()> {
         replace_number(self.number, with.as_fd())
     }
 
-    pub(super) fn stranger(&self, name: &str) -> PathBuf {
-        self.strangers.join(name)
+    pub(super) fn close_number(&self) {
+        // SAFETY: as in `replace_number`: whoever counts on it must notice.
+        drop(unsafe { OwnedFd::from_raw_fd(self.number) });
+    }
+
+    /// Another file has the table's number from now on.
+    pub(super) fn replace_table(&self, with: impl AsFd) -> Result<()> {
+        replace_number(forge::number_of(&self.link)?, with.as_fd())
+    }
+
+    pub(super) fn stranger(&self, name: &str) -> Result<File> {
+        let path = if name.starts_with('/') { PathBuf::from(name) } else { self.strangers.join(name) };
+        let write = !path.is_dir();
+        let file = File::options().read(true).write(write).open(&path);
+        file.with_context(|| format!("open {}", path.display()))
+    }
+
+    /// A file of a file system that does not answer.
+    pub(super) fn silent(&self) -> Result<&File> {
+        self.silent.as_ref().context("no file system that does not answer")
     }
 
     pub(super) fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Writes into the record of what it offers.
+    pub(super) fn record(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        self.table.put(self.record + at, bytes)
+    }
+
+    pub(super) fn record_at(&self) -> u64 {
+        self.record
     }
 
     /// The table that lies in a file of its own.
@@ -158,17 +303,24 @@ impl Peer {
         self.table_file.as_ref().context("the table is the library's")
     }
 
-    pub(super) fn record(&self) -> u64 {
-        self.record
-    }
-
     pub(super) fn link(&self) -> &Path {
         &self.link
     }
 
+    pub(super) fn looker(&self) -> u32 {
+        self.looker
+    }
+
+    /// The folder of this pid namespace.
+    pub(super) fn space(&self) -> Result<PathBuf> {
+        let space = self.link.parent().and_then(Path::parent).context("a link's folder")?;
+        ensure!(space.starts_with(&self.registry), "{} is elsewhere", space.display());
+        Ok(space.to_owned())
+    }
+
     fn mutate(&mut self, name: &str) -> Result<()> {
         match mutation::named(name)?.how {
-            How::Peer(act) => act(self),
+            How::Peer(act) | How::PeerStopped(act) => act(self),
             How::Driver(_) => bail!("{name} is not the peer's to do"),
         }
     }
@@ -190,15 +342,16 @@ pub(super) fn replace_number(number: i32, with: BorrowedFd<'_>) -> Result<()> {
     Ok(done?)
 }
 
-/// The peer's own part: answers each line with "ok" or with what is wrong.
-pub(super) fn serve(offer: Offer, scene: Scene, strangers: &Path) -> Result<bool> {
-    let registry = std::env::var_os("AREAS_DIR").map(PathBuf::from).context("AREAS_DIR")?;
-    let mut peer = Peer::new(offer, scene, &registry, strangers)?;
-    say("ok")?;
+/// The peer's own part: answers each line with "ok" or with what is wrong. Its first line is the id of what it offers.
+pub(super) fn serve(offer: Offer, by: By, scene: Scene) -> Result<bool> {
+    let folder = std::env::var_os("AREAS_DIR").map(PathBuf::from).context("AREAS_DIR")?;
+    let mut peer = Peer::new(offer, by, scene, &folder)?;
+    say(&registry::find(OFFERED)?.id().to_string())?;
     for line in std::io::stdin().lines() {
         let line = line?;
         let result = match line.split_once(' ') {
             Some(("mutate", name)) => peer.mutate(name),
+            Some(("arrange", looker)) => looker.parse().context("a number").and_then(|pid| peer.arrange(pid)),
             _ => bail!("no such order: {line}"),
         };
         match result {

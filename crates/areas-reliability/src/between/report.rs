@@ -19,7 +19,11 @@ pub(super) fn chapter(rows: &[Row]) -> String {
         "| operation | change | points | right | errors | missed | result |\n|---|---|--:|--:|---|--:|---|\n";
     for row in rows {
         let errors: Vec<String> = row.errors.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-        let result = if row.wrong.is_empty() { "good".to_owned() } else { row.wrong.join("; ") };
+        let result = match &row.skipped {
+            Some(why) => format!("not tried: {why}"),
+            None if row.wrong.is_empty() => "good".to_owned(),
+            None => row.wrong.join("; "),
+        };
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {result} |",
@@ -36,7 +40,7 @@ pub(super) fn chapter(rows: &[Row]) -> String {
         let _ = writeln!(text, "| {} | {} |", looking.name, looking.what);
     }
     text += "\n## The changes\n\n| change | |\n|---|---|\n";
-    for mutation in &mutation::ALL {
+    for mutation in mutation::all() {
         let _ = writeln!(text, "| {} | {} |", mutation.name, mutation.what);
     }
     text

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 use super::looker::{Answer, Rest};
 use super::looking::Looking;
 use super::mutation::{Deed, How, Mutation, Scene};
+use super::silent::Silent;
 use crate::bystander::Looker as Bystander;
 use crate::call::{Call, END};
 use crate::held::Held;
@@ -99,46 +101,58 @@ impl<'a> Trial<'a> {
         change: Option<(&Point, &Mutation)>,
         reference: Option<&Held>,
     ) -> Result<Outcome> {
-        let strangers = self.strangers.path();
-        let text = strangers.to_str().context("a path that is no UTF-8")?.to_owned();
-        let database = strangers.join("database");
-        let mut looker = Process::start(
-            &self.stage,
-            "the looker",
-            &["between-looker", looking.name, &format!("{text}/database")],
-        )?;
-        ensure!(looker.hear()? == "joined", "the looker has not joined");
-        let word = serde_json::to_string(&(looking.offer, scene))?;
-        let mut peer = Process::start(&self.stage, "the peer", &["between-peer", &word, &text])?;
-        peer.answers()?;
-        looker.tell("go")?;
+        let strangers = self.strangers;
+        let database = strangers.path().join("database");
+        let path = database.to_str().context("a path that is no UTF-8")?;
+        let silent = match change {
+            Some((_, mutation)) if mutation.silent => Some(Silent::new(&strangers.path().join("silent"))?),
+            _ => None,
+        };
+        let start = |who, args: &[&str]| Process::start(&self.stage, strangers.path(), who, args);
+        let mut looker = start("the looker", &["between-looker", looking.name, path])?;
+        ensure!(looker.hear()? == "joined", "the looker has not joined: {}", looker.said());
+        let word = serde_json::to_string(&(looking.offer, looking.by, scene))?;
+        let mut peer = start("the peer", &["between-peer", &word])?;
+        let id = peer.hear()?;
+        if looking.shadowed {
+            self.bystander.ask("wrap")?;
+        }
+        looker.tell(&format!("{} {id}", peer.child.id()))?;
         let mut outcome = Outcome::default();
-        let ended = self.follow(&mut looker, &mut peer, change, &mut outcome);
+        let ended = self.follow(looking, &mut looker, &mut peer, change, silent.as_ref(), &mut outcome);
         match ended {
-            Ok(Ended::Detached) => self.judge(&mut looker, &mut peer, &mut outcome, reference)?,
+            Ok(Ended::Detached) => {
+                self.judge(&mut looker, &mut peer, change, silent, &mut outcome, reference)?;
+            }
             Ok(ended) => outcome.wrong.push(format!("it ended as {ended:?}; {}", looker.said())),
             Err(error) if outcome.hit => outcome.wrong.push(format!("{error:#}; {}", looker.said())),
             Err(error) => return Err(error.context(looker.said())),
         }
-        let locked = !outcome.wrong.is_empty() || is_locked(&database);
-        drop(peer);
-        drop(looker);
-        ensure!(locked, "nobody has the lock on the database");
+        if outcome.wrong.is_empty() && !is_locked(&database) {
+            outcome.wrong.push("nobody has the lock on the database any more".to_owned());
+        }
         Ok(outcome)
     }
 
     fn follow(
         &mut self,
+        looking: &Looking,
         looker: &mut Process,
         peer: &mut Process,
         change: Option<(&Point, &Mutation)>,
+        silent: Option<&Silent>,
         outcome: &mut Outcome,
     ) -> Result<Ended> {
-        let tracer = Tracer::attach(&looker.child, Subject::Itself)?.within(PATIENCE, None);
+        let tracer =
+            Tracer::attach(&looker.child, Subject::Itself)?.within(PATIENCE, silent.map(Silent::pid));
+        peer.tell(&format!("arrange {}", looker.child.id()))?;
+        peer.answers()?;
         let strangers = self.strangers.path().to_string_lossy().into_owned();
+        let mut about = About::new(looking, peer.child.id());
         let mut count = 0;
         tracer.follow(&mut |stop: &Stop| {
-            if stop.side == Side::Exit {
+            let end = stop.call.number == END;
+            if stop.side == Side::Exit || !(about.counts(stop) || end) {
                 return Ok(Then::GoOn);
             }
             let name = stop.call.name();
@@ -148,13 +162,30 @@ impl<'a> Trial<'a> {
                 count += 1;
                 if count == point.nth {
                     outcome.hit = true;
-                    apply(mutation, peer).with_context(|| format!("the peer's part, {}", mutation.name))?;
+                    self.apply(mutation, peer)
+                        .with_context(|| format!("the peer's part, {}", mutation.name))?;
                 }
             }
             outcome.wrong.extend(touches_stranger(stop.pid.as_raw(), &stop.call, &strangers));
             outcome.calls.push(name);
-            Ok(if stop.call.number == END { Then::Detach } else { Then::GoOn })
+            Ok(if end { Then::Detach } else { Then::GoOn })
         })
+    }
+
+    fn apply(&self, mutation: &Mutation, peer: &mut Process) -> Result<()> {
+        match mutation.how {
+            How::Peer(_) | How::PeerStopped(_) => {
+                peer.tell(&format!("mutate {}", mutation.name))?;
+                peer.answers()?;
+                if let How::PeerStopped(_) = mutation.how { peer.signal(Signal::SIGSTOP) } else { Ok(()) }
+            }
+            How::Driver(Deed::Stop) => peer.signal(Signal::SIGSTOP),
+            How::Driver(Deed::Kill) => {
+                peer.kill();
+                Ok(())
+            }
+            How::Driver(Deed::Folder(deed)) => deed(&self.stage.registry()),
+        }
     }
 
     /// Its answer, what it finds without the peer, and what it holds then.
@@ -162,59 +193,106 @@ impl<'a> Trial<'a> {
         &mut self,
         looker: &mut Process,
         peer: &mut Process,
+        change: Option<(&Point, &Mutation)>,
+        silent: Option<Silent>,
         outcome: &mut Outcome,
         reference: Option<&Held>,
     ) -> Result<()> {
-        let mut hear = |outcome: &mut Outcome, about: &str| match looker.hear() {
-            Ok(line) => Some(line),
+        let line = match looker.hear() {
+            Ok(line) => line,
             Err(error) => {
-                outcome.wrong.push(format!("{about}: {error:#}"));
-                None
+                outcome.wrong.push(format!("using the answer: {error:#}"));
+                return Ok(());
             }
         };
-        let Some(line) = hear(outcome, "using the answer") else { return Ok(()) };
-        let answer: Answer = serde_json::from_str(&line).context("its answer")?;
+        let answer: Answer = serde_json::from_str(&line).with_context(|| format!("its answer: {line}"))?;
         outcome.wrong.extend(answer.wrong);
-        outcome.kind = answer.failed.map(|(kind, _)| kind);
+        outcome.kind = answer.failed.as_ref().map(|(kind, _)| kind.clone());
+        let mutation = change.map(|(_, mutation)| mutation);
+        if let Some((_, text)) = &answer.failed
+            && mutation.is_some_and(|mutation| mutation.harmless)
+        {
+            outcome.wrong.push(format!("it fails for what takes nothing away: {text}"));
+        }
+        // Who has a file of it open would not end while it does not answer.
+        drop(silent);
         peer.kill();
+        if mutation.is_some_and(Mutation::is_of_folder) {
+            self.put_back()?;
+        }
+        self.bystander.ask("keep").context("the bystander")?;
         self.bystander.ask("find by-fixed").context("the bystander")?;
         looker.tell("alone")?;
-        let mut hear = |outcome: &mut Outcome, about: &str| match looker.hear() {
-            Ok(line) => Some(line),
+        let line = match looker.hear() {
+            Ok(line) => line,
             Err(error) => {
-                outcome.wrong.push(format!("{about}: {error:#}"));
-                None
+                outcome.wrong.push(format!("after the peer's death: {error:#}"));
+                return Ok(());
             }
         };
-        let Some(line) = hear(outcome, "after the peer's death") else { return Ok(()) };
-        let rest: Rest = serde_json::from_str(&line).context("what it holds")?;
+        let rest: Rest = serde_json::from_str(&line).with_context(|| format!("what it holds: {line}"))?;
         outcome.wrong.extend(rest.wrong);
         if let Some(reference) = reference {
-            let more = rest.held.beyond(reference);
-            if !more.is_empty() {
-                outcome.wrong.push(format!("held in the end: {}", more.join(", ")));
-            }
-            let less = rest.held.lacks(reference);
-            if !less.is_empty() {
-                outcome.wrong.push(format!("lacking in the end: {}", less.join(", ")));
+            let others = |what: &String| mutation.is_some_and(|mutation| mutation.explains(what));
+            for (how, mut what) in
+                [("held", rest.held.beyond(reference)), ("lacking", rest.held.lacks(reference))]
+            {
+                what.retain(|what| !others(what));
+                if !what.is_empty() {
+                    outcome.wrong.push(format!("{how} in the end: {}", what.join(", ")));
+                }
             }
         }
         outcome.held = rest.held;
         Ok(())
     }
+
+    /// What is in the folder's place goes, and its rights come back; nothing else does.
+    fn put_back(&self) -> Result<()> {
+        let registry = self.stage.registry();
+        if fs::symlink_metadata(&registry).is_ok_and(|found| !found.is_dir()) {
+            fs::remove_file(&registry)?;
+        }
+        let private = || fs::Permissions::from_mode(0o700);
+        if registry.is_dir() {
+            fs::set_permissions(&registry, private())?;
+            for space in fs::read_dir(&registry)?.flatten() {
+                let teams = space.path().join("teams");
+                if teams.is_dir() {
+                    fs::set_permissions(teams, private())?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-fn apply(mutation: &Mutation, peer: &mut Process) -> Result<()> {
-    match mutation.how {
-        How::Peer(_) => {
-            peer.tell(&format!("mutate {}", mutation.name))?;
-            peer.answers()
+/// Which calls count: all, or, of an operation that looks at all processes, those that are about the peer.
+struct About {
+    crowd: bool,
+    peer: String,
+    begun: bool,
+}
+
+impl About {
+    fn new(looking: &Looking, peer: u32) -> Self {
+        About { crowd: looking.crowd, peer: format!("/proc/{peer}/"), begun: false }
+    }
+
+    fn counts(&mut self, stop: &Stop) -> bool {
+        if !self.crowd {
+            return true;
         }
-        How::Driver(Deed::Stop) => peer.signal(Signal::SIGSTOP),
-        How::Driver(Deed::Kill) => {
-            peer.kill();
-            Ok(())
+        let at = match stop.call.name().as_str() {
+            "openat" | "readlinkat" | "newfstatat" | "statx" => 1,
+            "readlink" => 0,
+            _ => return self.begun,
+        };
+        let path = text_at(stop.pid.as_raw(), stop.call.args[at]);
+        if path.starts_with("/proc/") {
+            self.begun = path.starts_with(&self.peer);
         }
+        self.begun
     }
 }
 
@@ -267,8 +345,9 @@ struct Process {
 }
 
 impl Process {
-    fn start(stage: &Stage, who: &'static str, args: &[&str]) -> Result<Self> {
+    fn start(stage: &Stage, strangers: &Path, who: &'static str, args: &[&str]) -> Result<Self> {
         let mut command = stage.command(args)?;
+        command.env(super::STRANGERS, strangers).env("RUST_BACKTRACE", "0");
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("start {who}"))?;
         let (to, from) = (child.stdin.take(), child.stdout.take().context("its pipe")?);

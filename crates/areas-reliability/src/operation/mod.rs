@@ -15,8 +15,10 @@ mod joining;
 mod making;
 mod pool;
 
+pub(crate) use changing::pool_has_pages;
+
 use anyhow::{Context as _, Result};
-use pool::Pool;
+pub(crate) use pool::Pool;
 
 /// Whose calls are counted, and who is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +223,7 @@ pub(crate) static ALL: [Operation; 45] = [
     Operation::new("clone-resizable", "clone a resizable area", finding::clone_resizable).cold(),
     Operation::new("grow", "grow a published area", changing::grow),
     Operation::new("grow-pool", "grow a published area in pages of the pool", changing::grow_in_pool)
-        .needing(changing::pool_has_pages),
+        .needing(pool_has_pages),
     Operation::new("resize", "make a published area larger, within its reserve", changing::resize),
     Operation::new("resize-beyond", "the same, beyond its reserve", changing::resize_beyond).cold(),
     Operation::new("shrink", "make a published area smaller", changing::shrink),
