@@ -171,7 +171,7 @@ fn one(
                 let at = format!("{} ({})", point.index, point.call);
                 wrong.entry(plain(&outcome.wrong)).or_default().push(at);
                 trial = Trial::new(strangers)?;
-            } else if mutation.is_of_folder() {
+            } else if mutation.changes_folder() {
                 // The next one shall meet a folder as it is at first.
                 trial = Trial::new(strangers)?;
             }

@@ -113,6 +113,11 @@ impl Mutation {
         (self.is_of_folder() && of_folder) || (self.name.starts_with("control-") && held.contains("/control"))
     }
 
+    /// Whether something of the registry's folder is another one afterwards.
+    pub(super) fn changes_folder(&self) -> bool {
+        self.is_of_folder() || self.name.starts_with("control-")
+    }
+
     /// Whether the registry's folder is another one afterwards.
     pub(super) fn is_of_folder(&self) -> bool {
         matches!(self.how, How::Driver(Deed::Folder(_)))
