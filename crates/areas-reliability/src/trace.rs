@@ -8,10 +8,10 @@
 use std::collections::HashMap;
 use std::process::Child;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
@@ -68,18 +68,34 @@ pub(crate) enum Ended {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ends a process that hangs, so that the trial ends with a message.
-struct Watchdog(Arc<AtomicI32>);
+struct Watchdog {
+    watched: Arc<AtomicI32>,
+    /// The state in which it hung, as `/proc/PID/stat` has it.
+    state: Arc<AtomicU8>,
+}
+
+/// The state of a process, as `/proc/PID/stat` has it.
+pub(crate) fn state_of(pid: u32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().unwrap_or_default().trim_start().chars().next().unwrap_or('?')
+}
 
 impl Watchdog {
     /// `awaited`: a process that it may wait for in a way that no signal ends.
     fn on(pid: Pid, patience: Duration, awaited: Option<Pid>) -> Self {
         let watched = Arc::new(AtomicI32::new(pid.as_raw()));
         let theirs = Arc::clone(&watched);
+        let state = Arc::new(AtomicU8::new(0));
+        let told = Arc::clone(&state);
         std::thread::spawn(move || {
             let step = Duration::from_millis(250);
             let mut left = patience;
             while theirs.load(Ordering::Acquire) != 0 {
                 if left.is_zero() {
+                    told.store(
+                        u8::try_from(state_of(pid.as_raw().cast_unsigned())).unwrap_or(b'?'),
+                        Ordering::Release,
+                    );
                     let _ = kill(Pid::from_raw(theirs.swap(0, Ordering::AcqRel)), Signal::SIGKILL);
                     if let Some(awaited) = awaited {
                         let _ = kill(awaited, Signal::SIGKILL);
@@ -90,12 +106,15 @@ impl Watchdog {
                 left = left.saturating_sub(step);
             }
         });
-        Watchdog(watched)
+        Watchdog { watched, state }
     }
 
-    /// Whether it was still waiting.
-    fn off(&self) -> bool {
-        self.0.swap(0, Ordering::AcqRel) != 0
+    /// Whether it was still waiting; else the state in which the process hung.
+    fn off(&self) -> Result<(), char> {
+        match self.watched.swap(0, Ordering::AcqRel) {
+            0 => Err(char::from(self.state.load(Ordering::Acquire))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -126,7 +145,7 @@ impl Tracer {
         let victim = Pid::from_raw(i32::try_from(victim.id()).context("a process number")?);
         let watchdog = Watchdog::on(victim, PATIENCE, None);
         let status = waitpid(victim, Some(WaitPidFlag::__WALL)).context("waitpid")?;
-        watchdog.off();
+        let _ = watchdog.off();
         match status {
             WaitStatus::Stopped(_, Signal::SIGSTOP) => {}
             other => bail!("the victim did not come to its operation: {other:?}"),
@@ -165,7 +184,9 @@ impl Tracer {
         if ended.is_err() {
             let _ = self.kill();
         }
-        ensure!(in_time, "it was still running after {patience:?}");
+        if let Err(state) = in_time {
+            bail!("it was still running after {patience:?}, in state {state}");
+        }
         ended
     }
 

@@ -69,7 +69,7 @@ pub(super) fn main(name: &str, database: &Path) -> Result<bool> {
     let database = lock(database)?;
     let own = areas::builder(SIZE).name(OWN).shared()?;
     registry::list()?;
-    say("joined")?;
+    say(&format!("joined {}", database.as_raw_fd()))?;
     let words = heard()?;
     let [pid, id] = words.split(' ').collect::<Vec<_>>()[..] else { bail!("the peer is not told: {words}") };
     PEER.get_or_init(|| (pid.parse().unwrap_or(0), id.parse().unwrap_or(0)));

@@ -167,7 +167,8 @@ pub(super) static ALL: [Looking; 30] = [
     looking("take", "take what the peer has transferred", Offer::Fixed, TAKING, take).by(By::Transfer),
     looking("give", "transfer an area to the peer", Offer::Fixed, GIVING, give).by(By::Giving),
     looking("freeze", "freeze an area that the peer has cloned", Offer::Fixed, FREEZING, freeze)
-        .by(By::Clone),
+        .by(By::Clone)
+        .crowd(),
 ];
 
 const WALKING: &[Kind] = &[Kind::NoSuchArea, Kind::NoSuchTeam, Kind::Registry, Kind::Unreadable];
@@ -449,7 +450,7 @@ fn freeze() -> Result<Box<dyn Act>> {
         (Some(filled(CLONED)?), None),
         |(area, frozen): &mut Freezing| {
             let Some(shared) = area.take() else { return Ok(()) };
-            match shared.freeze_within(Duration::from_millis(30)) {
+            match shared.freeze_within(Duration::ZERO) {
                 Ok(it) => *frozen = Some(it),
                 Err(rejected) => {
                     *area = Some(rejected.value);

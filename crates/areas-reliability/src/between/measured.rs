@@ -47,8 +47,9 @@ pub(super) fn shared(area: &Area<Shared>) -> Result<(), String> {
                 format!("it says {size} bytes, fixed, and the kernel {file}")
             })?;
         }
+        // Others may make the object larger than that; what the area says is what can be accessed.
         Extent::Growable { max } => {
-            is(file <= max, || format!("it has {file} bytes, and says that it grows to {max}"))?
+            is(size <= max, || format!("it says {size} bytes, and that it grows to {max}"))?;
         }
         other => return Err(format!("its extent is {other:?}")),
     }

@@ -158,7 +158,7 @@ fn one(
                 continue;
             }
             let outcome = trial
-                .run(looking, mutation.scene, Some((&point, mutation)), Some(&reference.held))
+                .run(looking, mutation.scene, Some((&point, mutation)), Some(reference))
                 .with_context(|| format!("{} before call {}, {}", mutation.name, point.index, point.call))?;
             row.points += 1;
             match outcome.kind {
@@ -205,7 +205,7 @@ fn plain(wrong: &[String]) -> String {
             _ => (word, ""),
         };
         let number =
-            word.starts_with("0x") || word.len() > 4 && word.bytes().all(|byte| byte.is_ascii_digit());
+            word.starts_with("0x") || word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_digit());
         plain += if number { "N" } else { word };
         plain += if behind == "\n" { " " } else { behind };
     }

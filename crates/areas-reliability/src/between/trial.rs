@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -26,7 +26,7 @@ use crate::held::Held;
 use crate::inject::text_at;
 use crate::operation::Subject;
 use crate::stage::Stage;
-use crate::trace::{Ended, Side, Stop, Then, Tracer};
+use crate::trace::{Ended, Side, Stop, Then, Tracer, state_of};
 
 /// Nothing that is tried here takes that long, even on a machine that is busy: it hangs.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -99,7 +99,7 @@ impl<'a> Trial<'a> {
         looking: &Looking,
         scene: Scene,
         change: Option<(&Point, &Mutation)>,
-        reference: Option<&Held>,
+        reference: Option<&Outcome>,
     ) -> Result<Outcome> {
         let strangers = self.strangers;
         let database = strangers.path().join("database");
@@ -110,7 +110,10 @@ impl<'a> Trial<'a> {
         };
         let start = |who, args: &[&str]| Process::start(&self.stage, strangers.path(), who, args);
         let mut looker = start("the looker", &["between-looker", looking.name, path])?;
-        ensure!(looker.hear()? == "joined", "the looker has not joined: {}", looker.said());
+        let joined = looker.hear()?;
+        // The one of its descriptors of a stranger's file that is its own.
+        let own = joined.strip_prefix("joined ").and_then(|number| number.parse().ok());
+        let own: u64 = own.with_context(|| format!("the looker has not joined: {joined}"))?;
         let word = serde_json::to_string(&(looking.offer, looking.by, scene))?;
         let mut peer = start("the peer", &["between-peer", &word])?;
         let id = peer.hear()?;
@@ -119,7 +122,8 @@ impl<'a> Trial<'a> {
         }
         looker.tell(&format!("{} {id}", peer.child.id()))?;
         let mut outcome = Outcome::default();
-        let ended = self.follow(looking, &mut looker, &mut peer, change, silent.as_ref(), &mut outcome);
+        let ended =
+            self.follow(looking, (&mut looker, own), &mut peer, change, silent.as_ref(), &mut outcome);
         match ended {
             Ok(Ended::Detached) => {
                 self.judge(&mut looker, &mut peer, change, silent, &mut outcome, reference)?;
@@ -137,7 +141,7 @@ impl<'a> Trial<'a> {
     fn follow(
         &mut self,
         looking: &Looking,
-        looker: &mut Process,
+        (looker, own): (&mut Process, u64),
         peer: &mut Process,
         change: Option<(&Point, &Mutation)>,
         silent: Option<&Silent>,
@@ -166,7 +170,7 @@ impl<'a> Trial<'a> {
                         .with_context(|| format!("the peer's part, {}", mutation.name))?;
                 }
             }
-            outcome.wrong.extend(touches_stranger(stop.pid.as_raw(), &stop.call, &strangers));
+            outcome.wrong.extend(touches_stranger(stop.pid.as_raw(), &stop.call, &strangers, own));
             outcome.calls.push(name);
             Ok(if end { Then::Detach } else { Then::GoOn })
         })
@@ -196,7 +200,7 @@ impl<'a> Trial<'a> {
         change: Option<(&Point, &Mutation)>,
         silent: Option<Silent>,
         outcome: &mut Outcome,
-        reference: Option<&Held>,
+        reference: Option<&Outcome>,
     ) -> Result<()> {
         let line = match looker.hear() {
             Ok(line) => line,
@@ -211,6 +215,7 @@ impl<'a> Trial<'a> {
         let mutation = change.map(|(_, mutation)| mutation);
         if let Some((_, text)) = &answer.failed
             && mutation.is_some_and(|mutation| mutation.harmless)
+            && reference.is_some_and(|reference| reference.kind != outcome.kind)
         {
             outcome.wrong.push(format!("it fails for what takes nothing away: {text}"));
         }
@@ -235,7 +240,7 @@ impl<'a> Trial<'a> {
         if let Some(reference) = reference {
             let others = |what: &String| mutation.is_some_and(|mutation| mutation.explains(what));
             for (how, mut what) in
-                [("held", rest.held.beyond(reference)), ("lacking", rest.held.lacks(reference))]
+                [("held", rest.held.beyond(&reference.held)), ("lacking", rest.held.lacks(&reference.held))]
             {
                 what.retain(|what| !others(what));
                 if !what.is_empty() {
@@ -267,16 +272,16 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Which calls count: all, or, of an operation that looks at all processes, those that are about the peer.
+/// Which calls count: all, or, of an operation that looks at all processes, those that are not about others than the peer.
 struct About {
     crowd: bool,
     peer: String,
-    begun: bool,
+    counting: bool,
 }
 
 impl About {
     fn new(looking: &Looking, peer: u32) -> Self {
-        About { crowd: looking.crowd, peer: format!("/proc/{peer}/"), begun: false }
+        About { crowd: looking.crowd, peer: format!("/proc/{peer}/"), counting: true }
     }
 
     fn counts(&mut self, stop: &Stop) -> bool {
@@ -286,18 +291,21 @@ impl About {
         let at = match stop.call.name().as_str() {
             "openat" | "readlinkat" | "newfstatat" | "statx" => 1,
             "readlink" => 0,
-            _ => return self.begun,
+            _ => return self.counting,
         };
         let path = text_at(stop.pid.as_raw(), stop.call.args[at]);
-        if path.starts_with("/proc/") {
-            self.begun = path.starts_with(&self.peer);
+        if path
+            .strip_prefix("/proc/")
+            .is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
+        {
+            self.counting = path.starts_with(&self.peer);
         }
-        self.begun
+        self.counting
     }
 }
 
 /// Whether a call opens or closes a file that is no business of the looker's; it may look at one by O_PATH.
-fn touches_stranger(pid: i32, call: &Call, strangers: &str) -> Option<String> {
+fn touches_stranger(pid: i32, call: &Call, strangers: &str, own: u64) -> Option<String> {
     let is_stranger = |target: &str| target.starts_with(strangers) || target == "/dev/null";
     let target_of = |path: String| {
         fs::read_link(path).map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
@@ -317,7 +325,7 @@ fn touches_stranger(pid: i32, call: &Call, strangers: &str) -> Option<String> {
             let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
             let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default();
             let flags = i32::from_str_radix(flags.trim(), 8).unwrap_or(0);
-            (is_stranger(&target) && flags & libc::O_PATH == 0)
+            (number != own && is_stranger(&target) && flags & libc::O_PATH == 0)
                 .then(|| format!("it closes a stranger's file, {target}"))
         }
         _ => None,
@@ -373,9 +381,7 @@ impl Process {
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let state = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-                let state = state.rsplit(')').next().unwrap_or_default().trim().chars().next().unwrap_or('?');
-                bail!("{} hangs, in state {state}", self.who);
+                bail!("{} hangs, in state {}", self.who, state_of(self.child.id()));
             }
             let step = u16::try_from(left.as_millis().max(1)).unwrap_or(u16::MAX);
             if poll(&mut [PollFd::new(self.from.as_fd(), PollFlags::POLLIN)], step).unwrap_or(0) == 0 {
