@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use areas::registry::{self, Source};
-use areas::{Address, Area, AreaId, Frozen, Kind, Received, Resizable, Shared, Transfer};
+use areas::{Address, Area, AreaId, Frozen, Kind, Protection, Received, Resizable, Shared, Transfer};
 
 use super::measured;
 use crate::bystander::{SIZE, VICTIM, pattern};
@@ -118,7 +118,7 @@ const RECEIVING: &[Kind] = &[Kind::Io, Kind::InvalidInput, Kind::TimedOut, Kind:
 const GIVING: &[Kind] =
     &[Kind::NoSuchTeam, Kind::Unreadable, Kind::Registry, Kind::Unsupported, Kind::Busy, Kind::NotPermitted];
 const TAKING: &[Kind] = &[Kind::NoSuchArea, Kind::Registry, Kind::InvalidInput];
-const FREEZING: &[Kind] = &[Kind::Busy, Kind::TimedOut];
+const FREEZING: &[Kind] = &[Kind::Busy, Kind::NotPermitted];
 
 /// All of them.
 pub(super) static ALL: [Looking; 30] = [
@@ -461,6 +461,15 @@ fn freeze() -> Result<Box<dyn Act>> {
         },
         |(_, frozen)| frozen.as_ref().map_or(Err("it is not frozen".to_owned()), measured::frozen),
     )
-    .unchanged(|(area, _)| area.as_ref().map_or(Err("it did not come back".to_owned()), measured::shared))
+    .unchanged(|(area, _)| {
+        let Some(area) = area else { return Err("it did not come back".to_owned()) };
+        // It may have become one for reading only; then it must say so.
+        let written = area.write_at(0, &pattern(OFFERED, 1));
+        let says = area.protection().contains(Protection::WRITE);
+        is(written.is_ok() == says, || {
+            format!("it says {}, and writing gives {written:?}", area.protection())
+        })?;
+        measured::shared(area)
+    })
     .boxed()
 }

@@ -30,6 +30,7 @@ impl Area<$kind> {
     ///   another (a forked child's too), or a transfer that has pages pinned; the error names the holders that can be seen;
     /// - [`Kind::AddressInUse`] if a holder who could not know of this one had made it larger than its addresses, and there are no more
     ///   behind: it is frozen then, and can be cloned as such;
+    /// - [`Kind::NotPermitted`] if another holder has sealed its memory against further seals (`F_SEAL_SEAL`);
     /// - [`Kind::Frozen`] if it is frozen already; [`Kind::Unsupported`] if it is a low area, which no seal can protect.
     #[doc(alias = "F_SEAL_WRITE")]
     pub fn freeze(self) -> Result<Area<Frozen>, Rejected<Self>> {
@@ -137,8 +138,18 @@ impl<K: Access> Area<K> {
                         .help("have them drop it, or clone it for reading only"));
                 }
                 Err(errno) => {
-                    return Err(Error::new(Kind::System, what.to_owned())
-                        .call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", errno));
+                    let object = super::object_of(self.object.as_ref());
+                    let shut = sys::object::seals(object.as_fd())
+                        .is_ok_and(|seals| seals.contains(sys::object::SealFlags::SEAL));
+                    let error = |kind| {
+                        Error::new(kind, what.to_owned()).call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", errno)
+                    };
+                    return Err(match errno {
+                        sys::Errno::PERM if shut => error(Kind::NotPermitted)
+                            .detail("another holder has sealed it against further seals (F_SEAL_SEAL)")
+                            .help("copy its bytes into a new area, and freeze that one"),
+                        _ => error(Kind::System),
+                    });
                 }
             }
         }

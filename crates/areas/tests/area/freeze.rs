@@ -283,3 +283,22 @@ fn a_freeze_that_gives_up_as_another_succeeds() {
         String::new()
     });
 }
+
+/// Whoever has a descriptor of it can do that; then nobody can freeze it any more, and it is no fault of this library's or the system's.
+#[test]
+fn what_is_sealed_against_further_seals_is_not_frozen() {
+    let area = areas::builder(4096).shared().unwrap();
+    area.write_at(0, b"words").unwrap();
+    rustix::fs::fcntl_add_seals(area.as_fd(), rustix::fs::SealFlags::SEAL).unwrap();
+    let address = area.as_ptr();
+    let rejected = area.freeze().unwrap_err();
+    assert_eq!(rejected.error.kind(), Kind::NotPermitted);
+    let text = format!("{:#}", rejected.error);
+    assert!(text.contains("sealed it against further seals") && text.contains("copy its bytes"), "{text}");
+    let area = rejected.value;
+    assert_eq!(area.as_ptr(), address);
+    area.write_at(0, b"other").unwrap();
+    let mut bytes = [0; 5];
+    area.read_at(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"other");
+}
