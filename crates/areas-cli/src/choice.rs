@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use areas::place::{Ranked, Source, Targets};
+use areas::closed::ClosedSource;
+use areas::place::{Ranked, Targets};
 use areas::{Bytes, NodeSet, Topology};
 
 use crate::output;
@@ -59,11 +60,13 @@ impl Choice {
 
 /// What a node was chosen by.
 fn by(word: &str, ranked: &Ranked) -> String {
-    match ranked.source {
-        Source::Hmat { class } => format!("{} MB/s, HMAT access{class}", ranked.value),
-        Source::Free => format!("{:#} free", Bytes(ranked.value)),
-        _ if word == "fastest" => format!("distance {}: the firmware tells no bandwidth", ranked.value),
-        _ => format!("distance {}", ranked.value),
+    match ClosedSource::from(ranked.source) {
+        ClosedSource::Hmat { class } => format!("{} MB/s, HMAT access{class}", ranked.value),
+        ClosedSource::Free => format!("{:#} free", Bytes(ranked.value)),
+        ClosedSource::Distance if word == "fastest" => {
+            format!("distance {}: the firmware tells no bandwidth", ranked.value)
+        }
+        ClosedSource::Distance => format!("distance {}", ranked.value),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use areas::closed::ClosedWhere;
 use areas::{Bytes, Lock, Node, PageSize, Residency, Run, Where};
 use serde::Serialize;
 
@@ -183,10 +184,10 @@ fn block(runs: &[Run], range: &Range<usize>, turn: usize) -> Block {
 }
 
 fn what(place: Where) -> What {
-    match place {
-        Where::On { node, page } => What::On { node, huge: page > PageSize::base() },
-        Where::Swapped => What::Swapped,
-        _ => What::Hole,
+    match ClosedWhere::from(place) {
+        ClosedWhere::On { node, page } => What::On { node, huge: page > PageSize::base() },
+        ClosedWhere::Swapped => What::Swapped,
+        ClosedWhere::Absent => What::Hole,
     }
 }
 
@@ -208,10 +209,10 @@ pub(crate) struct PartJson {
 
 impl From<&Run> for PartJson {
     fn from(run: &Run) -> Self {
-        let (state, node, page_size) = match run.place {
-            Where::On { node, page } => ("resident", Some(node.get()), Some(page.bytes())),
-            Where::Swapped => ("swapped", None, None),
-            _ => ("absent", None, None),
+        let (state, node, page_size) = match ClosedWhere::from(run.place) {
+            ClosedWhere::On { node, page } => ("resident", Some(node.get()), Some(page.bytes())),
+            ClosedWhere::Swapped => ("swapped", None, None),
+            ClosedWhere::Absent => ("absent", None, None),
         };
         PartJson { offset: run.range.start, length: run.range.len(), state, node, page_size }
     }

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use areas::closed::ClosedExtent;
 use areas::registry::Source;
-use areas::{Access, Area, Extent, Migration, Placement};
+use areas::{Access, Area, Migration, Placement};
 use serde::Serialize;
 
 use crate::args::Move;
@@ -35,9 +36,9 @@ fn migrate(source: &Source, placement: Placement, quiet: bool) -> areas::Result<
     if source.is_frozen()? {
         return through(source.open_frozen()?, placement, quiet);
     }
-    match source.info()?.extent {
-        Extent::Resizable { .. } => through(source.open_resizable()?, placement, quiet),
-        _ => through(source.open()?, placement, quiet),
+    match ClosedExtent::from(source.info()?.extent) {
+        ClosedExtent::Resizable { .. } => through(source.open_resizable()?, placement, quiet),
+        ClosedExtent::Fixed | ClosedExtent::Growable { .. } => through(source.open()?, placement, quiet),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use areas::{Bytes, Error, Extent, Kind};
+use areas::closed::ClosedExtent;
+use areas::{Bytes, Error, Kind};
 
 use crate::args::Resize;
 use crate::create::in_memory;
@@ -14,9 +15,9 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
     let source = resize.area.find()?;
     let before = source.info()?;
     // Through a clone of our own: it changes the object, and so all clones.
-    match before.extent {
-        Extent::Resizable { .. } => source.open_resizable()?.resize(size)?,
-        Extent::Growable { .. } if size < before.size => {
+    match ClosedExtent::from(before.extent) {
+        ClosedExtent::Resizable { .. } => source.open_resizable()?.resize(size)?,
+        ClosedExtent::Growable { .. } if size < before.size => {
             return Err(Error::new(
                 Kind::Unsupported,
                 format!("resize area {} to {}", before.id, resize.size),
@@ -25,7 +26,7 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
             .help("create it with `--resizable MAX` if it is to shrink")
             .into());
         }
-        _ => source.open()?.grow(size)?,
+        ClosedExtent::Fixed | ClosedExtent::Growable { .. } => source.open()?.grow(size)?,
     }
     if !quiet {
         let after = source.info()?.size;

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use areas::closed::ClosedExtent;
 use areas::registry::{self, Holder, Source};
-use areas::{Bytes, Extent, PageSize, escape_invisible};
+use areas::{Bytes, PageSize, escape_invisible};
 use serde::Serialize;
 
 use crate::args::Show;
@@ -53,10 +54,10 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> 
     };
     let maybe = |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), both);
     let mut lines = vec![("size", both(info.size as u64)), ("mapped", both(info.mapped as u64))];
-    match info.extent {
-        Extent::Growable { max } => lines.push(("grows to", both(max as u64))),
-        Extent::Resizable { max } => lines.push(("resizes to", both(max as u64))),
-        _ => {}
+    match ClosedExtent::from(info.extent) {
+        ClosedExtent::Fixed => {}
+        ClosedExtent::Growable { max } => lines.push(("grows to", both(max as u64))),
+        ClosedExtent::Resizable { max } => lines.push(("resizes to", both(max as u64))),
     }
     lines.push(("in RAM", maybe(report.resident)));
     if report.swapped != Some(0) {

@@ -76,7 +76,7 @@
 //!
 //! - Memory of this process alone: [`builder`]`(n).private()`, an [`Area`]`<`[`Private`]`>`. It lends `&[u8]` and `&mut [u8]`.
 //! - Memory that others write too: `.shared()`, an [`Area`]`<`[`Shared`]`>`. It lends no reference, because Rust's references promise
-//!   what another process does not keep: copies ([`Area::read_at`], [`Area::write_at`]), single words ([`Area::load`],
+//!   what another process does not keep: copies ([`Area::read_at`], [`Area::write_at`]), atomic words ([`Area::load`],
 //!   [`Area::store`]), [`SharedSlice`], raw pointers.
 //! - Data that many read and nobody changes any more: [`Area::freeze`], an [`Area`]`<`[`Frozen`]`>`. It lends `&[u8]`.
 //! - Somebody else's area: [`registry::find`], a [`registry::Source`]; then `open`, `open_read_only` or `open_frozen`.
@@ -108,6 +108,8 @@ compile_error!("areas is for 64-bit little-endian Linux");
 mod acceptance;
 mod area;
 mod cgroup;
+#[doc(hidden)]
+pub mod closed;
 mod error;
 mod forking;
 #[cfg(fuzzing)]

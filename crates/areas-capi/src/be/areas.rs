@@ -4,6 +4,7 @@
 
 use std::ffi::{c_char, c_void};
 
+use areas::closed::ClosedLock;
 use areas::registry::{self, Source};
 use areas::{AreaId, Kind, Lock, Name, Protection};
 
@@ -67,9 +68,13 @@ unsafe fn create(
             Place::Inside(range, offset) => builder.inside(range, offset),
         };
         // What demands something of page frames has a fixed size: those next to it cannot be had for the asking.
-        Ok(match lock {
-            Lock::None | Lock::Lazy | Lock::Full => Held::Resizable(builder.resizable(room)?),
-            _ => Held::Shared(builder.shared()?),
+        Ok(match ClosedLock::from(lock) {
+            ClosedLock::None | ClosedLock::Lazy | ClosedLock::Full => {
+                Held::Resizable(builder.resizable(room)?)
+            }
+            ClosedLock::Contiguous | ClosedLock::Low | ClosedLock::Full32 | ClosedLock::Contiguous32 => {
+                Held::Shared(builder.shared()?)
+            }
         })
     };
     let held = make_somewhere(&entered, &Wish { size, spec, lock }, &make);

@@ -1,5 +1,6 @@
 //! Protections and locks: BeOS's numbers and our words.
 
+use areas::closed::ClosedLock;
 use areas::{Lock, Protection};
 
 use super::errors::{BAD_VALUE, Status, wrong};
@@ -31,19 +32,31 @@ pub(super) fn bits_of(protection: Protection) -> u32 {
     u32::from(protection.bits()) & 0xf | cloneable
 }
 
-/// The locks, in the order of BeOS's numbers.
-const LOCKS: [Lock; 7] =
-    [Lock::None, Lock::Lazy, Lock::Full, Lock::Contiguous, Lock::Low, Lock::Full32, Lock::Contiguous32];
-
-/// The lock of a number. What the machine cannot give is told when the area is made.
+/// The lock of one of BeOS's numbers. What the machine cannot give is told when the area is made.
 pub(super) fn lock_of(number: u32) -> Result<Lock, Status> {
-    let lock = usize::try_from(number).ok().and_then(|number| LOCKS.get(number));
-    lock.copied().ok_or_else(|| wrong(BAD_VALUE, "lock an area", "the lock is unknown"))
+    Ok(match number {
+        0 => Lock::None,
+        1 => Lock::Lazy,
+        2 => Lock::Full,
+        3 => Lock::Contiguous,
+        4 => Lock::Low,
+        5 => Lock::Full32,
+        6 => Lock::Contiguous32,
+        _ => return Err(wrong(BAD_VALUE, "lock an area", "the lock is unknown")),
+    })
 }
 
 /// The number of a lock.
 pub(super) fn number_of(lock: Lock) -> u32 {
-    (0..).zip(LOCKS).find_map(|(number, known)| (known == lock).then_some(number)).unwrap_or(0)
+    match ClosedLock::from(lock) {
+        ClosedLock::None => 0,
+        ClosedLock::Lazy => 1,
+        ClosedLock::Full => 2,
+        ClosedLock::Contiguous => 3,
+        ClosedLock::Low => 4,
+        ClosedLock::Full32 => 5,
+        ClosedLock::Contiguous32 => 6,
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 
 use std::ffi::{c_int, c_void};
 
-use areas::{Migration, Why};
+use areas::Migration;
+use areas::closed::ClosedWhy;
 
 use super::area::{Handle, change, each};
 use super::changes::{OnProgress, teller};
@@ -140,13 +141,12 @@ pub unsafe extern "C" fn areas_migrate(
 fn tell(done: &Migration, on_stayed: OnStayed, context: *mut c_void) {
     let Some(tell) = on_stayed else { return };
     for part in done.stayed() {
-        let (why, number) = match part.why {
-            Why::Busy => (AREAS_WHY_BUSY, 0),
-            Why::MappedByOthers => (AREAS_WHY_MAPPED_BY_OTHERS, 0),
-            Why::NoRoom => (AREAS_WHY_NO_ROOM, 0),
-            Why::Gone => (AREAS_WHY_GONE, 0),
-            Why::Other(errno) => (AREAS_WHY_OTHER, errno.raw()),
-            _ => (AREAS_WHY_OTHER, 0),
+        let (why, number) = match ClosedWhy::from(part.why) {
+            ClosedWhy::Busy => (AREAS_WHY_BUSY, 0),
+            ClosedWhy::MappedByOthers => (AREAS_WHY_MAPPED_BY_OTHERS, 0),
+            ClosedWhy::NoRoom => (AREAS_WHY_NO_ROOM, 0),
+            ClosedWhy::Gone => (AREAS_WHY_GONE, 0),
+            ClosedWhy::Other(errno) => (AREAS_WHY_OTHER, errno.raw()),
         };
         let stayed = Stayed {
             offset: part.range.start,

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
+use areas::closed::ClosedPolicy;
 use areas::{Error, Kind, Placement, Policy, Result};
 
 use super::errors::invalid;
@@ -77,14 +78,14 @@ impl Placed {
     /// What was asked for, for C.
     pub(super) fn of(placement: Placement) -> Self {
         let policy = placement.policy();
-        let number = match policy {
-            Policy::Local => AREAS_LOCAL,
-            Policy::Bind(_) => AREAS_BIND,
-            Policy::Preferred(_) => AREAS_PREFERRED,
-            Policy::PreferredMany(_) => AREAS_PREFERRED_MANY,
-            Policy::Interleave(_) => AREAS_INTERLEAVE,
-            Policy::WeightedInterleave(_) => AREAS_WEIGHTED_INTERLEAVE,
-            _ => AREAS_DEFAULT,
+        let number = match ClosedPolicy::from(policy) {
+            ClosedPolicy::Default => AREAS_DEFAULT,
+            ClosedPolicy::Local => AREAS_LOCAL,
+            ClosedPolicy::Bind(_) => AREAS_BIND,
+            ClosedPolicy::Preferred(_) => AREAS_PREFERRED,
+            ClosedPolicy::PreferredMany(_) => AREAS_PREFERRED_MANY,
+            ClosedPolicy::Interleave(_) => AREAS_INTERLEAVE,
+            ClosedPolicy::WeightedInterleave(_) => AREAS_WEIGHTED_INTERLEAVE,
         };
         Placed {
             policy: number,

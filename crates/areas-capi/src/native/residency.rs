@@ -5,8 +5,9 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 
+use areas::closed::ClosedWhere;
 use areas::registry;
-use areas::{AreaId, Residency, Result, Where};
+use areas::{AreaId, Residency, Result};
 
 use super::area::{Handle, each, look};
 use super::errors::{invalid, status};
@@ -126,10 +127,10 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
     unsafe { asked.room.fill(&measured) };
     let Some(tell) = on_run else { return Ok(()) };
     for run in runs {
-        let (node, page_size) = match run.place {
-            Where::On { node, page } => (node.get().cast_signed(), page.bytes()),
-            Where::Swapped => (AREAS_SWAPPED, 0),
-            _ => (AREAS_ABSENT, 0),
+        let (node, page_size) = match ClosedWhere::from(run.place) {
+            ClosedWhere::On { node, page } => (node.get().cast_signed(), page.bytes()),
+            ClosedWhere::Swapped => (AREAS_SWAPPED, 0),
+            ClosedWhere::Absent => (AREAS_ABSENT, 0),
         };
         let stretch =
             Stretch { offset: run.range.start, size: run.range.len(), node, reserved: 0, page_size };

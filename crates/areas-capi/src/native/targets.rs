@@ -4,6 +4,7 @@
 
 use std::ffi::{c_int, c_void};
 
+use areas::closed::ClosedSource;
 use areas::place::{Ranked, Targets};
 use areas::topology::Topology;
 use areas::{Error, Kind};
@@ -76,10 +77,10 @@ pub struct Best {
 pub type OnRanked = Option<unsafe extern "C" fn(ranked: *const Best, context: *mut c_void) -> c_int>;
 
 fn described(ranked: &Ranked) -> Best {
-    let source = match ranked.source {
-        areas::place::Source::Hmat { .. } => AREAS_BY_HMAT,
-        areas::place::Source::Free => AREAS_BY_FREE,
-        _ => AREAS_BY_DISTANCE,
+    let source = match ClosedSource::from(ranked.source) {
+        ClosedSource::Hmat { .. } => AREAS_BY_HMAT,
+        ClosedSource::Free => AREAS_BY_FREE,
+        ClosedSource::Distance => AREAS_BY_DISTANCE,
     };
     Best { node: ranked.node.get(), source, value: ranked.value }
 }

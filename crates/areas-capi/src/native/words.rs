@@ -5,6 +5,7 @@
 use std::ffi::c_void;
 use std::time::Duration;
 
+use areas::closed::{ClosedExtent, ClosedLock};
 use areas::{Address, Error, Extent, Kind, Lock, PageSize, Pages, Protection, Result};
 
 /// Others can clone it, and write it if they may.
@@ -90,16 +91,29 @@ pub(super) fn protection_number(protection: Protection) -> u32 {
     if protection.is_empty() { AREAS_NOTHING } else { u32::from(protection.bits()) }
 }
 
-const LOCKS: [Lock; 7] =
-    [Lock::None, Lock::Lazy, Lock::Full, Lock::Contiguous, Lock::Low, Lock::Full32, Lock::Contiguous32];
-
 pub(super) fn lock(number: u32) -> Result<Lock> {
-    let found = usize::try_from(number).ok().and_then(|index| LOCKS.get(index));
-    found.copied().ok_or_else(|| no_such("a lock", number))
+    Ok(match number {
+        AREAS_LOCK_NONE => Lock::None,
+        AREAS_LOCK_LAZY => Lock::Lazy,
+        AREAS_LOCK_FULL => Lock::Full,
+        AREAS_LOCK_CONTIGUOUS => Lock::Contiguous,
+        AREAS_LOCK_LOW => Lock::Low,
+        AREAS_LOCK_FULL_32 => Lock::Full32,
+        AREAS_LOCK_CONTIGUOUS_32 => Lock::Contiguous32,
+        other => return Err(no_such("a lock", other)),
+    })
 }
 
 pub(super) fn lock_number(lock: Lock) -> u32 {
-    (0..).zip(LOCKS).find(|&(_, other)| other == lock).map_or(0, |(number, _)| number)
+    match ClosedLock::from(lock) {
+        ClosedLock::None => AREAS_LOCK_NONE,
+        ClosedLock::Lazy => AREAS_LOCK_LAZY,
+        ClosedLock::Full => AREAS_LOCK_FULL,
+        ClosedLock::Contiguous => AREAS_LOCK_CONTIGUOUS,
+        ClosedLock::Low => AREAS_LOCK_LOW,
+        ClosedLock::Full32 => AREAS_LOCK_FULL_32,
+        ClosedLock::Contiguous32 => AREAS_LOCK_CONTIGUOUS_32,
+    }
 }
 
 /// Which pages; `size` is that of the pool's, 0 for 2 MiB.
@@ -140,10 +154,10 @@ pub(super) fn address(form: u32, address: *mut c_void) -> Result<Option<Address>
 
 /// The kind that an extent makes an area, and up to where it may grow (0: not at all).
 pub(super) fn extent(extent: Extent) -> (u32, usize) {
-    match extent {
-        Extent::Growable { max } => (AREAS_GROWABLE, max),
-        Extent::Resizable { max } => (AREAS_RESIZABLE, max),
-        _ => (AREAS_SHARED, 0),
+    match ClosedExtent::from(extent) {
+        ClosedExtent::Fixed => (AREAS_SHARED, 0),
+        ClosedExtent::Growable { max } => (AREAS_GROWABLE, max),
+        ClosedExtent::Resizable { max } => (AREAS_RESIZABLE, max),
     }
 }
 
@@ -166,6 +180,9 @@ mod tests {
         for number in 0..7 {
             assert_eq!(lock_number(lock(number).unwrap()), number);
         }
+        // Of each that the library has, C is told something else.
+        let numbers = Lock::NAMES.map(|name| lock_number(name.parse().unwrap()));
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6]);
         for wrong in [32, 256, u32::MAX] {
             assert!(protection(wrong).is_err() && lock(wrong).is_err() && pages(wrong, 0).is_err());
             assert!(address(wrong, std::ptr::null_mut()).is_err());
