@@ -5,6 +5,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::hint::black_box;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context as _, Result, ensure};
 use areas::{Policy, Provider as _, Request, System, registry};
@@ -116,7 +117,7 @@ hot! {
     }
     hot_write_64(things: Things) { things.own.write_at(0, black_box(&[1; 64])).expect("within it"); }
     hot_copy_64(things: Things) { black_box(&things.own).copy_to(0, black_box(&things.other), 0, 64).expect("within both"); }
-    hot_load_u64(things: Things) { black_box(things.own.load::<u64>(black_box(8)).expect("within it")); }
+    hot_load_u64(things: Things) { black_box(things.own.load::<u64>(black_box(8), Ordering::Relaxed).expect("within it")); }
     hot_clone_own(_things: Things) {
         drop(black_box(registry::find("hot: own").and_then(|own| own.open()).expect("it is there")));
     }

@@ -3,8 +3,8 @@
 //! readers (here), the arrays that say whose an address is (`whose_address.rs`), and the steps in which holders resize an area together
 //! (`reserve.rs`).
 //!
-//! What loom runs on are relaxed atomics; the product has volatile accesses of whole words and fences, which compile to the
-//! same instructions. The copy of a record is one of two words here: enough to be torn.
+//! What loom runs on are relaxed atomics and fences, as in the product. The copy of a record, which the product makes outside of the language,
+//! is one of two words here: enough to be torn.
 
 #![cfg(test)]
 // The product's files keep things to their module.

@@ -5,6 +5,8 @@
 
 #![expect(clippy::print_stdout, reason = "an example talks")]
 
+use std::sync::atomic::Ordering;
+
 use areas::{Area, Shared, registry};
 
 /// Bytes that were written so far, at offset 0; records follow.
@@ -39,19 +41,20 @@ fn main() -> areas::Result<()> {
 }
 
 fn append(log: &Area<Shared>, text: &str) -> areas::Result<()> {
-    let used: u64 = log.load(HEAD)?;
+    // This side alone stores it.
+    let used: u64 = log.load(HEAD, Ordering::Relaxed)?;
     let at = FIRST + usize::try_from(used).unwrap_or(usize::MAX);
     if at + RECORD > log.size() {
         // Whole pages are added; if somebody else grows it at the same time, the larger size counts.
         log.grow(at + RECORD)?;
     }
     log.write_at(at, text.as_bytes())?;
-    // The count is stored last. (Two processes that run at once would use `atomic_u64`, which orders the two.)
-    log.store(HEAD, used + RECORD as u64)
+    // The count is stored last: who acquires it sees the record. (Two who append at once would need `atomic_u64` and its `fetch_add`.)
+    log.store(HEAD, used + RECORD as u64, Ordering::Release)
 }
 
 fn read(log: &Area<Shared>) -> areas::Result<(usize, String)> {
-    let used = usize::try_from(log.load::<u64>(HEAD)?).unwrap_or(usize::MAX);
+    let used = usize::try_from(log.load::<u64>(HEAD, Ordering::Acquire)?).unwrap_or(usize::MAX);
     // What comes from another process is checked, never believed: `read_at` refuses what is not inside.
     let mut last = [0; RECORD];
     log.read_at(FIRST + used.saturating_sub(RECORD), &mut last)?;

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "an example talks")]
 
 use std::process::Command;
+use std::sync::atomic::Ordering;
 
 use areas::registry;
 
@@ -28,7 +29,7 @@ fn holder() -> areas::Result<()> {
     if !status.success() {
         return Err(areas::Error::new(areas::Kind::Io, "run the worker").detail(status.to_string()));
     }
-    println!("{}: the answer is {}", std::process::id(), area.load::<u64>(1024)?);
+    println!("{}: the answer is {}", std::process::id(), area.load::<u64>(1024, Ordering::Acquire)?);
 
     // The name and the memory go with the last holder: here at the end of this function, but also after `kill -9`.
     drop(area);
@@ -41,8 +42,8 @@ fn worker(name: &str) -> areas::Result<()> {
     let mut question = [0; 24];
     area.read_at(0, &mut question)?;
     println!("{}: read {:?}", std::process::id(), String::from_utf8_lossy(&question));
-    // A single word is stored in one access: the other side sees all of it or nothing.
-    area.store(1024, 42_u64)
+    // A single word is stored atomically: the other side sees all of it or nothing, and with it all that was written before.
+    area.store(1024, 42_u64, Ordering::Release)
 }
 
 fn failed(what: &'static str) -> impl Fn(std::io::Error) -> areas::Error {

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use areas::{Area, Error, Kind, Protection, Received, Result, Shared};
@@ -57,8 +58,8 @@ fn host() -> Result<()> {
     let begun = Instant::now();
     board.send(&ours)?;
 
-    // A word that the other one stores is seen here: it is the same memory.
-    while board.load::<u64>(ANSWER)? == 0 {
+    // A word that the other one stores is seen here: it is the same memory. And what it wrote before is seen, too.
+    while board.load::<u64>(ANSWER, Ordering::Acquire)? == 0 {
         if other.try_wait().map_err(failed("look after the other process"))?.is_some() {
             break;
         }
@@ -76,7 +77,11 @@ fn host() -> Result<()> {
     }
     let mut answer = [0; 16];
     board.read_at(ANSWER + 8, &mut answer)?;
-    assert_eq!((board.load::<u64>(ANSWER)?, &answer), (42, b"from the other: "), "what the other one wrote");
+    assert_eq!(
+        (board.load::<u64>(ANSWER, Ordering::Acquire)?, &answer),
+        (42, b"from the other: "),
+        "what the other one wrote"
+    );
     let mut begins = [0; 10];
     text.read_at(0, &mut begins)?;
     assert_eq!(&begins, b"to be read", "nobody else has written here");
@@ -135,7 +140,7 @@ fn guest() -> Result<()> {
     // What is for writing is written.
     board.populate()?;
     board.write_at(ANSWER + 8, b"from the other: ")?;
-    board.store(ANSWER, 42_u64)
+    board.store(ANSWER, 42_u64, Ordering::Release)
 }
 
 /// Whether the memory belongs to this user.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -24,7 +25,9 @@ pub(super) fn grow() -> Result<Box<dyn Act>> {
         |area| area.grow(2 * SIZE),
         |area| {
             is(area.size() == 2 * SIZE, || format!("its size is {}", area.size()))?;
-            is(told(area.load::<u64>(2 * SIZE - 8))? == 0, || "new bytes are not zero".to_owned())?;
+            is(told(area.load::<u64>(2 * SIZE - 8, Ordering::Relaxed))? == 0, || {
+                "new bytes are not zero".to_owned()
+            })?;
             is_found(area)
         },
     )
@@ -49,7 +52,9 @@ pub(super) fn grow_in_pool() -> Result<Box<dyn Act>> {
         |area| area.grow(2 * HUGE),
         |area| {
             is(area.size() == 2 * HUGE, || format!("its size is {}", area.size()))?;
-            is(told(area.load::<u64>(2 * HUGE - 8))? == 0, || "new bytes are not zero".to_owned())?;
+            is(told(area.load::<u64>(2 * HUGE - 8, Ordering::Relaxed))? == 0, || {
+                "new bytes are not zero".to_owned()
+            })?;
             is_found(area)
         },
     )
@@ -121,7 +126,7 @@ fn is_writable(area: &Area<Shared>) -> Result<(), String> {
     is(found == "rw-s" && area.protection() == Protection::READ_WRITE, || {
         format!("the kernel says {found}, the area {}", area.protection())
     })?;
-    told(area.store(0, pattern(VICTIM, 1)[0]))
+    told(area.store(0, pattern(VICTIM, 1)[0], Ordering::Relaxed))
 }
 
 /// An area on its way to be frozen.

@@ -1,5 +1,6 @@
 //! Looking for areas, waiting for them, and cloning them.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -105,7 +106,7 @@ pub(super) fn clone() -> Result<Box<dyn Act>> {
         |cloning| {
             is_clone(cloning)?;
             let byte = pattern(NAMES[0], 1)[0];
-            cloning.1.as_ref().map_or(Ok(()), |clone| told(clone.store(0, byte)))
+            cloning.1.as_ref().map_or(Ok(()), |clone| told(clone.store(0, byte, Ordering::Relaxed)))
         },
     )
 }

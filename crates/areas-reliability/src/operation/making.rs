@@ -1,6 +1,7 @@
 //! New areas of every kind.
 
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use areas::{
@@ -25,9 +26,11 @@ fn making(
 
 fn holds(area: &mut Option<Area<Shared>>) -> Result<(), String> {
     let Some(area) = area else { return Err("there is none".to_owned()) };
-    told(area.store(area.size() - 8, 0x1234_5678_u64))?;
-    is(told(area.load::<u64>(area.size() - 8))? == 0x1234_5678, || "it holds other bytes".to_owned())?;
-    is(told(area.load::<u64>(0))? == 0, || "it is not zeroed".to_owned())
+    told(area.store(area.size() - 8, 0x1234_5678_u64, Ordering::Relaxed))?;
+    is(told(area.load::<u64>(area.size() - 8, Ordering::Relaxed))? == 0x1234_5678, || {
+        "it holds other bytes".to_owned()
+    })?;
+    is(told(area.load::<u64>(0, Ordering::Relaxed))? == 0, || "it is not zeroed".to_owned())
 }
 
 pub(super) fn private() -> Result<Box<dyn Act>> {

@@ -5,7 +5,7 @@
 //! | type | who writes | what it lends |
 //! |---|---|---|
 //! | [`Area<Private>`] | this process only | `&[u8]`, `&mut [u8]` |
-//! | [`Area<Shared>`] | everybody who has a clone | nothing: copies, single words, raw pointers |
+//! | [`Area<Shared>`] | everybody who has a clone | nothing: copies, atomic words, raw pointers |
 //! | [`Area<Resizable>`] | everybody who has a clone, and its size may shrink | nothing: copies through the kernel |
 //! | [`Area<Frozen>`] | nobody, ever again | `&[u8]` |
 

@@ -1,10 +1,10 @@
-//! Areas that others may write at any moment: copies and single words, no references.
+//! Areas that others may write at any moment: copies and atomic words, no references.
 
 #![expect(unsafe_code, reason = "atomics in memory that trusted peers share; the block has its proof")]
 
 use std::marker::PhantomData;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use super::{Access, Area, sealed};
 use crate::error::Result;
@@ -45,7 +45,8 @@ impl Area<Shared> {
 
     /// Copies bytes out.
     ///
-    /// What others write meanwhile may be seen in part: a copy of several bytes is not atomic.
+    /// What other threads or processes write meanwhile may be seen in part: a copy of several bytes is not atomic. That is no data race of
+    /// the language's: see [`load`](Area::load) for words that are whole, and for an order.
     ///
     /// # Errors
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size, [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its
@@ -82,24 +83,51 @@ impl Area<Shared> {
         self.mapping.copy_to(offset, &to.mapping, at, len, sizes)
     }
 
-    /// Loads one word of 8 to 64 bits, in one access.
+    /// Loads one integer of 8 to 64 bits atomically, as `order` says: `Relaxed`, `Acquire` or `SeqCst`.
+    ///
+    /// Threads and processes that load and store the same word race, and each sees a whole value. What another one wrote before it stored
+    /// a word with `Release` is seen behind a load of that value with `Acquire`, in this area and in all memory that both have:
+    ///
+    /// ```
+    /// use std::sync::atomic::Ordering::{Acquire, Release};
+    ///
+    /// const READY: usize = 0;
+    /// let area = areas::builder(4096).shared()?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         area.write_at(64, b"an answer").unwrap();
+    ///         area.store(READY, 1_u32, Release).unwrap();
+    ///     });
+    ///     while area.load::<u32>(READY, Acquire).unwrap() == 0 {
+    ///         std::hint::spin_loop();
+    ///     }
+    ///     let mut answer = [0; 9];
+    ///     area.read_at(64, &mut answer).unwrap();
+    ///     assert_eq!(&answer, b"an answer");
+    /// });
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
+    /// (Access one word in one size. Of words in different sizes that overlap each access is whole, but in which order others see them is
+    /// defined by the processor, not by the language.)
     ///
     /// # Errors
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
-    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the offset is no multiple of the word's size,
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the offset is not a multiple of the word's size, or for `Release` and
+    /// `AcqRel`, which loads cannot have,
     /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
     #[inline]
-    pub fn load<T: Word>(&self, offset: usize) -> Result<T> {
-        self.mapping.load(offset, self.size_for(offset.checked_add(size_of::<T>())))
+    pub fn load<T: Word>(&self, offset: usize, order: Ordering) -> Result<T> {
+        self.mapping.load(offset, self.size_for(offset.checked_add(size_of::<T>())), order)
     }
 
-    /// Stores one word of 8 to 64 bits, in one access.
+    /// Stores one integer of 8 to 64 bits atomically, as `order` says: `Relaxed`, `Release` or `SeqCst`.
     ///
     /// # Errors
-    /// As [`load`](Area::load).
+    /// As [`load`](Area::load); [`Kind::InvalidInput`](crate::Kind::InvalidInput) for `Acquire` and `AcqRel`, which stores cannot have.
     #[inline]
-    pub fn store<T: Word>(&self, offset: usize, value: T) -> Result<()> {
-        self.mapping.store(offset, value, self.size_for(offset.checked_add(size_of::<T>())))
+    pub fn store<T: Word>(&self, offset: usize, value: T, order: Ordering) -> Result<()> {
+        self.mapping.store(offset, value, self.size_for(offset.checked_add(size_of::<T>())), order)
     }
 
     /// A part of the area: checked once, then used without a look at the size.
@@ -246,21 +274,21 @@ impl SharedSlice<'_> {
         self.mapping.write(self.at(offset, bytes.len())?, bytes, self.end())
     }
 
-    /// Loads one word.
+    /// Loads one word atomically.
     ///
     /// # Errors
     /// As [`Area::load`].
     #[inline]
-    pub fn load<T: Word>(&self, offset: usize) -> Result<T> {
-        self.mapping.load(self.at(offset, size_of::<T>())?, self.end())
+    pub fn load<T: Word>(&self, offset: usize, order: Ordering) -> Result<T> {
+        self.mapping.load(self.at(offset, size_of::<T>())?, self.end(), order)
     }
 
-    /// Stores one word.
+    /// Stores one word atomically.
     ///
     /// # Errors
     /// As [`Area::store`].
     #[inline]
-    pub fn store<T: Word>(&self, offset: usize, value: T) -> Result<()> {
-        self.mapping.store(self.at(offset, size_of::<T>())?, value, self.end())
+    pub fn store<T: Word>(&self, offset: usize, value: T, order: Ordering) -> Result<()> {
+        self.mapping.store(self.at(offset, size_of::<T>())?, value, self.end(), order)
     }
 }

@@ -1,8 +1,9 @@
-//! Reading and writing shared memory by copies and single words, each checked against the range.
+//! Reading and writing shared memory by copies and atomic words, each checked against the range.
 
 #![expect(unsafe_code, reason = "accesses raw memory; each block has its proof")]
 
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 
 use super::{Mapping, Sharing, out_of_range};
 use crate::error::{Error, Kind, Result};
@@ -85,30 +86,40 @@ impl Mapping {
         Ok(())
     }
 
-    /// Loads one word, in one access.
+    /// Loads one word atomically.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, [`Kind::ReadOnly`] where it may not
-    /// be read.
+    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, or for an order that loads cannot have,
+    /// [`Kind::ReadOnly`] where it may not be read.
     #[inline]
-    pub(crate) fn load<T: Word>(&self, offset: usize, size: usize) -> Result<T> {
+    pub(crate) fn load<T: Word>(&self, offset: usize, size: usize, order: Ordering) -> Result<T> {
         let from = self.check_word::<T>(offset, size)?;
         self.permits(Protection::READ, "load from a mapping")?;
-        // SAFETY: inside our mapping, aligned and readable (checked).
-        Ok(unsafe { sys::copy::load(from) })
+        if !sys::copy::is_for_loads(order) {
+            return Err(no_such_order("load", order));
+        }
+        if order != Ordering::Relaxed && !self.protection.contains(Protection::WRITE) {
+            // SAFETY: inside our mapping, aligned and readable (checked).
+            return Ok(unsafe { sys::copy::load_read_only(from, order) });
+        }
+        // SAFETY: inside our mapping, aligned, readable, and writable unless the order is relaxed (checked).
+        Ok(unsafe { sys::copy::load(from, order) })
     }
 
-    /// Stores one word, in one access.
+    /// Stores one word atomically.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, [`Kind::ReadOnly`] where it may not
-    /// be written.
+    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, or for an order that stores cannot have,
+    /// [`Kind::ReadOnly`] where it may not be written.
     #[inline]
-    pub(crate) fn store<T: Word>(&self, offset: usize, value: T, size: usize) -> Result<()> {
+    pub(crate) fn store<T: Word>(&self, offset: usize, value: T, size: usize, order: Ordering) -> Result<()> {
         let to = self.check_word::<T>(offset, size)?;
         self.permits_sharing_writes()?;
+        if !sys::copy::is_for_stores(order) {
+            return Err(no_such_order("store", order));
+        }
         // SAFETY: inside our mapping, aligned and writable (checked), and shared memory, of which no reference is lent.
-        unsafe { sys::copy::store(to, value) }
+        unsafe { sys::copy::store(to, value, order) }
         Ok(())
     }
 
@@ -163,6 +174,14 @@ pub(crate) fn overlapping(len: usize) -> Error {
 fn unaligned(offset: usize, len: usize) -> Error {
     Error::new(Kind::InvalidInput, format!("access {len} bytes at offset {offset} as one word"))
         .detail("the offset is no multiple of its size")
+}
+
+#[cold]
+#[inline(never)]
+fn no_such_order(what: &'static str, order: Ordering) -> Error {
+    Error::new(Kind::InvalidInput, format!("{what} one word with order {order:?}"))
+        .detail("a load acquires, a store releases, and neither does both")
+        .help("Acquire for loads, Release for stores, or Relaxed or SeqCst for either")
 }
 
 #[cold]

@@ -1,6 +1,6 @@
 //! A byte that a forked child does not inherit: it tells a process that it is one.
 
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 
 use super::{Mapping, Plan, Sharing};
 use crate::error::{Error, Kind, Result};
@@ -47,16 +47,12 @@ impl Canary {
     /// Whether it is set. If so, what was done before it was set is seen behind this.
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
-        let set = self.0.load::<u8>(0, 1).is_ok_and(|byte| byte != 0);
-        fence(Ordering::Acquire);
-        set
+        self.0.load::<u8>(0, 1, Ordering::Acquire).is_ok_and(|byte| byte != 0)
     }
 
     /// Sets it, after all that was done before.
     pub(crate) fn set(&self) {
-        fence(Ordering::Release);
-        // SAFETY: the first byte of a mapping that is writable and of which no reference is ever made (invariants), in one
-        // access.
-        unsafe { sys::copy::store(self.0.base().as_ptr(), 1_u8) }
+        // SAFETY: the first byte of a mapping that is writable and of which no reference is ever made (invariants).
+        unsafe { sys::copy::store(self.0.base().as_ptr(), 1_u8, Ordering::Release) }
     }
 }

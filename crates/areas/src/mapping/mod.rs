@@ -102,7 +102,7 @@ impl Mapping {
     ///
     /// What may be done through the pointer: memory that no other process writes may be read and written as any memory
     /// that Rust does not know of, up to [`size`](Mapping::size) bytes. In memory that others may write, Rust's rules allow no
-    /// reference at all: volatile or atomic accesses and copies made outside Rust only.
+    /// reference to bytes at all: atomic accesses, and copies made outside Rust, only. In that of a file, any access may fault.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.base.as_ptr()

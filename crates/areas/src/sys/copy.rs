@@ -1,25 +1,72 @@
-//! Copies into and out of memory that other processes may write at the same moment.
+//! Access to memory that other threads and other processes may write at the same moment.
 //!
-//! No Rust reference is ever made to such memory, and the compiler must not assume anything about what it holds: whole
-//! ranges go through libc's `memcpy`, called from `asm!` so that the call is opaque; single words are volatile.
+//! No Rust reference is ever made to such memory, and the compiler must not assume anything about what it holds. Single words are
+//! atomics. Whole ranges are copied by libc, called from `asm!`: to the language that is one access from outside of it, as another
+//! process's is, so that two threads which copy at once are no data race; what one of them gets may be in parts old and new.
+//! (`docs/reliability/undefined-behaviour.md` has the reasons, and what was measured.)
 
-#![expect(unsafe_code, reason = "raw copies; each block has its proof")]
+#![expect(unsafe_code, reason = "raw accesses; each block has its proof")]
 
-/// A machine word that can be loaded from and stored to shared memory in one instruction.
+use std::sync::atomic::{
+    AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicIsize, AtomicU8, AtomicU16, AtomicU32, AtomicU64,
+    AtomicUsize, Ordering, fence,
+};
+
+/// An integer that is loaded from and stored to shared memory atomically.
 ///
-/// Sealed: the unsigned and signed integers of 8 to 64 bits.
+/// Sealed: the unsigned and signed integers of 8 to 64 bits, `usize` and `isize`.
 pub trait Word: Copy + Send + Sync + 'static + sealed::Sealed {}
 
 mod sealed {
-    pub trait Sealed {}
+    use super::Ordering;
+
+    pub trait Sealed: Sized {
+        /// # Safety
+        /// `at` is aligned, mapped and readable; writable, too, unless the order is relaxed.
+        unsafe fn load(at: *mut Self, order: Ordering) -> Self;
+
+        /// # Safety
+        /// `at` is aligned, mapped and writable, and no Rust reference covers it.
+        unsafe fn store(at: *mut Self, value: Self, order: Ordering);
+    }
 }
 
 macro_rules! words {
-    ($($int:ty),*) => { $(impl sealed::Sealed for $int {} impl Word for $int {})* };
+    ($($int:ty: $atomic:ty;)*) => {$(
+        impl sealed::Sealed for $int {
+            #[inline]
+            unsafe fn load(at: *mut Self, order: Ordering) -> Self {
+                // SAFETY: aligned and mapped for the call (the caller); all accesses here are atomic, or from outside of the language.
+                unsafe { <$atomic>::from_ptr(at) }.load(order)
+            }
+
+            #[inline]
+            unsafe fn store(at: *mut Self, value: Self, order: Ordering) {
+                // SAFETY: as above.
+                unsafe { <$atomic>::from_ptr(at) }.store(value, order);
+            }
+        }
+
+        impl Word for $int {}
+    )*};
 }
-words!(u8, u16, u32, u64, i8, i16, i32, i64);
+words! {
+    u8: AtomicU8;
+    u16: AtomicU16;
+    u32: AtomicU32;
+    u64: AtomicU64;
+    usize: AtomicUsize;
+    i8: AtomicI8;
+    i16: AtomicI16;
+    i32: AtomicI32;
+    i64: AtomicI64;
+    isize: AtomicIsize;
+}
 
 /// Copies `len` bytes from `src` to `dst`, either of which may change under us while we do so.
+///
+/// (It is `mempcpy` that is called, which is `memcpy` but for what it returns: ThreadSanitizer takes the latter for a plain access of the
+/// program's, and reports the race that this is there to be none.)
 ///
 /// # Safety
 /// - `src..src+len` is mapped and readable, `dst..dst+len` mapped and writable, for the whole call.
@@ -29,15 +76,21 @@ words!(u8, u16, u32, u64, i8, i16, i32, i64);
 pub(crate) unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     {
-        let memcpy: unsafe extern "C" fn(*mut libc::c_void, *const libc::c_void, usize) -> *mut libc::c_void =
-            libc::memcpy;
+        unsafe extern "C" {
+            fn mempcpy(dst: *mut libc::c_void, src: *const libc::c_void, len: usize) -> *mut libc::c_void;
+        }
+        let mempcpy: unsafe extern "C" fn(
+            *mut libc::c_void,
+            *const libc::c_void,
+            usize,
+        ) -> *mut libc::c_void = mempcpy;
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the call follows the C ABI of `memcpy` (arguments in rdi, rsi, rdx; everything that the ABI lets it
+        // SAFETY: the call follows the C ABI of `mempcpy` (arguments in rdi, rsi, rdx; everything that the ABI lets it
         // clobber is declared, the stack is aligned by `asm!`); the ranges are the caller's promise.
         unsafe {
             core::arch::asm!(
-                "call {memcpy}",
-                memcpy = in(reg) memcpy,
+                "call {mempcpy}",
+                mempcpy = in(reg) mempcpy,
                 inout("rdi") dst => _,
                 inout("rsi") src => _,
                 inout("rdx") len => _,
@@ -48,8 +101,8 @@ pub(crate) unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
         // SAFETY: as above, with arguments in x0, x1, x2.
         unsafe {
             core::arch::asm!(
-                "blr {memcpy}",
-                memcpy = in(reg) memcpy,
+                "blr {mempcpy}",
+                mempcpy = in(reg) mempcpy,
                 inout("x0") dst => _,
                 inout("x1") src => _,
                 inout("x2") len => _,
@@ -60,46 +113,79 @@ pub(crate) unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     // SAFETY: the caller's promise, passed on.
     unsafe {
-        copy_volatile(src, dst, len)
+        copy_by_byte(src, dst, len)
     }
 }
 
-/// The same, a volatile byte at a time: for architectures that have no assembly here, and for the tests.
+/// The same, an atomic byte at a time: for architectures that have no assembly here, and for the tests.
 ///
 /// # Safety
 /// As for [`copy`].
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-unsafe fn copy_volatile(src: *const u8, dst: *mut u8, len: usize) {
+unsafe fn copy_by_byte(src: *const u8, dst: *mut u8, len: usize) {
     for at in 0..len {
         // SAFETY: `at < len`, so the address is inside the readable range that the caller promised.
         let from = unsafe { src.add(at) };
         // SAFETY: as above, for the writable range.
         let to = unsafe { dst.add(at) };
-        // SAFETY: readable, by the caller's promise; any byte is a valid `u8`.
-        let byte = unsafe { from.read_volatile() };
+        // SAFETY: readable, by the caller's promise, which is enough for a relaxed load of a byte.
+        let byte = unsafe { load(from.cast_mut(), Ordering::Relaxed) };
         // SAFETY: writable, by the caller's promise.
-        unsafe { to.write_volatile(byte) }
+        unsafe { store(to, byte, Ordering::Relaxed) }
     }
 }
 
-/// Loads one word.
+/// Loads one word. An order that loads cannot have is taken for `SeqCst`.
 ///
 /// # Safety
-/// `at` is aligned for `T`, and mapped and readable.
+/// `at` is aligned for `T`, mapped and readable; writable, too, unless the order is relaxed.
 #[inline]
-pub(crate) unsafe fn load<T: Word>(at: *const T) -> T {
-    // SAFETY: aligned and readable, by the caller's promise; every bit pattern is a valid integer.
-    unsafe { at.read_volatile() }
+pub(crate) unsafe fn load<T: Word>(at: *mut T, order: Ordering) -> T {
+    let order = if is_for_loads(order) { order } else { Ordering::SeqCst };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { T::load(at, order) }
 }
 
-/// Stores one word.
+/// Loads one word of memory that may not be writable: there the language has relaxed loads only, and fences.
+///
+/// # Safety
+/// `at` is aligned for `T`, mapped and readable.
+#[inline]
+pub(crate) unsafe fn load_read_only<T: Word>(at: *mut T, order: Ordering) -> T {
+    if order == Ordering::SeqCst {
+        fence(Ordering::SeqCst);
+    }
+    // SAFETY: aligned and readable, by the caller's promise, and the order is relaxed.
+    let word = unsafe { load(at, Ordering::Relaxed) };
+    match order {
+        Ordering::Relaxed => {}
+        Ordering::SeqCst => fence(Ordering::SeqCst),
+        _ => fence(Ordering::Acquire),
+    }
+    word
+}
+
+/// Stores one word. An order that stores cannot have is taken for `SeqCst`.
 ///
 /// # Safety
 /// `at` is aligned for `T`, and mapped and writable, and no Rust reference covers it.
 #[inline]
-pub(crate) unsafe fn store<T: Word>(at: *mut T, value: T) {
-    // SAFETY: aligned and writable, by the caller's promise.
-    unsafe { at.write_volatile(value) }
+pub(crate) unsafe fn store<T: Word>(at: *mut T, value: T, order: Ordering) {
+    let order = if is_for_stores(order) { order } else { Ordering::SeqCst };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { T::store(at, value, order) }
+}
+
+/// Whether loads can have that order: std's panic for others.
+#[inline]
+pub(crate) const fn is_for_loads(order: Ordering) -> bool {
+    matches!(order, Ordering::Relaxed | Ordering::Acquire | Ordering::SeqCst)
+}
+
+/// Whether stores can have that order: std's panic for others.
+#[inline]
+pub(crate) const fn is_for_stores(order: Ordering) -> bool {
+    matches!(order, Ordering::Relaxed | Ordering::Release | Ordering::SeqCst)
 }
 
 #[cfg(test)]
@@ -116,11 +202,29 @@ mod tests {
                 // SAFETY: both buffers are ours and hold `offset + len <= 5000` and `len + 1` bytes.
                 unsafe { copy(source[offset..].as_ptr(), by_call.as_mut_ptr(), len) }
                 // SAFETY: as above.
-                unsafe { copy_volatile(source[offset..].as_ptr(), by_byte.as_mut_ptr(), len) }
+                unsafe { copy_by_byte(source[offset..].as_ptr(), by_byte.as_mut_ptr(), len) }
                 assert_eq!(by_call, by_byte);
                 assert_eq!(&by_call[..len], &source[offset..offset + len]);
                 assert_eq!(by_call[len], 0, "one byte too many");
             }
         }
+    }
+
+    #[test]
+    fn every_order_loads_and_stores() {
+        let mut word = 0_u64;
+        let at = &raw mut word;
+        let orders =
+            [Ordering::Relaxed, Ordering::Acquire, Ordering::Release, Ordering::AcqRel, Ordering::SeqCst];
+        for (value, order) in (1..).zip(orders) {
+            // SAFETY: our own word, aligned, and no reference to it is alive.
+            unsafe { store(at, value, order) }
+            // SAFETY: as above.
+            assert_eq!(unsafe { load(at, order) }, value, "{order:?}");
+            // SAFETY: as above.
+            assert_eq!(unsafe { load_read_only(at, order) }, value, "{order:?}");
+        }
+        let told = orders.map(|order| (is_for_loads(order), is_for_stores(order)));
+        assert_eq!(told, [(true, true), (true, false), (false, true), (false, false), (true, true)]);
     }
 }

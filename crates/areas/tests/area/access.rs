@@ -1,5 +1,7 @@
 //! Copies in and out of shared areas, slices of them, protections.
 
+use std::sync::atomic::Ordering;
+
 use areas::{Kind, Protection};
 
 use super::support::kernel;
@@ -51,16 +53,16 @@ fn slices_are_windows_that_stay_inside() {
     );
     slice.write_at(10, b"inside").unwrap();
     assert_eq!(&bytes(&area)[110..116], b"inside");
-    slice.store(4, 0x0102_0304_u32).unwrap();
-    assert_eq!(area.load::<u32>(104).unwrap(), 0x0102_0304);
-    assert_eq!(slice.load::<u16>(4).unwrap(), 0x0304);
+    slice.store(4, 0x0102_0304_u32, Ordering::Relaxed).unwrap();
+    assert_eq!(area.load::<u32>(104, Ordering::Relaxed).unwrap(), 0x0102_0304);
+    assert_eq!(slice.load::<u16>(4, Ordering::Relaxed).unwrap(), 0x0304);
     for (offset, len) in [(50, 1), (45, 6), (51, 0), (usize::MAX, 0), (usize::MAX - 99, 1), (usize::MAX, 60)]
     {
         assert_eq!(slice.write_at(offset, &vec![1; len]).unwrap_err().kind(), Kind::OutOfRange, "{offset}");
         assert_eq!(slice.read_at(offset, &mut vec![1; len]).unwrap_err().kind(), Kind::OutOfRange);
     }
-    assert_eq!(slice.load::<u64>(44).unwrap_err().kind(), Kind::OutOfRange);
-    assert_eq!(slice.store(2, 1_u32).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(slice.load::<u64>(44, Ordering::Relaxed).unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(slice.store(2, 1_u32, Ordering::Relaxed).unwrap_err().kind(), Kind::InvalidInput);
     assert!(area.slice(8192, 0).unwrap().is_empty());
 }
 
@@ -117,8 +119,8 @@ fn protections_are_the_kernels() {
         area.write_at(0, &[1]).unwrap();
         area.protect(Protection::READ).unwrap();
         assert_eq!(kernel::vma_at(area.as_ptr()).unwrap().permissions, "r--s");
-        assert_eq!(area.store(0, 1_u8).unwrap_err().kind(), Kind::ReadOnly);
-        assert_eq!(area.load::<u8>(0).unwrap(), 1);
+        assert_eq!(area.store(0, 1_u8, Ordering::Relaxed).unwrap_err().kind(), Kind::ReadOnly);
+        assert_eq!(area.load::<u8>(0, Ordering::Relaxed).unwrap(), 1);
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "tries to get around a read-only clone; each block has its proof")]
 
+use std::sync::atomic::Ordering;
+
 use areas::{Address, Kind, Protection};
 use rustix::io::Errno;
 
@@ -16,7 +18,7 @@ fn a_read_only_clone_is_kept_so_by_the_kernel() {
         let source = areas::registry::find(name).unwrap();
         let mut clone = source.open_read_only().unwrap();
         assert_eq!(clone.protection(), Protection::READ);
-        assert_eq!(clone.store(0, 1_u8).unwrap_err().kind(), Kind::ReadOnly);
+        assert_eq!(clone.store(0, 1_u8, Ordering::Relaxed).unwrap_err().kind(), Kind::ReadOnly);
         let vma = kernel::vma_at(clone.as_ptr()).unwrap();
         assert_eq!(&*vma.permissions, "r--s");
         assert!(!vma.has("mw"), "it could be made writable");
@@ -28,14 +30,14 @@ fn a_read_only_clone_is_kept_so_by_the_kernel() {
         assert_eq!(clone.protection(), Protection::READ, "a refused change is none");
         assert_eq!(rustix::io::pwrite(&clone, b"x", 0), Err(Errno::BADF));
         assert!(rustix::fs::ftruncate(&clone, 0).is_err());
-        clone.load::<u8>(0).unwrap()
+        clone.load::<u8>(0, Ordering::Relaxed).unwrap()
     };
     if this.role().as_deref() == Some("reader") {
         return tell(&look("page").to_string());
     }
     let told = this.alone(Stage::default(), || {
         let area = areas::builder(page()).name("page").shared().unwrap();
-        area.store(0, 77_u8).unwrap();
+        area.store(0, 77_u8, Ordering::Relaxed).unwrap();
         let here = look("page");
         format!("{here} {}", this.spawn(&mut Stage::here(), "reader").hear())
     });
@@ -47,20 +49,20 @@ fn what_one_writes_the_others_read() {
     let this = test!("what_one_writes_the_others_read");
     if this.role().as_deref() == Some("other") {
         let clone = areas::registry::find("slate").unwrap().open().unwrap();
-        assert_eq!((clone.size(), clone.load::<u32>(0).unwrap()), (5000, 1));
+        assert_eq!((clone.size(), clone.load::<u32>(0, Ordering::Relaxed).unwrap()), (5000, 1));
         clone.write_at(4990, b"from other").unwrap();
         tell("written");
         hear();
-        return tell(&clone.load::<u32>(0).unwrap().to_string());
+        return tell(&clone.load::<u32>(0, Ordering::Relaxed).unwrap().to_string());
     }
     let told = this.alone(Stage::default(), || {
         let area = areas::builder(5000).name("slate").shared().unwrap();
-        area.store(0, 1_u32).unwrap();
+        area.store(0, 1_u32, Ordering::Relaxed).unwrap();
         let mut other = this.spawn(&mut Stage::here(), "other");
         other.hear();
         let mut text = [0; 10];
         area.read_at(4990, &mut text).unwrap();
-        area.store(0, 2_u32).unwrap();
+        area.store(0, 2_u32, Ordering::Relaxed).unwrap();
         other.tell("read");
         format!("{} {}", String::from_utf8_lossy(&text), other.hear())
     });
@@ -98,11 +100,11 @@ fn a_clone_goes_to_its_own_address() {
         let source = areas::registry::find("pin").unwrap();
         let clone = source.cloning().at(Address::Exactly(free)).open().unwrap();
         assert_eq!(clone.as_ptr().addr(), free);
-        area.store(8, 3_u64).unwrap();
-        assert_eq!(clone.load::<u64>(8).unwrap(), 3);
+        area.store(8, 3_u64, Ordering::Relaxed).unwrap();
+        assert_eq!(clone.load::<u64>(8, Ordering::Relaxed).unwrap(), 3);
         let occupied = source.cloning().at(Address::Exactly(area.as_ptr().addr())).open().unwrap_err();
         assert_eq!(occupied.kind(), Kind::AddressInUse);
-        assert_eq!(area.load::<u64>(8).unwrap(), 3);
+        assert_eq!(area.load::<u64>(8, Ordering::Relaxed).unwrap(), 3);
         String::new()
     });
 }
@@ -120,10 +122,16 @@ fn a_clone_may_have_less_than_its_origin_and_not_more_than_another_team() {
         let area = areas::builder(page()).name("shown").protection(Protection::READ).shared().unwrap();
         let source = areas::registry::find("shown").unwrap();
         // In one's own team the right is not lost: it is the same program.
-        source.cloning().protection(Protection::READ_WRITE).open().unwrap().store(0, 5_u8).unwrap();
-        assert_eq!(area.load::<u8>(0).unwrap(), 5);
+        source
+            .cloning()
+            .protection(Protection::READ_WRITE)
+            .open()
+            .unwrap()
+            .store(0, 5_u8, Ordering::Relaxed)
+            .unwrap();
+        assert_eq!(area.load::<u8>(0, Ordering::Relaxed).unwrap(), 5);
         let none = source.cloning().protection(Protection::empty()).open().unwrap();
-        assert_eq!(none.load::<u8>(0).unwrap_err().kind(), Kind::ReadOnly);
+        assert_eq!(none.load::<u8>(0, Ordering::Relaxed).unwrap_err().kind(), Kind::ReadOnly);
         assert_eq!(kernel::vma_at(none.as_ptr()).unwrap().permissions, "---s");
         this.spawn(&mut Stage::here(), "other").hear()
     });
@@ -163,7 +171,7 @@ fn a_forked_child_shares_the_memory_under_an_id_of_its_own() {
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             let own = area.id().is_some_and(|own| own != id);
-            area.store(0, 11_u8).unwrap();
+            area.store(0, 11_u8, Ordering::Relaxed).unwrap();
             private[0] = 11;
             // A drop here takes nothing away from the parent.
             drop((area, private));
@@ -174,7 +182,7 @@ fn a_forked_child_shares_the_memory_under_an_id_of_its_own() {
         // SAFETY: our own child; the status outlives the call.
         unsafe { libc::waitpid(pid, &raw mut status, 0) };
         assert_eq!(status, 0, "the child has an id of its own");
-        assert_eq!((area.load::<u8>(0).unwrap(), private[0]), (11, 0));
+        assert_eq!((area.load::<u8>(0, Ordering::Relaxed).unwrap(), private[0]), (11, 0));
         assert_eq!((area.id(), areas::registry::find("family").unwrap().id()), (Some(id), id));
         String::new()
     });
@@ -185,7 +193,7 @@ fn memory_lives_as_long_as_its_last_holder() {
     let this = test!("memory_lives_as_long_as_its_last_holder");
     if this.role().as_deref() == Some("holder") {
         let area = areas::builder(4 << 20).name("relay").shared().unwrap();
-        area.store(0, 99_u8).unwrap();
+        area.store(0, 99_u8, Ordering::Relaxed).unwrap();
         tell("published");
         hear();
         return;
@@ -195,8 +203,8 @@ fn memory_lives_as_long_as_its_last_holder() {
         holder.hear();
         let clone = areas::registry::find("relay").unwrap().cloning().same_name().open().unwrap();
         holder.kill();
-        assert_eq!(clone.load::<u8>(0).unwrap(), 99);
-        clone.store(1, 100_u8).unwrap();
+        assert_eq!(clone.load::<u8>(0, Ordering::Relaxed).unwrap(), 99);
+        clone.store(1, 100_u8, Ordering::Relaxed).unwrap();
         let found = areas::registry::find("relay").unwrap();
         assert_eq!((found.pid(), found.id()), (std::process::id(), clone.id().unwrap()));
         assert_eq!(areas::registry::list().unwrap().areas.len(), 1);

@@ -1,6 +1,8 @@
 //! Areas whose lock demands something of the page frames, which `/proc/self/pagemap` shows to root. Tests that fill the pool are
 //! named `machine_…`: they have it to themselves.
 
+use std::sync::atomic::Ordering;
+
 use areas::{Area, Kind, Lock, PageSize, Pages, Private, Shared};
 
 use super::huge::{Filled, count, pool as alone_with_pool};
@@ -117,7 +119,7 @@ fn machine_runs_of_pool_pages_are_found_and_the_others_given_back() {
             "those that were taken to choose from are back"
         );
         assert_eq!(count("resv_hugepages"), 0);
-        area.store(RUN * HUGE - 16, 42_u64).unwrap();
+        area.store(RUN * HUGE - 16, 42_u64, Ordering::Relaxed).unwrap();
 
         // Clones inherit it, here and elsewhere: the same frames.
         let (mut other, told) = cloner(this);

@@ -4,6 +4,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
 
 use areas::{Area, Frozen, Kind, Lock, Protection};
 use rustix::io::Errno;
@@ -161,12 +162,12 @@ fn without_the_right_to_read_it_lends_nothing() {
 fn a_mapping_that_others_made_before_is_read_only_or_in_the_way() {
     test!("a_mapping_that_others_made_before_is_read_only_or_in_the_way").alone(Stage::default(), || {
         let area = areas::builder(4096).name("pane").shared().unwrap();
-        area.store(0, 1_u8).unwrap();
+        area.store(0, 1_u8, Ordering::Relaxed).unwrap();
         let source = areas::registry::find("pane").unwrap();
         let reader = source.open_read_only().unwrap();
         // A clone for reading only is not in the way, and sees the same bytes.
         let frozen = area.freeze().unwrap();
-        assert_eq!((reader.load::<u8>(0).unwrap(), frozen[0]), (1, 1));
+        assert_eq!((reader.load::<u8>(0, Ordering::Relaxed).unwrap(), frozen[0]), (1, 1));
         let again = areas::registry::find("pane").unwrap();
         assert!(again.is_frozen().unwrap());
         let lent = again.open_frozen().unwrap();
@@ -178,7 +179,7 @@ fn a_mapping_that_others_made_before_is_read_only_or_in_the_way() {
         // Frozen twice: through the clone that is still of the shared kind.
         let twice = reader.freeze().unwrap_err();
         assert_eq!(twice.error.kind(), Kind::Frozen);
-        assert_eq!(twice.value.load::<u8>(0).unwrap(), 1, "the area is back");
+        assert_eq!(twice.value.load::<u8>(0, Ordering::Relaxed).unwrap(), 1, "the area is back");
         String::new()
     });
 }
@@ -238,7 +239,7 @@ fn two_who_freeze_at_once_both_have_it_frozen() {
     test!("two_who_freeze_at_once_both_have_it_frozen").alone(Stage::default(), || {
         for round in 0..50_u64 {
             let area = areas::builder(4096).name("wet").shared().unwrap();
-            area.store(0, round).unwrap();
+            area.store(0, round, Ordering::Relaxed).unwrap();
             let clone = areas::registry::find("wet").unwrap().open().unwrap();
             let patience = std::time::Duration::from_secs(30);
             let frozen = std::thread::scope(|scope| {
@@ -274,7 +275,7 @@ fn a_freeze_that_gives_up_as_another_succeeds() {
                     Err(areas::Rejected { error, value: area }) => {
                         assert_eq!(error.kind(), Kind::Busy, "{error:#}");
                         assert_eq!(area.protection(), Protection::READ_WRITE, "{error:#}");
-                        area.store(0, 1_u8).unwrap();
+                        area.store(0, 1_u8, Ordering::Relaxed).unwrap();
                         assert!(!some_frozen, "it is writable, and frozen elsewhere");
                     }
                 }

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "forks, and pins pages; each block has its proof")]
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use areas::{Area, Kind, Lock, Protection, Rejected, Shared};
@@ -20,9 +21,13 @@ fn refused(
     assert_eq!((area.as_ptr(), area.protection()), (at, Protection::READ_WRITE));
     let vma = kernel::vma_at(at).unwrap();
     assert_eq!((vma.start, &*vma.permissions), (at.addr(), "rw-s"));
-    let before = area.load::<u8>(1).unwrap();
-    area.store(1, before.wrapping_add(1)).unwrap();
-    assert_eq!(area.load::<u8>(1).unwrap(), before.wrapping_add(1), "it is writable again");
+    let before = area.load::<u8>(1, Ordering::Relaxed).unwrap();
+    area.store(1, before.wrapping_add(1), Ordering::Relaxed).unwrap();
+    assert_eq!(
+        area.load::<u8>(1, Ordering::Relaxed).unwrap(),
+        before.wrapping_add(1),
+        "it is writable again"
+    );
     assert!(!area.object().is_frozen().unwrap());
     rustix::io::pwrite(&area, b"!", 2).unwrap();
     (format!("{error:#}"), area)
@@ -47,7 +52,7 @@ fn by_a_clone_in_this_process() {
         area.read_at(100, &mut kept).unwrap();
         assert_eq!(&kept, b"kept");
         // It is still published, with the right to write.
-        areas::registry::find("wet").unwrap().open().unwrap().store(0, 1_u8).unwrap();
+        areas::registry::find("wet").unwrap().open().unwrap().store(0, 1_u8, Ordering::Relaxed).unwrap();
         drop(clone);
         assert_eq!(&area.freeze().unwrap()[100..104], b"kept");
         String::new()
@@ -141,7 +146,7 @@ fn pinned(area: &Area<Shared>) -> (std::io::PipeReader, std::io::PipeWriter) {
 #[test]
 fn by_a_page_that_a_transfer_has_pinned() {
     let area = areas::builder(4096).shared().unwrap();
-    area.store(0, 5_u8).unwrap();
+    area.store(0, 5_u8, Ordering::Relaxed).unwrap();
     let at = area.as_ptr();
     let (from, to) = pinned(&area);
     let (text, area) = refused(area.freeze_within(Duration::ZERO), at);
@@ -155,7 +160,7 @@ fn by_a_page_that_a_transfer_has_pinned() {
 fn who_clones_meanwhile_waits_for_the_outcome() {
     test!("who_clones_meanwhile_waits_for_the_outcome").alone(Stage::default(), || {
         let area = areas::builder(4096).name("wet").shared().unwrap();
-        area.store(0, 5_u8).unwrap();
+        area.store(0, 5_u8, Ordering::Relaxed).unwrap();
         let at = area.as_ptr();
         let pipe = pinned(&area);
         let clone = || areas::registry::find("wet").unwrap().open();
@@ -163,7 +168,7 @@ fn who_clones_meanwhile_waits_for_the_outcome() {
             let freezer = scope.spawn(move || area.freeze_within(Duration::from_millis(600)));
             let mut clones = 0;
             while !freezer.is_finished() {
-                clone().unwrap().store(1, 1_u8).unwrap();
+                clone().unwrap().store(1, 1_u8, Ordering::Relaxed).unwrap();
                 clones += 1;
             }
             assert!(clones > 0);
@@ -210,7 +215,7 @@ fn lock_and_advice_are_put_back() {
     let (_, area) = refused(area.freeze_within(Duration::ZERO), at);
     assert!(kernel::vma_at(at).unwrap().has("dd"), "a reserve would get into core dumps");
     area.grow(1 << 20).unwrap();
-    area.store((1 << 20) - 1, 1_u8).unwrap();
+    area.store((1 << 20) - 1, 1_u8, Ordering::Relaxed).unwrap();
     drop(writer);
     assert!(kernel::vma_at(area.freeze().unwrap().as_ptr()).unwrap().has("dd"));
 }

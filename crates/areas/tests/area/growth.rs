@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "reads beyond the old end as a peer in C would; each block has its proof")]
 
+use std::sync::atomic::Ordering;
+
 use areas::{Extent, Kind};
 
 use super::page;
@@ -27,8 +29,8 @@ fn it_grows_in_whole_pages_up_to_its_maximum() {
     }
     assert_eq!(area.size(), 2 * page);
     area.grow(max).unwrap();
-    area.store(max - 8, 1_u64).unwrap();
-    assert_eq!(area.load::<u64>(max).unwrap_err().kind(), Kind::OutOfRange);
+    area.store(max - 8, 1_u64, Ordering::Relaxed).unwrap();
+    assert_eq!(area.load::<u64>(max, Ordering::Relaxed).unwrap_err().kind(), Kind::OutOfRange);
 }
 
 #[test]
@@ -70,16 +72,19 @@ fn a_clone_in_this_process_reaches_the_new_bytes() {
         let area = areas::builder(page).growable(16 * page).name("ring").shared().unwrap();
         let clone = areas::registry::find("ring").unwrap().open().unwrap();
         let reader = areas::registry::find("ring").unwrap().open_read_only().unwrap();
-        assert_eq!(clone.load::<u8>(page).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(clone.load::<u8>(page, Ordering::Relaxed).unwrap_err().kind(), Kind::OutOfRange);
         area.grow(2 * page).unwrap();
-        area.store(2 * page - 1, 7_u8).unwrap();
+        area.store(2 * page - 1, 7_u8, Ordering::Relaxed).unwrap();
         assert_eq!((clone.size(), reader.size()), (2 * page, 2 * page));
-        assert_eq!(clone.load::<u8>(2 * page - 1).unwrap(), 7);
+        assert_eq!(clone.load::<u8>(2 * page - 1, Ordering::Relaxed).unwrap(), 7);
         // A clone grows it for its origin, too.
         clone.grow(16 * page).unwrap();
-        clone.store(16 * page - 1, 9_u8).unwrap();
+        clone.store(16 * page - 1, 9_u8, Ordering::Relaxed).unwrap();
         assert_eq!(
-            (area.load::<u8>(16 * page - 1).unwrap(), reader.load::<u8>(16 * page - 1).unwrap()),
+            (
+                area.load::<u8>(16 * page - 1, Ordering::Relaxed).unwrap(),
+                reader.load::<u8>(16 * page - 1, Ordering::Relaxed).unwrap()
+            ),
             (9, 9)
         );
         // Who may not write may not grow.
@@ -113,9 +118,9 @@ fn another_process_sees_new_bytes_with_no_call_of_its_own() {
         let mut other = this.spawn(&mut Stage::here(), "other");
         other.hear();
         area.grow(3 * page).unwrap();
-        area.store(page + 5, 41_u8).unwrap();
+        area.store(page + 5, 41_u8, Ordering::Relaxed).unwrap();
         other.tell("look");
-        format!("{}; {}", other.hear(), area.load::<u8>(page + 6).unwrap())
+        format!("{}; {}", other.hear(), area.load::<u8>(page + 6, Ordering::Relaxed).unwrap())
     });
     assert_eq!(told, format!("41 {}; 42", 3 * page));
 }
@@ -131,7 +136,7 @@ fn two_processes_that_grow_at_once_get_the_larger() {
             let size = (2 * step - odd) * page;
             area.grow(size).unwrap();
             assert!(area.size() >= size);
-            area.store(size - 1, 1_u8).unwrap();
+            area.store(size - 1, 1_u8, Ordering::Relaxed).unwrap();
         }
     };
     if this.role().as_deref() == Some("other") {

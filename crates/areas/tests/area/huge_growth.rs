@@ -3,6 +3,8 @@
 
 #![expect(unsafe_code, reason = "touches new bytes as a peer in C would; each block has its proof")]
 
+use std::sync::atomic::Ordering;
+
 use areas::{Address, Area, Extent, Kind, PageSize, Pages, Private};
 
 use super::huge::{Filled, count};
@@ -58,7 +60,7 @@ fn machine_growable_areas_take_pages_as_they_grow() {
 
         area.grow(2 * PAGE + 1).unwrap();
         assert_eq!((area.size(), pool(), kernel::allocated(&area)), (3 * PAGE, (3, 0), 3 * PAGE as u64));
-        area.store(3 * PAGE - 1, 7_u8).unwrap();
+        area.store(3 * PAGE - 1, 7_u8, Ordering::Relaxed).unwrap();
         other.tell("go");
         assert_eq!(other.hear(), "7 (5, 0)");
         assert_eq!(area.residency().unwrap().resident(), 3 * PAGE as u64);
@@ -70,7 +72,7 @@ fn machine_growable_areas_take_pages_as_they_grow() {
         assert!(error.facts().unwrap().contains("3 wanted"), "{error:#}");
         assert!(error.remedy().unwrap().contains("nr_hugepages"), "{error:#}");
         assert_eq!((area.size(), pool(), kernel::allocated(&area)), (3 * PAGE, (2, 0), 3 * PAGE as u64));
-        assert_eq!(area.load::<u8>(3 * PAGE).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(area.load::<u8>(3 * PAGE, Ordering::Relaxed).unwrap_err().kind(), Kind::OutOfRange);
         area.grow(5 * PAGE).unwrap();
         assert_eq!((area.size(), pool()), (5 * PAGE, (0, 0)));
         drop(hog);
@@ -81,7 +83,7 @@ fn machine_growable_areas_take_pages_as_they_grow() {
         assert_eq!(refused.error.kind(), Kind::Busy);
         let area = refused.value;
         assert_eq!((area.size(), pool()), (5 * PAGE, (1, 0)), "mapping it again takes no page");
-        area.store(0, 1_u8).unwrap();
+        area.store(0, 1_u8, Ordering::Relaxed).unwrap();
         drop(clone);
         other.end();
         let frozen = area.freeze().unwrap();

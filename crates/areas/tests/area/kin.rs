@@ -2,6 +2,7 @@
 //! same memory and the lock that the first one was created with.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use areas::{Area, Kind, Lock, Protection, Resizable, Shared, registry};
 
@@ -38,8 +39,8 @@ fn a_chain_through_three_teams_outlives_its_beginning() {
         tell(&format!("{} {} {} {}", area.id().unwrap(), told.size, told.lock, locked(&area)));
         // Through this one, what the other one has written; and back.
         while let Ok(offset) = hear().parse::<usize>() {
-            let seen = area.load::<u8>(offset).unwrap();
-            area.store(offset, seen + 1).unwrap();
+            let seen = area.load::<u8>(offset, Ordering::Relaxed).unwrap();
+            area.store(offset, seen + 1, Ordering::Relaxed).unwrap();
             tell(&seen.to_string());
         }
         return;
@@ -61,12 +62,12 @@ fn a_chain_through_three_teams_outlives_its_beginning() {
                 .chain([first.id().unwrap().to_string()])
                 .collect();
             assert_eq!(ids.len(), 3, "an id each");
-            first.store(100, 5_u8).unwrap();
+            first.store(100, 5_u8, Ordering::Relaxed).unwrap();
             for (peer, expected) in [(&mut second, "5"), (&mut third, "6")] {
                 peer.tell("100");
                 assert_eq!(peer.hear(), expected);
             }
-            assert_eq!(first.load::<u8>(100).unwrap(), 7);
+            assert_eq!(first.load::<u8>(100, Ordering::Relaxed).unwrap(), 7);
             // The middle one dies, and the first one is dropped: the third is found, and a fourth is made of it.
             second.kill();
             drop(first);
@@ -74,10 +75,13 @@ fn a_chain_through_three_teams_outlives_its_beginning() {
                 assert_eq!(registry::find(gone).unwrap_err().kind(), Kind::NoSuchArea);
             }
             let fourth = clone("third", "fourth");
-            assert_eq!((fourth.load::<u8>(100).unwrap(), fourth.size(), fourth.lock()), (7, SIZE, lock));
+            assert_eq!(
+                (fourth.load::<u8>(100, Ordering::Relaxed).unwrap(), fourth.size(), fourth.lock()),
+                (7, SIZE, lock)
+            );
             assert_eq!(locked(&fourth), lock);
             third.kill();
-            assert_eq!(fourth.load::<u8>(100).unwrap(), 7);
+            assert_eq!(fourth.load::<u8>(100, Ordering::Relaxed).unwrap(), 7);
             assert_eq!(registry::list().unwrap().areas.len(), 1);
         }
         String::new()
@@ -98,12 +102,15 @@ fn many_clones_of_one_area_in_one_team() {
         let addresses: BTreeSet<_> = all.iter().map(|area| area.as_ptr().addr()).collect();
         assert_eq!((ids.len(), addresses.len()), (MANY, MANY));
         for (i, area) in all.iter().enumerate() {
-            area.store(i * 8, i as u64).unwrap();
+            area.store(i * 8, i as u64, Ordering::Relaxed).unwrap();
             assert_eq!(registry::find(format!("clone-{i}")).unwrap().id(), area.id().unwrap());
             assert_eq!(Some(registry::at(area.as_ptr().addr() + SIZE - 1).unwrap().id()), area.id());
         }
         let last = &all[MANY - 1];
-        assert!((0..MANY).all(|i| last.load::<u64>(i * 8).unwrap() == i as u64), "the same memory");
+        assert!(
+            (0..MANY).all(|i| last.load::<u64>(i * 8, Ordering::Relaxed).unwrap() == i as u64),
+            "the same memory"
+        );
         assert_eq!(
             kernel::allocated(last),
             (MANY * 8).next_multiple_of(page()) as u64,
@@ -115,7 +122,7 @@ fn many_clones_of_one_area_in_one_team() {
             step = step * 31 % 1009;
             drop(all.swap_remove(step % all.len()));
             let left = &all[step % all.len()];
-            assert_eq!(left.load::<u64>((MANY - 1) * 8).unwrap(), MANY as u64 - 1);
+            assert_eq!(left.load::<u64>((MANY - 1) * 8, Ordering::Relaxed).unwrap(), MANY as u64 - 1);
         }
         let name = all[0].name().unwrap().to_string();
         assert_eq!(registry::find(&name).unwrap().id(), all[0].id().unwrap());
@@ -132,7 +139,7 @@ fn protection_is_each_ones_own() {
         let area = clone("page", "other's");
         tell(&rights(&area));
         hear();
-        area.store(0, 9_u8).unwrap();
+        area.store(0, 9_u8, Ordering::Relaxed).unwrap();
         return tell(&rights(&area));
     }
     this.alone(Stage::default(), || {
@@ -158,9 +165,9 @@ fn protection_is_each_ones_own() {
         );
         other.tell("look");
         assert_eq!(other.hear(), "rw-s");
-        assert_eq!(second.load::<u8>(0).unwrap(), 9);
+        assert_eq!(second.load::<u8>(0, Ordering::Relaxed).unwrap(), 9);
         first.protect(Protection::READ_WRITE).unwrap();
-        assert_eq!(first.load::<u8>(0).unwrap(), 9);
+        assert_eq!(first.load::<u8>(0, Ordering::Relaxed).unwrap(), 9);
         String::new()
     });
 }
@@ -214,8 +221,8 @@ fn never_above_what_another_team_gave() {
         // Within the team that made it, a writable clone of a read-only area is granted.
         let writable =
             registry::find("shown").unwrap().cloning().protection(Protection::READ_WRITE).open().unwrap();
-        writable.store(0, 3_u8).unwrap();
-        assert_eq!(shown.load::<u8>(0).unwrap(), 3);
+        writable.store(0, 3_u8, Ordering::Relaxed).unwrap();
+        assert_eq!(shown.load::<u8>(0, Ordering::Relaxed).unwrap(), 3);
         drop((area, elastic));
         String::new()
     });
@@ -251,7 +258,7 @@ fn what_is_told_of_an_area_is_what_the_kernel_says_now() {
         let told = |pages| format!("{} {pages} {}", 16 * page(), std::process::id());
         assert_eq!((look(), other.hear()), (told(0), told(0)));
         for pages in 1..=16 {
-            area.store((pages - 1) * page(), 1_u8).unwrap();
+            area.store((pages - 1) * page(), 1_u8, Ordering::Relaxed).unwrap();
             assert_eq!(kernel::allocated(&area), (pages * page()) as u64);
             other.tell("again");
             assert_eq!((look(), other.hear()), (told(pages), told(pages)));
@@ -312,8 +319,8 @@ fn at_the_address_that_the_source_has() {
         let clone = source.cloning().same_address().open().unwrap();
         assert_eq!(clone.as_ptr().addr(), source.address());
         // A pointer that lies in the area means the same here.
-        let offset = clone.load::<u64>(0).unwrap() - clone.as_ptr().addr() as u64;
-        tell(&clone.load::<u8>(usize::try_from(offset).unwrap()).unwrap().to_string());
+        let offset = clone.load::<u64>(0, Ordering::Relaxed).unwrap() - clone.as_ptr().addr() as u64;
+        tell(&clone.load::<u8>(usize::try_from(offset).unwrap(), Ordering::Relaxed).unwrap().to_string());
         // Once it is taken, it is that address or an error.
         assert_eq!(source.cloning().same_address().open().unwrap_err().kind(), Kind::AddressInUse);
         return tell("done");
@@ -325,8 +332,8 @@ fn at_the_address_that_the_source_has() {
             .map(|_| areas::builder(page()).name("pinned").at(address).shared().unwrap())
             .find(|area| area.as_ptr().addr() < 0x5000_0000_0000)
             .unwrap();
-        area.store(0, area.as_ptr().addr() as u64 + 1234).unwrap();
-        area.store(1234, 56_u8).unwrap();
+        area.store(0, area.as_ptr().addr() as u64 + 1234, Ordering::Relaxed).unwrap();
+        area.store(1234, 56_u8, Ordering::Relaxed).unwrap();
         let mut other = this.spawn(&mut Stage::here(), "other");
         assert_eq!((other.hear(), other.hear()), ("56".to_owned(), "done".to_owned()));
         String::new()

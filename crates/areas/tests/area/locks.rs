@@ -1,5 +1,7 @@
 //! Locks, as smaps shows them: bytes that are in RAM, and the flags that the kernel keeps for each mapping.
 
+use std::sync::atomic::Ordering;
+
 use areas::{Lock, Protection};
 
 use super::support::child::{Stage, hear, tell, test};
@@ -36,7 +38,7 @@ fn none_lazy_and_full() {
             assert_eq!(locked(shared.as_ptr()), expected, "shared {lock}");
             assert_eq!(shared.residency().unwrap().resident(), expected.0 as u64);
             // The touch of a lazily locked page locks it.
-            shared.store(5000, 1_u8).unwrap();
+            shared.store(5000, 1_u8, Ordering::Relaxed).unwrap();
             private[5000] = 1;
             let touched = if lock == Lock::Full { expected.0 } else { super::page() };
             assert_eq!(locked(shared.as_ptr()).0, touched, "{lock} after a touch");

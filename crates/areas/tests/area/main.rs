@@ -17,6 +17,7 @@ mod huge;
 mod huge_growth;
 mod kin;
 mod locks;
+mod races;
 mod ranges;
 mod shape;
 mod words;

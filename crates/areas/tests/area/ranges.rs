@@ -1,5 +1,7 @@
 //! Ranges against a plain model: a vector of bytes that says what each access must do.
 
+use std::sync::atomic::Ordering;
+
 use areas::{Area, Kind, Shared};
 use proptest::prelude::*;
 
@@ -96,7 +98,7 @@ fn run(area: &Area<Shared>, model: &mut Model, access: &Access) -> Result<(), Te
                 (true, 0) => Ok(u32::from_ne_bytes(model.bytes[offset..offset + 4].try_into().unwrap())),
                 _ => Err(Kind::InvalidInput),
             };
-            prop_assert_eq!(kind(area.load::<u32>(offset)), expected);
+            prop_assert_eq!(kind(area.load::<u32>(offset, Ordering::Relaxed)), expected);
         }
         Access::Store { offset, value } => {
             let expected = match (model.has(offset, 4), offset % 4) {
@@ -104,7 +106,7 @@ fn run(area: &Area<Shared>, model: &mut Model, access: &Access) -> Result<(), Te
                 (true, 0) => Ok(()),
                 _ => Err(Kind::InvalidInput),
             };
-            prop_assert_eq!(kind(area.store(offset, value)), expected);
+            prop_assert_eq!(kind(area.store(offset, value, Ordering::Relaxed)), expected);
             if expected.is_ok() {
                 model.bytes[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
             }

@@ -1,5 +1,7 @@
 //! Sizes, zeros, and that memory goes back where it came from.
 
+use std::sync::atomic::Ordering;
+
 use areas::{Area, Extent, Kind, Object, Pages, Protection, Request, System, provider::Provider};
 
 use super::support::child::{Stage, test};
@@ -70,8 +72,8 @@ fn one_builder_makes_many_areas() {
     all[1][0] = 2;
     assert_eq!([all[0][0], all[1][0], all[2][0]], [1, 2, 0]);
     let (one, other) = (builder.shared().unwrap(), builder.shared().unwrap());
-    one.store(0, 7_u8).unwrap();
-    assert_eq!(other.load::<u8>(0).unwrap(), 0);
+    one.store(0, 7_u8, Ordering::Relaxed).unwrap();
+    assert_eq!(other.load::<u8>(0, Ordering::Relaxed).unwrap(), 0);
 }
 
 #[test]
@@ -101,12 +103,12 @@ fn a_thousand_areas_leave_nothing_behind() {
             let mut private = areas::builder(1 << 20).private().unwrap();
             private[0] = 1;
             let shared = areas::builder(1 << 20).name("many").shared().unwrap();
-            shared.store(0, 1_u8).unwrap();
+            shared.store(0, 1_u8, Ordering::Relaxed).unwrap();
             let growable = areas::builder(1).growable(1 << 20).shared().unwrap();
             growable.grow(1 << 20).unwrap();
             let frozen = areas::builder(5000).shared().unwrap().freeze().unwrap();
             let clone = areas::registry::find("many").unwrap().open_read_only().unwrap();
-            assert_eq!((clone.load::<u8>(0).unwrap(), frozen[0]), (1, 0));
+            assert_eq!((clone.load::<u8>(0, Ordering::Relaxed).unwrap(), frozen[0]), (1, 0));
         };
         // What is made once and kept: this process's table, the folder of the registry, malloc's arena.
         make();
@@ -161,7 +163,7 @@ fn every_failing_call_leaves_nothing_behind() {
             }
             before.assert_no_more(what);
         }
-        held.store(0, 1_u8).unwrap();
+        held.store(0, 1_u8, Ordering::Relaxed).unwrap();
         String::new()
     });
 }

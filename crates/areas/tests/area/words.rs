@@ -11,20 +11,20 @@ use super::support::child::{Stage, hear, tell, test};
 #[test]
 fn words_of_every_size_in_the_machines_order() {
     let area = areas::builder(64).shared().unwrap();
-    area.store(8, 0x0807_0605_0403_0201_u64).unwrap();
-    assert_eq!(area.load::<u8>(8).unwrap(), 1);
-    assert_eq!(area.load::<u16>(10).unwrap(), 0x0403);
-    assert_eq!(area.load::<u32>(12).unwrap(), 0x0807_0605);
-    area.store(16, i64::MIN).unwrap();
-    area.store(24, -2_i32).unwrap();
-    area.store(28, -3_i16).unwrap();
-    area.store(30, -4_i8).unwrap();
+    area.store(8, 0x0807_0605_0403_0201_u64, Ordering::Relaxed).unwrap();
+    assert_eq!(area.load::<u8>(8, Ordering::Relaxed).unwrap(), 1);
+    assert_eq!(area.load::<u16>(10, Ordering::Relaxed).unwrap(), 0x0403);
+    assert_eq!(area.load::<u32>(12, Ordering::Relaxed).unwrap(), 0x0807_0605);
+    area.store(16, i64::MIN, Ordering::Relaxed).unwrap();
+    area.store(24, -2_i32, Ordering::Relaxed).unwrap();
+    area.store(28, -3_i16, Ordering::Relaxed).unwrap();
+    area.store(30, -4_i8, Ordering::Relaxed).unwrap();
     assert_eq!(
         (
-            area.load::<i64>(16).unwrap(),
-            area.load::<i32>(24).unwrap(),
-            area.load::<i16>(28).unwrap(),
-            area.load::<i8>(30).unwrap()
+            area.load::<i64>(16, Ordering::Relaxed).unwrap(),
+            area.load::<i32>(24, Ordering::Relaxed).unwrap(),
+            area.load::<i16>(28, Ordering::Relaxed).unwrap(),
+            area.load::<i8>(30, Ordering::Relaxed).unwrap()
         ),
         (i64::MIN, -2, -3, -4)
     );
@@ -45,14 +45,26 @@ fn words_must_be_aligned_and_inside() {
         (usize::MAX - 7, Some(Kind::OutOfRange)),
     ];
     for (offset, expected) in cases {
-        assert_eq!(area.load::<u64>(offset).err().map(|error| error.kind()), expected, "load at {offset}");
-        assert_eq!(area.store(offset, 1_u64).err().map(|error| error.kind()), expected, "store at {offset}");
+        assert_eq!(
+            area.load::<u64>(offset, Ordering::Relaxed).err().map(|error| error.kind()),
+            expected,
+            "load at {offset}"
+        );
+        assert_eq!(
+            area.store(offset, 1_u64, Ordering::Relaxed).err().map(|error| error.kind()),
+            expected,
+            "store at {offset}"
+        );
         // SAFETY: nobody else has the area.
         let atomic = unsafe { area.atomic_u64(offset) };
         assert_eq!(atomic.err().map(|error| error.kind()), expected, "atomic at {offset}");
     }
     for offset in 0..61 {
-        assert_eq!(area.load::<u8>(offset).unwrap(), u8::from(offset == 0 || offset == 48), "{offset}");
+        assert_eq!(
+            area.load::<u8>(offset, Ordering::Relaxed).unwrap(),
+            u8::from(offset == 0 || offset == 48),
+            "{offset}"
+        );
     }
 }
 
@@ -98,7 +110,7 @@ fn two_processes_count_with_one_atomic() {
         other.tell("go");
         count(&area);
         other.hear();
-        area.load::<u64>(8).unwrap().to_string()
+        area.load::<u64>(8, Ordering::Relaxed).unwrap().to_string()
     });
     assert_eq!(told, (2 * ROUNDS).to_string());
 }

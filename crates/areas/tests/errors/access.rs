@@ -1,5 +1,7 @@
 //! Accesses that an area does not allow.
 
+use std::sync::atomic::Ordering;
+
 use areas::Protection;
 use insta::assert_snapshot;
 
@@ -17,11 +19,11 @@ fn beyond_the_end() {
     OutOfRange: cannot access 1 byte at offset 18446744073709551615: the size is 5000 bytes
       help: stay inside `0..size()`
     "#);
-    assert_snapshot!(failure(area.load::<u64>(4996)), @r#"
+    assert_snapshot!(failure(area.load::<u64>(4996, Ordering::Relaxed)), @r#"
     OutOfRange: cannot access 8 bytes at offset 4996: the size is 5000 bytes
       help: stay inside `0..size()`
     "#);
-    assert_snapshot!(failure(area.load::<u64>(4)), @"InvalidInput: cannot access 8 bytes at offset 4 as one word: the offset is no multiple of its size");
+    assert_snapshot!(failure(area.load::<u64>(4, Ordering::Relaxed)), @"InvalidInput: cannot access 8 bytes at offset 4 as one word: the offset is no multiple of its size");
     assert_snapshot!(failure(area.slice(4000, 1001)), @r#"
     OutOfRange: cannot access 1001 bytes at offset 4000: the size is 5000 bytes
       help: stay inside `0..size()`
@@ -38,7 +40,7 @@ fn beyond_the_end() {
 fn without_the_right() {
     let mut area = areas::builder(5000).protection(Protection::READ).shared().unwrap();
     assert_snapshot!(failure(area.write_at(0, &[1])), @"ReadOnly: cannot write to a mapping: its protection is r--");
-    assert_snapshot!(failure(area.store(0, 1_u8)), @"ReadOnly: cannot write to a mapping: its protection is r--");
+    assert_snapshot!(failure(area.store(0, 1_u8, Ordering::Relaxed)), @"ReadOnly: cannot write to a mapping: its protection is r--");
     area.protect(Protection::empty()).unwrap();
     assert_snapshot!(failure(area.read_at(0, &mut [0])), @"ReadOnly: cannot read from a mapping: its protection is ---");
     let mut private = areas::builder(5000).protection(Protection::READ).private().unwrap();

@@ -1,6 +1,7 @@
 //! Limits of a process: real ones, lowered in a process of an ordinary user, who cannot overrule them.
 
 use std::fs::File;
+use std::sync::atomic::Ordering;
 
 use areas::{Kind, Lock, Protection, Provider, Request, System};
 use insta::assert_snapshot;
@@ -172,10 +173,10 @@ fn open_files() {
         let refused = growable.freeze().unwrap_err();
         told.push(super::report(&refused.error));
         growable = refused.value;
-        growable.store(0, 1_u8).unwrap();
+        growable.store(0, 1_u8, Ordering::Relaxed).unwrap();
         growable.grow(8192).unwrap();
         // Nothing of what was there is lost, and once there is a descriptor again all is well.
-        area.store(0, 1_u8).unwrap();
+        area.store(0, 1_u8, Ordering::Relaxed).unwrap();
         drop(areas::builder(4096).private().unwrap());
         drop(hoard);
         drop(source.open().unwrap());

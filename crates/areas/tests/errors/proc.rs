@@ -2,6 +2,7 @@
 //! refuses, and what needs no registry works.
 
 use std::os::unix::fs::DirBuilderExt;
+use std::sync::atomic::Ordering;
 
 use insta::assert_snapshot;
 
@@ -26,7 +27,7 @@ fn refusals() -> String {
     let mut private = areas::builder(4096).private().unwrap();
     private.fill(1);
     let shared = areas::builder(4096).shared().unwrap();
-    shared.store(0, 1_u8).unwrap();
+    shared.store(0, 1_u8, Ordering::Relaxed).unwrap();
     // Somebody else, in a namespace that fits, has made it.
     let registry = std::env::var_os("AREAS_DIR").unwrap();
     std::fs::DirBuilder::new().mode(0o700).create(registry).unwrap();
@@ -61,7 +62,7 @@ fn missing() {
     let through = ["unshare", "--mount", "sh", "-c", "umount -l /proc && exec \"$0\" \"$@\""];
     let told = unshared(test!("missing"), &through, || {
         let freeze = areas::builder(4096).shared().unwrap().freeze().unwrap_err();
-        freeze.value.store(0, 1_u8).unwrap();
+        freeze.value.store(0, 1_u8, Ordering::Relaxed).unwrap();
         [refusals(), super::report(&freeze.error)].join("\n\n")
     });
     if let Some(told) = told {

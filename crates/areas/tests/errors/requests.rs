@@ -1,5 +1,7 @@
 //! Requests that make no sense, or that the machine cannot fulfil.
 
+use std::sync::atomic::Ordering;
+
 use areas::{Address, Lock, PageSize, Pages, Policy, Protection, Request, System, provider::Provider};
 use insta::assert_snapshot;
 
@@ -51,7 +53,7 @@ fn more_than_is_available_is_refused_before_the_first_page() {
     assert_eq!(rustix::fs::fstat(&shared).unwrap().st_blocks, 0);
     let refused = shared.freeze().unwrap_err();
     assert_eq!(refused.error.kind(), areas::Kind::NoMemory);
-    refused.value.store(0, 1_u8).unwrap();
+    refused.value.store(0, 1_u8, Ordering::Relaxed).unwrap();
 }
 
 #[test]

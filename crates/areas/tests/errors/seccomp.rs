@@ -1,5 +1,7 @@
 //! Calls that a sandbox or an older kernel refuses: the error says which, what to do, and nothing is left behind.
 
+use std::sync::atomic::Ordering;
+
 use areas::{Area, Lock, Policy, Shared};
 use insta::assert_snapshot;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -59,7 +61,7 @@ fn frozen() -> String {
     // Sealed at creation: the refusal is for the seal of freezing alone.
     let area = areas::builder(64 << 10).shared().unwrap();
     let refused = area.freeze().unwrap_err();
-    refused.value.store(0, 1_u8).unwrap();
+    refused.value.store(0, 1_u8, Ordering::Relaxed).unwrap();
     report(&refused.error)
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use areas::{Area, Kind, Lock, PageSize, Pages, Protection, Shared};
@@ -61,8 +62,8 @@ fn it_is_contiguous_below_16_mib_and_zero() {
         let mut there = vec![0; MIB];
         memory.read_exact_at(&mut there, frames[0] * PAGE as u64).unwrap();
         assert!(there[..MIB - 5].iter().all(|&byte| byte == 0xa5) && there[MIB - 5..] == [0; 5]);
-        assert_eq!(area.load::<u8>(MIB - 6).unwrap(), 0xa5);
-        assert_eq!(area.load::<u8>(MIB - 5).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(area.load::<u8>(MIB - 6, Ordering::Relaxed).unwrap(), 0xa5);
+        assert_eq!(area.load::<u8>(MIB - 5, Ordering::Relaxed).unwrap_err().kind(), Kind::OutOfRange);
     }
 }
 
@@ -150,7 +151,7 @@ fn a_claim_dies_with_its_last_holder_and_not_before() {
     assert_eq!(&bytes, b"kept");
     // A clone of the clone, for reading only, which the kernel enforces; and a forked child has it as well.
     let mut reader = areas::registry::find("low").unwrap().open_read_only().unwrap();
-    assert_eq!(reader.load::<u8>(0).unwrap(), b's');
+    assert_eq!(reader.load::<u8>(0, Ordering::Relaxed).unwrap(), b's');
     assert_eq!(reader.protect(Protection::READ_WRITE).unwrap_err().kind(), Kind::NotPermitted);
     let mut forked = Child::start(|line| {
         line.go();
@@ -181,8 +182,12 @@ fn a_clone_never_gets_what_another_area_has() {
                 for round in 0.. {
                     // There is room for one: as long as somebody has it, nobody else does.
                     let Ok(mut area) = low(SIZE) else { continue };
-                    assert_eq!(area.load::<u64>(0).unwrap(), 0, "it is zeroed before anybody sees it");
-                    area.store(0, number << 32 | round).unwrap();
+                    assert_eq!(
+                        area.load::<u64>(0, Ordering::Relaxed).unwrap(),
+                        0,
+                        "it is zeroed before anybody sees it"
+                    );
+                    area.store(0, number << 32 | round, Ordering::Relaxed).unwrap();
                     area.publish(format!("maker {number}")).unwrap();
                     std::thread::yield_now();
                 }
@@ -200,11 +205,15 @@ fn a_clone_never_gets_what_another_area_has() {
             let Ok(source) = areas::registry::find(format!("maker {number}")) else { continue };
             match source.open() {
                 Ok(clone) => {
-                    let seen = clone.load::<u64>(0).unwrap();
+                    let seen = clone.load::<u64>(0, Ordering::Relaxed).unwrap();
                     assert_eq!(seen >> 32, number, "the memory of another area");
                     for _ in 0..3 {
                         std::thread::yield_now();
-                        assert_eq!(clone.load::<u64>(0).unwrap(), seen, "somebody took what a clone has");
+                        assert_eq!(
+                            clone.load::<u64>(0, Ordering::Relaxed).unwrap(),
+                            seen,
+                            "somebody took what a clone has"
+                        );
                     }
                     cloned[usize::from(number == 2)] += 1;
                 }
@@ -239,7 +248,7 @@ fn what_a_low_area_cannot_do_is_said() {
     let file = std::env::temp_dir().join("fill-low");
     std::fs::write(&file, vec![3; 2 * PAGE]).unwrap();
     area.fill_from(std::fs::File::open(&file).unwrap(), &mut |_| {}).unwrap();
-    assert_eq!(area.load::<u8>(2 * PAGE - 1).unwrap(), 3);
+    assert_eq!(area.load::<u8>(2 * PAGE - 1, Ordering::Relaxed).unwrap(), 3);
     in_range(&area);
     let placed = areas::builder(PAGE).lock(Lock::Low).place(areas::Policy::Local).shared().unwrap_err();
     assert_eq!(placed.kind(), Kind::Unsupported);

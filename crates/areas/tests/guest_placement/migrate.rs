@@ -1,5 +1,7 @@
 //! Moving areas to other nodes and back, with what they hold.
 
+use std::sync::atomic::Ordering;
+
 use areas::{NodeSet, PageSize, Pages, Policy, Why};
 
 use crate::support::machine::{OnCpu, SLACK, crowd, has_weights, pool, pool_free, weights};
@@ -49,7 +51,7 @@ fn shared_pages_go_there_and_back() {
         let last = reports.last().unwrap();
         assert_eq!((last.done, last.total), (MIB, MIB));
     }
-    assert!((0..MIB).step_by(PAGE).all(|at| area.load::<u8>(at).unwrap() == content(at)));
+    assert!((0..MIB).step_by(PAGE).all(|at| area.load::<u8>(at, Ordering::Relaxed).unwrap() == content(at)));
     // New pages come from where it was moved to.
     let maps = pages::numa_maps(area.as_ptr(), MIB);
     assert_eq!(maps[0].policy, "prefer:1");

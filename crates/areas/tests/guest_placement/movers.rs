@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "vmsplice; the block has its proof")]
 
 use std::os::fd::AsRawFd as _;
+use std::sync::atomic::Ordering;
 
 use areas::{Area, Policy, Shared, Why};
 
@@ -15,7 +16,7 @@ fn holder(area: &Area<Shared>, pages: std::ops::Range<usize>) -> Child {
     let mut child = Child::start(|line| {
         for page in pages {
             // A read would map its neighbours, too.
-            area.store(page * PAGE, 1_u8).unwrap();
+            area.store(page * PAGE, 1_u8, Ordering::Relaxed).unwrap();
         }
         line.go();
         line.wait();

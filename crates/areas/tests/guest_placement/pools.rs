@@ -1,5 +1,7 @@
 //! Pools of huge pages, node by node: a promise or an error, and every page comes back.
 
+use std::sync::atomic::Ordering;
+
 use areas::{Kind, Lock, PageSize, Pages, Policy};
 
 use crate::support::machine::{OnCpu, pool, pool_free};
@@ -112,7 +114,7 @@ fn grown_parts_are_on_their_node() {
     let area = bound(HUGE, 1).growable(8 * HUGE).shared().unwrap();
     area.grow(2 * HUGE).unwrap();
     // move_pages knows what this process has touched.
-    area.store(2 * HUGE - 1, 1_u8).unwrap();
+    area.store(2 * HUGE - 1, 1_u8, Ordering::Relaxed).unwrap();
     assert_eq!(pages::nodes_of(area.as_ptr(), 2 * HUGE, HUGE), [1, 1]);
     assert_eq!((pool_free(0, HUGE), pool_free(1, HUGE)), (4, 1));
     // One page is left there; those of the other node do not count, and what was taken on the way goes back.
@@ -121,7 +123,7 @@ fn grown_parts_are_on_their_node() {
     assert!(error.to_string().contains("bind:1"), "{error}");
     assert_eq!((area.size(), pool_free(0, HUGE), pool_free(1, HUGE)), (2 * HUGE, 4, 1));
     area.grow(3 * HUGE).unwrap();
-    area.store(3 * HUGE - 1, 1_u8).unwrap();
+    area.store(3 * HUGE - 1, 1_u8, Ordering::Relaxed).unwrap();
     assert_eq!(pages::nodes_of(area.as_ptr(), 3 * HUGE, HUGE), [1, 1, 1]);
     drop(area);
     let mut area = bound(HUGE, 1).resizable(4 * HUGE).unwrap();

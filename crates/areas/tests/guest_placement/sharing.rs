@@ -1,5 +1,7 @@
 //! Shared areas: placed by one process, touched first by another, grown by a third.
 
+use std::sync::atomic::Ordering;
+
 use areas::{Placement, Policy, registry};
 
 use crate::support::child::{Child, Ended, in_child};
@@ -141,7 +143,7 @@ fn clones_of_pool_pages_find_them_where_they_were_taken() {
         .unwrap();
     child.go();
     child.wait();
-    assert_eq!(area.load::<u8>(0).unwrap(), b'c');
+    assert_eq!(area.load::<u8>(0, Ordering::Relaxed).unwrap(), b'c');
     assert_eq!(pages::nodes_of(area.as_ptr(), area.mapped(), HUGE), [2, 2]);
     assert_eq!((pool_free(0, HUGE), pool_free(2, HUGE)), (4, 2));
     child.go();

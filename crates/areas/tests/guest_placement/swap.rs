@@ -1,5 +1,7 @@
 //! Swap: what is not locked leaves RAM when its control group is short of it, and measuring does not bring it back.
 
+use std::sync::atomic::Ordering;
+
 use areas::{Area, Lock, Shared, Where};
 
 use crate::support::child::{Ended, in_child};
@@ -65,7 +67,7 @@ fn unlocked_pages_leave_and_locked_ones_stay() {
         // And all of it is still what it was.
         assert!(private.iter().all(|&byte| byte == 3));
         for at in (0..SIZE).step_by(PAGE) {
-            assert_eq!(usize::from(none.load::<u8>(at).unwrap()), at / PAGE % 251);
+            assert_eq!(usize::from(none.load::<u8>(at, Ordering::Relaxed).unwrap()), at / PAGE % 251);
         }
         assert!(vmstat("pswpin") > before + 2 * FEW, "reading it brought it in");
     });

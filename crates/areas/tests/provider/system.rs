@@ -5,6 +5,8 @@
     reason = "forks, and looks at shared memory as a peer in C would; each block has its proof"
 )]
 
+use std::sync::atomic::Ordering;
+
 use areas::{
     Address, Backing, Extent, Fallback, Kind, Object, PageSize, Pages, Placed, Placement, Policy, Protection,
     Provider, Request, System,
@@ -46,7 +48,7 @@ fn statics_serve_without_set_up() {
         let mut area = areas::builder(100).provider(provider).private().unwrap();
         area.fill(2);
         let shared = areas::builder(100).provider(provider).shared().unwrap();
-        shared.store(0, 1_u8).unwrap();
+        shared.store(0, 1_u8, Ordering::Relaxed).unwrap();
     }
 }
 

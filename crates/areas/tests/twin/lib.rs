@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use areas::{Area, Shared, registry};
 
@@ -43,7 +44,7 @@ fn perform(command: &str) -> areas::Result<String> {
         ["find", name] => registry::find(name)?.pid().to_string(),
         ["clone", name] => {
             let clone = registry::find(name)?.open()?;
-            let first = clone.load::<u8>(0)?;
+            let first = clone.load::<u8>(0, Ordering::Relaxed)?;
             held.push(clone);
             first.to_string()
         }

@@ -51,11 +51,11 @@ impl View {
     }
 
     pub(super) fn u64_at(&self, offset: usize) -> u64 {
-        self.0.load(offset, TABLE_BYTES).unwrap_or(0)
+        self.0.load(offset, TABLE_BYTES, Ordering::Relaxed).unwrap_or(0)
     }
 
     pub(super) fn u32_at(&self, offset: usize) -> u32 {
-        self.0.load(offset, TABLE_BYTES).unwrap_or(0)
+        self.0.load(offset, TABLE_BYTES, Ordering::Relaxed).unwrap_or(0)
     }
 
     /// What the header says; the error is the format version where it is another one.
@@ -126,7 +126,8 @@ impl View {
         if record >= self.high_water() {
             return None;
         }
-        let copy = || self.0.load::<u8>(record_at(record) + field::PROTECTION, TABLE_BYTES);
+        let at = record_at(record) + field::PROTECTION;
+        let copy = || self.0.load::<u8>(at, TABLE_BYTES, Ordering::Relaxed);
         let (now, protection) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
         if now == generation { Protection::from_bits(protection) } else { None }
     }
@@ -276,11 +277,11 @@ impl Mark for Word<'_> {
     type Error = Error;
 
     fn load(&self) -> Result<u64> {
-        self.view.0.load(self.at, TABLE_BYTES)
+        self.view.0.load(self.at, TABLE_BYTES, Ordering::Relaxed)
     }
 
     fn store(&self, value: u64) -> Result<()> {
-        self.view.0.store(self.at, value, TABLE_BYTES)
+        self.view.0.store(self.at, value, TABLE_BYTES, Ordering::Relaxed)
     }
 
     fn acquire(&self) {

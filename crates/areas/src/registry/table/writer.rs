@@ -80,7 +80,7 @@ impl Table {
     }
 
     pub(super) fn put<T: sys::copy::Word>(&self, offset: usize, value: T) -> Result<()> {
-        self.view.0.store(offset, value, TABLE_BYTES)
+        self.view.0.store(offset, value, TABLE_BYTES, Ordering::Relaxed)
     }
 
     fn word(&self, offset: usize) -> u32 {
@@ -231,7 +231,7 @@ impl Table {
         let (first, rest) = found.split_at_mut(name.len().min(field::NAME_IN_FIRST));
         self.view
             .0
-            .load::<u8>(at + field::NAME_LEN, TABLE_BYTES)
+            .load::<u8>(at + field::NAME_LEN, TABLE_BYTES, Ordering::Relaxed)
             .is_ok_and(|len| usize::from(len) == name.len())
             && self.view.0.read(at + field::NAME, first, TABLE_BYTES).is_ok()
             && self.view.0.read(rest_at(number), rest, TABLE_BYTES).is_ok()
