@@ -103,8 +103,7 @@ impl<K: Access> Area<K> {
         // reading only, and nobody has to open it for more.
         let mut whole = Ok(());
         if let Some(object) = &mut self.object {
-            object.settle();
-            whole = cover(&mut self.mapping, object, &read_only, &what);
+            whole = object.settle().and_then(|()| cover(&mut self.mapping, object, &read_only, &what));
             let _ = object.replace_descriptor(&read_only);
             let _ = object.own_fd().and_then(|fd| sys::file::set_mode(fd, 0o400));
         }

@@ -355,10 +355,20 @@ impl Object {
         sys::object::seal(self.own_fd()?, FROZEN | SealFlags::SEAL)
     }
 
-    /// Takes note that it was frozen: its size is what the kernel says now, and stays.
-    pub(crate) fn settle(&mut self) {
-        let _ = self.size();
+    /// Takes note that it was frozen: its size is what the kernel says now, and stays. What was seen of it before may be more than there is.
+    ///
+    /// One `fstat`, and none where it was fixed before. The seals were looked at in this call, before this.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        if self.extent == Extent::Fixed {
+            return Ok(());
+        }
+        let stat = sys::file::stat(self.as_fd())
+            .ok()
+            .filter(|stat| stat.identity == self.identity())
+            .ok_or_else(|| closed("look at the size of a frozen object".to_owned()))?;
+        self.seen.store(stat.size, Ordering::Relaxed);
         self.extent = Extent::Fixed;
+        Ok(())
     }
 
     /// Takes note that its holder has more addresses for it now.

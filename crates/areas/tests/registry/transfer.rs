@@ -360,6 +360,51 @@ fn what_is_frozen_on_its_way_comes_frozen() {
     assert_eq!(text(&mut target, taken, 0, 4), "ring");
 }
 
+/// It came in while it could still change its size, and is taken when it no longer can: what is lent is what is there now.
+#[test]
+fn what_shrank_or_grew_and_was_frozen_before_it_was_taken() {
+    let folder = Folder::new();
+    for (number, size) in [PAGE, 32 * PAGE].into_iter().enumerate() {
+        let [mut maker, mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+        target.tell("join");
+        let heap = make(&mut maker, &format!("resizable heap{number} {} {}", 16 * PAGE, 16 * PAGE));
+        // It has it for reading only, from a descriptor for reading only: that does not keep anybody from freezing it.
+        let shown = Held::parse(&giver.tell(&format!("adopt-to-read heap{number} shown{number}")));
+        give(&mut giver, shown, &target);
+        assert!(target.tell("transferred").contains("shown"), "it came in");
+        if size > 16 * PAGE {
+            // Whoever has the object may make it larger than the addresses of those that it does not know.
+            let file = fs::File::options().write(true).open(descriptor_of(maker.pid())).unwrap();
+            file.set_len(size as u64).unwrap();
+        } else {
+            maker.tell(&format!("resize-taken {} {size}", heap.handle));
+        }
+        // (What has no more addresses behind it cannot have it all, and says so; it is frozen all the same.)
+        let frozen = maker.try_tell(&format!("freeze-any {}", heap.handle));
+        assert!(frozen.is_ok() || size > 16 * PAGE, "{frozen:?}");
+        let taken = match target.try_tell("take") {
+            Ok(taken) => Held::parse(&taken),
+            Err(error) => {
+                assert!(
+                    size > 16 * PAGE && error.text.contains("made larger than its addresses"),
+                    "{error:?}"
+                );
+                continue;
+            }
+        };
+        let lent = target.tell(&format!("lent {}", taken.handle));
+        assert!(lent.starts_with(&format!("{size} Some(")), "{lent}");
+    }
+}
+
+/// Where in `/proc` the object of the only area of a process is.
+fn descriptor_of(pid: u32) -> std::path::PathBuf {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten().map(|entry| entry.path());
+    let is_it = |to: &str| to.starts_with("/memfd:area") && !to.contains("table");
+    let found = open.filter(|path| fs::read_link(path).is_ok_and(|to| is_it(&to.to_string_lossy())));
+    found.last().unwrap()
+}
+
 #[test]
 fn from_hand_to_hand() {
     let folder = Folder::new();

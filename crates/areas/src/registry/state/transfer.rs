@@ -6,7 +6,7 @@ use super::{Key, Known, State};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::lock::Lock;
 use crate::mapping::Mapping;
-use crate::object::Object;
+use crate::object::{Object, closed};
 use crate::place::Placement;
 use crate::provider::{Address, is_free};
 use crate::registry::door::{Door, Refused};
@@ -18,6 +18,7 @@ use crate::registry::source::{Holder, Source};
 use crate::registry::table::{Announcement, Record};
 use crate::registry::team::Team;
 use crate::registry::transferred::Transferred;
+use crate::size::Bytes;
 use crate::sys;
 use crate::sys::process::{Limit, limit};
 
@@ -109,7 +110,27 @@ impl State {
     /// Gives an arrival to the program, and whether it is frozen by now. After an error it is still there.
     pub(in crate::registry) fn take(&mut self, key: Key) -> Result<Option<(Arrival, bool)>> {
         let Some(at) = self.arrivals.iter().position(|arrival| arrival.key == key) else { return Ok(None) };
-        let frozen = self.arrivals[at].object.is_frozen()?;
+        let Arrival { object, mapping, lock, name, .. } = &mut self.arrivals[at];
+        let frozen = object.is_frozen()?;
+        if frozen {
+            // It came in before it was frozen, maybe, and others may have made it smaller, or larger, in between. Its bytes are lent.
+            object.settle()?;
+            let size = object.size_in_pages();
+            if size > mapping.span() {
+                let fd = object.own_fd().map_err(|_| closed("map all of a frozen area".to_owned()))?;
+                mapping.extend(size, fd).map_err(|error| {
+                    Error::new(error.kind(), format!("take area {name:?}"))
+                        .detail(format!(
+                            "it was made larger than its addresses before it was frozen: {} instead of {}",
+                            Bytes::from(size),
+                            Bytes::from(mapping.span())
+                        ))
+                        .help("clone it by its name: `open_frozen`")
+                        .caused_by(error)
+                })?;
+                lock.apply(mapping.base(), size, &format!("area {name:?}"))?;
+            }
+        }
         Ok(Some((self.arrivals.remove(at), frozen)))
     }
 

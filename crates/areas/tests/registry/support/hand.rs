@@ -103,6 +103,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             let handle = handle.parse()?;
             let frozen = match holdings.any.remove(&handle) {
                 Some(Received::Shared(area)) => area.freeze().map_err(|rejected| rejected.error)?,
+                Some(Received::Resizable(area)) => area.freeze().map_err(|rejected| rejected.error)?,
                 other => return Err(format!("{other:?}").into()),
             };
             holdings.any.insert(handle, Received::Frozen(frozen));
@@ -112,6 +113,15 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             let clone = registry::find(name)?.open()?;
             Ok(keep(holdings, Received::Shared(clone)))
         }
+        ["adopt-to-read", name, own] => {
+            let source = registry::find(name)?;
+            let clone = source.cloning().protection(Protection::READ).name(own).open_resizable()?;
+            Ok(keep(holdings, Received::Resizable(clone)))
+        }
+        ["lent", handle] => match any(holdings, handle)? {
+            Received::Frozen(area) => Ok(format!("{} {:?}", area.len(), area.iter().max())),
+            other => Err(format!("{other:?} lends nothing").into()),
+        },
         ["release", handle] => {
             holdings.any.remove(&handle.parse()?).ok_or("no such area".to_owned())?;
             nothing
