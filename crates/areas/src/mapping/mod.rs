@@ -11,6 +11,7 @@ pub(crate) mod headroom;
 mod making;
 mod refusal;
 mod reservation;
+mod rights;
 
 use std::any::Any;
 use std::fmt;
@@ -271,33 +272,6 @@ impl Mapping {
             // SAFETY: as above; the addresses stay taken, so that nobody else can come to be there.
             Some(home) => unsafe { home.take_back(self.base, self.span) },
         }
-    }
-
-    /// Changes what may be done with all its pages.
-    ///
-    /// # Errors
-    /// [`Kind::NotPermitted`] beyond what the file behind it allows; [`Kind::System`] with what mprotect said.
-    pub fn protect(&mut self, protection: Protection) -> Result<()> {
-        // SAFETY: the range is ours (invariant), and `&mut self` says that no reference that we lent is alive.
-        unsafe { sys::memory::protect(self.base, self.span, protection.for_mprotect()) }.map_err(
-            |errno| {
-                let kind = match errno {
-                    sys::Errno::ACCESS | sys::Errno::PERM => Kind::NotPermitted,
-                    _ => Kind::System,
-                };
-                Error::new(
-                    kind,
-                    format!(
-                        "change the protection of {} from {} to {protection}",
-                        Bytes::from(self.span),
-                        self.protection
-                    ),
-                )
-                .call(format!("mprotect({:p}, {}, {protection})", self.base, self.span), errno)
-            },
-        )?;
-        self.protection = protection;
-        Ok(())
     }
 
     /// Sets where the pages of a range come from, from now on. Pages that are there already stay where they are.
