@@ -31,6 +31,8 @@ impl Area<$kind> {
     /// - [`Kind::AddressInUse`] if a holder who could not know of this one had made it larger than its addresses, and there are no more
     ///   behind: it is frozen then, and can be cloned as such;
     /// - [`Kind::NotPermitted`] if another holder has sealed its memory against further seals (`F_SEAL_SEAL`);
+    /// - [`Kind::NoMemory`] if it is made of pool pages, and another process took some of them away while it was frozen, and the pool has
+    ///   none: it is frozen then;
     /// - [`Kind::Frozen`] if it is frozen already; [`Kind::Unsupported`] if it is a low area, which no seal can protect.
     #[doc(alias = "F_SEAL_WRITE")]
     pub fn freeze(self) -> Result<Area<Frozen>, Rejected<Self>> {
@@ -110,7 +112,9 @@ impl<K: Access> Area<K> {
         if let Some(publication) = &self.publication {
             publication.set_protection(Protection::READ);
         }
-        whole
+        whole?;
+        // What was populated above may have been taken away again before the seal was on.
+        self.take_missing_of_frozen(|| format!("{what}: it is frozen now, and cannot be lent whole"))
     }
 
     fn seal(&self, what: &str, patience: Duration) -> Result<()> {

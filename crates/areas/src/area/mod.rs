@@ -386,22 +386,47 @@ impl<K: Access> Area<K> {
     }
 }
 
-impl Area<Shared> {
-    /// Takes what is missing of an object of pool pages that another process made: a page that is not there would be a SIGBUS at the touch.
+impl<K: Access> Area<K> {
+    /// Takes the pages that were missing of an object of pool pages that another process made: one that is not there would be a SIGBUS at
+    /// the touch.
     fn take_missing(&self, what: impl FnOnce() -> String) -> Result<()> {
         let object = object_of(self.object.as_ref());
-        let page = self.mapping.page_size();
-        if page == PageSize::base() || object.missing() == 0 {
+        match (object.missing(), object.extent()) {
+            // Of a resizable one the end may move at any moment, and it is never touched.
+            (0, _) | (_, Extent::Resizable { .. }) => Ok(()),
+            (missing, _) => self.take_pages(missing, what),
+        }
+    }
+
+    /// The same for one that was just frozen: up to that moment whoever could write it could take pages away; from now on nobody can.
+    fn take_missing_of_frozen(&self, what: impl FnOnce() -> String) -> Result<()> {
+        if self.mapping.page_size() == PageSize::base() {
+            return Ok(());
+        }
+        match object_of(self.object.as_ref()).missing_now() {
+            0 => Ok(()),
+            missing => self.take_pages(missing, what),
+        }
+    }
+
+    fn take_pages(&self, missing: u64, what: impl FnOnce() -> String) -> Result<()> {
+        if self.mapping.page_size() == PageSize::base() || self.is_physical() {
+            // A hole of those is zeros to all.
             return Ok(());
         }
         take_pool_pages(&self.mapping, self.used(), None).map_err(|error| {
             Error::new(error.kind(), what())
-                .detail(format!("{} of its pages are not there yet", Bytes(object.missing())))
-                .help("fill the pool; or have the sender populate it before it is passed on")
+                .detail(format!(
+                    "{} of its pages are missing, and the pool does not have them",
+                    Bytes(missing)
+                ))
+                .help("fill the pool (vm.nr_hugepages); or have its maker populate it")
                 .caused_by(error)
         })
     }
+}
 
+impl Area<Shared> {
     /// Holds what a lock demands of page frames, on another process's word, against where they are.
     fn prove_lock(&mut self, lock: Lock, what: impl FnOnce() -> String) -> Result<()> {
         let Some(demand) = lock.demand() else { return Ok(()) };

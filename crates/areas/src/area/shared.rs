@@ -21,6 +21,14 @@ use crate::sys::copy::Word;
 /// let area = areas::builder(4096).shared().unwrap();
 /// let bytes: &[u8] = &area; // there is no such thing
 /// ```
+///
+/// # Pages of the pool
+///
+/// Whoever may write an area can take pages of it away (`fallocate`, `madvise`). In base pages that is zeros. In pages of the pool it is a
+/// SIGBUS at the next touch, if the pool has no page. So the copies and single words here go through the kernel where an area is made of
+/// pool pages: each is a system call, and a missing page an error ([`Kind::NoMemory`](crate::Kind::NoMemory)). That a word is accessed
+/// in one piece is not promised then. Through a pointer ([`as_ptr`](Area::as_ptr), [`atomic_u64`](Area::atomic_u64)) it is a matter
+/// of trust among those who may write; and [frozen](Area::freeze) areas keep their pages.
 #[derive(Debug)]
 pub enum Shared {}
 

@@ -158,6 +158,9 @@ impl<K: Access> Area<K> {
 impl Transferred {
     /// Takes it: from now on it is the program's, under the id and at the address that it has.
     ///
+    /// (A frozen area of pool pages of which some are missing, and cannot be had, is none that could lend its bytes: it comes as shared or
+    /// resizable, for reading only.)
+    ///
     /// # Errors
     /// [`Kind::NoSuchArea`] if it was taken already.
     pub fn take(&self) -> Result<Received> {
@@ -180,6 +183,8 @@ impl Transferred {
         area.publication = Some(publication);
         area.name = Some(name);
         area.lock = lock;
+        // It may have been frozen since it came, and pages of the pool taken away before.
+        let frozen = frozen && area.take_missing_of_frozen(String::new).is_ok();
         Ok(match (frozen, resizable) {
             (true, _) => Received::Frozen(area.into_kind()),
             (false, true) => Received::Resizable(area.into_kind()),

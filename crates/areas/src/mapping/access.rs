@@ -1,12 +1,18 @@
 //! Reading and writing shared memory by copies and atomic words, each checked against the range.
+//!
+//! Base pages are there for whoever touches them: a hole is zeros. A page of the pool that is missing is a SIGBUS where the pool has none,
+//! and whoever may write a shared object may take its pages away at any moment (`fallocate`, `madvise`). So such memory is read and
+//! written by the kernel, which answers with an error.
 
 #![expect(unsafe_code, reason = "accesses raw memory; each block has its proof")]
 
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use super::{Mapping, Sharing, out_of_range};
 use crate::error::{Error, Kind, Result};
+use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
 use crate::sys::copy::Word;
@@ -19,7 +25,10 @@ impl Mapping {
     #[inline]
     pub(crate) fn read(&self, offset: usize, into: &mut [u8], size: usize) -> Result<()> {
         let from = self.check(offset, into.len(), size)?;
-        self.permits(Protection::READ, "read from a mapping")?;
+        if !self.may_load("read from a mapping")? {
+            // SAFETY: the target is exclusive memory of the caller.
+            return unsafe { by_kernel(from.as_ptr(), into.as_mut_ptr(), into.len()) };
+        }
         // SAFETY: the source is inside our mapping (checked) and readable (checked); `into` is exclusive memory of the
         // caller, and cannot overlap a mapping of which only `as_bytes_mut` lends exclusive references: that takes
         // `&mut self`.
@@ -34,7 +43,10 @@ impl Mapping {
     #[inline]
     pub(crate) fn write(&self, offset: usize, bytes: &[u8], size: usize) -> Result<()> {
         let to = self.check(offset, bytes.len(), size)?;
-        self.permits_sharing_writes()?;
+        if !self.may_store()? {
+            // SAFETY: the target is inside our mapping (checked), and shared memory, of which no reference is ever lent (checked).
+            return unsafe { by_kernel(bytes.as_ptr(), to.as_ptr(), bytes.len()) };
+        }
         // SAFETY: the target is inside our mapping (checked) and writable (checked), and shared memory, of which no
         // reference is ever lent (checked), so that `bytes` cannot be part of it.
         unsafe { sys::copy::copy(bytes.as_ptr(), to.as_ptr(), bytes.len()) }
@@ -53,10 +65,10 @@ impl Mapping {
         size: usize,
     ) -> Result<sys::Result<usize>> {
         let to = self.check(offset, bytes.len(), size)?;
-        self.permits_sharing_writes()?;
+        self.may_store()?;
         // SAFETY: the target is inside our mapping and writable (checked), and shared memory, of which no reference is ever
         // lent.
-        Ok(unsafe { sys::memory::write_by_kernel(to, bytes) })
+        Ok(unsafe { sys::memory::copy_by_kernel(bytes.as_ptr(), to.as_ptr(), bytes.len()) })
     }
 
     /// Copies from one mapping to another, neither of which lends references.
@@ -74,10 +86,13 @@ impl Mapping {
     ) -> Result<()> {
         let from = self.check(offset, len, sizes.0)?;
         let target = to.check(at, len, sizes.1)?;
-        self.permits(Protection::READ, "read from a mapping")?;
-        to.permits_sharing_writes()?;
+        let direct = self.may_load("read from a mapping")? & to.may_store()?;
         if std::ptr::eq(self, to) && offset.abs_diff(at) < len {
             return Err(overlapping(len));
+        }
+        if !direct {
+            // SAFETY: the target is inside its mapping (checked), and shared memory, of which no reference is ever lent.
+            return unsafe { by_kernel(from.as_ptr(), target.as_ptr(), len) };
         }
         // SAFETY: both ranges are inside their mappings, with the rights that are needed (checked), do not overlap
         // (checked in one mapping, and two have no address in common: invariant), and the target is shared memory, of which no
@@ -94,9 +109,16 @@ impl Mapping {
     #[inline]
     pub(crate) fn load<T: Word>(&self, offset: usize, size: usize, order: Ordering) -> Result<T> {
         let from = self.check_word::<T>(offset, size)?;
-        self.permits(Protection::READ, "load from a mapping")?;
         if !sys::copy::is_for_loads(order) {
             return Err(no_such_order("load", order));
+        }
+        if !self.may_load("load from a mapping")? {
+            let mut value = MaybeUninit::<T>::uninit();
+            // SAFETY: the target is a variable of ours.
+            unsafe { by_kernel(from.cast(), value.as_mut_ptr().cast(), size_of::<T>()) }?;
+            order_by_kernel(order);
+            // SAFETY: all of it was written, and any bytes are a word.
+            return Ok(unsafe { value.assume_init() });
         }
         if order != Ordering::Relaxed && !self.protection.contains(Protection::WRITE) {
             // SAFETY: inside our mapping, aligned and readable (checked).
@@ -114,9 +136,13 @@ impl Mapping {
     #[inline]
     pub(crate) fn store<T: Word>(&self, offset: usize, value: T, size: usize, order: Ordering) -> Result<()> {
         let to = self.check_word::<T>(offset, size)?;
-        self.permits_sharing_writes()?;
         if !sys::copy::is_for_stores(order) {
             return Err(no_such_order("store", order));
+        }
+        if !self.may_store()? {
+            order_by_kernel(order);
+            // SAFETY: the target is inside our mapping (checked), and shared memory, of which no reference is lent.
+            return unsafe { by_kernel((&raw const value).cast(), to.cast(), size_of::<T>()) };
         }
         // SAFETY: inside our mapping, aligned and writable (checked), and shared memory, of which no reference is lent.
         unsafe { sys::copy::store(to, value, order) }
@@ -129,8 +155,8 @@ impl Mapping {
     /// As [`store`](Mapping::store).
     pub(crate) fn check_atomic<T>(&self, offset: usize, size: usize) -> Result<NonNull<T>> {
         let word = self.check_word::<T>(offset, size)?;
-        self.permits(Protection::READ, "use an atomic word")?;
-        self.permits_sharing_writes()?;
+        self.may_load("use an atomic word")?;
+        self.may_store()?;
         NonNull::new(word).ok_or_else(|| out_of_range(offset, size_of::<T>(), size))
     }
 
@@ -140,8 +166,31 @@ impl Mapping {
         if address.is_aligned() { Ok(address) } else { Err(unaligned(offset, size_of::<T>())) }
     }
 
+    /// Whether it may be read by loads; `false` where the kernel has to copy.
     #[inline]
-    pub(super) fn permits(&self, needed: Protection, what: &'static str) -> Result<()> {
+    fn may_load(&self, what: &'static str) -> Result<bool> {
+        // The one question of nearly all accesses.
+        if self.direct.contains(Protection::READ) {
+            return Ok(true);
+        }
+        self.permits(Protection::READ, what).map(|()| false)
+    }
+
+    /// Whether it may be written by stores; `false` where the kernel has to copy.
+    #[inline]
+    fn may_store(&self) -> Result<bool> {
+        debug_assert!(self.sharing == Sharing::Shared, "private memory is written through `as_bytes_mut`");
+        if self.sharing != Sharing::Shared {
+            return Err(lent());
+        }
+        if self.direct.contains(Protection::WRITE) {
+            return Ok(true);
+        }
+        self.permits(Protection::WRITE, "write to a mapping").map(|()| false)
+    }
+
+    #[cold]
+    fn permits(&self, needed: Protection, what: &'static str) -> Result<()> {
         if self.protection.contains(needed) { Ok(()) } else { Err(self.forbidden(what)) }
     }
 
@@ -151,14 +200,44 @@ impl Mapping {
     fn forbidden(&self, what: &'static str) -> Error {
         Error::new(Kind::ReadOnly, what).detail(format!("its protection is {}", self.protection))
     }
+}
 
-    #[inline]
-    fn permits_sharing_writes(&self) -> Result<()> {
-        debug_assert!(self.sharing == Sharing::Shared, "private memory is written through `as_bytes_mut`");
-        if self.sharing != Sharing::Shared {
-            return Err(lent());
-        }
-        self.permits(Protection::WRITE, "write to a mapping")
+/// What may be done by loads and stores, of what may be done at all: nothing with memory of the pool that others share.
+///
+/// Who may write the object may take pages of it away, and no seal but that against writing keeps him from it. It is so for all who
+/// share it: a descriptor can be had from the area itself, by whoever the program gives it to, and by a forked child.
+#[inline]
+pub(super) fn direct(protection: Protection, sharing: Sharing, page: PageSize) -> Protection {
+    if sharing == Sharing::Shared && page != PageSize::base() { Protection::empty() } else { protection }
+}
+
+/// Has the kernel copy from or to memory of which a page may be missing.
+///
+/// # Safety
+/// No reference but the caller's covers what is written.
+#[cold]
+#[inline(never)]
+unsafe fn by_kernel(from: *const u8, to: *mut u8, len: usize) -> Result<()> {
+    // SAFETY: the caller's promise.
+    let copied = unsafe { sys::memory::copy_by_kernel(from, to, len) };
+    let what = || format!("copy {len} bytes from or to pages of the pool");
+    match copied {
+        Ok(copied) if copied == len => Ok(()),
+        Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(Kind::NoMemory, what())
+            .call("process_vm_writev", sys::Errno::FAULT)
+            .detail("a page is missing, and the pool has none: a process that may write the area has taken it away, or it never was there")
+            .help("fill the pool (vm.nr_hugepages); or freeze the area once it is written: then nobody takes its pages away")),
+        Err(errno) => Err(Error::new(Kind::NotPermitted, what())
+            .call("process_vm_writev", errno)
+            .help("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
+    }
+}
+
+/// What an order asks for where the kernel copies the word: behind a load, before a store.
+#[cold]
+fn order_by_kernel(order: Ordering) {
+    if order != Ordering::Relaxed {
+        fence(Ordering::SeqCst);
     }
 }
 

@@ -169,7 +169,7 @@ impl Mapping {
     /// Adds the right that `Plan::first` left out.
     fn complete(mut self, plan: &Plan<'_>) -> Result<Self> {
         if plan.first() != plan.protection {
-            self.protection = plan.first();
+            self.note_protection(plan.first());
             self.protect(plan.protection)?;
         }
         Ok(self)
@@ -184,6 +184,7 @@ impl Mapping {
             span,
             page,
             protection,
+            direct: super::access::direct(protection, sharing, page),
             sharing,
             backed_by: BackedBy::of(sharing, plan.file.map(|(_, offset)| offset)),
             beyond: plan.beyond(),
@@ -354,15 +355,15 @@ impl Mapping {
         // SAFETY: the range is ours (invariant), and no reference is alive (the caller).
         let mapped = unsafe { plan.map_over(self.base, &mut removed) };
         if mapped.is_ok() {
-            self.protection = plan.first();
+            self.note_protection(plan.first());
         } else if removed {
-            self.protection = Protection::empty();
+            self.note_protection(Protection::empty());
         }
         mapped?;
         if plan.first() != protection {
             // SAFETY: as above.
             unsafe { sys::memory::protect(self.base, self.span, protection.for_mprotect()) }?;
-            self.protection = protection;
+            self.note_protection(protection);
         }
         Ok(())
     }

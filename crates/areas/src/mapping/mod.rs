@@ -76,6 +76,9 @@ pub struct Mapping {
     span: usize,
     page: PageSize,
     protection: Protection,
+    /// What may be done with its pages by loads and stores of ours: all of `protection`, or nothing where another process can take a page
+    /// away under us ([`direct`](access::direct)). Then the kernel copies.
+    direct: Protection,
     sharing: Sharing,
     /// What its pages are of: a request is compared with it.
     backed_by: BackedBy,
@@ -272,6 +275,13 @@ impl Mapping {
             // SAFETY: as above; the addresses stay taken, so that nobody else can come to be there.
             Some(home) => unsafe { home.take_back(self.base, self.span) },
         }
+    }
+
+    /// Takes note of what may be done with its pages now.
+    #[inline]
+    fn note_protection(&mut self, protection: Protection) {
+        self.protection = protection;
+        self.direct = access::direct(protection, self.sharing, self.page);
     }
 
     /// Sets where the pages of a range come from, from now on. Pages that are there already stay where they are.

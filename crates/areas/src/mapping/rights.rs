@@ -34,7 +34,7 @@ impl Mapping {
             )
             .call(format!("mprotect({:p}, {}, {protection})", self.base, self.span), errno)
         })?;
-        self.protection = protection;
+        self.note_protection(protection);
         Ok(())
     }
 
@@ -46,13 +46,13 @@ impl Mapping {
         // SAFETY: as in `protect`; what is given back is what the range had.
         let restored = unsafe { sys::memory::protect(self.base, self.span, self.protection.for_mprotect()) };
         if restored.is_err() && !self.still_has(self.protection) {
-            self.protection = self.protection.intersection(refused);
+            self.note_protection(self.protection.intersection(refused));
         }
     }
 
     /// Whether all of it has a protection, as far as the kernel shows.
     fn still_has(&self, protection: Protection) -> bool {
-        let maps = std::fs::read_to_string("/proc/thread-self/maps").unwrap_or_default();
+        let maps = sys::text::read_lossy("/proc/thread-self/maps").unwrap_or_default();
         let start = self.base.addr().get();
         covers(&maps, start..start.saturating_add(self.span), protection)
     }

@@ -391,6 +391,15 @@ impl Object {
         self.missing
     }
 
+    /// The same now; all of them where the kernel does not say.
+    pub(crate) fn missing_now(&self) -> u64 {
+        let size = self.file_size() as u64;
+        match self.own_fd().and_then(sys::file::stat) {
+            Ok(stat) => size.saturating_sub(stat.allocated),
+            Err(_) => size,
+        }
+    }
+
     /// Tells all holders, for ever, that one of them has another number of addresses for it than the others: before that is so.
     pub(crate) fn mark_uneven(&self) -> Result<()> {
         const WHAT: &str = "note that an area has another reserve than its clones";

@@ -167,7 +167,8 @@ impl Parcel {
             let _ = mapping.advise(Advice::DontDump);
         }
         let used = self.object.size_in_pages().min(mapping.span());
-        if record.page != PageSize::base() && self.object.missing() > 0 {
+        let resizable = matches!(self.object.extent(), Extent::Resizable { .. });
+        if record.page != PageSize::base() && self.object.missing() > 0 && !resizable {
             take_pool_pages(&mapping, used, None)
                 .map_err(|error| Error::new(error.kind(), what.clone()).caused_by(error))?;
         }

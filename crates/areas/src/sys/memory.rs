@@ -225,19 +225,18 @@ pub(crate) fn unlock(address: NonNull<u8>, len: usize) -> Result<()> {
     unsafe { mm::munlock(address.as_ptr().cast::<c_void>(), len) }
 }
 
-/// Has the kernel copy bytes to an address of this process (`process_vm_writev` on ourselves): what cannot be written is an
-/// error or a smaller number, never a signal.
+/// Has the kernel copy bytes from one address of this process to another one (`process_vm_writev` on ourselves): what cannot be read or
+/// written is an error or a smaller number, never a signal.
 ///
 /// # Safety
-/// No reference covers what is written.
-pub(crate) unsafe fn write_by_kernel(to: NonNull<u8>, bytes: &[u8]) -> Result<usize> {
+/// No reference but the caller's covers what is written.
+pub(crate) unsafe fn copy_by_kernel(from: *const u8, to: *mut u8, len: usize) -> Result<usize> {
     let mut done = 0;
-    while done < bytes.len() {
-        let rest = &bytes[done..];
-        let local = libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: rest.len() };
-        let remote = libc::iovec { iov_base: to.as_ptr().wrapping_add(done).cast(), iov_len: rest.len() };
+    while done < len {
+        let local = libc::iovec { iov_base: from.wrapping_add(done).cast_mut().cast(), iov_len: len - done };
+        let remote = libc::iovec { iov_base: to.wrapping_add(done).cast(), iov_len: len - done };
         let pid = std::process::id();
-        // SAFETY: both vectors have one element and outlive the call; the kernel checks the addresses, reads `bytes` and
+        // SAFETY: both vectors have one element and outlive the call; the kernel checks the addresses, and
         // writes only what the caller has no reference to.
         let status = unsafe {
             libc::syscall(

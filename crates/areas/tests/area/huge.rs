@@ -2,58 +2,14 @@
 //!
 //! Tests that fill the pool are named `machine_…`: they have it to themselves.
 
-use std::fs::{self, File};
-
 use areas::{Kind, PageSize, Pages};
 
 use super::support::child::{Stage, test};
+pub(super) use super::support::pool::{Filled, POOL, count, pool};
 use super::support::{is_root, kernel, skip};
 use super::{bytes, page};
 
 const MIB: usize = 1 << 20;
-pub(super) const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
-
-pub(super) fn count(file: &str) -> usize {
-    fs::read_to_string(format!("{POOL}/{file}")).map_or(0, |text| text.trim().parse().unwrap())
-}
-
-/// The pool to ourselves, among the tests here: whoever has its file flocked.
-pub(super) fn pool() -> Option<File> {
-    let file = File::open(format!("{POOL}/nr_hugepages")).ok()?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    Some(file)
-}
-
-/// The pool with some pages more, for as long as the value lives.
-pub(super) struct Filled {
-    before: usize,
-    _pool: Option<File>,
-}
-
-impl Filled {
-    /// `None`, and said aloud, where this cannot be.
-    pub(super) fn with(pages: usize, test: &str) -> Option<Self> {
-        if !is_root() {
-            skip(test, "filling the pool of huge pages needs root");
-            return None;
-        }
-        let _pool = pool();
-        let filled = Filled { before: count("nr_hugepages"), _pool };
-        let wanted = filled.before + pages;
-        let written = fs::write(format!("{POOL}/nr_hugepages"), wanted.to_string());
-        if written.is_err() || count("nr_hugepages") < wanted || count("free_hugepages") < pages {
-            skip(test, "the kernel gives no huge pages to the pool");
-            return None;
-        }
-        Some(filled)
-    }
-}
-
-impl Drop for Filled {
-    fn drop(&mut self) {
-        let _ = fs::write(format!("{POOL}/nr_hugepages"), self.before.to_string());
-    }
-}
 
 /// Bytes in pages of 2 MiB, measured.
 fn huge_bytes(residency: &areas::Residency) -> u64 {

@@ -5,6 +5,7 @@ pub(crate) mod child;
 pub(crate) mod folder;
 pub(crate) mod held;
 pub(crate) mod kernel;
+pub(crate) mod pool;
 
 use std::fs::File;
 use std::io::Write;

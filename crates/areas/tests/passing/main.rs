@@ -8,6 +8,7 @@ mod support;
 mod between;
 mod bounds;
 mod kinds;
+mod pool;
 mod rights;
 mod whole;
 
@@ -69,7 +70,8 @@ const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 
 /// Memory that the library did not make.
 fn memfd(size: u64, more: MemfdFlags, seals: SealFlags) -> OwnedFd {
-    let fd = rustix::fs::memfd_create("a stranger's", MemfdFlags::ALLOW_SEALING | more).unwrap();
+    let fd = rustix::fs::memfd_create("a stranger's", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | more)
+        .unwrap();
     rustix::fs::ftruncate(&fd, size).unwrap();
     if !seals.is_empty() {
         rustix::fs::fcntl_add_seals(&fd, seals).unwrap();
