@@ -39,7 +39,7 @@ const PARTS: [&str; 20] = [
 ];
 
 /// The names of types there and here.
-const TYPES: [(&str, &str); 31] = [
+const TYPES: [(&str, &str); 32] = [
     ("Handle", "areas_area"),
     ("Attributes", "areas_attributes"),
     ("Cloning", "areas_cloning"),
@@ -52,6 +52,7 @@ const TYPES: [(&str, &str); 31] = [
     ("Elsewhere", "areas_misplaced"),
     ("Moved", "areas_migration"),
     ("Stayed", "areas_stayed"),
+    ("Receiving", "areas_receiving"),
     ("Nodes", "areas_nodeset"),
     ("Placed", "areas_placement"),
     ("Source", "areas_provider"),
@@ -74,7 +75,7 @@ const TYPES: [(&str, &str); 31] = [
 ];
 
 /// Structures that begin with their size, and so with a macro.
-const SIZED: [&str; 9] = [
+const SIZED: [&str; 10] = [
     "attributes",
     "cloning",
     "info",
@@ -83,6 +84,7 @@ const SIZED: [&str; 9] = [
     "verification",
     "migration",
     "provider_operations",
+    "receiving",
     "targets",
 ];
 

@@ -123,6 +123,16 @@ int main(void)
 	FIELD(areas_stayed, why);
 	FIELD(areas_stayed, number);
 	FIELD(areas_stayed, reserved);
+	SIZE(areas_receiving);
+	FIELD(areas_receiving, size_of_this);
+	FIELD(areas_receiving, max_bytes);
+	FIELD(areas_receiving, max_addresses);
+	FIELD(areas_receiving, max_locked);
+	FIELD(areas_receiving, max_pool_bytes);
+	FIELD(areas_receiving, pages);
+	FIELD(areas_receiving, milliseconds);
+	FIELD(areas_receiving, flags);
+	FIELD(areas_receiving, lock_at_most);
 	SIZE(areas_node);
 	FIELD(areas_node, size_of_this);
 	FIELD(areas_node, node);

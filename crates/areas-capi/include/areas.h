@@ -39,6 +39,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 #define AREAS_VERIFICATION AREAS_BEGUN(areas_verification)
 #define AREAS_MIGRATION AREAS_BEGUN(areas_migration)
 #define AREAS_PROVIDER_OPERATIONS AREAS_BEGUN(areas_provider_operations)
+#define AREAS_RECEIVING AREAS_BEGUN(areas_receiving)
 #define AREAS_TARGETS AREAS_BEGUN(areas_targets)
 
 
@@ -155,7 +156,9 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Base pages.
 #define AREAS_PAGES_BASE 0
 
-// Pages of `page_size` bytes from the pool of huge pages: a promise or an error.
+// Pages of `page_size` bytes from the pool of huge pages: a promise or an error. Whoever may write a shared area can take pages of it away
+// (fallocate, madvise); where the pool has no other one, the next access through a pointer is a SIGBUS. areas_read_at and areas_write_at fail
+// with AREAS_ERROR_NO_MEMORY instead, and a frozen area keeps its pages.
 #define AREAS_PAGES_POOL 1
 
 // The same if the pool has them, else base pages; areas_granted says which.
@@ -229,6 +232,12 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 
 // The receiver cannot write, which the kernel enforces.
 #define AREAS_SEND_READ_ONLY 1
+
+// The time of an areas_receiving counts: without it, the socket's own does (SO_RCVTIMEO, O_NONBLOCK).
+#define AREAS_RECEIVE_TIMEOUT 1
+
+// The lock of an areas_receiving counts.
+#define AREAS_RECEIVE_LOCK_AT_MOST 2
 
 // The nearest nodes first, by the distances that the firmware tells (SLIT; 10 is a node itself).
 #define AREAS_NEAREST 0
@@ -565,6 +574,29 @@ typedef struct areas_stayed {
 
 // Is told of pages that would not move, in order. Whatever it returns but 0 ends the walk.
 typedef int (*areas_on_stayed)(const struct areas_stayed *stayed, void *context);
+
+// What a receiver takes on. Begin with AREAS_RECEIVING: the defaults, which are safe for root. What is beyond a bound stays in the
+// socket's queue.
+typedef struct areas_receiving {
+    // sizeof(areas_receiving).
+    size_t size_of_this;
+    // Bytes that the area may have; 0 is the machine's RAM and swap.
+    size_t max_bytes;
+    // Bytes of addresses that it may take; 0 is 16 times the RAM and swap, or 2 TiB if that is more.
+    size_t max_addresses;
+    // Bytes that it may have if it is locked; 0 is an eighth of the RAM, and no more than RLIMIT_MEMLOCK says, for root too.
+    size_t max_locked;
+    // Bytes that may be missing of pages of the pool, which are taken then; 0 is half of the pool.
+    size_t max_pool_bytes;
+    // A union of the sizes of pages that it may have (each is a power of two); 0 is all.
+    uint64_t pages;
+    // With AREAS_RECEIVE_TIMEOUT, how long to wait; 0 only looks.
+    uint64_t milliseconds;
+    // A union of AREAS_RECEIVE_TIMEOUT and AREAS_RECEIVE_LOCK_AT_MOST.
+    uint32_t flags;
+    // With AREAS_RECEIVE_LOCK_AT_MOST, the lock that is applied where the area is said to have a stronger one.
+    uint32_t lock_at_most;
+} areas_receiving;
 
 // A node of this machine.
 typedef struct areas_node {
@@ -1006,18 +1038,32 @@ struct areas_area *areas_take(int64_t milliseconds,
 int areas_refuse(void);
 
 // Sends an area over a connected Unix socket: to other users, to containers. The receiver calls areas_receive. It stays ours as well,
-// and alive on its way. `flags` is 0 or AREAS_SEND_READ_ONLY.
+// and alive on its way. `flags` is 0 or AREAS_SEND_READ_ONLY. While the socket's queue is full it waits, unless the socket does not
+// (O_NONBLOCK) or not for ever (SO_SNDTIMEO): then it is AREAS_ERROR_IO, and nothing was sent.
 //
 // AREAS_ERROR_IO with what the socket said, AREAS_ERROR_UNSUPPORTED for private, resizable and low areas, AREAS_ERROR_INVALID_INPUT.
 int areas_send(const struct areas_area *area,
                int to,
                uint32_t flags);
 
-// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had. It is not published. NULL if
-// none came, or what came is none. A cancellation point, until the first byte has come.
+// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had, within the bounds of
+// AREAS_RECEIVING. It is not published. NULL if none came, or what came is none. A cancellation point, until the first byte has come.
 //
-// AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what came is no area, AREAS_ERROR_LIMIT for its lock.
+// What cannot be had stays in the socket's queue: areas_receive_with says what is taken on, areas_discard drops it.
+//
+// AREAS_ERROR_LIMIT: beyond a bound, no descriptor free, RLIMIT_MEMLOCK. AREAS_ERROR_TIMED_OUT: the socket has a time (SO_RCVTIMEO).
+// AREAS_ERROR_IO if the socket fails or is closed, or does not wait. AREAS_ERROR_INVALID_INPUT: what is first in the queue is no message of
+// ours, and stays; or is one that no area came with, and is dropped; or the memory is not what its lock says, and stays.
+// AREAS_ERROR_NOT_PERMITTED: what its lock says cannot be measured here.
 struct areas_area *areas_receive(int from);
+
+// The same within other bounds, or within a time. A cancellation point, unless it has a time.
+struct areas_area *areas_receive_with(int from, const struct areas_receiving *how);
+
+// Drops the area that is first in a socket's queue, without a look at it: 1, or 0 if there was none. It does not wait.
+//
+// AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what is first in the queue is no message of ours.
+int areas_discard(int from);
 
 // Tells the nodes of this machine. How many were told.
 //

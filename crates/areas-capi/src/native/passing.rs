@@ -4,12 +4,14 @@
 
 use std::ffi::{c_int, c_void};
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use areas::registry;
-use areas::{Area, Error, Kind, Rejected, Result, Transfer};
+use areas::{Area, Error, Kind, PageSize, ReceiveOptions, Rejected, Result, Transfer};
 
 use super::area::{Any, Handle, handle, look};
 use super::errors::{invalid, made, made_or_not_yet, number, status};
+use super::sized::{Versioned, read};
 use super::words::{self, time};
 use crate::waiting::{in_steps, wait_for_bytes};
 
@@ -116,7 +118,8 @@ fn socket<'a>(number: c_int, what: &'static str) -> Result<BorrowedFd<'a>> {
 }
 
 /// Sends an area over a connected Unix socket: to other users, to containers. The receiver calls areas_receive. It stays ours as well,
-/// and alive on its way. `flags` is 0 or AREAS_SEND_READ_ONLY.
+/// and alive on its way. `flags` is 0 or AREAS_SEND_READ_ONLY. While the socket's queue is full it waits, unless the socket does not
+/// (O_NONBLOCK) or not for ever (SO_SNDTIMEO): then it is AREAS_ERROR_IO, and nothing was sent.
 ///
 /// AREAS_ERROR_IO with what the socket said, AREAS_ERROR_UNSUPPORTED for private, resizable and low areas, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
@@ -139,15 +142,127 @@ pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) 
     })
 }
 
-/// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had. It is not published. NULL if
-/// none came, or what came is none. A cancellation point, until the first byte has come.
+/// The time of an areas_receiving counts: without it, the socket's own does (SO_RCVTIMEO, O_NONBLOCK).
+pub const AREAS_RECEIVE_TIMEOUT: u32 = 1;
+/// The lock of an areas_receiving counts.
+pub const AREAS_RECEIVE_LOCK_AT_MOST: u32 = 2;
+
+/// What a receiver takes on. Begin with AREAS_RECEIVING: the defaults, which are safe for root. What is beyond a bound stays in the
+/// socket's queue.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Receiving {
+    /// sizeof(areas_receiving).
+    pub size_of_this: usize,
+    /// Bytes that the area may have; 0 is the machine's RAM and swap.
+    pub max_bytes: usize,
+    /// Bytes of addresses that it may take; 0 is 16 times the RAM and swap, or 2 TiB if that is more.
+    pub max_addresses: usize,
+    /// Bytes that it may have if it is locked; 0 is an eighth of the RAM, and no more than RLIMIT_MEMLOCK says, for root too.
+    pub max_locked: usize,
+    /// Bytes that may be missing of pages of the pool, which are taken then; 0 is half of the pool.
+    pub max_pool_bytes: usize,
+    /// A union of the sizes of pages that it may have (each is a power of two); 0 is all.
+    pub pages: u64,
+    /// With AREAS_RECEIVE_TIMEOUT, how long to wait; 0 only looks.
+    pub milliseconds: u64,
+    /// A union of AREAS_RECEIVE_TIMEOUT and AREAS_RECEIVE_LOCK_AT_MOST.
+    pub flags: u32,
+    /// With AREAS_RECEIVE_LOCK_AT_MOST, the lock that is applied where the area is said to have a stronger one.
+    pub lock_at_most: u32,
+}
+
+// SAFETY: numbers, the first a `usize`.
+unsafe impl Versioned for Receiving {
+    const NAME: &'static str = "areas_receiving";
+    const FIRST: usize = 64;
+}
+
+impl Receiving {
+    fn options(&self) -> Result<ReceiveOptions> {
+        const WHAT: &str = "receive an area over a socket";
+        let mut options = ReceiveOptions::new();
+        let bounds: [(usize, fn(ReceiveOptions, usize) -> ReceiveOptions); 4] = [
+            (self.max_bytes, ReceiveOptions::max_bytes),
+            (self.max_addresses, ReceiveOptions::max_addresses),
+            (self.max_locked, ReceiveOptions::max_locked),
+            (self.max_pool_bytes, ReceiveOptions::max_pool_bytes),
+        ];
+        for (bytes, set) in bounds {
+            if bytes != 0 {
+                options = set(options, bytes);
+            }
+        }
+        if self.pages != 0 {
+            let bits = (0..u64::BITS).map(|bit| 1_u64 << bit).filter(|bit| self.pages & bit != 0);
+            let sizes: Option<Vec<PageSize>> =
+                bits.map(|size| PageSize::of(usize::try_from(size).ok()?)).collect();
+            options =
+                options.pages(sizes.ok_or_else(|| invalid(WHAT, "no machine has pages of such sizes"))?);
+        }
+        if self.flags & !(AREAS_RECEIVE_TIMEOUT | AREAS_RECEIVE_LOCK_AT_MOST) != 0 {
+            return Err(invalid(WHAT, "the flags mean nothing"));
+        }
+        if self.flags & AREAS_RECEIVE_TIMEOUT != 0 {
+            options = options.timeout(Duration::from_millis(self.milliseconds));
+        }
+        if self.flags & AREAS_RECEIVE_LOCK_AT_MOST != 0 {
+            options = options.lock_at_most(words::lock(self.lock_at_most)?);
+        }
+        Ok(options)
+    }
+}
+
+/// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had, within the bounds of
+/// AREAS_RECEIVING. It is not published. NULL if none came, or what came is none. A cancellation point, until the first byte has come.
 ///
-/// AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what came is no area, AREAS_ERROR_LIMIT for its lock.
+/// What cannot be had stays in the socket's queue: areas_receive_with says what is taken on, areas_discard drops it.
+///
+/// AREAS_ERROR_LIMIT: beyond a bound, no descriptor free, RLIMIT_MEMLOCK. AREAS_ERROR_TIMED_OUT: the socket has a time (SO_RCVTIMEO).
+/// AREAS_ERROR_IO if the socket fails or is closed, or does not wait. AREAS_ERROR_INVALID_INPUT: what is first in the queue is no message of
+/// ours, and stays; or is one that no area came with, and is dropped; or the memory is not what its lock says, and stays.
+/// AREAS_ERROR_NOT_PERMITTED: what its lock says cannot be measured here.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn areas_receive(from: c_int) -> *mut Handle {
     wait_for_bytes(from);
     made(|| {
         let from = socket(from, "receive an area over a socket")?;
         Ok(Handle::new(Any::received(areas::receive(from)?)?))
+    })
+}
+
+/// The same within other bounds, or within a time. A cancellation point, unless it has a time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn areas_receive_with(from: c_int, how: *const Receiving) -> *mut Handle {
+    // SAFETY: C's promise.
+    if unsafe { waits_as_the_socket_does(how) } {
+        wait_for_bytes(from);
+    }
+    made(|| {
+        // SAFETY: NULL, or as many bytes as it says (C's promise).
+        let options = unsafe { read(how) }?.options()?;
+        let from = socket(from, "receive an area over a socket")?;
+        Ok(Handle::new(Any::received(options.receive(from)?)?))
+    })
+}
+
+/// Whether it makes sense, and has no time of its own.
+///
+/// # Safety
+/// `how` is NULL, or has as many bytes as it says.
+unsafe fn waits_as_the_socket_does(how: *const Receiving) -> bool {
+    // SAFETY: the caller's promise.
+    let how = unsafe { read(how) };
+    how.is_ok_and(|how| how.flags & AREAS_RECEIVE_TIMEOUT == 0 && how.options().is_ok())
+}
+
+/// Drops the area that is first in a socket's queue, without a look at it: 1, or 0 if there was none. It does not wait.
+///
+/// AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what is first in the queue is no message of ours.
+#[unsafe(no_mangle)]
+pub extern "C" fn areas_discard(from: c_int) -> c_int {
+    number(|| {
+        let from = socket(from, "drop an area that came over a socket")?;
+        ReceiveOptions::new().discard(from).map(c_int::from)
     })
 }

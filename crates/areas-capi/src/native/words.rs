@@ -52,7 +52,7 @@ pub const AREAS_LOCK_CONTIGUOUS_32: u32 = 6;
 /// Base pages.
 pub const AREAS_PAGES_BASE: u32 = 0;
 /// Pages of `page_size` bytes from the pool of huge pages: a promise or an error. Whoever may write a shared area can take pages of it away
-/// (fallocate, madvise); where the pool has no other one, the next access through a pointer is a SIGBUS. areas_read and areas_write fail
+/// (fallocate, madvise); where the pool has no other one, the next access through a pointer is a SIGBUS. areas_read_at and areas_write_at fail
 /// with AREAS_ERROR_NO_MEMORY instead, and a frozen area keeps its pages.
 pub const AREAS_PAGES_POOL: u32 = 1;
 /// The same if the pool has them, else base pages; areas_granted says which.

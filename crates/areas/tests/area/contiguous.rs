@@ -158,6 +158,46 @@ fn machine_pool_pages_apart_are_no_run() {
     assert_eq!((free(), count("resv_hugepages")), (2, 0));
 }
 
+/// What its source says of page frames is a claim: whoever may write the memory can have put other pages in, and a device would write
+/// elsewhere.
+#[test]
+fn machine_a_clone_is_measured_and_not_believed() {
+    let this = test!("machine_a_clone_is_measured_and_not_believed");
+    if this.role().is_none() && !is_root() {
+        return skip(this.0, "seeing page frames needs root");
+    }
+    this.alone(Stage::default(), || {
+        use rustix::fs::{FallocateFlags, fallocate};
+        let _pool = alone_with_pool();
+        if free() > 0 {
+            skip(this.0, "the pool has pages");
+            return String::new();
+        }
+        let area = match areas::builder(16 * page()).lock(Lock::Contiguous).name("run").shared() {
+            Ok(area) => area,
+            Err(error) if error.errno().is_some() || error.to_string().contains("MADV_COLLAPSE") => {
+                skip(this.0, "this kernel makes no transparent huge pages");
+                return String::new();
+            }
+            Err(error) => panic!("{error:#}"),
+        };
+        let source = areas::registry::find("run").unwrap();
+        assert_eq!(source.open().unwrap().lock(), Lock::Contiguous);
+        // Another page in the middle: its frame goes to somebody else first.
+        let away = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(&area, away, 8 * page() as u64, page() as u64).unwrap();
+        let mut taken = areas::builder(64 * page()).shared().unwrap();
+        taken.populate().unwrap();
+        area.write_at(8 * page(), b"elsewhere").unwrap();
+        let before = frames(&area);
+        assert!(before.windows(2).any(|pair| pair[0] + 1 != pair[1]), "{before:x?}");
+        let error = source.open().unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidInput, "{error:#}");
+        assert!(error.to_string().contains("said to be locked as contiguous"), "{error}");
+        String::new()
+    });
+}
+
 #[test]
 fn machine_without_a_pool_base_pages_are_gathered() {
     let this = test!("machine_without_a_pool_base_pages_are_gathered");

@@ -239,8 +239,10 @@ static void areas(void)
 	areas_placement placement;
 	areas_migration migration = AREAS_MIGRATION;
 	areas_residency residency = AREAS_RESIDENCY;
+	areas_receiving receiving = AREAS_RECEIVING;
 	areas_area *private_one, *area = areas_create(&wanted);
 	int sockets[2];
+	char bytes[100];
 	CHECK(area != NULL);
 	memset(&placement, 0, sizeof placement);
 
@@ -303,11 +305,26 @@ static void areas(void)
 	FAILS(areas_transfer(private_one, 1, AREAS_ANYWHERE, NULL), AREAS_ERROR_UNSUPPORTED);
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
 	FAILS(areas_send(private_one, sockets[0], 0), AREAS_ERROR_UNSUPPORTED);
-	/* What came is no area, and then: nobody is there. */
+	/* What came is no area, and stays the program's; and then: nobody is there. */
 	CHECK_EQ(write(sockets[0], "this is no area, but some bytes that are long enough to be looked at", 68), 68);
 	CHECK_EQ(close(sockets[0]), 0);
 	CHECK(areas_receive(sockets[1]) == NULL);
+	MAKES_NOTHING(areas_receive(sockets[1]), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_discard(sockets[1]), AREAS_ERROR_INVALID_INPUT);
+	CHECK_EQ(read(sockets[1], bytes, sizeof(bytes)), 68);
 	MAKES_NOTHING(areas_receive(sockets[1]), AREAS_ERROR_IO);
+	MAKES_NOTHING(areas_receive_with(sockets[1], NULL), AREAS_ERROR_INVALID_INPUT);
+	receiving.flags = 4;
+	MAKES_NOTHING(areas_receive_with(sockets[1], &receiving), AREAS_ERROR_INVALID_INPUT);
+	receiving.flags = AREAS_RECEIVE_LOCK_AT_MOST;
+	receiving.lock_at_most = 99;
+	MAKES_NOTHING(areas_receive_with(sockets[1], &receiving), AREAS_ERROR_INVALID_INPUT);
+	receiving.flags = 0;
+	receiving.pages = 5;
+	MAKES_NOTHING(areas_receive_with(sockets[1], &receiving), AREAS_ERROR_INVALID_INPUT);
+	receiving.size_of_this = 0;
+	MAKES_NOTHING(areas_receive_with(sockets[1], &receiving), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_discard(-1), AREAS_ERROR_INVALID_INPUT);
 	close(sockets[1]);
 	areas_release(private_one);
 	areas_release(area);

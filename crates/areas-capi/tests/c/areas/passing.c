@@ -54,6 +54,57 @@ static void sending(void)
 	close(sockets[1]);
 }
 
+/* What a receiver does not take on stays in the queue. */
+static void bounds(void)
+{
+	int sockets[2];
+	areas_receiving how = AREAS_RECEIVING;
+	areas_info info = AREAS_INFO;
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	areas_area *area;
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+	how.flags = AREAS_RECEIVE_TIMEOUT;
+	how.milliseconds = 20;
+	CHECK(areas_receive_with(sockets[0], &how) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_TIMED_OUT);
+	CHECK_EQ(areas_discard(sockets[0]), 0);
+	wanted.size = 2 * PAGE;
+	wanted.lock = AREAS_LOCK_LAZY;
+	area = areas_create(&wanted);
+	CHECK(area != NULL);
+	CHECK_EQ(areas_send(area, sockets[1], 0), 0);
+	CHECK_EQ(areas_send(area, sockets[1], 0), 0);
+	areas_release(area);
+	how.max_bytes = PAGE;
+	CHECK(areas_receive_with(sockets[0], &how) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_LIMIT);
+	how.max_bytes = 2 * PAGE;
+	how.max_addresses = PAGE;
+	CHECK(areas_receive_with(sockets[0], &how) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_LIMIT);
+	how.max_addresses = 0;
+	how.max_locked = PAGE;
+	CHECK(areas_receive_with(sockets[0], &how) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_LIMIT);
+	how.pages = 2 << 20;
+	CHECK(areas_receive_with(sockets[0], &how) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_LIMIT);
+	how.pages |= (uint64_t)sysconf(_SC_PAGESIZE);
+	how.flags |= AREAS_RECEIVE_LOCK_AT_MOST;
+	how.lock_at_most = AREAS_LOCK_NONE;
+	area = areas_receive_with(sockets[0], &how);
+	if (area == NULL)
+		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
+	CHECK_EQ(areas_look(area, &info), 0);
+	CHECK_EQ(info.lock, AREAS_LOCK_NONE);
+	CHECK_EQ(areas_size(area), 2 * PAGE);
+	areas_release(area);
+	CHECK_EQ(areas_discard(sockets[0]), 1);
+	CHECK_EQ(areas_discard(sockets[0]), 0);
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
 static void transferring(void)
 {
 	uint32_t from = 0;
@@ -109,6 +160,7 @@ static void transferring(void)
 int main(void)
 {
 	sending();
+	bounds();
 	transferring();
 	return 0;
 }
