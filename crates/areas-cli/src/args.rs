@@ -126,6 +126,9 @@ pub(crate) struct Holding {
 /// List all areas that can be seen
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
+    /// Also memory that no process publishes: unnamed areas and clones
+    #[arg(long)]
+    pub(crate) all: bool,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

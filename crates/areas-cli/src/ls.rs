@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use areas::registry::{self, Source, UnreadableTeam};
+use areas::registry::{self, Source, Unpublished, UnreadableTeam};
 use areas::{Bytes, Kind, NodeSet};
 use serde::Serialize;
 
@@ -29,7 +29,13 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
             areas.push(report.to_json());
         })?;
         let unreadable = listing.unreadable.iter().map(UnreadableJson::from).collect();
-        json::print(ListJson { areas, unreadable, total: objects.total() }, false)?;
+        // What was found not to be where its table says is told among what is not published, so that comes after the areas.
+        let unpublished = ls
+            .all
+            .then(registry::unpublished)
+            .transpose()?
+            .map(|all| all.iter().map(UnpublishedJson::from).collect());
+        json::print(ListJson { areas, unpublished, unreadable, total: objects.total() }, false)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = headings();
@@ -37,10 +43,17 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
         objects.add(&report);
         add(&mut table, &report);
     })?;
+    let unpublished = if ls.all { registry::unpublished()? } else { Vec::new() };
+    unpublished.iter().for_each(|memory| add_unpublished(&mut table, memory));
     let terminal = Terminal::stdout();
     let total = objects.total();
-    let mut text = if total.areas == 0 { String::new() } else { table.render(terminal) };
+    let mut text = if total.areas + unpublished.len() == 0 { String::new() } else { table.render(terminal) };
     text += &terminal.paint(Look::Dim, &total.to_string());
+    if !unpublished.is_empty() {
+        let allocated = unpublished.iter().map(|memory| memory.allocated).sum();
+        let summary = format!("; not published: {}, {} allocated", unpublished.len(), in_words(allocated));
+        text += &terminal.paint(Look::Dim, &summary);
+    }
     text.push('\n');
     output::print(&text)?;
     for team in &listing.unreadable {
@@ -114,6 +127,31 @@ fn add(table: &mut Table, report: &Report) {
     table.cell(report.command.as_deref().unwrap_or("?"));
 }
 
+/// Adds a row of memory that nobody publishes: without an id, and with all who hold it.
+fn add_unpublished(table: &mut Table, memory: &Unpublished) {
+    let each = |what: &dyn Fn(&registry::Holder) -> String| {
+        memory.holders.iter().map(what).collect::<Vec<String>>().join(",")
+    };
+    table.cell("-");
+    table.cell(String::from_utf8_lossy(&memory.label));
+    match memory.size {
+        Some(size) => table.cell(format_args!("{:#}", Bytes(size))),
+        None => table.cell("?"),
+    }
+    // What of it is swapped out, and where it is, is not asked.
+    (0..3).for_each(|_| table.cell("?"));
+    match memory.holders.iter().filter_map(|holder| holder.mapped).reduce(|one, other| one | other) {
+        Some(protection) => table.cell(protection),
+        None => table.cell("---"),
+    }
+    table.cell(each(&|holder| holder.pid.to_string()));
+    table.cell(each(&|holder| holder.command.clone().unwrap_or("?".to_owned())));
+}
+
+fn in_words(bytes: Option<u64>) -> String {
+    bytes.map_or("?".to_owned(), |bytes| format!("{:#}", Bytes(bytes)))
+}
+
 /// All areas together. Memory that several of them share counts once.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Total {
@@ -148,12 +186,11 @@ impl Objects {
 
 impl std::fmt::Display for Total {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let bytes = |bytes: Option<u64>| bytes.map_or("?".to_owned(), |bytes| format!("{:#}", Bytes(bytes)));
         let noun = if self.areas == 1 { "area" } else { "areas" };
-        write!(f, "{} {noun}, {} in RAM", self.areas, bytes(self.resident))?;
+        write!(f, "{} {noun}, {} in RAM", self.areas, in_words(self.resident))?;
         match self.locked {
             Some(0) => Ok(()),
-            locked => write!(f, ", {} locked", bytes(locked)),
+            locked => write!(f, ", {} locked", in_words(locked)),
         }
     }
 }
@@ -161,8 +198,52 @@ impl std::fmt::Display for Total {
 #[derive(Debug, Serialize)]
 struct ListJson {
     areas: Vec<AreaJson>,
+    /// Only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unpublished: Option<Vec<UnpublishedJson>>,
     unreadable: Vec<UnreadableJson>,
     total: Total,
+}
+
+/// Memory that no process publishes.
+#[derive(Debug, Serialize)]
+struct UnpublishedJson {
+    label: String,
+    size: Option<u64>,
+    allocated: Option<u64>,
+    holders: Vec<HolderJson>,
+}
+
+impl From<&Unpublished> for UnpublishedJson {
+    fn from(memory: &Unpublished) -> Self {
+        UnpublishedJson {
+            label: String::from_utf8_lossy(&memory.label).into_owned(),
+            size: memory.size,
+            allocated: memory.allocated,
+            holders: memory.holders.iter().map(HolderJson::from).collect(),
+        }
+    }
+}
+
+/// A process that holds it.
+#[derive(Debug, Serialize)]
+struct HolderJson {
+    pid: u32,
+    command: Option<String>,
+    /// What its mappings allow; null if it has none.
+    protection: Option<String>,
+    descriptors: usize,
+}
+
+impl From<&registry::Holder> for HolderJson {
+    fn from(holder: &registry::Holder) -> Self {
+        HolderJson {
+            pid: holder.pid,
+            command: holder.command.clone(),
+            protection: holder.mapped.map(|protection| protection.to_string()),
+            descriptors: holder.descriptors,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]

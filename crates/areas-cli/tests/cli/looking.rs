@@ -35,6 +35,40 @@ fn nothing_is_no_error() {
 }
 
 #[test]
+fn memory_that_nobody_publishes_is_listed_where_that_is_asked() {
+    let registry = Registry::new();
+    // An area without a name, of this very process.
+    let size = 12_288 + 4096 * usize::try_from(std::process::id() % 1000).unwrap();
+    let area = areas::builder(size).shared().unwrap();
+    area.write_at(0, &[1; 4096]).unwrap();
+    let list =
+        |arguments: &[&str]| -> Value { serde_json::from_str(&registry.run(arguments).stdout()).unwrap() };
+    assert_eq!(list(&["ls", "--json"]).get("unpublished"), None);
+    let all = list(&["ls", "--all", "--json"]);
+    assert_eq!(all["areas"], serde_json::json!([]));
+    let pid = std::process::id();
+    let is_ours = |memory: &&Value| memory["size"] == size && memory["holders"][0]["pid"] == pid;
+    let ours = all["unpublished"].as_array().unwrap().iter().find(is_ours).expect("it is there");
+    assert_eq!(
+        (
+            &ours["label"],
+            &ours["allocated"],
+            &ours["holders"][0]["protection"],
+            &ours["holders"][0]["descriptors"]
+        ),
+        (&"area".into(), &4096.into(), &"rw-".into(), &1.into())
+    );
+    let text = registry.run(["ls", "--all"]).stdout();
+    let row = text.lines().find(|line| line.split_whitespace().any(|word| word == pid.to_string()));
+    let row: Vec<&str> = row.expect("it has a row").split_whitespace().collect();
+    assert_eq!(row[..2], ["-", "area"], "{text}");
+    assert!(text.contains("; not published: "), "{text}");
+    drop(area);
+    let is_gone = |all: Value| !all["unpublished"].as_array().unwrap().iter().any(|memory| is_ours(&memory));
+    assert!(is_gone(list(&["ls", "--all", "--json"])));
+}
+
+#[test]
 fn a_table_of_areas() {
     let registry = Registry::new();
     let (first, second) = two(&registry);

@@ -46,6 +46,8 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("mmap", &[ENOMEM, EAGAIN, EACCES, EPERM, ENFILE]),
     ("move_pages", &[EPERM, ENOMEM, EACCES]),
     ("mprotect", &[ENOMEM, EACCES]),
+    ("mremap", &[ENOMEM, EAGAIN]),
+    ("munlock", &[ENOMEM, EPERM]),
     ("munmap", &[ENOMEM, EINVAL]),
     ("newfstatat", &[EACCES, ENOENT, ENOMEM, ELOOP]),
     ("openat", &[EMFILE, ENFILE, EACCES, ENOENT, EINTR]),

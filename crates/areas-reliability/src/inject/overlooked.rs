@@ -190,7 +190,7 @@ pub(crate) static RULES: &[Rule] = &[
         .of(REGISTRY),
     rule(&["memfd_create"], "a kernel that does not know MFD_NOEXEC_SEAL (before 6.3): made without it").only(&[EINVAL]),
     rule(&["readlinkat", "mkdirat", "openat", "flock", "fcntl(F_GETFL)", "getdents64", "memfd_create", "fchmod", "ftruncate", "fstat",
-           "mmap", "madvise(MADV_DONTFORK)", "madvise(MADV_DONTDUMP)", "read", "fcntl(F_SETLK)", "fcntl(F_ADD_SEALS)", "symlinkat"],
+           "mmap", "mremap", "madvise(MADV_DONTFORK)", "madvise(MADV_DONTDUMP)", "read", "fcntl(F_SETLK)", "fcntl(F_ADD_SEALS)", "symlinkat"],
          "a child's team that could not begin at its first look begins with the call itself, one line later").of(&["fork"]),
     // Other teams.
     rule(&["memfd_create"], "a sandbox that allows no objects: whether another's is one is told by its having no name")
@@ -207,11 +207,14 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["openat"], "whether a process that is gone can be looked into does not matter: `kill` says that it is gone")
         .about(&["/stat"])
         .of(&["reap"]),
-    rule(&["openat", "read", "mmap"],
+    rule(&["munlock"], "the first page of a table stays locked where the program locks all that it maps, and the rest comes into RAM with it")
+        .of(JOINING),
+    rule(&["munlock"], "the same").of(LOOKING),
+    rule(&["openat", "read", "mmap", "mremap"],
          "clones of teams that are kept from us are not asked whether they have room. (Where it is we who have no descriptor or memory, it is told.)")
         .only(&[EACCES, EPERM, EIO, ESRCH, EAGAIN])
         .of(&["resize-beyond"]),
-    rule(&["openat", "read", "mmap", "fstat", "statx", "memfd_create"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
+    rule(&["openat", "read", "mmap", "mremap", "fstat", "statx", "memfd_create"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
     rule(&["fstat", "statx"], "the same: a table that cannot be looked at")
         .only(&[EBADF, EOVERFLOW, EACCES, ENOENT, ELOOP])
         .about(&["areas table", "/memfd:areas "])
@@ -223,6 +226,10 @@ pub(crate) static RULES: &[Rule] = &[
         .of(LOOKING)
         .lacking(),
     rule(&["pidfd_open", "pidfd_getfd"], "the object is opened through /proc instead").of(LOOKING).lacking(),
+    rule(&["statx"], "what was taken so, and cannot be told from another file: it stays open, as to close another's file would be an act on it")
+        .about(&["/memfd:area:"])
+        .of(&["clone-read-only", "clone-published", "clone-frozen", "clone-resizable"])
+        .leaving(),
     rule(&["fstat", "statx"], "the same").about(&["/memfd:area:"]).of(LOOKING),
     rule(&["openat"], "opening for reading what was taken so: it is opened through the owner's folder instead")
         .about(&["/proc/thread-self/fd/"])

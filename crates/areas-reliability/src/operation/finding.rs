@@ -96,7 +96,9 @@ fn is_clone(cloning: &Cloning) -> Result<(), String> {
     has_pattern(clone, std::str::from_utf8(source.name().as_bytes()).unwrap_or_default(), SIZE)
 }
 
+/// For the first time: the object is looked at before it is opened. (Of the same owner another area is known, so that the handle is there.)
 pub(super) fn clone() -> Result<Box<dyn Act>> {
+    know(NAMES[1])?;
     cloning(
         NAMES[0],
         |cloning| {
@@ -111,15 +113,17 @@ pub(super) fn clone() -> Result<Box<dyn Act>> {
     )
 }
 
-/// So that the handle is there by which its owner's descriptors are taken: it stays, whatever becomes of the next clone. (`clone`
-/// makes it.)
-fn clone_before(name: &str) -> Result<()> {
-    drop(registry::find(name)?.open_read_only()?);
+/// So that the object is taken by its number, as it is from the second time on, and that the handle is there by which that is done: it stays,
+/// whatever becomes of the next clone.
+fn know(name: &str) -> Result<()> {
+    for _ in 0..2 {
+        drop(registry::find(name)?.look()?);
+    }
     Ok(())
 }
 
 pub(super) fn clone_read_only() -> Result<Box<dyn Act>> {
-    clone_before(NAMES[0])?;
+    know(NAMES[0])?;
     cloning(
         NAMES[0],
         |cloning| {
@@ -135,6 +139,7 @@ pub(super) fn clone_read_only() -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn clone_published() -> Result<Box<dyn Act>> {
+    know(NAMES[2])?;
     cloning(
         NAMES[2],
         |cloning| {
@@ -151,6 +156,7 @@ pub(super) fn clone_published() -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn clone_locked() -> Result<Box<dyn Act>> {
+    know(NAMES[1])?;
     cloning(
         NAMES[3],
         |cloning| {
@@ -162,7 +168,7 @@ pub(super) fn clone_locked() -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn clone_frozen() -> Result<Box<dyn Act>> {
-    clone_before(NAMES[1])?;
+    know(NAMES[1])?;
     let stage = (registry::find(NAMES[1])?, None::<Area<Frozen>>);
     With::new(
         stage,
@@ -179,6 +185,7 @@ pub(super) fn clone_frozen() -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn clone_resizable() -> Result<Box<dyn Act>> {
+    know(NAMES[4])?;
     let stage = (registry::find(NAMES[4])?, None::<Area<Resizable>>);
     With::new(
         stage,

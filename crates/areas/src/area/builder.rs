@@ -15,11 +15,8 @@ use crate::protection::Protection;
 use crate::provider::{
     Address, Provider, Request, System, is_left_to_the_kernel, resolve, take_pool_pages, transparent,
 };
-use crate::registry::Name;
+use crate::registry::{LABEL, Name};
 use crate::size::Bytes;
-
-/// How the labels of areas' objects begin.
-const LABEL: &str = "area:";
 
 /// What is asked of a new area. It can be used many times: the terminal calls take `&self`.
 #[derive(Clone, Debug)]

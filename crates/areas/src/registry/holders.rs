@@ -132,13 +132,16 @@ pub(super) fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u6
     if found != inode || !is_object || permissions.get(3) != Some(&b's') {
         return None;
     }
+    Some(protection_of(&permissions[..3]))
+}
+
+/// What the letters of a mapping's permissions allow.
+pub(super) fn protection_of(letters: &[u8]) -> Protection {
     let flags = [(b'r', Protection::READ), (b'w', Protection::WRITE), (b'x', Protection::EXECUTE)];
-    Some(
-        flags
-            .into_iter()
-            .filter(|(letter, _)| permissions[..3].contains(letter))
-            .fold(Protection::empty(), |sum, (_, flag)| sum | flag),
-    )
+    flags
+        .into_iter()
+        .filter(|(letter, _)| letters.contains(letter))
+        .fold(Protection::empty(), |sum, (_, flag)| sum | flag)
 }
 
 /// What blanks separate.

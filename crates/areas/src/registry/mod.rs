@@ -32,6 +32,7 @@ mod state;
 mod table;
 mod team;
 mod transferred;
+mod unpublished;
 mod wait;
 
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ pub use source::Source;
 pub(crate) use state::{Arrival, Whole, whole};
 pub(crate) use table::Announcement;
 pub use transferred::Transferred;
+pub(crate) use unpublished::LABEL;
+pub use unpublished::{Unpublished, unpublished};
 
 use crate::error::{Error, Kind, Result};
 use crate::object::Extent;

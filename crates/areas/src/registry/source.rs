@@ -66,6 +66,11 @@ impl Source {
         (pid, self.record.address, self.record.id)
     }
 
+    /// Whether its memory was found not to be where its table says.
+    pub(super) fn is_missing(&self) -> bool {
+        self.holder.is_missing(self.record.id)
+    }
+
     pub(crate) fn record(&self) -> &Record {
         &self.record
     }
@@ -126,7 +131,7 @@ impl Source {
         rights: Option<Rights>,
         mut call: impl FnMut(&Source) -> Result<T>,
     ) -> Result<T> {
-        if !self.holder.is_missing(self.record.id) || self.record.physical.is_some() {
+        if !self.is_missing() || self.record.physical.is_some() {
             return Err(error);
         }
         let Ok(state) = super::state::state() else { return Err(error) };

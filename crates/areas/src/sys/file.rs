@@ -58,6 +58,11 @@ fn stat_of(raw: &fs::Stat) -> Stat {
     }
 }
 
+/// A device, as `stat` tells it, of the two numbers that it is shown with elsewhere.
+pub(crate) fn device(major: u32, minor: u32) -> u64 {
+    fs::makedev(major, minor)
+}
+
 /// What an open file is.
 pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
     fs::fstat(file).map(|raw| stat_of(&raw))

@@ -35,6 +35,7 @@ mod transfer;
 mod transfer_hostile;
 mod transfer_refused;
 mod twins;
+mod unpublished;
 mod unreadable;
 mod users;
 mod wait;

@@ -112,6 +112,12 @@ pub(crate) fn close_all_but(kept: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
+/// Closes a descriptor that somebody else owns: a mistake that programs make.
+pub(crate) fn close(number: i32) {
+    // SAFETY: no memory is touched. Its owner loses it: that is the test, and what it does then.
+    let _ = unsafe { libc::close(number) };
+}
+
 /// Runs something in a forked child, which ends with it: what it said. A child that takes too long is ended, and has said no.
 pub(crate) fn run_forked(patience: Duration, run: impl FnOnce() -> bool) -> io::Result<bool> {
     let Some(child) = fork()? else {

@@ -155,6 +155,10 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
     let nothing = Ok(String::new());
     match *words {
         ["publish", name, size] => Ok(holdings.keep(area::create(name, size.parse()?)?)),
+        ["close", handle] => {
+            raw::close(holdings.area(handle)?.as_fd().as_raw_fd());
+            nothing
+        }
         ["unnamed"] => Ok(holdings.keep(areas::builder(4096).shared()?)),
         ["drop", handle] => {
             holdings.areas.remove(&handle.parse()?);
@@ -366,6 +370,20 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok("true".to_owned()),
                 Err(errno) => Err(errno.into()),
             }
+        }
+        // Of what a process holds: the size, and the numbers of all who hold it.
+        ["unpublished", pid] => {
+            let pid: u32 = pid.parse()?;
+            let mut answer = String::new();
+            for memory in registry::unpublished()? {
+                let holders: Vec<u32> = memory.holders.iter().map(|holder| holder.pid).collect();
+                if holders.contains(&pid) {
+                    let size = memory.size.map_or("-".to_owned(), |size| size.to_string());
+                    let holders: Vec<String> = holders.iter().map(ToString::to_string).collect();
+                    let _ = write!(answer, "{size} {}{SEPARATOR}", holders.join(","));
+                }
+            }
+            Ok(answer)
         }
         ["holders", name] => Ok(registry::find(name)?.holders().len().to_string()),
         ["open", path] => {
