@@ -24,7 +24,7 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
     let mut objects = Objects::default();
     if ls.json {
         let mut areas = Vec::with_capacity(listing.areas.len());
-        each(listing.areas, |report| {
+        let lost = each(listing.areas, |report| {
             objects.add(&report);
             areas.push(report.to_json());
         })?;
@@ -36,10 +36,11 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
             .transpose()?
             .map(|all| all.iter().map(UnpublishedJson::from).collect());
         json::print(ListJson { areas, unpublished, unreadable, total: objects.total() }, false)?;
+        lost.iter().for_each(|error| output::complain(&error.to_string()));
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = headings();
-    each(listing.areas, |report| {
+    let lost = each(listing.areas, |report| {
         objects.add(&report);
         add(&mut table, &report);
     })?;
@@ -63,21 +64,27 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
             team.pid, team.reason
         ));
     }
+    lost.iter().for_each(|error| output::complain(&error.to_string()));
     Ok(ExitCode::SUCCESS)
 }
 
 /// What can be told of each, one after the other: of many areas, what is told takes less memory than what is known. Areas that go
-/// while we look are left out: they are gone.
-fn each(areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Result<()> {
+/// while we look are left out: they are gone. What is said of those that are still listed and cannot be opened is given back.
+fn each(areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Result<Vec<areas::Error>> {
     let mut commands = Commands::default();
+    let mut lost = Vec::new();
     for area in areas {
         match Report::among(&area, &mut commands) {
             Ok(report) => tell(report),
-            Err(error) if error.kind() == Kind::NoSuchArea => {}
+            Err(error) if error.kind() == Kind::NoSuchArea => {
+                if registry::get(area.id()).is_ok() {
+                    lost.push(error);
+                }
+            }
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(lost)
 }
 
 /// A table of areas, to be filled.

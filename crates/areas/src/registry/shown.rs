@@ -84,7 +84,7 @@ fn maps_of(folder: &str) -> std::io::Result<Vec<u8>> {
 /// A thread that has not ended, of a process whose leader has.
 fn living_thread(process: &str, leader: u32) -> Option<Shown> {
     let leader = leader.to_string();
-    let threads = text::names_in(&format!("{process}/task"), usize::MAX).ok()?;
+    let threads = text::names_in(format!("{process}/task"), usize::MAX).ok()?;
     threads.into_iter().filter(|thread| thread.as_bytes() != leader.as_bytes()).find_map(|thread| {
         let folder = format!("{process}/task/{}", thread.display());
         let maps = maps_of(&folder).ok().filter(|maps| !maps.is_empty())?;
