@@ -119,7 +119,7 @@ pub(crate) static RULES: &[Rule] = &[
         .about(&["=a page of addresses"])
         .lacking(),
     rule(&["fcntl(F_GETFL)"], "whether the descriptor may write: `fallocate` tells").of(&["grow-pool"]),
-    rule(&["statx"], "the standard library asks how long a text of the kernel's is before it reads it: a hint")
+    rule(&["statx", "lseek"], "the standard library asks how long a text of the kernel's is before it reads it: a hint")
         .about(&["/proc/", "/sys/"]),
     // Doors. (Where an area cannot be offered at all, who offers it is told: `transfer`.)
     rule(&["socket", "setsockopt", "bind"],
