@@ -246,22 +246,6 @@ fn a_name_that_is_no_text_goes_by_json() {
     assert!(ran.stderr.contains("two hexadecimal digits"), "{ran:?}");
 }
 
-/// The kernel keeps a part of a long name, and shows it where holders are looked for.
-#[test]
-fn a_long_name_hides_no_holder() {
-    let registry = Registry::new();
-    for name in ["é".repeat(127), format!("x{}", "é".repeat(127)), "日".repeat(85), "🦀".repeat(63)] {
-        let holder = registry.hold(["create", "--name", &name, "--size", "1M"]);
-        let area = registry.show(&name);
-        let holders = area["holders"].as_array().unwrap();
-        assert_eq!(holders.len(), 1, "{name}: {area}");
-        assert_eq!((&holders[0]["pid"], &holders[0]["protection"]), (&holder.pid().into(), &"rw-".into()));
-        let label = |map: &str| map.contains("/memfd:");
-        let maps = std::fs::read(format!("/proc/{}/maps", holder.pid())).unwrap();
-        assert!(String::from_utf8(maps).unwrap().lines().any(label));
-    }
-}
-
 /// Clones share memory: it counts once.
 #[test]
 fn shared_memory_counts_once() {

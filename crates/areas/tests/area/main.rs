@@ -9,6 +9,7 @@ mod access;
 mod addresses;
 mod clones;
 mod contiguous;
+mod encodings;
 mod found;
 mod freeze;
 mod freeze_busy;
