@@ -68,7 +68,7 @@ const NOT_UNDER_THREAD: Unable = &[
 ];
 
 /// Unit tests that make no system calls which miri lacks, by parts of their names: those of the library.
-const PURE: [&str; 35] = [
+const PURE: [&str; 37] = [
     "error::errno",
     "error::tests",
     "error::remedy::tests::what_",
@@ -103,7 +103,9 @@ const PURE: [&str; 35] = [
     "registry::holders::tests::reads_lines",
     "registry::holders::tests::of_physical",
     "registry::table::tests::hostile_records",
+    "object::tests",
     "passing::tests",
+    "text::tests::what_",
 ];
 
 /// And those of the C edge, whose memory is the program's.
