@@ -39,7 +39,7 @@ const fn header(name: &'static str, packages: &'static str, steps: &'static [&'s
 }
 
 /// What the steps call, beyond what every Debian has (a shell, coreutils, `cmp`, `grep`, `tar`).
-const NEEDS: [Need; 25] = [
+const NEEDS: [Need; 27] = [
     program("gcc", "gcc libc6-dev", &["tests", "c", "install", "bench", "guests"]),
     program("cc", "gcc libc6-dev", &["tests", "bench"]),
     program("g++", "g++", &["c", "bench", "fuzz"]),
@@ -61,6 +61,8 @@ const NEEDS: [Need; 25] = [
     program("ldd", "libc-bin", &["guests"]),
     program("numactl", "numactl", &["guests"]),
     program("python3", "python3", &["bench"]),
+    program("ipcs", "util-linux", &["bench"]),
+    program("lsipc", "util-linux", &["bench"]),
     header("numa.h", "libnuma-dev", &["c", "bench"]),
     header("hwloc.h", "libhwloc-dev", &["bench"]),
     header("memkind.h", "libmemkind-dev", &["bench"]),
