@@ -90,6 +90,7 @@ fn count(program: &Path) -> Result<Counts> {
     ensure!(output.status.success(), "areas-bench hot-paths --list failed ({})", output.status);
     let paths = read(&String::from_utf8(output.stdout)?)?;
     let args = ["build", "--release", "--quiet", "--locked", "--package", "areas-capi"];
+    eprintln!("$ cargo {}", args.join(" "));
     let status = process::cargo(args).status().context("cannot run cargo")?;
     ensure!(status.success(), "cargo {} failed ({status})", args.join(" "));
     let work = Work::new()?;

@@ -119,6 +119,8 @@ fn prepared(program: &Path, smoke: bool) -> Result<Command> {
     // A short run takes what is there: it is to be short.
     peers::compile(&peers, !smoke)?;
     let areas = ["build", "--release", "--quiet", "--locked", "--package", "areas-cli"];
+    // It says nothing itself, for as long as it takes.
+    eprintln!("$ cargo {}", areas.join(" "));
     let status = process::cargo(areas).status().context("cannot run cargo")?;
     ensure!(status.success(), "cargo {} failed ({status})", areas.join(" "));
     let mut command = Command::new(program);
