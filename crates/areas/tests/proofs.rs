@@ -14,8 +14,10 @@ fn functions(folder: &Path, into: &mut Vec<String>) {
             functions(&path, into);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let names =
-                text.lines().filter_map(|line| line.trim_start().strip_prefix("fn ")?.split_once('('));
+            let names = text.lines().filter_map(|line| {
+                let line = line.trim_start();
+                line.strip_prefix("pub(crate) ").unwrap_or(line).strip_prefix("fn ")?.split_once('(')
+            });
             into.extend(names.map(|(name, _)| name.to_owned()));
             if folder.ends_with("compile_fail") {
                 let name = path.file_stem().unwrap().to_string_lossy();
