@@ -23,6 +23,8 @@ pub(crate) enum Version {
 pub(crate) struct Location {
     pub(crate) version: Version,
     pub(crate) levels: Vec<Level>,
+    /// Whether there are none above them: the topmost is the root of the hierarchy, which alone has this file in version 1.
+    pub(crate) whole: bool,
 }
 
 impl Location {
@@ -70,7 +72,8 @@ impl Location {
             let group: Vec<_> = all.map(String::from_utf8_lossy).collect();
             Level { folder, group: format!("/{}", group.join("/")) }
         });
-        Some(Location { version, levels: levels.collect() })
+        let whole = version == Version::One && top.join("release_agent").exists();
+        Some(Location { version, levels: levels.collect(), whole })
     }
 }
 

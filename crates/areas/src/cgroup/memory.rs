@@ -9,42 +9,51 @@ use std::path::Path;
 use super::{Level, Location, Room, Version};
 
 /// The tightest limit on this process; `None` where there is none. `root` is `/`, but for tests.
-pub(crate) fn room(root: &Path) -> Option<Room> {
+///
+/// Where a limit leaves `plenty` without anything being reclaimed, it is not asked what could be: that takes the kernel a while.
+pub(crate) fn room(root: &Path, plenty: u64) -> Option<Room> {
     let location = Location::of(root, "memory")?;
     let rooms = location.levels.iter().flat_map(|level| match location.version {
-        Version::One => of_version_one(level),
-        Version::Two => of_version_two(level),
+        Version::One => of_version_one(level, plenty),
+        Version::Two => of_version_two(level, plenty),
     });
     let above = match (location.version, location.levels.last()) {
-        (Version::One, Some(top)) => above(top),
+        (Version::One, Some(top)) if !location.whole => above(top),
         _ => None,
     };
     rooms.chain(above).min_by_key(|room| room.bytes)
 }
 
-fn of_version_two(level: &Level) -> Vec<Room> {
+fn of_version_two(level: &Level, plenty: u64) -> Vec<Room> {
     let limits = ["memory.max", "memory.high"].map(|file| Some((file, level.number(file)?)));
     let limits: Vec<_> = limits.into_iter().flatten().collect();
     if limits.is_empty() {
         return Vec::new();
     }
     let Some(current) = level.number("memory.current") else { return Vec::new() };
-    let used = current.saturating_sub(reclaimable(level, ""));
+    let reclaimable = match limits.iter().any(|(_, limit)| limit.saturating_sub(current) < plenty) {
+        true => reclaimable(level, ""),
+        false => 0,
+    };
+    let used = current.saturating_sub(reclaimable);
     limits.into_iter().map(|(file, limit)| Room::of(limit, used, level, file)).collect()
 }
 
 const LIMIT: &str = "memory.limit_in_bytes";
 const WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
 
-fn of_version_one(level: &Level) -> Vec<Room> {
+fn of_version_one(level: &Level, plenty: u64) -> Vec<Room> {
     let limit = |file, usage| Some((file, level.number(file)?, level.number(usage)?));
     let memory = limit(LIMIT, "memory.usage_in_bytes");
     let with_swap = limit(WITH_SWAP, "memory.memsw.usage_in_bytes");
     if memory.is_none() && with_swap.is_none() {
         return Vec::new();
     }
-    let reclaimable = reclaimable(level, "total_");
     let rooms = [memory, with_swap].into_iter().flatten();
+    let reclaimable = match rooms.clone().any(|(_, limit, usage)| limit.saturating_sub(usage) < plenty) {
+        true => reclaimable(level, "total_"),
+        false => 0,
+    };
     let rooms = rooms.map(|(file, limit, usage)| {
         let mut room = Room::of(limit, usage.saturating_sub(reclaimable), level, file);
         if file == LIMIT {
@@ -96,7 +105,7 @@ mod tests {
 
     #[track_caller]
     fn check(tree: &Tree, bytes: u64, whose: &str) -> Room {
-        let room = room(tree.root()).expect("there is a limit");
+        let room = room(tree.root(), u64::MAX).expect("there is a limit");
         assert_eq!((room.bytes, room.whose().as_str()), (bytes, whose));
         room
     }
@@ -104,7 +113,7 @@ mod tests {
     #[test]
     fn the_tightest_group_of_version_two_counts() {
         let tree = tree("v2", "1:name=systemd:/x\n0::/outer/inner\n");
-        assert_eq!(room(tree.root()), None);
+        assert_eq!(room(tree.root(), u64::MAX), None);
         tree.put("cg/outer/memory.max", format!("{}\n", 64 * MIB));
         tree.put("cg/outer/memory.high", "max\n");
         tree.put("cg/outer/memory.current", format!("{}\n", 40 * MIB));
@@ -145,7 +154,7 @@ mod tests {
         // A limit of version 2 is none where the controller is not.
         tree.put("cg/elsewhere/memory.max", "4096\n");
         tree.put("cg/elsewhere/memory.current", "4096\n");
-        assert_eq!(room(tree.root()), None);
+        assert_eq!(room(tree.root(), u64::MAX), None);
         tree.put(&format!("one/box/{LIMIT}"), format!("{}\n", 96 * MIB));
         let found =
             check(&tree, 76 * MIB, "control group /box (memory.limit_in_bytes is 96.0 MiB, 20.0 MiB in use)");
@@ -159,7 +168,7 @@ mod tests {
         assert!(found.raise(MIB).starts_with("raise the limit: `echo "), "{}", found.raise(MIB));
         // The limit on memory cannot be above that on both together, which has to be raised first.
         tree.put(&format!("one/box/{LIMIT}"), format!("{}\n", 64 * MIB));
-        let raise = room(tree.root()).unwrap().raise(MIB);
+        let raise = room(tree.root(), u64::MAX).unwrap().raise(MIB);
         assert!(!raise.contains("memsw"), "what is high enough is not lowered: {raise}");
         let raise =
             check(&tree, 44 * MIB, "control group /box (memory.limit_in_bytes is 64.0 MiB, 20.0 MiB in use)")
@@ -181,9 +190,24 @@ mod tests {
             4 * MIB,
             "control group above /box/in, which cannot be seen from here (memory.limit_in_bytes is 5.00 MiB, 1.00 MiB in use)",
         );
+        // Nothing is above the root of the hierarchy.
+        tree.put("one/release_agent", "");
+        assert_eq!(room(tree.root(), u64::MAX), None);
+        std::fs::remove_file(tree.root().join("one/release_agent")).unwrap();
         // Its own limit is what the line means.
         tree.put(&format!("one/{LIMIT}"), format!("{}\n", 5 * MIB));
         check(&tree, 4 * MIB, "control group /box/in (memory.limit_in_bytes is 5.00 MiB, 1.00 MiB in use)");
+    }
+
+    #[test]
+    fn what_could_be_reclaimed_is_asked_where_it_matters() {
+        let tree = tree("plenty", "0::/a\n");
+        tree.put("cg/a/memory.max", format!("{}\n", 64 * MIB));
+        tree.put("cg/a/memory.current", format!("{}\n", 40 * MIB));
+        tree.put("cg/a/memory.stat", format!("inactive_file {}\n", 30 * MIB));
+        for (plenty, bytes) in [(24 * MIB, 24 * MIB), (24 * MIB + 1, 54 * MIB)] {
+            assert_eq!(room(tree.root(), plenty).unwrap().bytes, bytes);
+        }
     }
 
     #[test]
@@ -192,15 +216,15 @@ mod tests {
         tree.put("cg/a/memory.current", "1\n");
         for text in ["", "\n", "x", "-1", "18446744073709551616", "18446744073709551615", "max", "1 2"] {
             tree.put("cg/a/memory.max", text);
-            assert_eq!(room(tree.root()), None, "{text:?}");
+            assert_eq!(room(tree.root(), u64::MAX), None, "{text:?}");
         }
         tree.put("cg/a/memory.max", "10");
         tree.put(
             "cg/a/memory.stat",
             "inactive_file 18446744073709551615\nactive_file 18446744073709551615\n",
         );
-        assert_eq!(room(tree.root()).unwrap().bytes, 10);
+        assert_eq!(room(tree.root(), u64::MAX).unwrap().bytes, 10);
         tree.put("cg/a/memory.current", b"\xff");
-        assert_eq!(room(tree.root()), None);
+        assert_eq!(room(tree.root(), u64::MAX), None);
     }
 }

@@ -43,7 +43,7 @@ impl Object {
         if bytes == 0 {
             return Ok(());
         }
-        if let Some(room) = cgroup::memory_room(Path::new("/")).filter(|room| room.bytes < bytes) {
+        if let Some(room) = cgroup::memory_room(Path::new("/"), u64::MAX).filter(|room| room.bytes < bytes) {
             let detail = format!(
                 "{} are taken at once, as vm.overcommit_memory is 2, {} can give {:#}",
                 Bytes(bytes),

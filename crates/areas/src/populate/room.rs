@@ -60,8 +60,9 @@ pub(super) struct Rooms {
 }
 
 impl Rooms {
-    pub(super) fn measure(asked: &Asked) -> Self {
-        Rooms { supply: supply(asked.nodes), group: cgroup::memory_room(Path::new("/")) }
+    /// Exact up to `plenty`; of more it is only known that it is that much.
+    pub(super) fn measure(asked: &Asked, plenty: u64) -> Self {
+        Rooms { supply: supply(asked.nodes), group: cgroup::memory_room(Path::new("/"), plenty) }
     }
 
     /// What is left over once all that was promised is taken, and `bytes` more.

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::promise::Promise;
+use super::promise::{Before, Promise};
 use super::room::{Asked, Rooms, Short};
 use super::{CHUNK, Job, missing};
 use crate::error::Result;
@@ -19,6 +19,11 @@ const TIGHT: u64 = 16 * CHUNK as u64;
 /// behind. The less is left, the more exact it is.
 fn less(left: u64) -> u64 {
     left - left / 16
+}
+
+/// With so much room it is not looked again: others could not use it up before so many bytes are taken.
+fn plenty(left: u64, before: &Before<'_>) -> u64 {
+    before.take_of(None).saturating_add(left.saturating_mul(6)).saturating_add(TIGHT)
 }
 
 /// A populate that was admitted.
@@ -40,7 +45,7 @@ impl Watch {
     pub(super) fn admit(asked: Asked, bytes: u64, ahead: u64) -> Result<Self, Short> {
         let mut over = 0;
         let promise = Promise::admit(asked.nodes, bytes, ahead, |before| {
-            over = Rooms::measure(&asked).over(bytes, before)?;
+            over = Rooms::measure(&asked, plenty(bytes, before)).over(bytes, before)?;
             Ok(())
         })?;
         let watch = Watch { asked: Some((asked, promise)), ..Watch::none() };
@@ -61,7 +66,7 @@ impl Watch {
             return Ok(());
         }
         promise.again(|before| {
-            let rooms = Rooms::measure(asked);
+            let rooms = Rooms::measure(asked, plenty(left, before));
             let over = match rooms.over(less(left), before) {
                 Ok(over) => over,
                 // What was there already may have been taken for what was to come: count again.
