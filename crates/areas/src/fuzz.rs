@@ -64,6 +64,7 @@ pub fn proc(bytes: &[u8]) {
     let _ = crate::topology::meminfo::parse(text).map(|memory| memory.available());
     let _ = crate::residency::table::huge_in(text, 0x1000..0x7000_0000);
     let _ = crate::populate::room::kept_back(text, Node::MAX);
+    crate::cgroup::fuzz(bytes);
     let mut before = 0;
     for gap in crate::provider::address::gaps(text) {
         assert!(before <= gap.start && gap.start < gap.end, "gaps are in order");

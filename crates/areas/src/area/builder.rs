@@ -196,6 +196,8 @@ impl<'a> AreaBuilder<'a> {
     /// With a name it is published at once; without one, its descriptor can be passed on, or
     /// [`publish`](Area::publish) called when its contents are complete.
     ///
+    /// Where the kernel counts strictly (`vm.overcommit_memory=2`), its base pages are taken at once, so that no touch is refused.
+    ///
     /// # Errors
     /// As [`private`](AreaBuilder::private); [`Kind::Registry`] if it cannot be published.
     pub fn shared(&self) -> Result<Area<Shared>> {

@@ -90,7 +90,7 @@ pub struct Granted<'a> {
     pub page_size: PageSize,
     /// Bytes that were gathered into transparent huge pages.
     pub gathered: usize,
-    /// What was given instead of what was asked first.
+    /// What was given instead of what was asked first; and, after populating, why pages could not be gathered into transparent huge ones.
     pub fallbacks: &'a [Fallback],
 }
 

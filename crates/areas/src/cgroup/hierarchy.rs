@@ -182,6 +182,17 @@ fn below<'a>(path: &'a [u8], root: &[u8]) -> Option<Vec<&'a [u8]>> {
     (!root.is_empty() && root.iter().all(up) && !path.first().is_some_and(up)).then(Vec::new)
 }
 
+/// Any bytes as both texts, for the fuzzer: what is below a mount does not lead out of it.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Some((version, path)) = path_of(bytes, "memory") else { return };
+    for mount in mounts_of(bytes, version, "memory") {
+        for name in below(path, &mount.root).into_iter().flatten() {
+            assert!(name != b".." && !name.contains(&b'/'), "{name:?}");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Tree;

@@ -16,6 +16,8 @@ mod memory;
 
 use std::path::PathBuf;
 
+#[cfg(fuzzing)]
+pub(crate) use hierarchy::fuzz;
 use hierarchy::{Location, Version};
 pub(crate) use hugetlb::room as hugetlb_room;
 pub(crate) use memory::room as memory_room;

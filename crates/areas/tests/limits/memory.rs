@@ -181,6 +181,38 @@ pub(crate) fn a_limit_on_memory_and_swap_together() {
     assert_eq!(group.kills(), 0);
 }
 
+/// As in a container: a cgroup namespace, and a mount of its own hierarchy, whose root is the group.
+#[test]
+fn in_a_namespace_of_its_own() {
+    let this = test!("in_a_namespace_of_its_own");
+    if this.role().is_some() {
+        let mut shared = areas::builder(64 * MIB).shared().unwrap();
+        return tell(&facts(&shared.populate().unwrap_err()));
+    }
+    let unshared = Command::new("unshare").args(["--cgroup", "--mount", "true"]).status();
+    if !unshared.is_ok_and(|status| status.success()) {
+        return skip(this.name(), "`unshare --cgroup --mount` does not work here");
+    }
+    let Some(group) = Group::new("memory", this.name()) else { return };
+    group.limit(32 * MIB);
+    let (folder, top) = (group.folder().display(), group.folder().parent().unwrap().display());
+    let mount = match group.version() {
+        1 => format!("umount {top} && mount -t cgroup -o memory none {top}"),
+        _ => format!("umount {top} && mount -t cgroup2 none {top}"),
+    };
+    let script = format!(
+        r#"echo 0 > {folder}/cgroup.procs && exec unshare --cgroup --mount sh -c '{mount} && exec "$0" "$@"' "$0" "$@""#
+    );
+    // The stage takes what is there for ever.
+    let mut stage = Stage::through(&["sh", "-c", script.leak()]);
+    let mut peer = this.spawn(&mut stage, "in a namespace");
+    let told = peer.hear();
+    assert!(peer.end().success());
+    assert!(told.contains(&format!("control group / ({} is 32.0 MiB, ", group.max())), "{told}");
+    assert!(told.contains(&format!("> {top}/{}`", group.max())), "{told}");
+    assert_eq!(group.kills(), 0);
+}
+
 /// The page cache of files is no use that stays: what the kernel reclaims is room.
 #[test]
 fn the_page_cache_is_room() {
