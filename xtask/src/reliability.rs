@@ -10,7 +10,8 @@ use clap::{Args, Parser};
 
 use crate::{process, storm, vm};
 
-/// Kills operations at each of their system calls, has each call fail, counts calls at scale; writes what came of it to
+/// Kills operations at each of their system calls, has each call fail, has a peer change what they look at before each, counts calls at
+/// scale; writes what came of it to
 /// target/reliability. Then lets the storm blow for a while.
 ///
 /// docs/reliability.md is the report's first page. Its other commands: `cargo xtask fuzz`, `cargo xtask soundness`.
@@ -39,7 +40,8 @@ struct Boot {
 const GUEST: [&str; 4] = ["--nodes", "2:5000", "--timeout", "7200"];
 
 /// The trials, by the names of their chapters.
-const TRIALS: [(&str, &str); 3] = [("kill", "kill"), ("inject", "injected-errors"), ("scale", "scale")];
+const TRIALS: [(&str, &str); 4] =
+    [("kill", "kill"), ("inject", "injected-errors"), ("between", "between-calls"), ("scale", "scale")];
 
 pub(crate) fn main(options: &Options) -> ExitCode {
     match all(options) {
