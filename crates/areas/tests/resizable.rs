@@ -395,3 +395,17 @@ fn a_clone_that_joins_while_another_holder_grows() {
     }
     println!("{rounds} rounds, the clone followed in {followed}");
 }
+
+/// What is known of an area when it is found may be older than its size: its holder grows it beyond its reserve in between.
+#[test]
+fn what_grew_beyond_its_reserve_since_it_was_found_is_cloned_whole() {
+    let name = name("since");
+    let at = Address::Exactly(areas::Reservation::new(64 * PAGE, PAGE).unwrap().address());
+    let mut area = areas::builder(PAGE).name(&name).at(at).resizable(2 * PAGE).unwrap();
+    let found = areas::registry::find(&name).unwrap();
+    area.resize(9 * PAGE).unwrap();
+    area.write_at(9 * PAGE - 4, b"last").unwrap();
+    let clone = found.open_resizable().unwrap();
+    assert_eq!((clone.size(), clone.reserve()), (9 * PAGE, 9 * PAGE));
+    assert_eq!(bytes(&clone, 9 * PAGE - 4, 4), b"last");
+}

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use areas::{Kind, registry};
@@ -42,6 +43,13 @@ const OWN: &str = "looker";
 /// The peer's process, and the id of what it offers.
 static PEER: OnceLock<(u32, i32)> = OnceLock::new();
 
+/// Whether all others of the registry must be seen, whatever changes.
+static STRICT: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn is_strict() -> bool {
+    STRICT.load(Ordering::Relaxed)
+}
+
 pub(super) fn peer() -> Result<(u32, i32)> {
     PEER.get().copied().context("there is no peer yet")
 }
@@ -71,7 +79,10 @@ pub(super) fn main(name: &str, database: &Path) -> Result<bool> {
     registry::list()?;
     say(&format!("joined {}", database.as_raw_fd()))?;
     let words = heard()?;
-    let [pid, id] = words.split(' ').collect::<Vec<_>>()[..] else { bail!("the peer is not told: {words}") };
+    let [pid, id, strict] = words.split(' ').collect::<Vec<_>>()[..] else {
+        bail!("the peer is not told: {words}")
+    };
+    STRICT.store(strict == "strict", Ordering::Relaxed);
     PEER.get_or_init(|| (pid.parse().unwrap_or(0), id.parse().unwrap_or(0)));
     let mut act = (looking.prepare)().with_context(|| format!("prepare {name}"))?;
     let _ = Held::now();
@@ -105,7 +116,7 @@ pub(super) fn main(name: &str, database: &Path) -> Result<bool> {
         }
     };
     note("looking around", look_around());
-    if looking.shadowed {
+    if looking.shadowed && is_strict() {
         note("the bystander's, of the same name", not_shadowed());
     }
     note("the database", lock("after looking around"));

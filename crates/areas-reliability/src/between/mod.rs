@@ -62,6 +62,8 @@ pub(crate) struct Row {
     /// Why it could not be tried here.
     pub(crate) skipped: Option<String>,
     pub(crate) right: usize,
+    /// How often another file was taken, and is kept open.
+    pub(crate) kept: usize,
     /// How often it answered with an error, by kind.
     pub(crate) errors: BTreeMap<String, usize>,
     pub(crate) wrong: Vec<String>,
@@ -161,6 +163,7 @@ fn one(
                 .run(looking, mutation.scene, Some((&point, mutation)), Some(reference))
                 .with_context(|| format!("{} before call {}, {}", mutation.name, point.index, point.call))?;
             row.points += 1;
+            row.kept += usize::from(outcome.kept);
             match outcome.kind {
                 _ if !outcome.hit => row.missed += 1,
                 _ if !outcome.wrong.is_empty() => {}

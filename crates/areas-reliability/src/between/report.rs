@@ -14,6 +14,7 @@ struct Sum<'a> {
     right: usize,
     missed: usize,
     left_out: usize,
+    kept: usize,
     errors: BTreeMap<&'a str, usize>,
     wrong: Vec<&'a str>,
     skipped: Vec<&'a str>,
@@ -27,6 +28,7 @@ impl<'a> Sum<'a> {
             sum.right += row.right;
             sum.missed += row.missed;
             sum.left_out += row.left_out;
+            sum.kept += row.kept;
             for (kind, count) in &row.errors {
                 *sum.errors.entry(kind).or_default() += count;
             }
@@ -102,6 +104,14 @@ pub(super) fn chapter(rows: &[Row]) -> String {
             sum.kinds(),
             sum.missed,
             sum.result()
+        );
+    }
+    if all.kept > 0 {
+        let _ = writeln!(
+            text,
+            "\nBefore {} of the points another file was put under a number between the looker's last look at it and its taking: such a file is kept \
+             open and never used, one a holder ([why](../design/looking-at-others.md)).",
+            all.kept
         );
     }
     text += "\n## By change\n\n\

@@ -59,6 +59,8 @@ pub(super) struct Outcome {
     /// The kind of its error; `None` if it succeeded.
     pub(super) kind: Option<String>,
     pub(super) wrong: Vec<String>,
+    /// Whether a file that was taken by its number, and was another one, is kept open.
+    pub(super) kept: bool,
     pub(super) held: Held,
 }
 
@@ -120,7 +122,9 @@ impl<'a> Trial<'a> {
         if looking.shadowed {
             self.bystander.ask("wrap")?;
         }
-        looker.tell(&format!("{} {id}", peer.child.id()))?;
+        let strict = scene != Scene::LooseObject && change.is_none_or(|(_, mutation)| mutation.is_strict());
+        let strict = if strict { "strict" } else { "lenient" };
+        looker.tell(&format!("{} {id} {strict}", peer.child.id()))?;
         let mut outcome = Outcome::default();
         let ended =
             self.follow(looking, (&mut looker, own), &mut peer, change, silent.as_ref(), &mut outcome);
@@ -243,6 +247,10 @@ impl<'a> Trial<'a> {
                 [("held", rest.held.beyond(&reference.held)), ("lacking", rest.held.lacks(&reference.held))]
             {
                 what.retain(|what| !others(what));
+                if how == "held" && mutation.is_some_and(Mutation::may_be_kept) && what.len() == 1 {
+                    outcome.kept = what[0].contains("descriptor of");
+                    what.retain(|_| !outcome.kept);
+                }
                 if !what.is_empty() {
                     outcome.wrong.push(format!("{how} in the end: {}", what.join(", ")));
                 }

@@ -13,7 +13,7 @@ mod finding;
 mod handing;
 mod joining;
 mod making;
-mod pool;
+pub(crate) mod pool;
 
 pub(crate) use changing::pool_has_pages;
 
