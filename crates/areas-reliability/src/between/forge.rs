@@ -46,7 +46,10 @@ pub(super) mod record {
 const DOOR: u64 = 20;
 
 const RECORDS_AT: u64 = 4 << 20;
-const RECORD_BYTES: u64 = 192;
+/// What of a record is in its first part, and in its second.
+const FIRST_BYTES: usize = 192;
+const REST_BYTES: usize = 288;
+const RECORD_BYTES: u64 = FIRST_BYTES as u64;
 
 /// A table that can be written: a part of this process's own memory, or a file.
 #[derive(Debug)]
@@ -170,11 +173,10 @@ pub(super) fn number_of(link: &Path) -> Result<i32> {
 impl Table {
     /// The message by which an area is offered to another team, as its record stands in this table.
     pub(super) fn offer(&self, record_at: u64) -> Result<Vec<u8>> {
-        const REST_BYTES: usize = 288;
         let mut offer = Vec::from(*b"AREAgift");
         offer.extend(2_u32.to_le_bytes());
         offer.resize(32, 0);
-        let first: [u8; RECORD_BYTES as usize] = self.get(record_at)?;
+        let first: [u8; FIRST_BYTES] = self.get(record_at)?;
         offer.extend(first);
         offer.resize(32 + first.len() + REST_BYTES, 0);
         Ok(offer)

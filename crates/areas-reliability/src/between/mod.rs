@@ -26,6 +26,7 @@ mod silent;
 mod trial;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -139,18 +140,21 @@ fn one(
             rows.push(Row { operation, mutation, skipped, ..Row::default() });
             continue;
         }
-        if !references.contains_key(&mutation.scene) {
-            let outcome = trial.run(looking, mutation.scene, None, None)?;
-            if !outcome.wrong.is_empty() {
-                let scene = mutation.scene;
-                let wrong = format!("{}, undisturbed, {scene:?}: {}", looking.name, plain(&outcome.wrong));
-                let (operation, mutation) = (looking.name, "none");
-                rows.push(Row { operation, mutation, wrong: vec![wrong], ..Row::default() });
-                trial = Trial::new(strangers)?;
+        let reference = match references.entry(mutation.scene) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let outcome = trial.run(looking, mutation.scene, None, None)?;
+                if !outcome.wrong.is_empty() {
+                    let scene = mutation.scene;
+                    let wrong =
+                        format!("{}, undisturbed, {scene:?}: {}", looking.name, plain(&outcome.wrong));
+                    let (operation, mutation) = (looking.name, "none");
+                    rows.push(Row { operation, mutation, wrong: vec![wrong], ..Row::default() });
+                    trial = Trial::new(strangers)?;
+                }
+                unknown.insert(outcome)
             }
-            references.insert(mutation.scene, outcome);
-        }
-        let reference = &references[&mutation.scene];
+        };
         let mut row = Row { operation: looking.name, mutation: mutation.name, ..Row::default() };
         let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for point in points(&reference.calls) {

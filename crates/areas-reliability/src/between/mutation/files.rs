@@ -106,11 +106,11 @@ pub(super) static ALL: [Mutation; 27] = [
         Ok(symlink(registry, registry)?)
     }),
     folder("folder-shut", "nobody has any right to it", |registry| {
-        Ok(fs::set_permissions(registry, Permissions::from_mode(0))?)
+        Ok(fs::set_permissions(registry, Permissions::from_mode(0o000))?)
     }),
     folder("teams-shut", "nobody has any right to the folder of links", |registry| {
         for space in fs::read_dir(registry)?.flatten() {
-            fs::set_permissions(space.path().join("teams"), Permissions::from_mode(0))?;
+            fs::set_permissions(space.path().join("teams"), Permissions::from_mode(0o000))?;
         }
         Ok(())
     }),
