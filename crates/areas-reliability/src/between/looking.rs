@@ -58,6 +58,8 @@ pub(super) struct Looking {
     pub(super) shadowed: bool,
     /// Whether it looks at all processes: its calls about the peer count.
     pub(super) crowd: bool,
+    /// Whether what is offered has been opened once before.
+    pub(super) again: bool,
     /// What it may answer instead, by its documentation.
     pub(super) kinds: &'static [Kind],
     pub(super) prepare: fn() -> Result<Box<dyn Act>>,
@@ -70,8 +72,8 @@ const fn looking(
     kinds: &'static [Kind],
     prepare: fn() -> Result<Box<dyn Act>>,
 ) -> Looking {
-    let (by, meets, shadowed, crowd) = (By::Registry, false, false, false);
-    Looking { name, what, offer, by, meets, shadowed, crowd, kinds, prepare }
+    let (by, meets, shadowed, crowd, again) = (By::Registry, false, false, false, false);
+    Looking { name, what, offer, by, meets, shadowed, crowd, again, kinds, prepare }
 }
 
 impl Looking {
@@ -85,6 +87,10 @@ impl Looking {
 
     const fn crowd(self) -> Self {
         Looking { crowd: true, ..self }
+    }
+
+    const fn again(self) -> Self {
+        Looking { again: true, ..self }
     }
 
     const fn by(self, by: By) -> Self {
@@ -152,7 +158,8 @@ pub(super) static ALL: [Looking; 30] = [
     )
     .shadowed(),
     looking("open", "open for writing what was found", Offer::Fixed, OPENING, open),
-    looking("open-again", "open for writing what was opened before", Offer::Fixed, OPENING, open_again),
+    looking("open-again", "open for writing what was opened before", Offer::Fixed, OPENING, open_again)
+        .again(),
     looking("open-read-only", "open for reading only", Offer::Fixed, OPENING, open_read_only),
     looking("open-growable", "open what may grow", Offer::Growable, OPENING, open),
     looking("open-resizable", "open what may grow and shrink", Offer::Resizable, OPENING, open_resizable),

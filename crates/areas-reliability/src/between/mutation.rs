@@ -102,7 +102,9 @@ impl Mutation {
     }
 
     pub(super) fn fits(&self, looking: &Looking) -> bool {
-        (!self.meeting || looking.meets)
+        // What is not sealed cannot have been opened before.
+        let had = !looking.again || self.scene != Scene::LooseObject;
+        had && (!self.meeting || looking.meets)
             && (self.offers.is_empty() || self.offers.contains(&looking.offer))
             && self.ways.contains(&looking.by)
     }

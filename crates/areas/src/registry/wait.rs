@@ -89,10 +89,19 @@ struct Word {
 }
 
 impl Word {
-    /// `None` where there is no registry yet.
+    /// `None` where there is no registry yet, or nothing in it to sleep on.
     fn open() -> Result<Option<Self>> {
         let Some(control) = state::state()?.control()? else { return Ok(None) };
-        let mapping = map(control.as_fd())?;
+        let mapping = match map(control.as_fd()) {
+            Ok(mapping) => mapping,
+            // Another process has put what is no file in its place: there is nothing to sleep on, and what is looked for is found without.
+            Err(error)
+                if error.errno().map(|errno| errno.raw()) == Some(sys::Errno::NODEV.raw_os_error()) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
         let control = Guarded::new(control)
             .map_err(|errno| Error::new(Kind::Registry, "wait for a name").call("fstat", errno))?;
         Ok(Some(Word { control, mapping }))

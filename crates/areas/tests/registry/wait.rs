@@ -68,3 +68,19 @@ fn a_control_file_that_is_cut_or_filled_with_noise_delays_nobody_for_long() {
         holder.drop_area(area);
     }
 }
+
+/// A FIFO cannot be mapped to sleep on; what is waited for is found without.
+#[test]
+fn a_control_file_that_is_a_fifo_delays_nobody_for_long() {
+    let folder = Folder::new();
+    let (mut holder, mut waiter) = (Agent::start(&folder), Agent::start(&folder));
+    let here = holder.publish("here");
+    std::fs::remove_file(folder.control()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(folder.control()).status().unwrap().success());
+    assert!(waiter.tell("wait here 60000").contains(&here.id.unwrap().to_string()));
+    waiter.begin("wait ring 60000");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let id = holder.publish("ring").id.unwrap().to_string();
+    assert!(waiter.end().unwrap().contains(&id));
+    refused(waiter.try_tell("wait nothing 50"), Kind::TimedOut);
+}
