@@ -159,5 +159,11 @@ looking! {
     receive_pool: "receive-pool";
     take: "take";
     give: "give";
+    grow: "grow";
+    resize: "resize";
+    read: "read";
+    populate: "populate";
+    publish_clone: "publish-clone";
+    send: "send";
     freeze: "freeze";
 }

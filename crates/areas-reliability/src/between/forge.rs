@@ -16,6 +16,8 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 pub(super) mod header {
     pub(in super::super) const VERSION: u64 = 8;
     pub(in super::super) const PID: u64 = 16;
+    /// The number of the descriptor that leads to the team's door, + 1.
+    pub(in super::super) const DOOR: u64 = 20;
     pub(in super::super) const DEVICE: u64 = 32;
     pub(in super::super) const INODE: u64 = 40;
     pub(in super::super) const INDEX: u64 = 64;
@@ -41,9 +43,6 @@ pub(super) mod record {
     pub(in super::super) const NAME_LEN: u64 = 87;
     pub(in super::super) const NAME: u64 = 105;
 }
-
-/// The number of the descriptor that leads to a team's door, + 1, in its table's header.
-const DOOR: u64 = 20;
 
 const RECORDS_AT: u64 = 4 << 20;
 /// What of a record is in its first part, and in its second.
@@ -193,7 +192,7 @@ pub(super) fn send_offer(team: u32, offer: &[u8], file: &OwnedFd) -> Result<()> 
         })
         .context("the team has no table")?;
     let mut number = [0; 4];
-    File::open(table)?.read_exact_at(&mut number, DOOR)?;
+    File::open(table)?.read_exact_at(&mut number, header::DOOR)?;
     let number = u32::from_le_bytes(number).checked_sub(1).context("the team has no door")?;
     let socket = UnixDatagram::unbound()?;
     socket.connect(format!("/proc/{team}/fd/{number}"))?;

@@ -41,6 +41,8 @@ pub(super) enum By {
     Transfer,
     /// It is to be given one.
     Giving,
+    /// It is to be sent one over a stream socket.
+    Sending,
     /// It has cloned the looker's.
     Clone,
 }
@@ -124,10 +126,21 @@ const RECEIVING: &[Kind] = &[Kind::Io, Kind::InvalidInput, Kind::TimedOut, Kind:
 const GIVING: &[Kind] =
     &[Kind::NoSuchTeam, Kind::Unreadable, Kind::Registry, Kind::Unsupported, Kind::Busy, Kind::NotPermitted];
 const TAKING: &[Kind] = &[Kind::NoSuchArea, Kind::Registry, Kind::InvalidInput];
+const GROWING: &[Kind] = &[
+    Kind::OutOfRange,
+    Kind::Limit,
+    Kind::NoMemory,
+    Kind::AddressInUse,
+    Kind::Frozen,
+    Kind::InvalidInput,
+    Kind::NotPermitted,
+];
+const POPULATING: &[Kind] = &[Kind::NoMemory, Kind::Busy];
+const SENDING: &[Kind] = &[Kind::Io];
 const FREEZING: &[Kind] = &[Kind::Busy, Kind::NotPermitted];
 
 /// All of them.
-pub(super) static ALL: [Looking; 30] = [
+pub(super) static ALL: [Looking; 36] = [
     looking("find", "find by name, a team met for the first time", Offer::Fixed, FINDING, find).meeting(),
     looking("find-again", "find by name once more", Offer::Fixed, FINDING, find_again),
     looking("get", "find by id, a team met for the first time", Offer::Fixed, FINDING, get).meeting(),
@@ -173,6 +186,12 @@ pub(super) static ALL: [Looking; 30] = [
         .by(By::Socket),
     looking("take", "take what the peer has transferred", Offer::Fixed, TAKING, take).by(By::Transfer),
     looking("give", "transfer an area to the peer", Offer::Fixed, GIVING, give).by(By::Giving),
+    looking("grow", "grow a clone of what may grow", Offer::Growable, GROWING, grow).again(),
+    looking("resize", "make a clone larger that may grow and shrink", Offer::Resizable, GROWING, resize),
+    looking("read", "read and write in a clone that may grow and shrink", Offer::Resizable, GROWING, read),
+    looking("populate", "populate a clone", Offer::Fixed, POPULATING, populate).again(),
+    looking("publish-clone", "open, and publish the clone", Offer::Growable, OPENING, publish_clone),
+    looking("send", "send an area to the peer", Offer::Fixed, SENDING, send).by(By::Sending),
     looking("freeze", "freeze an area that the peer has cloned", Offer::Fixed, FREEZING, freeze)
         .by(By::Clone)
         .crowd(),
@@ -480,4 +499,66 @@ fn freeze() -> Result<Box<dyn Act>> {
         measured::shared(area)
     })
     .boxed()
+}
+
+/// A clone that is there before the operation begins.
+fn cloned<K: areas::Access + 'static>(
+    open: fn(&Source) -> areas::Result<Area<K>>,
+    run: fn(&mut Area<K>) -> areas::Result<()>,
+    check: fn(&mut Area<K>) -> Result<(), String>,
+) -> Result<Box<dyn Act>> {
+    With::new(open(&found()?)?, run, check).unchanged(check).boxed()
+}
+
+fn grow() -> Result<Box<dyn Act>> {
+    cloned::<Shared>(Source::open, |area| area.grow(2 * SIZE), |area| measured::shared(area))
+}
+
+fn resize() -> Result<Box<dyn Act>> {
+    cloned::<Resizable>(
+        Source::open_resizable,
+        |area| area.resize(2 * SIZE),
+        |area| measured::resizable(area),
+    )
+}
+
+fn read() -> Result<Box<dyn Act>> {
+    cloned::<Resizable>(
+        Source::open_resizable,
+        |area| {
+            let mut bytes = vec![0; SIZE];
+            area.read_at(0, &mut bytes)?;
+            area.write_at(0, &bytes)
+        },
+        |area| measured::resizable(area),
+    )
+}
+
+fn populate() -> Result<Box<dyn Act>> {
+    cloned::<Shared>(Source::open, Area::populate, |area| measured::shared(area))
+}
+
+fn publish_clone() -> Result<Box<dyn Act>> {
+    opening::<Shared>(
+        |(source, area)| {
+            *area = source.as_ref().map(|source| source.cloning().name("clone").open()).transpose()?;
+            Ok(())
+        },
+        |(_, area)| {
+            let Some(area) = area else { return Ok(()) };
+            let found = told(registry::find("clone"))?;
+            is(area.id() == Some(found.id()), || {
+                format!("its id is {:?}, and found is {}", area.id(), found.id())
+            })?;
+            measured::shared(area)
+        },
+    )
+}
+
+fn send() -> Result<Box<dyn Act>> {
+    let socket = UnixStream::connect(socket()?).context("connect to the peer")?;
+    let area = filled("gift")?;
+    With::new((socket, area), |(socket, area)| area.send(&*socket), |(_, area)| measured::shared(area))
+        .unchanged(|(_, area)| measured::shared(area))
+        .boxed()
 }

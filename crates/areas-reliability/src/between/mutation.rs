@@ -63,7 +63,7 @@ pub(super) struct Mutation {
     pub(super) how: How,
 }
 
-const EVERY_WAY: &[By] = &[By::Registry, By::Socket, By::Transfer, By::Giving, By::Clone];
+const EVERY_WAY: &[By] = &[By::Registry, By::Socket, By::Transfer, By::Giving, By::Sending, By::Clone];
 const REGISTRY: &[By] = &[By::Registry];
 /// Where the peer's table is looked at.
 const TABLE: &[By] = &[By::Registry, By::Giving];

@@ -17,7 +17,7 @@ use rustix::fs::{
     FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create,
 };
 
-use super::forge::{self, Table};
+use super::forge::{self, Table, header};
 use super::looking::{By, CLONED, OFFERED, Offer};
 use super::mutation::{self, How, Scene};
 use crate::bystander::{SIZE, pattern};
@@ -146,7 +146,7 @@ impl Peer {
             Scene::Own | Scene::Silent | Scene::Half => {}
         }
         let listener = match by {
-            By::Socket => {
+            By::Socket | By::Sending => {
                 let path = strangers.join("socket");
                 let _ = fs::remove_file(&path);
                 Some(UnixListener::bind(path)?)
@@ -183,6 +183,10 @@ impl Peer {
         self.looker = looker;
         match self.by {
             By::Registry | By::Giving => {}
+            By::Sending => {
+                let (socket, _) = self.listener.as_ref().context("no listener")?.accept()?;
+                self.socket = Some(socket);
+            }
             By::Socket => {
                 let (socket, _) = self.listener.as_ref().context("no listener")?.accept()?;
                 self.socket = Some(socket);
@@ -278,6 +282,12 @@ impl Peer {
         let write = !path.is_dir();
         let file = File::options().read(true).write(write).open(&path);
         file.with_context(|| format!("open {}", path.display()))
+    }
+
+    /// Another file has its door's number from now on.
+    pub(super) fn replace_door(&self, with: impl AsFd) -> Result<()> {
+        let number = u32::from_le_bytes(self.table.get(header::DOOR)?).checked_sub(1).context("no door")?;
+        replace_number(i32::try_from(number)?, with.as_fd())
     }
 
     /// A file of a file system that does not answer.

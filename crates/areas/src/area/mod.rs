@@ -120,7 +120,13 @@ impl<K: Access> Area<K> {
     /// One `fstat` for a growable area, no system call for others.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.object.as_ref().map_or(self.mapping.size(), Object::size)
+        let Some(object) = &self.object else { return self.mapping.size() };
+        let size = object.size();
+        match object.extent() {
+            // Another holder can make the object larger than its maximum, past this library: what is not mapped here is not counted.
+            Extent::Growable { .. } => size.min(self.mapping.span()),
+            _ => size,
+        }
     }
 
     /// The bytes of its whole pages.

@@ -35,7 +35,7 @@ const fn socket(
     new(name, what, scene, How::Peer(act)).ways(&[By::Socket])
 }
 
-pub(super) static ALL: [Mutation; 27] = [
+pub(super) static ALL: [Mutation; 28] = [
     done("peer-stopped", "the peer is stopped", Deed::Stop).harmless(),
     done("peer-killed", "the peer is killed", Deed::Kill),
     own("peer-exec", "the peer becomes another program", |_| {
@@ -121,6 +121,11 @@ pub(super) static ALL: [Mutation; 27] = [
         peer.close_socket();
         Ok(())
     }),
+    own("socket-shut", "the peer closes its socket", |peer| {
+        peer.close_socket();
+        Ok(())
+    })
+    .ways(&[By::Sending]),
     socket("socket-closed-behind", "the peer closes its socket behind the message", Scene::Own, |peer| {
         peer.close_socket();
         Ok(())

@@ -7,6 +7,7 @@ use anyhow::Result;
 use rustix::fs::{SealFlags, fcntl_add_seals, ftruncate};
 
 use super::super::forge::{header, record};
+use super::super::looking::By;
 use super::super::peer::{Peer, loose};
 use super::{How, Mutation, REGISTRY, Scene, TABLE, new, own};
 use crate::bystander::SIZE;
@@ -29,13 +30,18 @@ const fn of_table(name: &'static str, what: &'static str, act: fn(&mut Peer) -> 
     own(name, what, act).ways(TABLE)
 }
 
+/// A change of where it is to be offered areas.
+const fn door(name: &'static str, what: &'static str, act: fn(&mut Peer) -> Result<()>) -> Mutation {
+    own(name, what, act).ways(&[By::Giving])
+}
+
 /// A link of the same name that leads elsewhere.
 fn lead(peer: &Peer, to: &str) -> Result<()> {
     fs::remove_file(peer.link())?;
     Ok(symlink(to, peer.link())?)
 }
 
-pub(super) static ALL: [Mutation; 43] = [
+pub(super) static ALL: [Mutation; 51] = [
     unsealed("table-cut-sealed", "a table that is not sealed is cut to 0 bytes, and sealed", |peer| {
         ftruncate(peer.table_file()?, 0)?;
         Ok(fcntl_add_seals(peer.table_file()?, SEALS)?)
@@ -146,6 +152,33 @@ pub(super) static ALL: [Mutation; 43] = [
         lead(peer, &format!("/proc/{}/fd/9999", std::process::id()))
     })
     .ways(TABLE),
+    own("link-loop", "the link leads to itself", |peer| {
+        let itself = peer.link().to_str().map(str::to_owned);
+        lead(peer, itself.as_deref().unwrap_or_default())
+    })
+    .ways(TABLE),
+    door("door-null", "its door's number leads to /dev/null", |peer| {
+        peer.replace_door(peer.stranger("/dev/null")?)
+    }),
+    door("door-fifo", "its door's number leads to a FIFO", |peer| peer.replace_door(peer.stranger("fifo")?)),
+    door(
+        "door-database",
+        "its door's number leads to a file on which the looker has a record lock",
+        |peer| peer.replace_door(peer.stranger("database")?),
+    ),
+    door("door-silent", "its door's number leads to a file of a file system that does not answer", |peer| {
+        peer.replace_door(peer.silent()?)
+    })
+    .silent(),
+    door("door-other", "its door's number leads to a socket that nobody reads", |peer| {
+        peer.replace_door(std::os::unix::net::UnixDatagram::unbound()?)
+    }),
+    door("door-gone", "its header says that it has no door", |peer| {
+        peer.table().put(header::DOOR, &0_u32.to_le_bytes())
+    }),
+    door("door-number", "its header says that its door has another number", |peer| {
+        peer.table().put(header::DOOR, &u32::MAX.to_le_bytes())
+    }),
     own("link-other", "the link leads to another process", |peer| lead(peer, "/proc/1/fd/3")).ways(TABLE),
 ];
 
