@@ -282,6 +282,8 @@ fn bring_in(view: &View, range: &Range<usize>) -> Result<()> {
         match sys::memory::advise(address, len, Advice::PopulateRead) {
             Ok(()) => return Ok(()),
             Err(sys::Errno::INTR | sys::Errno::AGAIN) => {}
+            // The object has become shorter since: what was beyond its end is in RAM no more.
+            Err(sys::Errno::FAULT) => return Ok(()),
             Err(errno) => {
                 let error = |kind| {
                     Error::new(kind, format!("look up {} that are in RAM", Bytes::from(len)))
@@ -304,6 +306,19 @@ fn bring_in(view: &View, range: &Range<usize>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Another holder makes it shorter while it is measured.
+    #[test]
+    fn what_lies_beyond_the_end_by_now_is_not_brought_in() {
+        let page = PageSize::base().bytes();
+        let mut area = crate::builder(16 * page).resizable(16 * page).unwrap();
+        area.write_at(0, &vec![1; 16 * page]).unwrap();
+        let view = View { base: std::ptr::NonNull::new(area.as_ptr()).unwrap(), range: 0..16 * page };
+        bring_in(&view, &(0..16 * page)).unwrap();
+        area.resize(page).unwrap();
+        bring_in(&view, &(0..16 * page)).unwrap();
+        assert_eq!(area.residency().unwrap().resident(), page as u64);
+    }
 
     #[test]
     fn what_is_in_both_lists() {
