@@ -56,7 +56,7 @@ pub(super) fn shared(area: &Area<Shared>) -> Result<(), String> {
     // What may not be read says so. Of no bytes there is none to be read.
     if size > 0 && area.protection().contains(Protection::READ) {
         ends(fd, size, |at, into| area.read_at(at, into))?;
-        told(area.load::<u8>(size - 1)).map(drop)?;
+        told(area.load::<u8>(size - 1, std::sync::atomic::Ordering::Relaxed)).map(drop)?;
     }
     lock(area.as_ptr(), size, area.lock())
 }

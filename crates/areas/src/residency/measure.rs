@@ -313,7 +313,7 @@ mod tests {
         let page = PageSize::base().bytes();
         let mut area = crate::builder(16 * page).resizable(16 * page).unwrap();
         area.write_at(0, &vec![1; 16 * page]).unwrap();
-        let view = View { base: std::ptr::NonNull::new(area.as_ptr()).unwrap(), range: 0..16 * page };
+        let view = View { base: NonNull::new(area.as_ptr()).unwrap(), range: 0..16 * page };
         bring_in(&view, &(0..16 * page)).unwrap();
         area.resize(page).unwrap();
         bring_in(&view, &(0..16 * page)).unwrap();
