@@ -22,9 +22,9 @@ pub(crate) fn threads_of_one_process() {
                 let ended = area.populate();
                 // Held until all have tried.
                 barrier.wait();
-                let resident = area.residency().unwrap().resident() as usize;
+                let resident = area.residency().unwrap().resident();
                 match ended {
-                    Ok(()) => assert_eq!(resident, 36 * MIB),
+                    Ok(()) => assert_eq!(resident, 36 << 20),
                     Err(_) => assert_eq!(resident, 0, "refused, and yet it took something"),
                 }
                 ended

@@ -47,15 +47,12 @@ impl Group {
             let _ = fs::write(top.join("cgroup.subtree_control"), format!("+{controller}"));
         }
         let name = format!("areas-{}-{}", test.replace(':', "-"), std::process::id());
-        let group = Group { folder: top.join(name), version };
-        match fs::create_dir(&group.folder) {
-            Ok(()) => Some(group),
-            Err(error) => {
-                skip(test, &format!("{}: {error}", group.folder.display()));
-                std::mem::forget(group);
-                None
-            }
+        let folder = top.join(name);
+        if let Err(error) = fs::create_dir(&folder) {
+            skip(test, &format!("{}: {error}", folder.display()));
+            return None;
         }
+        Some(Group { folder, version })
     }
 
     /// A group in this one.
