@@ -1,5 +1,7 @@
 //! Strict accounting (`vm.overcommit_memory=2`): what cannot be promised is refused by its name, and what is promised is there: no touch is a SIGBUS.
 
+use std::sync::atomic::Ordering;
+
 use areas::{Error, Kind};
 
 use super::memory::obey;
@@ -50,13 +52,13 @@ fn beyond_the_commit_limit_is_refused_and_within_it_is_backed() {
             let area = areas::builder(size).shared().unwrap();
             assert_eq!(area.residency().unwrap().absent(), 0, "{size}");
             for at in (0..size).step_by(4096) {
-                area.store(at, 1_u8).unwrap();
+                area.store(at, 1_u8, Ordering::Relaxed).unwrap();
             }
         }
         obey(&report);
         let area = areas::builder(large).shared().unwrap();
         for at in (0..large).step_by(4096) {
-            area.store(at, 1_u8).unwrap();
+            area.store(at, 1_u8, Ordering::Relaxed).unwrap();
         }
         String::new()
     });

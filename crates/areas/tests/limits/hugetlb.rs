@@ -1,6 +1,7 @@
 //! Limits on hugetlb pages: the kernel says the same of them as of an empty pool, and the error tells which it was.
 
 use std::fs::{self, File};
+use std::sync::atomic::Ordering;
 
 use areas::{Error, Kind, PageSize, Pages};
 
@@ -69,7 +70,7 @@ pub(crate) fn machine_a_limit_is_named_and_not_the_pool() {
         let because = less.granted().fallbacks[0].because.to_string();
         obey(&told[0]);
         let area = areas::builder(8 * MIB).pages(pages).shared().unwrap();
-        area.store(8 * MIB - 8, 1_u64).unwrap();
+        area.store(8 * MIB - 8, 1_u64, Ordering::Relaxed).unwrap();
         return tell(&[told.join("\n--\n"), because].join("\n--\n"));
     }
     let Some(group) = Group::new("hugetlb", this.name()) else { return };

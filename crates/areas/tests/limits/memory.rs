@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::Command;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use areas::{Error, Kind, Lock};
@@ -41,7 +42,7 @@ fn everything() -> Vec<(&'static str, String)> {
     assert_eq!(shared.residency().unwrap().resident(), 0);
     let rejected = shared.freeze().unwrap_err();
     told.push(("freeze", facts(&rejected.error)));
-    rejected.value.store(0, 7_u8).unwrap();
+    rejected.value.store(0, 7_u8, Ordering::Relaxed).unwrap();
     drop(rejected);
     let mut private = areas::builder(size).private().unwrap();
     told.push(("private", facts(&private.populate().unwrap_err())));
