@@ -2,6 +2,7 @@
 //! fill the pool are named `machine_…`: they have it to themselves.
 
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering::Relaxed;
 
 use areas::{Area, Kind, PageSize, Pages, Private, ReceiveOptions, Received, Shared};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate};
@@ -50,7 +51,7 @@ fn missing_pages_are_taken_or_it_is_an_error() {
             Received::Shared(area) => {
                 assert_eq!(kernel::allocated(&fd), half as u64, "all of its pages are there");
                 for at in (0..half).step_by(HUGE) {
-                    assert_eq!(area.load::<u64>(at).unwrap(), 0);
+                    assert_eq!(area.load::<u64>(at, Relaxed).unwrap(), 0);
                 }
             }
             Received::Frozen(area) => assert!(area.iter().step_by(4096).all(|&byte| byte == 0)),
@@ -81,14 +82,14 @@ fn all_accesses(area: &Area<Shared>, expected: Option<Kind>) {
     let kind = |result: areas::Result<()>| result.err().map(|error| error.kind());
     let part = area.slice(0, HUGE).unwrap();
     assert_eq!(kind(area.read_at(5, &mut [0; 100])), expected, "read_at");
-    assert_eq!(kind(area.load::<u64>(8).map(drop)), expected, "load");
+    assert_eq!(kind(area.load::<u64>(8, Relaxed).map(drop)), expected, "load");
     assert_eq!(kind(part.read_at(5, &mut [0; 100])), expected, "read_at of a slice");
-    assert_eq!(kind(part.load::<u8>(1).map(drop)), expected, "load of a slice");
+    assert_eq!(kind(part.load::<u8>(1, Relaxed).map(drop)), expected, "load of a slice");
     assert_eq!(kind(area.copy_to(0, &base, 0, 4096)), expected, "a copy to base pages");
     assert_eq!(kind(area.write_at(5, b"bytes")), expected, "write_at");
-    assert_eq!(kind(area.store(16, 7_u64)), expected, "store");
+    assert_eq!(kind(area.store(16, 7_u64, Relaxed)), expected, "store");
     assert_eq!(kind(part.write_at(5, b"bytes")), expected, "write_at of a slice");
-    assert_eq!(kind(part.store(16, 7_u32)), expected, "store of a slice");
+    assert_eq!(kind(part.store(16, 7_u32, Relaxed)), expected, "store of a slice");
     assert_eq!(kind(base.copy_to(0, area, 4096, 4096)), expected, "a copy from base pages");
     assert_eq!(kind(area.copy_to(0, area, 8192, 4096)), expected, "a copy within");
     assert_eq!(kind(base.copy_to(0, &other, 0, 4096)), None);
@@ -112,14 +113,14 @@ fn a_page_that_is_taken_away_is_an_error() {
         all_accesses(&area, None);
         let mut word = [0; 8];
         area.read_at(16, &mut word).unwrap();
-        assert_eq!((u64::from_le_bytes(word), area.load::<u64>(16).unwrap()), (7, 7));
+        assert_eq!((u64::from_le_bytes(word), area.load::<u64>(16, Relaxed).unwrap()), (7, 7));
         // As whoever may write it can, in any process.
         let away = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         fallocate(area.as_fd(), away, 0, HUGE as u64).unwrap();
         let rest = take_the_rest();
         assert_eq!(count("free_hugepages"), 0);
         all_accesses(&area, Some(Kind::NoMemory));
-        let error = area.load::<u8>(0).unwrap_err();
+        let error = area.load::<u8>(0, Relaxed).unwrap_err();
         assert!(error.to_string().contains("a page is missing, and the pool has none"), "{error}");
         assert!(error.remedy().unwrap().contains("freeze"), "{error:#}");
         // What has a protection that forbids it says so first.
@@ -128,8 +129,8 @@ fn a_page_that_is_taken_away_is_an_error() {
         assert_eq!(areas::receive(&theirs).unwrap_err().kind(), Kind::NoMemory);
         drop(rest);
         let clone = shared(areas::receive(&theirs).unwrap());
-        assert_eq!(clone.store(0, 1_u8).unwrap_err().kind(), Kind::ReadOnly);
-        assert_eq!(clone.load::<u8>(16).unwrap(), 0);
+        assert_eq!(clone.store(0, 1_u8, Relaxed).unwrap_err().kind(), Kind::ReadOnly);
+        assert_eq!(clone.load::<u8>(16, Relaxed).unwrap(), 0);
         drop(clone);
         all_accesses(&area, None);
         // Frozen, nobody can.
