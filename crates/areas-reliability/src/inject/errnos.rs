@@ -27,6 +27,7 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("futex(WAKE)", &[EFAULT, EINVAL]),
     ("get_mempolicy", &[EPERM, ENOSYS, EFAULT, EINVAL]),
     ("getdents64", &[EBADF, EINVAL]),
+    ("getsockopt", &[ENOTSOCK, EINVAL, ENOMEM]),
     ("ioctl", &[ENOTTY, EINVAL, EFAULT]),
     ("kill", &[EPERM]),
     ("lseek", &[EINVAL, ENXIO]),

@@ -147,6 +147,7 @@ impl ReceiveOptions {
     pub fn receive(&self, socket: impl AsFd) -> Result<Received> {
         let socket = socket.as_fd();
         let mut waiting = Waiting::begin(socket, self.timeout)?;
+        let mut again = false;
         loop {
             let parcel = match look(socket, waiting.stream)? {
                 Seen::Whole(parcel) => parcel,
@@ -162,6 +163,11 @@ impl ReceiveOptions {
             let (bytes, identity) = (parcel.bytes, parcel.identity());
             let received = match self.open(parcel) {
                 Ok(received) => received,
+                // It was frozen after the look at its seals: it stays so.
+                Err(Refused { error, .. }) if error.kind() == Kind::Frozen && !again => {
+                    again = true;
+                    continue;
+                }
                 Err(Refused { error, never }) => {
                     if never && let Some(other) = take(socket)?.filter(|other| other.bytes != bytes) {
                         // Another thread was faster, and this is the next one.
@@ -227,7 +233,8 @@ impl ReceiveOptions {
         headroom::keep(|| WHAT.to_owned())?;
         let lock = self.accept.check(&object, message.lock, WHAT)?;
         let frozen = object.was_frozen();
-        let protection = if writable && !frozen { Protection::READ_WRITE } else { Protection::READ };
+        let protection =
+            if writable && !object.refused_writers() { Protection::READ_WRITE } else { Protection::READ };
         let mapping = System::new().map(&Request::object(&object).protection(protection))?;
         let mut area: Area<Shared> = Area::over(mapping, Some(object), Placement::default());
         area.name = message.name;

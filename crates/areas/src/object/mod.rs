@@ -73,6 +73,8 @@ pub struct Object {
     fresh: AtomicBool,
     /// Whether it was frozen as it was opened here.
     was_frozen: bool,
+    /// Whether nobody could map it for writing any more when it was opened here: frozen, or sealed against writers to come.
+    refused_writers: bool,
     /// Whether somebody else made it.
     adopted: bool,
     /// Bytes of its pages that were not there when it was adopted.
@@ -84,8 +86,22 @@ pub struct Object {
 impl Object {
     fn of(fd: Guarded, page: PageSize, extent: Extent) -> Self {
         let (seen, fresh, uneven) = (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
-        let (physical, exact, was_frozen, adopted, missing) = (None, None, false, false, 0);
-        Object { fd, page, extent, physical, exact, seen, fresh, was_frozen, adopted, missing, uneven }
+        let (physical, exact, was_frozen, refused_writers, adopted, missing) =
+            (None, None, false, false, false, 0);
+        Object {
+            fd,
+            page,
+            extent,
+            physical,
+            exact,
+            seen,
+            fresh,
+            was_frozen,
+            refused_writers,
+            adopted,
+            missing,
+            uneven,
+        }
     }
 
     /// Makes an object of `size` bytes, all zero, of which no page is in memory yet.
@@ -204,9 +220,18 @@ impl Object {
         let fd = Guarded::of(fd, stat.identity);
         let seen = AtomicU64::new(stat.size);
         let uneven = AtomicBool::new(stat.mode & UNEVEN != 0);
-        let was_frozen = seals.contains(FROZEN);
+        let (was_frozen, refused_writers) = (seals.contains(FROZEN), seals.intersects(NO_WRITERS));
         let missing = stat.size.saturating_sub(stat.allocated);
-        Ok(Object { exact, seen, was_frozen, adopted: true, missing, uneven, ..Object::of(fd, page, extent) })
+        Ok(Object {
+            exact,
+            seen,
+            was_frozen,
+            refused_writers,
+            adopted: true,
+            missing,
+            uneven,
+            ..Object::of(fd, page, extent)
+        })
     }
 
     /// The size in bytes: what the kernel says now.
@@ -329,6 +354,16 @@ impl Object {
     /// Whether nobody could write it any more when it was opened here.
     pub(crate) fn was_frozen(&self) -> bool {
         self.was_frozen
+    }
+
+    /// Whether nobody could map it for writing any more when it was opened here.
+    pub(crate) fn refused_writers(&self) -> bool {
+        self.refused_writers
+    }
+
+    /// Whether nobody can map it for writing any more.
+    pub(crate) fn refuses_writers(&self) -> Result<bool> {
+        Ok(self.physical.is_none() && self.seals()?.intersects(NO_WRITERS))
     }
 
     /// Whether nobody can write it any more.
@@ -469,6 +504,9 @@ fn refuse_others(looked: &SealedStat) -> Result<SealFlags> {
 
 /// What makes a frozen object: no byte and no length can change.
 pub(crate) const FROZEN: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);
+
+/// Each of them forbids new mappings for writing.
+const NO_WRITERS: SealFlags = SealFlags::WRITE.union(SealFlags::FUTURE_WRITE);
 
 /// The error for a descriptor that somebody closed under us.
 pub(crate) fn closed(what: String) -> Error {

@@ -121,7 +121,7 @@ impl Parcel {
             return Ok(None);
         }
         let mut protection = record.protection;
-        if object.is_frozen().map_err(|error| unknown().caused_by(error))? {
+        if object.refused_writers() {
             // It may have been frozen on its way: then nobody had it mapped for writing.
             protection = protection.difference(Protection::WRITE);
         } else if protection.contains(Protection::WRITE) && !writable {
@@ -132,7 +132,12 @@ impl Parcel {
 
     /// Maps it, where the giver wants it if it can be, and locks it as it was locked there.
     pub(super) fn map(&mut self) -> Result<Mapping> {
-        if self.object.is_frozen()? && sys::file::is_writable(self.object.as_fd()).unwrap_or(true) {
+        let sealed = self.object.refuses_writers()?;
+        if sealed {
+            // Since it came, maybe, and for good.
+            self.protection = self.protection.difference(Protection::WRITE);
+        }
+        if sealed && sys::file::is_writable(self.object.as_fd()).unwrap_or(true) {
             // Older kernels map a sealed object through a descriptor for reading only.
             let read_only = self.object.reopen_read_only()?;
             self.object

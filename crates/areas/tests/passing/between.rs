@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "forks, and stops the child at its system calls; each block has its proof")]
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering::Relaxed;
 
 use areas::Received;
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -68,12 +69,30 @@ fn receive_all(socket: BorrowedFd<'_>) {
             let mut bytes = vec![0; size];
             area.read_at(0, &mut bytes).unwrap();
             if let Some(last) = size.checked_sub(1) {
-                assert_eq!(area.load::<u8>(last).unwrap(), 0);
+                assert_eq!(area.load::<u8>(last, Relaxed).unwrap(), 0);
             }
         }
         Ok(Received::Frozen(area)) => assert!(area.iter().all(|&byte| byte == 0)),
         Ok(other) => panic!("{other:?}"),
         Err(_) => {}
+    }
+}
+
+/// Sealed against writers before any of the receiver's calls, it comes all the same: for reading, if it was before it was mapped.
+#[test]
+fn who_seals_in_between_keeps_nobody_from_it() {
+    let name = "passing::between::who_seals_in_between_keeps_nobody_from_it";
+    for stop in 0.. {
+        let (ours, theirs) = pair();
+        let fd = memfd(1 << 20, MemfdFlags::empty(), FIXED);
+        forge(&ours, &plain_message(), &[fd.as_fd()]);
+        let receive = || drop(areas::receive(&theirs).unwrap());
+        let seal = || rustix::fs::fcntl_add_seals(&fd, SealFlags::FUTURE_WRITE).unwrap();
+        match stopped_at(stop, receive, seal) {
+            Some(true) => {}
+            Some(false) => return,
+            None => return skip(name, "PTRACE_TRACEME is refused"),
+        }
     }
 }
 

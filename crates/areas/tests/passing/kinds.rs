@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
-use areas::{Kind, ReceiveOptions, Received};
+use areas::{Kind, Protection, ReceiveOptions, Received};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 
 use super::support::child::{Stage, test};
@@ -124,6 +124,20 @@ fn memory_of_others_is_taken_for_what_it_is() {
     let frozen = memfd(100, MemfdFlags::empty(), FIXED | SealFlags::WRITE);
     forge(&ours, &lies, &[frozen.as_fd()]);
     assert!(matches!(areas::receive(&theirs), Ok(Received::Frozen(area)) if area[..] == [0; 100]));
+}
+
+/// Sealed against writers to come, it can be read, and its maker still writes it.
+#[test]
+fn what_refuses_writers_comes_for_reading() {
+    let (ours, theirs) = pair();
+    for seal in [SealFlags::FUTURE_WRITE, SealFlags::WRITE] {
+        let fd = memfd(4096, MemfdFlags::empty(), SealFlags::SHRINK);
+        rustix::fs::fcntl_add_seals(&fd, seal).unwrap();
+        forge(&ours, &growable_message(8192), &[fd.as_fd()]);
+        let area = shared(areas::receive(&theirs).unwrap());
+        assert_eq!((area.protection(), area.size()), (Protection::READ, 4096));
+        assert_eq!(area.write_at(0, b"x").unwrap_err().kind(), Kind::ReadOnly);
+    }
 }
 
 /// What is no message of ours is the program's own, and stays where it is, with what came along.
