@@ -209,8 +209,8 @@ fn what_another_holder_makes_larger_than_its_maximum_is_no_larger_than_what_is_m
     let area = areas::builder(page()).growable(4 * page()).shared().unwrap();
     rustix::fs::ftruncate(&area, 9 * page() as u64).unwrap();
     assert_eq!((area.size(), area.mapped(), area.reserve()), (4 * page(), 4 * page(), 4 * page()));
-    area.store(4 * page() - 8, 7_u64).unwrap();
-    assert_eq!(area.load::<u64>(area.size() - 8).unwrap(), 7);
+    area.store(4 * page() - 8, 7_u64, Ordering::Relaxed).unwrap();
+    assert_eq!(area.load::<u64>(area.size() - 8, Ordering::Relaxed).unwrap(), 7);
     let mut byte = [0];
     assert_eq!(area.read_at(4 * page(), &mut byte).unwrap_err().kind(), Kind::OutOfRange);
 }

@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::sync::atomic::Ordering;
 
+use std::sync::atomic::Ordering;
+
 use areas::{Error, Kind, PageSize, Pages};
 
 use super::MIB;
