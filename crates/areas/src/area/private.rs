@@ -7,6 +7,9 @@ use crate::error::Result;
 use crate::mapping::Mapping;
 
 /// Only this process writes: plain memory, copied for a forked child as any memory is.
+///
+/// (In pages of the pool a copy takes a page of the pool. Where it has none, the kernel leaves the page that there is to the parent, and the
+/// child that accesses it dies of SIGBUS. A child that is to use such an area wants shared memory instead.)
 #[derive(Debug)]
 pub enum Private {}
 

@@ -168,3 +168,40 @@ fn auto_grows_in_base_pages() {
     area.grow(8 * MIB).unwrap();
     assert_eq!(area.size(), 8 * MIB);
 }
+
+/// Private pool pages are copied as any private memory is, when one side writes. Where the pool has no page for that, the kernel lets the
+/// parent have the one that there is, and the child faults when it comes to it.
+#[test]
+fn machine_of_private_pool_pages_the_parent_keeps_its_own() {
+    const TEST: &str = "area::huge::machine_of_private_pool_pages_the_parent_keeps_its_own";
+    test!("machine_of_private_pool_pages_the_parent_keeps_its_own").alone(Stage::default(), || {
+        let Some(_filled) = Filled::with(2, TEST) else { return String::new() };
+        let free = count("free_hugepages") - count("resv_hugepages");
+        // All that there are.
+        let builder = areas::builder(free * 2 * MIB).pages(Pages::Pool(PageSize::HUGE_2M));
+        let Ok(mut area) = builder.private() else {
+            skip(TEST, "others took pages of the pool meanwhile");
+            return String::new();
+        };
+        area.fill(1);
+        // SAFETY: the child writes one byte and leaves: it calls nothing that another thread's mutex could stop.
+        #[expect(unsafe_code, reason = "a child that shares the pages")]
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            area[0] = 2;
+            // SAFETY: ends the child at once.
+            #[expect(unsafe_code, reason = "a child that shares the pages")]
+            unsafe {
+                libc::_exit(0)
+            };
+        }
+        let pid = rustix::process::Pid::from_raw(pid);
+        let status = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap().unwrap().1;
+        let killed_by = status.terminating_signal();
+        assert!(killed_by == Some(libc::SIGBUS) || count("free_hugepages") > 0, "{killed_by:?}");
+        // The parent writes all the same, while a child has the pages, too.
+        area.fill(3);
+        assert!(area.iter().all(|&byte| byte == 3));
+        String::new()
+    });
+}
