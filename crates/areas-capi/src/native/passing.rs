@@ -182,7 +182,8 @@ impl Receiving {
     fn options(&self) -> Result<ReceiveOptions> {
         const WHAT: &str = "receive an area over a socket";
         let mut options = ReceiveOptions::new();
-        let bounds: [(usize, fn(ReceiveOptions, usize) -> ReceiveOptions); 4] = [
+        type Bound = fn(ReceiveOptions, usize) -> ReceiveOptions;
+        let bounds: [(usize, Bound); 4] = [
             (self.max_bytes, ReceiveOptions::max_bytes),
             (self.max_addresses, ReceiveOptions::max_addresses),
             (self.max_locked, ReceiveOptions::max_locked),

@@ -4,7 +4,10 @@
 use std::sync::Barrier;
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-use areas::{Area, Kind, Shared, Word};
+use areas::{Area, Kind, PageSize, Pages, Shared, Word};
+
+use super::huge::Filled;
+use super::support::skip;
 
 const ROUNDS: u32 = 2_000;
 
@@ -150,4 +153,20 @@ fn an_order_that_makes_no_sense_is_an_error() {
         assert_eq!(area.store(0, 1_u64, order).unwrap_err().kind(), Kind::InvalidInput, "{order:?}");
     }
     assert_eq!(area.load::<u64>(0, SeqCst).unwrap(), 0, "what was refused was not stored");
+}
+
+/// There the kernel copies: pages of the pool may be taken away at any moment.
+#[test]
+fn machine_words_in_pages_of_the_pool() {
+    let Some(_filled) = Filled::with(1, "area::races::machine_words_in_pages_of_the_pool") else { return };
+    let builder = areas::builder(4096).pages(Pages::Pool(PageSize::HUGE_2M));
+    let Ok(area) = builder.shared() else {
+        return skip("area::races::machine_words_in_pages_of_the_pool", "others took the pool's pages");
+    };
+    for orders in [(Relaxed, Relaxed), (Release, Acquire), (SeqCst, SeqCst)] {
+        stored_and_loaded(&area, &area, [0, u8::MAX], orders);
+        stored_and_loaded(&area, &area, [0, u16::MAX], orders);
+        stored_and_loaded(&area, &area, [0, u32::MAX], orders);
+        stored_and_loaded(&area, &area, [0, u64::MAX], orders);
+    }
 }

@@ -3,8 +3,6 @@
 use std::fs::{self, File};
 use std::sync::atomic::Ordering;
 
-use std::sync::atomic::Ordering;
-
 use areas::{Error, Kind, PageSize, Pages};
 
 use super::MIB;
