@@ -93,6 +93,14 @@ impl Door {
         // To read from somebody else's socket would be to take what is not ours.
         let Ok(socket) = self.socket.checked() else { return Ok(None) };
         for _ in 0..MOST_NONSENSE {
+            if !sys::foreign::may_take() {
+                // Nothing may be there any more.
+                return if sys::socket::may_have_packet(socket) {
+                    Err(too_many_strangers())
+                } else {
+                    Ok(None)
+                };
+            }
             let Some(first) = look(socket) else { return Ok(None) };
             let parcel = first?;
             if sys::socket::drop_packet(socket).is_err() {
@@ -109,8 +117,23 @@ impl Door {
     /// Drops the first in line if it cannot be taken. Whether it was so.
     pub(super) fn refuse(&self) -> bool {
         let Ok(socket) = self.socket.checked() else { return false };
+        if !sys::foreign::may_take() {
+            return sys::socket::may_have_packet(socket) && sys::socket::drop_packet(socket).is_ok();
+        }
         matches!(look(socket), Some(Err(_))) && sys::socket::drop_packet(socket).is_ok()
     }
+}
+
+/// To look at what came is to have its descriptors, which may have to be kept.
+#[cold]
+fn too_many_strangers() -> Error {
+    Error::new(Kind::Limit, "take in an area that another team has transferred")
+        .detail(format!(
+            "{} descriptors of files that are no memory of ours came to this process from others, and are kept open: to close one can wait for its \
+             file system for ever",
+            sys::foreign::MAX_KEPT
+        ))
+        .help("nothing more is taken in by this process: start it again, and find out who sends them (`/proc/PID/fd` shows the files)")
 }
 
 /// What is first in line at a socket, and stays there; `None` if nothing is. What is no offer is `Ok(None)`.

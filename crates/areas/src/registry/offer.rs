@@ -3,7 +3,7 @@
 //! A record as it stands in a table, and where the giver wants the area to be. Who receives one believes the kernel (who sent
 //! it, what the descriptor is, what it is open for, its seals and size), and of the rest only what agrees with that.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::table::{RECORD_BYTES, Record};
 use crate::acceptance::Acceptance;
@@ -70,6 +70,15 @@ impl Offer {
     }
 }
 
+/// Descriptors that came with a message, of which it is not known yet what they are.
+struct Unasked(Vec<OwnedFd>);
+
+impl Drop for Unasked {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(sys::foreign::dispose);
+    }
+}
+
 /// An area that was offered to us: checked, and ours to map.
 #[derive(Debug)]
 pub(super) struct Parcel {
@@ -82,15 +91,17 @@ pub(super) struct Parcel {
 }
 
 impl Parcel {
-    /// Opens a packet that came to our door; `None` (and its descriptors are closed) if anything in it is not as it must be.
+    /// Opens a packet that came to our door; `None` if anything in it is not as it must be. Its descriptors are closed then, but for those of
+    /// files, which are kept: to close one could wait, or drop our own record locks on it.
     ///
     /// # Errors
     /// The kernel did not say what came: it may be an area, of which nobody else has the memory.
     pub(super) fn open(packet: Packet, bytes: &[u8; Offer::BYTES]) -> Result<Option<Self>> {
         let Packet { len, cut, sender, descriptors, .. } = packet;
+        let mut descriptors = Unasked(descriptors);
         let ours = |user| [0, sys::process::user(), sys::process::real_user()].contains(&user);
         let Some(sender) = sender.filter(|sender| ours(sender.user)) else { return Ok(None) };
-        let Ok([descriptor]) = <[_; 1]>::try_from(descriptors) else { return Ok(None) };
+        let [descriptor] = descriptors.0.as_slice() else { return Ok(None) };
         let Some(offer) = Offer::decode(bytes).filter(|_| len == Offer::BYTES && !cut) else {
             return Ok(None);
         };
@@ -113,6 +124,12 @@ impl Parcel {
             Err(sys::Errno::INVAL | sys::Errno::BADF) => return Ok(None),
             Err(errno) => return Err(unknown().call("fcntl(F_GET_SEALS)", errno)),
         }
+        // A file in a folder can have seals, too.
+        let stat = sys::file::look(descriptor.as_fd()).map_err(|errno| unknown().call("statx", errno))?;
+        if stat.links != 0 {
+            return Ok(None);
+        }
+        let Some(descriptor) = descriptors.0.pop() else { return Ok(None) };
         let object = match Object::adopt(descriptor, record.extent, record.exact) {
             Err(error) if error.kind() == Kind::InvalidInput => return Ok(None),
             other => other.map_err(|error| unknown().caused_by(error))?,

@@ -1,15 +1,20 @@
-//! Descriptors of files that are none of ours, which this process came to have by taking what another process has under a number.
+//! Descriptors of files that are none of ours, which this process came to have by taking what another process has under a number, or that came
+//! to its door unasked.
 //!
 //! To close such a descriptor is an act on that file: a file system is asked to flush it, and may never answer (FUSE without a
 //! server, a network disk that is gone: the caller cannot even be killed then), and all record locks (`fcntl`) that this process has on
 //! the file are dropped, though it was another part of the program that took them. So it is kept open, and never used. There is a limit
 //! to how many are kept: once it is reached, nothing is taken by its number any more ([`may_take`]).
 
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many are kept before nothing is taken any more. (Threads that take at the same moment may each add one.)
-const MAX_KEPT: usize = 8;
+use rustix::fs::OFlags;
+
+use super::{file, object};
+
+/// How many are kept before nothing is taken any more. (Threads that take at the same moment may each add one, and a message more than one.)
+pub(crate) const MAX_KEPT: usize = 8;
 
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 
@@ -18,6 +23,23 @@ static KEPT: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn keep(descriptor: OwnedFd) {
     KEPT.fetch_add(1, Ordering::Relaxed);
     let _ = descriptor.into_raw_fd();
+}
+
+/// Closes what another process sent unasked, where that is no act on a file: a memory object, or no regular file at all. The rest is kept.
+pub(crate) fn dispose(descriptor: OwnedFd) {
+    let is_harmless = || {
+        // Open for nothing: closing it does nothing.
+        if rustix::fs::fcntl_getfl(&descriptor)?.contains(OFlags::PATH) {
+            return Ok(true);
+        }
+        let stat = file::look(descriptor.as_fd())?;
+        Ok::<bool, super::Errno>(
+            !stat.is_file() || (stat.links == 0 && object::seals(descriptor.as_fd()).is_ok()),
+        )
+    };
+    if !is_harmless().unwrap_or(false) {
+        keep(descriptor);
+    }
 }
 
 /// Whether another one could still be kept.

@@ -188,8 +188,47 @@ fn the_kernel_is_asked_what_the_descriptor_is() {
     let path = folder.join("file");
     fs::write(&path, vec![0; 4096]).unwrap();
     let file = File::options().read(true).write(true).open(path).unwrap();
-    assert!(!believed(file.into()), "a file of a disk has no seals");
+    let before = descriptors(&mut target);
+    send(&door, &good, &[file.as_fd()]);
+    assert_eq!(target.tell("transferred"), "", "a file of a disk has no seals");
+    assert_eq!(descriptors(&mut target), before + 1, "and is not closed");
     assert_eq!(target.list().names(), [""; 0]);
+}
+
+/// To close a file that somebody sent would drop the program's own record locks on it.
+#[test]
+fn a_file_that_came_unasked_is_not_closed() {
+    const KEPT: usize = 8;
+    let folder = Folder::new();
+    let Some((mut giver, mut target, good, memory)) = stage(test_name!(), &folder, "shared ring 4096 0")
+    else {
+        return;
+    };
+    let door = door(&folder, &target);
+    let path = folder.join("database");
+    target.tell(&format!("lock-file {}", path.display()));
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let is_locked = format!("is-locked {}", path.display());
+    let before = descriptors(&mut target);
+    for _ in 0..KEPT {
+        send(&door, &good, &[file.as_fd()]);
+        assert_eq!(target.tell("transferred"), "");
+        assert_eq!(giver.tell(&is_locked), "true");
+    }
+    assert_eq!(descriptors(&mut target), before + KEPT);
+    // From now on nothing is looked at: what comes stays in line, and that is said.
+    send(&door, &good, &[memory.as_fd()]);
+    for _ in 0..3 {
+        let text = refused(target.try_tell("transferred"), Kind::Limit);
+        assert!(text.contains("files that are no memory of ours"), "{text}");
+        assert_eq!(descriptors(&mut target), before + KEPT);
+    }
+    assert_eq!(target.tell("refuse"), "true");
+    assert_eq!(target.tell("transferred"), "");
+    assert_eq!(giver.tell(&is_locked), "true");
+    // All else goes on.
+    target.publish("own");
+    assert!(giver.clone_of("own").is_ok());
 }
 
 #[test]
