@@ -49,7 +49,7 @@ macro_rules! models {
             builder.preemption_bound = Some(1);
             builder.max_branches = 10_000;
             builder.check(move || {
-                let addresses: Arc<Addresses> = Arc::from(Addresses::new());
+                let addresses: Arc<Addresses> = Arc::new(Addresses::new());
                 let mut keeper = Keeper::new(addresses.clone());
                 for &start in before {
                     assert!(keeper.put(&entry(start, 1)));

@@ -36,6 +36,7 @@ int main(void)
 	FIELD(areas_attributes, address_form);
 	FIELD(areas_attributes, reserved);
 	FIELD(areas_attributes, placement);
+	FIELD(areas_attributes, flags);
 	SIZE(areas_cloning);
 	FIELD(areas_cloning, size_of_this);
 	FIELD(areas_cloning, name);

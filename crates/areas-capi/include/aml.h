@@ -6,7 +6,8 @@
  *
  * Functions that give a number give 0 for success, or one of AML_E… with a minus. Functions that give a pointer give NULL
  * and put the cause into `aml_errno`. Every function takes NULL and says so instead of crashing; all may be called from
- * any thread. A thread that is cancelled (pthread_cancel, deferred) in one of them ends after it. None is async-signal-safe.
+ * any thread. A thread that is cancelled (pthread_cancel, deferred) in one of them ends after it. Threads with 32 KiB
+ * of stack can make every call. None is async-signal-safe.
  */
 #ifndef AML_H
 #define AML_H

@@ -10,7 +10,8 @@
  *
  * A thread may be cancelled (pthread_cancel, deferred) in any call. Those that wait are cancellation points, where their comment says
  * so; all others come to their end first, and what they call back runs with cancellation disabled. Threads that the library starts
- * for the time of a call get none of the program's signals. Calls may be made in destructors and in functions of atexit.
+ * for the time of a call get none of the program's signals. Calls may be made in destructors and in functions of atexit, and in
+ * threads with 32 KiB of stack (with a library that is built without optimisation: 128 KiB).
  *
  * Once loaded, libareas.so stays: dlclose leaves it where it is. A shared object of your own with libareas.a in it has to be linked
  * with -z nodelete, or must not be unloaded.
@@ -206,6 +207,10 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The same, each node as many pages a turn as its weight says (Linux 6.9).
 #define AREAS_WEIGHTED_INTERLEAVE 6
 
+// Core dumps of this process leave the area out. (Growable and resizable ones always are left out. Of other areas the kernel writes
+// every page, and takes memory for those that were never touched. For a clone, madvise(MADV_DONTDUMP) does the same.)
+#define AREAS_NOT_DUMPED 1
+
 // How long areas_freeze may wait where nothing else is wanted, in milliseconds.
 #define AREAS_PATIENCE 1000
 
@@ -353,6 +358,8 @@ typedef struct areas_attributes {
     uint32_t reserved;
     // Where its pages shall come from.
     struct areas_placement placement;
+    // 0, or AREAS_NOT_DUMPED.
+    uint64_t flags;
 } areas_attributes;
 
 // How a published area is to be cloned. Begin with AREAS_CLONING: what may be done with the clone is what may be done with its

@@ -87,6 +87,9 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     Ok(Done::counted(Counts { passed, ..Counts::default() }))
 }
 
+/// What `areas.h` says is enough of a stack.
+const SMALL_STACK_KIB: &str = "32";
+
 impl Installed {
     fn files(&self) -> Result<()> {
         for file in FILES {
@@ -111,6 +114,9 @@ impl Installed {
         }
         let page = process::workspace().join("crates/areas-capi/tests/c/aml-0.1/page.c");
         programs.push((package("aml-0.1"), page));
+        // With as small a stack as the headers say is enough: the library is optimised here.
+        let stack = process::workspace().join("crates/areas-capi/tests/c/areas/small_stack.c");
+        programs.push((package("areas"), stack));
         Ok(programs)
     }
 
@@ -188,6 +194,7 @@ impl Installed {
         let registry = self.work.join("registry");
         let mut command = Command::new(program);
         command.env("LD_LIBRARY_PATH", self.prefix.join("lib")).env("AREAS_DIR", &registry);
+        command.env("AREAS_STACK_KIB", SMALL_STACK_KIB);
         run.command(&mut command)?;
         let _ = fs::remove_dir_all(registry);
         Ok(())

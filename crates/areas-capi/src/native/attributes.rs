@@ -46,7 +46,13 @@ pub struct Attributes {
     pub reserved: u32,
     /// Where its pages shall come from.
     pub placement: Placed,
+    /// 0, or AREAS_NOT_DUMPED.
+    pub flags: u64,
 }
+
+/// Core dumps of this process leave the area out. (Growable and resizable ones always are left out. Of other areas the kernel writes
+/// every page, and takes memory for those that were never touched. For a clone, madvise(MADV_DONTDUMP) does the same.)
+pub const AREAS_NOT_DUMPED: u64 = 1;
 
 // SAFETY: numbers and addresses, the first a `usize`.
 unsafe impl Versioned for Attributes {
@@ -65,6 +71,9 @@ impl Attributes {
         if self.max != 0 && !matches!(self.kind, AREAS_GROWABLE | AREAS_RESIZABLE) {
             return Err(invalid(WHAT, "max is for growable and resizable areas"));
         }
+        if self.flags & !AREAS_NOT_DUMPED != 0 {
+            return Err(invalid(WHAT, "its attributes have a flag that means nothing"));
+        }
         let Some(address) = words::address(self.address_form, self.address)? else {
             return Err(invalid(WHAT, "only a clone has a source's address"));
         };
@@ -75,6 +84,7 @@ impl Attributes {
             .pages(words::pages(self.pages, self.page_size)?)
             .lock(words::lock(self.lock)?)
             .protection(words::protection(self.protection)?.unwrap_or_default())
+            .dump(self.flags & AREAS_NOT_DUMPED == 0)
             .at(address);
         if let Some(provider) = &provider {
             builder = builder.provider(provider);

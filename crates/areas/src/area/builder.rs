@@ -31,6 +31,7 @@ pub struct AreaBuilder<'a> {
     address: Address,
     protection: Protection,
     home: Option<(&'a Arc<Reservation>, usize)>,
+    dump: bool,
     /// `None`: the kernel as it is.
     provider: Option<&'a dyn Provider>,
 }
@@ -65,6 +66,7 @@ pub fn builder(size: usize) -> AreaBuilder<'static> {
         address: Address::Any,
         protection: Protection::READ_WRITE,
         home: None,
+        dump: true,
         provider: None,
     }
 }
@@ -117,6 +119,16 @@ impl<'a> AreaBuilder<'a> {
         'a: 'b,
     {
         AreaBuilder { home: Some((reservation, offset)), ..self }
+    }
+
+    /// Whether core dumps of this process have its bytes: they do, unless `false` is asked for.
+    ///
+    /// The kernel writes an area whole, pages that were never touched too, and takes memory for them first: 1 GiB of which one page is used is 1 GiB
+    /// of disk and, while the process dies, of RAM. What is large and sparse, or secret, is better left out. Growable and resizable areas always are.
+    #[doc(alias = "MADV_DONTDUMP")]
+    pub fn dump(mut self, dump: bool) -> Self {
+        self.dump = dump;
+        self
     }
 
     /// What may be done with its pages.
@@ -376,11 +388,17 @@ impl<'a> AreaBuilder<'a> {
             false => placement,
         };
         let gather = self.gathers(mapping.page_size());
-        if self.lock == Lock::None {
+        if self.lock == Lock::None && self.dump {
             // Made where it is wanted: an area is half a kilobyte.
             return Ok(Area { gather, ..Area::over(mapping, object, placement) });
         }
         let mut area: Area<K> = Area { gather, ..Area::over(mapping, object, placement) };
+        if !self.dump {
+            area.exclude_from_dump()?;
+        }
+        if self.lock == Lock::None {
+            return Ok(area);
+        }
         let whose = match &self.name {
             Some(name) => format!("area {:?}", String::from_utf8_lossy(name)),
             None => area.to_string(),

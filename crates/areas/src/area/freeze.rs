@@ -95,7 +95,7 @@ impl<K: Access> Area<K> {
         unsafe { self.mapping.replace(Protection::READ, (read_only.as_fd(), 0)) }.map_err(|errno| {
             Error::new(Kind::System, what.clone()).call("mmap(MAP_FIXED, PROT_READ)", errno)
         })?;
-        super::dress(&self.mapping, self.object.as_ref());
+        super::dress(&self.mapping, self.object.as_ref(), self.undumped);
         if let Err(error) = self.lock_again().and_then(|()| self.seal(&what, patience))
             && let Some(error) = self.thaw(before, error)
         {
@@ -174,12 +174,12 @@ impl<K: Access> Area<K> {
                     unsafe { self.mapping.replace(Protection::READ, (fd, 0)) }
                 }),
             };
-            super::dress(&self.mapping, Some(object));
+            super::dress(&self.mapping, Some(object), self.undumped);
             if readable.is_ok() && self.lock_again().is_ok() {
                 return None;
             }
         }
-        super::dress(&self.mapping, Some(object));
+        super::dress(&self.mapping, Some(object), self.undumped);
         let restored = replaced
             .map_err(|errno| {
                 Error::new(Kind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno)

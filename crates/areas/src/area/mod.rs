@@ -75,6 +75,8 @@ pub struct Area<K: Access> {
     /// Whether base pages may be gathered into transparent huge ones.
     gather: bool,
     gathered: usize,
+    /// Whether core dumps leave it out because that was asked for.
+    undumped: bool,
     kind: PhantomData<K>,
 }
 
@@ -98,7 +100,7 @@ impl<K: Access> Area<K> {
     /// An area over a mapping: without a name, and not locked yet.
     #[inline]
     fn over(mapping: Mapping, object: Option<Object>, placement: Placement) -> Self {
-        dress(&mapping, object.as_ref());
+        dress(&mapping, object.as_ref(), false);
         if let Some(object) = &object {
             object.hand_out();
         }
@@ -111,8 +113,26 @@ impl<K: Access> Area<K> {
             placement,
             gather: false,
             gathered: 0,
+            undumped: false,
             kind: PhantomData,
         }
+    }
+
+    /// Leaves it out of core dumps of this process from now on (`MADV_DONTDUMP`): what [`AreaBuilder::dump`] says of new areas,
+    /// for one that was cloned or received. Other holders' dumps, and those of their forked children, are theirs.
+    ///
+    /// Growable and resizable areas are left out in any case: a dump would have their reserve as well.
+    ///
+    /// # Errors
+    /// [`Kind::System`] with what the kernel said.
+    #[doc(alias = "MADV_DONTDUMP")]
+    pub fn exclude_from_dump(&mut self) -> Result<()> {
+        self.mapping.advise(sys::memory::Advice::DontDump).map_err(|errno| {
+            Error::new(Kind::System, format!("leave {self} out of core dumps"))
+                .call("madvise(MADV_DONTDUMP)", errno)
+        })?;
+        self.undumped = true;
+        Ok(())
     }
 
     /// The bytes asked for, or that it has grown to.
@@ -318,8 +338,20 @@ impl<K: Access> Area<K> {
 
     /// The same area as another kind.
     fn into_kind<L: Access>(self) -> Area<L> {
-        let Area { publication, mapping, object, name, lock, placement, gather, gathered, kind: _ } = self;
-        Area { publication, mapping, object, name, lock, placement, gather, gathered, kind: PhantomData }
+        let Area { publication, mapping, object, name, lock, placement, gather, gathered, undumped, kind: _ } =
+            self;
+        Area {
+            publication,
+            mapping,
+            object,
+            name,
+            lock,
+            placement,
+            gather,
+            gathered,
+            undumped,
+            kind: PhantomData,
+        }
     }
 
     /// Publishes it under a name, so that others find it.
@@ -534,10 +566,10 @@ impl<K: Access> fmt::Debug for Area<K> {
     }
 }
 
-/// Keeps reserves out of core dumps. A mapping that takes the place of another has to be told again.
-fn dress(mapping: &Mapping, object: Option<&Object>) {
+/// Keeps reserves out of core dumps, and what was asked to be kept out. A mapping that takes the place of another has to be told again.
+fn dress(mapping: &Mapping, object: Option<&Object>, undumped: bool) {
     let has_reserve = object.is_some_and(|object| !matches!(object.extent(), Extent::Fixed));
-    if has_reserve {
+    if has_reserve || undumped {
         // Only the size of a core dump depends on it.
         let _ = mapping.advise(sys::memory::Advice::DontDump);
     }

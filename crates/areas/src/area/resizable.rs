@@ -148,7 +148,7 @@ impl Area<Resizable> {
                 self.object().mark_uneven()?;
             }
             self.widen(wanted)?;
-            super::dress(&self.mapping, self.object.as_ref());
+            super::dress(&self.mapping, self.object.as_ref(), self.undumped);
             self.note_span();
         }
         Ok(())
@@ -279,7 +279,7 @@ impl<K: Access> Area<K> {
             self.mapping.place(0..span, &self.placement)?;
         }
         // Where it shrinks again, the new part is a reserve.
-        super::dress(&self.mapping, self.object.as_ref());
+        super::dress(&self.mapping, self.object.as_ref(), self.undumped);
         Ok(())
     }
 }

@@ -112,7 +112,7 @@ impl<K: Access> Area<K> {
         for (range, placement) in self.mapping.asked().parts() {
             mapping.place(range, &placement)?;
         }
-        super::dress(&mapping, Some(object));
+        super::dress(&mapping, Some(object), self.undumped);
         let unlocked = self.lock_as_well(&mapping, &whose)?;
         let name = self.name.clone().unwrap_or_else(|| unreachable!("what is published has a name"));
         if let Err(error) = publication.replace(self.announcement(name, &mapping, object)) {

@@ -35,6 +35,12 @@ const CHUNKS: usize = if cfg!(loom) { 4 } else { 2048 };
 /// How often a reader looks again.
 const PATIENCE: usize = if cfg!(loom) { 2 } else { 64 };
 
+#[cfg(not(loom))]
+const fn words<const N: usize>() -> [AtomicU64; N] {
+    [const { AtomicU64::new(0) }; N]
+}
+
+#[cfg(loom)]
 fn words<const N: usize>() -> [AtomicU64; N] {
     std::array::from_fn(|_| AtomicU64::new(0))
 }
@@ -56,6 +62,22 @@ struct Chunk {
 }
 
 impl Chunk {
+    /// Copied from constant memory: it is more than a small stack should bear.
+    #[cfg(not(loom))]
+    fn new() -> Box<Self> {
+        Box::new(
+            const {
+                Chunk {
+                    starts: words(),
+                    near: [const { words() }; CHUNK],
+                    far: [const { words() }; CHUNK],
+                    len: AtomicU64::new(0),
+                }
+            },
+        )
+    }
+
+    #[cfg(loom)]
     fn new() -> Box<Self> {
         let (near, far) = (std::array::from_fn(|_| words()), std::array::from_fn(|_| words()));
         Box::new(Chunk { starts: words(), near, far, len: AtomicU64::new(0) })
@@ -145,15 +167,28 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    pub(super) fn new() -> Box<Self> {
-        Box::new(Addresses {
+    /// For a `static`: these are 64 KiB, which a small stack does not bear.
+    #[cfg(not(loom))]
+    pub(super) const fn new() -> Self {
+        Addresses {
+            changes: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+            firsts: words(),
+            which: words(),
+            pool: [const { OnceLock::new() }; CHUNKS],
+        }
+    }
+
+    #[cfg(loom)]
+    pub(super) fn new() -> Self {
+        Addresses {
             changes: AtomicU64::new(0),
             used: AtomicU64::new(0),
             firsts: words(),
             which: words(),
             // loom does not know that who gets something out of a `OnceLock` sees how it was made: there they are made before.
-            pool: std::array::from_fn(|_| if cfg!(loom) { Chunk::new().into() } else { OnceLock::new() }),
-        })
+            pool: std::array::from_fn(|_| Chunk::new().into()),
+        }
     }
 
     /// The entry that has an address; `None` also where that could not be told. Of one that is [`SURE`] beyond the address, the far words are
@@ -396,7 +431,7 @@ mod tests {
             steps in prop::collection::vec((0..4_u8, 0..400_u64), 1..1_500),
             looks in prop::collection::vec(0..8_100_u64, 50),
         ) {
-            let mut keeper = Keeper::new(Arc::from(Addresses::new()));
+            let mut keeper = Keeper::new(Arc::new(Addresses::new()));
             let mut entries = BTreeMap::new();
             for (what, place) in steps {
                 let start = place * 20;
@@ -422,7 +457,7 @@ mod tests {
     #[test]
     fn there_is_room_for_all_of_a_team() {
         const ALL: u64 = 1 << 16;
-        let mut keeper = Keeper::new(Arc::from(Addresses::new()));
+        let mut keeper = Keeper::new(Arc::new(Addresses::new()));
         // Upwards, downwards, all over the place.
         for (round, (all, step)) in
             [(1 << 12, 1), (1 << 12, (1 << 12) - 1), (ALL, 40_503)].into_iter().enumerate()
@@ -446,7 +481,7 @@ mod tests {
 
     #[test]
     fn readers_beside_the_writer_see_what_is_there() {
-        let shared: Arc<Addresses> = Arc::from(Addresses::new());
+        let shared: Arc<Addresses> = Arc::new(Addresses::new());
         let mut keeper = Keeper::new(shared.clone());
         // Every third stays; the others come and go.
         (0..900).step_by(3).for_each(|i| assert!(keeper.put(&entry(i * 10, 10))));

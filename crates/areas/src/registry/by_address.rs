@@ -20,13 +20,13 @@ use crate::sys::file::Identity;
 
 /// One a process, for ever.
 static HERE: OnceLock<Here> = OnceLock::new();
+static ADDRESSES: Addresses = Addresses::new();
 
 /// What readers need.
 #[derive(Debug)]
 pub(super) struct Here {
     /// Not set in a forked child that has not begun anew: what it inherited are its parent's ids.
     pub(super) canary: Canary,
-    addresses: Box<Addresses>,
 }
 
 /// The writer's side.
@@ -36,10 +36,10 @@ pub(super) type Places = Keeper<&'static Addresses>;
 pub(super) fn begin() -> Result<(&'static Here, Places)> {
     if HERE.get().is_none() {
         // Nobody else is here: the mutex.
-        let _ = HERE.set(Here { canary: Canary::new()?, addresses: Addresses::new() });
+        let _ = HERE.set(Here { canary: Canary::new()? });
     }
     let here = HERE.get().ok_or_else(|| Error::new(Kind::System, "use the registry"))?;
-    let mut places = Keeper::new(&*here.addresses);
+    let mut places = Keeper::new(&ADDRESSES);
     places.clear();
     Ok((here, places))
 }
@@ -158,7 +158,7 @@ pub(super) fn id_at(address: u64) -> Option<AreaId> {
     if !here.canary.is_set() {
         return None;
     }
-    let entry = here.addresses.find(address)?;
+    let entry = ADDRESSES.find(address)?;
     if address < entry[SURE] {
         return id_of(&entry);
     }

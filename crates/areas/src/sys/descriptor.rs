@@ -185,10 +185,11 @@ mod tests {
         });
     }
 
-    /// The other files of the library and of the C edge open nothing by themselves.
+    /// The other files of the library and of the C edge open nothing by themselves. (What the standard library copies, `try_clone`, has
+    /// numbers from 3 on.)
     #[test]
     fn nothing_else_yields_a_descriptor() {
-        const OPENERS: [&str; 11] = [
+        const OPENERS: [&str; 10] = [
             "fs::read(",
             "fs::read_to_string(",
             "read_dir(",
@@ -196,7 +197,6 @@ mod tests {
             "File::create",
             "File::options",
             "OpenOptions",
-            "try_clone",
             "UnixStream",
             "UnixListener",
             "UnixDatagram",

@@ -9,6 +9,7 @@ mod access;
 mod addresses;
 mod clones;
 mod contiguous;
+mod dumps;
 mod encodings;
 mod found;
 mod freeze;

@@ -6,7 +6,7 @@
  * A forked child holds the areas of its parent, shared, at the same addresses, under new ids (area_for tells them).
  *
  * A thread may be cancelled (pthread_cancel, deferred) in any call: snooze and wait_for_thread end there, all others come to their
- * end first. No call is async-signal-safe.
+ * end first. Threads with 32 KiB of stack can make every call. No call is async-signal-safe.
  */
 #ifndef AREAS_BE_KERNEL_OS_H
 #define AREAS_BE_KERNEL_OS_H
