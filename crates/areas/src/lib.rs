@@ -100,7 +100,9 @@
 //! A forked child holds every shared area that its parent holds: the same memory, at the same address, under the same name. From
 //! its first call into the [`registry`] on, it is a team of its own, with ids of its own; a child that calls none, because it calls
 //! exec, pays nothing. Private areas are copied on write, as any private memory. (What counts is the C library's `fork`, which
-//! runs the handlers that keep this library's state whole; a raw `clone` in a program with several threads does not.)
+//! runs the handlers that keep this library's state whole; a raw `clone` in a program with several threads does not. A child that
+//! shares its parent's descriptors (`CLONE_FILES`) without its memory must make no call: it would close the parent's. Children that
+//! only call exec may be made in any way, `vfork` and `posix_spawn` among them.)
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("areas is for 64-bit little-endian Linux");
