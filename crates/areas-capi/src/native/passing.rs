@@ -180,9 +180,9 @@ unsafe impl Versioned for Receiving {
 
 impl Receiving {
     fn options(&self) -> Result<ReceiveOptions> {
+        type Bound = fn(ReceiveOptions, usize) -> ReceiveOptions;
         const WHAT: &str = "receive an area over a socket";
         let mut options = ReceiveOptions::new();
-        type Bound = fn(ReceiveOptions, usize) -> ReceiveOptions;
         let bounds: [(usize, Bound); 4] = [
             (self.max_bytes, ReceiveOptions::max_bytes),
             (self.max_addresses, ReceiveOptions::max_addresses),

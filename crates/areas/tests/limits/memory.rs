@@ -5,8 +5,6 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use std::sync::atomic::Ordering;
-
 use areas::{Error, Kind, Lock};
 
 use super::MIB;
