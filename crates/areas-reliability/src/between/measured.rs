@@ -1,6 +1,7 @@
 //! Whether an area is what it says, by the kernel's word; and that using it faults nowhere.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::atomic::Ordering;
 
 use areas::{Area, Extent, Frozen, Lock, PageSize, Protection, Resizable, Shared};
 use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
@@ -56,7 +57,7 @@ pub(super) fn shared(area: &Area<Shared>) -> Result<(), String> {
     // What may not be read says so. Of no bytes there is none to be read.
     if size > 0 && area.protection().contains(Protection::READ) {
         ends(fd, size, |at, into| area.read_at(at, into))?;
-        told(area.load::<u8>(size - 1, std::sync::atomic::Ordering::Relaxed)).map(drop)?;
+        told(area.load::<u8>(size - 1, Ordering::Relaxed)).map(drop)?;
     }
     lock(area.as_ptr(), size, area.lock())
 }

@@ -13,7 +13,7 @@ mod finding;
 mod handing;
 mod joining;
 mod making;
-pub(crate) mod pool;
+mod pool;
 
 pub(crate) use changing::pool_has_pages;
 
