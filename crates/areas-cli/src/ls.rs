@@ -65,6 +65,9 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
         ));
     }
     lost.iter().for_each(|error| output::complain(&error.to_string()));
+    if let (Some(why), Some(path)) = (registry::path_remark()?, registry::path()?) {
+        output::complain(&format!("the registry is {}: {why}", path.display()));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -41,7 +41,7 @@ fn a_link_is_not_followed() {
 fn a_file_is_no_folder() {
     let registry = Registry::new();
     let file = registry.file_of("file", 10);
-    assert_refused(&registry, &file, "no folder");
+    assert_refused(&registry, &file, "not a folder");
 }
 
 #[test]

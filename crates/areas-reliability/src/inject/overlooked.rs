@@ -163,12 +163,18 @@ pub(crate) static RULES: &[Rule] = &[
         .about(FOLDERS)
         .of(JOINING),
     rule(&["symlinkat"], "the same").only(&[ENOENT]).of(JOINING),
+    rule(&["openat"], "a folder that was just made is opened to set what a umask took: who opens it next sets it, or says why not")
+        .only(&[EACCES])
+        .about(&["the registry", "pid-", "=teams"])
+        .of(JOINING),
     rule(&["readlinkat", "mkdirat", "openat", "symlinkat"], "the folder was removed, and may be again on the way to the next one: it is tried again")
         .only(&[ENOENT])
         .of(&["keep"]),
     rule(&["symlinkat"], "the slot went to somebody else: the next one is taken").only(&[EEXIST]).of(JOINING),
     rule(&["flock"], "somebody is removing the folder: all of it is tried again").only(&[EAGAIN]).of(JOINING),
-    rule(&["fstat"], "whether the folder was removed: what comes next fails if it was").about(&["the registry"]).of(REGISTRY),
+    rule(&["fstat", "newfstatat"], "whether the folder was removed, or is another user's by now: what comes next fails if it is so")
+        .about(&["the registry", "=."])
+        .of(REGISTRY),
     rule(&["ftruncate"], "the control file's length: where it is short, those who wait look more often")
         .about(&["/control"])
         .of(JOINING),

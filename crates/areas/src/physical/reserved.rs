@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Kind, Result, remedy};
 use crate::size::Bytes;
+use crate::sys;
 
 /// Names ranges, as `/proc/iomem` writes them: `800000-bfffff`, several with commas between.
 pub(super) const VARIABLE: &str = "AREAS_LOW_MEMORY";
@@ -15,16 +16,16 @@ pub(super) const VARIABLE: &str = "AREAS_LOW_MEMORY";
 /// The ranges that areas may use, in order.
 pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
     let what = "find physical memory that was set aside";
-    let (named, by) = match std::env::var(VARIABLE) {
-        Ok(text) => {
-            let named = of_variable(&text).ok_or_else(|| {
+    let (named, by) = match sys::process::variable(VARIABLE) {
+        Some(text) => {
+            let named = text.to_str().and_then(of_variable).ok_or_else(|| {
                 Error::new(Kind::InvalidInput, what)
                     .detail(format!("{VARIABLE} is {text:?}"))
                     .help("write ranges as /proc/iomem does: `800000-bfffff`, several with commas between")
             })?;
             (named, VARIABLE)
         }
-        Err(_) => (of_command_line(&read("/proc/cmdline", what)?), "the kernel's command line"),
+        None => (of_command_line(&read("/proc/cmdline", what)?), "the kernel's command line"),
     };
     if named.is_empty() {
         let none = Error::new(Kind::NoMemory, what)
@@ -50,7 +51,7 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
 }
 
 fn read(path: &str, what: &'static str) -> Result<String> {
-    crate::sys::text::read_to_string(path).map_err(|error| {
+    sys::text::read_to_string(path).map_err(|error| {
         Error::new(Kind::Io, what).detail(format!("{path}: {error}")).help("/proc must be mounted")
     })
 }

@@ -14,6 +14,8 @@
 //! at once, the later one sees the other, and goes elsewhere. Nobody ever waits for anybody, stopped processes included.
 
 mod link;
+mod meeting;
+mod places;
 mod root;
 
 use std::ffi::CString;
@@ -28,9 +30,11 @@ use crate::sys;
 use crate::sys::file::{OFlags, Stat};
 use crate::sys::guarded::Guarded;
 pub(super) use link::Link;
+use meeting::Met;
+use places::Candidates;
 #[cfg(fuzzing)]
 pub(super) use root::namespace;
-use root::{clear_dead_spaces, find_root, space_name};
+use root::{clear_dead_spaces, space_name};
 
 /// What only those have who joined: their flock on the folder says that it is in use.
 #[derive(Debug)]
@@ -38,10 +42,29 @@ struct Joined {
     control: Guarded,
 }
 
+/// What has become of a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Now {
+    /// It is there; teams last came or went at this time.
+    Here(i128),
+    /// It was removed, or our descriptor of it closed.
+    Gone,
+    /// This process works for another user than when it was opened.
+    OtherUsers,
+    /// The kernel did not say.
+    Unknown,
+}
+
 /// The registry's folder of our pid namespace, open.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
+    /// Why it is not where it is looked for first.
+    remark: Option<String>,
+    /// Whether it is the one that was named, and can be nowhere else.
+    is_fixed: bool,
+    /// The user for whom it was opened.
+    user: u32,
     space: Guarded,
     teams: Guarded,
     joined: Option<Joined>,
@@ -49,74 +72,74 @@ pub(super) struct Directory {
 
 impl Directory {
     /// The folder, if it is there. Nothing is made.
+    ///
+    /// # Errors
+    /// It is another user's, or `/proc` does not show our own processes: then nothing could be said of what is there.
     pub(super) fn open() -> Result<Option<Self>> {
-        let Some((path, root)) = find_root(false)? else { return Ok(None) };
-        let name = space_name()?;
-        let failed = |what: &str, errno| problem(&path.join(what), "openat", errno);
-        let space = match sys::file::open_folder(root.as_fd(), &name) {
-            Err(sys::Errno::NOENT) => return Ok(None),
-            other => other.map_err(|errno| failed(&lossy(&name), errno))?,
+        let user = sys::process::user();
+        let mut places = Candidates::new(user, space_name()?);
+        let mut attempts = 0..100;
+        let (place, space) = loop {
+            let Some(place) = meeting::choose(&mut places)? else {
+                // Of the one place that was named, an error says why.
+                return if places.is_refused() { Err(places.none()) } else { Ok(None) };
+            };
+            match places.open_space(place)? {
+                Some(space) => break (place, space),
+                // Nobody has come yet; or it went concurrently, and the next choice is another one.
+                None if places.is_fixed() || attempts.next().is_none() || !places.is_visited(place)? => {
+                    return Ok(None);
+                }
+                None => {}
+            }
         };
-        let teams = match sys::file::open_folder(space.as_fd(), c"teams") {
+        let path = places.space_path(place);
+        let teams = match places::open_own_folder(space.fd.as_fd(), c"teams", user) {
             Err(sys::Errno::NOENT) => return Ok(None),
-            other => other.map_err(|errno| failed("teams", errno))?,
+            other => other.map_err(|errno| problem(&path.join("teams"), "openat", errno))?,
         };
-        let (space, teams) = (guarded(space, &path)?, guarded(teams, &path)?);
-        Ok(Some(Directory { path: path.join(lossy(&name)), space, teams, joined: None }))
+        let (remark, is_fixed) = (places.why_not_first(place), places.is_fixed());
+        let (space, teams) = (guarded(space.fd, &path)?, guarded(teams, &path)?);
+        Ok(Some(Directory { path, remark, is_fixed, user, space, teams, joined: None }))
     }
 
     /// The folder, made where it is missing, and marked as in use by us. Folders of pid namespaces that are gone are
     /// cleared away on this occasion.
     pub(super) fn join() -> Result<Self> {
+        let user = sys::process::user();
         let name = space_name()?;
-        // A folder can be removed between any two of these steps (its last user goes as we come): then once more.
+        let mut places = Candidates::new(user, name.clone());
+        // A folder can be removed between any two of these steps: then once more.
         for _ in 0..100 {
-            let Some((path, root)) = find_root(true)? else { continue };
-            let full = path.join(lossy(&name));
-            let made = sys::file::make_folder(root.as_fd(), &name, 0o700);
-            if let Err(errno) = made
-                && errno != sys::Errno::EXIST
-                && errno != sys::Errno::NOENT
-            {
-                return Err(problem(&full, "mkdirat", errno));
-            }
-            let space = match sys::file::open_folder(root.as_fd(), &name) {
-                Err(sys::Errno::NOENT) => continue,
-                other => other.map_err(|errno| problem(&full, "openat", errno))?,
+            let (place, space) = match meeting::meet(&mut places)? {
+                Met::At(place, space) => (place, space),
+                Met::NoPlace => return Err(places.none()),
+                Met::Restless => break,
             };
-            match sys::file::share_folder(space.as_fd()) {
+            let path = places.space_path(place);
+            match places::make_folder(space.fd.as_fd(), c"teams", user) {
                 Ok(()) => {}
-                // Somebody is removing it.
-                Err(sys::Errno::AGAIN) => {
-                    std::thread::yield_now();
-                    continue;
-                }
-                Err(errno) => return Err(problem(&full, "flock", errno)),
-            }
-            if is_removed(space.as_fd()) {
-                continue;
-            }
-            match sys::file::make_folder(space.as_fd(), c"teams", 0o700) {
-                Ok(()) | Err(sys::Errno::EXIST) => {}
                 Err(sys::Errno::NOENT) => continue,
-                Err(errno) => return Err(problem(&full.join("teams"), "mkdirat", errno)),
+                Err(errno) => return Err(problem(&path.join("teams"), "mkdirat(0700)", errno)),
             }
-            let teams = match sys::file::open_folder(space.as_fd(), c"teams") {
+            let teams = match places::open_own_folder(space.fd.as_fd(), c"teams", user) {
                 Err(sys::Errno::NOENT) => continue,
-                other => other.map_err(|errno| problem(&full.join("teams"), "openat", errno))?,
+                other => other.map_err(|errno| problem(&path.join("teams"), "openat", errno))?,
             };
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-            let control = match sys::file::open_at(space.as_fd(), c"control", flags, 0o600) {
+            let control = match places::open_own_file(space.fd.as_fd(), c"control", user) {
                 Err(sys::Errno::NOENT) => continue,
-                other => other.map_err(|errno| problem(&full.join("control"), "openat", errno))?,
+                other => other.map_err(|errno| problem(&path.join("control"), "openat", errno))?,
             };
             lay_out(control.as_fd());
-            clear_dead_spaces(root.as_fd(), &name);
-            let (space, teams) = (guarded(space, &full)?, guarded(teams, &full)?);
-            let joined = Some(Joined { control: guarded(control, &full)? });
-            return Ok(Directory { path: full, teams, space, joined });
+            clear_dead_spaces(space.root.as_fd(), &name);
+            let (remark, is_fixed) = (places.why_not_first(place), places.is_fixed());
+            let (space, teams) = (guarded(space.fd, &path)?, guarded(teams, &path)?);
+            let joined = Some(Joined { control: guarded(control, &path)? });
+            return Ok(Directory { path, remark, is_fixed, user, space, teams, joined });
         }
-        Err(Error::new(Kind::Registry, "join the registry").detail("its folder is removed again and again"))
+        Err(Error::new(Kind::Registry, "join the registry")
+            .detail("its folder is removed again and again, or held by processes that do not go on")
+            .help("see which process removes it, or set AREAS_DIR to a folder of your own"))
     }
 
     /// Where it is, for people.
@@ -124,32 +147,62 @@ impl Directory {
         &self.path
     }
 
+    /// Why it is not where it is looked for first, for people.
+    pub(super) fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
     /// The open folder of our pid namespace.
     pub(super) fn space(&self) -> sys::Result<BorrowedFd<'_>> {
         self.space.checked()
     }
 
-    /// Whether it was removed under us, or our descriptor of it closed.
-    pub(super) fn is_gone(&self) -> bool {
-        // A folder goes after what is in it.
-        match sys::file::stat(self.teams.as_fd()) {
-            Ok(stat) => stat.identity != self.teams.identity() || stat.links == 0,
-            // What comes next fails if it was.
-            Err(errno) => errno == sys::Errno::BADF,
+    /// What has become of it, in one look.
+    ///
+    /// That this process works for another user by now costs no call more: the look asks for the folder's own name in it, which the kernel
+    /// refuses to other users, root apart.
+    pub(super) fn now(&self) -> Now {
+        let stat = match sys::file::stat_within(self.teams.as_fd()) {
+            Err(sys::Errno::ACCESS | sys::Errno::PERM) => match self.is_other_users() {
+                true => return Now::OtherUsers,
+                // It lacks its owner's rights: what comes next says so.
+                false => sys::file::stat(self.teams.as_fd()),
+            },
+            other => other,
+        };
+        match stat {
+            // A folder goes after what is in it.
+            Ok(stat) if stat.identity == self.teams.identity() && stat.links > 0 => Now::Here(stat.changed),
+            // Its number may be another file's by now, which has no names in it.
+            Ok(_) | Err(sys::Errno::BADF | sys::Errno::NOTDIR) => Now::Gone,
+            Err(_) => Now::Unknown,
         }
+    }
+
+    /// Whether it is not to be used any more: removed under us, our descriptor of it closed, or another user's.
+    pub(super) fn is_gone(&self) -> bool {
+        // Of what the kernel does not tell, what comes next fails.
+        matches!(self.now(), Now::Gone | Now::OtherUsers)
+    }
+
+    /// Whether this process works for another user than when it was opened.
+    pub(super) fn is_other_users(&self) -> bool {
+        sys::process::user() != self.user
+    }
+
+    /// Whether processes that come now would go elsewhere. Only before we have joined: nobody settles elsewhere while we are here.
+    pub(super) fn is_left(&self) -> Result<bool> {
+        if self.is_fixed || self.joined.is_some() {
+            return Ok(false);
+        }
+        let other = Directory::open()?;
+        Ok(other.is_some_and(|other| other.teams.identity() != self.teams.identity()))
     }
 
     /// Whether we joined, so that nobody clears the folder away while we live, and what that takes is still open.
     pub(super) fn is_joined(&self) -> bool {
         let control = self.joined.as_ref().is_some_and(|joined| joined.control.is_intact());
         control && self.space.is_intact()
-    }
-
-    /// When teams last came or went, if the folder is still there: [`is_gone`](Directory::is_gone) and
-    /// [`changed`](Directory::changed) in one look.
-    pub(super) fn look(&self) -> Option<i128> {
-        let stat = sys::file::stat(self.teams.as_fd()).ok()?;
-        (stat.identity == self.teams.identity() && stat.links > 0).then_some(stat.changed)
     }
 
     /// When teams last came or went: nanoseconds since 1970, a clock tick coarse.
@@ -316,10 +369,6 @@ fn guarded(fd: OwnedFd, path: &std::path::Path) -> Result<Guarded> {
     Guarded::new(fd).map_err(|errno| problem(path, "fstat", errno))
 }
 
-fn lossy(name: &CString) -> String {
-    name.to_string_lossy().into_owned()
-}
-
 /// The error for a file of the registry.
 fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Error {
     let error =
@@ -352,7 +401,15 @@ mod tests {
         std::fs::create_dir_all(&path).unwrap();
         let name = CString::new(path.to_str().unwrap()).unwrap();
         let open = || Guarded::new(sys::file::open_folder(CWD, &name).unwrap()).unwrap();
-        let directory = Directory { path: path.clone(), space: open(), teams: open(), joined: None };
+        let directory = Directory {
+            path: path.clone(),
+            remark: None,
+            is_fixed: true,
+            user: sys::process::user(),
+            space: open(),
+            teams: open(),
+            joined: None,
+        };
         let other = Link { slot: 7, start_time: 1, inode: 1, pid: 1, descriptor: 3 };
         sys::file::make_link(&other.target(), directory.teams.as_fd(), &other.name()).unwrap();
         let mut announced = Vec::new();

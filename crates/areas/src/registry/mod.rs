@@ -6,6 +6,9 @@
 //! after a crash, and no mutual exclusion between processes.
 //!
 //! "System-wide" means one user and one pid namespace: other users cannot see or disturb what is here.
+//! A process that changes its user (`setuid`) is a new team in the new user's registry, with all that it holds, from its next call on that publishes, or looks for what
+//! it has not found before ([`join`], [`keep`] and [`list`] notice every change; a change to root is noticed by these, and by one publication in 1,024). The user is the
+//! process's: a thread that alone has another one is not supported.
 //!
 //! Reading the registry makes nothing; a process joins with the first area that it publishes, or by [`join`]. Then others can hand
 //! areas over to it: [`Area::transfer`](crate::Area::transfer).
@@ -237,6 +240,15 @@ pub fn path() -> Result<Option<PathBuf>> {
     let mut state = state::state_up_to_date()?;
     state.list()?;
     Ok(state.path())
+}
+
+/// Why the registry is not in the folder where it is looked for first (`/dev/shm/areas-UID`): other users own that name. `None` where it is there,
+/// or where there is no registry.
+///
+/// # Errors
+/// As [`list`].
+pub fn path_remark() -> Result<Option<String>> {
+    state::state()?.remark()
 }
 
 /// An area's place in the registry, in this process and in the children that inherit it. Dropping it takes the area back.

@@ -140,7 +140,8 @@ fn locate(link: &Link) -> Place {
         Some(_) if !sys::process::exists(link.pid) => Place::Dead,
         Some(errno) => Place::Unreadable(Reason::new(
             format!(
-                "{folder} cannot be read ({}): another group, a capability that we lack, not dumpable, or another user namespace",
+                "{folder} cannot be read ({}): another group, a capability that we lack, not dumpable (a process that has changed its user is \
+                 not, until it calls prctl(PR_SET_DUMPABLE, 1)), or another user namespace",
                 crate::Errno::from(errno)
             ),
             Some(errno),

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::by_address::{self, Here, Place, Places};
-use super::directory::{Directory, Link};
+use super::directory::{Directory, Link, Now};
 use super::id::AreaId;
 use super::offer::Parcel;
 use super::peer::forget_kept_tables;
@@ -155,6 +155,28 @@ impl State {
         self.waiting = !self.held.is_empty();
     }
 
+    /// Begins again for the user that this process works for by now: as a team of its own in that user's registry, as a forked child does. What is
+    /// still held is published there. The old user's processes see that the old table is gone.
+    fn become_user(&mut self) -> Result<()> {
+        self.places.clear();
+        if let (Some(team), Some(directory)) = (self.own.take(), self.directory.take()) {
+            // Mostly that is no longer permitted: the next looker sees that it leads nowhere.
+            directory.remove(team.link());
+        }
+        self.directory = None;
+        self.forget_teams();
+        self.publish_again();
+        self.publish_inherited()
+    }
+
+    /// Looks whether this process works for another user by now: for calls that are not made often.
+    pub(super) fn notice_user(&mut self) -> Result<()> {
+        match self.directory.as_ref().is_some_and(Directory::is_other_users) {
+            true => self.become_user(),
+            false => Ok(()),
+        }
+    }
+
     /// Begins a table anew where somebody closed the descriptor of ours, through which others would find it. Areas whose own
     /// descriptors are still there are published again; to the others nobody can be led any more.
     fn heal(&mut self) -> Result<()> {
@@ -239,8 +261,19 @@ impl State {
     fn team(&mut self) -> Result<(&Directory, &mut Team)> {
         // The folder of teams may have been removed. What else is open is looked at where it is needed: to begin, and to lease ids.
         let begins = self.own.as_ref().is_none_or(Team::needs_ids);
-        let is_in_use = |directory: &Directory| !directory.is_gone() && (!begins || directory.is_joined());
-        if !self.directory.as_ref().is_some_and(is_in_use) {
+        if begins {
+            self.notice_user()?;
+        }
+        let mut is_in_use = match self.directory.as_ref().map(Directory::now) {
+            None | Some(Now::Gone) => false,
+            Some(Now::Here(_) | Now::Unknown) => true,
+            Some(Now::OtherUsers) => {
+                self.become_user()?;
+                false
+            }
+        };
+        is_in_use &= !begins || self.directory.as_ref().is_some_and(Directory::is_joined);
+        if !is_in_use {
             self.stay()?;
             let is_in_use = |directory: &Directory| directory.is_joined() && !directory.is_gone();
             if !self.directory.as_ref().is_some_and(is_in_use) {
@@ -258,6 +291,7 @@ impl State {
 
     /// Joins the registry without an area: others can transfer some to us.
     pub(super) fn join(&mut self) -> Result<()> {
+        self.notice_user()?;
         self.heal()?;
         self.publish_inherited()?;
         self.once_more_if_removed(|state| {
@@ -268,6 +302,7 @@ impl State {
 
     /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.
     pub(super) fn keep(&mut self) -> Result<()> {
+        self.notice_user()?;
         self.heal()?;
         self.publish_inherited()?;
         self.once_more_if_removed(Self::try_to_keep)?;
@@ -303,8 +338,13 @@ impl State {
 
     /// Joins again where the folder was removed under a team of ours.
     fn rejoin(&mut self) -> Result<()> {
-        if self.own.is_none() || self.directory.as_ref().is_some_and(|directory| !directory.is_gone()) {
+        if self.own.is_none() {
             return Ok(());
+        }
+        match self.directory.as_ref().map(Directory::now) {
+            Some(Now::Here(_) | Now::Unknown) => return Ok(()),
+            Some(Now::OtherUsers) => return self.become_user(),
+            Some(Now::Gone) | None => {}
         }
         self.heal()?;
         let Some(team) = &mut self.own else { return Ok(()) };

@@ -68,6 +68,11 @@ pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
     fs::fstat(file).map(|raw| stat_of(&raw))
 }
 
+/// What an open folder is, asked by its own name in it: EACCES where this process, as it is now, may not search it.
+pub(crate) fn stat_within(folder: BorrowedFd<'_>) -> Result<Stat> {
+    fs::statat(folder, c".", AtFlags::empty()).map(|raw| stat_of(&raw))
+}
+
 /// What the file of a descriptor's number is, whoever may have closed it meanwhile: then an error, or another file.
 pub(crate) fn stat_number(number: i32) -> Result<Stat> {
     if number < 0 {

@@ -1,6 +1,6 @@
 //! This process and others: identity, limits, clocks, processors.
 
-#![expect(unsafe_code, reason = "handlers of fork; the block has its proof")]
+#![expect(unsafe_code, reason = "handlers of fork, the auxiliary vector; each block has its proof")]
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -23,6 +23,16 @@ pub(crate) fn user() -> u32 {
 /// The user who started us: what others see as the sender of a packet.
 pub(crate) fn real_user() -> u32 {
     process::getuid().as_raw()
+}
+
+/// An environment variable that is not empty.
+///
+/// None in a program that runs with more rights than its caller has (set-uid, set-gid, file capabilities): the caller chose
+/// the variables, and not the rights. It is the rule of `secure_getenv`.
+pub(crate) fn variable(name: &str) -> Option<std::ffi::OsString> {
+    // SAFETY: reads a number that the kernel gave to this process when the program began.
+    let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    if secure { None } else { std::env::var_os(name).filter(|value| !value.is_empty()) }
 }
 
 /// Whether a process of this number exists, a zombie included; no number (0, or more than `i32` holds) is nobody's.

@@ -62,21 +62,126 @@ fn squatters_are_gone_round_and_all_meet() {
     machine.tell("run rmdir /dev/shm/elsewhere");
 }
 
+/// Somebody else has made all names that are tried in `/dev/shm`.
+fn all_taken(machine: &mut Agent, user: u32) {
+    machine.tell("run mount -t tmpfs -o mode=755 tmpfs /run");
+    machine.tell(&format!("run touch /dev/shm/areas-{user}"));
+    for i in 1..16 {
+        machine.tell(&format!("run touch /dev/shm/areas-{user}.{i}"));
+    }
+}
+
 #[test]
 fn where_all_names_are_taken_the_error_says_what_to_do() {
     let Some(mut machine) = machine(test_name!()) else { return };
-    machine.tell("run touch /dev/shm/areas-0");
-    for i in 1..16 {
-        machine.tell(&format!("run touch /dev/shm/areas-0.{i}"));
-    }
+    all_taken(&mut machine, 65534);
     let mut agent = machine.fork();
+    agent.become_user(65534, 65534, None);
     let text = refused(agent.try_publish("ring"), Kind::Registry);
-    assert!(text.contains("AREAS_DIR") && text.contains("taken"), "{text}");
+    for word in [
+        "AREAS_DIR",
+        "all 16 names",
+        "/dev/shm/areas-65534: ",
+        "/run/user/65534/areas: it cannot be made (ENOENT)",
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
     // To look, there is nothing: no error.
     assert!(agent.list().is_empty());
-    machine.tell("run rm /dev/shm/areas-0.7");
-    let (_agent, path) = joins(&mut machine, "ring");
-    assert_eq!(path, "/dev/shm/areas-0.7");
+    machine.tell("run rm /dev/shm/areas-65534.7");
+    agent.publish("ring");
+    assert!(agent.tell("path").starts_with("/dev/shm/areas-65534.7/pid-"));
+}
+
+#[test]
+fn where_all_names_are_taken_there_is_one_that_only_the_user_can_make() {
+    let Some(mut machine) = machine(test_name!()) else { return };
+    all_taken(&mut machine, 65534);
+    machine.tell("run mkdir -p -m 755 /run/user");
+    machine.tell("run mkdir -m 700 /run/user/65534");
+    machine.tell("run chown 65534 /run/user/65534");
+    let mut agents: Vec<Agent> = (0..3).map(|_| machine.fork()).collect();
+    for (i, agent) in agents.iter_mut().enumerate() {
+        agent.become_user(65534, 65534, None);
+        agent.publish(&format!("area-{i}"));
+        assert!(agent.tell("path").starts_with("/run/user/65534/areas/pid-"), "{}", agent.tell("path"));
+        let why = agent.tell("remark");
+        assert!(why.starts_with("/dev/shm/areas-65534 and 15 other names cannot be used: "), "{why}");
+    }
+    assert_eq!(agents[0].list().names(), ["area-0", "area-1", "area-2"]);
+    // Names that are free by now do not part those who come from those who are there.
+    machine.tell("run rm /dev/shm/areas-65534");
+    let mut late = machine.fork();
+    late.become_user(65534, 65534, None);
+    assert_eq!(late.list().names().len(), 3);
+    late.publish("late");
+    assert_eq!(agents[0].list().names(), ["area-0", "area-1", "area-2", "late"]);
+    // Root has one where there is no logind.
+    all_taken(&mut machine, 0);
+    let (mut root, path) = joins(&mut machine, "ring");
+    assert_eq!(path, "/run/areas-0");
+    assert_eq!(root.list().names(), ["ring"]);
+}
+
+/// Two folders, in each of which there are processes of ours, can only be left from former times: all come to the same one.
+#[test]
+fn of_several_folders_all_choose_the_one_in_use() {
+    let Some(mut machine) = machine(test_name!()) else { return };
+    let (first, path) = joins(&mut machine, "first");
+    assert_eq!(path, "/dev/shm/areas-0");
+    machine.tell("run cp -a /dev/shm/areas-0 /dev/shm/areas-0.1");
+    drop(first);
+    // Nobody is in either of them; a reader sees that, too.
+    let mut reader = machine.fork();
+    assert!(reader.list().is_empty());
+    let (_second, path) = joins(&mut machine, "second");
+    assert_eq!(path, "/dev/shm/areas-0");
+    machine.tell("run mv /dev/shm/areas-0 /dev/shm/areas-0.2");
+    let (_third, path) = joins(&mut machine, "third");
+    assert_eq!(path, "/dev/shm/areas-0.2", "where the second one is");
+    assert_eq!(reader.list().names(), ["second", "third"]);
+}
+
+/// Processes that join at once, while somebody makes and removes the first name all the time, come to one folder.
+#[test]
+fn those_who_come_at_once_meet_beside_a_squatter_who_comes_and_goes() {
+    const ROUNDS: usize = 25;
+    let Some(mut machine) = machine(test_name!()) else { return };
+    let script = "while :; do mkdir /dev/shm/areas-0; rmdir /dev/shm/areas-0; done 2>/dev/null";
+    let target = machine.pid().to_string();
+    let enter = ["-t", &target, "--mount", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    if !can_run(test_name!(), &[&["nsenter"][..], &enter, &["true"]].concat()) {
+        return;
+    }
+    let mut squatter =
+        std::process::Command::new("nsenter").args(enter).args(["sh", "-c", script]).spawn().unwrap();
+    let mut places = std::collections::BTreeMap::<String, usize>::new();
+    let mut parted = None;
+    for round in 0..ROUNDS {
+        let mut agents: Vec<Agent> = (0..6).map(|_| machine.fork()).collect();
+        for (i, agent) in agents.iter_mut().enumerate() {
+            agent.begin(&format!("publish area-{i} 4096"));
+        }
+        for agent in &mut agents {
+            agent.end().unwrap();
+        }
+        let mut paths: Vec<String> = agents.iter_mut().map(|agent| agent.tell("path")).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        let seen = machine.fork().list().names().len();
+        if paths.len() != 1 || seen != 6 {
+            parted = Some((round, paths, seen));
+            break;
+        }
+        *places.entry(paths.remove(0)).or_default() += 1;
+        drop(agents);
+        // Words are parted at spaces.
+        machine.tell("run sh -c rm${IFS}-rf${IFS}/dev/shm/areas-0*");
+    }
+    squatter.kill().unwrap();
+    squatter.wait().unwrap();
+    assert_eq!(parted, None);
+    println!("{places:?}");
 }
 
 #[test]

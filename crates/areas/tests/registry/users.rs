@@ -77,3 +77,144 @@ fn neither_disturbs_the_other() {
     assert_eq!(reader.find("ring").unwrap().pid, owner.pid());
     assert!(reader.clone_of("ring").is_ok());
 }
+
+/// An agent of root's on a machine of its own, with nothing in `/dev/shm`.
+fn machine(test: &str) -> Option<Agent> {
+    let mount = ["unshare", "--mount", "mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/dev/shm"];
+    if !is_root(test) || !can_run(test, &mount) {
+        return None;
+    }
+    let mut machine = Launch::by_default().within(&["unshare", "--mount"]).start();
+    machine.tell("run mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
+    Some(machine)
+}
+
+/// Who changes users is a new team in the new user's registry, with all that it holds.
+#[test]
+fn after_a_change_of_user_areas_are_the_new_users() {
+    for notices_by in ["publish", "find", "list", "keep"] {
+        let Some(mut machine) = machine(test_name!()) else { return };
+        let (mut daemon, mut of_root, mut of_user) = (machine.fork(), machine.fork(), machine.fork());
+        of_user.become_user(USERS[0], USERS[0], None);
+        let before = daemon.publish("before");
+        assert_eq!(of_root.list().names(), ["before"]);
+        daemon.become_user(USERS[0], USERS[0], None);
+        match notices_by {
+            "publish" => drop(daemon.publish("after")),
+            // Never looked for before: what it remembers of a name, it finds without asking the kernel where.
+            "find" => assert_eq!(daemon.find("before").unwrap().pid, daemon.pid()),
+            "list" => assert_eq!(daemon.list().names(), ["before"]),
+            _ => daemon.keep().unwrap(),
+        }
+        assert!(daemon.tell("path").starts_with("/dev/shm/areas-65533/pid-"), "{notices_by}");
+        let names: &[&str] = if notices_by == "publish" { &["after", "before"] } else { &["before"] };
+        for agent in [&mut daemon, &mut of_user] {
+            assert_eq!(agent.list().names(), names, "{notices_by}");
+            assert_eq!(agent.list().unreadable, [], "{notices_by}");
+        }
+        let id = daemon.id(before).unwrap();
+        assert_eq!(of_user.get(id).unwrap().pid, daemon.pid());
+        assert_eq!(daemon.tell(&format!("at {}", before.handle)), id.to_string());
+        // The old team is gone for root's processes: not unreadable, not alive.
+        let listed = of_root.list();
+        assert!(listed.is_empty() && listed.unreadable.is_empty(), "{notices_by}: {listed:?}");
+        refused(of_root.find("before"), Kind::NoSuchArea);
+        if notices_by == "publish" {
+            assert_eq!(of_user.find("after").unwrap().pid, daemon.pid());
+            assert!(of_user.clone_of("after").is_ok());
+        }
+        daemon.tell("drop-all");
+        assert!(of_user.list().is_empty());
+    }
+}
+
+/// The kernel does not let other processes look into one that has changed its user: it is listed as that, with what to do about it.
+#[test]
+fn after_a_change_of_user_a_process_is_not_dumpable() {
+    let Some(mut machine) = machine(test_name!()) else { return };
+    let (mut daemon, mut of_user) = (machine.fork(), machine.fork());
+    of_user.become_user(USERS[0], USERS[0], None);
+    daemon.publish("before");
+    daemon.become_user(USERS[0], USERS[0], None);
+    daemon.tell("dumpable no");
+    daemon.publish("after");
+    assert_eq!(daemon.list().names(), ["after", "before"]);
+    assert_eq!(daemon.find("after").unwrap().pid, daemon.pid());
+    let text = refused(of_user.find("after"), Kind::NoSuchArea);
+    assert!(text.contains("PR_SET_DUMPABLE"), "{text}");
+    let listed = of_user.list();
+    assert_eq!(listed.unreadable.len(), 1, "{listed:?}");
+    daemon.tell("dumpable yes");
+    assert_eq!(of_user.find("after").unwrap().pid, daemon.pid());
+}
+
+/// There and back, and where the new user may not look at all.
+#[test]
+fn back_and_forth_between_two_users() {
+    let Some(mut machine) = machine(test_name!()) else { return };
+    let (mut daemon, mut of_root) = (machine.fork(), machine.fork());
+    daemon.publish("ring");
+    let places = [
+        (USERS[0], "/dev/shm/areas-65533/pid-"),
+        (0, "/dev/shm/areas-0/pid-"),
+        (USERS[1], "/dev/shm/areas-65534/pid-"),
+        (0, "/dev/shm/areas-0/pid-"),
+    ];
+    for (user, path) in places {
+        daemon.tell(&format!("effective-user {user}"));
+        daemon.keep().unwrap();
+        let now = daemon.tell("path");
+        assert!(now.starts_with(path), "{user}: {now}");
+        assert_eq!(daemon.list().names(), ["ring"], "{user}");
+    }
+    assert_eq!(of_root.list().names(), ["ring"]);
+    assert_eq!(of_root.find("ring").unwrap().pid, daemon.pid());
+    // A child of one that has changed users begins where it is.
+    daemon.tell(&format!("effective-user {}", USERS[0]));
+    let mut child = daemon.fork();
+    assert_eq!(child.list().names(), ["ring"]);
+    assert!(child.tell("path").starts_with("/dev/shm/areas-65533/pid-"));
+}
+
+#[test]
+fn a_new_user_without_a_folder_is_told() {
+    if !is_root(test_name!()) {
+        return;
+    }
+    let folder = Folder::new();
+    let mut daemon = Agent::start(&folder);
+    let area = daemon.publish("ring");
+    daemon.become_user(USERS[0], USERS[0], None);
+    let text = refused(daemon.try_publish("more"), Kind::Registry);
+    assert!(text.contains("belongs to user 0") || text.contains("may not be opened"), "{text}");
+    assert!(text.contains("AREAS_DIR"), "{text}");
+    // What it has is usable all the same.
+    assert!(daemon.has_bytes_of(area, "ring"));
+    daemon.drop_area(area);
+}
+
+/// Who starts a set-uid program chooses its environment, and not where it looks.
+#[test]
+fn a_set_uid_program_goes_where_its_user_goes() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let Some(_) = machine(test_name!()) else { return };
+    let folder = Folder::new();
+    let program = folder.join("set-uid");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    chown(&program, Some(USERS[0]), Some(USERS[0])).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o4755)).unwrap();
+    let named = folder.join("named");
+    std::fs::create_dir(&named).unwrap();
+    std::fs::set_permissions(&named, std::fs::Permissions::from_mode(0o700)).unwrap();
+    chown(&named, Some(USERS[0]), None).unwrap();
+    let script = "mount -t tmpfs -o mode=1777 tmpfs /dev/shm";
+    let mut agent =
+        Launch::at(&named).within(&["unshare", "--mount"]).after(script, &[]).program(program).start();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
+    let users = status.lines().find(|line| line.starts_with("Uid:")).unwrap();
+    assert!(users.contains("65533"), "the temporary folder is mounted nosuid: {users}");
+    agent.publish("ring");
+    let path = agent.tell("path");
+    assert!(path.starts_with("/dev/shm/areas-65533/pid-"), "{path}");
+    assert_eq!(std::fs::read_dir(&named).unwrap().count(), 0);
+}

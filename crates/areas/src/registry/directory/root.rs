@@ -1,112 +1,13 @@
-//! The user's folder, with one in it for each pid namespace: finding it, making it, and clearing away those of namespaces that are gone.
+//! The folders of pid namespaces in the user's folder: their names, and clearing away those that no process uses any more.
 
-use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::link::number;
-use super::problem;
 use crate::error::{Error, Kind, Result};
 use crate::registry::{door, id::SLOTS};
 use crate::sys;
-use crate::sys::file::{CWD, Stat};
-
-/// The folder of the user, and its path. `None`: it is not there, and not to be made.
-pub(super) fn find_root(make: bool) -> Result<Option<(PathBuf, OwnedFd)>> {
-    let user = sys::process::user();
-    if let Some(path) = std::env::var_os("AREAS_DIR").filter(|path| !path.is_empty()) {
-        let path = PathBuf::from(path);
-        return match open_root(&path, user, make)? {
-            Root::Ours(fd) => Ok(Some((path, fd))),
-            Root::Missing => Ok(None),
-            Root::Foreign(error) => Err(error),
-        };
-    }
-    let base = if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
-    let candidate = |i: u32| match i {
-        0 => PathBuf::from(format!("{base}/areas-{user}")),
-        i => PathBuf::from(format!("{base}/areas-{user}.{i}")),
-    };
-    // One that is ours, before a new one is made: everybody must come to the same.
-    let mut squatters = Vec::new();
-    for i in 0..16 {
-        match open_root(&candidate(i), user, false)? {
-            Root::Ours(fd) => return Ok(Some((candidate(i), fd))),
-            Root::Missing => {}
-            Root::Foreign(error) => squatters.push((i, error)),
-        }
-    }
-    if !make {
-        return Ok(None);
-    }
-    for i in (0..16).filter(|i| squatters.iter().all(|(taken, _)| taken != i)) {
-        if let Root::Ours(fd) = open_root(&candidate(i), user, true)? {
-            return Ok(Some((candidate(i), fd)));
-        }
-    }
-    Err(squatters.into_iter().next().map_or_else(
-        || Error::new(Kind::Registry, "join the registry").detail("its folder comes and goes"),
-        |(_, error)| {
-            error.help(
-                "set AREAS_DIR to a folder of your own; all names under which one is looked for are taken",
-            )
-        },
-    ))
-}
-
-enum Root {
-    Ours(OwnedFd),
-    Missing,
-    /// It is there and is somebody else's, or a link, or no folder.
-    Foreign(Error),
-}
-
-fn open_root(path: &std::path::Path, user: u32, make: bool) -> Result<Root> {
-    use std::os::unix::ffi::OsStrExt;
-    let invalid = |detail: &str| {
-        Error::new(Kind::Registry, format!("use {} as the registry", path.display()))
-            .detail(detail.to_owned())
-    };
-    let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid("the path holds a NUL"))?;
-    if make {
-        match sys::file::make_folder(CWD, &c_path, 0o700) {
-            Ok(()) | Err(sys::Errno::EXIST) => {}
-            Err(errno) => return Err(problem(path, "mkdir(0700)", errno)),
-        }
-    }
-    let fd = match sys::file::open_folder(CWD, &c_path) {
-        Ok(fd) => fd,
-        Err(sys::Errno::NOENT) => return Ok(Root::Missing),
-        Err(errno @ (sys::Errno::LOOP | sys::Errno::NOTDIR)) => {
-            return Ok(Root::Foreign(
-                invalid("it is a symbolic link, or no folder; a link is never followed")
-                    .call("open(O_DIRECTORY | O_NOFOLLOW)", errno)
-                    .help("remove it, or set AREAS_DIR to a folder of your own"),
-            ));
-        }
-        Err(errno @ (sys::Errno::ACCESS | sys::Errno::PERM)) => {
-            return Ok(Root::Foreign(
-                invalid("it is somebody else's")
-                    .call("open(O_DIRECTORY)", errno)
-                    .help("set AREAS_DIR to a folder of your own"),
-            ));
-        }
-        Err(errno) => return Err(problem(path, "open(O_DIRECTORY)", errno)),
-    };
-    let Stat { uid, mode, .. } =
-        sys::file::stat(fd.as_fd()).map_err(|errno| problem(path, "fstat", errno))?;
-    if uid != user {
-        return Ok(Root::Foreign(
-            invalid(&format!("it belongs to user {uid}, and we are user {user}"))
-                .help("set AREAS_DIR to a folder of your own"),
-        ));
-    }
-    if mode & 0o077 != 0 {
-        return Err(invalid(&format!("its mode is {:04o}: others could reach into it", mode & 0o7777))
-            .help(format!("make it yours alone: `chmod 700 {}`", path.display())));
-    }
-    Ok(Root::Ours(fd))
-}
+use crate::sys::file::CWD;
 
 /// The name of our pid namespace's folder; refuses where `/proc` shows another namespace's processes, in which our
 /// numbers would mean somebody else.
@@ -119,7 +20,7 @@ pub(super) fn space_name() -> Result<CString> {
             "/proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`",
         )
     };
-    let read = |path: &'static std::ffi::CStr| {
+    let read = |path: &'static CStr| {
         sys::file::read_link(CWD, path).map_err(|errno| {
             refuse(format!("there is no {}", path.to_string_lossy())).call("readlink", errno)
         })
@@ -166,20 +67,25 @@ pub(super) fn clear_dead_spaces(root: BorrowedFd<'_>, ours: &CString) {
         if sys::file::claim_folder(space.as_fd()).is_err() {
             continue;
         }
-        if let Ok(teams) = sys::file::open_folder(space.as_fd(), c"teams")
-            && let Ok(links) = sys::file::names_in(teams.as_fd(), 4 * SLOTS as usize)
-        {
-            for link in links {
-                let _ = sys::file::unlink(teams.as_fd(), &link);
-            }
-        }
-        let _ = sys::file::remove_folder(space.as_fd(), c"teams");
-        let _ = sys::file::unlink(space.as_fd(), c"control");
-        for left in sys::file::names_in(space.as_fd(), 1024).unwrap_or_default() {
-            if left.as_bytes().starts_with(door::NAME.as_bytes()) {
-                let _ = sys::file::unlink(space.as_fd(), &left);
-            }
-        }
-        let _ = sys::file::remove_folder(root, name);
+        clear_space(root, space.as_fd(), name);
     }
+}
+
+/// Removes the folder of a namespace on which we hold the exclusive lock. What cannot be removed stays for the next process.
+pub(super) fn clear_space(root: BorrowedFd<'_>, space: BorrowedFd<'_>, name: &CStr) {
+    if let Ok(teams) = sys::file::open_folder(space, c"teams")
+        && let Ok(links) = sys::file::names_in(teams.as_fd(), 4 * SLOTS as usize)
+    {
+        for link in links {
+            let _ = sys::file::unlink(teams.as_fd(), &link);
+        }
+    }
+    let _ = sys::file::remove_folder(space, c"teams");
+    let _ = sys::file::unlink(space, c"control");
+    for left in sys::file::names_in(space, 1024).unwrap_or_default() {
+        if left.as_bytes().starts_with(door::NAME.as_bytes()) {
+            let _ = sys::file::unlink(space, &left);
+        }
+    }
+    let _ = sys::file::remove_folder(root, name);
 }

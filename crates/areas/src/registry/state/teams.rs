@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::looking::Hit;
 use super::{State, claim};
 use crate::error::Result;
-use crate::registry::directory::{Directory, Link};
+use crate::registry::directory::{Directory, Link, Now};
 use crate::registry::peer::{Peer, Reason, State as PeerState, examine};
 use crate::registry::source::Holder;
 use crate::sys;
@@ -46,7 +46,27 @@ impl State {
     }
 
     fn try_to_read_folder(&mut self, thoroughly: bool) -> Result<()> {
-        let mut looked = self.directory.as_ref().and_then(Directory::look);
+        if thoroughly {
+            // What was not published yet is tried again at the next call, and told to those who publish.
+            let _ = self.notice_user();
+        }
+        let mut looked = match self.directory.as_ref().map(Directory::now) {
+            Some(Now::Here(changed)) => Some(changed),
+            Some(Now::OtherUsers) => {
+                let _ = self.become_user();
+                None
+            }
+            Some(Now::Gone | Now::Unknown) | None => None,
+        };
+        // Who only looks may have come when another place was in use, and meets nobody there.
+        if looked.is_some()
+            && self.own.is_none()
+            && (thoroughly || self.teams.is_empty())
+            && self.directory.as_ref().map(Directory::is_left).transpose()? == Some(true)
+        {
+            self.directory = None;
+            looked = None;
+        }
         if looked.is_none() {
             self.rejoin()?;
             // Whoever has a team joins, and does not only look: a folder that went in this moment is an error below, and tried again.
@@ -106,6 +126,12 @@ impl State {
     pub(in crate::registry) fn control(&mut self) -> Result<Option<OwnedFd>> {
         self.read_folder(false)?;
         Ok(self.directory.as_ref().and_then(Directory::control))
+    }
+
+    /// Why the registry is not where it is looked for first; `None` where it is.
+    pub(in crate::registry) fn remark(&mut self) -> Result<Option<String>> {
+        self.read_folder(false)?;
+        Ok(self.directory.as_ref().and_then(Directory::remark).map(str::to_owned))
     }
 
     /// Where the registry is, if it is there.

@@ -19,6 +19,11 @@ pub(crate) fn become_user(user: u32, group: u32, capability: CapabilitySet) -> r
     set_dumpable(true)
 }
 
+/// The effective user alone, as a daemon does that goes back and forth. What the kernel makes of that (capabilities, dumpable) stays.
+pub(crate) fn set_effective_user(user: u32) -> rustix::io::Result<()> {
+    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::from_raw(user), Uid::ROOT)
+}
+
 /// Whether others of the same user may look into this process.
 pub(crate) fn set_dumpable(dumpable: bool) -> rustix::io::Result<()> {
     set_dumpable_behavior(match dumpable {

@@ -18,6 +18,7 @@ pub(crate) struct Launch {
     directory: Option<PathBuf>,
     within: Vec<String>,
     own_group: bool,
+    program: Option<PathBuf>,
 }
 
 impl Launch {
@@ -48,6 +49,12 @@ impl Launch {
         self.within(&["sh", "-c", &script, "sh"]).within(words)
     }
 
+    /// Another copy of this binary.
+    pub(crate) fn program(mut self, path: PathBuf) -> Self {
+        self.program = Some(path);
+        self
+    }
+
     /// The leader of a process group of its own.
     pub(crate) fn own_group(mut self) -> Self {
         self.own_group = true;
@@ -57,7 +64,8 @@ impl Launch {
     pub(crate) fn start(&self) -> Agent {
         let (channel, theirs) = Channel::pair().expect("a pair of sockets");
         let mut words = self.within.clone();
-        words.push(path().expect("our path").to_str().expect("a path in UTF-8").to_owned());
+        let program = self.program.clone().unwrap_or_else(|| path().expect("our path"));
+        words.push(program.to_str().expect("a path in UTF-8").to_owned());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(theirs).env(ROLE, "1").env_remove("AREAS_DIR");
         if let Some(directory) = &self.directory {

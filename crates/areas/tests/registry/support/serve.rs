@@ -264,6 +264,11 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             identity::become_user(user.parse()?, group.parse()?, capability)?;
             nothing
         }
+        ["effective-user", user] => {
+            identity::set_effective_user(user.parse()?)?;
+            nothing
+        }
+        ["remark"] => Ok(registry::path_remark()?.unwrap_or_else(|| "-".to_owned())),
         ["new-user-namespace"] => {
             identity::new_user_namespace()?;
             nothing

@@ -1,0 +1,375 @@
+//! Where the user's folder may be, and what is there.
+//!
+//! What `AREAS_DIR` says, or else the first of these that is ours or can be made: sixteen names in a folder that all users share, where another user may own
+//! any of them; then one where no other user can make anything.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::meeting::{Places, Seen};
+use super::root::clear_space;
+use super::{is_removed, problem};
+use crate::error::{Error, Kind, Result};
+use crate::registry::peer::OWN_DESCRIPTORS;
+use crate::sys;
+use crate::sys::file::{CWD, OFlags, Stat};
+
+/// How many names are tried in the folder that all users share.
+const SHARED_NAMES: u32 = 16;
+
+/// A folder at one of the places.
+enum Folder {
+    Ours(OwnedFd),
+    Missing,
+    /// Another user's, or a link, or not a folder.
+    Foreign(Error),
+}
+
+/// The places of one user, as one process looks at them.
+pub(super) struct Candidates {
+    user: u32,
+    /// The name of our namespace's folder.
+    space: CString,
+    paths: Vec<PathBuf>,
+    /// How many of them, from the end on, lie where only this user can make anything: where that is missing, they cannot be made.
+    own: usize,
+    /// Why a place cannot be used, as far as it was looked at.
+    refusals: Vec<Option<Error>>,
+}
+
+/// Our namespace's folder at one of the places.
+pub(super) struct Space {
+    place: usize,
+    pub(super) root: OwnedFd,
+    pub(super) fd: OwnedFd,
+}
+
+impl Candidates {
+    pub(super) fn new(user: u32, space: CString) -> Self {
+        let (paths, own) = match sys::process::variable("AREAS_DIR") {
+            Some(path) => (vec![PathBuf::from(path)], 0),
+            None => {
+                let base = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
+                let mut paths = vec![PathBuf::from(format!("{base}/areas-{user}"))];
+                paths.extend((1..SHARED_NAMES).map(|i| PathBuf::from(format!("{base}/areas-{user}.{i}"))));
+                let shared = paths.len();
+                // logind makes the folder above it, for this user alone.
+                paths.push(PathBuf::from(format!("/run/user/{user}/areas")));
+                if user == 0 {
+                    // Where there is no logind: no other user makes anything in /run.
+                    paths.push(PathBuf::from("/run/areas-0"));
+                }
+                let own = paths.len() - shared;
+                (paths, own)
+            }
+        };
+        let refusals = paths.iter().map(|_| None).collect();
+        Candidates { user, space, paths, own, refusals }
+    }
+
+    /// Whether there is only one place.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.paths.len() == 1
+    }
+
+    /// Whether the only place cannot be used.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_fixed() && self.refusals[0].is_some()
+    }
+
+    /// Whether our namespace's folder is there.
+    pub(super) fn is_visited(&mut self, place: usize) -> Result<bool> {
+        Ok(self.look(place)? == Seen::Visited)
+    }
+
+    /// Where our namespace's folder is at a place.
+    pub(super) fn space_path(&self, place: usize) -> PathBuf {
+        self.paths[place].join(&*self.space.to_string_lossy())
+    }
+
+    /// The folder at a place.
+    fn root(&self, place: usize) -> Result<Folder> {
+        let path = &self.paths[place];
+        open_root(path, &c_path(path)?, self.user)
+    }
+
+    /// Our namespace's folder at a place, if both are there.
+    pub(super) fn open_space(&self, place: usize) -> Result<Option<Space>> {
+        let root = match self.root(place)? {
+            Folder::Ours(root) => root,
+            // It was ours a moment ago, and is the only place.
+            Folder::Foreign(error) if self.is_fixed() => return Err(error),
+            Folder::Foreign(_) | Folder::Missing => return Ok(None),
+        };
+        let fd = match open_own_folder(root.as_fd(), &self.space, self.user) {
+            Err(sys::Errno::NOENT) => return Ok(None),
+            other => other.map_err(|errno| problem(&self.space_path(place), "openat", errno))?,
+        };
+        Ok(Some(Space { place, root, fd }))
+    }
+
+    /// Whether a place lies where only this user can make anything.
+    fn is_own(&self, place: usize) -> bool {
+        place >= self.paths.len() - self.own
+    }
+
+    /// The error where no place is ours.
+    pub(super) fn none(mut self) -> Error {
+        if self.is_fixed()
+            && let Some(error) = self.refusals[0].take()
+        {
+            return error;
+        }
+        let shared = self.paths.len() - self.own;
+        let told = |(path, refusal): (&PathBuf, &Option<Error>)| {
+            let why = refusal.as_ref().and_then(Error::facts).unwrap_or("it comes and goes");
+            format!("{}: {why}", path.display())
+        };
+        let all: Vec<String> = self.paths.iter().zip(&self.refusals).map(told).collect();
+        let (first, own) = (all.first().cloned().unwrap_or_default(), all.get(shared..).unwrap_or_default());
+        Error::new(Kind::Registry, "join the registry")
+            .detail(format!("all {shared} names of its folder are taken ({first} …); {}", own.join("; ")))
+            .help(
+                "set AREAS_DIR to a folder of your own, for all processes that share areas; or have what is in the way removed (`ls -ld`, root)",
+            )
+    }
+
+    /// Why the folder is not where it is looked for first; `None` where it is.
+    pub(super) fn why_not_first(&self, place: usize) -> Option<String> {
+        let taken: Vec<&Path> =
+            (0..place).filter(|&i| self.refusals[i].is_some()).map(|i| &*self.paths[i]).collect();
+        let first = taken.first()?;
+        let why = self.refusals.iter().find_map(|refusal| refusal.as_ref().and_then(Error::facts))?;
+        Some(match taken.len() {
+            1 => format!("{} cannot be used: {why}", first.display()),
+            n => format!("{} and {} other names cannot be used: {why}", first.display(), n - 1),
+        })
+    }
+}
+
+fn c_path(path: &Path) -> Result<CString> {
+    use std::os::unix::ffi::OsStrExt;
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| unusable(path, "the path holds a NUL".to_owned()))
+}
+
+fn unusable(path: &Path, detail: String) -> Error {
+    Error::new(Kind::Registry, format!("use {} as the registry", path.display())).detail(detail)
+}
+
+impl Places for Candidates {
+    type Error = Error;
+    type Space = Space;
+
+    fn count(&self) -> usize {
+        self.paths.len()
+    }
+
+    fn look(&mut self, place: usize) -> Result<Seen> {
+        let root = match self.root(place)? {
+            Folder::Ours(root) => root,
+            Folder::Missing if self.is_own(place) && self.refusals[place].is_some() => {
+                return Ok(Seen::Unusable);
+            }
+            Folder::Missing => {
+                self.refusals[place] = None;
+                return Ok(Seen::Missing);
+            }
+            Folder::Foreign(error) => {
+                self.refusals[place] = Some(error);
+                return Ok(Seen::Unusable);
+            }
+        };
+        self.refusals[place] = None;
+        match open_own_folder(root.as_fd(), &self.space, self.user) {
+            Ok(_) => Ok(Seen::Visited),
+            Err(sys::Errno::NOENT) => Ok(Seen::Empty),
+            Err(errno) => Err(problem(&self.space_path(place), "openat", errno)),
+        }
+    }
+
+    fn is_in_use(&mut self, place: usize, clear: bool) -> Result<bool> {
+        let Some(Space { root, fd, .. }) = self.open_space(place)? else { return Ok(false) };
+        match sys::file::claim_folder(fd.as_fd()) {
+            Ok(()) => {
+                // No process is there, and none can enter as long as we hold the lock.
+                if clear {
+                    clear_space(root.as_fd(), fd.as_fd(), &self.space);
+                }
+                Ok(false)
+            }
+            Err(sys::Errno::AGAIN) => Ok(true),
+            Err(errno) => Err(problem(&self.space_path(place), "flock", errno)),
+        }
+    }
+
+    fn make(&mut self, place: usize) -> Result<bool> {
+        let path = &self.paths[place];
+        match make_folder(CWD, &c_path(path)?, self.user) {
+            Ok(()) => Ok(true),
+            Err(errno) if self.is_own(place) => {
+                let why = unusable(path, format!("it cannot be made ({})", crate::Errno::from(errno)));
+                self.refusals[place] = Some(why.call("mkdir(0700)", errno));
+                Ok(false)
+            }
+            Err(errno) => Err(problem(path, "mkdir(0700)", errno)),
+        }
+    }
+
+    fn open(&mut self, place: usize) -> Result<Option<Space>> {
+        let Folder::Ours(root) = self.root(place)? else { return Ok(None) };
+        let path = self.space_path(place);
+        match make_folder(root.as_fd(), &self.space, self.user) {
+            Ok(()) => {}
+            // The folder above it was removed.
+            Err(sys::Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(problem(&path, "mkdirat(0700)", errno)),
+        }
+        match open_own_folder(root.as_fd(), &self.space, self.user) {
+            Ok(fd) => Ok(Some(Space { place, root, fd })),
+            Err(sys::Errno::NOENT) => Ok(None),
+            Err(errno) => Err(problem(&path, "openat", errno)),
+        }
+    }
+
+    fn enter(&mut self, space: &Space) -> Result<bool> {
+        match sys::file::share_folder(space.fd.as_fd()) {
+            Ok(()) => Ok(!is_removed(space.fd.as_fd())),
+            // It is looked at, or being removed, at this moment.
+            Err(sys::Errno::AGAIN) => Ok(false),
+            Err(errno) => Err(problem(&self.space_path(space.place), "flock", errno)),
+        }
+    }
+
+    fn leave(&mut self, space: Space) {
+        if sys::file::claim_folder(space.fd.as_fd()).is_ok() {
+            clear_space(space.root.as_fd(), space.fd.as_fd(), &self.space);
+        }
+    }
+
+    fn wait(&mut self, attempt: u32) {
+        match attempt {
+            0..=3 => std::thread::yield_now(),
+            _ => std::thread::sleep(std::time::Duration::from_micros(100 * u64::from(attempt.min(20)))),
+        }
+    }
+}
+
+fn open_root(path: &Path, c_path: &CStr, user: u32) -> Result<Folder> {
+    let fd = match open_own_folder(CWD, c_path, user) {
+        Ok(fd) => fd,
+        Err(sys::Errno::NOENT) => return Ok(Folder::Missing),
+        Err(errno @ (sys::Errno::LOOP | sys::Errno::NOTDIR)) => {
+            return Ok(Folder::Foreign(
+                unusable(path, "it is a symbolic link, or not a folder; a link is never followed".to_owned())
+                    .call("open(O_DIRECTORY | O_NOFOLLOW)", errno)
+                    .help("remove it, or set AREAS_DIR to a folder of your own"),
+            ));
+        }
+        Err(errno @ (sys::Errno::ACCESS | sys::Errno::PERM)) => {
+            return Ok(Folder::Foreign(
+                unusable(path, owner(path, c_path, user))
+                    .call("open(O_DIRECTORY)", errno)
+                    .help("set AREAS_DIR to a folder of your own"),
+            ));
+        }
+        Err(errno) => return Err(problem(path, "open(O_DIRECTORY)", errno)),
+    };
+    let Stat { uid, mode, .. } =
+        sys::file::stat(fd.as_fd()).map_err(|errno| problem(path, "fstat", errno))?;
+    if uid != user {
+        return Ok(Folder::Foreign(
+            unusable(path, format!("it belongs to user {uid}, and we are user {user}"))
+                .help("set AREAS_DIR to a folder of your own"),
+        ));
+    }
+    if mode & 0o077 != 0 {
+        return Err(unusable(path, format!("its mode is {:04o}: others could reach into it", mode & 0o7777))
+            .help(format!("make it yours alone: `chmod 700 {}`", path.display())));
+    }
+    Ok(Folder::Ours(fd))
+}
+
+/// Whose a folder is that we may not open.
+fn owner(path: &Path, c_path: &CStr, user: u32) -> String {
+    match sys::file::look_through(c_path) {
+        Ok(stat) if stat.uid != user => format!("it belongs to user {}, and we are user {user}", stat.uid),
+        Ok(stat) if stat.mode & 0o077 != 0 => {
+            format!(
+                "its mode is {:04o}: others could reach into it; `chmod 700` makes it yours alone",
+                stat.mode & 0o7777
+            )
+        }
+        _ => match path.parent().map(Path::display) {
+            Some(above) => format!("it may not be opened: {above}, or a folder above it, is another user's"),
+            None => "it may not be opened".to_owned(),
+        },
+    }
+}
+
+/// Makes a folder for us alone, whatever the umask: [`open_own_folder`] sets right what it took away. One that is there is left as it is.
+pub(super) fn make_folder(folder: BorrowedFd<'_>, name: &CStr, user: u32) -> sys::Result<()> {
+    match sys::file::make_folder(folder, name, 0o700) {
+        Err(sys::Errno::EXIST) => return Ok(()),
+        other => other?,
+    }
+    // It is in nobody's way to do that at once: root opens such folders whatever their mode is, and other processes of root may not.
+    match open_own_folder(folder, name, user) {
+        Ok(_) => Ok(()),
+        // It was removed, or replaced: who opens it next tells.
+        Err(sys::Errno::NOENT | sys::Errno::LOOP | sys::Errno::NOTDIR | sys::Errno::ACCESS) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Opens a folder. Where it is ours, and lacks rights of its owner that it was made with (an odd umask took them), they are set.
+pub(super) fn open_own_folder(folder: BorrowedFd<'_>, name: &CStr, user: u32) -> sys::Result<OwnedFd> {
+    match sys::file::open_folder(folder, name) {
+        Err(sys::Errno::ACCESS) => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+            let looked = sys::file::open_at(folder, name, flags, 0)?;
+            mend(looked.as_fd(), user, 0o700)?;
+            // The very folder that was looked at.
+            sys::file::open_folder(looked.as_fd(), c".")
+        }
+        Ok(fd) => {
+            let Stat { uid, mode, .. } = sys::file::stat(fd.as_fd())?;
+            if uid == user && mode & 0o777 == mode & 0o700 && mode & 0o700 != 0o700 {
+                sys::file::set_mode(fd.as_fd(), 0o700)?;
+            }
+            Ok(fd)
+        }
+        other => other,
+    }
+}
+
+/// Opens a file of ours for reading and writing, made where it is missing, with the rights that it is to have, whatever the umask.
+pub(super) fn open_own_file(folder: BorrowedFd<'_>, name: &CStr, user: u32) -> sys::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let open = |flags| sys::file::open_at(folder, name, flags, 0o600);
+    let fd = match open(flags | OFlags::CREATE) {
+        Err(sys::Errno::ACCESS) => {
+            let looked = open(OFlags::PATH | OFlags::NOFOLLOW)?;
+            mend(looked.as_fd(), user, 0o600)?;
+            open(flags)?
+        }
+        other => other?,
+    };
+    let Stat { uid, mode, .. } = sys::file::stat(fd.as_fd())?;
+    if uid == user && mode & 0o600 != 0o600 {
+        sys::file::set_mode(fd.as_fd(), 0o600)?;
+    }
+    Ok(fd)
+}
+
+/// Sets the mode of what was opened for nothing (O_PATH), if it is ours and lacks rights of its owner. Else it is as the kernel said.
+fn mend(looked: BorrowedFd<'_>, user: u32, mode: u32) -> sys::Result<()> {
+    let stat = sys::file::stat(looked)?;
+    let for_others = stat.mode & 0o077 != 0;
+    if stat.uid != user || for_others || stat.mode & mode == mode {
+        return Err(sys::Errno::ACCESS);
+    }
+    // By way of our number for it: no other file can come between.
+    let path = CString::new(format!("{OWN_DESCRIPTORS}/{}", looked.as_raw_fd())).unwrap_or_default();
+    sys::file::set_mode_of(&path, mode)
+}
