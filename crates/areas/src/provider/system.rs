@@ -107,11 +107,27 @@ pub(crate) fn is_left_to_the_kernel(placement: &Placement) -> bool {
 #[doc(alias = "MPOL_F_MEMS_ALLOWED")]
 #[doc(alias = "numa_get_mems_allowed")]
 pub fn allowed_nodes() -> Result<NodeSet> {
-    sys::policy::allowed_nodes().map_err(|errno| {
-        Error::new(Kind::NotPermitted, "ask which nodes may be used")
-            .call("get_mempolicy(MPOL_F_MEMS_ALLOWED)", errno)
-            .help("containers need CAP_SYS_NICE or a seccomp profile that allows get_mempolicy and mbind")
-    })
+    sys::policy::allowed_nodes()
+        .or_else(|errno| {
+            // Docker's filter forbids the call, and not the file that says the same.
+            let told = match errno {
+                sys::Errno::PERM | sys::Errno::ACCESS => nodes_of_status(),
+                _ => None,
+            };
+            told.ok_or(errno)
+        })
+        .map_err(|errno| {
+            Error::new(Kind::NotPermitted, "ask which nodes may be used")
+                .call("get_mempolicy(MPOL_F_MEMS_ALLOWED)", errno)
+                .help("containers need CAP_SYS_NICE or a seccomp profile that allows get_mempolicy and mbind")
+        })
+}
+
+/// The nodes that `/proc` says this process may take memory from.
+fn nodes_of_status() -> Option<NodeSet> {
+    let status = sys::text::read_to_string("/proc/thread-self/status").ok()?;
+    let nodes = status.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:"))?;
+    nodes.trim().parse().ok().filter(|nodes: &NodeSet| *nodes != NodeSet::EMPTY)
 }
 
 /// Maps with pages of one size, places, and takes the pages of the pool.

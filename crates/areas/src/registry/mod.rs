@@ -141,9 +141,22 @@ pub fn at(address: usize) -> Result<Source> {
     // It may be one that another team has just transferred.
     let _ = state.look();
     state.at(address as u64).ok_or_else(|| {
-        Error::new(Kind::NoSuchArea, format!("find the area at {address:#x}"))
-            .detail("no published area of this process has that address")
+        let error = Error::new(Kind::NoSuchArea, format!("find the area at {address:#x}"));
+        match state.lost_at(address as u64) {
+            Some(name) => lost(error, &name),
+            None => error.detail("no published area of this process has that address"),
+        }
     })
+}
+
+/// Says of an area of this process's own why it is published no more.
+fn lost(error: Error, name: &Name) -> Error {
+    error
+        .detail(format!(
+            "area {name:?} of this process is there, and its memory is usable; but its descriptor was closed, and without it no process can be led \
+             to it: it is published no more"
+        ))
+        .help("leave descriptors alone that are not yours (close_range, closefrom: begin behind the last one that was open before the first area)")
 }
 
 /// The id of this process's own published area that holds an address, as [`at`] finds it.

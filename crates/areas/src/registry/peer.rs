@@ -37,6 +37,7 @@ use crate::sys::number_path::NumberPath;
 use crate::sys::object::SealFlags;
 use missing::Missing;
 pub(crate) use object::Rights;
+pub(super) use object::is_shown;
 use object::{Looked, is_memory, look, open_looked};
 pub(super) use object::{OWN_DESCRIPTORS, Opened, is_object, known_pages, open_object_at};
 use taking::Taking;
@@ -94,7 +95,8 @@ fn locate(link: &Link) -> Place {
         Ok(stat) => stat,
         Err(_) if !sys::process::exists(link.pid) => return Place::Dead,
         Err(error) => {
-            let text = format!("{process}/stat cannot be read ({error}): hidepid?");
+            let why = if is_shown() { "hidepid?" } else { "no /proc is mounted here (a chroot?)" };
+            let text = format!("{process}/stat cannot be read ({error}): {why}");
             return Place::Unreadable(Reason::of_file(text, &error));
         }
     };
@@ -476,8 +478,8 @@ impl Peer {
     fn handle(&self) -> Option<BorrowedFd<'_>> {
         let _asking = asking();
         let handle = self.handle.get_or_init(|| {
-            // To close a copy of our own table's descriptor would be to lose its record lock.
-            if self.link.pid == sys::process::pid() {
+            // To close a copy of our own table's descriptor would be to lose its record lock. And a sandbox may kill for the call.
+            if self.link.pid == sys::process::pid() || !sys::sandbox::may(sys::sandbox::Call::PidfdGetfd) {
                 return None;
             }
             let handle = Guarded::new(sys::process::open(self.link.pid).ok()?).ok()?;

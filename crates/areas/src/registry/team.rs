@@ -66,10 +66,20 @@ impl Team {
         let fd = Guarded::new(fd).map_err(failed("fstat"))?;
         let identity = fd.identity();
         let pid = sys::process::pid();
+        let unread = |path: &'static str, error: &std::io::Error| {
+            let errno = sys::Errno::from_io_error(error).unwrap_or(sys::Errno::IO);
+            let call = format!("open, read({path})");
+            match errno {
+                sys::Errno::MFILE | sys::Errno::NFILE => {
+                    remedy::open_files(Error::new(Kind::Limit, WHAT).call(call, errno))
+                }
+                _ => Error::new(Kind::Registry, WHAT)
+                    .call(call, errno)
+                    .help("/proc must be mounted: `mount -t proc proc /proc`, in a chroot, too"),
+            }
+        };
         let start_time = ProcessStat::read("/proc/self/stat")
-            .map_err(|error| {
-                Error::new(Kind::Registry, WHAT).detail("/proc/self/stat cannot be read").caused_by(error)
-            })?
+            .map_err(|error| unread("/proc/self/stat", &error))?
             .start_time;
         // The slot is claimed by the link, which is last: until then the table says a slot that nobody looks for.
         let table = Table::create(mapping, &Owner { slot: 0, pid, start_time, table: identity })?;

@@ -77,7 +77,8 @@ impl<'a> Cache<'a> {
         if object.page_size() != PageSize::base() {
             return Self::of_pool(stat.allocated, stat.size, table, view);
         }
-        let in_core = [stat.uid, 0].contains(&sys::process::user());
+        let may_ask = sys::sandbox::may(sys::sandbox::Call::Mincore);
+        let in_core = may_ask && [stat.uid, 0].contains(&sys::process::user());
         match sys::pages::cache_of(fd, 0, 1) {
             Ok(_) => Ok(Cache::Stat { object: fd, in_core }),
             Err(sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP) if in_core => {
@@ -316,6 +317,10 @@ pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
     let (fd, stat) = its_own(object)?;
     if stat.allocated == 0 || object.page_size() != PageSize::base() {
         // Pages of the pool are never swapped.
+        return Ok(stat.allocated);
+    }
+    if !sys::sandbox::may(sys::sandbox::Call::Cachestat) {
+        // In a sandbox, where mincore may be deadly as well: what is swapped counts, too.
         return Ok(stat.allocated);
     }
     match sys::pages::cache_of(fd, 0, 0) {

@@ -21,6 +21,7 @@ pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod range_lock;
 pub(crate) mod record_lock;
+pub(crate) mod sandbox;
 pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod text;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
 use super::memory::last_errno;
-use super::{Errno, Result};
+use super::{Errno, Result, sandbox};
 
 /// For each page: the node it is on (0 or more), or a negative error number (-ENOENT: not in this address space).
 ///
@@ -59,6 +59,9 @@ pub(crate) fn move_to(pages: &[*const u8], nodes: &[i32], status: &mut [i32], al
 /// `address` begins at a page; `resident` holds one byte a page.
 pub(crate) fn in_core(address: NonNull<u8>, len: usize, resident: &mut [u8]) -> Result<()> {
     assert!(resident.len() >= len.div_ceil(super::page_size()), "one byte a page");
+    if !sandbox::may(sandbox::Call::Mincore) {
+        return Err(Errno::NOSYS);
+    }
     // SAFETY: the vector has a byte for each page of the range and outlives the call.
     let status = unsafe { libc::syscall(libc::SYS_mincore, address.as_ptr(), len, resident.as_mut_ptr()) };
     if status == 0 { Ok(()) } else { Err(last_errno()) }
@@ -177,6 +180,9 @@ pub(crate) struct Cached {
 /// `cachestat`, Linux 6.5. EOPNOTSUPP for objects of pool pages; EPERM for who neither owns the object nor may write it.
 pub(crate) fn cache_of(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<Cached> {
     use linux_raw_sys::general::{__NR_cachestat, cachestat, cachestat_range};
+    if !sandbox::may(sandbox::Call::Cachestat) {
+        return Err(Errno::NOSYS);
+    }
     let range = cachestat_range { off: offset, len };
     let mut answer =
         cachestat { nr_cache: 0, nr_dirty: 0, nr_writeback: 0, nr_evicted: 0, nr_recently_evicted: 0 };

@@ -9,6 +9,7 @@ mod access;
 mod deaths;
 mod folder;
 mod freezing;
+mod kill_filters;
 mod limits;
 mod physical;
 mod proc;

@@ -81,3 +81,38 @@ fn missing() {
         "#);
     }
 }
+
+/// To say that there are no areas, it would have to be known.
+#[test]
+fn a_listing_without_proc_is_an_error() {
+    let through = ["unshare", "--mount", "sh", "-c", "umount -l /proc && exec \"$0\" \"$@\""];
+    let told =
+        unshared(test!("a_listing_without_proc_is_an_error"), &through, || failure(areas::registry::list()));
+    if let Some(told) = told {
+        assert_snapshot!(told, @r#"
+        Registry: cannot use the registry: readlink: ENOENT; there is no /proc/self
+          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+        "#);
+    }
+}
+
+/// As after a `chroot` into a place without `/proc`: what was open stays usable, and what needs `/proc` says so.
+#[test]
+fn gone_while_areas_are_held() {
+    let through = ["unshare", "--mount"];
+    let told = unshared(test!("gone_while_areas_are_held"), &through, || {
+        let area = areas::builder(4096).name("ring").shared().unwrap();
+        area.store(0, 7_u8, Ordering::Relaxed).unwrap();
+        let source = areas::registry::find("ring").unwrap();
+        assert!(std::process::Command::new("umount").args(["-l", "/proc"]).status().unwrap().success());
+        assert_eq!(area.load::<u8>(0, Ordering::Relaxed).unwrap(), 7);
+        assert_eq!(source.info().unwrap().size, 4096);
+        failure(source.open_read_only())
+    });
+    if let Some(told) = told {
+        assert_snapshot!(told, @r#"
+        System: cannot open area ID "ring": /proc does not show this process's descriptors: none is mounted here (a chroot?), or another pid namespace's
+          help: areas are opened through /proc: `mount -t proc proc /proc`, in a chroot, too; or open them before
+        "#);
+    }
+}

@@ -9,11 +9,17 @@ pub(crate) struct Refuse {
     call: libc::c_long,
     /// Which argument, and the value of its low half.
     only: Option<(u32, u32)>,
-    errno: i32,
+    /// What the filter returns.
+    answer: u32,
 }
 
 pub(crate) const fn refuse(call: libc::c_long, errno: i32) -> Refuse {
-    Refuse { call, only: None, errno }
+    Refuse { call, only: None, answer: libc::SECCOMP_RET_ERRNO | errno.cast_unsigned() }
+}
+
+/// A call at which the process is killed, as systemd's filters do that have no error number.
+pub(crate) const fn kills(call: libc::c_long) -> Refuse {
+    Refuse { call, only: None, answer: libc::SECCOMP_RET_KILL_PROCESS }
 }
 
 impl Refuse {
@@ -41,9 +47,28 @@ pub(crate) fn enter(rules: &[Refuse]) {
             program.push(load(16 + 8 * argument));
             program.push(unless(value, 1));
         }
-        program.push(answer(libc::SECCOMP_RET_ERRNO | u32::try_from(rule.errno).unwrap()));
+        program.push(answer(rule.answer));
     }
     program.push(answer(libc::SECCOMP_RET_ALLOW));
+    install(program);
+}
+
+/// From here on any other call kills the process.
+pub(crate) fn enter_allowing(calls: &[libc::c_long]) {
+    use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
+    let code = |code: u32| u16::try_from(code).unwrap();
+    let step = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
+    let mut program = vec![step(code(BPF_LD | BPF_W | BPF_ABS), 0)];
+    for &call in calls {
+        let k = u32::try_from(call).unwrap();
+        program.push(libc::sock_filter { code: code(BPF_JMP | BPF_JEQ | BPF_K), jt: 0, jf: 1, k });
+        program.push(step(code(BPF_RET | BPF_K), libc::SECCOMP_RET_ALLOW));
+    }
+    program.push(step(code(BPF_RET | BPF_K), libc::SECCOMP_RET_KILL_PROCESS));
+    install(program);
+}
+
+fn install(mut program: Vec<libc::sock_filter>) {
     let program =
         libc::sock_fprog { len: u16::try_from(program.len()).unwrap(), filter: program.as_mut_ptr() };
     // SAFETY: takes a right away, and changes no memory.

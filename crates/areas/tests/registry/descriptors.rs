@@ -71,6 +71,14 @@ fn everything_is_closed_and_the_numbers_are_somebody_elses() {
     holder.tell("bystanders-are-well");
     let text = refused(holder.keep(), Kind::Registry);
     assert!(text.contains("descriptors of 2"), "{text}");
+    // That it is its own, and why nobody finds it any more, is said by name and by address.
+    for look in ["find ring".to_owned(), format!("at {}", area.handle)] {
+        let text = refused(holder.try_tell(&look), Kind::NoSuchArea);
+        assert!(
+            text.contains("\"ring\" of this process is there") && text.contains("descriptor was closed"),
+            "{look}: {text}"
+        );
+    }
     // Looking and publishing go on, in a new table.
     assert_eq!(holder.find("others").unwrap().pid, other.pid());
     assert!(holder.clone_of("others").is_ok());

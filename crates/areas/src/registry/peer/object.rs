@@ -25,6 +25,11 @@ pub(super) struct Looked {
 /// The call that failed, and what the kernel said.
 type Failure = (&'static str, sys::Errno);
 
+/// Whether `/proc` is there, and shows this process: after a `chroot` it need not.
+pub(in crate::registry) fn is_shown() -> bool {
+    std::path::Path::new(OWN_DESCRIPTORS).exists()
+}
+
 /// Looks at what a process has open under a number; `None` if it is not what we expect.
 ///
 /// It may be a terminal, a FIFO, or a file of a file system that never answers: none of these is opened.
@@ -149,6 +154,9 @@ pub(in crate::registry) fn open_object_at(folder: &str, record: &Record, rights:
     };
     match looked.and_then(|looked| looked.map(open).transpose()) {
         Ok(Some(fd)) => Ok(fd),
+        Ok(None) if !is_shown() => Err(Error::new(Kind::System, what())
+            .detail("/proc does not show this process's descriptors: none is mounted here (a chroot?), or another pid namespace's")
+            .help("areas are opened through /proc: `mount -t proc proc /proc`, in a chroot, too; or open them before")),
         Ok(None) => Err(Error::new(Kind::NoSuchArea, what())
             .detail("it went in between: its holder dropped it or died")
             .help("look for the name again: another holder may be there")),

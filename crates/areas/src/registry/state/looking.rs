@@ -55,6 +55,21 @@ impl State {
         Some(Source::new(Holder::Own, record))
     }
 
+    /// The name of an area of ours that has an address, and is published no more because its descriptor was closed.
+    pub(in crate::registry) fn lost_at(&self, address: u64) -> Option<Name> {
+        let (&start, key) = self.addresses.range(..=address).next_back()?;
+        let held = self.held.get(key)?;
+        let is_lost = held.number.is_none() && !held.has_descriptor();
+        (is_lost && address - start < held.area.span).then(|| held.area.name.clone())
+    }
+
+    /// Whether an area of ours of that name is published no more because its descriptor was closed.
+    fn has_lost(&self, name: &Name) -> bool {
+        self.held
+            .values()
+            .any(|held| held.number.is_none() && held.area.name == *name && !held.has_descriptor())
+    }
+
     /// The oldest area of a name that can be read.
     pub(in crate::registry) fn find(&mut self, name: &[u8]) -> Result<Option<Source>> {
         if let Some(hit) = self.names.get_mut(name)
@@ -263,6 +278,9 @@ impl State {
     /// The error for a name that no process has.
     pub(in crate::registry) fn no_such(&self, name: &Name) -> Error {
         let what = format!("find area {name:?}");
+        if self.has_lost(name) {
+            return crate::registry::lost(Error::new(Kind::NoSuchArea, what), name);
+        }
         let error = match self.hidden(name) {
             None => Error::new(Kind::NoSuchArea, what)
                 .detail("no live process of this user and pid namespace holds an area of that name"),
