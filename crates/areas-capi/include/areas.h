@@ -864,8 +864,12 @@ int areas_is_frozen(int32_t id);
 int32_t areas_publish(struct areas_area *area,
                       const char *name);
 
-// Sees to it that others find this process's areas: where somebody removed the registry's folder, or this process's link in it, they are
-// published again. A holder that makes no other calls calls it about once a second.
+// Ensures that others find this process's areas: where the registry's folder was removed (a log-out, where logind removes IPC), or this process's link
+// in it, they are published again.
+//
+// In a forked child it publishes what the child inherited: a daemon calls it right after its last fork, because nobody finds the areas of a parent that
+// has ended. After setuid and the like it publishes in the new user's registry. A holder that makes no other calls calls it about once a second, in a
+// thread of its own if it has other things to do: `for (;;) { areas_keep(); sleep(1); }`. The library starts no thread for that.
 //
 // AREAS_ERROR_REGISTRY if the folder cannot be made again.
 int areas_keep(void);

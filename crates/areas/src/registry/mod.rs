@@ -22,6 +22,7 @@ pub(crate) mod fuzz;
 mod holders;
 mod id;
 mod info;
+mod keeper;
 mod look;
 mod name;
 mod offer;
@@ -45,6 +46,7 @@ pub use holders::Holder;
 pub(crate) use holders::writers;
 pub use id::AreaId;
 pub use info::{Info, Listing, UnreadableTeam};
+pub use keeper::Keeper;
 pub use look::{Look, Measured};
 pub use name::Name;
 pub(crate) use peer::Rights;
@@ -237,7 +239,9 @@ pub fn refuse_transfer() -> Result<bool> {
 /// Sees to it that others find this process's areas: where the registry's folder was removed, or this process's link in it,
 /// they are published again.
 ///
-/// Publishing, and looking for areas, notices a removed folder too; a holder that makes no calls calls this about once a second.
+/// Publishing, and looking for areas, notices a removed folder too; a holder that makes no calls calls this about once a second, or has a [`Keeper`]
+/// do it. In a forked child it publishes what the child inherited: a daemon calls it right after its last fork, since no process finds the
+/// areas of a parent that has ended. After a change of user it publishes in the new user's registry.
 ///
 /// # Errors
 /// [`Kind::Registry`] if the folder cannot be made again.

@@ -16,6 +16,7 @@ mod forged;
 mod fork;
 mod hostile;
 mod ids;
+mod keeper;
 mod killed;
 mod locked_memory;
 mod machine_memory;

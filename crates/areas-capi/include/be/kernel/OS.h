@@ -3,7 +3,10 @@
  *
  * A team is a process: team_id is its pid, thread_id a thread's tid. An area_id holds for one user on one machine (and pid
  * namespace). Memory is freed when no area refers to it any more, however its teams end; nothing has to be cleaned up.
- * A forked child holds the areas of its parent, shared, at the same addresses, under new ids (area_for tells them).
+ * A forked child holds the areas of its parent, shared, at the same addresses, under new ids (area_for tells them). Others find them from the
+ * child's first call on: a daemon makes one right after its last fork (areas_keep of areas.h, or any call here). A team that makes no calls
+ * for a long time calls areas_keep once a second, so that it is found again where a log-out has removed the registry's folder.
+ * After setuid and the like, the areas are the new user's from the next call on that makes one.
  *
  * A thread may be cancelled (pthread_cancel, deferred) in any call: snooze and wait_for_thread end there, all others come to their
  * end first. Threads with 32 KiB of stack can make every call. No call is async-signal-safe.

@@ -61,6 +61,8 @@ pub(crate) struct Holdings {
     pub(crate) bystanders: Vec<File>,
     /// What takes all mappings that there are.
     pub(crate) filler: Vec<areas::Mapping>,
+    /// Keeps what is held published.
+    keeper: Option<registry::Keeper>,
     /// What was found some time ago.
     source: Option<Source>,
 }
@@ -268,6 +270,20 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             identity::set_effective_user(user.parse()?)?;
             nothing
         }
+        ["keeper", "end"] => {
+            holdings.keeper = None;
+            nothing
+        }
+        ["keeper", "trouble"] => {
+            let keeper = holdings.keeper.as_ref().ok_or_else(|| "no keeper".to_owned())?;
+            Ok(keeper.trouble().unwrap_or_else(|| "-".to_owned()).replace('\n', " "))
+        }
+        ["keeper", millis] => {
+            let interval = std::time::Duration::from_millis(millis.parse()?);
+            holdings.keeper = Some(registry::Keeper::start(interval)?);
+            nothing
+        }
+        ["threads"] => Ok(fs::read_dir("/proc/self/task")?.count().to_string()),
         ["remark"] => Ok(registry::path_remark()?.unwrap_or_else(|| "-".to_owned())),
         ["new-user-namespace"] => {
             identity::new_user_namespace()?;
