@@ -3,7 +3,7 @@
 
 use std::os::fd::AsFd;
 
-use super::peer::{OWN_DESCRIPTORS, Opened, Rights, is_object, known_pages, open_object_at};
+use super::peer::{OWN_DESCRIPTORS, Opened, Rights, is_object, is_shown, known_pages, open_object_at};
 use super::table::Record;
 use crate::error::{Error, Kind, Result};
 use crate::sys;
@@ -11,11 +11,11 @@ use crate::sys;
 /// Opens the object of an area of ours.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`] where the program has closed its descriptor; [`Kind::Unsupported`] for reading only where there is no `/proc`; as
-/// other teams' objects.
+/// [`Kind::NoSuchArea`] where the program has closed its descriptor; [`Kind::System`] for other rights than the descriptor has where there
+/// is no `/proc`; as other teams' objects.
 pub(super) fn open_own(record: &Record, rights: Rights) -> Result<Opened> {
     match open_object_at(OWN_DESCRIPTORS, record, rights) {
-        Err(error) if error.kind() == Kind::NoSuchArea => without_proc(record, rights),
+        Err(error) if error.kind() == Kind::NoSuchArea || !is_shown() => without_proc(record, rights, error),
         other => other,
     }
 }
@@ -41,20 +41,15 @@ fn lost(record: &Record, what: &str) -> Error {
     }
 }
 
+/// By a copy of the descriptor, which has its rights. `error` says why `/proc` did not do.
 #[cold]
-fn without_proc(record: &Record, rights: Rights) -> Result<Opened> {
+fn without_proc(record: &Record, rights: Rights, error: Error) -> Result<Opened> {
     // First that it is ours: a copy of another file would be closed, and that is an act.
     stat_own(record, "open")?;
-    let what = || format!("open area {} {:?}", record.id, record.name);
-    let no_proc = |kind| {
-        Error::new(kind, what())
-            .call(format!("open({OWN_DESCRIPTORS}/{}, O_PATH)", record.descriptor), sys::Errno::NOENT)
-            .detail("/proc is not there (a chroot?), and it takes that to open the area's memory with other rights")
-            .help("mount proc there, or open it with the rights that the area has")
-    };
     if rights == Rights::Reading {
-        return Err(no_proc(Kind::Unsupported));
+        return Err(error);
     }
+    let what = || format!("open area {} {:?}", record.id, record.name);
     let failed = |errno| Error::new(Kind::System, what()).call("fcntl(F_DUPFD_CLOEXEC), statx", errno);
     let fd = sys::file::copy_of_number(record.descriptor).map_err(|errno| match errno {
         sys::Errno::MFILE => crate::error::remedy::open_files(
@@ -64,7 +59,7 @@ fn without_proc(record: &Record, rights: Rights) -> Result<Opened> {
     })?;
     let looked = sys::object::sealed_stat(fd.as_fd()).map_err(failed)?;
     if rights == Rights::Writing && !sys::file::is_writable(fd.as_fd()).map_err(failed)? {
-        return Err(no_proc(Kind::ReadOnly));
+        return Err(error);
     }
     match is_object(&looked.stat, record).map_err(failed)? {
         true => Ok(Opened { pages: known_pages(&looked.stat, record), fd, looked }),

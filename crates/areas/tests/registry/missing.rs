@@ -111,8 +111,8 @@ fn ones_own_areas_are_cloned_after_a_chroot() {
     let clone = agent.clone_of("ring").unwrap();
     agent.tell(&format!("fill {} other", clone.handle));
     assert!(agent.has_bytes_of(area, "other"));
-    let text = refused(agent.try_tell("read-only ring"), Kind::Unsupported);
-    assert!(text.contains("/proc is not there"), "{text}");
+    let text = refused(agent.try_tell("read-only ring"), Kind::System);
+    assert!(text.contains("/proc does not show"), "{text}");
 }
 
 #[test]
