@@ -117,7 +117,9 @@ impl Area<Shared> {
     /// ```
     ///
     /// (Access one word in one size. Of words in different sizes that overlap each access is whole, but in which order others see them is
-    /// defined by the processor, not by the language.)
+    /// defined by the processor, not by the language.
+    /// In shared pages of the pool the kernel copies the word, because a page may be missing: there it is a system call, and as whole as the
+    /// kernel's copies of so few bytes are.)
     ///
     /// # Errors
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
