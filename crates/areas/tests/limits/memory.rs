@@ -231,7 +231,7 @@ fn the_page_cache_is_room() {
         shared.populate().unwrap();
         return tell("populated");
     }
-    if rustix::fs::statfs(&std::env::temp_dir()).unwrap().f_type == 0x0102_1994 {
+    if rustix::fs::statfs(std::env::temp_dir()).unwrap().f_type == 0x0102_1994 {
         return skip(this.name(), "the temporary folder is in memory");
     }
     let Some(group) = Group::new("memory", this.name()) else { return };
