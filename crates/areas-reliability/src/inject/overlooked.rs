@@ -156,6 +156,10 @@ pub(crate) static RULES: &[Rule] = &[
         .only(&[EBADF])
         .about(&["areas table"])
         .of(REGISTRY),
+    rule(&["recvmsg"], "the answer that nothing is there: it is waited for, and looked at again").only(&[EAGAIN]).of(&["receive"]),
+    rule(&["statx"], "whether the message that was taken is the one that was looked at: where that is not known, it is opened anew, and the first is \
+                     dropped")
+        .of(&["receive"]),
     rule(&["recvmsg"], "the answer that nothing was offered: asked anew by the next look").of(REGISTRY).answering(),
     // The registry's folder.
     rule(&["mkdirat", "openat"], "the folder may be removed while somebody joins: all of it is tried again")

@@ -160,7 +160,7 @@ impl ReceiveOptions {
                     continue;
                 }
             };
-            let (bytes, identity) = (parcel.bytes, parcel.identity());
+            let (bytes, identity) = (parcel.bytes, parcel.identity()?);
             let received = match self.open(parcel) {
                 Ok(received) => received,
                 // It was frozen after the look at its seals: it stays so.
@@ -178,7 +178,7 @@ impl ReceiveOptions {
             };
             match take(socket)? {
                 // Without a number for its descriptor, which we have by another one.
-                Some(taken) if taken.bytes == bytes && (taken.lacks || taken.identity() == identity) => {
+                Some(taken) if taken.bytes == bytes && (taken.lacks || is_it(&taken, identity)) => {
                     return Ok(received);
                 }
                 // Another thread has taken what we looked at, and this came behind it. Or the descriptor was not this message's: a
@@ -268,10 +268,19 @@ struct Parcel {
 
 impl Parcel {
     /// What the descriptor is, if there is one.
-    fn identity(&self) -> Option<Identity> {
-        let stat = sys::file::look(self.descriptors.first()?.as_fd()).ok()?;
-        Some(stat.identity)
+    fn identity(&self) -> Result<Option<Identity>> {
+        let look = |fd: &OwnedFd| sys::file::look(fd.as_fd()).map(|stat| stat.identity);
+        self.descriptors
+            .first()
+            .map(look)
+            .transpose()
+            .map_err(|errno| Error::new(Kind::System, WHAT).call("statx", errno))
     }
+}
+
+/// Whether what was taken is what was looked at. Where that is not known, it is opened as something else would be.
+fn is_it(taken: &Parcel, identity: Option<Identity>) -> bool {
+    taken.identity().is_ok_and(|taken| taken == identity)
 }
 
 /// What is first in a socket's queue.
