@@ -63,7 +63,7 @@ pub(crate) fn run(
         while at < range.end {
             let part = &mut buffer[..BUFFER.min(range.end - at)];
             read(job, file, at, part)?;
-            watch.before(job, part.len())?;
+            let _piece = watch.take(job, part.len())?;
             write(job, size, at, part)?;
             at += part.len();
         }

@@ -104,7 +104,7 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
         let mut at = chunk.start;
         while at < chunk.end {
             let end = chunk.end.min(at.saturating_add(watch.step()));
-            watch.before(job, end - at)?;
+            let _piece = watch.take(job, end - at)?;
             way.populate(job, at..end)?;
             at = end;
         }

@@ -66,23 +66,24 @@ impl Rooms {
     }
 
     /// What is left over once all that was promised is taken, and `bytes` more.
-    pub(super) fn over(&self, bytes: u64, before: &Before<'_>) -> Result<u64, Short> {
+    pub(super) fn over(&self, bytes: u64, moment: Moment, before: &Before<'_>) -> Result<u64, Short> {
         let mut over = u64::MAX;
         if let Some(supply) = &self.supply {
             let taken = before.take_of(supply.nodes);
             let room = supply.bytes.saturating_sub(taken);
-            match room.checked_sub(bytes) {
+            let needed = moment.of_a_node(bytes);
+            match room.checked_sub(needed) {
                 Some(more) => over = over.min(more),
                 None => {
                     let whose = supply.to_string();
-                    return Err(Short { needed: bytes, room, taken, whose, raise: None });
+                    return Err(Short { needed, room, taken, whose, raise: None });
                 }
             }
         }
         if let Some(group) = &self.group {
             let taken = before.take_of(None);
             let room = group.bytes.saturating_sub(taken.saturating_add(tables(taken)));
-            let needed = bytes.saturating_add(tables(bytes));
+            let needed = moment.of_a_group(bytes);
             match room.checked_sub(needed) {
                 Some(more) => over = over.min(more),
                 None => {
@@ -95,8 +96,36 @@ impl Rooms {
     }
 }
 
-/// What a control group pays besides for so many bytes: page tables (8 bytes a page, twice for what is shared: the object's own tree of pages), and what
-/// each processor takes in advance.
+/// When it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Before anything is taken.
+    First,
+    OnTheWay,
+}
+
+impl Moment {
+    /// What has to be free of nodes, or the machine, for so many bytes. On the way the kernel's estimate moves by itself, and it keeps a
+    /// reserve: the less is left, the more exact it is.
+    fn of_a_node(self, bytes: u64) -> u64 {
+        match self {
+            Moment::First => bytes,
+            Moment::OnTheWay => bytes - bytes / 16,
+        }
+    }
+
+    /// What has to be free of a control group, which has no reserve: tables, and some for what threads take, and for a piece of somebody else's that
+    /// is not counted yet. On the way a part of that is in use.
+    fn of_a_group(self, bytes: u64) -> u64 {
+        let besides = match self {
+            Moment::First => 2 << 20,
+            Moment::OnTheWay => 1 << 20,
+        };
+        bytes.saturating_add(tables(bytes)).saturating_add(besides)
+    }
+}
+
+/// What a control group pays besides for so many bytes: page tables (8 bytes a page, twice for what is shared: the object's own tree of pages).
 fn tables(bytes: u64) -> u64 {
     bytes / 128
 }

@@ -92,7 +92,7 @@ pub(crate) fn whatever_brings_pages_in_is_refused_with_numbers() {
     let mut peer = start(this, &group);
     let told = peer.hear();
     assert!(peer.end().success());
-    let whose = format!("it needs 64.5 MiB, control group {} ({} is 32.0 MiB, ", group.name(), group.max());
+    let whose = format!("it needs 66.5 MiB, control group {} ({} is 32.0 MiB, ", group.name(), group.max());
     for (what, report) in
         ["shared", "fill", "freeze", "private", "full lock", "full lock, private"].iter().map(|what| {
             let of = |line: &&str| line.starts_with(&format!("{what}: "));
