@@ -394,6 +394,41 @@ static void freezing(void)
 	areas_release(area);
 }
 
+/* Whether core dumps have what is there: by the flags that smaps shows. */
+static int dumped(const void *address)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	char line[512];
+	int inside = 0, found = -1;
+	CHECK(file != NULL);
+	while (found < 0 && fgets(line, sizeof line, file) != NULL) {
+		unsigned long from, to;
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			inside = from <= (unsigned long)(uintptr_t)address && (unsigned long)(uintptr_t)address < to;
+		else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			found = strstr(line, " dd") == NULL;
+	}
+	fclose(file);
+	CHECK(found >= 0);
+	return found;
+}
+
+static void dumping(void)
+{
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	areas_area *area;
+	wanted.size = 4 * PAGE;
+	area = create(&wanted);
+	CHECK_EQ(dumped(areas_address(area)), 1);
+	areas_release(area);
+	wanted.flags = AREAS_NOT_DUMPED;
+	area = create(&wanted);
+	CHECK_EQ(dumped(areas_address(area)), 0);
+	OK(areas_freeze(area, AREAS_PATIENCE));
+	CHECK_EQ(dumped(areas_address(area)), 0);
+	areas_release(area);
+}
+
 static void locking(void)
 {
 	areas_attributes wanted = AREAS_ATTRIBUTES;
@@ -532,6 +567,7 @@ int main(int count, char **words)
 	placing();
 	names();
 	freezing();
+	dumping();
 	locking();
 	granting();
 	killing();

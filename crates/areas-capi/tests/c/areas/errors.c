@@ -2,6 +2,7 @@
  * Every function, given NULL and nonsense: the documented error, with words behind it, and nothing made.
  */
 #include <areas.h>
+#include <stddef.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -50,6 +51,7 @@ static int mapped(void)
 static void creating(void)
 {
 	areas_attributes wanted;
+	areas_area *first;
 	char longest[300];
 	struct {
 		areas_attributes known;
@@ -65,7 +67,15 @@ static void creating(void)
 	WRONG(size_of_this, 0, AREAS_ERROR_INVALID_INPUT);
 	CHECK(strstr(areas_error_help(), "AREAS_ATTRIBUTES") != NULL);
 	WRONG(size_of_this, 8, AREAS_ERROR_INVALID_INPUT);
-	WRONG(size_of_this, sizeof wanted - 1, AREAS_ERROR_INVALID_INPUT);
+	/* The first version of the header ended before the flags. */
+	WRONG(size_of_this, offsetof(areas_attributes, flags) - 1, AREAS_ERROR_INVALID_INPUT);
+	wanted = asked();
+	wanted.size_of_this = offsetof(areas_attributes, flags);
+	wanted.flags = UINT64_MAX;
+	first = areas_create(&wanted);
+	CHECK(first != NULL);
+	areas_release(first);
+	WRONG(flags, 2, AREAS_ERROR_INVALID_INPUT);
 	WRONG(size_of_this, SIZE_MAX, AREAS_ERROR_INVALID_INPUT);
 	WRONG(size, 0, AREAS_ERROR_INVALID_INPUT);
 	WRONG(size, (size_t)1 << 46, AREAS_ERROR_NO_MEMORY);
