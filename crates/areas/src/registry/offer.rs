@@ -149,6 +149,14 @@ impl Parcel {
 
     /// Maps it, where the giver wants it if it can be, and locks it as it was locked there.
     pub(super) fn map(&mut self) -> Result<Mapping> {
+        match self.try_to_map() {
+            // It was sealed against writers after the look at its seals, and stays so: it comes for reading.
+            Err(error) if error.kind() == Kind::Frozen => self.try_to_map(),
+            mapped => mapped,
+        }
+    }
+
+    fn try_to_map(&mut self) -> Result<Mapping> {
         let sealed = self.object.refuses_writers()?;
         if sealed {
             // Since it came, maybe, and for good.
