@@ -170,7 +170,8 @@ fn enter(root: &Root, chroot: bool, command: &str) -> Result<Command> {
     entering.args(["--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]);
     entering.args(["sh", "-c", ENTER, "enter.sh", way]);
     entering.arg(root.path()).arg(toolchain()?).arg(TOOLCHAIN).arg(format!("/{CLONE}"));
-    entering.args(["env", "-i", "HOME=/root", "USER=root", "LOGNAME=root"]);
+    // Nor does whoever starts this in the background ignore signals there.
+    entering.args(["env", "-i", "--default-signal", "HOME=/root", "USER=root", "LOGNAME=root"]);
     entering
         .arg(format!("PATH=/{TOOLCHAIN}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
     for (name, value) in machine::variables() {

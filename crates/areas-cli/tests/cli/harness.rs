@@ -72,9 +72,12 @@ impl Registry {
         Ran::of(self.program("bash").args(["-c", script]).env("PATH", path_with_areas()))
     }
 
-    /// Starts `areas …`, which is to hold an area, and waits until it says that it is ready.
+    /// Starts `areas …`, which is to hold an area, and waits until it says that it is ready. Signals are as usual: those who run the tests
+    /// by `nohup`, or in the background of a script, ignore some, and whom they start ignores these, too.
     pub(crate) fn hold<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Holder {
-        Holder::start(&mut self.areas(arguments))
+        let mut command = self.program("env");
+        command.args(["--default-signal", AREAS]).args(arguments);
+        Holder::start(&mut command)
     }
 
     /// What `areas ls --json` says.
