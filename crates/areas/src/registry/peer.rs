@@ -231,10 +231,11 @@ impl Peer {
             flags: MapFlags::SHARED,
             file: Some((table.as_fd(), 0)),
         })
-        // A limit on mappings, addresses, or on locked memory, where the program locks all that it maps.
-        .map_err(|error| Reason {
-            own_limit: matches!(error.kind(), Kind::Limit | Kind::NoMemory),
-            text: error.to_string(),
+        .map_err(|error| {
+            let errno = error.errno().map(|errno| sys::Errno::from_raw_os_error(errno.raw()));
+            let reason = Reason::new(error.to_string(), errno);
+            // Or one on mappings, or on locked memory, where the program locks all that it maps.
+            Reason { own_limit: reason.own_limit || error.kind() == Kind::Limit, ..reason }
         })?;
         let view = View::new(mapping);
         let expected =
