@@ -405,12 +405,29 @@ impl Peer {
             },
             _ => Err(error),
         });
-        let opened = opened.map_err(|error| match error.kind() {
-            Kind::NoSuchArea => self.explain(record, || error.what().to_owned()),
-            _ => error,
+        let opened = opened.or_else(|error| match error.kind() {
+            Kind::NoSuchArea => Err(self.explain(record, || error.what().to_owned())),
+            Kind::Unreadable => self.open_old_users(record, rights, error),
+            _ => Err(error),
         })?;
         self.taking.remember(record);
         Ok(opened)
+    }
+
+    /// Takes an object that may not be opened by its name, as it was made before its holder changed its user. For reading only it cannot be had:
+    /// for that it would have to be opened.
+    fn open_old_users(&self, record: &Record, rights: Rights, error: Error) -> Result<Opened> {
+        let Some(stat) = self.stat(record).ok().filter(|stat| stat.uid != sys::process::user()) else {
+            return Err(error);
+        };
+        self.taking.remember(record);
+        self.take_object(record, rights).ok_or_else(|| {
+            error.detail(format!(
+                "it is user {}'s, and we are user {}: it was made before its holder changed its user",
+                stat.uid,
+                sys::process::user()
+            ))
+        })
     }
 
     /// Takes what the peer has under the number of an area's object, where it was that object before.
