@@ -51,7 +51,8 @@ fn an_odd_umask_is_set_right() {
         second.publish("second");
         assert_eq!(first.list().names(), ["first", "second"], "{umask}");
         // What an older version of this library has left, or who was killed in between.
-        drop((first, second));
+        first.kill();
+        second.kill();
         for path in [folder.control(), folder.teams(), folder.space(), folder.registry()] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
         }

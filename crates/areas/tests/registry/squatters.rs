@@ -130,7 +130,7 @@ fn of_several_folders_all_choose_the_one_in_use() {
     let (first, path) = joins(&mut machine, "first");
     assert_eq!(path, "/dev/shm/areas-0");
     machine.tell("run cp -a /dev/shm/areas-0 /dev/shm/areas-0.1");
-    drop(first);
+    first.kill();
     // Nobody is in either of them; a reader sees that, too.
     let mut reader = machine.fork();
     assert!(reader.list().is_empty());
@@ -174,7 +174,7 @@ fn those_who_come_at_once_meet_beside_a_squatter_who_comes_and_goes() {
             break;
         }
         *places.entry(paths.remove(0)).or_default() += 1;
-        drop(agents);
+        agents.into_iter().for_each(|agent| drop(agent.kill()));
         // Words are parted at spaces.
         machine.tell("run sh -c rm${IFS}-rf${IFS}/dev/shm/areas-0*");
     }
