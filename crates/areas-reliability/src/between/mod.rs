@@ -6,7 +6,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `looking.rs` | the operations |
+//! | `looking.rs`, `looking/acts.rs` | the operations |
 //! | `mutation.rs` | the changes |
 //! | `peer.rs`, `forge.rs` | who makes them, and how it writes past the library |
 //! | `looker.rs` | the process that looks |

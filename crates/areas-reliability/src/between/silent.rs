@@ -22,8 +22,13 @@ impl Silent {
     pub(super) fn new(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).context("a folder to mount on")?;
         let mut command = Command::new(std::env::current_exe()?);
-        let mut server =
-            command.arg("between-silent").arg(folder).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut server = command
+            .arg("between-silent")
+            .arg(folder)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
         let from = server.stdout.take().context("its pipe")?;
         let silent = Silent { server, folder: folder.to_owned() };
         let mut line = String::new();
