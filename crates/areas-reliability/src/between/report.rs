@@ -136,6 +136,12 @@ pub(super) fn chapter(rows: &[Row]) -> String {
             let _ = writeln!(text, "- {wrong}");
         }
     }
+    text += "\n## What is not tried\n\n\
+             - Changes between two loads from a table that is mapped: there is no call to stop at. The fuzz target `table` and `forged.rs` change tables \
+             while they are read.\n\
+             - Two changes in one run. Changes that could follow each other (cut, then sealed) are one.\n\
+             - The peer's process number given to another process; a message that changes in a socket's queue: neither can be made.\n\
+             - `registry::id_at` and `registry::at`, which make no call about others.\n";
     text += "\nEach operation with each change: `between-calls.json`, beside the report in `target/reliability`. One point again: \
              `areas-reliability between --operation open --mutation number-database --call 7`.\n";
     text
