@@ -174,7 +174,9 @@ fn those_who_come_at_once_meet_beside_a_squatter_who_comes_and_goes() {
             break;
         }
         *places.entry(paths.remove(0)).or_default() += 1;
-        agents.into_iter().for_each(|agent| drop(agent.kill()));
+        for agent in agents {
+            let _ = agent.kill();
+        }
         // Words are parted at spaces.
         machine.tell("run sh -c rm${IFS}-rf${IFS}/dev/shm/areas-0*");
     }
