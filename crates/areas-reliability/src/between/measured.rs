@@ -91,7 +91,8 @@ pub(super) fn frozen(area: &Area<Frozen>) -> Result<(), String> {
 
 /// What the kernel says of a mapping's lock and page frames.
 fn lock(address: *const u8, size: usize, says: Lock) -> Result<(), String> {
-    if says == Lock::None {
+    // Of no bytes there are none to be locked.
+    if says == Lock::None || size == 0 {
         return Ok(());
     }
     let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
