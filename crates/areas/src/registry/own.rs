@@ -15,7 +15,10 @@ use crate::sys;
 /// is no `/proc`; as other teams' objects.
 pub(super) fn open_own(record: &Record, rights: Rights) -> Result<Opened> {
     match open_object_at(OWN_DESCRIPTORS, record, rights) {
-        Err(error) if error.kind() == Kind::NoSuchArea || !is_shown() => without_proc(record, rights, error),
+        // Unreadable: it was made before this process became another user's.
+        Err(error) if [Kind::NoSuchArea, Kind::Unreadable].contains(&error.kind()) || !is_shown() => {
+            without_proc(record, rights, error)
+        }
         other => other,
     }
 }
@@ -45,10 +48,16 @@ fn lost(record: &Record, what: &str) -> Error {
 #[cold]
 fn without_proc(record: &Record, rights: Rights, error: Error) -> Result<Opened> {
     // First that it is ours: a copy of another file would be closed, and that is an act.
-    stat_own(record, "open")?;
-    if rights == Rights::Reading {
-        return Err(error);
-    }
+    let owner = stat_own(record, "open")?.uid;
+    let refused = || {
+        let user = sys::process::user();
+        match error.kind() == Kind::Unreadable && owner != user {
+            true => error
+                .detail(format!("it is user {owner}'s, and we are user {user}: it was made before this process changed its user"))
+                .help("clone it for what its descriptor is open for; or make areas after the change of user"),
+            false => error,
+        }
+    };
     let what = || format!("open area {} {:?}", record.id, record.name);
     let failed = |errno| Error::new(Kind::System, what()).call("fcntl(F_DUPFD_CLOEXEC), statx", errno);
     let fd = sys::file::copy_of_number(record.descriptor).map_err(|errno| match errno {
@@ -58,8 +67,10 @@ fn without_proc(record: &Record, rights: Rights, error: Error) -> Result<Opened>
         errno => failed(errno),
     })?;
     let looked = sys::object::sealed_stat(fd.as_fd()).map_err(failed)?;
-    if rights == Rights::Writing && !sys::file::is_writable(fd.as_fd()).map_err(failed)? {
-        return Err(error);
+    let writable = sys::file::is_writable(fd.as_fd()).map_err(failed)?;
+    // Who is to read only gets no descriptor that could do more.
+    if rights == Rights::Writing && !writable || rights == Rights::Reading && writable {
+        return Err(refused());
     }
     match is_object(&looked.stat, record).map_err(failed)? {
         true => Ok(Opened { pages: known_pages(&looked.stat, record), fd, looked }),
