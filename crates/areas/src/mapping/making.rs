@@ -188,10 +188,9 @@ impl Mapping {
             sharing,
             backed_by: BackedBy::of(sharing, plan.file.map(|(_, offset)| offset)),
             beyond: plan.beyond(),
-            fallbacks: Vec::new(),
+            notes: None,
             asked: Asked::default(),
             home: None,
-            attached: Vec::new(),
             apart: false,
         }
     }

@@ -84,15 +84,22 @@ pub struct Mapping {
     backed_by: BackedBy,
     /// Whether it reaches beyond the end of an object of pool pages, without setting pages aside for that: see `Plan::first`.
     beyond: bool,
-    fallbacks: Vec<Fallback>,
+    /// What few mappings have: `None` where there is nothing of it, so that a mapping is small to move.
+    notes: Option<Box<Notes>>,
     /// What was asked of the place of each part.
     asked: Asked,
     /// Whose addresses these are, if not the mapping's own.
     home: Option<Arc<Reservation>>,
-    /// Dropped once the addresses are unmapped.
-    attached: Vec<Box<dyn Any + Send + Sync>>,
     /// Whether it stands apart from its neighbours, and is counted (`apart.rs`).
     apart: bool,
+}
+
+/// What is noted of a mapping beside its range.
+#[derive(Default)]
+struct Notes {
+    fallbacks: Vec<Fallback>,
+    /// Dropped once the addresses are unmapped.
+    attached: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 // SAFETY: a mapping is an address range of the process, not of a thread; nothing in it is bound to the thread that made it.
@@ -158,35 +165,46 @@ impl Mapping {
     /// What was given instead of what was asked first.
     #[must_use]
     pub fn fallbacks(&self) -> &[Fallback] {
-        &self.fallbacks
+        self.notes.as_ref().map_or(&[], |notes| &notes.fallbacks)
     }
 
     /// Records that something else was given than was asked first. For providers.
     pub fn record_fallback(&mut self, asked: impl Into<String>, given: impl Into<String>, because: Error) {
-        self.fallbacks.push(Fallback { asked: asked.into(), given: given.into(), because });
+        self.notes_mut().fallbacks.push(Fallback { asked: asked.into(), given: given.into(), because });
     }
 
     /// Forgets what was noted of one thing that was asked for: it is tried again.
     pub(crate) fn forget_fallbacks(&mut self, asked: &str) {
-        self.fallbacks.retain(|fallback| fallback.asked != asked);
+        if let Some(notes) = &mut self.notes {
+            notes.fallbacks.retain(|fallback| fallback.asked != asked);
+        }
     }
 
     /// Takes over what was noted of fallbacks: this mapping takes the other one's place.
     pub(crate) fn take_over_notes(&mut self, from: &mut Mapping) {
-        self.fallbacks.append(&mut from.fallbacks);
+        if let Some(from) = &mut from.notes
+            && !from.fallbacks.is_empty()
+        {
+            self.notes_mut().fallbacks.append(&mut from.fallbacks);
+        }
     }
 
     /// Keeps a value as long as the addresses are mapped: it is dropped once they are unmapped, however that comes about.
     ///
     /// For providers that count, lend or note what they map.
     pub fn attach(&mut self, value: impl Any + Send + Sync) {
-        self.attached.push(Box::new(value));
+        self.notes_mut().attached.push(Box::new(value));
+    }
+
+    fn notes_mut(&mut self) -> &mut Notes {
+        self.notes.get_or_insert_default()
     }
 
     /// What was attached, of that type, in the order in which it was: how a provider knows again what it mapped. (An address does
     /// not tell: it may have been unmapped and mapped anew.)
     pub fn attachments<T: Any>(&self) -> impl Iterator<Item = &T> {
-        self.attached.iter().filter_map(|value| value.downcast_ref())
+        let attached = self.notes.iter().flat_map(|notes| &notes.attached);
+        attached.filter_map(|value| value.downcast_ref())
     }
 
     /// What was asked of the place of its parts.
