@@ -338,6 +338,10 @@ unsafe extern "C" fn find_area(name: *const c_char) -> i32 {
 /// The caller's own area that holds an address.
 #[unsafe(no_mangle)]
 extern "C" fn area_for(address: *mut c_void) -> i32 {
+    // Mostly it is known, and there is nothing to guard.
+    if let Some(id) = registry::known_id_at(address.addr()) {
+        return id.get();
+    }
     guarded(ERROR, || match registry::id_at(address.addr()) {
         Ok(id) => id.get(),
         Err(error) => refused(ERROR, error),

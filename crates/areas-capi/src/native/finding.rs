@@ -57,6 +57,10 @@ pub unsafe extern "C-unwind" fn areas_wait(name: *const c_char, milliseconds: i6
 /// AREAS_ERROR_NO_SUCH_AREA if there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_at(address: *const c_void) -> i32 {
+    // Mostly it is known, and there is nothing to guard.
+    if let Some(id) = registry::known_id_at(address.addr()) {
+        return id.get();
+    }
     number(|| Ok(registry::id_at(address.addr())?.get()))
 }
 

@@ -170,11 +170,20 @@ fn lost(error: Error, name: &Name) -> Error {
 /// # Errors
 /// [`Kind::NoSuchArea`] if there is none.
 #[doc(alias = "area_for")]
+#[inline]
 pub fn id_at(address: usize) -> Result<AreaId> {
-    if let Some(id) = by_address::id_at(address as u64) {
-        return Ok(id);
+    match known_id_at(address) {
+        Some(id) => Ok(id),
+        None => at(address).map(|source| source.id()),
     }
-    at(address).map(|source| source.id())
+}
+
+/// The same, as far as it is known without a mutex: `None` says nothing. It opens and closes nothing, so that no thread is cancelled in it:
+/// for the C edge.
+#[doc(hidden)]
+#[must_use]
+pub fn known_id_at(address: usize) -> Option<AreaId> {
+    by_address::id_at(address as u64)
 }
 
 /// Waits until there is an area of that name, and gives it as [`find`] does. Without a time-out it waits for ever.
