@@ -409,3 +409,57 @@ fn what_grew_beyond_its_reserve_since_it_was_found_is_cloned_whole() {
     assert_eq!((clone.size(), clone.reserve()), (9 * PAGE, 9 * PAGE));
     assert_eq!(bytes(&clone, 9 * PAGE - 4, 4), b"last");
 }
+
+/// Another process may make an area of no bytes of it: it has a page of addresses then, and stays published whatever is trimmed.
+#[test]
+fn an_area_of_no_bytes_is_trimmed_to_one_page_and_still_found() {
+    let name = name("none");
+    let mut area = areas::builder(4 * PAGE).name(&name).resizable(16 * PAGE).unwrap();
+    let mut clone = areas::registry::find(&name)
+        .unwrap()
+        .cloning()
+        .name(format!("{name}-clone"))
+        .open_resizable()
+        .unwrap();
+    rustix::fs::ftruncate(area.as_fd(), 0).unwrap();
+    for (area, name) in [(&mut area, name.clone()), (&mut clone, format!("{name}-clone"))] {
+        area.trim_reserve(0);
+        assert_eq!((area.size(), area.reserve()), (0, PAGE));
+        let found = areas::registry::find(&name).unwrap();
+        assert_eq!((Some(found.id()), found.info().unwrap().size), (area.id(), 0));
+    }
+    area.resize(PAGE).unwrap();
+    clone.write_at(0, b"again").unwrap();
+    assert_eq!(bytes(&area, 0, 5), b"again");
+}
+
+/// Another process may make it larger than any machine: what has no page takes no time to measure.
+#[test]
+fn measuring_an_area_that_was_made_very_large() {
+    let name = name("large");
+    let area = areas::builder(4 * PAGE).name(&name).resizable(16 * PAGE).unwrap();
+    area.write_at(PAGE, &[1; PAGE]).unwrap();
+    let size = 1_usize << 60;
+    rustix::fs::ftruncate(area.as_fd(), size as u64).unwrap();
+    // Pages far behind, at odd places.
+    let far = [size / 3 / PAGE * PAGE, size - PAGE];
+    for at in far {
+        rustix::io::pwrite(area.as_fd(), &[1], at as u64).unwrap();
+    }
+    let source = areas::registry::find(&name).unwrap();
+    let measured = source.residency().unwrap();
+    let present: Vec<usize> = measured
+        .runs()
+        .iter()
+        .filter(|run| matches!(run.place, areas::Where::On { .. }))
+        .map(|run| run.range.start)
+        .collect();
+    assert_eq!(present, [PAGE, far[0], far[1]]);
+    assert_eq!(measured.runs().last().unwrap().range.end, size);
+    assert_eq!(source.resident().unwrap(), 3 * PAGE as u64);
+    area.residency().unwrap();
+    // It can be made small again.
+    let mut area = area;
+    area.resize(2 * PAGE).unwrap();
+    assert_eq!(bytes(&area, PAGE, 1), [1]);
+}

@@ -158,7 +158,9 @@ impl Area<Resizable> {
     /// grows as far as it finds room, and so do its clones. (Nothing happens where the kernel does not let them know, or where another
     /// holder grows it at that moment.)
     pub fn trim_reserve(&mut self, span: usize) {
-        let kept = self.mapping.page_size().round_up(span).unwrap_or(usize::MAX).max(self.used()).max(1);
+        let page = self.mapping.page_size();
+        // An area of no bytes, which another process can make of it, has a page of addresses.
+        let kept = page.round_up(span.max(1)).unwrap_or(usize::MAX).max(self.used());
         if kept >= self.mapping.span() {
             return;
         }

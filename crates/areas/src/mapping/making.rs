@@ -88,9 +88,16 @@ impl Plan<'_> {
     fn refused(&self, call: String, errno: sys::Errno) -> Error {
         match (errno, self.file.and_then(|(file, _)| sealed(file))) {
             (sys::Errno::PERM, Some(true)) if self.protection.contains(Protection::WRITE) => {
+                let written = self.file.is_some_and(|(file, _)| {
+                    sys::object::seals(file).is_ok_and(|seals| !seals.contains(SealFlags::WRITE))
+                });
                 Error::new(Kind::Frozen, format!("map {}", Bytes::from(self.size)))
                     .call(call, errno)
-                    .detail("somebody has frozen it: nobody writes it any more")
+                    .detail(match written {
+                        // Not frozen: earlier mappings write on.
+                        true => "another process has sealed it against new mappings for writing (F_SEAL_FUTURE_WRITE)",
+                        false => "somebody has frozen it: nobody writes it any more",
+                    })
                     .help("map it for reading")
             }
             _ => refused(self.at, self.size, self.span, self.page, call, errno),

@@ -110,6 +110,35 @@ impl<'a> Cache<'a> {
             .help("measure it in the process that touched them, or populate it all"))
     }
 
+    /// From where on a part of `step` bytes may have pages, `start` or a number of steps behind it; `end` if none has.
+    fn next_used(&self, start: usize, end: usize, step: usize) -> Result<usize> {
+        let mut at = start;
+        match *self {
+            Cache::Stat { object, .. } => {
+                // Twice as far each time that there is nothing, and from the beginning where there is something.
+                let mut wide = step;
+                while at < end {
+                    let len = wide.min(end - at);
+                    let Cached { resident, evicted } = sys::pages::cache_of(object, at as u64, len as u64)
+                        .map_err(|errno| failed("cachestat", errno))?;
+                    match (resident, evicted) {
+                        (0, 0) => (at, wide) = (at + len, wide.saturating_mul(2)),
+                        _ if len <= step => break,
+                        _ => wide = step,
+                    }
+                }
+            }
+            Cache::Core { object } | Cache::Data { object } => {
+                let next = sys::object::next_data(object, at as u64)
+                    .map_err(|errno| failed("lseek(SEEK_DATA)", errno))?;
+                let data = next.map_or(end, |(data, _)| usize::try_from(data).unwrap_or(end));
+                at = if data >= end { end } else { start + data.saturating_sub(start) / step * step };
+            }
+            Cache::Table | Cache::Anonymous | Cache::Full | Cache::Empty => {}
+        }
+        Ok(at)
+    }
+
     /// Whether there is something to ask beside our page tables.
     pub(super) fn is_asked(&self) -> bool {
         !matches!(self, Cache::Table | Cache::Empty)
@@ -264,8 +293,14 @@ fn measure_looked(object: &Object, fd: BorrowedFd<'_>, stat: &Stat, len: usize) 
     let step = WINDOW.max(page.bytes());
     let mut start = 0;
     while start < mapped_end && !matches!(cache, Cache::Empty) {
+        // Another holder may have made it larger than any machine: what has no page is not looked at window by window.
+        start = cache.next_used(start, mapped_end, step)?;
+        if start == mapped_end {
+            break;
+        }
         let range = start..mapped_end.min(start.saturating_add(step));
         start = range.end;
+        ruler.built.push(range.start - ruler.built.end, super::Where::Absent);
         let mapping = map_window(object, &range)?;
         let view = View { base: mapping.base(), range };
         ruler.windows(&view, &cache)?;
