@@ -102,7 +102,8 @@ const OPENING: &str = "\
  * A thread may be cancelled (pthread_cancel, deferred) in any call. Those that wait are cancellation points, where their comment says
  * so; all others come to their end first, and what they call back runs with cancellation disabled. Threads that the library starts
  * for the time of a call get none of the program's signals. Calls may be made in destructors and in functions of atexit, and in
- * threads with 32 KiB of stack (with a library that is built without optimisation: 128 KiB).
+ * threads with 32 KiB of stack (with a library that is built without optimisation: 128 KiB). Where malloc has no memory left, the program is
+ * aborted, as it is by most libraries: AREAS_ERROR_NO_MEMORY is about areas.
  *
  * Once loaded, libareas.so stays: dlclose leaves it where it is. A shared object of your own with libareas.a in it has to be linked
  * with -z nodelete, or must not be unloaded.

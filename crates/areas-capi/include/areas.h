@@ -11,7 +11,8 @@
  * A thread may be cancelled (pthread_cancel, deferred) in any call. Those that wait are cancellation points, where their comment says
  * so; all others come to their end first, and what they call back runs with cancellation disabled. Threads that the library starts
  * for the time of a call get none of the program's signals. Calls may be made in destructors and in functions of atexit, and in
- * threads with 32 KiB of stack (with a library that is built without optimisation: 128 KiB).
+ * threads with 32 KiB of stack (with a library that is built without optimisation: 128 KiB). Where malloc has no memory left, the program is
+ * aborted, as it is by most libraries: AREAS_ERROR_NO_MEMORY is about areas.
  *
  * Once loaded, libareas.so stays: dlclose leaves it where it is. A shared object of your own with libareas.a in it has to be linked
  * with -z nodelete, or must not be unloaded.
@@ -908,8 +909,9 @@ int areas_protect(struct areas_area *area,
 // AREAS_FROZEN.
 //
 // Waits so many milliseconds for writers that are about to finish; AREAS_PATIENCE is a good time. Where it fails, the area is as it
-// was, at the same address. AREAS_ERROR_BUSY: somebody still can write it, in this process or another; the error's text names
-// them. AREAS_ERROR_FROZEN: it is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
+// was, at the same address; but where another process made it larger than the addresses that this one has for it, in that very moment,
+// it is frozen all the same, and the error's text says so: clone it for reading. AREAS_ERROR_BUSY: another holder, in this process
+// or another, can still write it; the error's text names them. AREAS_ERROR_FROZEN: it is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
 // AREAS_ERROR_UNSUPPORTED: private areas, and low ones.
 int areas_freeze(struct areas_area *area,
                  int64_t milliseconds);

@@ -138,8 +138,9 @@ pub unsafe extern "C" fn areas_protect(area: *mut Handle, protection: u32) -> c_
 /// AREAS_FROZEN.
 ///
 /// Waits so many milliseconds for writers that are about to finish; AREAS_PATIENCE is a good time. Where it fails, the area is as it
-/// was, at the same address. AREAS_ERROR_BUSY: somebody still can write it, in this process or another; the error's text names
-/// them. AREAS_ERROR_FROZEN: it is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
+/// was, at the same address; but where another process made it larger than the addresses that this one has for it, in that very moment,
+/// it is frozen all the same, and the error's text says so: clone it for reading. AREAS_ERROR_BUSY: another holder, in this process
+/// or another, can still write it; the error's text names them. AREAS_ERROR_FROZEN: it is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
 /// AREAS_ERROR_UNSUPPORTED: private areas, and low ones.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_freeze(area: *mut Handle, milliseconds: i64) -> c_int {
