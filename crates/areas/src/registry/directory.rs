@@ -380,6 +380,9 @@ fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Err
         sys::Errno::MFILE | sys::Errno::NFILE => crate::error::remedy::open_files(error),
         sys::Errno::FBIG => crate::error::remedy::file_size(error, CONTROL_BYTES),
         sys::Errno::NOENT => error.help("make the folder above it, or set AREAS_DIR to a folder of your own"),
+        sys::Errno::OVERFLOW => error
+            .detail("it has more entries than there can be teams")
+            .help("a process of this user has put them there: stop it, and remove what is no link of a living team's (or all: teams publish anew)"),
         _ => error.help("set AREAS_DIR to a folder of your own"),
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 
 use super::{Builder, Where};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
 use crate::place::Node;
 use crate::size::Bytes;
@@ -86,9 +86,17 @@ impl Table {
     fn open(&mut self, bytes: usize) -> Result<()> {
         if self.pagemap.is_none() {
             let opened = sys::pages::open_table().map_err(|errno| {
-                Error::new(Kind::System, "look at this process's page tables")
-                    .call("open(\"/proc/thread-self/pagemap\")", errno)
-                    .help("/proc must be mounted")
+                let error = |kind| {
+                    Error::new(kind, "look at this process's page tables")
+                        .call("open(\"/proc/thread-self/pagemap\")", errno)
+                };
+                match errno {
+                    sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
+                    sys::Errno::ACCESS | sys::Errno::PERM => error(Kind::NotPermitted).help(
+                        "a process that has changed its user is not dumpable: call prctl(PR_SET_DUMPABLE, 1) after that; or a sandbox forbids it",
+                    ),
+                    _ => error(Kind::System).help("/proc must be mounted"),
+                }
             })?;
             self.pagemap = Some(opened);
         }

@@ -222,7 +222,8 @@ fn more_names_than_there_can_be_teams_are_an_error() {
         folder.plant(&format!("nothing {i}"), "/");
     }
     let mut reader = Agent::start(&folder);
-    refused(reader.find("ring"), Kind::Registry);
+    let text = refused(reader.find("ring"), Kind::Registry);
+    assert!(text.contains("more entries than there can be teams"), "{text}");
     refused(reader.try_list(), Kind::Registry);
 }
 
