@@ -248,6 +248,46 @@ fn every_way_of_asking_finds_the_same() {
     }
 }
 
+/// Of an object that is larger than any memory, only the parts that have pages are looked at.
+#[test]
+fn what_has_no_page_is_skipped_in_every_way_of_asking() {
+    const STEP: usize = 128 * MIB;
+    let end = 1_usize << 50;
+    let object = object(page());
+    let fd = object.as_fd();
+    let sparse =
+        Object::create("sparse", page(), Extent::Resizable { max: page() }, PageSize::base()).unwrap();
+    sys::object::set_size(sparse.as_fd(), end as u64).unwrap();
+    let places = [0, STEP - page(), 7 * STEP, 7 * STEP + page(), end / 3 / page() * page(), end - page()];
+    for at in places {
+        sys::file::write_at(sparse.as_fd(), &[1], at as u64).unwrap();
+    }
+    let mut expected = places.map(|at| at / STEP * STEP).to_vec();
+    expected.dedup();
+    let ways = [
+        Cache::Stat { object: sparse.as_fd(), in_core: false },
+        Cache::Core { object: sparse.as_fd() },
+        Cache::Data { object: sparse.as_fd() },
+    ];
+    for cache in ways {
+        if matches!(cache, Cache::Stat { .. }) && !has_cachestat() {
+            continue;
+        }
+        let (mut seen, mut at) = (Vec::new(), 0);
+        loop {
+            at = cache.next_used(at, end, STEP).unwrap();
+            if at == end {
+                break;
+            }
+            seen.push(at);
+            at += STEP;
+        }
+        assert_eq!(seen, expected, "{cache:?}");
+    }
+    assert_eq!(super::object::resident_by_core(&sparse).unwrap(), (places.len() * page()) as u64);
+    assert_eq!(Cache::Core { object: fd }.next_used(0, page(), STEP).unwrap(), page(), "all of it is a hole");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

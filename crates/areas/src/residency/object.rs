@@ -111,7 +111,7 @@ impl<'a> Cache<'a> {
     }
 
     /// From where on a part of `step` bytes may have pages, `start` or a number of steps behind it; `end` if none has.
-    fn next_used(&self, start: usize, end: usize, step: usize) -> Result<usize> {
+    pub(super) fn next_used(&self, start: usize, end: usize, step: usize) -> Result<usize> {
         let mut at = start;
         match *self {
             Cache::Stat { object, .. } => {
@@ -128,12 +128,7 @@ impl<'a> Cache<'a> {
                     }
                 }
             }
-            Cache::Core { object } | Cache::Data { object } => {
-                let next = sys::object::next_data(object, at as u64)
-                    .map_err(|errno| failed("lseek(SEEK_DATA)", errno))?;
-                let data = next.map_or(end, |(data, _)| usize::try_from(data).unwrap_or(end));
-                at = if data >= end { end } else { start + data.saturating_sub(start) / step * step };
-            }
+            Cache::Core { object } | Cache::Data { object } => at = next_data_step(object, start, end, step)?,
             Cache::Table | Cache::Anonymous | Cache::Full | Cache::Empty => {}
         }
         Ok(at)
@@ -174,6 +169,14 @@ impl<'a> Cache<'a> {
         }
         Ok(())
     }
+}
+
+/// The first step from `start` on in which an object has data; `end` if there is none.
+fn next_data_step(object: BorrowedFd<'_>, start: usize, end: usize, step: usize) -> Result<usize> {
+    let data =
+        sys::object::first_data(object, start as u64).map_err(|errno| failed("lseek(SEEK_DATA)", errno))?;
+    let data = data.map_or(end, |data| usize::try_from(data).unwrap_or(end));
+    Ok(if data >= end { end } else { start + data.saturating_sub(start) / step * step })
 }
 
 fn put(pieces: &mut Vec<Piece>, range: Range<usize>, state: State) {
@@ -382,6 +385,10 @@ pub(super) fn resident_by_core(object: &Object) -> Result<u64> {
     let mut pages = 0;
     let mut start = 0;
     while start < end {
+        start = next_data_step(object.as_fd(), start, end, WINDOW)?;
+        if start == end {
+            break;
+        }
         let range = start..end.min(start.saturating_add(WINDOW));
         start = range.end;
         let mapping = map_window(object, &range)?;

@@ -96,8 +96,14 @@ pub(crate) fn sealed_stat(object: BorrowedFd<'_>) -> Result<SealedStat> {
 ///
 /// Moves the descriptor's file position, which nothing in this library uses.
 pub(crate) fn next_data(object: BorrowedFd<'_>, from: u64) -> Result<Option<(u64, u64)>> {
+    let Some(start) = first_data(object, from)? else { return Ok(None) };
+    Ok(Some((start, fs::seek(object.as_fd(), fs::SeekFrom::Hole(start))?)))
+}
+
+/// Where that range begins: where it ends takes a walk through all of it.
+pub(crate) fn first_data(object: BorrowedFd<'_>, from: u64) -> Result<Option<u64>> {
     match fs::seek(object, fs::SeekFrom::Data(from)) {
-        Ok(start) => Ok(Some((start, fs::seek(object.as_fd(), fs::SeekFrom::Hole(start))?))),
+        Ok(start) => Ok(Some(start)),
         Err(Errno::NXIO) => Ok(None),
         Err(other) => Err(other),
     }
