@@ -454,8 +454,10 @@ impl Peer {
             }
             // Another file has the number by now, or cannot be told from one.
             _ => {
-                sys::foreign::keep(fd);
-                self.taking.give_up();
+                // Another area's memory is often no more than one that came as ours went.
+                if !sys::foreign::close_memory(fd) {
+                    self.taking.give_up();
+                }
                 return None;
             }
         };

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::OFlags;
 
-use super::{file, object};
+use super::{file, object, record_lock};
 
 /// How many are kept before nothing is taken any more. (Threads that take at the same moment may each add one, and a message more than one.)
 pub(crate) const MAX_KEPT: usize = 8;
@@ -33,17 +33,58 @@ pub(crate) fn dispose(descriptor: OwnedFd) {
             return Ok(true);
         }
         let stat = file::look(descriptor.as_fd())?;
-        Ok::<bool, super::Errno>(
-            !stat.is_file() || (stat.links == 0 && object::seals(descriptor.as_fd()).is_ok()),
-        )
+        Ok::<bool, super::Errno>(!stat.is_file() || is_memory(&descriptor, &stat))
     };
     if !is_harmless().unwrap_or(false) {
         keep(descriptor);
     }
 }
 
+/// Closes what was taken by its number and is not what was wanted, if it is a memory object: another area of that process, say, whose
+/// memory must not be kept. The rest is kept. Whether it was closed.
+pub(crate) fn close_memory(descriptor: OwnedFd) -> bool {
+    let stat = file::look(descriptor.as_fd());
+    let closes = stat.is_ok_and(|stat| stat.is_file() && is_memory(&descriptor, &stat));
+    if !closes {
+        keep(descriptor);
+    }
+    closes
+}
+
+/// Whether it is a memory object that can be closed: nobody has a record lock on it, this process least of all (it has one on its own
+/// table, which closing would drop).
+fn is_memory(descriptor: &OwnedFd, stat: &file::Stat) -> bool {
+    stat.links == 0
+        && object::seals(descriptor.as_fd()).is_ok()
+        && record_lock::is_unlocked(descriptor.as_fd()).unwrap_or(false)
+}
+
 /// Whether another one could still be kept.
 #[inline]
 pub(crate) fn may_take() -> bool {
     KEPT.load(Ordering::Relaxed) < MAX_KEPT
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+    use crate::sys::guarded::open_under;
+    use crate::sys::object::Pages;
+
+    #[test]
+    fn memory_is_closed_and_what_is_locked_is_kept_with_its_lock() {
+        let memory = object::create(c"another area", Pages::Base).unwrap();
+        let (number, identity) = (memory.as_raw_fd(), file::stat(memory.as_fd()).unwrap().identity);
+        assert!(close_memory(memory));
+        assert_ne!(open_under(number), Ok(identity));
+
+        let table = object::create(c"a table", Pages::Base).unwrap();
+        record_lock::take(table.as_fd()).unwrap();
+        assert!(!record_lock::is_unlocked(table.as_fd()).unwrap());
+        assert!(!close_memory(table.try_clone().unwrap()));
+        dispose(table.try_clone().unwrap());
+        assert!(!record_lock::is_unlocked(table.as_fd()).unwrap(), "closing one would have dropped the lock");
+    }
 }

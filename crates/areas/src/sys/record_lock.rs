@@ -44,3 +44,13 @@ pub(crate) fn owner(file: BorrowedFd<'_>) -> Result<Option<i32>> {
         _ => Err(last_errno()),
     }
 }
+
+/// Whether no process has a record lock on the file, this one included: then to close a descriptor of it drops none.
+pub(crate) fn is_unlocked(file: BorrowedFd<'_>) -> Result<bool> {
+    // Asked as by an open file of its own, so that locks of this process show as well.
+    let mut question = whole_file();
+    // SAFETY: the structure outlives the call, which writes only into it.
+    let status =
+        unsafe { libc::syscall(libc::SYS_fcntl, file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut question) };
+    if status == 0 { Ok(i32::from(question.l_type) == libc::F_UNLCK) } else { Err(last_errno()) }
+}
