@@ -39,7 +39,8 @@ operations! {
     CreatePrivate "create private":;
     CreateLocked "create locked":;
     CreatePlaced "create placed":;
-    Publish "publish":;
+    // A clone that nobody could ask, as it was not published, while another holder grew the area beyond its addresses.
+    Publish "publish": AddressInUse;
     // The holder dropped it, or died.
     Find "find": NoSuchArea;
     // The same; that an area which stays is found is checked apart.
@@ -49,7 +50,8 @@ operations! {
     // Its holder froze it since it was looked up, or holds it for reading only.
     CloneWritable "clone": NoSuchArea Frozen ReadOnly;
     CloneReadOnly "clone read-only": NoSuchArea;
-    CloneResizable "clone resizable": NoSuchArea Frozen ReadOnly;
+    // The same; or another holder grew it beyond the clone's addresses before that was published.
+    CloneResizable "clone resizable": NoSuchArea Frozen ReadOnly AddressInUse;
     CloneFrozen "clone frozen": NoSuchArea;
     // Its addresses are taken here: that is the usual answer.
     CloneSameAddress "clone at its address": NoSuchArea AddressInUse;

@@ -491,7 +491,8 @@ macro_rules! can_be_published {
             ///
             /// # Errors
             /// [`Kind::InvalidInput`] for a bad name or an area that is published already; [`Kind::Registry`],
-            /// [`Kind::Limit`] where the registry cannot take it.
+            /// [`Kind::Limit`] where the registry cannot take it; [`Kind::AddressInUse`] for a resizable one that another holder has grown
+            /// beyond the addresses that are here, where there are no more.
             pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.publish_as(Name::new(name)?)
             }
