@@ -1,5 +1,5 @@
-//! Opening the memory of this process's own areas: through `/proc`, as others do, and where there is none (after a `chroot`), by a copy
-//! of the descriptor.
+//! Opening the memory of this process's own areas: through `/proc`, as others do. Where that cannot be (no `/proc` after a `chroot`, or
+//! memory of the user that this process was before), by a copy of the descriptor.
 
 use std::os::fd::AsFd;
 
@@ -11,8 +11,8 @@ use crate::sys;
 /// Opens the object of an area of ours.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`] where the program has closed its descriptor; [`Kind::System`] for other rights than the descriptor has where there
-/// is no `/proc`; as other teams' objects.
+/// [`Kind::NoSuchArea`] where the program has closed its descriptor; for other rights than the descriptor has [`Kind::System`] where there
+/// is no `/proc`, and [`Kind::Unreadable`] after a change of user; as other teams' objects.
 pub(super) fn open_own(record: &Record, rights: Rights) -> Result<Opened> {
     match open_object_at(OWN_DESCRIPTORS, record, rights) {
         // Unreadable: it was made before this process became another user's.
