@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{self, Mode, OFlags};
 
-use super::{Errno, Result};
+use super::{Errno, Result, foreign};
 
 /// The lowest number that may be ours.
 const FIRST: i32 = 3;
@@ -48,6 +48,22 @@ pub(crate) fn own_new(mut make: impl FnMut() -> Result<OwnedFd>) -> Result<Owned
     drop(made);
     LOW_ARE_FREE.store(true, Ordering::Relaxed);
     own(make)
+}
+
+/// The same for a copy of another process's descriptor, which may be of any file: its low number is not simply closed
+/// ([`foreign::leave_low`]).
+#[inline]
+pub(crate) fn own_foreign(take: impl FnOnce() -> Result<OwnedFd>) -> Result<OwnedFd> {
+    let _taken = guard();
+    let given = take()?;
+    if is_low(&given) { moved_foreign(given) } else { Ok(given) }
+}
+
+#[cold]
+fn moved_foreign(given: OwnedFd) -> Result<OwnedFd> {
+    let moved = moved(&given);
+    foreign::leave_low(given);
+    moved
 }
 
 /// For a call that may yield any number of descriptors, each of which goes to [`move_up`]: while the value lives, the kernel gives no
@@ -122,6 +138,61 @@ mod tests {
         // SAFETY: our own child, and room for its status.
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         assert_eq!(status, 0, "the child says that it does not hold");
+    }
+
+    /// What another process has under a number may be any file. To close a second descriptor of one on which this process has a record lock
+    /// would drop that lock; to keep one that can be written under 1 or 2 would have the program print into the file.
+    #[test]
+    fn a_low_number_of_somebody_elses_file_is_closed_only_where_it_could_be_written() {
+        use rustix::fs::{FlockOperation, fcntl_lock};
+        let path = std::env::temp_dir().join(format!("areas-low-{}", std::process::id()));
+        let file = std::fs::File::options().create(true).truncate(true).read(true).write(true).open(&path);
+        let file = file.unwrap();
+        let reading = crate::sys::text::open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        with_low_numbers_free(|| {
+            // Whether this process has a record lock on the file, as the kernel tells it.
+            let is_locked = |file: &std::fs::File| {
+                let inode = fs::fstat(file).unwrap().st_ino;
+                let locks = crate::sys::text::read_to_string("/proc/locks").unwrap();
+                let own = format!(" {} ", std::process::id());
+                locks.lines().any(|line| {
+                    line.contains("POSIX") && line.contains(&own) && line.contains(&format!(":{inode} "))
+                })
+            };
+            let process = crate::sys::process::open(std::process::id()).unwrap();
+            let take = |number: i32| {
+                // As if they had become free since the last call.
+                LOW_ARE_FREE.store(false, Ordering::Relaxed);
+                crate::sys::process::take_descriptor(process.as_fd(), number)
+            };
+            if let Err(errno) = take(reading.as_raw_fd()) {
+                // A sandbox: what cannot be taken cannot be left wrongly.
+                assert!([Errno::PERM, Errno::NOSYS].contains(&errno), "{errno}");
+                return;
+            }
+            crate::sys::guarded::open_under(0).expect("kept");
+
+            // A memory object that nobody has locked: the number is free again.
+            let object = object::create(c"low", Pages::Base).unwrap();
+            let taken = take(object.as_raw_fd()).unwrap();
+            assert!(taken.as_raw_fd() >= FIRST);
+            assert_eq!(crate::sys::guarded::open_under(1), Err(Errno::BADF));
+
+            // A file that can be read only: kept, and the lock with it.
+            fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+            assert!(is_locked(&file));
+            let taken = take(reading.as_raw_fd()).unwrap();
+            assert!(taken.as_raw_fd() >= FIRST);
+            assert!(crate::sys::guarded::open_under(1).is_ok() && is_locked(&file));
+            foreign::keep(taken);
+
+            // One that can be written.
+            let taken = take(file.as_raw_fd()).unwrap();
+            assert!(taken.as_raw_fd() >= FIRST);
+            assert_eq!(crate::sys::guarded::open_under(2), Err(Errno::BADF));
+            foreign::keep(taken);
+        });
     }
 
     fn are_free() -> bool {

@@ -40,6 +40,32 @@ pub(crate) fn dispose(descriptor: OwnedFd) {
     }
 }
 
+/// Leaves a low number (0, 1 or 2) that the kernel gave to what was taken, and that has a copy under another one by now.
+///
+/// It is closed where that is no act on a file. The rest is kept under it, as everywhere, but for what can be written by it: what this program prints
+/// would go into another process's file. That is worse than what closing can do.
+#[cold]
+pub(crate) fn leave_low(descriptor: OwnedFd) {
+    match can_be_written(&descriptor) {
+        true => drop(descriptor),
+        false => {
+            close_memory(descriptor);
+        }
+    }
+}
+
+/// Whether `write` may change what a descriptor is of.
+fn can_be_written(descriptor: &OwnedFd) -> bool {
+    let Ok(flags) = rustix::fs::fcntl_getfl(descriptor) else { return false };
+    let writes = !flags.contains(OFlags::PATH) && flags.intersects(OFlags::WRONLY | OFlags::RDWR);
+    // A table is open for writing, and sealed against it: closing one's own would drop the record lock that is on it.
+    let sealed = || {
+        let seals = object::seals(descriptor.as_fd());
+        seals.is_ok_and(|seals| seals.intersects(object::SealFlags::WRITE | object::SealFlags::FUTURE_WRITE))
+    };
+    writes && !sealed()
+}
+
 /// Closes what was taken by its number and is not what was wanted, if it is a memory object: another area of that process, say, whose
 /// memory must not be kept. The rest is kept. Whether it was closed.
 pub(crate) fn close_memory(descriptor: OwnedFd) -> bool {

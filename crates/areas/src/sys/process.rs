@@ -7,7 +7,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::process::{self, Pid, PidfdFlags, PidfdGetfdFlags, Resource};
 use rustix::thread::{self, ClockId};
 
-use super::descriptor::own;
+use super::descriptor::{own, own_foreign};
 use super::{Errno, Result};
 
 /// Our process number, in the pid namespace that we are in.
@@ -56,7 +56,7 @@ pub(crate) fn open(pid: u32) -> Result<OwnedFd> {
 ///
 /// It is of whatever the number has come to lead to, and must be looked at before it is closed ([`foreign`](super::foreign)).
 pub(crate) fn take_descriptor(process: BorrowedFd<'_>, number: i32) -> Result<OwnedFd> {
-    own(|| process::pidfd_getfd(process, number, PidfdGetfdFlags::empty()))
+    own_foreign(|| process::pidfd_getfd(process, number, PidfdGetfdFlags::empty()))
 }
 
 /// A limit of this process in bytes or pieces; `None` is unlimited.
