@@ -120,6 +120,10 @@ pub(crate) struct Holding {
     /// Hold it as long as this command runs, which sees AREA_ID and AREA_NAME; pass signals on to it, return its status
     ///
     /// The standard output is the command's alone: nothing is printed when the area is ready, the command is started.
+    ///
+    /// Passed on are HUP, INT, QUIT, ALRM, TERM, USR1, USR2, VTALRM, PROF, IO, PWR, STKFLT, WINCH and all real-time signals (without what
+    /// was sent along with them), but for INT, QUIT and WINCH where the terminal sends them to the command itself. What this command was told to
+    /// ignore stays ignored. What stops and continues processes (STOP, TSTP, CONT) is not passed on.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }

@@ -13,6 +13,7 @@ use areas::{Bytes, Error, Kind};
 
 use crate::args::Cat;
 use crate::failure::{Failure, Result, io_error};
+use crate::stdio;
 
 /// Fits into a processor's cache, and is many pages.
 const BUFFER: usize = 256 << 10;
@@ -55,6 +56,6 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
 
 /// The standard output without the line buffer of the standard library, which would look for line ends in it all.
 fn unbuffered_output() -> Result<File> {
-    let fd = io::stdout().as_fd().try_clone_to_owned();
+    let fd = stdio::output().and_then(|()| io::stdout().as_fd().try_clone_to_owned());
     fd.map(File::from).map_err(Failure::of_output)
 }

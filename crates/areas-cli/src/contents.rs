@@ -10,6 +10,7 @@ use areas::{Area, AreaBuilder, Bytes, Error, Kind, PageSize, Placement, Private,
 
 use crate::failure::io_error;
 use crate::output::progress::Bar;
+use crate::stdio;
 
 /// Where the bytes come from.
 #[derive(Debug)]
@@ -68,9 +69,8 @@ fn is_made_up(metadata: &Metadata) -> bool {
 }
 
 fn standard_input() -> areas::Result<File> {
-    io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
+    stdio::input()
+        .and_then(|()| io::stdin().as_fd().try_clone_to_owned())
         .map(File::from)
         .map_err(|error| io_error("read the standard input", error))
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use areas::registry;
 use areas::{Area, AreaId, Bytes, Error, Frozen, Kind, Name, Resizable, Shared};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use signal_hook::consts::signal::{SIGINT, SIGQUIT};
+use rustix::process::{Pid, WaitId, WaitIdOptions};
+use signal_hook::consts::signal::{SIGINT, SIGQUIT, SIGWINCH};
 
 use crate::args::Holding;
 use crate::failure::{Result, io_error};
@@ -145,11 +145,8 @@ fn with_command(
         .map_err(|error| Error::new(Kind::System, "wait for a command").caused_by(error))?;
     let mut trouble = None;
     while let Some(Event::Signal(signal)) = next(events, &mut trouble) {
-        if !(comes_from_the_keyboard(signal) && shares_our_terminal())
-            && let Some(signal) = Signal::from_named_raw(signal)
-        {
-            // It may have ended at this moment.
-            let _ = rustix::process::kill_process(pid, signal);
+        if !(comes_from_the_terminal(signal) && shares_our_terminal()) {
+            signals::pass_on(signal, pid);
         }
     }
     let status = child.wait().map_err(|error| io_error(format!("wait for {program:?}"), error))?;
@@ -163,11 +160,11 @@ fn pid_of(child: &Child) -> areas::Result<Pid> {
         .ok_or_else(|| Error::new(Kind::System, "run a command").detail("the kernel gave it an odd number"))
 }
 
-fn comes_from_the_keyboard(signal: i32) -> bool {
-    signal == SIGINT || signal == SIGQUIT
+fn comes_from_the_terminal(signal: i32) -> bool {
+    [SIGINT, SIGQUIT, SIGWINCH].contains(&signal)
 }
 
-/// Whether the terminal sends what is typed (^C) to our whole process group, the command included: it is not to get that
+/// Whether the terminal sends what is typed (^C), and that its size has changed, to our whole process group, the command included: it is not to get that
 /// twice.
 fn shares_our_terminal() -> bool {
     std::fs::File::open("/dev/tty").is_ok_and(|tty| {

@@ -9,6 +9,7 @@
 //! | `tour/` | the guided tour |
 //! | `output/` | tables, JSON, colours, progress |
 //! | `failure.rs` | how a failure becomes a message and an exit code |
+//! | `stdio.rs` | which standard streams were closed at the start |
 
 mod args;
 mod cat;
@@ -30,6 +31,7 @@ mod report;
 mod resize;
 mod show;
 mod signals;
+mod stdio;
 mod target;
 mod tour;
 mod wait;
@@ -42,10 +44,20 @@ use args::{Args, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
+    stdio::pass_on();
+    match Args::try_parse().map_or_else(|error| usage(&error), run) {
         Ok(code) => code,
         Err(failure) => failure.tell(),
     }
+}
+
+/// Help and versions are results, which have to reach somebody; what was wrongly used is told by clap.
+fn usage(error: &clap::Error) -> Result<ExitCode, Failure> {
+    if error.use_stderr() {
+        error.exit();
+    }
+    stdio::output().and_then(|()| error.print()).map_err(Failure::of_output)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run(args: Args) -> Result<ExitCode, Failure> {

@@ -1,9 +1,16 @@
 //! The signals that end a holder, or are passed on to its command.
 
+#![expect(unsafe_code, reason = "signals that have no name; the block has its proof")]
+
+use std::num::NonZeroI32;
+use std::ops::RangeInclusive;
 use std::sync::mpsc::Sender;
 
 use areas::{Error, Kind};
-use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use rustix::process::{Pid, Signal};
+use signal_hook::consts::signal::{
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGWINCH,
+};
 use signal_hook::iterator::Signals;
 
 /// What wakes a holder up.
@@ -15,10 +22,25 @@ pub(crate) enum Event {
     Ended,
 }
 
-/// End a holder.
+/// End a holder. (So do the others whose default is to end a process; these have its area go in order, and a status.)
 const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
-/// Are passed on to a command, which knows what they mean to it.
-const FORWARDED: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
+
+/// Are passed on to a command, which knows what they mean to it: all that somebody sends to a process to say something, and that would end us
+/// or be lost.
+///
+/// Left as they are: those that stop and continue a process; those by which the kernel tells of a fault or a limit of ours (SIGSEGV and
+/// its like, SIGABRT, SIGXCPU, SIGXFSZ, SIGPIPE); SIGCHLD and SIGURG, which are about our own children and sockets.
+const FORWARDED: [i32; 13] = [
+    SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGWINCH, SIGPWR,
+    SIGSTKFLT,
+];
+
+/// What signal-hook does not name: the kernel's numbers, other ones on SPARC and MIPS.
+const SIGPWR: i32 = Signal::POWER.as_raw();
+const SIGSTKFLT: i32 = Signal::STKFLT.as_raw();
+
+/// Those that the kernel has no name for, of which a C library keeps the first ones to itself.
+const REAL_TIME: RangeInclusive<i32> = 34..=64;
 
 /// Reports signals from now on, instead of being ended by them.
 ///
@@ -29,6 +51,12 @@ pub(crate) fn watch(with_command: bool, events: Sender<Event>) -> areas::Result<
     let failed = |error| Error::new(Kind::System, "wait for signals").caused_by(error);
     let mut signals =
         Signals::new(wanted.iter().filter(|&&signal| !is_in(ignored, signal))).map_err(failed)?;
+    if with_command {
+        for signal in REAL_TIME.filter(|&signal| !is_in(ignored, signal)) {
+            // Where the C library keeps it to itself, nobody sends it.
+            let _ = signals.add_signal(signal);
+        }
+    }
     let watch = move || {
         for signal in signals.forever() {
             if events.send(Event::Signal(signal)).is_err() {
@@ -38,6 +66,15 @@ pub(crate) fn watch(with_command: bool, events: Sender<Event>) -> areas::Result<
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(watch).map_err(failed)?;
     Ok(())
+}
+
+/// Sends a signal that was reported on to a process.
+pub(crate) fn pass_on(signal: i32, to: Pid) {
+    let Some(number) = NonZeroI32::new(signal) else { return };
+    // SAFETY: the kernel has sent it to us, so that it is a signal's number, and we asked for none that the C library keeps to itself.
+    let signal = unsafe { Signal::from_raw_nonzero_unchecked(number) };
+    // The process may have ended at this moment.
+    let _ = rustix::process::kill_process(to, signal);
 }
 
 /// The set of ignored signals, as `/proc/self/status` has it; none where that cannot be read.

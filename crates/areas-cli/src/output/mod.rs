@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use areas::{Access, Area, NodeSet, Placement, escape_invisible};
 
 use crate::failure::{Failure, Result};
+use crate::stdio;
 use style::Terminal;
 
 /// Prints a result to stdout, whole lines, in characters that the locale has.
@@ -20,7 +21,10 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Prints a result to stdout as it is: what other programs read.
 pub(crate) fn print_raw(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::of_output)
+    stdio::output()
+        .and_then(|()| stdout.write_all(text.as_bytes()))
+        .and_then(|()| stdout.flush())
+        .map_err(Failure::of_output)
 }
 
 /// Prints an error, or a remark that must not get lost, to stderr.

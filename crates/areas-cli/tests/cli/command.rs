@@ -1,10 +1,11 @@
 //! Holding an area for as long as a signal or a command says.
 
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{AREAS, Holder, Ran, Registry, within};
+use crate::harness::{AREAS, Holder, Ran, Registry, path_with_areas, skipped, within};
 
 #[test]
 fn signals_end_a_holder_with_their_number() {
@@ -78,6 +79,46 @@ fn signals_are_passed_on_to_the_command() {
         assert_eq!(holder.rest(), format!("got {name}\n"));
         registry.assert_empty();
     }
+}
+
+/// Whatever somebody sends to say something: none of them ends us before the command, and none is lost.
+#[test]
+fn each_signal_that_says_something_is_passed_on() {
+    let registry = Registry::new();
+    // The shell names real-time signals by their distance to the first and the last one.
+    let names = [
+        "ALRM", "VTALRM", "PROF", "IO", "WINCH", "PWR", "STKFLT", "USR2", "QUIT", "RTMIN", "RTMIN+7", "RTMAX",
+    ];
+    let traps: String = names.iter().map(|name| format!("trap 'echo got {name}' {name}\n")).collect();
+    let script = format!("{traps} trap 'exit 42' TERM; echo ready; while :; do sleep 0.02; done");
+    let mut holder = registry.hold(["create", "--name", "x", "--size", "1M", "--", "bash", "-c", &script]);
+    assert_eq!(holder.ready, "ready\n");
+    for name in names {
+        let kill = format!("kill -{name} {}", holder.pid());
+        assert_eq!(registry.shell(&kill).code, Some(0), "{kill}");
+        assert_eq!(holder.line(), format!("got {name}\n"));
+    }
+    assert_eq!(registry.list().len(), 1);
+    holder.signal(Signal::TERM);
+    assert_eq!(holder.wait(), 42);
+    registry.assert_empty();
+}
+
+/// `perl -e 'alarm 5; exec @ARGV'` before a command ends the command: a timer outlives exec, and is not the child's.
+#[test]
+fn an_alarm_that_was_set_for_us_ends_the_command() {
+    let registry = Registry::new();
+    let script = r#"exec perl -e 'alarm 1; exec @ARGV' areas create --name x --size 1M -- sh -c 'echo $$; exec sleep 30'"#;
+    let mut command = registry.program("bash");
+    command.args(["-c", script]).env("PATH", path_with_areas());
+    if Command::new("perl").arg("--version").output().is_err() {
+        return skipped("command::an_alarm_that_was_set_for_us_ends_the_command", "there is no `perl`");
+    }
+    let mut holder = Holder::start(&mut command);
+    let command = format!("/proc/{}", holder.ready.trim());
+    assert!(std::fs::exists(&command).unwrap());
+    assert_eq!(holder.wait(), 128 + 14);
+    assert!(!std::fs::exists(&command).unwrap(), "the command goes on without its area");
 }
 
 /// A command that does not mind a signal goes on, and so does the area.

@@ -210,6 +210,13 @@ impl Holder {
         code_of(wait_for(&mut self.child))
     }
 
+    /// The next line that it says.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line
+    }
+
     /// What else it says, up to its end.
     pub(crate) fn rest(&mut self) -> String {
         let mut rest = String::new();

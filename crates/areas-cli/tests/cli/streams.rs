@@ -111,6 +111,71 @@ fn a_full_disk_is_told() {
     }
 }
 
+/// Rust's runtime opens /dev/null where a standard stream is closed: what is printed there is not printed.
+#[test]
+fn a_closed_output_is_told() {
+    let registry = Registry::new();
+    let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--resizable", "2M"]);
+    let told = "areas: cannot write to the standard output: bad file descriptor\n";
+    for arguments in [
+        "cat x",
+        "cat x --length 0",
+        "ls",
+        "ls --json",
+        "-q ls",
+        "show x",
+        "show x --json",
+        "nodes",
+        "wait x",
+        "resize x 2M",
+        "completions bash",
+        "create --name y --size 1M",
+        "--help",
+        "ls --help",
+        "--version",
+    ] {
+        for closed in [">&-", "<&- >&-"] {
+            let ran = registry.shell(&format!("areas {arguments} {closed}"));
+            assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), told), "{arguments} {closed}");
+        }
+        // Without anybody to be told.
+        let ran = registry.shell(&format!("areas {arguments} <&- >&- 2>&-"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""), "{arguments}");
+    }
+    assert_eq!(registry.list().len(), 1);
+    // What goes nowhere by somebody's will is printed, also where it is opened as the runtime does.
+    for to in [">/dev/null", "1<>/dev/null"] {
+        let ran = registry.shell(&format!("areas cat x {to} && areas ls {to} && areas --help {to}"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{to}");
+    }
+}
+
+#[test]
+fn a_closed_input_is_told() {
+    let registry = Registry::new();
+    let ran = registry.shell("areas put - --name x -- true <&-");
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (Some(1), "areas: cannot read the standard input: bad file descriptor\n")
+    );
+    registry.assert_empty();
+}
+
+/// As with `env`: what is closed for us is closed for the command, which would else print into /dev/null and not know it.
+#[test]
+fn closed_streams_are_the_commands_too() {
+    let registry = Registry::new();
+    let look = "ls /proc/self/fd | grep -c '^[01]$'";
+    let ran = registry.shell(&format!("areas create --name x --size 1M -- sh -c \"{look} >&2\" <&- >&-"));
+    // `ls` opens what it lists as 0.
+    let plain = registry.shell(&format!("env sh -c \"{look} >&2\" <&- >&-"));
+    assert_eq!((ran.code, &ran.stderr), (plain.code, &plain.stderr));
+    let ran = registry.shell("areas create --name x --size 1M -- sh -c 'echo lost || exit 9' >&-");
+    assert_eq!(ran.code, Some(9), "{ran:?}");
+    let ran = registry.shell("areas create --name x --size 1M -- echo told");
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(0), "told\n"));
+}
+
 #[test]
 fn a_stream_that_fails_leaves_nothing_behind() {
     let registry = Registry::new();
