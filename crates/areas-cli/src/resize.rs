@@ -14,8 +14,10 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
     let size = in_memory(resize.size)?;
     let source = resize.area.find()?;
     let before = source.info()?;
-    // Through a clone of our own: it changes the object, and so all clones.
     match ClosedExtent::from(before.extent) {
+        // Without a clone of our own: another process may have made it larger than could be mapped.
+        ClosedExtent::Resizable { .. } if size <= before.size => source.shrink(size)?,
+        // Through a clone of our own: it changes the object, and so all clones.
         ClosedExtent::Resizable { .. } => source.open_resizable()?.resize(size)?,
         ClosedExtent::Growable { .. } if size < before.size => {
             return Err(Error::new(

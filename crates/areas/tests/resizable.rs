@@ -204,6 +204,21 @@ fn the_types_are_not_mixed_up() {
 }
 
 #[test]
+fn who_may_not_write_may_not_shrink() {
+    let name = name("kept");
+    let fixed = areas::builder(4 * PAGE).name(format!("{name}-fixed")).shared().unwrap();
+    let refused = areas::registry::find(format!("{name}-fixed")).unwrap().shrink(PAGE).unwrap_err();
+    assert_eq!((refused.kind(), fixed.size()), (Kind::InvalidInput, 4 * PAGE), "{refused}");
+    let area = areas::builder(4 * PAGE).name(&name).resizable(8 * PAGE).unwrap();
+    let source = areas::registry::find(&name).unwrap();
+    let frozen = area.freeze().unwrap();
+    let refused = source.shrink(PAGE).unwrap_err();
+    assert!([Kind::Frozen, Kind::NoSuchArea].contains(&refused.kind()), "{refused}");
+    let refused = areas::registry::find(&name).unwrap().shrink(PAGE).unwrap_err();
+    assert_eq!((refused.kind(), frozen.size()), (Kind::Frozen, 4 * PAGE), "{refused}");
+}
+
+#[test]
 fn it_freezes_with_the_size_that_it_has() {
     let name = name("frozen");
     let mut area = areas::builder(PAGE).name(&name).resizable(16 * PAGE).unwrap();
@@ -458,7 +473,14 @@ fn measuring_an_area_that_was_made_very_large() {
     assert_eq!(measured.runs().last().unwrap().range.end, size);
     assert_eq!(source.resident().unwrap(), 3 * PAGE as u64);
     area.residency().unwrap();
-    // It can be made small again.
+    // It can be made small again: by whoever finds it, too, though nobody could map it all.
+    assert_eq!(source.open_resizable().unwrap_err().kind(), Kind::NoMemory);
+    source.shrink(3 * PAGE - 1).unwrap();
+    assert_eq!((area.size(), allocated(&area)), (3 * PAGE, PAGE as u64));
+    source.shrink(4 * PAGE).unwrap();
+    assert_eq!(rustix::fs::fstat(area.as_fd()).unwrap().st_size, 3 * PAGE as i64);
+    let refused = source.shrink(0).unwrap_err();
+    assert_eq!((refused.kind(), area.size()), (Kind::InvalidInput, 3 * PAGE), "{refused}");
     let mut area = area;
     area.resize(2 * PAGE).unwrap();
     assert_eq!(bytes(&area, PAGE, 1), [1]);

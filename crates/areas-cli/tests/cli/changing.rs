@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::Registry;
+use crate::harness::{Holder, Registry};
 
 #[test]
 fn a_growable_area_grows_and_does_not_shrink() {
@@ -43,6 +43,56 @@ fn a_resizable_area_shrinks_as_well() {
     let usage =
         registry.run(["create", "--name", "x", "--size", "1M", "--growable", "2M", "--resizable", "2M"]);
     assert_eq!(usage.code, Some(2));
+}
+
+/// The holder's descriptor of its only area, as another process of the same user may open it.
+fn memory_of(holder: &Holder) -> (std::fs::File, usize) {
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", holder.pid())).unwrap();
+    let line = maps.lines().find(|line| line.contains("/memfd:area:")).expect("mapped there");
+    let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+    let number = |text| usize::from_str_radix(text, 16).unwrap();
+    let mapped = number(end) - number(start);
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", holder.pid())).unwrap();
+    let is_area = |path: &std::path::PathBuf| {
+        std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:area:"))
+    };
+    let path = descriptors.map(|entry| entry.unwrap().path()).find(is_area).expect("open there");
+    (std::fs::File::options().read(true).write(true).open(path).unwrap(), mapped)
+}
+
+/// Another process may make it larger than the machine's RAM and swap. That can be undone, without mapping it.
+#[test]
+fn an_area_that_was_made_larger_than_any_machine_shrinks() {
+    let registry = Registry::new();
+    let holder = registry.hold(["create", "--name", "r", "--size", "1M", "--resizable", "4M"]);
+    let (object, mapped) = memory_of(&holder);
+    object.set_len(1 << 50).unwrap();
+    let area = registry.show("r");
+    assert_eq!((&area["size"], &area["mapped"]), (&(1_u64 << 50).into(), &mapped.into()));
+    let ran = registry.run(["resize", "r", "1M"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout().contains("1.00 MiB, was 1.00 PiB"), "{ran:?}");
+    assert_eq!(object.metadata().unwrap().len(), 1 << 20);
+    // And to the size that it has, which is no error and no change.
+    assert_eq!(registry.run(["resize", "r", "1M"]).code, Some(0));
+    assert_eq!(registry.run(["resize", "r", "0"]).code, Some(2));
+    assert_eq!(object.metadata().unwrap().len(), 1 << 20);
+}
+
+/// The seal of a growable area does not know its maximum.
+#[test]
+fn no_more_is_said_to_be_mapped_than_the_holder_has_mapped() {
+    let registry = Registry::new();
+    let holder = registry.hold(["create", "--name", "g", "--size", "1M", "--growable", "4M"]);
+    let (object, mapped) = memory_of(&holder);
+    assert_eq!(mapped, 4 << 20);
+    object.set_len(1 << 30).unwrap();
+    let area = registry.show("g");
+    assert_eq!(
+        (&area["size"], &area["mapped"], &area["reserve"]),
+        (&(1 << 30).into(), &mapped.into(), &mapped.into())
+    );
+    assert_eq!(registry.list()[0]["mapped"], mapped);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::{Address, Provider, Request, System};
 use crate::registry::{Name, Rights, Source};
+use crate::size::Bytes;
 
 /// How a published area is to be cloned. Its lock is inherited; its protection, name and address are the clone's own.
 #[derive(Clone, Debug)]
@@ -61,6 +62,24 @@ impl Source {
     /// As [`CloneBuilder::open_resizable`].
     pub fn open_resizable(&self) -> Result<Area<Resizable>> {
         self.cloning().open_resizable()
+    }
+
+    /// Makes a resizable area smaller, for all who have a clone at once, as [`Area::resize`] does: without a clone of one's own, so that it can be
+    /// done where the area was made larger than any machine. One that is no larger than `size`, rounded up to whole pages, stays as it is.
+    ///
+    /// # Errors
+    /// As [`open_resizable`](Source::open_resizable) for writing; [`Kind::InvalidInput`] for a size of 0, or of more bytes than there are addresses.
+    #[doc(alias = "ftruncate")]
+    pub fn shrink(&self, size: usize) -> Result<()> {
+        let record = self.record();
+        let whose = format!("area {} {:?}", record.id, record.name);
+        let what = || format!("shrink {whose} to {}", Bytes::from(size));
+        let Some(wanted) = record.page.round_up(size).filter(|&size| size > 0) else {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail("the size is 0, or more than there are addresses"));
+        };
+        let object = self.cloning().resizable_object(true, what)?;
+        if object.size() > wanted { object.resize(wanted, record.placement, &whose) } else { Ok(()) }
     }
 
     /// Clones a frozen area: its bytes can be lent.
@@ -202,18 +221,17 @@ impl<'a> CloneBuilder<'a> {
     pub fn open_resizable(&self) -> Result<Area<Resizable>> {
         let record = self.source.record();
         let protection = self.protection.unwrap_or(record.protection);
-        let write = protection.contains(Protection::WRITE);
-        let refuse = |kind, why: &str| {
-            Error::new(
-                kind,
-                format!(
-                    "clone area {} {:?} as resizable, with protection {protection}",
-                    record.id, record.name
-                ),
-            )
-            .detail(why.to_owned())
+        let what = || {
+            format!("clone area {} {:?} as resizable, with protection {protection}", record.id, record.name)
         };
-        if !matches!(record.extent, Extent::Resizable { .. }) {
+        let object = self.resizable_object(protection.contains(Protection::WRITE), what)?;
+        Ok(self.finish(object, protection)?.into_kind())
+    }
+
+    /// The object of a resizable area, which is not frozen.
+    fn resizable_object(&self, write: bool, what: impl Fn() -> String) -> Result<Object> {
+        let refuse = |kind, why: &str| Error::new(kind, what()).detail(why.to_owned());
+        if !matches!(self.source.record().extent, Extent::Resizable { .. }) {
             return Err(refuse(Kind::InvalidInput, "it is not resizable").help("clone it as shared: `open`"));
         }
         let frozen = || refuse(Kind::Frozen, "it is frozen").help("clone it for what it is: `open_frozen`");
@@ -224,10 +242,7 @@ impl<'a> CloneBuilder<'a> {
             return Err(refuse(Kind::ReadOnly, &why).help("clone it for reading: `protection(READ)`"));
         }
         let object = self.object(write, frozen)?;
-        if object.was_frozen() {
-            return Err(frozen());
-        }
-        Ok(self.finish(object, protection)?.into_kind())
+        if object.was_frozen() { Err(frozen()) } else { Ok(object) }
     }
 
     /// Makes a clone of a frozen area, which lends its bytes.

@@ -28,7 +28,7 @@ pub struct Info {
     pub pid: u32,
     /// Bytes.
     pub size: usize,
-    /// Bytes in whole pages.
+    /// Bytes in whole pages that the holder has mapped: less than `size` where another process made the area larger than the holder's addresses.
     pub mapped: usize,
     /// Bytes of addresses that the holder has taken, for growth; no more than `mapped` where it cannot grow.
     pub reserve: usize,
@@ -56,14 +56,16 @@ impl Info {
     pub(super) fn new(record: &Record, pid: u32, file_size: u64) -> Self {
         let file_size = record.physical.as_ref().map_or(file_size, |range| range.end - range.start);
         let file_size = usize::try_from(file_size).unwrap_or(usize::MAX);
+        let span = usize::try_from(record.span).unwrap_or(usize::MAX);
         let exact = record.exact.and_then(|exact| usize::try_from(exact).ok());
         Info {
             id: record.id,
             name: record.name.clone(),
             pid,
             size: exact.filter(|&exact| exact <= file_size).unwrap_or(file_size),
-            mapped: record.page.round_up(file_size.max(1)).unwrap_or(file_size),
-            reserve: usize::try_from(record.span).unwrap_or(usize::MAX),
+            // Its holder does not map more, however large somebody made it.
+            mapped: record.page.round_up(file_size.max(1)).map_or(span, |pages| pages.min(span)),
+            reserve: span,
             extent: record.extent,
             address: usize::try_from(record.address).unwrap_or(usize::MAX),
             protection: record.protection,
