@@ -21,5 +21,4 @@ mod forking;
 mod held;
 mod native;
 mod slot;
-mod text;
 mod waiting;

@@ -1,6 +1,7 @@
 //! What Linux tells of processes and threads, in `/proc`: for the companions of the calls about areas.
 
-use crate::text;
+use areas::files;
+
 /// The fields of one `stat` file of `/proc`.
 pub(super) struct Stat {
     pub(super) name: Vec<u8>,
@@ -15,7 +16,7 @@ const TICK: i64 = 10_000;
 impl Stat {
     /// Of a process, or of a thread by its own number.
     pub(super) fn read(id: i32) -> Option<Self> {
-        Self::parse(&text::read(format!("/proc/{id}/stat")).ok()?)
+        Self::parse(&files::read(format!("/proc/{id}/stat")).ok()?)
     }
 
     /// `PID (NAME) STATE NUMBER…`, where the name may hold anything.
@@ -79,7 +80,7 @@ impl Stat {
 
 /// The numbers behind a key of a `status` file.
 pub(super) fn status(id: i32, key: &str) -> Option<Vec<u32>> {
-    let text = text::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let text = files::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     Some(line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
 }
@@ -105,8 +106,8 @@ pub(super) fn own_threads() -> Vec<i32> {
 }
 
 fn numbers(folder: &str) -> Vec<i32> {
-    let mut numbers: Vec<i32> =
-        text::names_in(folder).iter().filter_map(|name| name.to_str().ok()?.parse().ok()).collect();
+    let names = files::names_in(folder, usize::MAX).unwrap_or_default();
+    let mut numbers: Vec<i32> = names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
     numbers.sort_unstable();
     numbers
 }

@@ -4,15 +4,16 @@
 
 use std::time::{Duration, SystemTime};
 
+use areas::files;
+
 use super::errors::{BAD_ADDRESS, ERROR, OK, wrong};
 use super::layout::{self, SystemInfo};
 use super::places::page;
 use super::proc;
 use crate::edge::guarded;
-use crate::text;
 
 fn describe() -> SystemInfo {
-    let read = |path: &str| text::read_to_string(path).unwrap_or_default();
+    let read = |path: &str| files::read_to_string(path).unwrap_or_default();
     let memory = read("/proc/meminfo");
     let page = page() as u64;
     let bytes = |key| proc::counter(&memory, key).saturating_mul(1024);

@@ -5,13 +5,12 @@
 use std::collections::BTreeSet;
 use std::ffi::c_void;
 
-use areas::registry;
+use areas::{files, registry};
 
 use super::errors::{BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ERROR, OK, Status, wrong};
 use super::layout::{self, TeamInfo};
 use super::proc::{self, Stat};
 use crate::edge::guarded;
-use crate::text;
 
 const WHAT: &str = "tell of a team";
 
@@ -27,7 +26,7 @@ fn describe(team: i32) -> Result<TeamInfo, Status> {
         (ids.first().copied().unwrap_or(u32::MAX), ids.get(1).copied().unwrap_or(u32::MAX))
     };
     let ((real_uid, uid), (real_gid, gid)) = (ids("Uid"), ids("Gid"));
-    let arguments = text::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    let arguments = files::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
     let arguments = arguments.strip_suffix(b"\0").unwrap_or(&arguments);
     let argc = if arguments.is_empty() { 0 } else { arguments.split(|&byte| byte == 0).count() };
     let spaced: Vec<u8> = arguments.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect();
@@ -59,7 +58,7 @@ fn count(number: usize) -> i32 {
 /// The programs and libraries that it has mapped; 0 where they may not be seen.
 fn images(id: i32) -> usize {
     // Paths in it may be in any encoding.
-    let maps = text::read(format!("/proc/{id}/maps")).unwrap_or_default();
+    let maps = files::read(format!("/proc/{id}/maps")).unwrap_or_default();
     let maps = String::from_utf8_lossy(&maps);
     let code = |line: &str| {
         let mut words = line.split_ascii_whitespace();

@@ -5,6 +5,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
+use areas::files;
 use rustix::io::Errno;
 use rustix::thread::gettid;
 
@@ -14,7 +15,6 @@ use super::errors::{
 use super::layout::{self, NAME_LENGTH, ThreadInfo};
 use super::proc::{self, Stat};
 use crate::edge::guarded;
-use crate::text;
 use crate::waiting::{sleep, wait_for_child};
 
 /// Linux keeps 15 bytes of a thread's name.
@@ -56,7 +56,7 @@ fn stack(thread: i32, team: i32) -> (usize, usize) {
         return (0, 0);
     }
     // Paths in it may be in any encoding.
-    let maps = text::read(format!("/proc/{team}/maps")).unwrap_or_default();
+    let maps = files::read(format!("/proc/{team}/maps")).unwrap_or_default();
     let maps = String::from_utf8_lossy(&maps);
     let range = maps.lines().find(|line| line.ends_with("[stack]")).and_then(|line| {
         let (start, rest) = line.split_once('-')?;

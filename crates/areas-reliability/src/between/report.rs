@@ -67,6 +67,33 @@ mapping and by way of the descriptor: they are the same, and reading faults nowh
 - once the peer is dead, it lists what there is (no more, no less), opens the bystander's area and has every byte of it, and holds what it holds after a run that \
 nobody disturbed: descriptors, mappings, record locks.\n";
 
+/// A table with a line for each name, what it means, and its rows' sum. `of` says what such a row stands for.
+fn table<'a>(
+    name: &str,
+    of: &str,
+    with_missed: bool,
+    lines: impl Iterator<Item = (&'a str, &'a str, Vec<&'a Row>)>,
+) -> String {
+    let missed = |cell: String| if with_missed { format!(" {cell} |") } else { String::new() };
+    let mut text =
+        format!("| {name} | | {of} | points | answered | errors |{} result |\n", missed("missed".to_owned()));
+    let _ = writeln!(text, "|---|---|--:|--:|--:|---|{}---|", missed("--:".to_owned()).replace(' ', ""));
+    for (name, what, rows) in lines {
+        let sum = Sum::of(rows.iter().copied());
+        let _ = writeln!(
+            text,
+            "| {name} | {what} | {} | {} | {} | {} |{} {} |",
+            rows.len(),
+            sum.points,
+            sum.right,
+            sum.kinds(),
+            missed(sum.missed.to_string()),
+            sum.result()
+        );
+    }
+    text
+}
+
 pub(super) fn chapter(rows: &[Row]) -> String {
     let all = Sum::of(rows.iter());
     let of = |looking: &'static str| rows.iter().filter(move |row| row.operation == looking);
@@ -80,8 +107,7 @@ pub(super) fn chapter(rows: &[Row]) -> String {
          Made by `cargo xtask reliability`, Linux {}. What if what an operation looks at had changed just before its next system call? \
          Each operation that looks at what another process controls is tried with each change before each of its calls.\n\n{JUDGED}\n\
          {} operations, {} changes, {} points: {} answered, {} errors; {} things wrong.{}\n\n\
-         ## By operation\n\n\
-         | operation | | changes | points | answered | errors | missed | result |\n|---|---|--:|--:|--:|---|--:|---|\n",
+         ## By operation\n\n",
         kernel(),
         operations.len(),
         mutations.len(),
@@ -91,21 +117,8 @@ pub(super) fn chapter(rows: &[Row]) -> String {
         all.wrong.len(),
         if all.left_out > 0 { format!(" ({} points were left out.)", all.left_out) } else { String::new() },
     );
-    for looking in operations {
-        let sum = Sum::of(of(looking.name));
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} |",
-            looking.name,
-            looking.what,
-            of(looking.name).count(),
-            sum.points,
-            sum.right,
-            sum.kinds(),
-            sum.missed,
-            sum.result()
-        );
-    }
+    let rows = operations.iter().map(|looking| (looking.name, looking.what, of(looking.name).collect()));
+    text += &table("operation", "changes", true, rows);
     if all.kept > 0 {
         let _ = writeln!(
             text,
@@ -114,22 +127,9 @@ pub(super) fn chapter(rows: &[Row]) -> String {
             all.kept
         );
     }
-    text += "\n## By change\n\n\
-             | change | | operations | points | answered | errors | result |\n|---|---|--:|--:|--:|---|---|\n";
-    for change in mutations {
-        let sum = Sum::of(by(change.name));
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {} | {} |",
-            change.name,
-            change.what,
-            by(change.name).count(),
-            sum.points,
-            sum.right,
-            sum.kinds(),
-            sum.result()
-        );
-    }
+    text += "\n## By change\n\n";
+    let rows = mutations.iter().map(|change| (change.name, change.what, by(change.name).collect()));
+    text += &table("change", "operations", false, rows);
     if !all.wrong.is_empty() {
         text += "\n## Wrong\n\n";
         for wrong in &all.wrong {

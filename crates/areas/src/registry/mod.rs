@@ -226,7 +226,7 @@ pub fn transferred() -> Result<Vec<Transferred>> {
 /// registry. Without a time-out it waits for ever.
 ///
 /// # Errors
-/// [`Kind::TimedOut`]; else as [`join`] and [`transferred`].
+/// [`Kind::TimedOut`]; else as [`join`] and [`transferred()`].
 pub fn wait_transferred(timeout: Option<Duration>) -> Result<Transferred> {
     join()?;
     let first = || Ok(transferred()?.into_iter().next());
@@ -236,7 +236,7 @@ pub fn wait_transferred(timeout: Option<Duration>) -> Result<Transferred> {
     })
 }
 
-/// Drops the area that was transferred to this process and cannot be taken in ([`transferred`] says why): what comes behind it is
+/// Drops the area that was transferred to this process and cannot be taken in ([`transferred()`] says why): what comes behind it is
 /// taken in then. Whether there was one.
 ///
 /// # Errors

@@ -21,14 +21,14 @@ fn opened(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
 }
 
 /// All bytes of a file.
-pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// All of a file's text.
-pub(crate) fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
+pub fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
     let mut text = String::new();
     open(path)?.read_to_string(&mut text)?;
     Ok(text)
@@ -41,7 +41,7 @@ pub(crate) fn read_lossy(path: impl AsRef<Path>) -> io::Result<String> {
 }
 
 /// The names in a folder, as many as `most` at most.
-pub(crate) fn names_in(path: impl AsRef<Path>, most: usize) -> io::Result<Vec<OsString>> {
+pub fn names_in(path: impl AsRef<Path>, most: usize) -> io::Result<Vec<OsString>> {
     let folder = opened(path.as_ref(), OFlags::DIRECTORY)?;
     let names = file::names_of(folder, most)?;
     Ok(names.into_iter().map(|name| OsString::from_vec(name.into_bytes())).collect())

@@ -129,12 +129,18 @@ fn everything() -> String {
 
 /// Beside a process that holds an area, in one that does everything in a sandbox.
 fn reader_in(test: super::support::child::Test, sandbox: fn()) {
+    reader_through(test, &[], sandbox);
+}
+
+/// The same for a reader that is started by another program.
+fn reader_through(test: super::support::child::Test, through: &[&'static str], sandbox: fn()) {
     match test.role().as_deref() {
         None => {
-            let mut stage = Stage::default();
-            let mut holder = test.spawn(&mut stage, "holder");
+            let folder = Folder::new();
+            let registry = folder.join("registry");
+            let mut holder = test.spawn(&mut Stage::default().registry(registry.clone()), "holder");
             assert_eq!(holder.hear(), "ready");
-            let mut reader = test.spawn(&mut stage, "reader");
+            let mut reader = test.spawn(&mut Stage::through(through).registry(registry), "reader");
             assert_eq!(reader.hear(), "alive");
             assert!(reader.end().success());
         }
@@ -169,33 +175,14 @@ fn who_is_killed_for_what_is_not_system_service_does_everything() {
 /// Who goes into a sandbox after the first use says beforehand what it kills for.
 #[test]
 fn what_is_named_is_not_called() {
-    let test = test!("what_is_named_is_not_called");
-    match test.role().as_deref() {
-        None => {
-            let folder = Folder::new();
-            let registry = folder.join("registry");
-            let mut holder = test.spawn(&mut Stage::default().registry(registry.clone()), "holder");
-            assert_eq!(holder.hear(), "ready");
-            let through = ["env", "AREAS_WITHOUT=pidfd_getfd,cachestat,mincore"];
-            let mut reader = test.spawn(&mut Stage::through(&through).registry(registry), "reader");
-            assert_eq!(reader.hear(), "alive");
-            assert!(reader.end().success());
+    let through = ["env", "AREAS_WITHOUT=pidfd_getfd,cachestat,mincore"];
+    reader_through(test!("what_is_named_is_not_called"), &through, || {
+        // Twice, so that it would be taken by its number.
+        for _ in 0..2 {
+            drop(registry::find("ring").unwrap().open().unwrap());
         }
-        Some("holder") => {
-            let area = areas::builder(64 << 10).name("ring").shared().unwrap();
-            area.store(0, 7_u8, Ordering::Relaxed).unwrap();
-            tell("ready");
-            hear();
-        }
-        Some(_) => {
-            // Twice, so that it would be taken by its number.
-            for _ in 0..2 {
-                drop(registry::find("ring").unwrap().open().unwrap());
-            }
-            enter(&[kills(libc::SYS_pidfd_getfd), kills(451), kills(libc::SYS_mincore)]);
-            tell(&everything());
-        }
-    }
+        enter(&[kills(libc::SYS_pidfd_getfd), kills(451), kills(libc::SYS_mincore)]);
+    });
 }
 
 /// The limit of descriptors, wherever it is met on the way to an area, is told as that.
