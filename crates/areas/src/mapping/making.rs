@@ -2,11 +2,12 @@
 //!
 //! While another process tries to seal an object against writing, the kernel refuses mappings for writing with EPERM, for as long
 //! as it waits for pinned pages there (0.2 s); whether it will be sealed is not known yet. Here that is waited for, so that a clone
-//! of an area that somebody freezes in vain is no error, and one of an area that was frozen says so.
+//! of an area that somebody freezes in vain is no error, and one of an area that was frozen says so. A sandbox that forbids such mappings
+//! says EPERM, too, and to an object that nobody else has: that tells the two apart.
 
 #![expect(unsafe_code, reason = "maps memory; each block has its proof")]
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
 use crate::sys::memory::{At, MapFlags};
-use crate::sys::object::SealFlags;
+use crate::sys::object::{Pages, SealFlags};
 
 /// How long others' attempts to seal an object are waited for.
 const SEALING_PATIENCE: Duration = Duration::from_secs(5);
@@ -53,7 +54,7 @@ impl Plan<'_> {
     fn map(&self) -> sys::Result<NonNull<u8>> {
         let map = || sys::memory::map(self.at, self.span, self.first().for_mmap(), self.flags, self.file);
         match map() {
-            Err(sys::Errno::PERM) => until_decided(self.protection, self.file, map),
+            Err(sys::Errno::PERM) => self.until_decided(self.at, map),
             other => other,
         }
     }
@@ -63,7 +64,7 @@ impl Plan<'_> {
     /// # Safety
     /// The caller owns `base..base+span`, and no reference into it is alive.
     unsafe fn map_over(&self, base: NonNull<u8>, removed: &mut bool) -> sys::Result<NonNull<u8>> {
-        until_decided(self.protection, self.file, || {
+        self.until_decided(At::Anywhere, || {
             // SAFETY: the caller's promise.
             let mapped = unsafe {
                 sys::memory::map_over(base, self.span, self.first().for_mmap(), self.flags, self.file)
@@ -71,6 +72,61 @@ impl Plan<'_> {
             // Ours at every moment: also while we wait.
             mapped.inspect_err(|_| *removed |= refill(base, self.span))
         })
+    }
+
+    /// Calls again as long as the kernel refuses to map an object for writing although it is not sealed against that: if it is for the object's
+    /// sake.
+    fn until_decided<T>(&self, at: At, mut map: impl FnMut() -> sys::Result<T>) -> sys::Result<T> {
+        let mut deadline = None;
+        loop {
+            let refused = match map() {
+                Err(sys::Errno::PERM) if self.may_be_undecided() => sys::Errno::PERM,
+                // Not yet sealed when we were refused, but sealed when we looked: the refusal was the truth.
+                other => return other,
+            };
+            let now = Instant::now();
+            match deadline {
+                None if self.is_forbidden(at) => return Err(refused),
+                None => deadline = Some(now + SEALING_PATIENCE),
+                Some(deadline) if now >= deadline => return Err(refused),
+                Some(_) => {}
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether a refusal may be for a seal that is being tried.
+    fn may_be_undecided(&self) -> bool {
+        self.protection.contains(Protection::WRITE)
+            && !self.protection.contains(Protection::EXECUTE)
+            && self.file.and_then(|(file, _)| sealed(file)) == Some(false)
+    }
+
+    /// Whether such a mapping is refused for any object: one that was just made, which nobody can be sealing, mapped with the same arguments.
+    #[cold]
+    fn is_forbidden(&self, at: At) -> bool {
+        let Some((_, offset)) = self.file else { return false };
+        // It has no pages, and takes none. Where none can be made, it is not known.
+        let Ok(object) = sys::object::create(c"areas probe", Pages::Base) else { return false };
+        let file = Some((object.as_fd(), offset));
+        let (protection, flags) = (self.first().for_mmap(), self.flags);
+        let base = match sys::memory::map(at, self.span, protection, flags, file) {
+            Ok(base) => base,
+            Err(errno) => return errno == sys::Errno::PERM,
+        };
+        // Over what is there, as it may be what is forbidden.
+        let over = match at {
+            // SAFETY: the range was mapped two lines above, and nobody else knows of it.
+            At::Anywhere => unsafe { sys::memory::map_over(base, self.span, protection, flags, file) },
+            At::Near(_) | At::Exactly(_) => Ok(base),
+        };
+        let forbidden = over == Err(sys::Errno::PERM);
+        // Another failure may have removed what was there, and somebody else have the addresses by now.
+        if over.is_ok() || forbidden {
+            // SAFETY: as above: a call that is forbidden changes nothing.
+            let _ = unsafe { sys::memory::unmap(base, self.span) };
+        }
+        forbidden
     }
 
     /// The error for new addresses that the kernel refused.
@@ -87,6 +143,12 @@ impl Plan<'_> {
     /// The error for what the kernel refused.
     fn refused(&self, call: String, errno: sys::Errno) -> Error {
         match (errno, self.file.and_then(|(file, _)| sealed(file))) {
+            (sys::Errno::PERM, Some(false)) if self.may_be_undecided() && self.is_forbidden(self.at) => {
+                Error::new(Kind::NotPermitted, format!("map {}", Bytes::from(self.size)))
+                    .call(call, errno)
+                    .detail("no memory object may be mapped so: a sandbox forbids it")
+                    .help("have the seccomp filter or the security module allow mmap with PROT_WRITE and MAP_SHARED")
+            }
             (sys::Errno::PERM, Some(true)) if self.protection.contains(Protection::WRITE) => {
                 let written = self.file.is_some_and(|(file, _)| {
                     sys::object::seals(file).is_ok_and(|seals| !seals.contains(SealFlags::WRITE))
@@ -101,30 +163,6 @@ impl Plan<'_> {
                     .help("map it for reading")
             }
             _ => refused(self.at, self.size, self.span, self.page, call, errno),
-        }
-    }
-}
-
-/// Calls again as long as the kernel refuses to map an object for writing although it is not sealed against that.
-fn until_decided<T>(
-    protection: Protection,
-    file: Option<(BorrowedFd<'_>, u64)>,
-    mut map: impl FnMut() -> sys::Result<T>,
-) -> sys::Result<T> {
-    let mut deadline = None;
-    loop {
-        match map() {
-            Err(sys::Errno::PERM)
-                if protection.contains(Protection::WRITE)
-                    && !protection.contains(Protection::EXECUTE)
-                    && file.and_then(|(file, _)| sealed(file)) == Some(false)
-                    && Instant::now()
-                        < *deadline.get_or_insert_with(|| Instant::now() + SEALING_PATIENCE) =>
-            {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            // Not yet sealed when we were refused, but sealed when we looked: the refusal was the truth.
-            other => return other,
         }
     }
 }
