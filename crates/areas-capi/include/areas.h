@@ -393,7 +393,7 @@ typedef struct areas_info {
     uint32_t kind;
     // What its holder may do with it.
     uint32_t protection;
-    // AREAS_LOCK_NONE or another.
+    // AREAS_LOCK_NONE or another, as was asked. (munlock and munlockall undo it, and a forked child has none.)
     uint32_t lock;
     // 0.
     uint32_t reserved;

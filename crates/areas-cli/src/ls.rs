@@ -12,7 +12,7 @@ use crate::failure::Result;
 use crate::output::style::{Look, Terminal};
 use crate::output::table::{Holds, Table};
 use crate::output::{self, json};
-use crate::report::{AreaJson, Commands, Report};
+use crate::report::{AreaJson, Holders, Report};
 
 pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
     let listing = registry::list()?;
@@ -74,10 +74,10 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
 /// What can be told of each, one after the other: of many areas, what is told takes less memory than what is known. Areas that go
 /// while we look are left out: they are gone. What is said of those that are still listed and cannot be opened is given back.
 fn each(areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Result<Vec<areas::Error>> {
-    let mut commands = Commands::default();
+    let mut holders = Holders::default();
     let mut lost = Vec::new();
     for area in areas {
-        match Report::among(&area, &mut commands) {
+        match Report::among(&area, &mut holders) {
             Ok(report) => tell(report),
             Err(error) if error.kind() == Kind::NoSuchArea => {
                 if registry::get(area.id()).is_ok() {
@@ -127,7 +127,7 @@ fn add(table: &mut Table, report: &Report) {
         Some(nodes) => table.cell(nodes.iter().map(|&(node, _)| node).collect::<NodeSet>()),
         None => table.cell("?"),
     }
-    table.cell(info.lock);
+    table.cell(report.lock());
     // Frozen says more than that it may not be written here.
     match report.frozen {
         Some(true) => table.cell("frozen"),
@@ -169,27 +169,44 @@ pub(crate) struct Total {
     /// `None` where it is not known of all of them.
     resident: Option<u64>,
     locked: Option<u64>,
+    /// The same with what cannot be measured as it was asked.
+    #[serde(skip)]
+    asked: Option<u64>,
 }
 
 /// The memory behind areas, and how much of it is in RAM, and locked.
 #[derive(Debug, Default)]
 struct Objects {
     areas: usize,
-    known: BTreeMap<(u64, u64), (Option<u64>, Option<u64>)>,
+    known: BTreeMap<(u64, u64), Known>,
+}
+
+/// Bytes of one object: in RAM; locked, as measured; locked, as was asked where it could not be measured.
+#[derive(Debug)]
+struct Known {
+    resident: Option<u64>,
+    locked: Option<u64>,
+    asked: Option<u64>,
 }
 
 impl Objects {
     fn add(&mut self, report: &Report) {
         self.areas += 1;
-        let (_, locked) = self.known.entry(report.info.object).or_insert((report.resident, Some(0)));
-        *locked = locked.zip(report.locked()).map(|(one, other)| one.max(other));
+        let new = Known { resident: report.resident, locked: Some(0), asked: Some(0) };
+        let known = self.known.entry(report.info.object).or_insert(new);
+        // Which pages each of them has locked is not told: all lock the same ones, if they lock all.
+        let most = |one: Option<u64>, other| one.zip(other).map(|(one, other): (u64, u64)| one.max(other));
+        let measured = report.locked.map(|locked| locked.bytes);
+        known.locked = most(known.locked, measured);
+        known.asked = most(known.asked, measured.or(report.resident));
     }
 
     fn total(&self) -> Total {
         Total {
             areas: self.areas,
-            resident: self.known.values().map(|(resident, _)| *resident).sum(),
-            locked: self.known.values().map(|(_, locked)| *locked).sum(),
+            resident: self.known.values().map(|known| known.resident).sum(),
+            locked: self.known.values().map(|known| known.locked).sum(),
+            asked: self.known.values().map(|known| known.asked).sum(),
         }
     }
 }
@@ -200,7 +217,8 @@ impl std::fmt::Display for Total {
         write!(f, "{} {noun}, {} in RAM", self.areas, in_words(self.resident))?;
         match self.locked {
             Some(0) => Ok(()),
-            locked => write!(f, ", {} locked", in_words(locked)),
+            Some(locked) => write!(f, ", {} locked", in_words(Some(locked))),
+            None => write!(f, ", {} locked as asked", in_words(self.asked)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use areas::closed::ClosedWhere;
-use areas::{Bytes, Lock, Node, PageSize, Residency, Run, Where};
+use areas::{Bytes, Node, PageSize, Residency, Run, Where};
 use serde::Serialize;
 
 use crate::output::style::{Look, Terminal};
@@ -20,7 +20,7 @@ const BAR: usize = 40;
 #[derive(Debug)]
 pub(crate) struct Map {
     residency: Residency,
-    lock: Lock,
+    locked: bool,
 }
 
 /// What most of a block is.
@@ -39,8 +39,8 @@ struct Block {
 }
 
 impl Map {
-    pub(crate) fn new(residency: Residency, lock: Lock) -> Self {
-        Map { residency, lock }
+    pub(crate) fn new(residency: Residency, locked: bool) -> Self {
+        Map { residency, locked }
     }
 
     fn size(&self) -> usize {
@@ -79,7 +79,7 @@ impl Map {
     /// The picture: rows of blocks, what the marks mean, and a bar for each node.
     pub(crate) fn draw(&self, terminal: Terminal) -> String {
         let (blocks, step) = (self.blocks(), self.block_bytes());
-        let locked = self.lock != Lock::None;
+        let locked = self.locked;
         let mut text = String::new();
         for (row, blocks) in blocks.chunks(ROW).enumerate() {
             let offset = Bytes::from(row * ROW * step);
@@ -237,7 +237,7 @@ mod tests {
         for at in (0..64 * page).step_by(page) {
             area[at] = 1;
         }
-        let map = Map::new(area.residency().unwrap(), Lock::None);
+        let map = Map::new(area.residency().unwrap(), false);
         let terminal = Terminal { colours: false, utf8: false, columns: None };
         let text = map.draw(terminal);
         let rows: Vec<&str> = text.lines().collect();
@@ -251,18 +251,18 @@ mod tests {
         assert!(text.contains("each is 4 KiB, 0-9 a-z the node (+ beyond), . hole"), "{text}");
         assert!(text.contains(&format!("{} 256 KiB, 25 %", "#".repeat(10) + &" ".repeat(30))), "{text}");
         assert!(text.contains("768 KiB, 75 %"), "{text}");
-        let locked = Map::new(area.residency().unwrap(), Lock::Lazy).draw(terminal);
+        let locked = Map::new(area.residency().unwrap(), true).draw(terminal);
         assert!(locked.contains(&format!("{node}!{node}!")) && locked.contains("! locked"), "{locked}");
     }
 
     #[test]
     fn blocks_grow_with_the_area() {
         let area = areas::builder(64 << 20).private().unwrap();
-        let map = Map::new(area.residency().unwrap(), Lock::None);
+        let map = Map::new(area.residency().unwrap(), false);
         assert_eq!(map.block_bytes(), (64 << 20) / (ROW * ROWS));
         assert_eq!(map.blocks().len(), ROW * ROWS);
         assert!(map.blocks().iter().all(|block| *block == Block { what: What::Hole, mixed: false }));
-        let empty = Map::new(areas::builder(1).private().unwrap().residency().unwrap(), Lock::None);
+        let empty = Map::new(areas::builder(1).private().unwrap().residency().unwrap(), false);
         assert_eq!(empty.blocks().len(), 1);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use areas::registry::{Info, Source};
-use areas::{Extent, Kind, Node, PageSize, Residency};
+use areas::registry::{Info, Locked, Locks, Source};
+use areas::{Extent, Kind, Lock, Node, PageSize, Residency};
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
 
@@ -22,18 +22,24 @@ pub(crate) struct Report {
     pub(crate) page_sizes: Option<Vec<(PageSize, u64)>>,
     /// Bytes that are swapped out.
     pub(crate) swapped: Option<u64>,
+    /// What its lock does.
+    pub(crate) locked: Option<Locked>,
     pub(crate) frozen: Option<bool>,
     /// What its holder's program is called.
     pub(crate) command: Option<String>,
 }
 
-/// What processes' programs are called: each is asked once, though it hold many areas.
+/// What is asked of processes, and not of areas: each once, though it hold many areas.
 #[derive(Debug, Default)]
-pub(crate) struct Commands(BTreeMap<u32, Option<String>>);
+pub(crate) struct Holders {
+    /// What their programs are called.
+    commands: BTreeMap<u32, Option<String>>,
+    locks: Locks,
+}
 
-impl Commands {
-    fn of(&mut self, info: &Info) -> Option<String> {
-        self.0.entry(info.pid).or_insert_with(|| info.command()).clone()
+impl Holders {
+    fn command(&mut self, info: &Info) -> Option<String> {
+        self.commands.entry(info.pid).or_insert_with(|| info.command()).clone()
     }
 }
 
@@ -43,20 +49,21 @@ impl Report {
     /// # Errors
     /// `Kind::NoSuchArea` if it went in between. What merely cannot be found out is no error.
     pub(crate) fn of(source: &Source) -> areas::Result<Self> {
-        Report::among(source, &mut Commands::default())
+        Report::among(source, &mut Holders::default())
     }
 
     /// The same for one of many.
     ///
     /// # Errors
     /// As [`of`](Report::of).
-    pub(crate) fn among(source: &Source, commands: &mut Commands) -> areas::Result<Self> {
+    pub(crate) fn among(source: &Source, holders: &mut Holders) -> areas::Result<Self> {
         let Some(measured) = known(source.measure())? else {
             let info = source.info()?;
-            let command = commands.of(&info);
+            let (command, locked) = (holders.command(&info), holders.locks.of(&info).ok());
             let (nodes, page_sizes) = (None, None);
             return Ok(Report {
                 info,
+                locked,
                 resident: None,
                 nodes,
                 page_sizes,
@@ -67,7 +74,8 @@ impl Report {
         };
         let residency = known(measured.residency)?;
         Ok(Report {
-            command: commands.of(&measured.info),
+            command: holders.command(&measured.info),
+            locked: holders.locks.of(&measured.info).ok(),
             info: measured.info,
             resident: measured.resident,
             nodes: residency.as_ref().map(|residency| residency.nodes().collect()),
@@ -82,12 +90,21 @@ impl Report {
         Timestamp::try_from(self.info.created()).ok()?.round(Unit::Millisecond).ok()
     }
 
-    /// Bytes that its lock keeps in RAM; `None` where that is not known.
-    pub(crate) fn locked(&self) -> Option<u64> {
-        match self.info.lock {
-            areas::Lock::None => Some(0),
-            _ => self.resident,
+    /// Its lock as a word, and what came of it where that is not what was asked.
+    pub(crate) fn lock(&self) -> String {
+        let lock = self.info.lock;
+        match self.locked {
+            _ if lock == Lock::None => lock.to_string(),
+            Some(locked) if locked.is_whole() => lock.to_string(),
+            Some(locked) if locked.lost >= self.info.mapped as u64 => format!("{lock} (unlocked)"),
+            Some(_) => format!("{lock} (in part)"),
+            None => format!("{lock} (asked)"),
         }
+    }
+
+    /// Whether its pages are locked, or said to be where it cannot be seen.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.info.lock != Lock::None && self.locked.is_none_or(|locked| locked.is_whole())
     }
 
     pub(crate) fn to_json(&self) -> AreaJson {
@@ -103,6 +120,8 @@ impl Report {
             growable: info.extent != Extent::Fixed,
             resizable: matches!(info.extent, Extent::Resizable { .. }),
             lock: info.lock.name(),
+            locked: self.locked.map(|locked| locked.bytes),
+            unlocked: self.locked.map(|locked| locked.lost),
             protection: info.protection.to_string(),
             frozen: self.frozen,
             pid: info.pid,
@@ -139,6 +158,9 @@ pub(crate) struct AreaJson {
     growable: bool,
     resizable: bool,
     lock: &'static str,
+    /// Bytes that the lock keeps in RAM, and bytes that it was asked for and does not hold any more; null where that cannot be seen.
+    locked: Option<u64>,
+    unlocked: Option<u64>,
     protection: String,
     frozen: Option<bool>,
     pid: u32,

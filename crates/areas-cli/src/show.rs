@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use areas::closed::ClosedExtent;
 use areas::registry::{self, Holder, Source};
-use areas::{Bytes, PageSize, escape_invisible};
+use areas::{Bytes, Lock, PageSize, escape_invisible};
 use serde::Serialize;
 
 use crate::args::Show;
@@ -18,7 +18,7 @@ pub(crate) fn run(show: &Show) -> Result<ExitCode> {
     let source = show.area.find()?;
     let report = Report::of(&source)?;
     let holders = holders(&source, &report)?;
-    let map = if show.map { Some(Map::new(source.residency()?, report.info.lock)) } else { None };
+    let map = if show.map { Some(Map::new(source.residency()?, report.is_locked())) } else { None };
     if show.json {
         let holders = holders.iter().map(HolderJson::from).collect();
         let map = map.as_ref().map(Map::to_json);
@@ -75,7 +75,10 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> 
     }
     lines.push(("pages", pages(report)));
     lines.push(("policy", info.placement.to_string()));
-    lines.push(("lock", info.lock.to_string()));
+    lines.push(("lock", report.lock()));
+    if info.lock != Lock::None {
+        lines.push(("locked", maybe(report.locked.map(|locked| locked.bytes))));
+    }
     lines.push(("protection", info.protection.to_string()));
     lines.push((
         "frozen",

@@ -8,7 +8,8 @@ use crate::physical::Demand;
 use crate::size::Bytes;
 use crate::sys;
 
-/// Whether the pages of an area stay in RAM. Chosen at creation, never changed, inherited by clones.
+/// Whether the pages of an area stay in RAM. Chosen at creation, never changed, inherited by clones. (A program that calls `munlock` or
+/// `munlockall` by itself undoes it, and a forked child does not inherit it: [`Info::locked`](crate::registry::Info::locked) measures it.)
 ///
 /// Locking takes RAM from everybody else on the machine: lock what has to meet a deadline or must not reach the swap
 /// device, not what would merely be nice to have at hand.

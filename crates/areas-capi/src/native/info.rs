@@ -27,7 +27,7 @@ pub struct Told {
     pub kind: u32,
     /// What its holder may do with it.
     pub protection: u32,
-    /// AREAS_LOCK_NONE or another.
+    /// AREAS_LOCK_NONE or another, as was asked. (munlock and munlockall undo it, and a forked child has none.)
     pub lock: u32,
     /// 0.
     pub reserved: u32,

@@ -279,14 +279,6 @@ fn shared_memory_counts_once() {
 }
 
 #[test]
-fn locked_bytes_are_added_up() {
-    let registry = Registry::new();
-    let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--lock", "full"]);
-    let text = registry.run(["ls"]).stdout();
-    assert!(text.ends_with("1 area, 1.00 MiB in RAM, 1.00 MiB locked\n"), "{text}");
-}
-
-#[test]
 fn the_oldest_of_a_name_is_found() {
     let registry = Registry::new();
     let mut older = registry.hold(["create", "--name", "x", "--size", "1M"]);

@@ -188,7 +188,8 @@ impl<K: Access> Area<K> {
         self.mapping.protection()
     }
 
-    /// Whether it stays in RAM.
+    /// Whether it is to stay in RAM, as was asked. (The program may have undone that with `munlock` or `munlockall`: [`Info::locked`](crate::registry::Info::locked)
+    /// measures it.)
     #[must_use]
     pub fn lock(&self) -> Lock {
         self.lock

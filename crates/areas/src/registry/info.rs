@@ -38,7 +38,7 @@ pub struct Info {
     pub address: usize,
     /// What the holder may do with it.
     pub protection: Protection,
-    /// Whether it stays in RAM.
+    /// Whether it is to stay in RAM, as was asked. Whether it does is measured: [`locked`](Info::locked).
     pub lock: Lock,
     /// What was asked of its place.
     pub placement: Placement,
