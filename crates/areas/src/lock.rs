@@ -19,10 +19,11 @@ pub enum Lock {
     /// Pages come and go as the kernel sees fit.
     #[default]
     None,
-    /// A page stays once it has come in (`mlock2` with `MLOCK_ONFAULT`).
+    /// A page stays once it has come in (`mlock2` with `MLOCK_ONFAULT`). Where that call is missing (valgrind 3.19), such a lock cannot be had, and
+    /// the error says so.
     #[doc(alias = "B_LAZY_LOCK")]
     Lazy,
-    /// All pages are in RAM from the start and stay (`mlock`).
+    /// All pages are in RAM from the start and stay (`mlock`, after they were brought in).
     #[doc(alias = "B_FULL_LOCK")]
     Full,
     /// As full, and physically contiguous: each page follows on the one before, for devices that know no page tables.
@@ -144,9 +145,21 @@ impl Lock {
                 sys::Errno::AGAIN => error(Kind::NoMemory)
                     .detail("some of its pages could not be brought in")
                     .help("free some memory, or see the limit of the control group (memory.max)"),
+                sys::Errno::NOSYS if on_fault => error(Kind::Unsupported)
+                    .detail("mlock2 is missing here, without which no page can be locked as it comes in")
+                    .help("use a full lock, which takes mlock alone, or none; debuggers and sandboxes may lack mlock2 (valgrind 3.19 does)"),
                 _ => error(Kind::System),
             }
         })
+    }
+
+    /// Asks for the allowance to lock a range, before its pages are brought in. Where the kernel cannot be asked without bringing them in (no
+    /// `mlock2`), it answers when they are there and are locked.
+    pub(crate) fn ask_allowance(address: NonNull<u8>, len: usize, whose: &str) -> Result<()> {
+        match Lock::Lazy.apply(address, len, whose) {
+            Err(error) if error.kind() == Kind::Unsupported => Ok(()),
+            asked => asked,
+        }
     }
 }
 

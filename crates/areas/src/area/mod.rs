@@ -416,7 +416,7 @@ impl<K: Access> Area<K> {
         }
         if lock.is_full() {
             // First the allowance, which costs nothing, then the pages, in parallel and with an error where one is missing.
-            Lock::Lazy.apply(base, len, whose)?;
+            Lock::ask_allowance(base, len, whose)?;
             self.populate()?;
         }
         lock.apply(base, len, whose)?;

@@ -188,7 +188,7 @@ fn making() {
 #[test]
 fn filling_and_locking() {
     let advice = |advice: i32, errno| refuse(libc::SYS_madvise, errno).only(2, advice.cast_unsigned());
-    let cases: [Case; 8] = [
+    let cases: [Case; 9] = [
         ("madvise, before Linux 5.14", advice(libc::MADV_POPULATE_READ, libc::EINVAL), populated),
         ("madvise, broken RAM", advice(libc::MADV_POPULATE_READ, libc::EHWPOISON), populated),
         ("fallocate, nothing left", refuse(libc::SYS_fallocate, libc::ENOSPC), populated),
@@ -197,6 +197,7 @@ fn filling_and_locking() {
             locked(Lock::Lazy)
         }),
         ("mlock2, a page that does not come", refuse(libc::SYS_mlock2, libc::EAGAIN), || locked(Lock::Lazy)),
+        ("mlock2, a lazy lock, missing", refuse(libc::SYS_mlock2, libc::ENOSYS), || locked(Lock::Lazy)),
         ("mlock, a full lock, not allowed", refuse(libc::SYS_mlock, libc::EPERM), || locked(Lock::Full)),
         ("mlock, something else", refuse(libc::SYS_mlock, libc::ENOSYS), || locked(Lock::Full)),
     ];
@@ -225,6 +226,10 @@ fn filling_and_locking() {
         NoMemory: cannot lock an area of 64 KiB: mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): EAGAIN; some of its pages could not be brought in
           help: free some memory, or see the limit of the control group (memory.max)
 
+        mlock2, a lazy lock, missing
+        Unsupported: cannot lock an area of 64 KiB: mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): ENOSYS; mlock2 is missing here, without which no page can be locked as it comes in
+          help: use a full lock, which takes mlock alone, or none; debuggers and sandboxes may lack mlock2 (valgrind 3.19 does)
+
         mlock, a full lock, not allowed
         Limit: cannot lock an area of 64 KiB: mlock(0xADDRESS, 64 KiB): EPERM; RLIMIT_MEMLOCK is 64 KiB, AMOUNT in use, 64 KiB wanted
           help: raise it: `ulimit -l 128`, or LimitMEMLOCK=131072 in the systemd unit; or use no lock
@@ -233,6 +238,45 @@ fn filling_and_locking() {
         System: cannot lock an area of 64 KiB: mlock(0xADDRESS, 64 KiB): ENOSYS
         "#);
     }
+}
+
+/// Without `mlock2` (valgrind 3.19), full locks keep their promise by `mlock` alone: what is locked is what smaps shows. One that is refused
+/// leaves no page behind.
+#[test]
+fn full_locks_without_mlock2() {
+    const LEN: usize = 16 << 10;
+    let locked_at = |start: usize| {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let from = format!("{start:x}-");
+        let lines = smaps.lines().skip_while(|line| !line.starts_with(&from));
+        let locked = lines.skip(1).find_map(|line| line.strip_prefix("Locked:")).unwrap();
+        locked.split_ascii_whitespace().next().unwrap().parse::<usize>().unwrap() << 10
+    };
+    test!("full_locks_without_mlock2").alone(Stage::default(), || {
+        drop(areas::builder(LEN).shared().unwrap());
+        enter(&[
+            refuse(libc::SYS_mlock2, libc::ENOSYS),
+            // For the larger one there is no allowance.
+            refuse(libc::SYS_mlock, libc::ENOMEM).only(1, 2 * LEN as u32),
+        ]);
+        let full = areas::builder(LEN).lock(Lock::Full).shared().unwrap();
+        assert_eq!(full.lock(), Lock::Full);
+        assert_eq!(locked_at(full.as_ptr().addr()), LEN);
+        // Where there is room behind it.
+        let address = areas::Address::Exactly(0x3000_0000_0000);
+        let mut grows = areas::builder(LEN / 4).at(address).lock(Lock::Full).resizable(LEN / 4).unwrap();
+        grows.resize(LEN / 2).unwrap();
+        assert_eq!(locked_at(grows.as_ptr().addr()), LEN / 2);
+        let before = Held::now();
+        let refused = areas::builder(2 * LEN).lock(Lock::Full).shared().unwrap_err();
+        assert_eq!(refused.kind(), areas::Kind::Limit, "{refused:#}");
+        let refused = grows.resize(2 * LEN).unwrap_err();
+        assert_eq!(refused.kind(), areas::Kind::Limit, "{refused:#}");
+        assert_eq!((grows.size(), locked_at(grows.as_ptr().addr())), (LEN / 2, LEN / 2));
+        before.assert_no_more("full locks that were refused");
+        assert_eq!(areas::builder(LEN).lock(Lock::Lazy).shared().unwrap_err().kind(), areas::Kind::Unsupported);
+        String::new()
+    });
 }
 
 #[test]
