@@ -8,9 +8,11 @@
 //! | `ranges.rs` | reserved ranges of addresses |
 //! | `teams.rs`, `threads.rs`, `system.rs` | the companions that programs with areas use |
 //! | `proc.rs` | what they read |
+//! | `texts.rs`, `debugger.rs` | `strerror` of BeOS's errors; a call for the debugger |
 //! | `errors.rs`, `layout.rs` | numbers and structures of the headers |
 
 mod areas;
+mod debugger;
 mod errors;
 mod info;
 mod layout;
@@ -19,5 +21,6 @@ mod proc;
 mod ranges;
 mod system;
 mod teams;
+mod texts;
 mod threads;
 mod words;

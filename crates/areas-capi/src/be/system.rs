@@ -85,6 +85,13 @@ unsafe extern "C" fn get_system_info(info: *mut SystemInfo) -> i32 {
     })
 }
 
+/// Microseconds since the machine booted, as `start_time` of teams is counted.
+#[unsafe(no_mangle)]
+extern "C" fn system_time() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -274,7 +274,10 @@ fn full_locks_without_mlock2() {
         assert_eq!(refused.kind(), areas::Kind::Limit, "{refused:#}");
         assert_eq!((grows.size(), locked_at(grows.as_ptr().addr())), (LEN / 2, LEN / 2));
         before.assert_no_more("full locks that were refused");
-        assert_eq!(areas::builder(LEN).lock(Lock::Lazy).shared().unwrap_err().kind(), areas::Kind::Unsupported);
+        assert_eq!(
+            areas::builder(LEN).lock(Lock::Lazy).shared().unwrap_err().kind(),
+            areas::Kind::Unsupported
+        );
         String::new()
     });
 }

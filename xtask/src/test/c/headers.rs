@@ -1,5 +1,5 @@
-//! Every header can be included alone, in any order and twice, in C11 and C++17, without a warning; `areas.h` is what its source
-//! says.
+//! Every header can be included alone, in any order and twice, in C11 and C++17, without a warning; those that programs for BeOS include in
+//! older and newer languages as well, with uses of what they define. `areas.h` is what its source says.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -17,7 +17,9 @@ pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
         vec![Test::new("header areas.h is as generated".into(), |_| Outcome::of(crate::headers::compare()))];
     for header in files_below(include.clone(), &["h"])? {
         let path = header.strip_prefix(&include)?.to_owned();
-        for language in [Language::C11, Language::Cpp17] {
+        let of_be = path.parent() == Some(Path::new("be"));
+        let languages = if of_be { Language::ALL.as_slice() } else { &[Language::C11, Language::Cpp17] };
+        for &language in languages {
             let name = format!("header {} in {}", path.display(), language.name());
             let path = path.clone();
             tests.push(Test::new(name, move |_| Outcome::of(alone(&path, language))));
@@ -25,6 +27,46 @@ pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
     }
     Ok(tests)
 }
+
+/// What a program may do that includes `OS.h` and nothing else.
+const USES_OF_OS: &str = r#"
+static int with(const char *format, ...)
+{
+	va_list values;
+	int first;
+	va_start(values, format);
+	first = va_arg(values, int);
+	va_end(values);
+	return first;
+}
+
+int main(void)
+{
+	int32 word = 0;
+	int64 wide = 0;
+	vint32 volatile_word = 0;
+	vint64 volatile_wide = 0;
+	struct stat of;
+	area_info info;
+	ssize_t cookie = 0;
+	bigtime_t until = B_INFINITE_TIMEOUT;
+	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	char path[B_PATH_NAME_LENGTH], name[B_FILE_NAME_LENGTH];
+	uint32 flags = B_RELATIVE_TIMEOUT | B_TIMEOUT | B_ABSOLUTE_TIMEOUT | B_ABSOLUTE_REAL_TIME_TIMEOUT | B_OVERCOMMITTING_AREA;
+	path[0] = name[0] = '\0';
+	atomic_set(&word, atomic_add(&volatile_word, 1) + atomic_get(&word) + atomic_and(&word, 1) + atomic_or(&word, 2));
+	atomic_get_and_set(&word, atomic_test_and_set(&word, 1, 2));
+	atomic_set64(&wide, atomic_add64(&volatile_wide, 1) + atomic_get64(&wide) + atomic_and64(&wide, 1) + atomic_or64(&wide, 2));
+	atomic_get_and_set64(&wide, atomic_test_and_set64(&wide, 1, 2));
+	if (open("/", B_READ_ONLY | O_RDONLY) < 0 || fstat(0, &of) != 0 || close(0) != 0 || with("", 1) != 1)
+		return (int)strlen(strerror(B_BAD_VALUE));
+	while (get_next_area_info(B_CURRENT_TEAM, &cookie, &info) == B_OK)
+		until = min_c(system_time(), max_c(until, B_NORMAL_PRIORITY));
+	if (flags == 0)
+		debugger("no flags");
+	return pthread_mutex_lock(&mutex) + (int)B_COUNT_OF(path) + (int)until + path[0] + name[0];
+}
+"#;
 
 /// Compiles a file that includes nothing but the header, twice. `path` is its path below `include`.
 fn alone(path: &Path, language: Language) -> Result<()> {
@@ -42,7 +84,7 @@ fn alone(path: &Path, language: Language) -> Result<()> {
         "areas" => path,
         folder => path.strip_prefix(folder)?,
     };
-    let kind = if language == Language::C11 { "c" } else { "c++" };
+    let kind = if language.is_c() { "c" } else { "c++" };
     let mut child = command
         .args(["-fsyntax-only", "-x", kind, "-"])
         .stdin(Stdio::piped())
@@ -51,7 +93,8 @@ fn alone(path: &Path, language: Language) -> Result<()> {
         .spawn()
         .context("cannot run the compiler")?;
     let line = format!("#include <{}>\n", named.display());
-    let text = format!("{line}{line}int used;\n");
+    let uses = if named == Path::new("OS.h") { USES_OF_OS } else { "int used;\n" };
+    let text = format!("{line}{line}{uses}");
     child.stdin.take().context("the pipe that was asked for")?.write_all(text.as_bytes())?;
     let output = child.wait_with_output()?;
     ensure!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));

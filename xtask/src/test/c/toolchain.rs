@@ -24,8 +24,15 @@ const NATIVE_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-lc
 /// In which language something is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
+    Gnu89,
+    C99,
     C11,
+    C17,
+    Cpp98,
+    Cpp11,
+    Cpp14,
     Cpp17,
+    Cpp20,
 }
 
 impl Language {
@@ -34,25 +41,57 @@ impl Language {
         if file.extension().is_some_and(|extension| extension == "cpp") { Self::Cpp17 } else { Self::C11 }
     }
 
+    /// All of them: headers of older interfaces are included by programs of all ages.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Gnu89,
+        Self::C99,
+        Self::C11,
+        Self::C17,
+        Self::Cpp98,
+        Self::Cpp11,
+        Self::Cpp14,
+        Self::Cpp17,
+        Self::Cpp20,
+    ];
+
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Gnu89 => "GNU C89",
+            Self::C99 => "C99",
             Self::C11 => "C11",
+            Self::C17 => "C17",
+            Self::Cpp98 => "C++98",
+            Self::Cpp11 => "C++11",
+            Self::Cpp14 => "C++14",
             Self::Cpp17 => "C++17",
+            Self::Cpp20 => "C++20",
         }
+    }
+
+    /// What compilers call it.
+    fn standard(self) -> &'static str {
+        match self {
+            Self::Gnu89 => "gnu89",
+            Self::C99 => "c99",
+            Self::C11 => "c11",
+            Self::C17 => "c17",
+            Self::Cpp98 => "c++98",
+            Self::Cpp11 => "c++11",
+            Self::Cpp14 => "c++14",
+            Self::Cpp17 => "c++17",
+            Self::Cpp20 => "c++20",
+        }
+    }
+
+    /// Whether it is C, and not C++.
+    pub(super) fn is_c(self) -> bool {
+        !self.standard().contains("++")
     }
 
     /// The compiler, strict.
     pub(super) fn compiler(self) -> Command {
-        let mut command = match self {
-            Self::C11 => Command::new("gcc"),
-            Self::Cpp17 => Command::new("g++"),
-        };
-        command
-            .arg(match self {
-                Self::C11 => "-std=c11",
-                Self::Cpp17 => "-std=c++17",
-            })
-            .args(["-Wall", "-Wextra", "-pedantic", "-Werror"]);
+        let mut command = Command::new(if self.is_c() { "gcc" } else { "g++" });
+        command.arg(format!("-std={}", self.standard())).args(["-Wall", "-Wextra", "-pedantic", "-Werror"]);
         command
     }
 }

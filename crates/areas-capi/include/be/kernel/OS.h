@@ -14,9 +14,11 @@
 #ifndef AREAS_BE_KERNEL_OS_H
 #define AREAS_BE_KERNEL_OS_H
 
-#include "../support/SupportDefs.h"
+#include <pthread.h>
+#include <stdarg.h>
 
-#include <sys/types.h>
+#include "../storage/StorageDefs.h"
+#include "../support/SupportDefs.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,6 +30,15 @@ extern "C" {
 #define B_PAGE_SIZE 4096
 
 #define B_INFINITE_TIMEOUT (INT64_MAX)
+
+/* For functions of a program's own that wait; those of the Kernel Kit that take these (semaphores, ports) are not here. */
+enum {
+	B_TIMEOUT = 0x8, /* the older name of the next one */
+	B_RELATIVE_TIMEOUT = 0x8,
+	B_ABSOLUTE_TIMEOUT = 0x10,
+	B_TIMEOUT_REAL_TIME_BASE = 0x40,
+	B_ABSOLUTE_REAL_TIME_TIMEOUT = B_ABSOLUTE_TIMEOUT | B_TIMEOUT_REAL_TIME_BASE
+};
 
 typedef int32 area_id;
 typedef int32 port_id;
@@ -73,8 +84,9 @@ typedef struct area_info {
 #define B_READ_AREA (1 << 0)
 #define B_WRITE_AREA (1 << 1)
 #define B_EXECUTE_AREA (1 << 2)
-#define B_STACK_AREA (1 << 3) /* recorded */
+#define B_STACK_AREA (1 << 3) /* its lowest page cannot be touched, where it was made with this and has more than one: stacks grow down */
 #define B_CLONEABLE_AREA (1 << 8) /* recorded: every team of the same user may clone */
+#define B_OVERCOMMITTING_AREA (1 << 12) /* accepted when an area is made or cloned, not recorded: all that are not locked overcommit */
 
 extern area_id create_area(const char *name, void **address, uint32 addressSpec, size_t size, uint32 lock, uint32 protection);
 extern area_id clone_area(const char *name, void **address, uint32 addressSpec, uint32 protection, area_id source);
@@ -148,6 +160,20 @@ typedef struct thread_info {
 	void *stack_end;
 } thread_info;
 
+/* As thread_info has them, from the nice value; there is no call that sets one. */
+#define B_IDLE_PRIORITY 0
+#define B_LOWEST_ACTIVE_PRIORITY 1
+#define B_LOW_PRIORITY 5
+#define B_NORMAL_PRIORITY 10
+#define B_DISPLAY_PRIORITY 15
+#define B_URGENT_DISPLAY_PRIORITY 20
+#define B_REAL_TIME_DISPLAY_PRIORITY 100
+#define B_URGENT_PRIORITY 110
+#define B_REAL_TIME_PRIORITY 120
+#define B_FIRST_REAL_TIME_PRIORITY B_REAL_TIME_DISPLAY_PRIORITY
+#define B_MIN_PRIORITY B_IDLE_PRIORITY
+#define B_MAX_PRIORITY B_REAL_TIME_PRIORITY
+
 /* NULL: the calling thread; a name: of a thread of this team. */
 extern thread_id find_thread(const char *name);
 extern status_t _get_thread_info(thread_id thread, thread_info *info, size_t size);
@@ -200,11 +226,24 @@ typedef struct system_info {
 
 extern status_t get_system_info(system_info *info);
 
+/* Since the machine booted, the time in which it slept included, as start_time of team_info. */
+extern bigtime_t system_time(void);
+
+/* --- Debugging --- */
+
+/*
+ * Writes the message to the standard error output and raises SIGTRAP: a debugger that is attached stops there, and may go on; else the signal does
+ * what the program has it do, or ends the program with a core dump.
+ */
+extern void debugger(const char *message);
+
 #ifdef __cplusplus
 }
+#endif
 
+#if defined(__cplusplus) && __cplusplus >= 201103L
 static_assert(sizeof(void *) != 8 || sizeof(area_info) == 88, "area_info has 88 bytes");
-#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#elif !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 _Static_assert(sizeof(void *) != 8 || sizeof(area_info) == 88, "area_info has 88 bytes");
 #endif
 

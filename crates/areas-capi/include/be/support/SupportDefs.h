@@ -1,4 +1,4 @@
-/* The types of BeOS and Haiku, and how to print them. */
+/* The types of BeOS and Haiku, how to print them, and atomic operations. */
 #ifndef AREAS_BE_SUPPORT_SUPPORTDEFS_H
 #define AREAS_BE_SUPPORT_SUPPORTDEFS_H
 
@@ -30,6 +30,16 @@ typedef volatile uint32 vuint32;
 typedef volatile int64 vint64;
 typedef volatile uint64 vuint64;
 
+typedef volatile long vlong;
+typedef volatile int vint;
+typedef volatile short vshort;
+typedef volatile char vchar;
+
+typedef volatile unsigned long vulong;
+typedef volatile unsigned int vuint;
+typedef volatile unsigned short vushort;
+typedef volatile unsigned char vuchar;
+
 typedef unsigned char uchar;
 typedef unsigned short unichar;
 
@@ -37,6 +47,7 @@ typedef unsigned short unichar;
 typedef int32 status_t;
 /* Microseconds. */
 typedef int64 bigtime_t;
+typedef int64 nanotime_t;
 typedef uint32 type_code;
 typedef uint32 perform_code;
 /* An address as a number. */
@@ -97,5 +108,98 @@ typedef uintptr_t generic_size_t;
 #	define min_c(a, b) ((a) > (b) ? (b) : (a))
 #	define max_c(a, b) ((a) > (b) ? (a) : (b))
 #endif
+#ifndef __cplusplus
+#	ifndef min
+#		define min(a, b) ((a) > (b) ? (b) : (a))
+#	endif
+#	ifndef max
+#		define max(a, b) ((a) > (b) ? (a) : (b))
+#	endif
+#endif
+
+#define B_COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+
+#ifndef FALSE
+#	define FALSE 0
+#endif
+#ifndef TRUE
+#	define TRUE 1
+#endif
+
+/* --- Atomic operations: on memory of one team or of several, in areas as well. Where there was a value before, that is given. --- */
+
+static __inline__ void atomic_set(volatile int32 *value, int32 newValue)
+{
+	__atomic_store_n(value, newValue, __ATOMIC_RELEASE);
+}
+
+static __inline__ int32 atomic_get(volatile int32 *value)
+{
+	return __atomic_load_n(value, __ATOMIC_ACQUIRE);
+}
+
+static __inline__ int32 atomic_get_and_set(volatile int32 *value, int32 newValue)
+{
+	return __atomic_exchange_n(value, newValue, __ATOMIC_SEQ_CST);
+}
+
+/* Sets it only if it is testAgainst. */
+static __inline__ int32 atomic_test_and_set(volatile int32 *value, int32 newValue, int32 testAgainst)
+{
+	__atomic_compare_exchange_n(value, &testAgainst, newValue, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return testAgainst;
+}
+
+static __inline__ int32 atomic_add(volatile int32 *value, int32 addValue)
+{
+	return __atomic_fetch_add(value, addValue, __ATOMIC_SEQ_CST);
+}
+
+static __inline__ int32 atomic_and(volatile int32 *value, int32 andValue)
+{
+	return __atomic_fetch_and(value, andValue, __ATOMIC_SEQ_CST);
+}
+
+static __inline__ int32 atomic_or(volatile int32 *value, int32 orValue)
+{
+	return __atomic_fetch_or(value, orValue, __ATOMIC_SEQ_CST);
+}
+
+static __inline__ void atomic_set64(volatile int64 *value, int64 newValue)
+{
+	__atomic_store_n(value, newValue, __ATOMIC_RELEASE);
+}
+
+static __inline__ int64 atomic_get64(volatile int64 *value)
+{
+	return __atomic_load_n(value, __ATOMIC_ACQUIRE);
+}
+
+static __inline__ int64 atomic_get_and_set64(volatile int64 *value, int64 newValue)
+{
+	return __atomic_exchange_n(value, newValue, __ATOMIC_SEQ_CST);
+}
+
+/* Sets it only if it is testAgainst. */
+static __inline__ int64 atomic_test_and_set64(volatile int64 *value, int64 newValue, int64 testAgainst)
+{
+	__atomic_compare_exchange_n(value, &testAgainst, newValue, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return testAgainst;
+}
+
+static __inline__ int64 atomic_add64(volatile int64 *value, int64 addValue)
+{
+	return __atomic_fetch_add(value, addValue, __ATOMIC_SEQ_CST);
+}
+
+static __inline__ int64 atomic_and64(volatile int64 *value, int64 andValue)
+{
+	return __atomic_fetch_and(value, andValue, __ATOMIC_SEQ_CST);
+}
+
+static __inline__ int64 atomic_or64(volatile int64 *value, int64 orValue)
+{
+	return __atomic_fetch_or(value, orValue, __ATOMIC_SEQ_CST);
+}
 
 #endif
