@@ -9,12 +9,15 @@ use areas::registry::{self, Source};
 use areas::{AreaId, Kind, Lock, Name, Protection};
 
 use super::errors::{
-    BAD_ADDRESS, BAD_VALUE, ERROR, NAME_NOT_FOUND, NO_MEMORY, NOT_ALLOWED, OK, Status, refused, status_of,
-    wrong,
+    BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ERROR, NAME_NOT_FOUND, NO_MEMORY, NOT_ALLOWED, OK, Status, refused,
+    status_of, wrong,
 };
 use super::layout::{self, NAME_LENGTH};
-use super::places::{Place, Spec, Wish, make_somewhere, page, whole_pages, with_addresses};
-use super::words::{lock_of, protection_of};
+use super::places::{
+    Place, Spec, Wish, is_in_user_range, make_somewhere, page, refuse_the_kernels, whole_pages,
+    with_addresses,
+};
+use super::words::{lock_of, protection_of, without_overcommitting};
 use crate::edge::guarded;
 use crate::held::{Entered, Held, open};
 
@@ -50,6 +53,8 @@ unsafe fn create(
     lock: u32,
     protection: u32,
 ) -> Result<i32, Status> {
+    refuse_the_kernels(spec)?;
+    let protection = protection_of(without_overcommitting(protection))?;
     // SAFETY: C's promise: NULL or a string.
     let name = unsafe { name_of(name) }?;
     // SAFETY: C's promise: NULL or a pointer.
@@ -58,8 +63,8 @@ unsafe fn create(
     if spec == Spec::Clone {
         return Err(wrong(BAD_VALUE, "make an area", "only a clone has a source's address"));
     }
+    let lock = lock_of(lock)?;
     let size = whole_pages("make an area", size)?;
-    let (lock, protection) = (lock_of(lock)?, protection_of(protection)?);
     let entered = Entered::new().map_err(status_of)?;
     let make = |place: Place<'_>, room: usize| {
         let builder = areas::builder(size).lock(lock).protection(protection);
@@ -107,12 +112,13 @@ unsafe fn clone(
     protection: u32,
     source: i32,
 ) -> Result<i32, Status> {
+    refuse_the_kernels(spec)?;
+    let protection = protection_of(without_overcommitting(protection))?;
     // SAFETY: C's promise: NULL or a string.
     let name = unsafe { name_of(name) }?;
     // SAFETY: C's promise: NULL or a pointer.
     let wanted = unsafe { layout::wanted(address, "clone an area") }?;
     let mut spec = Spec::new(spec, wanted.addr())?;
-    let protection = protection_of(protection)?;
     let entered = Entered::new().map_err(status_of)?;
     let source = source_of(source)?;
     let info = source.info().map_err(status_of)?;
@@ -201,8 +207,11 @@ fn resize(id: i32, size: usize) -> Result<Status, Status> {
     if size == 0 || !size.is_multiple_of(page()) {
         return Err(wrong(BAD_VALUE, "resize an area", "the size is 0, or not in whole pages"));
     }
-    let size = whole_pages("resize an area", size)?;
     with_own(id, "resize an area", |entered, held| {
+        // Before the memory: where the area is, there are no addresses for it, however much there is.
+        if !held.as_ref().is_some_and(|area| is_in_user_range(area.as_ptr().addr(), size)) {
+            return Err(wrong(ERROR, "resize an area", "it would end beyond the addresses of a process"));
+        }
         let done = match held {
             Some(Held::Resizable(area)) => with_addresses(entered, area.lock(), || area.resize(size)),
             Some(Held::Shared(area)) if area.mapped() <= size => area.grow(size),
@@ -231,15 +240,14 @@ fn protect(id: i32, protection: u32) -> Result<Status, Status> {
 /// # Safety
 /// As C's.
 unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> Result<i32, Status> {
+    refuse_the_kernels(spec)?;
     // SAFETY: C's promise: NULL or a pointer.
     let wanted = unsafe { layout::wanted(address, "transfer an area") }?;
     let mut spec = Spec::new(spec, wanted.addr())?;
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let team = if team == 0 { own } else { team };
-    let Ok(number) = u32::try_from(team) else {
-        return Err(wrong(super::errors::BAD_TEAM_ID, "transfer an area", "no team has a negative number"));
-    };
     with_own(id, "transfer an area", |entered, held| {
+        let Some(number) = u32::try_from(team).ok().filter(|&team| team > 0) else {
+            return Err(wrong(BAD_TEAM_ID, "transfer an area", "no team has that number: 0 or less"));
+        };
         let Some(area) = held.take() else { return Err(BAD_VALUE) };
         if spec == Spec::Clone {
             spec = Spec::Exact(area.as_ptr().addr());

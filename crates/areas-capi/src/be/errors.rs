@@ -20,6 +20,7 @@ pub(super) const NOT_ALLOWED: Status = GENERAL + 15;
 pub(super) const BAD_THREAD_ID: Status = OS + 0x100;
 pub(super) const BAD_TEAM_ID: Status = OS + 0x103;
 pub(super) const BAD_ADDRESS: Status = OS + 0x301;
+pub(super) const ENTRY_NOT_FOUND: Status = GENERAL + 0x6003;
 
 /// The error of a call, with its words kept for who asks.
 pub(super) fn status_of(error: Error) -> Status {
@@ -51,7 +52,7 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_page() {
-        let table: [(Status, u32); 8] = [
+        let table: [(Status, u32); 9] = [
             (NO_MEMORY, 0x8000_0000),
             (BAD_VALUE, 0x8000_0005),
             (NAME_NOT_FOUND, 0x8000_0007),
@@ -59,6 +60,7 @@ mod tests {
             (BAD_TEAM_ID, 0x8000_1103),
             (BAD_THREAD_ID, 0x8000_1100),
             (BAD_ADDRESS, 0x8000_1301),
+            (ENTRY_NOT_FOUND, 0x8000_6003),
             (ERROR, 0xffff_ffff),
         ];
         for (status, expected) in table {

@@ -6,7 +6,9 @@ use areas::registry::{self, Info, Source};
 use areas::{Error, Kind};
 
 use super::areas::source_of;
-use super::errors::{BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ERROR, OK, Status, refused, status_of, wrong};
+use super::errors::{
+    BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ENTRY_NOT_FOUND, ERROR, OK, Status, refused, status_of, wrong,
+};
 use super::layout::{self, AreaInfo};
 use super::words::{bits_of, number_of};
 use crate::edge::guarded;
@@ -58,6 +60,11 @@ fn get(id: i32, info: *mut AreaInfo, size: usize) -> Result<AreaInfo, Status> {
 
 /// The area after a cookie, which is the address of the one before.
 fn next(team: i32, after: usize) -> Result<AreaInfo, Status> {
+    let end = |detail| refused(ENTRY_NOT_FOUND, Error::new(Kind::NoSuchArea, WHAT).detail(detail));
+    // Haiku's cookie of a walk that has ended: whatever the team is.
+    if after == usize::MAX {
+        return Err(end("the cookie is that of a walk that has ended"));
+    }
     let pid = match u32::try_from(team) {
         Ok(0) => std::process::id(),
         Ok(pid) => pid,
@@ -65,9 +72,8 @@ fn next(team: i32, after: usize) -> Result<AreaInfo, Status> {
     };
     let mut after = after;
     loop {
-        let end =
-            || refused(BAD_VALUE, Error::new(Kind::NoSuchArea, WHAT).detail("it was the team's last one"));
-        let source = registry::next(pid, after).map_err(status_of)?.ok_or_else(end)?;
+        let found = registry::next(pid, after).map_err(status_of)?;
+        let source = found.ok_or_else(|| end("it was the team's last one"))?;
         after = source.address();
         match describe(&source) {
             // It went in between: the next one then.
@@ -93,7 +99,7 @@ unsafe extern "C" fn _get_area_info(id: i32, info: *mut AreaInfo, size: usize) -
     })
 }
 
-/// What can be told of a team's next area, in the order of addresses.
+/// What can be told of a team's next area, in the order of addresses: `ENTRY_NOT_FOUND` after the last.
 ///
 /// # Safety
 /// `cookie` is NULL or points to a number; `info` is NULL, or points to `size` bytes.

@@ -20,22 +20,31 @@ pub(super) enum Spec {
     RandomBase(usize),
 }
 
+/// Refuses the specifications that are the kernel's own (`B_ANY_KERNEL_ADDRESS`, `B_ANY_KERNEL_BLOCK_ADDRESS`): before any pointer is
+/// looked at, as Haiku's kernel does.
+pub(super) fn refuse_the_kernels(spec: u32) -> Result<(), Status> {
+    match spec {
+        4 | 5 => Err(wrong(BAD_VALUE, "place an area", "the address specification is the kernel's own")),
+        _ => Ok(()),
+    }
+}
+
 impl Spec {
     /// From the number and the address of a call.
     pub(super) fn new(spec: u32, address: usize) -> Result<Self, Status> {
         Ok(match spec {
             0 => Spec::Any,
+            // The kernel has those from the middle on.
+            1 if address.cast_signed() < 0 => {
+                return Err(wrong(BAD_VALUE, "place an area", "the address is one of the kernel's"));
+            }
             1 => Spec::Exact(address),
             2 => Spec::Base(address),
             3 => Spec::Clone,
             6 => Spec::Random,
             7 => Spec::RandomBase(address),
             _ => {
-                return Err(wrong(
-                    BAD_VALUE,
-                    "place an area",
-                    "the address specification is unknown, or the kernel's own",
-                ));
+                return Err(wrong(BAD_VALUE, "place an area", "the address specification is unknown"));
             }
         })
     }
@@ -72,7 +81,7 @@ impl Spec {
 const END: usize = 1 << 47;
 
 /// Whether a process can have these addresses: not the first page, and nothing from 2^47 less a page on.
-fn is_in_user_range(address: usize, size: usize) -> bool {
+pub(super) fn is_in_user_range(address: usize, size: usize) -> bool {
     let end = END - page();
     address >= page() && address.checked_add(size).is_some_and(|last| last <= end)
 }

@@ -11,7 +11,7 @@ use areas::Reservation;
 
 use super::errors::{BAD_VALUE, ERROR, OK, Status, status_of, wrong};
 use super::layout;
-use super::places::{Spec, page, whole_pages};
+use super::places::{Spec, page, refuse_the_kernels, whole_pages};
 use crate::edge::guarded;
 use crate::held::Entered;
 
@@ -37,6 +37,7 @@ pub(super) fn holding(entered: &Entered, address: usize) -> Option<(Arc<Reservat
 /// As C's.
 unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status, Status> {
     const WHAT: &str = "reserve addresses";
+    refuse_the_kernels(spec)?;
     // SAFETY: C's promise: NULL or a pointer.
     let wanted = unsafe { layout::wanted(address, WHAT) }?;
     let spec = Spec::new(spec, wanted)?;

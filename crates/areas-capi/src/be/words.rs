@@ -7,6 +7,15 @@ use super::errors::{BAD_VALUE, Status, wrong};
 
 const KNOWN_PROTECTION: u32 = 0x10f;
 
+/// `B_OVERCOMMITTING_AREA`.
+const OVERCOMMITTING: u32 = 0x1000;
+
+/// The bits of an area that is made. That it may promise more than there is asks for nothing here: all memory that is not locked does. So it is
+/// not recorded. (A change of protection does not know that bit, Haiku's neither.)
+pub(super) fn without_overcommitting(bits: u32) -> u32 {
+    bits & !OVERCOMMITTING
+}
+
 /// Protection, from BeOS's bits.
 pub(super) fn protection_of(bits: u32) -> Result<Protection, Status> {
     if bits & !KNOWN_PROTECTION != 0 {
@@ -73,5 +82,7 @@ mod tests {
         }
         assert_eq!(lock_of(7), Err(BAD_VALUE));
         assert_eq!(protection_of(0x10), Err(BAD_VALUE));
+        assert_eq!(protection_of(0x1003), Err(BAD_VALUE));
+        assert_eq!(without_overcommitting(0x1103), 0x103);
     }
 }

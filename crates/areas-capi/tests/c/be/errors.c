@@ -14,13 +14,20 @@
 #define PAGE ((size_t)B_PAGE_SIZE)
 #define RW (B_READ_AREA | B_WRITE_AREA)
 #define NOBODY ((area_id)0x7fffffff)
+/* Behind all addresses, and not the cookie of a walk that has ended. */
+#define PAGE_OF_COOKIES ((ssize_t)PAGE)
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* Ids that nobody has, and numbers that are no ids. */
 static const area_id nobody[] = { NOBODY, 0, -1, INT32_MIN, 1 << 19 };
-/* 3 is B_CLONE_ADDRESS, 4 B_ANY_KERNEL_ADDRESS. */
+/* 3 is B_CLONE_ADDRESS, 4 B_ANY_KERNEL_ADDRESS, 5 the kernel's, too. */
 static const uint32 unknown_specs[] = { B_ANY_KERNEL_ADDRESS, 5, 8, 9, 0xffffffffu };
-static const uint32 unknown_protections[] = { 0x10, 0x20, 0x40, 0x80, 0x200, 0x1000, 0x80000000u };
+static const uint32 kernel_specs[] = { B_ANY_KERNEL_ADDRESS, 5 };
+static const uint32 unknown_protections[] = { 0x10, 0x20, 0x40, 0x80, 0x200, 0x2000, 0x4000, 0x80000000u };
+/* Where no process has addresses, below the middle; and from the middle on, where the kernel has them. */
+static const uintptr_t outside[] = { 0, 0x1, 0x800000000000, 0x7ffffffff000 };
+static const uintptr_t the_kernels[] = { (uintptr_t)1 << 63, 0xffff800000000000, 0xffffff0000000000, UINTPTR_MAX - 0xfff,
+	UINTPTR_MAX };
 
 static area_id made(const char *name, void **address)
 {
@@ -52,7 +59,22 @@ static void create_arguments(void)
 
 	CHECK_EQ(create_area(NULL, &address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW), B_BAD_ADDRESS);
 	CHECK_EQ(create_area("a", NULL, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW), B_BAD_ADDRESS);
-	CHECK_EQ(create_area(NULL, NULL, 99, 0, 99, 0xffffffffu), B_BAD_ADDRESS);
+	CHECK_EQ(create_area(NULL, NULL, 99, 0, 99, RW), B_BAD_ADDRESS);
+	/* What the kernel itself only may ask for is refused before any pointer is looked at. */
+	CHECK_EQ(create_area(NULL, NULL, 99, 0, 99, 0xffffffffu), B_BAD_VALUE);
+	for (i = 0; i < COUNT(kernel_specs); i++) {
+		CHECK_EQ(create_area(NULL, &address, kernel_specs[i], PAGE, B_NO_LOCK, RW), B_BAD_VALUE);
+		CHECK_EQ(create_area("a", NULL, kernel_specs[i], PAGE, B_NO_LOCK, RW), B_BAD_VALUE);
+	}
+	for (i = 0; i < COUNT(unknown_protections); i++) {
+		CHECK_EQ(create_area(NULL, &address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, unknown_protections[i]), B_BAD_VALUE);
+		CHECK_EQ(create_area("a", NULL, B_ANY_ADDRESS, PAGE, B_NO_LOCK, unknown_protections[i]), B_BAD_VALUE);
+	}
+	/* The pointers come before the size. */
+	CHECK_EQ(create_area(NULL, &address, B_ANY_ADDRESS, 0, B_NO_LOCK, RW), B_BAD_ADDRESS);
+	/* All arguments come before the memory. */
+	CHECK_EQ(create_area("a", &address, 8, (size_t)1 << 60, B_NO_LOCK, RW), B_BAD_VALUE);
+	CHECK_EQ(create_area("a", &address, B_ANY_ADDRESS, (size_t)1 << 60, 7, RW), B_BAD_VALUE);
 	CHECK_EQ(create_area("a", &address, B_ANY_ADDRESS, 0, B_NO_LOCK, RW), B_BAD_VALUE);
 	CHECK_EQ(create_area("a", &address, B_ANY_ADDRESS, SIZE_MAX, B_NO_LOCK, RW), B_BAD_VALUE);
 	CHECK_EQ(create_area("a", &address, B_CLONE_ADDRESS, PAGE, B_NO_LOCK, RW), B_BAD_VALUE);
@@ -87,7 +109,6 @@ static void exact_addresses(void)
 {
 	void *taken, *address;
 	area_id id = made("exact", &taken);
-	static const uintptr_t outside[] = { 0, 0x800000000000, UINTPTR_MAX, UINTPTR_MAX - 0xfff, 0x7ffffffff000 };
 	size_t i;
 	address = taken;
 	CHECK_EQ(create_area("a", &address, B_EXACT_ADDRESS, PAGE, B_NO_LOCK, RW), B_BAD_VALUE);
@@ -105,6 +126,12 @@ static void exact_addresses(void)
 		CHECK_EQ(create_area("a", &address, B_EXACT_ADDRESS, PAGE, B_NO_LOCK, RW), B_BAD_ADDRESS);
 		CHECK_EQ(clone_area("c", &address, B_EXACT_ADDRESS, RW, id), B_BAD_ADDRESS);
 		CHECK((uintptr_t)address == outside[i]);
+	}
+	for (i = 0; i < COUNT(the_kernels); i++) {
+		address = (void *)the_kernels[i];
+		CHECK_EQ(create_area("a", &address, B_EXACT_ADDRESS, PAGE, B_NO_LOCK, RW), B_BAD_VALUE);
+		CHECK_EQ(clone_area("c", &address, B_EXACT_ADDRESS, RW, id), B_BAD_VALUE);
+		CHECK((uintptr_t)address == the_kernels[i]);
 	}
 	CHECK_EQ(find_area("a"), B_NAME_NOT_FOUND);
 	CHECK_EQ(find_area("c"), B_NAME_NOT_FOUND);
@@ -140,7 +167,12 @@ static void clone_arguments(void)
 		CHECK_EQ(clone_area("c", &address, B_ANY_ADDRESS, RW, nobody[i]), B_BAD_VALUE);
 	CHECK_EQ(clone_area(NULL, &address, B_ANY_ADDRESS, RW, id), B_BAD_ADDRESS);
 	CHECK_EQ(clone_area("c", NULL, B_ANY_ADDRESS, RW, id), B_BAD_ADDRESS);
-	CHECK_EQ(clone_area(NULL, NULL, 99, 0xffffffffu, -1), B_BAD_ADDRESS);
+	CHECK_EQ(clone_area(NULL, NULL, 99, RW, -1), B_BAD_ADDRESS);
+	CHECK_EQ(clone_area(NULL, NULL, 99, 0xffffffffu, -1), B_BAD_VALUE);
+	for (i = 0; i < COUNT(kernel_specs); i++)
+		CHECK_EQ(clone_area(NULL, NULL, kernel_specs[i], RW, id), B_BAD_VALUE);
+	for (i = 0; i < COUNT(unknown_protections); i++)
+		CHECK_EQ(clone_area(NULL, NULL, B_ANY_ADDRESS, unknown_protections[i], id), B_BAD_VALUE);
 	for (i = 0; i < COUNT(unknown_specs); i++)
 		CHECK_EQ(clone_area("c", &address, unknown_specs[i], RW, id), B_BAD_VALUE);
 	for (i = 0; i < COUNT(unknown_protections); i++)
@@ -223,14 +255,21 @@ static void next_info_arguments(void)
 	check_child(child, 0);
 	CHECK_EQ(get_next_area_info(child, &cookie, &info), B_BAD_TEAM_ID);
 	/* A live team without areas is at its end at once. */
-	CHECK_EQ(get_next_area_info(1, &cookie, &info), B_BAD_VALUE);
+	CHECK_EQ(get_next_area_info(1, &cookie, &info), B_ENTRY_NOT_FOUND);
 	CHECK_EQ(cookie, 0);
 	CHECK_EQ(info.area, 0x55555555);
 	/* Whatever the cookie is: what comes behind it, or the end, again and again. */
 	cookie = -1;
-	CHECK_EQ(get_next_area_info(0, &cookie, &info), B_BAD_VALUE);
-	CHECK_EQ(get_next_area_info(0, &cookie, &info), B_BAD_VALUE);
+	CHECK_EQ(get_next_area_info(0, &cookie, &info), B_ENTRY_NOT_FOUND);
+	CHECK_EQ(get_next_area_info(0, &cookie, &info), B_ENTRY_NOT_FOUND);
+	/* Before the team is looked for, and after the pointers. */
+	CHECK_EQ(get_next_area_info(INT32_MAX, &cookie, &info), B_ENTRY_NOT_FOUND);
+	CHECK_EQ(get_next_area_info(INT32_MAX, &cookie, (area_info *)NULL), B_BAD_ADDRESS);
 	CHECK_EQ(cookie, -1);
+	cookie = -PAGE_OF_COOKIES;
+	CHECK_EQ(get_next_area_info(0, &cookie, &info), B_ENTRY_NOT_FOUND);
+	CHECK_EQ(get_next_area_info(INT32_MAX, &cookie, &info), B_BAD_TEAM_ID);
+	CHECK_EQ(cookie, -PAGE_OF_COOKIES);
 	cookie = (ssize_t)(uintptr_t)address - 1;
 	CHECK_EQ(get_next_area_info(0, &cookie, &info), B_OK);
 	CHECK_EQ(info.area, id);
@@ -269,12 +308,24 @@ static void resize_arguments(void)
 	CHECK_EQ(resize_area(id, 1), B_BAD_VALUE);
 	CHECK_EQ(resize_area(id, PAGE + 1), B_BAD_VALUE);
 	CHECK_EQ(resize_area(id, SIZE_MAX), B_BAD_VALUE);
-	CHECK_EQ(resize_area(id, (size_t)1 << 46), B_NO_MEMORY);
-	CHECK_EQ(resize_area(id, ~(PAGE - 1)), B_NO_MEMORY);
+	/* Beyond the addresses of a process. */
+	CHECK_EQ(resize_area(id, (size_t)1 << 62), B_ERROR);
+	CHECK_EQ(resize_area(id, ~(PAGE - 1)), B_ERROR);
+	CHECK_EQ(resize_area(id, ((uintptr_t)1 << 47) - (uintptr_t)address), B_ERROR);
+	/* The id comes before that, and what is no size before the id. */
+	CHECK_EQ(resize_area(NOBODY, ~(PAGE - 1)), B_BAD_VALUE);
 	CHECK_EQ(get_area_info(id, &info), B_OK);
 	CHECK_EQ(info.size, PAGE);
 	CHECK_EQ(delete_area(id), B_OK);
 	CHECK_EQ(resize_area(id, PAGE), B_BAD_VALUE);
+	/* One that is low has addresses for more than any machine has memory: no address would do. */
+	address = (void *)(uintptr_t)0x300000000000;
+	id = create_area("low", &address, B_EXACT_ADDRESS, PAGE, B_NO_LOCK, RW);
+	CHECK(id > 0);
+	CHECK_EQ(resize_area(id, (size_t)1 << 46), B_NO_MEMORY);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	CHECK_EQ(info.size, PAGE);
+	CHECK_EQ(delete_area(id), B_OK);
 }
 
 static void protection_and_delete_arguments(void)
@@ -314,6 +365,12 @@ static void transfer_arguments(void)
 		CHECK_EQ(_kern_transfer_area(id, &address, unknown_specs[i], getpid()), B_BAD_VALUE);
 	CHECK_EQ(_kern_transfer_area(id, &address, B_ANY_ADDRESS, INT32_MAX), B_BAD_TEAM_ID);
 	CHECK_EQ(_kern_transfer_area(id, &address, B_ANY_ADDRESS, -1), B_BAD_TEAM_ID);
+	/* Not this team: 0 is its number in other calls only. */
+	CHECK_EQ(_kern_transfer_area(id, &address, B_ANY_ADDRESS, 0), B_BAD_TEAM_ID);
+	/* In the order of the arguments' checks. */
+	CHECK_EQ(_kern_transfer_area(NOBODY, NULL, B_ANY_KERNEL_ADDRESS, 0), B_BAD_VALUE);
+	CHECK_EQ(_kern_transfer_area(NOBODY, NULL, B_ANY_ADDRESS, 0), B_BAD_ADDRESS);
+	CHECK_EQ(_kern_transfer_area(NOBODY, &address, B_ANY_ADDRESS, 0), B_BAD_VALUE);
 	/* A team that holds nothing has nowhere to get it; one that has ended even less. */
 	CHECK_EQ(_kern_transfer_area(id, &address, B_ANY_ADDRESS, 1), B_BAD_TEAM_ID);
 	child = check_fork();
@@ -328,8 +385,14 @@ static void transfer_arguments(void)
 	CHECK_EQ(_kern_transfer_area(id, &address, B_CLONE_ADDRESS, getpid()), B_BAD_VALUE);
 	address = (void *)(uintptr_t)0x10000001;
 	CHECK_EQ(_kern_transfer_area(id, &address, B_EXACT_ADDRESS, getpid()), B_BAD_VALUE);
-	address = (void *)UINTPTR_MAX;
-	CHECK_EQ(_kern_transfer_area(id, &address, B_EXACT_ADDRESS, getpid()), B_BAD_ADDRESS);
+	for (i = 0; i < COUNT(outside); i++) {
+		address = (void *)outside[i];
+		CHECK_EQ(_kern_transfer_area(id, &address, B_EXACT_ADDRESS, getpid()), B_BAD_ADDRESS);
+	}
+	for (i = 0; i < COUNT(the_kernels); i++) {
+		address = (void *)the_kernels[i];
+		CHECK_EQ(_kern_transfer_area(id, &address, B_EXACT_ADDRESS, getpid()), B_BAD_VALUE);
+	}
 	CHECK_EQ(get_area_info(id, &info), B_OK);
 	CHECK(info.address == own);
 	CHECK_EQ(area_for(own), id);
@@ -345,6 +408,7 @@ static void reservation_arguments(void)
 	addr_t range = 0;
 	size_t i;
 	CHECK_EQ(_kern_reserve_address_range(NULL, B_ANY_ADDRESS, PAGE), B_BAD_ADDRESS);
+	CHECK_EQ(_kern_reserve_address_range(NULL, B_ANY_KERNEL_ADDRESS, PAGE), B_BAD_VALUE);
 	CHECK_EQ(_kern_reserve_address_range(&range, B_ANY_ADDRESS, 0), B_BAD_VALUE);
 	CHECK_EQ(_kern_reserve_address_range(&range, B_ANY_ADDRESS, SIZE_MAX), B_BAD_VALUE);
 	CHECK_EQ(_kern_reserve_address_range(&range, B_CLONE_ADDRESS, PAGE), B_BAD_VALUE);
@@ -357,6 +421,8 @@ static void reservation_arguments(void)
 	CHECK_EQ(_kern_reserve_address_range(&range, B_EXACT_ADDRESS, PAGE), B_BAD_ADDRESS);
 	range = 0x800000000000;
 	CHECK_EQ(_kern_reserve_address_range(&range, B_EXACT_ADDRESS, PAGE), B_BAD_ADDRESS);
+	range = 0xffffff0000000000;
+	CHECK_EQ(_kern_reserve_address_range(&range, B_EXACT_ADDRESS, PAGE), B_BAD_VALUE);
 	range = 0x10000001;
 	CHECK_EQ(_kern_reserve_address_range(&range, B_EXACT_ADDRESS, PAGE), B_BAD_VALUE);
 	range = (addr_t)taken;
@@ -443,8 +509,6 @@ static void a_clone_in_the_way(void)
 	theirs = find_area("in the way");
 	CHECK(theirs > 0);
 	CHECK_EQ(resize_area(id, 2 * PAGE), B_ERROR);
-	/* It is a matter of addresses, and not of memory. */
-	CHECK_EQ(resize_area(id, (size_t)1 << 46), B_NO_MEMORY);
 	CHECK_EQ(get_area_info(id, &info), B_OK);
 	CHECK_EQ(info.size, PAGE);
 	CHECK_EQ(get_area_info(theirs, &info), B_OK);

@@ -88,7 +88,7 @@ int main(void)
 		CHECK_EQ(pthread_create(&threads[i], NULL, works, (void *)i), 0);
 	for (i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
-	CHECK_EQ(get_next_area_info(B_CURRENT_TEAM, &cookie, &info), B_BAD_VALUE);
+	CHECK_EQ(get_next_area_info(B_CURRENT_TEAM, &cookie, &info), B_ENTRY_NOT_FOUND);
 	CHECK_EQ(find_area("raced"), B_NAME_NOT_FOUND);
 	CHECK_EQ(find_area("clone"), B_NAME_NOT_FOUND);
 	return 0;

@@ -58,7 +58,7 @@ int main(void)
 	CHECK_EQ(stable, COUNT / 2);
 	CHECK_EQ(found, 1);
 	/* The end, again and again. */
-	CHECK_EQ(get_next_area_info(getpid(), &cookie, &info), B_BAD_VALUE);
-	CHECK_EQ(get_next_area_info(getpid(), &cookie, &info), B_BAD_VALUE);
+	CHECK_EQ(get_next_area_info(getpid(), &cookie, &info), B_ENTRY_NOT_FOUND);
+	CHECK_EQ(get_next_area_info(getpid(), &cookie, &info), B_ENTRY_NOT_FOUND);
 	return 0;
 }
