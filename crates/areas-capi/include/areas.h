@@ -124,7 +124,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Instruction fetches.
 #define AREAS_EXECUTE 4
 
-// The area is to be a stack: recorded and reported, without an effect.
+// The area is to be a stack: recorded and reported, without an effect. (BeOS's create_area guards its lowest page.)
 #define AREAS_STACK 8
 
 // Others are meant to clone it: recorded and reported, without an effect.

@@ -8,7 +8,9 @@ use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use areas::registry::{self, Source};
-use areas::{Area, AreaId, Error, Frozen, Kind, Name, Protection, Received, Resizable, Result, Shared};
+use areas::{
+    Area, AreaId, Error, Frozen, Kind, Name, PageSize, Protection, Received, Resizable, Result, Shared,
+};
 
 use crate::forking;
 use crate::slot::Slot;
@@ -50,14 +52,31 @@ impl Held {
         with!(self, area => area.protect(protection))
     }
 
+    /// A resizable area as BeOS's calls make it: as a stack (`B_STACK_AREA`) it ends in a fault, at its lowest page, unless it has no other.
+    pub(crate) fn resizable(mut area: Area<Resizable>) -> Result<Self> {
+        guard_stack(&mut area)?;
+        Ok(Held::Resizable(area))
+    }
+
     /// What came from another process; nothing for a kind that did not exist when this was written.
     fn received(received: Received) -> Option<Self> {
         Some(match received {
-            Received::Resizable(area) => Held::Resizable(area),
+            Received::Resizable(mut area) => {
+                // Without the guard rather than not at all.
+                let _ = guard_stack(&mut area);
+                Held::Resizable(area)
+            }
             Received::Frozen(area) => Held::Frozen(area),
             Received::Shared(area) => Held::Shared(area),
             _ => return None,
         })
+    }
+}
+
+fn guard_stack(area: &mut Area<Resizable>) -> Result<()> {
+    match area.protection().contains(Protection::STACK) && area.mapped() > PageSize::base().bytes() {
+        true => area.guard_lowest_page(),
+        false => Ok(()),
     }
 }
 

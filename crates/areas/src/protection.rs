@@ -18,7 +18,8 @@ bitflags! {
         const WRITE = 2;
         /// Instruction fetches.
         const EXECUTE = 4;
-        /// The area is to be a stack: recorded and reported, without an effect.
+        /// The area is to be a stack: recorded and reported. The calls of BeOS's guard the lowest page of such an area
+        /// ([`guard_lowest_page`](crate::Area::guard_lowest_page)); by itself it has no effect.
         #[doc(alias = "B_STACK_AREA")]
         const STACK = 8;
         /// Others are meant to clone the area: recorded and reported, without an effect (who may, the kernel decides).

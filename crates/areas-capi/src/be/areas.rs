@@ -75,7 +75,7 @@ unsafe fn create(
         // What demands something of page frames has a fixed size: those next to it cannot be had for the asking.
         Ok(match ClosedLock::from(lock) {
             ClosedLock::None | ClosedLock::Lazy | ClosedLock::Full => {
-                Held::Resizable(builder.resizable(room)?)
+                Held::resizable(builder.resizable(room)?)?
             }
             ClosedLock::Contiguous | ClosedLock::Low | ClosedLock::Full32 | ClosedLock::Contiguous32 => {
                 Held::Shared(builder.shared()?)
@@ -156,7 +156,7 @@ fn make_clone(
                 Place::Inside(range, offset) => builder.inside(range, offset).room(room),
             };
             let mut held = match resizable {
-                true => Held::Resizable(builder.open_resizable()?),
+                true => Held::resizable(builder.open_resizable()?)?,
                 false => Held::Shared(builder.open()?),
             };
             if rights != protection {

@@ -26,7 +26,7 @@ pub const AREAS_READ: u32 = 1;
 pub const AREAS_WRITE: u32 = 2;
 /// Instruction fetches.
 pub const AREAS_EXECUTE: u32 = 4;
-/// The area is to be a stack: recorded and reported, without an effect.
+/// The area is to be a stack: recorded and reported, without an effect. (BeOS's create_area guards its lowest page.)
 pub const AREAS_STACK: u32 = 8;
 /// Others are meant to clone it: recorded and reported, without an effect.
 pub const AREAS_CLONEABLE: u32 = 16;

@@ -115,7 +115,10 @@ impl<K: Access> Area<K> {
         super::dress(&mapping, Some(object), self.undumped);
         let unlocked = self.lock_as_well(&mapping, &whose)?;
         let name = self.name.clone().unwrap_or_else(|| unreachable!("what is published has a name"));
-        if let Err(error) = publication.replace(self.announcement(name, &mapping, object)) {
+        // Locked first: what may not be accessed cannot be brought in.
+        let guarded = if self.mapping.is_guarded() { mapping.guard_lowest_page() } else { Ok(()) };
+        let replaced = guarded.and_then(|()| publication.replace(self.announcement(name, &mapping, object)));
+        if let Err(error) = replaced {
             drop(mapping);
             if unlocked {
                 // It was locked a moment ago, with the same limits.

@@ -237,6 +237,7 @@ impl Mapping {
             asked: Asked::default(),
             home: None,
             apart: false,
+            guarded: false,
         }
     }
 
@@ -409,7 +410,7 @@ impl Mapping {
             unsafe { sys::memory::protect(self.base, self.span, protection.for_mprotect()) }?;
             self.note_protection(protection);
         }
-        Ok(())
+        if self.guarded { self.set_lowest(Protection::empty()) } else { Ok(()) }
     }
 }
 

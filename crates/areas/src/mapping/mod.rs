@@ -7,6 +7,7 @@ mod apart;
 mod asked;
 mod backing;
 mod canary;
+mod guard;
 pub(crate) mod headroom;
 mod making;
 mod refusal;
@@ -68,7 +69,7 @@ pub struct Fallback {
 ///   `home` keeps: to this value among all users of the reservation); `base` and `span` are multiples of `page`.
 /// - `size <= span`. A `span` of 0 is that of one that was unmapped, and is about to be dropped.
 /// - With `Sharing::Exclusive`, all `span` bytes are private anonymous memory: no other process writes them.
-/// - The protection of all its pages is `protection`.
+/// - The protection of all its pages is `protection`; but for the lowest one if it is `guarded`, which may not be accessed.
 /// - `backed_by` is what all of it maps, and agrees with `sharing`.
 pub struct Mapping {
     base: NonNull<u8>,
@@ -92,6 +93,8 @@ pub struct Mapping {
     home: Option<Arc<Reservation>>,
     /// Whether it stands apart from its neighbours, and is counted (`apart.rs`).
     apart: bool,
+    /// Whether its lowest page is a guard (`guard.rs`).
+    guarded: bool,
 }
 
 /// What is noted of a mapping beside its range.

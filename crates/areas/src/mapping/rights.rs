@@ -11,13 +11,14 @@ use crate::size::Bytes;
 use crate::sys;
 
 impl Mapping {
-    /// Changes what may be done with all its pages.
+    /// Changes what may be done with all its pages (but for a guard, which stays).
     ///
     /// # Errors
     /// [`Kind::NotPermitted`] beyond what the file behind it allows; [`Kind::System`] with what mprotect said.
     pub fn protect(&mut self, protection: Protection) -> Result<()> {
+        let (base, span) = self.above_the_guard();
         // SAFETY: the range is ours (invariant), and `&mut self` says that no reference that we lent is alive.
-        let changed = unsafe { sys::memory::protect(self.base, self.span, protection.for_mprotect()) };
+        let changed = unsafe { sys::memory::protect(base, span, protection.for_mprotect()) };
         let before = self.protection;
         changed.inspect_err(|_| self.restore_protection(protection)).map_err(|errno| {
             let kind = match errno {
@@ -32,7 +33,7 @@ impl Mapping {
                     before
                 ),
             )
-            .call(format!("mprotect({:p}, {}, {protection})", self.base, self.span), errno)
+            .call(format!("mprotect({base:p}, {}, {protection})", Bytes::from(span)), errno)
         })?;
         self.note_protection(protection);
         Ok(())
@@ -43,8 +44,9 @@ impl Mapping {
     /// what all of them allow: what they have in common before and after.
     #[cold]
     fn restore_protection(&mut self, refused: Protection) {
+        let (base, span) = self.above_the_guard();
         // SAFETY: as in `protect`; what is given back is what the range had.
-        let restored = unsafe { sys::memory::protect(self.base, self.span, self.protection.for_mprotect()) };
+        let restored = unsafe { sys::memory::protect(base, span, self.protection.for_mprotect()) };
         if restored.is_err() && !self.still_has(self.protection) {
             self.note_protection(self.protection.intersection(refused));
         }
@@ -53,8 +55,9 @@ impl Mapping {
     /// Whether all of it has a protection, as far as the kernel shows.
     fn still_has(&self, protection: Protection) -> bool {
         let maps = sys::text::read_lossy("/proc/thread-self/maps").unwrap_or_default();
-        let start = self.base.addr().get();
-        covers(&maps, start..start.saturating_add(self.span), protection)
+        let (base, span) = self.above_the_guard();
+        let start = base.addr().get();
+        covers(&maps, start..start.saturating_add(span), protection)
     }
 }
 
