@@ -300,7 +300,7 @@ static void resize_arguments(void)
 {
 	void *address;
 	area_info info;
-	area_id id = made("resized", &address);
+	area_id behind, id = made("resized", &address);
 	size_t i;
 	for (i = 0; i < COUNT(nobody); i++)
 		CHECK_EQ(resize_area(nobody[i], PAGE), B_BAD_VALUE);
@@ -323,8 +323,15 @@ static void resize_arguments(void)
 	id = create_area("low", &address, B_EXACT_ADDRESS, PAGE, B_NO_LOCK, RW);
 	CHECK(id > 0);
 	CHECK_EQ(resize_area(id, (size_t)1 << 46), B_NO_MEMORY);
+	/* Whatever is behind it. */
+	address = (char *)address + PAGE;
+	behind = create_area("behind", &address, B_EXACT_ADDRESS, PAGE, B_NO_LOCK, RW);
+	CHECK(behind > 0);
+	CHECK_EQ(resize_area(id, (size_t)1 << 46), B_NO_MEMORY);
+	CHECK_EQ(resize_area(id, 2 * PAGE), B_ERROR);
 	CHECK_EQ(get_area_info(id, &info), B_OK);
 	CHECK_EQ(info.size, PAGE);
+	CHECK_EQ(delete_area(behind), B_OK);
 	CHECK_EQ(delete_area(id), B_OK);
 }
 
