@@ -231,6 +231,50 @@ fn it_freezes_with_the_size_that_it_has() {
     assert_eq!(again[..], frozen[..]);
 }
 
+/// A stack's guard is one page, as the kernel shows it: through each change of the area, and not in a clone.
+#[test]
+fn the_lowest_page_can_be_a_guard() {
+    let rights_at = |address: usize| {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let holds = |line: &&str| {
+            let (from, rest) = line.split_once('-').unwrap();
+            let (to, _) = rest.split_once(' ').unwrap();
+            (usize::from_str_radix(from, 16).unwrap()..usize::from_str_radix(to, 16).unwrap())
+                .contains(&address)
+        };
+        maps.lines().find(holds).unwrap().split(' ').nth(1).unwrap().to_owned()
+    };
+    let name = name("guard");
+    let mut area = areas::builder(4 * PAGE).name(&name).resizable(16 * PAGE).unwrap();
+    let start = area.as_ptr().addr();
+    area.guard_lowest_page().unwrap();
+    let is_guarded = |others: &str| {
+        assert_eq!((rights_at(start), rights_at(start + PAGE)), ("---s".to_owned(), others.to_owned()));
+    };
+    is_guarded("rw-s");
+    area.protect(Protection::READ).unwrap();
+    is_guarded("r--s");
+    area.protect(Protection::READ_WRITE).unwrap();
+    area.resize(8 * PAGE).unwrap();
+    area.populate().unwrap();
+    assert_eq!(allocated(&area), 8 * PAGE as u64, "the guard has a page, which clones use");
+    is_guarded("rw-s");
+    area.write_at(PAGE, b"x").unwrap();
+    assert_eq!(area.write_at(0, b"x").unwrap_err().kind(), Kind::OutOfRange);
+    let clone = areas::registry::find(&name).unwrap().open_resizable().unwrap();
+    assert_eq!(rights_at(clone.as_ptr().addr()), "rw-s");
+    clone.write_at(0, b"seen").unwrap();
+    // A clone that may write is in the way of freezing: the area comes back as it was.
+    let mut area = area.freeze_within(std::time::Duration::ZERO).unwrap_err().value;
+    is_guarded("rw-s");
+    area.resize(PAGE).unwrap();
+    assert_eq!(area.guard_lowest_page().unwrap_err().kind(), Kind::InvalidInput);
+    drop(clone);
+    // What is frozen lends all its bytes.
+    let frozen = area.freeze().unwrap();
+    assert_eq!(&frozen.as_bytes()[..4], b"seen");
+}
+
 #[test]
 fn two_that_resize_at_once_do_no_harm() {
     let name = name("race");

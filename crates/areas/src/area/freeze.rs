@@ -44,9 +44,17 @@ impl Area<$kind> {
     /// # Errors
     /// As [`freeze`](Area::freeze).
     pub fn freeze_within(mut self, patience: Duration) -> Result<Area<Frozen>, Rejected<Self>> {
-        match self.try_freeze(patience) {
+        // What is frozen lends its bytes, all of them.
+        let guarded = self.mapping.is_guarded();
+        match self.mapping.lift_guard().and_then(|()| self.try_freeze(patience)) {
             Ok(()) => Ok(self.into_kind()),
-            Err(error) => Err(Rejected { error, value: self }),
+            Err(error) => {
+                if guarded {
+                    // It was one a moment ago.
+                    let _ = self.mapping.guard_lowest_page();
+                }
+                Err(Rejected { error, value: self })
+            }
         }
     }
 }

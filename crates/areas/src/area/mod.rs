@@ -14,6 +14,7 @@ mod builder;
 mod clone;
 mod freeze;
 mod frozen;
+mod guard;
 mod passing;
 mod place;
 mod private;
@@ -241,6 +242,9 @@ impl<K: Access> Area<K> {
     /// # Errors
     /// As [`populate`](Area::populate).
     pub fn populate_with(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        if self.mapping.is_guarded() {
+            return self.unguarded(|area| area.populate_with(progress));
+        }
         let whose = self.to_string();
         if self.is_physical() {
             // It is RAM that belongs to the area alone, and there.

@@ -179,30 +179,12 @@ impl Area<Resizable> {
         }
     }
 
-    /// Makes its lowest page inaccessible, from now on and whatever its protection is: for memory that serves as a stack, which grows down and
-    /// then ends in a fault. It is this area's matter alone: its clones, and [`read_at`](Area::read_at), see the page.
-    ///
-    /// # Errors
-    /// [`Kind::InvalidInput`] if it has one page only; [`Kind::Limit`] at `vm.max_map_count`.
-    #[doc(alias = "B_STACK_AREA")]
-    pub fn guard_lowest_page(&mut self) -> Result<()> {
-        if self.used() <= self.mapping.page_size().bytes() {
-            return Err(Error::new(Kind::InvalidInput, format!("guard the lowest page of {self}"))
-                .detail("it has no other page"));
-        }
-        self.mapping.guard_lowest_page()
-    }
-
     fn lock_tail(&mut self, whose: &str) -> Result<()> {
         match self.lock {
             crate::Lock::None => Ok(()),
-            lock => {
-                // A guard cannot be brought in, and so not be locked as the rest.
-                let guarded = lock.is_full() && self.mapping.lift_guard();
-                let locked = self.apply_lock(lock, whose);
-                let guarded = if guarded { self.mapping.guard_lowest_page() } else { Ok(()) };
-                locked.and(guarded)
-            }
+            // A guard cannot be brought in.
+            lock if lock.is_full() => self.unguarded(|area| area.apply_lock(lock, whose)),
+            lock => self.apply_lock(lock, whose),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use super::Mapping;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::protection::Protection;
+use crate::size::Bytes;
 use crate::sys;
 
 impl Mapping {
@@ -15,12 +16,7 @@ impl Mapping {
     /// # Errors
     /// [`Kind::Limit`] at `vm.max_map_count` (one more mapping for the kernel); [`Kind::System`] with what else mprotect said.
     pub(crate) fn guard_lowest_page(&mut self) -> Result<()> {
-        self.set_lowest(Protection::empty()).map_err(|errno| {
-            let kind = if errno == sys::Errno::NOMEM { Kind::Limit } else { Kind::System };
-            let error = Error::new(kind, "guard the lowest page of a mapping")
-                .call(format!("mprotect({:p}, {}, ---)", self.base, self.page), errno);
-            if kind == Kind::Limit { remedy::address_space(error, self.span) } else { error }
-        })?;
+        self.set_lowest(Protection::empty(), "guard the lowest page of a mapping")?;
         self.guarded = true;
         Ok(())
     }
@@ -30,11 +26,16 @@ impl Mapping {
         self.guarded
     }
 
-    /// Lets the lowest page be accessed as the others are. Whether it was a guard.
-    pub(crate) fn lift_guard(&mut self) -> bool {
-        let lifted = self.guarded && self.set_lowest(self.protection).is_ok();
-        self.guarded &= !lifted;
-        lifted
+    /// Lets the lowest page be accessed as the others are, if it is a guard.
+    ///
+    /// # Errors
+    /// As [`guard_lowest_page`](Mapping::guard_lowest_page).
+    pub(crate) fn lift_guard(&mut self) -> Result<()> {
+        if self.guarded {
+            self.set_lowest(self.protection, "lift the guard of a mapping")?;
+            self.guarded = false;
+        }
+        Ok(())
     }
 
     /// What follows its protection: all of it, or what is above the guard.
@@ -49,10 +50,16 @@ impl Mapping {
         }
     }
 
-    pub(super) fn set_lowest(&self, protection: Protection) -> sys::Result<()> {
+    fn set_lowest(&self, protection: Protection, what: &'static str) -> Result<()> {
         let lowest = self.page.bytes().min(self.span);
         // SAFETY: the range is ours (invariant). It is shared memory, of which no reference is lent; whoever has a pointer there finds that it may
         // not be accessed, or may be again, as with any change of protection.
-        unsafe { sys::memory::protect(self.base, lowest, protection.for_mprotect()) }
+        let changed = unsafe { sys::memory::protect(self.base, lowest, protection.for_mprotect()) };
+        changed.map_err(|errno| {
+            let kind = if errno == sys::Errno::NOMEM { Kind::Limit } else { Kind::System };
+            let error = Error::new(kind, what)
+                .call(format!("mprotect({:p}, {}, {protection})", self.base, Bytes::from(lowest)), errno);
+            if kind == Kind::Limit { remedy::address_space(error, self.span) } else { error }
+        })
     }
 }

@@ -386,6 +386,7 @@ impl Mapping {
         protection: Protection,
         file: (BorrowedFd<'_>, u64),
     ) -> sys::Result<()> {
+        debug_assert!(!self.guarded, "all of it gets the same protection");
         let plan = Plan {
             at: At::Exactly(self.base.addr().get()),
             size: self.size,
@@ -410,7 +411,7 @@ impl Mapping {
             unsafe { sys::memory::protect(self.base, self.span, protection.for_mprotect()) }?;
             self.note_protection(protection);
         }
-        if self.guarded { self.set_lowest(Protection::empty()) } else { Ok(()) }
+        Ok(())
     }
 }
 

@@ -6,6 +6,8 @@
  * A forked child holds the areas of its parent, shared, at the same addresses, under new ids (area_for tells them). Others find them from the
  * child's first call on: a daemon makes one right after its last fork (areas_keep of areas.h, or any call here). A team that makes no calls
  * for a long time calls areas_keep once a second, so that it is found again where a log-out has removed the registry's folder.
+ * An allocator whose memory is areas must not be used by both: each would give out what the other has in use (docs/beos.md).
+ * Memory that was not made by these calls (malloc's, mmap's, a stack) is no area: area_for gives B_ERROR for it.
  * After setuid and the like, the areas are the new user's from the next call on that makes one.
  *
  * A thread may be cancelled (pthread_cancel, deferred) in any call: snooze and wait_for_thread end there, all others come to their

@@ -62,6 +62,27 @@ static void times(void)
 	CHECK(team.start_time > 0 && team.start_time <= before + 10000);
 }
 
+/* As programs that were compiled elsewhere have them, in files and messages. */
+static void numbers(void)
+{
+	CHECK_EQ(B_TIMEOUT, 8);
+	CHECK_EQ(B_RELATIVE_TIMEOUT, 8);
+	CHECK_EQ(B_ABSOLUTE_TIMEOUT, 16);
+	CHECK_EQ(B_ABSOLUTE_REAL_TIME_TIMEOUT, 80);
+	CHECK_EQ(B_INFINITE_TIMEOUT, INT64_MAX);
+	CHECK_EQ(B_LOW_PRIORITY, 5);
+	CHECK_EQ(B_NORMAL_PRIORITY, 10);
+	CHECK_EQ(B_URGENT_DISPLAY_PRIORITY, 20);
+	CHECK_EQ(B_REAL_TIME_PRIORITY, 120);
+	CHECK_EQ(B_STACK_AREA, 8);
+	CHECK_EQ(B_OVERCOMMITTING_AREA, 0x1000);
+	CHECK_EQ((uint32)B_BUFFER_OVERFLOW, 0x80007029u);
+	CHECK_EQ((uint32)B_NOT_SUPPORTED, 0x8000702bu);
+	CHECK_EQ((uint32)B_UNSUPPORTED, 0x8000600eu);
+	CHECK_EQ((uint32)B_ERRORS_END, 0x8000ffffu);
+	CHECK_EQ(B_READ_WRITE, O_RDWR);
+}
+
 /* What is given is what was there before. */
 static void values(void)
 {
@@ -186,6 +207,7 @@ int main(void)
 {
 	words();
 	times();
+	numbers();
 	values();
 	two_teams();
 	overcommitting();
