@@ -257,7 +257,7 @@ fn full_locks_without_mlock2() {
         enter(&[
             refuse(libc::SYS_mlock2, libc::ENOSYS),
             // For the larger one there is no allowance.
-            refuse(libc::SYS_mlock, libc::ENOMEM).only(1, 2 * LEN as u32),
+            refuse(libc::SYS_mlock, libc::ENOMEM).only(1, u32::try_from(2 * LEN).unwrap()),
         ]);
         let full = areas::builder(LEN).lock(Lock::Full).shared().unwrap();
         assert_eq!(full.lock(), Lock::Full);
