@@ -51,6 +51,7 @@ impl Mapping {
     }
 
     fn set_lowest(&self, protection: Protection, what: &'static str) -> Result<()> {
+        debug_assert!(self.sharing == super::Sharing::Shared, "bytes of exclusive memory are lent");
         let lowest = self.page.bytes().min(self.span);
         // SAFETY: the range is ours (invariant). It is shared memory, of which no reference is lent; whoever has a pointer there finds that it may
         // not be accessed, or may be again, as with any change of protection.
