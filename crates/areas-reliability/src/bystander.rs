@@ -76,7 +76,7 @@ impl Holdings {
     fn give(&mut self, pid: &str) -> Result<()> {
         let pid = pid.parse().context("a process number")?;
         match self.gift.take().context("nothing to give")?.transfer(pid, Address::Any) {
-            Ok(Transfer::Given) => Ok(()),
+            Ok(Transfer::Given(_)) => Ok(()),
             Ok(other) => bail!("it became {other:?}"),
             Err(rejected) => Err(rejected.error).context("give it"),
         }

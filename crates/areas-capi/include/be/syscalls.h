@@ -9,8 +9,10 @@ extern "C" {
 #endif
 
 /*
- * Hands an area over to a team and keeps nothing. Within the own team: its new id, at once. To another team: B_OK; that team
- * has it, under an id of its own, from its next call on.
+ * Hands an area over to a team and keeps nothing: the id that it has there. Within the own team it is there at once. Another team has it from
+ * its next call on that looks at areas: get_area_info() and clone_area() of the id work there at once, and in a third team after that. The address is
+ * written within the own team only. A team can be given something once it has called any function about areas, teams or threads but
+ * find_thread(), snooze() and wait_for_thread().
  */
 extern area_id _kern_transfer_area(area_id area, void **address, uint32 addressSpec, team_id target);
 

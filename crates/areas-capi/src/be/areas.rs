@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_void};
 
 use areas::closed::ClosedLock;
 use areas::registry::{self, Source};
-use areas::{AreaId, Kind, Lock, Name, Protection};
+use areas::{AreaId, Error, Kind, Lock, Name, Protection};
 
 use super::errors::{
     BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ERROR, NAME_NOT_FOUND, NO_MEMORY, NOT_ALLOWED, OK, Status, refused,
@@ -98,6 +98,7 @@ unsafe fn create(
 
 /// A published area, of any team.
 pub(super) fn source_of(id: i32) -> Result<Source, Status> {
+    registry::join_once();
     AreaId::new(id).and_then(registry::get).map_err(status_of)
 }
 
@@ -235,7 +236,13 @@ fn protect(id: i32, protection: u32) -> Result<Status, Status> {
     })
 }
 
-/// What `_kern_transfer_area` does. The new id within this team; 0 where another team has it, which gives it an id of its own.
+/// Where an area is that was handed over.
+enum Moved {
+    Here(Held),
+    There(AreaId),
+}
+
+/// What `_kern_transfer_area` does. The id that it has from now on; in another team, as soon as that has taken it in.
 ///
 /// # Safety
 /// As C's.
@@ -262,9 +269,11 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
         macro_rules! hand_over {
             ($area:expr, $kind:path) => {
                 match $area.transfer(number, at) {
-                    Ok(areas::Transfer::Own(area)) => Ok(Some($kind(area))),
-                    Ok(_) => Ok(None),
-                    Err(rejected) => Err((rejected.error, $kind(rejected.value))),
+                    Ok(areas::Transfer::Own(area)) => Ok(Moved::Here($kind(area))),
+                    Ok(areas::Transfer::Given(id)) => Ok(Moved::There(id)),
+                    // No other outcome is known to this edge: the area is not here any more.
+                    Ok(_) => Err((Error::new(Kind::System, "transfer an area"), None)),
+                    Err(rejected) => Err((rejected.error, Some($kind(rejected.value)))),
                 }
             };
         }
@@ -274,14 +283,14 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
             Held::Frozen(area) => hand_over!(area, Held::Frozen),
         };
         match done {
-            Ok(moved) => {
-                let Some(moved) = moved else { return Ok(OK) };
+            Ok(Moved::There(id)) => Ok(id.get()),
+            Ok(Moved::Here(area)) => {
                 // SAFETY: C's promise, as above.
-                unsafe { tell(address, &moved) };
-                entered.keep(moved).map_err(status_of)
+                unsafe { tell(address, &area) };
+                entered.keep(area).map_err(status_of)
             }
             Err((error, area)) => {
-                *held = Some(area);
+                *held = area;
                 Err(status_of(error))
             }
         }
@@ -336,6 +345,7 @@ unsafe extern "C" fn find_area(name: *const c_char) -> i32 {
         // SAFETY: the caller's promise.
         let text = unsafe { layout::text::<{ NAME_LENGTH - 1 }>(name) };
         let Some((bytes, len)) = text else { return wrong(BAD_ADDRESS, "find an area", "the name is NULL") };
+        registry::join_once();
         match registry::find(&bytes[..len]) {
             Ok(source) => source.id().get(),
             Err(error) => refused(NAME_NOT_FOUND, error),
@@ -350,9 +360,12 @@ extern "C" fn area_for(address: *mut c_void) -> i32 {
     if let Some(id) = registry::known_id_at(address.addr()) {
         return id.get();
     }
-    guarded(ERROR, || match registry::id_at(address.addr()) {
-        Ok(id) => id.get(),
-        Err(error) => refused(ERROR, error),
+    guarded(ERROR, || {
+        registry::join_once();
+        match registry::id_at(address.addr()) {
+            Ok(id) => id.get(),
+            Err(error) => refused(ERROR, error),
+        }
     })
 }
 

@@ -70,6 +70,7 @@ fn next(team: i32, after: usize) -> Result<AreaInfo, Status> {
         Ok(pid) => pid,
         Err(_) => return Err(wrong(BAD_TEAM_ID, WHAT, "no team has a negative number")),
     };
+    registry::join_once();
     let mut after = after;
     loop {
         let found = registry::next(pid, after).map_err(status_of)?;

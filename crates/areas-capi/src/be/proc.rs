@@ -10,6 +10,9 @@ pub(super) struct Stat {
     numbers: Vec<i64>,
 }
 
+/// Of the kernel's flags of a thread: it runs in the kernel and has no memory of its own (`PF_KTHREAD`).
+const KERNEL_THREAD: i64 = 0x0020_0000;
+
 /// A clock tick, as `/proc` counts time, in microseconds: 100 a second on all machines.
 const TICK: i64 = 10_000;
 
@@ -39,6 +42,21 @@ impl Stat {
 
     fn id(&self, number: usize) -> i32 {
         i32::try_from(self.field(number)).unwrap_or(-1)
+    }
+
+    /// Whether the thread has ended, and only waits to be fetched. (The first one of a process may have, while others live.)
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+
+    /// Whether it is one of the kernel's own: it has no addresses, and is of no team.
+    pub(super) fn is_kernels(&self) -> bool {
+        self.field(9) & KERNEL_THREAD != 0
+    }
+
+    /// Whether the thread lives, and is a team's.
+    pub(super) fn is_teams(&self) -> bool {
+        !self.has_ended() && !self.is_kernels()
     }
 
     pub(super) fn parent(&self) -> i32 {
@@ -90,14 +108,31 @@ pub(super) fn team_of(thread: i32) -> Option<i32> {
     i32::try_from(*status(thread, "Tgid")?.first()?).ok()
 }
 
-/// Whether a process of that number is there; one that has ended and was not waited for is.
-pub(super) fn is_team(id: i32) -> bool {
-    id > 0 && team_of(id) == Some(id)
+/// What the kernel says of a process, if one of that number is a team: not one that has ended and was not waited for, none of the kernel's
+/// own threads, and no thread's number.
+pub(super) fn team(id: i32) -> Option<Stat> {
+    if id <= 0 || team_of(id)? != id {
+        return None;
+    }
+    Stat::read(id).filter(|stat| is_alive(id, stat))
 }
 
-/// The processes, by number.
-pub(super) fn teams() -> Vec<i32> {
+/// Whether a process is a team. Where its first thread has ended, others may live.
+fn is_alive(id: i32, stat: &Stat) -> bool {
+    // A thread that has ended is listed for as long as the process is not fetched; the others go at once.
+    let has_others = || numbers(&format!("/proc/{id}/task")).len() > 1;
+    !stat.is_kernels() && (!stat.has_ended() || has_others())
+}
+
+/// The numbers that may be teams', in order: all that `/proc` has.
+pub(super) fn numbers_of_teams() -> Vec<i32> {
     numbers("/proc")
+}
+
+/// How many teams there are.
+pub(super) fn count_teams() -> usize {
+    let is_team = |&id: &i32| Stat::read(id).is_some_and(|stat| is_alive(id, &stat));
+    numbers_of_teams().into_iter().filter(is_team).count()
 }
 
 /// The threads of this process, by number.
@@ -134,6 +169,23 @@ mod tests {
         assert_eq!((stat.user_time(), stat.kernel_time()), (110_000, 120_000));
         assert_eq!((stat.priority(), stat.threads(), stat.started()), (8, 5, 9_000_000));
         assert!(Stat::parse(b"junk").is_none() && Stat::parse(b")(").is_none());
+        assert!(!stat.has_ended() && !stat.is_kernels());
+    }
+
+    #[test]
+    fn kernel_threads_and_who_has_ended_are_known() {
+        let line = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 21 0 0 20 0 1 0 3 0 0";
+        assert!(Stat::parse(line).unwrap().is_kernels());
+        let line = b"9 (sh) Z 1 2 3 0 -1 4227084 0 0 0 0 0 11 0 0 20 0 1 0 900 0 0";
+        let ended = Stat::parse(line).unwrap();
+        assert!(ended.has_ended() && !ended.is_kernels());
+    }
+
+    #[test]
+    fn this_process_is_a_team() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(team(own).is_some() && count_teams() > 0);
+        assert!(team(0).is_none() && team(-1).is_none() && team(i32::MAX).is_none());
     }
 
     #[test]

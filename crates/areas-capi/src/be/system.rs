@@ -54,7 +54,7 @@ fn describe() -> SystemInfo {
         max_threads: limit("/proc/sys/kernel/threads-max"),
         used_threads: threads.unwrap_or(0),
         max_teams: limit("/proc/sys/kernel/pid_max"),
-        used_teams: u32::try_from(proc::teams().len()).unwrap_or(u32::MAX),
+        used_teams: u32::try_from(proc::count_teams()).unwrap_or(u32::MAX),
         kernel_name: layout::field(names.sysname().to_bytes()),
         kernel_build_date: layout::field(version),
         kernel_build_time: layout::field(b""),

@@ -9,18 +9,16 @@ use areas::{files, registry};
 
 use super::errors::{BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ERROR, OK, Status, wrong};
 use super::layout::{self, TeamInfo};
-use super::proc::{self, Stat};
+use super::proc;
 use crate::edge::guarded;
 
 const WHAT: &str = "tell of a team";
 
 fn describe(team: i32) -> Result<TeamInfo, Status> {
-    let gone = || wrong(BAD_TEAM_ID, WHAT, "no process has that number");
+    let gone = || wrong(BAD_TEAM_ID, WHAT, "no process that lives has that number");
     let id = if team == 0 { i32::try_from(std::process::id()).unwrap_or(0) } else { team };
-    if !proc::is_team(id) {
-        return Err(gone());
-    }
-    let stat = Stat::read(id).ok_or_else(gone)?;
+    registry::join_once();
+    let stat = proc::team(id).ok_or_else(gone)?;
     let ids = |key| {
         let ids = proc::status(id, key).unwrap_or_default();
         (ids.first().copied().unwrap_or(u32::MAX), ids.get(1).copied().unwrap_or(u32::MAX))
@@ -122,7 +120,7 @@ unsafe extern "C" fn _get_next_team_info(cookie: *mut i32, info: *mut c_void, si
         }
         // One that went in between is passed over.
         let next =
-            proc::teams().into_iter().filter(|&team| team > after).find_map(|team| describe(team).ok());
+            proc::numbers_of_teams().into_iter().filter(|&team| team > after).find_map(|team| describe(team).ok());
         let Some(found) = next else { return wrong(BAD_TEAM_ID, WHAT, "it was the last one") };
         // SAFETY: the caller's promise.
         unsafe { layout::put(cookie, found.team) };

@@ -6,6 +6,7 @@ use std::ffi::c_char;
 use std::time::Duration;
 
 use areas::files;
+use areas::registry;
 use rustix::io::Errno;
 use rustix::thread::gettid;
 
@@ -25,14 +26,15 @@ fn describe(thread: i32) -> Result<ThreadInfo, Status> {
     if thread <= 0 {
         return Err(gone());
     }
+    registry::join_once();
     let team = proc::team_of(thread).ok_or_else(gone)?;
-    let stat = Stat::read(thread).ok_or_else(gone)?;
+    let stat = Stat::read(thread).filter(Stat::is_teams).ok_or_else(gone)?;
     let (stack_base, stack_end) = stack(thread, team);
     let (running, ready, asleep, suspended, waiting) = (1, 2, 4, 5, 6);
     let state = match stat.state {
         b'R' if thread == gettid().as_raw_nonzero().get() => running,
         b'R' => ready,
-        b'T' | b't' | b'Z' | b'X' => suspended,
+        b'T' | b't' => suspended,
         b'D' => waiting,
         _ => asleep,
     };
@@ -97,9 +99,9 @@ fn wait(id: i32) -> Result<i32, Status> {
         Err(_) => {}
     }
     // No child of ours. Linux tells nobody else how it ended.
-    let started =
-        guarded(None, || Stat::read(id).map(|stat| stat.started())).ok_or_else(|| bad(NO_THREAD))?;
-    let lives = |stat: Stat| stat.started() == started && !matches!(stat.state, b'Z' | b'X');
+    let found = || Stat::read(id).filter(|stat| !stat.is_kernels()).map(|stat| stat.started());
+    let started = guarded(None, found).ok_or_else(|| bad(NO_THREAD))?;
+    let lives = |stat: Stat| stat.started() == started && !stat.has_ended();
     while guarded(false, || Stat::read(id).is_some_and(lives)) {
         // A signal makes it look sooner.
         sleep(LOOK_EVERY);

@@ -203,7 +203,7 @@ impl Peer {
             By::Transfer => match self.area.take().context("nothing to give")? {
                 Any::Shared(area) => {
                     let given = area.transfer(looker, Address::Any).map_err(|rejected| rejected.error)?;
-                    ensure!(matches!(given, Transfer::Given), "it became {given:?}");
+                    ensure!(matches!(given, Transfer::Given(_)), "it became {given:?}");
                 }
                 other => bail!("{other:?} is not given"),
             },

@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::object::Extent;
 use crate::provider::{Address, Provider, Request, System};
-use crate::registry::{Arrival, Publication, Transferred};
+use crate::registry::{AreaId, Arrival, Publication, Transferred};
 use crate::sys;
 
 /// What became of an area that was transferred.
@@ -14,8 +14,8 @@ use crate::sys;
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "it is taken apart at once; a box would be an allocation")]
 pub enum Transfer<K: Access> {
-    /// The other team has it. Here nothing is left of it: no mapping, no descriptor, no id.
-    Given,
+    /// The other team has it, under this id as soon as it has taken it in. Here nothing is left of it: no mapping, no descriptor, no id.
+    Given(AreaId),
     /// The team was this process's own: the same area, under a new id, at its new address.
     Own(Area<K>),
 }
@@ -32,6 +32,10 @@ impl Area<$kind> {
     /// anyway: publishing, listing, waiting, looking for what is not known yet, [`keep`](crate::registry::keep)). Until
     /// then it is on its way: nobody finds it, by name or by id, and the kernel holds it. So this process may end or be
     /// killed at once. If the other team dies before it takes it in, the memory goes with it.
+    ///
+    /// The id that it will have there is known at once ([`Transfer::Given`]), and no other area gets it: it may be sent on. In the other team
+    /// [`get`](crate::registry::get) of it works at once, being such a call; in a third one after the other team has called. (Where the registry's folder is
+    /// removed and made again while the area is on its way, it may get another id: [`Transferred::id`] says which.)
     ///
     /// `Address::Exactly` must be free there when it is offered; if it is taken by the time it is taken in, the area
     /// comes to lie elsewhere, and says so there ([`granted`](Area::granted)).
@@ -59,13 +63,14 @@ can_be_transferred!(Shared, Resizable, Frozen);
 impl<K: Access> Area<K> {
     fn hand_over(mut self, team: u32, address: Address) -> Result<Transfer<K>, Rejected<Self>> {
         let own = team == sys::process::pid();
-        let done = if own { self.move_to(address) } else { self.offer(team, address) };
-        match (done, own) {
-            (Err(error), _) => Err(Rejected::new(error, self)),
-            (Ok(()), true) => Ok(Transfer::Own(self)),
-            (Ok(()), false) => {
+        let done =
+            if own { self.move_to(address).map(|()| None) } else { self.offer(team, address).map(Some) };
+        match done {
+            Err(error) => Err(Rejected::new(error, self)),
+            Ok(None) => Ok(Transfer::Own(self)),
+            Ok(Some(id)) => {
                 drop(self);
-                Ok(Transfer::Given)
+                Ok(Transfer::Given(id))
             }
         }
     }
@@ -78,7 +83,7 @@ impl<K: Access> Area<K> {
         })
     }
 
-    fn offer(&self, team: u32, address: Address) -> Result<()> {
+    fn offer(&self, team: u32, address: Address) -> Result<AreaId> {
         let publication = self.published(|| format!("transfer {self} to process {team}"))?;
         self.refuse_unaligned(team, address)?;
         let object = super::object_of(self.object.as_ref());

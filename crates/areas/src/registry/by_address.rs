@@ -8,6 +8,7 @@
 //! always an area's own, and what a growable area has had it keeps, so that few addresses need the `fstat`.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::addresses::{Addresses, END, Entry, Keeper, START, SURE, WORDS};
 use super::id::AreaId;
@@ -27,6 +28,8 @@ static ADDRESSES: Addresses = Addresses::new();
 pub(super) struct Here {
     /// Not set in a forked child that has not begun anew: what it inherited are its parent's ids.
     pub(super) canary: Canary,
+    /// Whether this process is a team, as far as was seen last: what [`join_once`](super::join_once) asks first.
+    pub(super) is_team: AtomicBool,
 }
 
 /// The writer's side.
@@ -36,7 +39,7 @@ pub(super) type Places = Keeper<&'static Addresses>;
 pub(super) fn begin() -> Result<(&'static Here, Places)> {
     if HERE.get().is_none() {
         // Nobody else is here: the mutex.
-        let _ = HERE.set(Here { canary: Canary::new()? });
+        let _ = HERE.set(Here { canary: Canary::new()?, is_team: AtomicBool::new(false) });
     }
     let here = HERE.get().ok_or_else(|| Error::new(Kind::System, "use the registry"))?;
     let mut places = Keeper::new(&ADDRESSES);
@@ -149,6 +152,12 @@ fn half(word: u64) -> Option<i32> {
 
 fn id_of(entry: &Entry) -> Option<AreaId> {
     AreaId::new(half(entry[3] >> 32)?).ok()
+}
+
+/// Whether this process is known to be a team. A forked child that has not begun anew is none.
+#[inline]
+pub(super) fn is_team() -> bool {
+    HERE.get().is_some_and(|here| here.canary.is_set() && here.is_team.load(Ordering::Relaxed))
 }
 
 /// The id of the area that has an address, as far as it is known here. `None` says nothing.

@@ -24,10 +24,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use super::id::SLOTS;
-use super::table::BLOCKS;
+use super::table::OWN_BLOCKS;
 use crate::error::{Error, Kind, Result};
 use crate::sys;
-use crate::sys::file::{OFlags, Stat};
+use crate::sys::file::{Identity, OFlags, Stat};
 use crate::sys::guarded::Guarded;
 pub(super) use link::Link;
 use meeting::Met;
@@ -318,6 +318,16 @@ impl Directory {
         sys::file::open_at(self.space.checked().ok()?, c"control", flags, 0).ok()
     }
 
+    /// The control file that we joined with; EBADF where we did not, or somebody closed it.
+    pub(super) fn control_of_team(&self) -> sys::Result<BorrowedFd<'_>> {
+        self.joined.as_ref().ok_or(sys::Errno::BADF)?.control.checked()
+    }
+
+    /// Which file that is.
+    pub(super) fn control_identity(&self) -> Option<Identity> {
+        self.joined.as_ref().map(|joined| joined.control.identity())
+    }
+
     /// The next block of sequence numbers of a slot that we have claimed. It starts anywhere and goes round.
     pub(super) fn lease(&self, slot: u32) -> Result<u32> {
         let failed = |call, errno| problem(&self.path.join("control"), call, errno);
@@ -330,11 +340,11 @@ impl Directory {
         // The end of the file reads as zeros: never leased.
         sys::file::read_at(control, &mut bytes, at).map_err(|errno| failed("pread", errno))?;
         let block = match u32::from_le_bytes(bytes) {
-            0 => any_below(BLOCKS),
+            0 => any_below(OWN_BLOCKS),
             // Whoever wrote it: any block is a good one to try.
-            next => (next - 1) % BLOCKS,
+            next => (next - 1) % OWN_BLOCKS,
         };
-        let next = (block + 1) % BLOCKS + 1;
+        let next = (block + 1) % OWN_BLOCKS + 1;
         sys::file::write_at(control, &next.to_le_bytes(), at).map_err(|errno| failed("pwrite", errno))?;
         Ok(block)
     }

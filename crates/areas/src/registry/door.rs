@@ -9,13 +9,14 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::directory::{Directory, any_below};
-use super::offer::{Offer, Parcel};
+use super::offer::{Offer, Parcel, Unasked};
 use super::peer::OWN_DESCRIPTORS;
 use super::process::is_dead;
 use super::table::DoorAt;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::sys;
 use crate::sys::file::OFlags;
+use crate::sys::file::Identity;
 use crate::sys::guarded::Guarded;
 
 /// How the names begin that doors have while they are made. What follows says whose it is, as a team's link does.
@@ -77,17 +78,25 @@ impl Door {
         self.socket.is_intact() && self.entry.is_intact()
     }
 
+    /// Whether something may be at the door. Mostly nothing is, whosever socket it is: to ask that changes nothing.
+    pub(super) fn may_have_offers(&self) -> bool {
+        sys::socket::may_have_packet(self.socket.as_fd())
+    }
+
     /// The next parcel at the door, if there is one. What is no offer is dropped on the way. All stays where it is if there is no room for
-    /// more, which is asked only where something may be there.
+    /// more. `control` is the control file of this process, by which it knows a claim.
     ///
     /// # Errors
     /// [`Kind::Limit`] where no descriptor can be had for it, [`Kind::System`] where the kernel does not say what it is: then it
     /// stays where it is.
-    pub(super) fn take(&self, is_full: impl FnOnce() -> bool) -> Result<Option<Parcel>> {
+    pub(super) fn take(
+        &self,
+        is_full: impl FnOnce() -> bool,
+        control: Option<Identity>,
+    ) -> Result<Option<Parcel>> {
         /// What is no offer costs a caller no more than so many times the system calls.
         const MOST_NONSENSE: usize = 64;
-        // Mostly nothing is there, whosever socket it is: to ask that changes nothing.
-        if !sys::socket::may_have_packet(self.socket.as_fd()) || is_full() {
+        if is_full() {
             return Ok(None);
         }
         // To read from somebody else's socket would be to take what is not ours.
@@ -101,7 +110,7 @@ impl Door {
                     Ok(None)
                 };
             }
-            let Some(first) = look(socket) else { return Ok(None) };
+            let Some(first) = look(socket, control) else { return Ok(None) };
             let parcel = first?;
             if sys::socket::drop_packet(socket).is_err() {
                 // It is still in line: taken now, it would come twice.
@@ -115,12 +124,12 @@ impl Door {
     }
 
     /// Drops the first in line if it cannot be taken. Whether it was so.
-    pub(super) fn refuse(&self) -> bool {
+    pub(super) fn refuse(&self, control: Option<Identity>) -> bool {
         let Ok(socket) = self.socket.checked() else { return false };
         if !sys::foreign::may_take() {
             return sys::socket::may_have_packet(socket) && sys::socket::drop_packet(socket).is_ok();
         }
-        matches!(look(socket), Some(Err(_))) && sys::socket::drop_packet(socket).is_ok()
+        matches!(look(socket, control), Some(Err(_))) && sys::socket::drop_packet(socket).is_ok()
     }
 }
 
@@ -137,24 +146,25 @@ fn too_many_strangers() -> Error {
 }
 
 /// What is first in line at a socket, and stays there; `None` if nothing is. What is no offer is `Ok(None)`.
-fn look(socket: BorrowedFd<'_>) -> Option<Result<Option<Parcel>>> {
+fn look(socket: BorrowedFd<'_>, control: Option<Identity>) -> Option<Result<Option<Parcel>>> {
     let mut bytes = [0; Offer::BYTES];
     let packet = sys::socket::look_at_packet(socket, &mut bytes).ok()?;
-    if packet.cut && packet.descriptors.is_empty() {
+    if packet.lacks && packet.descriptors.len() < Offer::DESCRIPTORS {
+        drop(Unasked::new(packet.descriptors, control));
         return Some(Err(remedy::open_files(Error::new(
             Kind::Limit,
             "take in an area that another team has transferred",
         ))));
     }
-    Some(Parcel::open(packet, &bytes))
+    Some(Parcel::open(packet, &bytes, control))
 }
 
-/// Puts an offer and its descriptor at another team's door. `folder` shows that team's descriptors.
+/// Puts an offer and its descriptors at another team's door. `folder` shows that team's descriptors.
 pub(super) fn offer(
     folder: &str,
     door: DoorAt,
     bytes: &[u8; Offer::BYTES],
-    descriptor: BorrowedFd<'_>,
+    descriptors: &[BorrowedFd<'_>],
 ) -> Result<(), Refused> {
     let refused = |call| move |errno| Refused { call, errno };
     let path = format!("{folder}/{}", door.descriptor);
@@ -167,7 +177,7 @@ pub(super) fn offer(
         return Err(refused("openat(O_PATH)")(sys::Errno::NOENT));
     }
     let socket = sys::socket::packets().map_err(refused("socket(AF_UNIX, SOCK_DGRAM)"))?;
-    sys::socket::send_packet(socket.as_fd(), &number_path(entry.as_fd()), bytes, descriptor)
+    sys::socket::send_packet(socket.as_fd(), &number_path(entry.as_fd()), bytes, descriptors)
         .map_err(refused("sendmsg(SCM_RIGHTS)"))
 }
 

@@ -57,8 +57,8 @@ pub(crate) fn control(bytes: &[u8]) {
     file.write_all_at(bytes, 0).expect("it is written");
     for slot in [0, 1, 4095] {
         let block = directory.lease(slot).expect("it can be read and written");
-        assert!(block < super::table::BLOCKS);
-        assert_eq!(directory.lease(slot).expect("as before"), (block + 1) % super::table::BLOCKS);
+        assert!(block < super::table::OWN_BLOCKS);
+        assert_eq!(directory.lease(slot).expect("as before"), (block + 1) % super::table::OWN_BLOCKS);
     }
     directory.wake_waiters();
     file.set_len((bytes.len() as u64).min(13)).expect("it is cut");

@@ -14,6 +14,8 @@ pub struct AreaId(u32);
 const SEQUENCE_BITS: u32 = 19;
 /// How many sequence numbers a slot has; number 0 is never given out.
 pub(crate) const SEQUENCES: u32 = 1 << SEQUENCE_BITS;
+/// Sequence numbers from here on are for areas that other teams give to this one: their givers choose among them.
+pub(crate) const FIRST_GIVEN: u32 = SEQUENCES / 4 * 3;
 /// How many slots there are: how many teams there can be at once.
 pub(crate) const SLOTS: u32 = 1 << 12;
 

@@ -10,11 +10,12 @@
 //! it has not found before ([`join`], [`keep`] and [`list`] notice every change; a change to root is noticed by these, and by one publication in 1,024). The user is the
 //! process's: a thread that alone has another one is not supported.
 //!
-//! Reading the registry makes nothing; a process joins with the first area that it publishes, or by [`join`]. Then others can hand
+//! Reading the registry makes nothing; a process joins with the first area that it publishes, or by [`join`] ([`join_once`]). Then others can hand
 //! areas over to it: [`Area::transfer`](crate::Area::transfer).
 
 mod addresses;
 mod by_address;
+mod claim;
 mod directory;
 mod door;
 #[cfg(fuzzing)]
@@ -205,6 +206,19 @@ pub fn join() -> Result<()> {
     state::state()?.join()
 }
 
+/// Joins the registry where this process, or this forked child, has not: for programs in which whoever looks can be given areas, as each of BeOS's
+/// can. The C calls of `OS.h` do so before they look; [`find`] and the other calls of this module do not.
+///
+/// From the second time on it makes no system call. What keeps it from joining (no folder can be made, no slot is free, no descriptor) is no error: looking
+/// works without. It is tried again a second later at the earliest; [`join`] tells the reason.
+pub fn join_once() {
+    if !by_address::is_team()
+        && let Ok(mut state) = state::state()
+    {
+        state.join_once();
+    }
+}
+
 /// The areas that other teams have transferred to this process and that the program has not taken yet, in the order in which they
 /// came. [`Transferred::take`] takes one.
 ///
@@ -317,13 +331,13 @@ impl Publication {
         Ok(taken.map(|(arrival, frozen)| (Publication(arrival.key()), arrival, frozen)))
     }
 
-    /// Offers the area to another team, which has it from then on.
+    /// Offers the area to another team, which has it from then on. The id that it will have there.
     pub(crate) fn offer(
         &self,
         team: u32,
         address: Address,
         descriptor: std::os::fd::BorrowedFd<'_>,
-    ) -> Result<()> {
+    ) -> Result<AreaId> {
         state::state()?.offer(self.0, team, address, descriptor)
     }
 

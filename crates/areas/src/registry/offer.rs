@@ -1,10 +1,12 @@
 //! An offer: what is told of an area that is on its way to another team, beside its descriptor.
 //!
-//! A record as it stands in a table, and where the giver wants the area to be. Who receives one believes the kernel (who sent
+//! A record as it stands in a table, where the giver wants the area to be, and the id that it has claimed for it there ([`Claim`]). Who receives one believes the kernel (who sent
 //! it, what the descriptor is, what it is open for, its seals and size), and of the rest only what agrees with that.
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::claim::Claim;
+use super::id::AreaId;
 use super::table::{RECORD_BYTES, Record};
 use crate::acceptance::Acceptance;
 use crate::error::{Error, Kind, Result};
@@ -15,6 +17,7 @@ use crate::physical;
 use crate::protection::Protection;
 use crate::provider::{Address, Provider, Request, System, resolve, take_pool_pages};
 use crate::sys;
+use crate::sys::file::Identity;
 use crate::sys::memory::Advice;
 use crate::sys::socket::Packet;
 
@@ -25,11 +28,16 @@ pub(super) struct Offer {
     pub(super) record: Record,
     /// Where it shall be.
     pub(super) address: Address,
+    /// The id that it shall have.
+    pub(super) id: AreaId,
 }
 
 impl Offer {
     const MAGIC: [u8; 8] = *b"AREAgift";
-    const VERSION: u32 = 2;
+    /// A team's table says which one it takes.
+    pub(super) const VERSION: u32 = 3;
+    /// Its memory, and the claim to its id.
+    pub(super) const DESCRIPTORS: usize = 2;
     const RECORD: usize = 32;
     pub(super) const BYTES: usize = Offer::RECORD + RECORD_BYTES;
 
@@ -46,6 +54,7 @@ impl Offer {
         bytes[8..12].copy_from_slice(&Offer::VERSION.to_le_bytes());
         bytes[12] = form;
         bytes[16..24].copy_from_slice(&(address as u64).to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.id.get().to_le_bytes());
         bytes[Offer::RECORD..].copy_from_slice(&self.record.to_bytes());
         bytes
     }
@@ -66,16 +75,33 @@ impl Offer {
             4 => Address::RandomAtOrAbove(address),
             _ => return None,
         };
-        Some(Offer { record: Record::from_bytes(record.try_into().ok()?)?, address })
+        let id = AreaId::new(i32::from_le_bytes(head[24..28].try_into().ok()?)).ok()?;
+        Some(Offer { record: Record::from_bytes(record.try_into().ok()?)?, address, id })
     }
 }
 
 /// Descriptors that came with a message, of which it is not known yet what they are.
-struct Unasked(Vec<OwnedFd>);
+///
+/// The control file, which claims are made by, is this process's own: it holds no record locks on it that closing a descriptor could drop.
+pub(super) struct Unasked {
+    descriptors: Vec<OwnedFd>,
+    control: Option<Identity>,
+}
+
+impl Unasked {
+    pub(super) fn new(descriptors: Vec<OwnedFd>, control: Option<Identity>) -> Self {
+        Unasked { descriptors, control }
+    }
+}
 
 impl Drop for Unasked {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(sys::foreign::dispose);
+        for descriptor in self.descriptors.drain(..) {
+            match (sys::file::look(descriptor.as_fd()), self.control) {
+                (Ok(stat), Some(control)) if stat.identity == control => drop(descriptor),
+                _ => sys::foreign::dispose(descriptor),
+            }
+        }
     }
 }
 
@@ -88,20 +114,32 @@ pub(super) struct Parcel {
     protection: Protection,
     /// The process that gave it; 0 for one outside our pid namespace.
     pub(super) from: u32,
+    /// The claim to the id that it shall have; `None` where what came is none, so that it gets another one.
+    pub(super) claim: Option<Claim>,
 }
 
 impl Parcel {
     /// Opens a packet that came to our door; `None` if anything in it is not as it must be. Its descriptors are closed then, but for those of
-    /// files, which are kept: to close one could wait, or drop our own record locks on it.
+    /// files, which are kept: to close one could wait, or drop our own record locks on it. `control` is this process's control file.
+    ///
+    /// An area without its claim is still an area: its giver may have joined the registry when its folder was another one.
     ///
     /// # Errors
     /// The kernel did not say what came: it may be an area, of which nobody else has the memory.
-    pub(super) fn open(packet: Packet, bytes: &[u8; Offer::BYTES]) -> Result<Option<Self>> {
+    pub(super) fn open(
+        packet: Packet,
+        bytes: &[u8; Offer::BYTES],
+        control: Option<Identity>,
+    ) -> Result<Option<Self>> {
         let Packet { len, cut, sender, descriptors, .. } = packet;
-        let mut descriptors = Unasked(descriptors);
+        let mut came = Unasked::new(descriptors, control);
         let ours = |user| [0, sys::process::user(), sys::process::real_user()].contains(&user);
         let Some(sender) = sender.filter(|sender| ours(sender.user)) else { return Ok(None) };
-        let [descriptor] = descriptors.0.as_slice() else { return Ok(None) };
+        let (descriptor, claim) = match came.descriptors.as_slice() {
+            [descriptor] => (descriptor, None),
+            [descriptor, claim] => (descriptor, Some(claim)),
+            _ => return Ok(None),
+        };
         let Some(offer) = Offer::decode(bytes).filter(|_| len == Offer::BYTES && !cut) else {
             return Ok(None);
         };
@@ -129,7 +167,20 @@ impl Parcel {
         if stat.links != 0 {
             return Ok(None);
         }
-        let Some(descriptor) = descriptors.0.pop() else { return Ok(None) };
+        if let Some(claim) = claim {
+            // What it is matters below. Here, that it is not what an area could be made of.
+            let stat =
+                sys::file::look(claim.as_fd()).map_err(|errno| unknown().call("statx", errno))?;
+            if !stat.is_file() || stat.identity == record.object {
+                return Ok(None);
+            }
+        }
+        let claim = if claim.is_some() { came.descriptors.pop() } else { None };
+        let Some(descriptor) = came.descriptors.pop() else { return Ok(None) };
+        // What is no claim is not closed either, if it is a file.
+        let claim = claim.and_then(|file| {
+            Claim::received(offer.id, file, control).map_err(|file| came.descriptors.push(file)).ok()
+        });
         let object = match Object::adopt(descriptor, record.extent, record.exact) {
             Err(error) if error.kind() == Kind::InvalidInput => return Ok(None),
             other => other.map_err(|error| unknown().caused_by(error))?,
@@ -144,7 +195,7 @@ impl Parcel {
         } else if protection.contains(Protection::WRITE) && !writable {
             return Ok(None);
         }
-        Ok(Some(Parcel { offer, object, protection, from: sender.pid }))
+        Ok(Some(Parcel { offer, object, protection, from: sender.pid, claim }))
     }
 
     /// Maps it, where the giver wants it if it can be, and locks it as it was locked there.
@@ -169,7 +220,7 @@ impl Parcel {
                 .replace_descriptor(&read_only)
                 .map_err(|errno| Error::new(Kind::System, "take in a frozen area").call("dup3", errno))?;
         }
-        let Offer { record, address } = &self.offer;
+        let Offer { record, address, .. } = &self.offer;
         let whose = format!("area {:?}, which process {} has transferred", record.name, self.from);
         let what = format!("take in {whose}");
         headroom::keep(|| what.clone())?;
@@ -219,7 +270,6 @@ fn is_of_the_place(error: &Error) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::id::AreaId;
     use super::super::name::Name;
     use super::super::table::Announcement;
     use super::*;
@@ -242,7 +292,11 @@ mod tests {
             page: PageSize::base(),
             placement: Placement::default(),
         };
-        Offer { record: Record { id: AreaId::from_parts(3, 9), created: 5, area }, address }
+        Offer {
+            record: Record { id: AreaId::from_parts(3, 9), created: 5, area },
+            address,
+            id: AreaId::from_parts(4, 11),
+        }
     }
 
     #[test]
@@ -262,7 +316,7 @@ mod tests {
     #[test]
     fn another_format_is_none_of_ours() {
         let good = offer(Address::Any, b"ring").encode();
-        for (at, byte) in [(0, b'B'), (7, 0), (8, 1), (12, 5), (12, 255)] {
+        for (at, byte) in [(0, b'B'), (7, 0), (8, 1), (8, 2), (12, 5), (12, 255), (27, 0x80)] {
             let mut bytes = good;
             bytes[at] = byte;
             assert_eq!(Offer::decode(&bytes), None, "{at}");

@@ -472,14 +472,24 @@ impl Peer {
         Some(Opened { fd, looked, pages })
     }
 
+    /// Whether areas can be offered to it, in offers of this library's version.
+    pub(super) fn has_door(&self) -> bool {
+        self.view.door(Offer::VERSION).is_some()
+    }
+
+    /// Whether its table says the slot that its link does: it may have moved to another one since.
+    pub(super) fn is_in_its_slot(&self) -> bool {
+        self.view.owner().is_ok_and(|owner| owner.slot == self.link.slot)
+    }
+
     /// Offers an area at its door; `None` if it has none.
     pub(super) fn offer(
         &self,
         bytes: &[u8; Offer::BYTES],
-        descriptor: BorrowedFd<'_>,
+        descriptors: &[BorrowedFd<'_>],
     ) -> Option<Result<(), door::Refused>> {
-        let door = self.view.door()?;
-        let offer = |folder: Arc<str>| door::offer(&folder, door, bytes, descriptor);
+        let door = self.view.door(Offer::VERSION)?;
+        let offer = |folder: Arc<str>| door::offer(&folder, door, bytes, descriptors);
         Some(match offer(self.folder()) {
             Err(refused)
                 if [sys::Errno::NOENT, sys::Errno::SRCH, sys::Errno::ACCESS].contains(&refused.errno) =>

@@ -6,6 +6,8 @@ use crate::sys;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ProcessStat {
     state: u8,
+    /// The kernel's flags of the thread (`PF_…`).
+    flags: u64,
     /// In clock ticks since boot.
     pub(super) start_time: u64,
 }
@@ -21,9 +23,16 @@ impl ProcessStat {
         let behind = text.iter().rposition(|&byte| byte == b')')? + 1;
         let mut fields = std::str::from_utf8(&text[behind..]).ok()?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
-        // Field 22 of proc_pid_stat(5); the state is field 3.
-        let start_time = fields.nth(22 - 4)?.parse().ok()?;
-        Some(ProcessStat { state, start_time })
+        // Fields 9 and 22 of proc_pid_stat(5); the state is field 3.
+        let flags = fields.nth(9 - 4)?.parse().ok()?;
+        let start_time = fields.nth(22 - 10)?.parse().ok()?;
+        Some(ProcessStat { state, flags, start_time })
+    }
+
+    /// Whether it is one of the kernel's own threads: it has no addresses, and is of no process.
+    fn is_kernels(self) -> bool {
+        const PF_KTHREAD: u64 = 0x0020_0000;
+        self.flags & PF_KTHREAD != 0
     }
 
     pub(super) fn holds_nothing(self) -> bool {
@@ -31,7 +40,7 @@ impl ProcessStat {
     }
 }
 
-/// Whether a process of that number lives: a process, not a thread, and not one that has ended and only waits to be fetched.
+/// Whether a process of that number lives: a process, not a thread, none of the kernel's own, and not one that has ended and only waits to be fetched.
 pub(super) fn process_lives(pid: u32) -> bool {
     let Ok(text) = sys::text::read_to_string(format!("/proc/{pid}/status")) else {
         return sys::process::exists(pid);
@@ -47,7 +56,10 @@ pub(super) fn process_lives(pid: u32) -> bool {
         Ok(threads) => threads.len() > 1,
         Err(_) => sys::process::exists(pid),
     };
-    is_process && (!ended || others())
+    // Only who has no addresses is asked about.
+    let is_kernels = field("VmSize:").is_empty()
+        && ProcessStat::read(&format!("/proc/{pid}/stat")).is_ok_and(ProcessStat::is_kernels);
+    is_process && (!ended || others()) && !is_kernels
 }
 
 /// Whether it is proven that the process of that number which started at that time is no more.
@@ -70,7 +82,7 @@ mod tests {
             let text = format!("42 ({name}){behind}");
             assert_eq!(
                 ProcessStat::parse(text.as_bytes()),
-                Some(ProcessStat { state: b'S', start_time: 4711 }),
+                Some(ProcessStat { state: b'S', flags: 6, start_time: 4711 }),
                 "{name:?}"
             );
         }

@@ -13,8 +13,10 @@ mod transfer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::Ordering;
 
 use super::by_address::{self, Here, Place, Places};
+use super::claim::Claim;
 use super::directory::{Directory, Link, Now};
 use super::id::AreaId;
 use super::offer::Parcel;
@@ -93,6 +95,8 @@ pub(super) struct State {
     arrivals: Vec<Arrival>,
     /// What they have given us and we could not take in.
     stuck: Option<Parcel>,
+    /// Until when it is not tried again to join for who only looks: nanoseconds since boot.
+    not_again_before: u64,
 }
 
 /// How often the folder may be removed under a call, one time after the other, before the call gives up.
@@ -123,6 +127,7 @@ impl State {
             names: HashMap::new(),
             arrivals: Vec::new(),
             stuck: None,
+            not_again_before: 0,
         })
     }
 
@@ -136,6 +141,8 @@ impl State {
         // Our parent's ids, first: with the canary set they would be believed.
         self.places.clear();
         self.here.canary.set();
+        self.here.is_team.store(false, Ordering::Relaxed);
+        self.not_again_before = 0;
         if let Some(team) = self.own.take() {
             team.leave_to_parent();
         }
@@ -150,6 +157,7 @@ impl State {
 
     /// What we hold waits to be published, in a table to come.
     fn publish_again(&mut self) {
+        self.here.is_team.store(false, Ordering::Relaxed);
         self.places.clear();
         self.held.values_mut().for_each(|held| held.number = None);
         self.waiting = !self.held.is_empty();
@@ -210,7 +218,7 @@ impl State {
             // In a child, or after somebody closed all descriptors, there may be none to lead others to.
             let Some(held) = self.held.get(&key).filter(|held| held.has_descriptor()) else { continue };
             let area = held.area.clone();
-            let (number, id) = self.announce(&area).inspect_err(|_| self.waiting = true)?;
+            let (number, id) = self.announce(&area, None).inspect_err(|_| self.waiting = true)?;
             if let Some(held) = self.held.get_mut(&key) {
                 held.number = Some(number);
             }
@@ -221,9 +229,14 @@ impl State {
 
     /// Publishes an area under this process's team, which begins with its first one.
     pub(super) fn publish(&mut self, area: Announcement) -> Result<(Key, AreaId)> {
+        self.publish_claimed(area, None)
+    }
+
+    /// The same for an area that another team has given, under the id that it claimed for it, if that can be.
+    fn publish_claimed(&mut self, area: Announcement, claim: Option<&Claim>) -> Result<(Key, AreaId)> {
         self.heal()?;
         self.publish_inherited()?;
-        let (number, id) = self.announce(&area)?;
+        let (number, id) = self.announce(&area, claim)?;
         let key = Key(self.next_key);
         self.next_key += 1;
         self.addresses.insert(area.address, key);
@@ -248,10 +261,10 @@ impl State {
     }
 
     /// The number of its record, and the id that it has now.
-    fn announce(&mut self, area: &Announcement) -> Result<(u32, AreaId)> {
+    fn announce(&mut self, area: &Announcement, claim: Option<&Claim>) -> Result<(u32, AreaId)> {
         self.once_more_if_removed(|state| {
             let (directory, team) = state.team()?;
-            let published = team.publish(directory, area)?;
+            let published = team.publish(directory, area, claim)?;
             directory.wake_waiters();
             Ok(published)
         })
@@ -298,6 +311,23 @@ impl State {
             let (directory, team) = state.team()?;
             team.open_door(directory)
         })
+    }
+
+    /// Joins where this process has not, for who only looks. What kept it from joining is tried again after a while.
+    pub(super) fn join_once(&mut self) {
+        /// A second.
+        const WHILE: u64 = 1_000_000_000;
+        if self.own.as_ref().and_then(Team::door).is_none() {
+            let now = sys::process::boot_time();
+            if now < self.not_again_before {
+                return;
+            }
+            self.not_again_before = now + WHILE;
+            if self.join().is_err() {
+                return;
+            }
+        }
+        self.here.is_team.store(true, Ordering::Relaxed);
     }
 
     /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.

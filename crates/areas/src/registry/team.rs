@@ -2,13 +2,15 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
+use super::claim::Claim;
 use super::directory::{Directory, Link, any_below};
 use super::door::Door;
-use super::id::{AreaId, SEQUENCES, SLOTS};
+use super::id::{AreaId, FIRST_GIVEN, SLOTS};
 use super::name::Name;
+use super::offer::Offer;
 use super::peer::{State, TABLE_SEALS, examine};
 use super::process::ProcessStat;
-use super::table::{Announcement, BLOCK, BLOCKS, Owner, RECORDS, TABLE_BYTES, Table};
+use super::table::{Announcement, BLOCK, OWN_BLOCKS, Owner, RECORDS, TABLE_BYTES, Table};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
@@ -83,6 +85,8 @@ impl Team {
             .start_time;
         // The slot is claimed by the link, which is last: until then the table says a slot that nobody looks for.
         let table = Table::create(mapping, &Owner { slot: 0, pid, start_time, table: identity })?;
+        // Anywhere: what was given to who had the slot before had other ids.
+        table.set_next_given(any_below(u32::MAX))?;
         sys::object::seal(fd.as_fd(), TABLE_SEALS).map_err(|errno| {
             failed("fcntl(F_ADD_SEALS, F_SEAL_FUTURE_WRITE | …)")(errno).help("this needs Linux 5.1")
         })?;
@@ -103,7 +107,7 @@ impl Team {
     pub(super) fn open_door(&mut self, directory: &Directory) -> Result<()> {
         if self.door.as_ref().is_none_or(|door| !door.is_intact()) {
             let door = Door::make(directory, self.link.start_time)?;
-            self.table.set_door(door.at())?;
+            self.table.set_door(door.at(), Offer::VERSION)?;
             self.door = Some(door);
         }
         Ok(())
@@ -180,15 +184,27 @@ impl Team {
         drop((fd, door));
     }
 
-    /// Publishes an area: the number of its record, and the id that it has now.
-    pub(super) fn publish(&mut self, directory: &Directory, area: &Announcement) -> Result<(u32, AreaId)> {
+    /// Publishes an area: the number of its record, and the id that it has now. The one that its giver claimed for it, if that is ours to give.
+    pub(super) fn publish(
+        &mut self,
+        directory: &Directory,
+        area: &Announcement,
+        claim: Option<&Claim>,
+    ) -> Result<(u32, AreaId)> {
         let what = |name: &Name| format!("publish area {name:?}");
         if self.table.is_full() {
             return Err(Error::new(Kind::Limit, what(&area.name))
                 .detail(format!("this process has published {RECORDS} areas, which is as many as a team can"))
                 .help("drop some, or hold them in several processes"));
         }
-        let id = self.next_id(directory)?;
+        let id = match claim.and_then(|claim| self.claimed(directory, claim)) {
+            Some(id) => {
+                self.table.open_block(id.sequence() / BLOCK)?;
+                self.table.set_next_given(id.sequence() - FIRST_GIVEN + 1)?;
+                id
+            }
+            None => self.next_id(directory)?,
+        };
         let number = self.table.insert(id, sys::process::boot_time(), area)?;
         let number =
             number.ok_or_else(|| Error::new(Kind::Limit, what(&area.name)).detail("the table is full"))?;
@@ -199,10 +215,16 @@ impl Team {
         self.table.remove(number)
     }
 
-    /// An id that no live area has.
+    /// The id that was claimed, if no live area has it and the claim is what it says.
+    fn claimed(&self, directory: &Directory, claim: &Claim) -> Option<AreaId> {
+        let id = claim.id();
+        (claim.holds(directory, self.link.slot) && !self.table.sequence_is_live(id.sequence())).then_some(id)
+    }
+
+    /// An id that no live area has, and none on its way.
     fn next_id(&mut self, directory: &Directory) -> Result<AreaId> {
         // Each block once, and the first one again.
-        for _ in 0..=BLOCKS {
+        for _ in 0..=OWN_BLOCKS {
             while self.used < BLOCK {
                 let sequence = self.block * BLOCK + self.used;
                 self.used += 1;
@@ -215,6 +237,6 @@ impl Team {
             self.used = 0;
         }
         Err(Error::new(Kind::Limit, "give an area an id")
-            .detail(format!("all {SEQUENCES} ids of this team are in use")))
+            .detail(format!("all {FIRST_GIVEN} ids that this team gives are in use")))
     }
 }

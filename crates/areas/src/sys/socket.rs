@@ -119,19 +119,18 @@ pub(crate) fn bind(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
     rustix::net::bind(socket, &SocketAddrUnix::new(path)?)
 }
 
-/// Sends one packet and one descriptor to the socket that a path leads to, or nothing: EAGAIN where its queue is full.
+/// Sends one packet and some descriptors, two at most, to the socket that a path leads to, or nothing: EAGAIN where its queue is full.
 pub(crate) fn send_packet(
     socket: BorrowedFd<'_>,
     to: &CStr,
     bytes: &[u8],
-    descriptor: BorrowedFd<'_>,
+    descriptors: &[BorrowedFd<'_>],
 ) -> Result<()> {
     let to = SocketAddrUnix::new(to)?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let descriptors = [descriptor];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let sent = retry(|| {
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        if !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
             return Err(Errno::NOBUFS);
         }
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;

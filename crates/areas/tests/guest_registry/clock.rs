@@ -188,7 +188,7 @@ fn a_long_wait_outlasts_the_clock_and_ends_with_the_publication() {
     clock.off_by(-2 * DAY);
     let made = holder.tell("make shared gift 4096 0");
     let handle = made.split(' ').next().unwrap();
-    assert_eq!(holder.tell(&format!("transfer {handle} {} any", waiter.pid())), "given");
+    assert!(holder.tell(&format!("transfer {handle} {} any", waiter.pid())).starts_with("given "));
     assert!(waiter.end().unwrap().ends_with("gift"));
 }
 

@@ -6,9 +6,10 @@ use areas::Kind;
 
 use crate::support::{Agent, Folder, Held, Link, refused};
 
-/// Sequence numbers are leased in blocks of so many, and a slot has so many blocks.
+/// Sequence numbers are leased in blocks of so many, and a slot has so many blocks of its own. (A quarter of its numbers is for what others give.)
 const BLOCK: i32 = 1024;
-const BLOCKS: i32 = 512;
+const BLOCKS: i32 = 384;
+const SEQUENCES: i32 = 512 * BLOCK;
 const SLOTS: u32 = 4096;
 
 fn ids(text: &str) -> Vec<i32> {
@@ -20,7 +21,7 @@ fn slot(id: i32) -> u32 {
 }
 
 fn block(id: i32) -> i32 {
-    id % (BLOCKS * BLOCK) / BLOCK
+    id % SEQUENCES / BLOCK
 }
 
 /// Dead teams' links in all slots that are free.

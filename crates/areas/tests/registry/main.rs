@@ -34,6 +34,7 @@ mod support;
 mod threads;
 mod transfer;
 mod transfer_hostile;
+mod transfer_ids;
 mod transfer_refused;
 mod twins;
 mod unpublished;

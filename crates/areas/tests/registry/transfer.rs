@@ -51,10 +51,11 @@ pub(crate) fn text(agent: &mut Agent, area: Held, at: usize, len: usize) -> Stri
     agent.tell(&format!("text {} {at} {len}", area.handle))
 }
 
-/// Gives an area of an agent to another one.
+/// Gives an area of an agent to another one: the id that it will have there.
 #[track_caller]
-pub(crate) fn give(from: &mut Agent, area: Held, to: &Agent) {
-    assert_eq!(from.tell(&format!("transfer {} {} any", area.handle, to.pid())), "given");
+pub(crate) fn give(from: &mut Agent, area: Held, to: &Agent) -> i32 {
+    let said = from.tell(&format!("transfer {} {} any", area.handle, to.pid()));
+    said.strip_prefix("given ").unwrap_or_else(|| panic!("{said}")).parse().unwrap()
 }
 
 #[track_caller]
@@ -166,7 +167,7 @@ fn another_team_has_it_at_its_next_call_and_the_giver_keeps_nothing() {
         let name = format!("{kind}-{max}");
         let area = make(&mut giver, &format!("{kind} {name} 8192 {max}"));
         let before = describe(&mut giver, area);
-        give(&mut giver, area, &target);
+        let told = give(&mut giver, area, &target);
         assert_eq!(holds(giver.pid()), (0, 0), "no mapping, no descriptor");
         // On its way it is nobody's: neither by name nor by id.
         for agent in [&mut giver, &mut reader] {
@@ -177,6 +178,7 @@ fn another_team_has_it_at_its_next_call_and_the_giver_keeps_nothing() {
         let came = target.tell("transferred");
         let id = came.split(' ').next().unwrap().to_owned();
         assert_eq!(came, format!("{id} {} {} {name}", giver.pid(), before.id));
+        assert_eq!(id, told.to_string(), "the giver was told");
         assert_ne!(id, before.id.to_string());
         // Not taken by the program yet, and the team's already.
         assert_eq!(reader.find(&name).unwrap().pid, target.pid());

@@ -23,7 +23,7 @@ use crate::support::{Agent, Folder, Held, is_root, refused, skip, test_name};
 const DOOR: u64 = 20;
 
 /// The way to an agent's door.
-fn door(folder: &Folder, agent: &Agent) -> OwnedFd {
+pub(crate) fn door(folder: &Folder, agent: &Agent) -> OwnedFd {
     let table = File::open(folder.link_of(agent.pid()).target()).unwrap();
     let mut number = [0; 4];
     table.read_exact_at(&mut number, DOOR).unwrap();
@@ -31,7 +31,7 @@ fn door(folder: &Folder, agent: &Agent) -> OwnedFd {
     openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
 }
 
-fn send(door: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
+pub(crate) fn send(door: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
     let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
     let to = SocketAddrUnix::new(format!("/proc/self/fd/{}", door.as_raw_fd())).unwrap();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(64))];
@@ -42,8 +42,14 @@ fn send(door: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
     sendmsg_addr(&socket, &to, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::DONTWAIT).unwrap();
 }
 
-/// Takes the first packet away from an agent's door: an honest one, to be changed.
+/// Takes the first packet away from an agent's door: an honest one, to be changed. Its bytes and the area's memory.
 fn intercept(agent: &Agent) -> Option<(Vec<u8>, OwnedFd)> {
+    let (bytes, mut came) = intercept_all(agent)?;
+    Some((bytes, came.swap_remove(0)))
+}
+
+/// The same, with the claim to the id behind the memory.
+pub(crate) fn intercept_all(agent: &Agent) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
     let process = pidfd_open(Pid::from_raw(agent.pid().cast_signed()).unwrap(), PidfdFlags::empty()).ok()?;
     for entry in fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap().flatten() {
         let number = entry.file_name().to_str().unwrap().parse().unwrap();
@@ -59,11 +65,11 @@ fn intercept(agent: &Agent) -> Option<(Vec<u8>, OwnedFd)> {
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let parts = &mut [std::io::IoSliceMut::new(&mut bytes)];
         let got = recvmsg(&socket, parts, &mut ancillary, RecvFlags::DONTWAIT).unwrap().bytes;
-        let mut came = ancillary.drain().filter_map(|part| match part {
-            RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
+        let came = ancillary.drain().filter_map(|part| match part {
+            RecvAncillaryMessage::ScmRights(rights) => Some(rights.collect::<Vec<_>>()),
             _ => None,
         });
-        return Some((bytes[..got].to_vec(), came.next().unwrap()));
+        return Some((bytes[..got].to_vec(), came.flatten().collect()));
     }
     panic!("the agent has no door");
 }
@@ -123,7 +129,8 @@ fn only_what_is_an_offer_is_one() {
     // Sent on as it was, it is one: what follows differs in one thing each.
     assert!(believed(&good, &[fd]));
     assert!(!believed(&good, &[]), "no descriptor");
-    assert!(!believed(&good, &[fd, fd]), "two");
+    assert!(!believed(&good, &[fd, fd]), "its memory twice");
+    assert!(!believed(&good, &[fd, fd, fd]), "three");
     let many = vec![fd; 64];
     assert!(!believed(&good, &many), "more than there is room for");
     assert!(!believed(&good[..good.len() - 1], &[fd]), "too short");
@@ -136,6 +143,7 @@ fn only_what_is_an_offer_is_one() {
     };
     assert!(!believed(&changed(0, b'X'), &[fd]), "another word");
     assert!(!believed(&changed(8, 1), &[fd]), "another version");
+    assert!(!believed(&changed(27, 0x80), &[fd]), "no id");
     assert!(!believed(&changed(12, 77), &[fd]), "an address of an unknown form");
     // Behind the head of 32 bytes, a record as in a table: its object, its pages, its extent, its protection.
     const RECORD: usize = 32;

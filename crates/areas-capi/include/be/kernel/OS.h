@@ -108,7 +108,8 @@ extern status_t _get_next_area_info(team_id team, ssize_t *cookie, area_info *in
 /* --- Teams --- */
 
 #define B_CURRENT_TEAM 0
-#define B_SYSTEM_TEAM 1
+/* The kernel is no team here, and no process has this number. (Haiku's kernel is team 1, which on Linux is a process like any other.) */
+#define B_SYSTEM_TEAM 0x7fffffff
 
 typedef struct team_info {
 	team_id team;

@@ -261,7 +261,7 @@ pub(super) fn give() -> Result<Box<dyn Act>> {
         |(area, to): &mut Giving| {
             let Some(given) = area.take() else { return Ok(()) };
             match given.transfer(*to, Address::Any) {
-                Ok(Transfer::Given) => Ok(()),
+                Ok(Transfer::Given(_)) => Ok(()),
                 Ok(Transfer::Own(own)) => {
                     *area = Some(own);
                     Ok(())

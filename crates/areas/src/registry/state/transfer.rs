@@ -1,6 +1,6 @@
 //! Giving areas to other teams, and taking in what they give to ours.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::{Key, Known, State};
 use crate::error::{Error, Kind, Result, remedy};
@@ -9,11 +9,14 @@ use crate::mapping::Mapping;
 use crate::object::{Object, closed};
 use crate::place::Placement;
 use crate::provider::{Address, is_free};
+use crate::registry::claim::Claim;
+use crate::registry::directory::Directory;
 use crate::registry::door::{Door, Refused};
 use crate::registry::id::AreaId;
 use crate::registry::name::Name;
 use crate::registry::offer::{Offer, Parcel};
 use crate::registry::peer::Peer;
+use crate::registry::process::process_lives;
 use crate::registry::source::{Holder, Source};
 use crate::registry::table::{Announcement, Record};
 use crate::registry::team::Team;
@@ -50,10 +53,16 @@ impl State {
         /// The rest can wait for the next call.
         const MOST_AT_ONCE: usize = 64;
         for _ in 0..MOST_AT_ONCE {
-            let next = match (self.stuck.take(), self.own.as_ref().and_then(Team::door)) {
-                (Some(parcel), _) => Ok(Some(parcel)),
-                (None, Some(door)) => door.take(|| is_full(&self.arrivals)),
-                (None, None) => Ok(None),
+            let next = match self.stuck.take() {
+                Some(parcel) => Ok(Some(parcel)),
+                None if !self.own.as_ref().and_then(Team::door).is_some_and(Door::may_have_offers) => Ok(None),
+                None => {
+                    // Its claim is one of the folder in use by now. Whatever comes of that, the area is taken in.
+                    let _ = self.rejoin();
+                    let control = self.directory.as_ref().and_then(Directory::control_identity);
+                    let door = self.own.as_ref().and_then(Team::door);
+                    door.map_or(Ok(None), |door| door.take(|| is_full(&self.arrivals), control))
+                }
             };
             let mut parcel = match next {
                 Ok(Some(parcel)) => parcel,
@@ -76,9 +85,8 @@ impl State {
     }
 
     fn take_in(&mut self, parcel: &mut Parcel) -> Result<(Key, Mapping)> {
-        use std::os::fd::{AsFd, AsRawFd};
         let mapping = parcel.map()?;
-        let (key, _) = self.publish(Announcement {
+        let area = Announcement {
             descriptor: parcel.object.as_fd().as_raw_fd(),
             address: mapping.as_ptr().addr() as u64,
             span: mapping.span() as u64,
@@ -86,13 +94,18 @@ impl State {
             exact: parcel.object.exact(),
             protection: mapping.protection(),
             ..parcel.offer.record.area.clone()
-        })?;
+        };
+        let (key, _) = self.publish_claimed(area, parcel.claim.as_ref())?;
+        // Whoever has the id by now sees it in our table.
+        parcel.claim = None;
         Ok((key, mapping))
     }
 
     /// Drops what could not be taken in. Whether there was something.
     pub(in crate::registry) fn refuse(&mut self) -> bool {
-        self.stuck.take().is_some() || self.own.as_ref().and_then(Team::door).is_some_and(Door::refuse)
+        let control = self.directory.as_ref().and_then(Directory::control_identity);
+        let door = self.own.as_ref().and_then(Team::door);
+        self.stuck.take().is_some() || door.is_some_and(|door| door.refuse(control))
     }
 
     /// What came and was not taken yet, in the order in which it came.
@@ -143,7 +156,7 @@ impl State {
     pub(in crate::registry) fn replace(&mut self, key: Key, area: Announcement) -> Result<()> {
         self.heal()?;
         self.publish_inherited()?;
-        let (number, id) = self.announce(&area)?;
+        let (number, id) = self.announce(&area, None)?;
         let before = self.forget(key);
         self.addresses.insert(area.address, key);
         self.held.insert(key, super::Held { area, number: Some(number) });
@@ -155,14 +168,14 @@ impl State {
         Ok(())
     }
 
-    /// Offers an area of ours to another team. From the moment of success on, that team has it too.
+    /// Offers an area of ours to another team. From the moment of success on, that team has it too. The id that it will have there.
     pub(in crate::registry) fn offer(
         &mut self,
         key: Key,
         pid: u32,
         address: Address,
         descriptor: BorrowedFd<'_>,
-    ) -> Result<()> {
+    ) -> Result<AreaId> {
         let Some(record) = self.own_record(key) else {
             return Err(Error::new(Kind::Registry, format!("transfer an area to process {pid}"))
                 .detail("it is not published by this process"));
@@ -177,11 +190,12 @@ impl State {
                 ))
                 .help("send it over a socket: `Area::send`, `receive`"));
         }
+        // The folder in use by now is where ids are claimed.
+        self.rejoin()?;
         let peers = self.teams_of(pid)?;
         if peers.is_empty() {
             return Err(self.no_such_team(pid, what));
         }
-        let bytes = Offer { record: record.clone(), address }.encode();
         let mut refused = None;
         for peer in peers {
             if let Address::Exactly(start) = address
@@ -194,7 +208,11 @@ impl State {
                     ))
                     .help("choose another address, or let its kernel choose one"));
             }
-            match peer.offer(&bytes, descriptor) {
+            let Some(directory) = self.directory.as_ref().filter(|_| peer.has_door()) else { continue };
+            let (view, slot) = (peer.view(), peer.link().slot);
+            let claim = Claim::take(directory, slot, view.next_given(), &what, |id| view.lists(id))?;
+            let bytes = Offer { record: record.clone(), address, id: claim.id() }.encode();
+            match peer.offer(&bytes, &[descriptor, claim.file()]) {
                 None => {}
                 Some(Err(why)) => refused = Some(why),
                 Some(Ok(())) => {
@@ -202,14 +220,16 @@ impl State {
                         // It may be asleep until something comes.
                         directory.wake_waiters();
                     }
-                    return Ok(());
+                    return Ok(claim.id());
                 }
             }
         }
         Err(match refused {
             Some(refused) => explain(what, refused),
             None => Error::new(Kind::Unsupported, what)
-                .detail(format!("process {pid} has no door: no socket could be made when it joined"))
+                .detail(format!(
+                    "process {pid} has no door: no socket could be made when it joined, or its library is of another version"
+                ))
                 .help("`registry::join` there says why, and tries again"),
         })
     }
@@ -233,7 +253,8 @@ impl State {
             peers.sort_by_key(|peer| peer.link().slot);
             let (live, dead): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.is_live());
             dead.into_iter().for_each(|peer| self.bury(&Holder::Peer(peer)));
-            if !live.is_empty() {
+            // One that has moved to another slot has another link by now, and ids of that slot.
+            if !live.is_empty() && (thoroughly == Some(true) || live.iter().all(|peer| peer.is_in_its_slot())) {
                 return Ok(live);
             }
         }
@@ -249,8 +270,8 @@ impl State {
             Some(reason) => Error::new(Kind::Unreadable, what)
                 .detail(format!("it cannot be read: {reason}"))
                 .help("send it over a socket: `Area::send`, `receive`"),
-            None if !sys::process::exists(pid) => {
-                Error::new(Kind::NoSuchTeam, what).detail("there is no process of that number")
+            None if !process_lives(pid) => {
+                Error::new(Kind::NoSuchTeam, what).detail("there is no process of that number that lives")
             }
             None => Error::new(Kind::NoSuchTeam, what)
                 .detail("that process is no team: it has published no area, or is another user's")

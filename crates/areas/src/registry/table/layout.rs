@@ -1,6 +1,6 @@
 //! Where things are in a table, and how the index finds them.
 
-use super::super::id::SEQUENCES;
+use super::super::id::{FIRST_GIVEN, SEQUENCES};
 
 /// "AREAS" and the format version: another version is another format.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"AREAS\0\0\0");
@@ -36,6 +36,9 @@ const _: () = assert!(header::BLOCKS + (BLOCKS as usize).div_ceil(8) <= HEADER_B
 /// Sequence numbers are leased in blocks of this many: one page of the part "by sequence".
 pub(crate) const BLOCK: u32 = 1024;
 pub(crate) const BLOCKS: u32 = SEQUENCES / BLOCK;
+/// Those before this one are a team's own to lease.
+pub(crate) const OWN_BLOCKS: u32 = FIRST_GIVEN / BLOCK;
+const _: () = assert!(FIRST_GIVEN.is_multiple_of(BLOCK) && OWN_BLOCKS > RECORDS / BLOCK);
 
 /// Offsets in the header.
 pub(super) mod header {
@@ -56,6 +59,10 @@ pub(super) mod header {
     pub(in super::super) const HIGH_WATER: usize = 72;
     /// How often a record has come or gone. (0 in a table whose owner does not count.)
     pub(in super::super) const CHANGES: usize = 80;
+    /// Where among the ids of what others give a giver begins to look for a free one: behind the last that came.
+    pub(in super::super) const NEXT_GIVEN: usize = 88;
+    /// The version of the offers that the team takes.
+    pub(in super::super) const OFFERS: usize = 92;
     /// A bit for each block of sequence numbers that has been written.
     pub(in super::super) const BLOCKS: usize = 128;
 }

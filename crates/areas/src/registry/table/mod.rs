@@ -32,7 +32,7 @@ mod tests;
 mod view;
 mod writer;
 
-pub(crate) use layout::{BLOCK, BLOCKS, RECORDS, TABLE_BYTES, VERSION};
+pub(crate) use layout::{BLOCK, OWN_BLOCKS, RECORDS, TABLE_BYTES, VERSION};
 pub(crate) use record::{Announcement, RECORD_BYTES, Record};
 pub(crate) use view::{DoorAt, Owner, View, that_may_have};
 pub(crate) use writer::Table;

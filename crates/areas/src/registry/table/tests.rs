@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::super::id::AreaId;
 use super::super::name::Name;
 use super::super::order::Order;
-use super::layout::{INDEX, RECORD_BYTES, header, record_at};
+use super::layout::{BLOCKS, INDEX, RECORD_BYTES, header, record_at};
 use super::protocol::MOVING;
 use super::record::{decode, encode, field, u64_of};
 use super::*;

@@ -83,10 +83,13 @@ impl View {
         Word { view: self, at: header::CHANGES }
     }
 
-    /// Where areas can be offered to the team; `None` if nowhere.
-    pub(crate) fn door(&self) -> Option<DoorAt> {
+    /// Where areas can be offered to the team; `None` if nowhere, or not in the version of offers that this library makes.
+    pub(crate) fn door(&self, offers: u32) -> Option<DoorAt> {
         let descriptor = self.u32_at(header::QUEUE).checked_sub(1)?;
         fence(Ordering::Acquire);
+        if self.u32_at(header::OFFERS) != offers {
+            return None;
+        }
         Some(DoorAt {
             descriptor: i32::try_from(descriptor).ok()?,
             socket: Identity {
@@ -94,6 +97,11 @@ impl View {
                 inode: self.u64_at(header::QUEUE_INODE),
             },
         })
+    }
+
+    /// Where among the ids of what others give it a giver begins to look for a free one. Any number.
+    pub(crate) fn next_given(&self) -> u32 {
+        self.u32_at(header::NEXT_GIVEN)
     }
 
     /// The generation of a record: even and not 0 while it is there.

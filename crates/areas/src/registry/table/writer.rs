@@ -71,12 +71,18 @@ impl Table {
         self.put(header::SLOT, slot)
     }
 
-    /// Tells where areas can be offered to the team.
-    pub(crate) fn set_door(&self, door: DoorAt) -> Result<()> {
+    /// Tells where areas can be offered to the team, and in which version of offers.
+    pub(crate) fn set_door(&self, door: DoorAt, offers: u32) -> Result<()> {
+        self.put(header::OFFERS, offers)?;
         self.put(header::QUEUE_DEVICE, door.socket.device)?;
         self.put(header::QUEUE_INODE, door.socket.inode)?;
         fence(Ordering::Release);
         self.put(header::QUEUE, door.descriptor.cast_unsigned() + 1)
+    }
+
+    /// Tells givers where to begin to look for an id.
+    pub(crate) fn set_next_given(&self, next: u32) -> Result<()> {
+        self.put(header::NEXT_GIVEN, next)
     }
 
     pub(super) fn put<T: sys::copy::Word>(&self, offset: usize, value: T) -> Result<()> {

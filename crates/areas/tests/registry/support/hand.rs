@@ -40,6 +40,10 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             Err("it is dead".to_owned().into())
         }
         ["join"] => Ok(registry::join().map(|()| String::new())?),
+        ["join-once"] => {
+            registry::join_once();
+            Ok(String::new())
+        }
         ["refuse"] => Ok(registry::refuse_transfer()?.to_string()),
         ["transferred"] => {
             let came: Vec<String> = registry::transferred()?.iter().map(told).collect();
@@ -266,7 +270,7 @@ fn transfer(holdings: &mut Holdings, handle: u32, team: u32, form: &str) -> Resu
     macro_rules! hand_over {
         ($kind:path, $area:expr) => {
             match $area.transfer(team, address) {
-                Ok(Transfer::Given) => Ok("given".to_owned()),
+                Ok(Transfer::Given(id)) => Ok(format!("given {id}")),
                 Ok(Transfer::Own(area)) => {
                     let id = area.id().map_or("-".to_owned(), |id| id.to_string());
                     holdings.any.insert(handle, $kind(area));

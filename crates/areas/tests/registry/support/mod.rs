@@ -25,6 +25,7 @@ mod workload;
 pub(crate) use agent::Agent;
 pub(crate) use folder::{Folder, Link, start_time};
 pub(crate) use launch::Launch;
+pub(crate) use raw::{lock_bytes, locked_byte};
 pub(crate) use reply::{Held, Seen, refused};
 pub(crate) use skip::{can_run, is_root, skip};
 

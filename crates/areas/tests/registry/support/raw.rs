@@ -333,3 +333,32 @@ fn filter(program: &mut [libc::sock_filter]) {
         unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter) };
     assert_eq!(status, 0, "seccomp: {}", io::Error::last_os_error());
 }
+
+/// Locks bytes of a file for that open file alone, without waiting. Whether it has them.
+pub(crate) fn lock_bytes(file: &impl AsFd, range: std::ops::Range<i64>) -> bool {
+    lock_request(file, libc::F_OFD_SETLK, range).is_ok()
+}
+
+/// Where the first of some bytes of a file is that another open file has locked.
+pub(crate) fn locked_byte(file: &impl AsFd, range: std::ops::Range<i64>) -> io::Result<Option<i64>> {
+    let found = lock_request(file, libc::F_OFD_GETLK, range)?;
+    Ok((i32::from(found.l_type) != libc::F_UNLCK).then_some(found.l_start))
+}
+
+fn lock_request(
+    file: &impl AsFd,
+    command: libc::c_int,
+    range: std::ops::Range<i64>,
+) -> io::Result<libc::flock> {
+    let kind = |constant: libc::c_int| libc::c_short::try_from(constant).unwrap_or_default();
+    let mut request = libc::flock {
+        l_type: kind(libc::F_WRLCK),
+        l_whence: kind(libc::SEEK_SET),
+        l_start: range.start,
+        l_len: range.end - range.start,
+        l_pid: 0,
+    };
+    // SAFETY: the structure outlives the call, which writes nowhere else.
+    let status = unsafe { libc::fcntl(file.as_fd().as_raw_fd(), command, &raw mut request) };
+    if status == 0 { Ok(request) } else { Err(io::Error::last_os_error()) }
+}

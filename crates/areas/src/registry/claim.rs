@@ -1,0 +1,150 @@
+//! The id that an area on its way will have where it goes: claimed by its giver, and told at once.
+//!
+//! Of a team's sequence numbers a quarter is for what others give it ([`FIRST_GIVEN`]), and its givers choose among them. That no two choose
+//! the same is the kernel's doing: a giver takes a record lock on the id's own byte of the control file, beyond its end, by an open file of its own, and that
+//! open file goes with the offer. So the claim lasts as long as the offer does, whoever dies: in the giver's hands, in the queue, and in the target's
+//! until the area is in its table, where all see that the id is taken.
+//!
+//! The target believes a claim only if the open file that came has that record lock: who claims no id gets none, and who repeats another
+//! giver's gets a number that nobody knew before.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use super::directory::Directory;
+use super::id::{AreaId, FIRST_GIVEN, SEQUENCES, SLOTS};
+use super::peer::OWN_DESCRIPTORS;
+use crate::error::{Error, Kind, Result, remedy};
+use crate::sys;
+use crate::sys::file::{Identity, OFlags};
+use crate::sys::range_lock::{self, Hold};
+
+/// Where in the control file the byte of id 0 is: behind all that is ever written there.
+const BYTES_AT: u64 = 1 << 32;
+
+/// An id that no other area gets as long as this is there, in this process or on its way to another one.
+#[derive(Debug)]
+pub(super) struct Claim {
+    id: AreaId,
+    /// The control file, opened for this claim alone.
+    file: OwnedFd,
+    control: Identity,
+}
+
+fn byte_of(id: AreaId) -> std::ops::Range<u64> {
+    let at = BYTES_AT + u64::from(id.get().cast_unsigned());
+    at..at + 1
+}
+
+impl Claim {
+    /// Claims one of a slot's ids: the first that is free, from a sequence number on that its team names. `is_live` says whether an area has one.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] where others have claimed so many that none was found; [`Kind::Limit`], [`Kind::Registry`] where the control file
+    /// cannot be opened or locked.
+    pub(super) fn take(
+        directory: &Directory,
+        slot: u32,
+        from: u32,
+        what: &str,
+        is_live: impl Fn(AreaId) -> bool,
+    ) -> Result<Self> {
+        /// As many as a queue can hold, and as many again.
+        const MOST_CLAIMED: u32 = 1024;
+        let failed = |call: &'static str, errno| {
+            let error = |kind| Error::new(kind, what.to_owned()).call(call, errno);
+            match errno {
+                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
+                sys::Errno::NOLCK => error(Kind::Limit)
+                    .help("the file system of the registry's folder has no record locks left: set AREAS_DIR to a folder elsewhere"),
+                _ => error(Kind::Registry).help("no id could be claimed for it: set AREAS_DIR to a folder of your own, on another file system"),
+            }
+        };
+        let control = directory.control_of_team().map_err(|errno| failed("fstat", errno))?;
+        // By its number: another file may have its name by now.
+        let path = CString::new(format!("{OWN_DESCRIPTORS}/{}", control.as_raw_fd())).unwrap_or_default();
+        let file = sys::file::open_at(sys::file::CWD, &path, OFlags::RDWR | OFlags::NONBLOCK, 0)
+            .map_err(|errno| failed("open", errno))?;
+        let stat = sys::file::stat(file.as_fd()).map_err(|errno| failed("fstat", errno))?;
+        if directory.control_identity() != Some(stat.identity) {
+            return Err(failed("open", sys::Errno::BADF));
+        }
+        let mut claimed = 0;
+        for id in ids_from(slot, from) {
+            if is_live(id) {
+                continue;
+            }
+            match range_lock::take(file.as_fd(), Hold::Alone, &byte_of(id)) {
+                // What came with the former claim may be in the table by now.
+                Ok(()) if !is_live(id) => return Ok(Claim { id, file, control: stat.identity }),
+                // It goes with the open file, or at the latest with this process; nobody misses it.
+                Ok(()) | Err(sys::Errno::AGAIN | sys::Errno::ACCESS) => claimed += 1,
+                Err(errno) => return Err(failed("fcntl(F_OFD_SETLK, F_WRLCK)", errno)),
+            }
+            if claimed > MOST_CLAIMED {
+                break;
+            }
+        }
+        Err(Error::new(Kind::Busy, what.to_owned())
+            .detail(format!("{claimed} of the ids that it could have there are claimed by other givers"))
+            .help("try again when the target has taken in what waits for it"))
+    }
+
+    /// A claim that came with an offer, if the file that came is this process's own control file; else the file.
+    pub(super) fn received(id: AreaId, file: OwnedFd, control: Option<Identity>) -> Result<Self, OwnedFd> {
+        match (sys::file::look(file.as_fd()), control) {
+            (Ok(stat), Some(control)) if stat.identity == control => Ok(Claim { id, file, control }),
+            _ => Err(file),
+        }
+    }
+
+    pub(super) fn id(&self) -> AreaId {
+        self.id
+    }
+
+    /// To be sent with the offer.
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Whether it is what it says, for the team of a slot: its record lock is there, on the control file that all use.
+    ///
+    /// The open file takes it once more: that works where it has it, and, if it came without, where nobody else has.
+    pub(super) fn holds(&self, directory: &Directory, slot: u32) -> bool {
+        self.id.slot() == slot
+            && self.id.sequence() >= FIRST_GIVEN
+            && directory.control_identity() == Some(self.control)
+            && range_lock::take(self.file.as_fd(), Hold::Alone, &byte_of(self.id)).is_ok()
+    }
+}
+
+/// The ids of a slot that are for what is given to its team, from a sequence number on, all round.
+fn ids_from(slot: u32, from: u32) -> impl Iterator<Item = AreaId> {
+    const COUNT: u32 = SEQUENCES - FIRST_GIVEN;
+    let slot = slot % SLOTS;
+    // Whoever wrote it: any number is a good one to begin with.
+    let from = from % COUNT;
+    (0..COUNT).map(move |step| AreaId::from_parts(slot, FIRST_GIVEN + (from + step) % COUNT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_go_round_among_those_that_are_given() {
+        let ids: Vec<AreaId> = ids_from(7, SEQUENCES - FIRST_GIVEN - 1).collect();
+        assert_eq!(ids.len(), (SEQUENCES - FIRST_GIVEN) as usize);
+        assert_eq!((ids[0].sequence(), ids[1].sequence()), (SEQUENCES - 1, FIRST_GIVEN));
+        assert!(ids.iter().all(|id| id.slot() == 7 && id.sequence() >= FIRST_GIVEN));
+        let begun = ids_from(0, u32::MAX).next().unwrap().sequence();
+        assert!((FIRST_GIVEN..SEQUENCES).contains(&begun));
+    }
+
+    #[test]
+    fn each_id_has_a_byte_of_its_own_beyond_what_is_written() {
+        let first = byte_of(AreaId::new(1).unwrap());
+        let last = byte_of(AreaId::new(i32::MAX).unwrap());
+        assert!(first.start > BYTES_AT && first.end <= last.start && i64::try_from(last.end).is_ok());
+    }
+}

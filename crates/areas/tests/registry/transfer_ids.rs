@@ -1,0 +1,307 @@
+//! The id that an area has where it was given: its giver is told at once, nobody else gets it, whoever dies, and nobody has it who has not
+//! claimed it.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use areas::Kind;
+use rustix::process::Signal;
+
+use crate::support::{Agent, Folder, Held, eventually, lock_bytes, locked_byte, refused, skip, test_name};
+use crate::transfer::{PAGE, give, make, take, text};
+use crate::transfer_hostile::{door, intercept_all, send};
+
+/// Where in the control file the byte of id 0 is.
+const BYTES_AT: i64 = 1 << 32;
+/// The ids of a slot, and the first that is for what others give.
+const SEQUENCES: i32 = 1 << 19;
+const FIRST_GIVEN: i32 = SEQUENCES / 4 * 3;
+
+fn control(folder: &Folder) -> OwnedFd {
+    File::options().read(true).write(true).open(folder.control()).unwrap().into()
+}
+
+/// An id that is claimed in that folder, by the kernel's word; `None` if there is none.
+fn claimed(folder: &Folder) -> Option<i32> {
+    let found = locked_byte(&control(folder), BYTES_AT..BYTES_AT + (1 << 31)).unwrap();
+    found.map(|at| i32::try_from(at - BYTES_AT).unwrap())
+}
+
+#[test]
+fn the_giver_knows_it_at_once_and_it_works_there_at_the_next_call() {
+    let folder = Folder::new();
+    let [mut giver, mut target, mut third] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let mut seen = HashSet::new();
+    for kind in ["shared", "resizable", "frozen"] {
+        let area = make(&mut giver, &format!("{kind} {kind} 4096 {}", if kind == "resizable" { 65536 } else { 0 }));
+        let told = give(&mut giver, area, &target);
+        assert!(seen.insert(told) && told != area.id.unwrap());
+        assert_eq!(claimed(&folder), Some(told), "by the kernel's word");
+        for agent in [&mut giver, &mut third] {
+            refused(agent.get(told), Kind::NoSuchArea);
+        }
+        // A look by that very id is a call that takes it in.
+        let found = target.get(told).unwrap();
+        assert_eq!((found.pid, found.name.as_str()), (target.pid(), kind));
+        for agent in [&mut giver, &mut third] {
+            assert_eq!(agent.get(told).unwrap().pid, target.pid());
+        }
+        assert_eq!(claimed(&folder), None, "the table has it");
+        let taken = take(&mut target);
+        assert_eq!(taken.id, Some(told));
+        assert_eq!(text(&mut target, taken, 0, kind.len()), kind);
+        target.tell(&format!("release {}", taken.handle));
+        for agent in [&mut giver, &mut target, &mut third] {
+            refused(agent.get(told), Kind::NoSuchArea);
+        }
+    }
+}
+
+#[test]
+fn no_two_givers_are_told_the_same() {
+    const GIVERS: usize = 4;
+    let folder = Folder::new();
+    let mut target = Agent::start(&folder);
+    target.tell("join");
+    target.signal(Signal::STOP);
+    let mut givers: Vec<Agent> = (0..GIVERS).map(|_| Agent::start(&folder)).collect();
+    let mut told = Vec::new();
+    // Until the queue is full: what was not sent is claimed no more.
+    'full: for round in 0.. {
+        for (number, giver) in givers.iter_mut().enumerate() {
+            let area = make(giver, &format!("shared gift-{number}-{round} 4096 0"));
+            match giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())) {
+                Ok(said) => told.push((said.strip_prefix("given ").unwrap().parse::<i32>().unwrap(), number, round)),
+                said => {
+                    refused(said, Kind::Busy);
+                    break 'full;
+                }
+            }
+        }
+    }
+    assert!(told.len() > GIVERS, "{told:?}");
+    let ids: HashSet<i32> = told.iter().map(|(id, ..)| *id).collect();
+    assert_eq!(ids.len(), told.len(), "{told:?}");
+    // Half of the givers are killed; who comes in their slots gives as they did.
+    for giver in givers.drain(..GIVERS / 2) {
+        giver.kill();
+    }
+    target.signal(Signal::CONT);
+    // What it makes itself in between has ids of its own.
+    for i in 0..20 {
+        let own = target.publish(&format!("own-{i}")).id.unwrap();
+        assert!(own % SEQUENCES < FIRST_GIVEN && !ids.contains(&own));
+    }
+    for (id, number, round) in told {
+        let name = format!("gift-{number}-{round}");
+        assert_eq!(target.get(id).unwrap().name, name);
+        let taken = take(&mut target);
+        assert_eq!((taken.id, text(&mut target, taken, 0, name.len())), (Some(id), name));
+    }
+    assert_eq!(claimed(&folder), None);
+}
+
+#[test]
+fn a_claim_lasts_as_long_as_the_offer_whoever_dies() {
+    let folder = Folder::new();
+    let mut giver = Agent::start(&folder);
+    for dies in ["giver", "both"] {
+        let mut target = Agent::start(&folder);
+        target.tell("join");
+        let area = make(&mut giver, "shared ring 4096 0");
+        let told = give(&mut giver, area, &target);
+        giver.kill();
+        giver = Agent::start(&folder);
+        assert_eq!(claimed(&folder), Some(told), "the giver is dead");
+        if dies == "both" {
+            target.kill();
+            eventually("nobody claims it", || claimed(&folder).is_none());
+            refused(giver.get(told), Kind::NoSuchArea);
+        } else {
+            assert_eq!(target.get(told).unwrap().name, "ring");
+            assert_eq!(claimed(&folder), None);
+        }
+    }
+}
+
+#[test]
+fn what_was_refused_or_could_not_be_taken_in_is_claimed_no_longer_than_that() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let big = make(&mut giver, &format!("shared big 4096 {}", 1_usize << 40));
+    target.tell(&format!("limit addresses {}", 1_usize << 39));
+    let told = give(&mut giver, big, &target);
+    refused(target.try_tell("transferred"), Kind::Limit);
+    refused(target.get(told), Kind::NoSuchArea);
+    assert_eq!(claimed(&folder), Some(told), "it is tried again");
+    target.tell("limit addresses none");
+    assert_eq!(target.get(told).unwrap().name, "big");
+    assert_eq!(claimed(&folder), None);
+    let big = make(&mut giver, &format!("shared more 4096 {}", 1_usize << 40));
+    target.tell(&format!("limit addresses {}", 1_usize << 39));
+    give(&mut giver, big, &target);
+    refused(target.try_tell("keep").and(target.try_tell("make shared over 4096 1099511627776")), Kind::Limit);
+    assert_eq!(target.tell("refuse"), "true");
+    assert_eq!(claimed(&folder), None);
+}
+
+#[test]
+fn who_claims_nothing_gets_nothing() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let stage = |giver: &mut Agent, target: &Agent, name: &str| {
+        let area = make(giver, &format!("shared {name} 4096 0"));
+        let told = give(giver, area, target);
+        intercept_all(target).map(|(bytes, came)| (told, bytes, came))
+    };
+    let (Some((told, good, mut came)), Some((other, ..))) =
+        (stage(&mut giver, &target, "first"), stage(&mut giver, &target, "second"))
+    else {
+        skip(test_name!(), "needs pidfd_getfd of another process");
+        return;
+    };
+    assert_ne!(told, other);
+    let door = door(&folder, &target);
+    let descriptors = |agent: &mut Agent| agent.tell("descriptors").parse::<usize>().unwrap();
+    let claim = came.pop().unwrap();
+    let memory = came.pop().unwrap();
+    let mut arrives = |bytes: &[u8], claim: Option<&OwnedFd>| {
+        let before = descriptors(&mut target);
+        let mut descriptors_sent = vec![memory.as_fd()];
+        descriptors_sent.extend(claim.map(AsFd::as_fd));
+        send(&door, bytes, &descriptors_sent);
+        let taken = take(&mut target);
+        target.tell(&format!("release {}", taken.handle));
+        assert_eq!(descriptors(&mut target), before, "nothing stays open");
+        taken.id.unwrap()
+    };
+    let with_id = |id: i32| {
+        let mut bytes = good.clone();
+        bytes[24..28].copy_from_slice(&id.to_le_bytes());
+        bytes
+    };
+    let own = |id: i32| id % SEQUENCES < FIRST_GIVEN;
+    // The id is another giver's: claimed by an open file that is not the one that came.
+    assert!(own(arrives(&good, None)), "no claim");
+    assert!(own(arrives(&good, Some(&control(&folder)))), "the file, and no record lock");
+    // With it, it is had. Who has the open file has the claim.
+    assert_eq!(arrives(&good, Some(&claim)), told);
+    // One that nobody has claimed is had by who claims it, of those that are given, in that slot.
+    let hostile = control(&folder);
+    let all = BYTES_AT..BYTES_AT + (1 << 31);
+    assert!(!lock_bytes(&hostile, all.clone()), "the honest one has its byte");
+    drop(claim);
+    assert!(lock_bytes(&hostile, all), "all of them");
+    assert_eq!(arrives(&with_id(told), Some(&hostile)), told);
+    for not_given in [told % SEQUENCES + (told / SEQUENCES + 1) % 4096 * SEQUENCES, told - FIRST_GIVEN, told - SEQUENCES / 2] {
+        if not_given > 0 && not_given % SEQUENCES != 0 {
+            assert!(own(arrives(&with_id(not_given), Some(&hostile))), "{not_given}");
+        }
+    }
+    // As long as all are claimed by one process no other can give anything: it says so.
+    let area = make(&mut giver, "shared third 4096 0");
+    let said = refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Busy);
+    assert!(said.contains("claimed by other givers"), "{said}");
+    drop(hostile);
+    let told = give(&mut giver, area, &target);
+    let taken = take(&mut target);
+    assert_eq!(taken.id, Some(told));
+    // What has it keeps it.
+    let again = control(&folder);
+    let at = BYTES_AT + i64::from(told);
+    assert!(lock_bytes(&again, at..at + 1));
+    send(&door, &with_id(told), &[memory.as_fd(), again.as_fd()]);
+    assert!(own(take(&mut target).id.unwrap()));
+    assert_eq!(target.get(told).unwrap().name, "third");
+}
+
+#[test]
+fn a_claim_that_is_another_file_costs_nobody_the_area() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    let area = make(&mut giver, "shared ring 4096 0");
+    give(&mut giver, area, &target);
+    let Some((good, came)) = intercept_all(&target) else {
+        skip(test_name!(), "needs pidfd_getfd of another process");
+        return;
+    };
+    let door = door(&folder, &target);
+    let path = folder.join("file");
+    let file = File::create(&path).unwrap();
+    let before: usize = target.tell("descriptors").parse().unwrap();
+    send(&door, &good, &[came[0].as_fd(), file.as_fd()]);
+    let taken = take(&mut target);
+    assert!(taken.id.unwrap() % SEQUENCES < FIRST_GIVEN);
+    assert_eq!(text(&mut target, taken, 0, 4), "ring");
+    target.tell(&format!("release {}", taken.handle));
+    assert_eq!(target.tell("descriptors"), (before + 1).to_string(), "to close a file is an act on it");
+    // What no claim can be makes no offer.
+    let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    send(&door, &good, &[came[0].as_fd(), socket.as_fd()]);
+    assert_eq!(target.tell("transferred"), "");
+    assert_eq!(target.tell("descriptors"), (before + 1).to_string());
+}
+
+#[test]
+fn a_folder_that_is_made_again_loses_nothing() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    target.tell("join");
+    // Before it is given: both come to the new folder, and claim there.
+    for name in ["first", "second"] {
+        std::fs::remove_dir_all(folder.registry()).unwrap();
+        if name == "second" {
+            target.tell("keep");
+        }
+        let area = make(&mut giver, &format!("shared {name} {PAGE} 0"));
+        if name == "first" {
+            target.tell("keep");
+        }
+        let told = give(&mut giver, area, &target);
+        let found = target.get(told).unwrap();
+        assert_eq!(found.name, name);
+        take(&mut target);
+    }
+    // On its way: it comes, and is found by its name, if not by that id.
+    let area = make(&mut giver, "shared third 4096 0");
+    give(&mut giver, area, &target);
+    std::fs::remove_dir_all(folder.registry()).unwrap();
+    let came = target.tell("transferred");
+    assert!(came.ends_with("third"), "{came}");
+    let taken = take(&mut target);
+    assert_eq!(text(&mut target, taken, 0, 5), "third");
+    assert_eq!(giver.find("third").unwrap().id, taken.id.unwrap());
+}
+
+#[test]
+fn who_has_joined_to_look_can_be_given_something() {
+    let folder = Folder::new();
+    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
+    let area = make(&mut giver, "shared ring 4096 0");
+    refused(target.find("absent"), Kind::NoSuchArea);
+    let said = giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid()));
+    refused(said, Kind::NoSuchTeam);
+    // Twice is as once; and a forked child of it is a team when it says so itself.
+    target.tell("join-once");
+    target.tell("join-once");
+    let mut child = target.fork();
+    let told = give(&mut giver, area, &target);
+    assert_eq!(target.get(told).unwrap().name, "ring");
+    let second = make(&mut giver, "shared second 4096 0");
+    let said = giver.try_tell(&format!("transfer {} {} any", second.handle, child.pid()));
+    refused(said, Kind::NoSuchTeam);
+    child.tell("join-once");
+    let told = give(&mut giver, second, &child);
+    assert_eq!(child.get(told).unwrap().pid, child.pid());
+    // After a table that was closed, too.
+    let links = folder.links().len();
+    child.kill();
+    target.kill();
+    assert!(Held::parse(&giver.tell("make shared last 4096 0")).id.is_some());
+    assert!(links >= 3);
+}
