@@ -83,12 +83,14 @@ int main(void)
 	given = create_area("given", &given_address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW);
 	CHECK(given > 0);
 	strcpy(given_address, "handed over");
-	CHECK_EQ(_kern_transfer_area(given, &given_address, B_ANY_ADDRESS, child), B_OK);
+	clone = _kern_transfer_area(given, &given_address, B_ANY_ADDRESS, child);
+	CHECK(clone > 0 && clone != given);
 	CHECK_EQ(get_area_info(given, &info), B_BAD_VALUE);
 	CHECK_EQ(area_for(given_address), B_ERROR);
 	CHECK_STR(check_maps(given_address), "");
 	check_tell(to_client[1], 'g');
 	CHECK_EQ(check_hear(to_server[0]), 'd');
+	CHECK_EQ(get_area_info(clone, &info), B_BAD_VALUE);
 	CHECK_EQ(find_area("given"), B_NAME_NOT_FOUND);
 
 	/* Within the own team it is there at once, under a new id. */
