@@ -7,7 +7,6 @@ use std::ptr::NonNull;
 use super::Mapping;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::protection::Protection;
-use crate::size::Bytes;
 use crate::sys;
 
 impl Mapping {
@@ -59,7 +58,7 @@ impl Mapping {
         changed.map_err(|errno| {
             let kind = if errno == sys::Errno::NOMEM { Kind::Limit } else { Kind::System };
             let error = Error::new(kind, what)
-                .call(format!("mprotect({:p}, {}, {protection})", self.base, Bytes::from(lowest)), errno);
+                .call(format!("mprotect({:p}, {lowest}, {protection})", self.base), errno);
             if kind == Kind::Limit { remedy::address_space(error, self.span) } else { error }
         })
     }

@@ -33,7 +33,7 @@ impl Mapping {
                     before
                 ),
             )
-            .call(format!("mprotect({base:p}, {}, {protection})", Bytes::from(span)), errno)
+            .call(format!("mprotect({base:p}, {span}, {protection})"), errno)
         })?;
         self.note_protection(protection);
         Ok(())
