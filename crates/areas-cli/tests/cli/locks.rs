@@ -21,7 +21,7 @@ const ROLE: &str = "AREAS_TEST_UNLOCKS";
 fn unlock_by_and_by() {
     let make = |name: &str, lock| areas::builder(SIZE).lock(lock).name(name).shared().unwrap();
     let told = |what: &str| {
-        println!("{what}");
+        std::io::stdout().write_all(format!("{what}\n").as_bytes()).unwrap();
         std::io::stdin().read_line(&mut String::new()).unwrap();
     };
     let _whole = make("whole", Lock::Full);
