@@ -620,9 +620,9 @@ typedef struct areas_node {
     uint32_t reserved;
     // Bytes of memory; 0 where the kernel does not tell.
     uint64_t total;
-    // Bytes that nobody uses.
+    // Bytes that nobody uses; 0 where the kernel does not tell.
     uint64_t free;
-    // Bytes that a new area can still get without swapping, about.
+    // Bytes that a new area can still get without swapping, about; 0 where the kernel does not tell.
     uint64_t available;
 } areas_node;
 

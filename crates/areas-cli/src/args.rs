@@ -215,12 +215,18 @@ pub(crate) struct Cat {
     pub(crate) length: Option<Bytes>,
 }
 
-/// Show the machine's memory nodes: size, free memory, CPUs, huge pages, distances, speed
+/// Show the machine's memory nodes: size, free memory, CPUs, caches, huge pages, distances, speed
+///
+/// What the kernel does not tell is left out. A file of sysfs that cannot be read, or makes no sense, is named on standard error, and
+/// what it should have told is left out, or `?`. CACHE is a cache on the memory's own side, in front of that node.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Nodes {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Of another machine: a folder with a copy of its /sys
+    #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) sysfs: Option<PathBuf>,
 }
 
 /// Show what areas are for, on a real file: under a minute, everything that it says is measured

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use areas::topology::{Access, HugePool, NodeInfo};
-use areas::{Bytes, Node, NodeSet, Topology};
+use areas::topology::{Access, CacheIndexing, CpuSet, HugePool, MemorySideCache, NodeInfo, Oddity};
+use areas::{Bytes, Node, NodeSet, Topology, escape_invisible};
 use serde::Serialize;
 
 use crate::args::Nodes;
@@ -14,25 +14,54 @@ use crate::output::style::Terminal;
 use crate::output::table::{Holds, Table};
 
 pub(crate) fn run(nodes: &Nodes) -> Result<ExitCode> {
-    let topology = Topology::read()?;
-    let allowed = areas::allowed_nodes()?;
+    let (topology, allowed) = match &nodes.sysfs {
+        // Which nodes of another machine may be used is not known.
+        Some(root) => (Topology::read_from(root)?, None),
+        None => (Topology::read()?, Some(areas::allowed_nodes()?)),
+    };
     if nodes.json {
-        let nodes = topology.nodes().iter().map(|info| NodeJson::new(info, allowed)).collect();
-        json::print(NodesJson { nodes }, false)?;
-    } else {
-        output::print(&table(topology.nodes(), allowed).render(Terminal::stdout()))?;
+        json::print(NodesJson::new(&topology, allowed), false)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let table = table(&topology, allowed).render(Terminal::stdout());
+    output::print(&(table + &beside_nodes(&topology)))?;
+    let oddities = topology.oddities();
+    for oddity in oddities.iter().take(MOST_ODDITIES) {
+        output::complain(&oddity.to_string());
+    }
+    if oddities.len() > MOST_ODDITIES {
+        output::complain(&format!("and {} more: --json tells all", oddities.len() - MOST_ODDITIES));
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// More are not told but in JSON.
+const MOST_ODDITIES: usize = 10;
+
+/// The CPUs that are in no row of the table.
+fn beside_nodes(topology: &Topology) -> String {
+    let mut text = String::new();
+    let mut tell = |cpus: &CpuSet, what: &str| match cpus.len() {
+        0 => {}
+        1 => text += &format!("CPU {cpus} is {what}\n"),
+        _ => text += &format!("CPUs {cpus} are {what}\n"),
+    };
+    tell(&topology.cpus_without_node(), "in no node");
+    let shown = topology.nodes().iter().map(|info| &info.offline_cpus);
+    let offline = shown.fold(topology.offline_cpus().clone(), |rest, shown| rest.difference(shown));
+    tell(&offline, "offline");
+    text
+}
+
 /// A node a row; columns of which the kernel tells nothing are left out.
-fn table(nodes: &[NodeInfo], allowed: NodeSet) -> Table {
+fn table(topology: &Topology, allowed: Option<NodeSet>) -> Table {
     let mut table = Table::new([
         ("NODE", Holds::Numbers),
         ("ALLOWED", Holds::Words),
         ("CPUS", Holds::Text),
         ("MEMORY", Holds::Numbers),
         ("FREE", Holds::Numbers),
+        ("CACHE", Holds::Text),
         ("HUGE FREE/ALL", Holds::Text),
         ("DISTANCES", Holds::Text),
         ("TIER", Holds::Numbers),
@@ -41,20 +70,27 @@ fn table(nodes: &[NodeInfo], allowed: NodeSet) -> Table {
         ("WRITE", Holds::Numbers),
         ("LATENCY", Holds::Numbers),
     ]);
-    for info in nodes {
-        let bytes = |bytes: Option<u64>| bytes.map_or("?".to_owned(), |bytes| format!("{:#}", Bytes(bytes)));
-        let memory = info.memory.filter(|_| info.has_memory);
+    for info in topology.nodes() {
+        let memory = info.memory;
+        let (total, free) = match info.has_memory {
+            Some(false) => ("none".to_owned(), String::new()),
+            _ => (
+                in_words(memory.and_then(|memory| memory.total)),
+                in_words(memory.and_then(|memory| memory.free)),
+            ),
+        };
         let best = info.access.first();
         let rate = |rate: Option<u64>| rate.map_or(String::new(), |rate| format!("{rate} MB/s"));
         let said = |number: Option<u32>| number.map_or(String::new(), |number| number.to_string());
         table.row([
             info.node.to_string(),
             state(info, allowed).to_owned(),
-            info.cpus.to_string(),
-            if info.has_memory { bytes(memory.map(|memory| memory.total)) } else { "none".to_owned() },
-            if info.has_memory { bytes(memory.map(|memory| memory.free)) } else { String::new() },
+            cpus(info, topology.oddities()),
+            total,
+            free,
+            info.memory_side_caches.iter().map(cache).collect::<Vec<_>>().join(", "),
             info.huge_pools.iter().map(pool).collect::<Vec<_>>().join(", "),
-            info.distances().map(|(_, distance)| distance.to_string()).collect::<Vec<_>>().join(" "),
+            distances(info, topology.oddities()),
             said(info.tier),
             said(info.weight.map(u32::from)),
             rate(best.and_then(|access| access.read_bandwidth)),
@@ -66,36 +102,114 @@ fn table(nodes: &[NodeInfo], allowed: NodeSet) -> Table {
     table.without_empty_columns()
 }
 
-fn state(info: &NodeInfo, allowed: NodeSet) -> &'static str {
-    match (info.online, allowed.contains(info.node)) {
+fn in_words(bytes: Option<u64>) -> String {
+    bytes.map_or("?".to_owned(), |bytes| format!("{:#}", Bytes(bytes)))
+}
+
+fn state(info: &NodeInfo, allowed: Option<NodeSet>) -> &'static str {
+    match (info.online, allowed.map(|allowed| allowed.contains(info.node))) {
         (false, _) => "offline",
-        (true, true) => "yes",
-        (true, false) => "no",
+        (true, Some(true)) => "yes",
+        (true, Some(false)) => "no",
+        (true, None) => "",
     }
+}
+
+/// Whether one of these files of a node made no sense.
+fn is_odd(info: &NodeInfo, files: &[&str], oddities: &[Oddity]) -> bool {
+    oddities.iter().any(|oddity| {
+        let name = oddity.file.file_name().and_then(|name| name.to_str());
+        oddity.node == Some(info.node) && name.is_some_and(|name| files.contains(&name))
+    })
+}
+
+/// `10 20 17`
+fn distances(info: &NodeInfo, oddities: &[Oddity]) -> String {
+    match info.distances().len() == 0 && is_odd(info, &["distance"], oddities) {
+        true => "?".to_owned(),
+        false => info.distances().map(|(_, distance)| distance.to_string()).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// `0-3`, `0-1 (2-3 offline)`, `none`, or `?` where what tells them cannot be read.
+fn cpus(info: &NodeInfo, oddities: &[Oddity]) -> String {
+    let online = match info.cpus.is_empty() && is_odd(info, &["cpulist", "cpumap"], oddities) {
+        true => "?".to_owned(),
+        false => info.cpus.to_string(),
+    };
+    if info.offline_cpus.is_empty() { online } else { format!("{online} ({} offline)", info.offline_cpus) }
+}
+
+/// `16.0 GiB`, `16.0 GiB direct`: where each address has one place in it, what lies far apart may push each other out.
+fn cache(cache: &MemorySideCache) -> String {
+    let direct = if cache.indexing == Some(CacheIndexing::Direct) { " direct" } else { "" };
+    in_words(cache.size) + direct
 }
 
 fn pool(pool: &HugePool) -> String {
     // 2M, 1G: as --huge has it.
     let size = Bytes(pool.page_size).to_string().replace(' ', "").replace("iB", "");
-    format!("{size} {}/{}", pool.free, pool.total)
+    let count = |count: Option<u64>| count.map_or("?".to_owned(), |count| count.to_string());
+    format!("{size} {}/{}", count(pool.free), count(pool.total))
 }
 
 #[derive(Debug, Serialize)]
 struct NodesJson {
     nodes: Vec<NodeJson>,
+    /// CPUs that are online and in no node.
+    cpus_without_node: String,
+    /// All CPUs that are there and offline.
+    offline_cpus: String,
+    /// What could not be read, or makes no sense: what it should have told is null, or empty.
+    oddities: Vec<OddityJson>,
+}
+
+impl NodesJson {
+    fn new(topology: &Topology, allowed: Option<NodeSet>) -> Self {
+        NodesJson {
+            nodes: topology.nodes().iter().map(|info| NodeJson::new(info, allowed)).collect(),
+            cpus_without_node: cpu_list(&topology.cpus_without_node()),
+            offline_cpus: cpu_list(topology.offline_cpus()),
+            oddities: topology.oddities().iter().map(OddityJson::from).collect(),
+        }
+    }
+}
+
+fn cpu_list(cpus: &CpuSet) -> String {
+    if cpus.is_empty() { String::new() } else { cpus.to_string() }
+}
+
+#[derive(Debug, Serialize)]
+struct OddityJson {
+    node: Option<u32>,
+    file: String,
+    why: String,
+}
+
+impl From<&Oddity> for OddityJson {
+    fn from(oddity: &Oddity) -> Self {
+        OddityJson {
+            node: oddity.node.map(Node::get),
+            file: escape_invisible(&oddity.file.to_string_lossy()).into_owned(),
+            why: oddity.why.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
 struct NodeJson {
     node: u32,
     online: bool,
-    allowed: bool,
-    has_memory: bool,
+    /// Null for another machine's.
+    allowed: Option<bool>,
+    has_memory: Option<bool>,
     cpus: String,
+    offline_cpus: String,
     memory: Option<u64>,
     free: Option<u64>,
     available: Option<u64>,
     shared: Option<u64>,
+    memory_side_caches: Vec<CacheJson>,
     huge_pools: Vec<PoolJson>,
     #[serde(serialize_with = "in_order")]
     distances: Option<Vec<(Node, u32)>>,
@@ -105,19 +219,21 @@ struct NodeJson {
 }
 
 impl NodeJson {
-    fn new(info: &NodeInfo, allowed: NodeSet) -> Self {
+    fn new(info: &NodeInfo, allowed: Option<NodeSet>) -> Self {
         let memory = info.memory;
         let distances: Vec<_> = info.distances().collect();
         NodeJson {
             node: info.node.get(),
             online: info.online,
-            allowed: allowed.contains(info.node),
+            allowed: allowed.map(|allowed| allowed.contains(info.node)),
             has_memory: info.has_memory,
-            cpus: if info.cpus.is_empty() { String::new() } else { info.cpus.to_string() },
-            memory: memory.map(|memory| memory.total),
-            free: memory.map(|memory| memory.free),
-            available: memory.map(|memory| memory.available()),
-            shared: memory.map(|memory| memory.shared),
+            cpus: cpu_list(&info.cpus),
+            offline_cpus: cpu_list(&info.offline_cpus),
+            memory: memory.and_then(|memory| memory.total),
+            free: memory.and_then(|memory| memory.free),
+            available: memory.and_then(|memory| memory.available()),
+            shared: memory.and_then(|memory| memory.shared),
+            memory_side_caches: info.memory_side_caches.iter().map(CacheJson::from).collect(),
             huge_pools: info.huge_pools.iter().map(PoolJson::from).collect(),
             distances: (!distances.is_empty()).then_some(distances),
             tier: info.tier,
@@ -131,15 +247,39 @@ impl NodeJson {
 #[derive(Debug, Serialize)]
 struct PoolJson {
     page_size: u64,
-    total: u64,
-    free: u64,
-    surplus: u64,
+    total: Option<u64>,
+    free: Option<u64>,
+    surplus: Option<u64>,
 }
 
 impl From<&HugePool> for PoolJson {
     fn from(pool: &HugePool) -> Self {
         let HugePool { page_size, total, free, surplus, .. } = *pool;
         PoolJson { page_size, total, free, surplus }
+    }
+}
+
+/// A cache in front of a node's memory. Sizes are bytes.
+#[derive(Debug, Serialize)]
+struct CacheJson {
+    level: u32,
+    size: Option<u64>,
+    line_size: Option<u64>,
+    /// `direct`, `indexed`, `other`.
+    indexing: Option<String>,
+    /// `write-back`, `write-through`, `other`.
+    write_policy: Option<String>,
+}
+
+impl From<&MemorySideCache> for CacheJson {
+    fn from(cache: &MemorySideCache) -> Self {
+        CacheJson {
+            level: cache.level,
+            size: cache.size,
+            line_size: cache.line_size,
+            indexing: cache.indexing.map(|indexing| indexing.to_string()),
+            write_policy: cache.write_policy.map(|policy| policy.to_string()),
+        }
     }
 }
 

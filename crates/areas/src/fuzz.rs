@@ -61,7 +61,7 @@ pub fn lists(bytes: &[u8]) {
 pub fn proc(bytes: &[u8]) {
     crate::registry::fuzz::maps(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let _ = crate::topology::meminfo::parse(text).map(|memory| memory.available());
+    let _ = crate::topology::meminfo::read(text).0.available();
     let _ = crate::residency::table::huge_in(text, 0x1000..0x7000_0000);
     let _ = crate::populate::room::kept_back(text, Node::MAX);
     crate::cgroup::fuzz(bytes);

@@ -25,9 +25,9 @@ pub struct MachineNode {
     pub reserved: u32,
     /// Bytes of memory; 0 where the kernel does not tell.
     pub total: u64,
-    /// Bytes that nobody uses.
+    /// Bytes that nobody uses; 0 where the kernel does not tell.
     pub free: u64,
-    /// Bytes that a new area can still get without swapping, about.
+    /// Bytes that a new area can still get without swapping, about; 0 where the kernel does not tell.
     pub available: u64,
 }
 
@@ -54,9 +54,9 @@ pub unsafe extern "C" fn areas_nodes(on_node: OnNode, context: *mut c_void) -> c
                 allowed: u32::from(allowed.contains(info.node)),
                 has_cpus: u32::from(info.has_cpus()),
                 reserved: 0,
-                total: memory.total,
-                free: memory.free,
-                available: memory.available(),
+                total: memory.total.unwrap_or(0),
+                free: memory.free.unwrap_or(0),
+                available: memory.available().unwrap_or(0),
             };
             told += 1;
             // SAFETY: C's own function, with its context, and a structure that lives as long as the call.

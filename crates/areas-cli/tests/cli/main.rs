@@ -8,6 +8,7 @@ mod harness;
 mod help;
 mod locks;
 mod looking;
+mod machines;
 mod places;
 mod putting;
 mod streams;

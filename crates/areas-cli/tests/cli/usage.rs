@@ -5,7 +5,7 @@ use crate::harness::Registry;
 #[test]
 fn wrong_usage_is_told_and_ends_with_2() {
     let registry = Registry::new();
-    let cases: [(&[&str], &str); 19] = [
+    let cases: [(&[&str], &str); 20] = [
         (&[], "Usage: areas"),
         (&["frobnicate"], "unrecognized subcommand 'frobnicate'"),
         (&["put", "x"], "--name <NAME>"),
@@ -14,6 +14,7 @@ fn wrong_usage_is_told_and_ends_with_2() {
         (&["put", "x", "--name", "x", "--policy", "best"], "[possible values: default, local, bind, "),
         (&["put", "x", "--name", "x", "--nodes", "3-1"], "cannot read \"3-1\" as nodes"),
         (&["put", "x", "--name", "x", "--nodes", "1024"], "1024"),
+        (&["put", "x", "--name", "x", "--nodes", "0-1023"], "it names each number that a node can have"),
         (&["put", "x", "--name", "x", "--huge", "4M"], "[possible values: auto, never, 2M, 1G]"),
         (&["put", "x", "--name", "x", "--policy", "local", "--nodes", "0"], "it takes no nodes"),
         (&["put", "x", "--name", "x", "--policy", "bind"], "it needs nodes, and none are given"),
@@ -58,8 +59,9 @@ fn what_this_machine_cannot_do_ends_with_1() {
     let pool = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
     let pages = pool.map_or(1, |text| text.trim().parse::<u64>().unwrap() + 1);
     let size = (pages << 21).to_string();
-    let cases: [(&[&str], &str); 3] = [
+    let cases: [(&[&str], &str); 4] = [
         (&["put", file, "--name", "x", "--nodes", "1023"], "node 1023 does not exist or may not be used"),
+        (&["put", file, "--name", "x", "--nodes", "0-1022"], "do not exist or may not be used; allowed are"),
         (&["create", "--name", "x", "--size", "7000P"], "the machine has"),
         (&["create", "--name", "x", "--size", &size, "--huge", "2M", "--", "true"], "pool"),
     ];

@@ -26,10 +26,16 @@ pub(crate) fn parse(text: &str, max: u32, mut each: impl FnMut(u32, u32)) -> Res
 
 /// As [`parse`], for what the kernel prints: one trailing newline is allowed, and nothing at all is the empty list.
 pub(crate) fn parse_kernel(text: &str, max: u32, each: impl FnMut(u32, u32)) -> Result<(), String> {
-    match text.strip_suffix('\n').unwrap_or(text) {
+    match line(text) {
         "" => Ok(()),
         text => parse(text, max, each),
     }
+}
+
+/// What the kernel prints as one line: without the newline, and without the NUL that some kernels (seen up to 5.15) print behind lists.
+pub(crate) fn line(text: &str) -> &str {
+    let text = text.trim_end_matches('\0');
+    text.strip_suffix('\n').unwrap_or(text)
 }
 
 /// Reads digits, and nothing but digits, as a number up to `max`.
@@ -94,14 +100,15 @@ mod tests {
 
     #[test]
     fn kernel_lists() {
-        let cases: [(&str, Result<Parts<'_>, &str>); 13] = [
+        let cases: [(&str, Result<Parts<'_>, &str>); 14] = [
             ("", Ok(&[])),
             ("\n", Ok(&[])),
             ("0\n", Ok(&[(0, 0)])),
             ("0-3,8\n", Ok(&[(0, 3), (8, 8)])),
             ("8,0-3,2-1023", Ok(&[(8, 8), (0, 3), (2, 1023)])),
             ("\n\n", Err(r#""\n" is not a number"#)),
-            ("0\0", Err(r#""0\0" is not a number"#)),
+            ("0-3\n\0", Ok(&[(0, 3)])),
+            ("0\0\n", Err(r#""0\0" is not a number"#)),
             ("0,", Err("a number is missing")),
             ("-3", Err("a number is missing")),
             ("3-1", Err("the range 3-1 runs backwards")),

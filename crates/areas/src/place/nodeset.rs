@@ -243,6 +243,11 @@ impl NodeSet {
         Ok(set)
     }
 
+    /// `node 3`, `nodes 0,4`.
+    pub(crate) fn in_words(&self) -> String {
+        format!("{} {self}", if self.len() == 1 { "node" } else { "nodes" })
+    }
+
     fn insert_range(&mut self, first: u32, last: u32) {
         (first..=last).filter_map(Node::checked).for_each(|node| {
             self.insert(node);
@@ -282,21 +287,29 @@ impl FromStr for NodeSet {
     /// Reads the kernel's list syntax, `0-3,8`, or `all`. Parts may overlap and come in any order.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for an empty list, a range that runs backwards, a number above 1023, and anything else.
+    /// [`Kind::InvalidInput`] for an empty list, a range that runs backwards, a number above 1023, `0-1023` (which is not `all`: nodes that
+    /// are named must be there), and anything else.
     fn from_str(text: &str) -> Result<Self> {
         let trimmed = text.trim();
         if trimmed == "all" {
             return Ok(NodeSet::ALL);
         }
-        let mut set = NodeSet::EMPTY;
-        list::parse(trimmed, Node::MAX.get(), |first, last| set.insert_range(first, last)).map_err(
-            |why| {
-                Error::new(Kind::InvalidInput, format!("read {} as nodes", list::excerpt(text)))
-                .detail(if trimmed.is_empty() { "it names no node".to_owned() } else { why })
+        let wrong = |why| {
+            Error::new(Kind::InvalidInput, format!("read {} as nodes", list::excerpt(text)))
+                .detail(why)
                 .help("write numbers from 0 to 1023 and ranges of them: `0-3,8`; or `all` for those allowed")
-            },
-        )?;
-        Ok(set)
+        };
+        let mut set = NodeSet::EMPTY;
+        let parsed = list::parse(trimmed, Node::MAX.get(), |first, last| set.insert_range(first, last));
+        match parsed {
+            Err(_) if trimmed.is_empty() => Err(wrong("it names no node".to_owned())),
+            Err(why) => Err(wrong(why)),
+            // The set of all numbers stands for those that may be used, which nobody asks for in this way.
+            Ok(()) if set.is_all() => Err(wrong(
+                "it names each number that a node can have, and no machine has all of them".to_owned(),
+            )),
+            Ok(()) => Ok(set),
+        }
     }
 }
 
@@ -394,6 +407,22 @@ impl FusedIterator for Nodes {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_set_of_all_numbers_is_all_and_nobody_names_it() {
+        assert_eq!("all".parse::<NodeSet>().unwrap(), NodeSet::ALL);
+        for text in ["0-1023", "0-511,512-1023", "0,1-1023", " 0-1023\n"] {
+            let error = text.parse::<NodeSet>().unwrap_err();
+            assert_eq!(error.kind(), Kind::InvalidInput);
+            let why = "it names each number that a node can have, and no machine has all of them";
+            assert_eq!(error.facts().unwrap(), why, "{text:?}");
+            assert!(error.remedy().unwrap().contains("`all` for those allowed"));
+        }
+        // One fewer, and it is a set as any: whether those are there is asked when memory is placed.
+        assert_eq!("0-1022".parse::<NodeSet>().unwrap().len(), 1023);
+        // What the kernel says is possible is no wish.
+        assert_eq!(NodeSet::from_kernel_list("0-1023\n"), Ok(NodeSet::ALL));
+    }
 
     #[test]
     fn one_node_and_the_words_that_hold_it() {

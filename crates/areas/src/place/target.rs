@@ -151,16 +151,20 @@ impl<'a> Targets<'a> {
     ///
     /// # Errors
     /// - [`Kind::NodeNotAllowed`] and [`Kind::InvalidInput`] as [`nearest`](Targets::nearest).
-    /// - [`Kind::Unsupported`] if the kernel does not tell how much memory a node has.
+    /// - [`Kind::Unsupported`] if the kernel tells of none of them how much memory is free. Those of which it does not are left out.
     pub fn most_free(&self) -> Result<Vec<Ranked>> {
         let from = self.initiator()?;
-        let ranked = self.candidates()?.into_iter().map(|info| {
-            let free =
-                info.memory.ok_or_else(|| self.unknown("free memory", NodeSet::single(info.node)))?.free;
+        let candidates = self.candidates()?;
+        let ranked = candidates.iter().filter_map(|info| {
+            let free = info.memory?.free?;
             let ranked = Ranked { node: info.node, value: free, source: Source::Free };
-            Ok((Reverse(free), self.tie(info.node, from), ranked))
+            Some((Reverse(free), self.tie(info.node, from), ranked))
         });
-        Ok(sorted(ranked.collect::<Result<_>>()?))
+        let ranked: Vec<_> = ranked.collect();
+        if ranked.is_empty() {
+            return Err(self.unknown("free memory", candidates.iter().map(|info| info.node).collect()));
+        }
+        Ok(sorted(ranked))
     }
 
     fn by_speed<K: Ord>(

@@ -254,7 +254,7 @@ fn supply(nodes: Option<NodeSet>) -> Option<Supply> {
             let each = nodes.iter().map(|node| {
                 let text =
                     sys::text::read_to_string(format!("/sys/devices/system/node/node{node}/meminfo")).ok()?;
-                let room = meminfo::parse(&text).ok()?.available();
+                let room = meminfo::read(&text).0.available()?;
                 Some(room.saturating_sub(kept_back(&zones, node)))
             });
             Some(Supply { bytes: each.sum::<Option<u64>>()?, nodes: Some(nodes) })

@@ -168,8 +168,8 @@ fn bound_pages_are_on_their_node_or_refused() {
         assert_eq!(residency.nodes().collect::<Vec<_>>(), [(node, 20 * MIB as u64)]);
 
         let node_memory = format!("/sys/devices/system/node/node{node}/meminfo");
-        let memory = crate::topology::meminfo::parse(&std::fs::read_to_string(node_memory).unwrap()).unwrap();
-        let len = usize::try_from(memory.available()).unwrap().next_multiple_of(MIB);
+        let memory = crate::topology::meminfo::read(&std::fs::read_to_string(node_memory).unwrap()).0;
+        let len = usize::try_from(memory.available().unwrap()).unwrap().next_multiple_of(MIB);
         let large = self::object(len);
         let mapping = System::new().map(&Request::object(&large).placed(placement)).unwrap();
         for placement in [None, Some(placement)] {

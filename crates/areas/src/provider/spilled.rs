@@ -64,11 +64,12 @@ impl<P> Spilled<P> {
             let rest = mapping.span() - start;
             let room = match (page == PageSize::base(), topology.node(node)) {
                 (true, Some(info)) => {
-                    info.memory.map_or(0, |memory| memory.available().saturating_sub(LEFT_FREE))
+                    let available = info.memory.and_then(|memory| memory.available());
+                    available.unwrap_or(0).saturating_sub(LEFT_FREE)
                 }
                 (false, Some(info)) => info
                     .huge_pool(page.bytes() as u64)
-                    .map_or(0, |pool| pool.free.saturating_mul(pool.page_size)),
+                    .map_or(0, |pool| pool.free.unwrap_or(0).saturating_mul(pool.page_size)),
                 (_, None) => 0,
             };
             let room = usize::try_from(room).unwrap_or(usize::MAX) / page.bytes() * page.bytes();

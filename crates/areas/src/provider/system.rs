@@ -127,7 +127,7 @@ pub fn allowed_nodes() -> Result<NodeSet> {
 fn nodes_of_status() -> Option<NodeSet> {
     let status = sys::text::read_to_string("/proc/thread-self/status").ok()?;
     let nodes = status.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:"))?;
-    nodes.trim().parse().ok().filter(|nodes: &NodeSet| *nodes != NodeSet::EMPTY)
+    NodeSet::from_kernel_list(nodes.trim()).ok().filter(|nodes| !nodes.is_empty())
 }
 
 /// Maps with pages of one size, places, and takes the pages of the pool.

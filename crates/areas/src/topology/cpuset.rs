@@ -5,7 +5,7 @@ use std::fmt;
 use crate::place::list;
 
 /// The largest CPU number that is believed: Linux is built for at most 8192 CPUs.
-const MAX: u32 = 8191;
+pub(super) const MAX: u32 = 8191;
 
 /// The CPUs of a node, written `0-3,8`; numbers are those of `/sys/devices/system/cpu` and of sched_setaffinity(2).
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
@@ -53,6 +53,13 @@ impl CpuSet {
         CpuSet::trimmed(self.words.iter().zip(&other.words).map(|(a, b)| a & b).collect())
     }
 
+    /// The CPUs that are in this set and not in the other.
+    #[must_use]
+    pub fn difference(&self, other: &CpuSet) -> CpuSet {
+        let others = other.words.iter().chain(std::iter::repeat(&0));
+        CpuSet::trimmed(self.words.iter().zip(others).map(|(a, b)| a & !b).collect())
+    }
+
     /// The CPUs that are in any of them.
     pub(crate) fn union<'a>(sets: impl Iterator<Item = &'a CpuSet>) -> CpuSet {
         let mut words = Vec::new();
@@ -68,8 +75,20 @@ impl CpuSet {
         CpuSet { words }
     }
 
-    /// From `0-3,8` as the kernel prints it; nothing is the empty set. The error is a phrase.
+    /// Those of some numbers that a CPU can have.
+    pub(crate) fn of(cpus: &[u32]) -> Self {
+        let mut words = vec![0u64; (MAX / u64::BITS + 1) as usize];
+        for &cpu in cpus.iter().filter(|&&cpu| cpu <= MAX) {
+            words[(cpu / u64::BITS) as usize] |= 1 << (cpu % u64::BITS);
+        }
+        CpuSet::trimmed(words)
+    }
+
+    /// From `0-3,8` as the kernel prints it; nothing is the empty set, and so is `none`. The error is a phrase.
     pub(crate) fn from_kernel_list(text: &str) -> Result<Self, String> {
+        if text.trim_end_matches(['\0', '\n']) == "none" {
+            return Ok(CpuSet::default());
+        }
         let mut words = vec![0u64; (MAX / u64::BITS + 1) as usize];
         list::parse_kernel(text, MAX, |first, last| {
             for cpu in first..=last {
@@ -84,7 +103,7 @@ impl CpuSet {
     pub(crate) fn from_kernel_mask(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| Err(format!("{} {why}", list::excerpt(text)));
         let mut halves = Vec::new();
-        for group in text.strip_suffix('\n').unwrap_or(text).rsplit(',') {
+        for group in list::line(text).rsplit(',') {
             if group.is_empty() || group.len() > 8 || !group.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return wrong("is no mask of hexadecimal groups");
             }
@@ -132,6 +151,9 @@ mod tests {
                 read(list).iter().count()
             );
         }
+        // As some kernels print it, with the NUL behind.
+        assert_eq!(read("0-1\n\0"), CpuSet::from_kernel_mask("00000003\n\0").unwrap());
+        assert_eq!((read("\n\0"), read("none\n")), (CpuSet::default(), CpuSet::default()));
         let largest = format!("80000000{}", ",00000000".repeat(255));
         assert_eq!(CpuSet::from_kernel_mask(&largest).unwrap().to_string(), "8191");
     }
@@ -153,5 +175,8 @@ mod tests {
         assert_eq!(set, read("0"));
         assert!(set.contains(0) && !set.contains(200) && !set.contains(u32::MAX));
         assert!(read("1").intersection(&read("2")).is_empty());
+        assert_eq!(read("0,200").difference(&read("200-300")), read("0"));
+        assert_eq!(read("0-3,200").difference(&read("1")), read("0,2-3,200"));
+        assert_eq!(CpuSet::of(&[200, 0, 9000]), read("0,200"));
     }
 }

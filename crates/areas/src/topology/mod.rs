@@ -6,6 +6,7 @@ mod cpuset;
 mod file;
 pub(crate) mod meminfo;
 mod node_info;
+mod oddity;
 mod read;
 
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use std::path::{Path, PathBuf};
 use crate::error::Result;
 use crate::place::{Node, NodeSet};
 pub use cpuset::CpuSet;
-pub use node_info::{Access, HugePool, Memory, NodeInfo};
+pub use node_info::{Access, CacheIndexing, CacheWrites, HugePool, Memory, MemorySideCache, NodeInfo};
+pub use oddity::Oddity;
 
 /// The memory nodes of a machine at the moment of reading.
 ///
@@ -24,7 +26,7 @@ pub use node_info::{Access, HugePool, Memory, NodeInfo};
 /// use areas::Topology;
 /// let topology = Topology::read()?;
 /// for info in topology.nodes() {
-///     println!("node {}: CPUs {}, {:?}", info.node, info.cpus, info.memory.map(|memory| memory.free));
+///     println!("node {}: CPUs {}, {:?}", info.node, info.cpus, info.memory.and_then(|memory| memory.free));
 /// }
 /// # Ok::<(), areas::Error>(())
 /// ```
@@ -34,8 +36,10 @@ pub struct Topology {
     is_numa: bool,
     possible: NodeSet,
     cpus: CpuSet,
+    offline_cpus: CpuSet,
     /// Sorted by node.
     nodes: Vec<NodeInfo>,
+    oddities: Vec<Oddity>,
 }
 
 impl Topology {
@@ -52,14 +56,14 @@ impl Topology {
     /// [sysfs-devices-node](https://docs.kernel.org/admin-guide/abi-stable.html) and
     /// [numaperf](https://docs.kernel.org/admin-guide/mm/numaperf.html).
     ///
-    /// What is not there, or not readable for this user, is not known; what is there must make sense. Where there is no
-    /// `devices/system/node`, the result is one node, 0, with all CPUs; how much memory it has is then asked of
-    /// `/proc/meminfo`, if the root is `/sys`. If nodes come or go while they are read, it reads again.
+    /// What is not there is not known. What is there and cannot be read, makes no sense, or contradicts the rest is not known either, and
+    /// [`oddities`](Topology::oddities) says so: all else stands. Where there is no `devices/system/node`, the result is one node, 0, with
+    /// all CPUs; how much memory it has is then asked of `/proc/meminfo`, if the root is `/sys`. If nodes come or go while they are read, it
+    /// reads again.
     ///
     /// # Errors
-    /// - [`Kind::Io`](crate::Kind::Io) if a file cannot be read, or does not hold what it should; the error names the
-    ///   file and its content.
     /// - [`Kind::Unsupported`](crate::Kind::Unsupported) if the tree has neither nodes nor CPUs.
+    /// - [`Kind::Io`](crate::Kind::Io) if it has nodes, and no number of one can be read: the error names the file and its content.
     pub fn read_from(root: impl AsRef<Path>) -> Result<Self> {
         read::topology(root.as_ref())
     }
@@ -101,10 +105,10 @@ impl Topology {
         self.possible
     }
 
-    /// The nodes that are online and have memory.
+    /// The nodes that are online and are known to have memory.
     #[must_use]
     pub fn with_memory(&self) -> NodeSet {
-        self.those(|info| info.online && info.has_memory)
+        self.those(|info| info.online && info.has_memory == Some(true))
     }
 
     /// The nodes that have CPUs which are online.
@@ -119,7 +123,26 @@ impl Topology {
         &self.cpus
     }
 
-    /// The node of a CPU; `None` if the CPU is offline or does not exist.
+    /// All CPUs that the machine has and that are offline, as far as the kernel tells (`/sys/devices/system/cpu/present`).
+    #[must_use]
+    pub fn offline_cpus(&self) -> &CpuSet {
+        &self.offline_cpus
+    }
+
+    /// The CPUs that are online and in no node.
+    #[must_use]
+    pub fn cpus_without_node(&self) -> CpuSet {
+        self.cpus.difference(&CpuSet::union(self.nodes.iter().map(|info| &info.cpus)))
+    }
+
+    /// What could not be read, made no sense, or contradicts the rest, in the order of reading: what it should have told is unknown. (Of a
+    /// tree that is odd all over, some hundreds.)
+    #[must_use]
+    pub fn oddities(&self) -> &[Oddity] {
+        &self.oddities
+    }
+
+    /// The node of a CPU; `None` if the CPU is offline, in no node, or does not exist.
     #[must_use]
     pub fn node_of_cpu(&self, cpu: u32) -> Option<Node> {
         self.nodes.iter().find(|info| info.cpus.contains(cpu)).map(|info| info.node)

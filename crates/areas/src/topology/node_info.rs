@@ -1,5 +1,7 @@
 //! What is known of one node: its memory, CPUs, huge pages, neighbours and speed.
 
+use std::fmt;
+
 use super::cpuset::CpuSet;
 use crate::place::{Node, NodeSet};
 
@@ -11,12 +13,15 @@ pub struct NodeInfo {
     pub node: Node,
     /// Whether it is online (`/sys/devices/system/node/online`).
     pub online: bool,
-    /// Whether it has memory (`has_memory`, which old kernels call `has_normal_memory`).
-    pub has_memory: bool,
+    /// Whether it has memory: by its own `meminfo`, and by `has_memory` (which old kernels call `has_normal_memory`) where that tells
+    /// no size. `None` if neither tells.
+    pub has_memory: Option<bool>,
     /// Whether devices on it, but no CPUs, start memory accesses (`has_generic_initiator`, Linux 5.10).
     pub has_generic_initiator: bool,
-    /// Its online CPUs (`cpulist`); empty for a node of memory alone.
+    /// Its online CPUs (`cpulist`, else `cpumap`, else its `cpuN` entries); empty for a node of memory alone.
     pub cpus: CpuSet,
+    /// Its CPUs that are there and offline.
+    pub offline_cpus: CpuSet,
     /// How much memory it has, at the moment of reading (`meminfo`).
     pub memory: Option<Memory>,
     /// Its pools of huge pages, small pages first (`hugepages/`).
@@ -24,6 +29,9 @@ pub struct NodeInfo {
     /// How fast its memory is, from where: what is about CPUs (class 1) first, then class 0. Empty unless the firmware
     /// has an ACPI HMAT (or CDAT, for CXL).
     pub access: Vec<Access>,
+    /// The caches that its memory has on its own side (`memory_side_cache/`, Linux 5.2), by level. Empty for most nodes: such a cache is
+    /// of fast memory in front of more, slower memory, and no node by itself.
+    pub memory_side_caches: Vec<MemorySideCache>,
     /// Its memory tier: a lower number is faster memory (`/sys/devices/virtual/memory_tiering`, Linux 6.1).
     pub tier: Option<u32>,
     /// Its weight for weighted interleaving, 1 to 255 pages a turn (`/sys/kernel/mm/mempolicy/weighted_interleave`,
@@ -67,46 +75,111 @@ impl NodeInfo {
     }
 }
 
-/// How much memory a node has, in bytes, as its `meminfo` said at the moment of reading.
+/// How much memory a node has, in bytes, as its `meminfo` said at the moment of reading. What it did not say is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Memory {
     /// `MemTotal`: what the kernel manages, huge-page pools included.
-    pub total: u64,
+    pub total: Option<u64>,
     /// `MemFree`: what nobody uses. Free pages of huge-page pools do not count.
-    pub free: u64,
+    pub free: Option<u64>,
     /// `Active(file)` + `Inactive(file)` + `SReclaimable`: what the kernel could give up without swapping. An upper
     /// bound: dirty pages must be written first, and some of it is in use again at once.
-    pub reclaimable: u64,
+    pub reclaimable: Option<u64>,
     /// `AnonPages`: anonymous pages of processes.
-    pub anonymous: u64,
+    pub anonymous: Option<u64>,
     /// `Shmem`: pages of tmpfs, memfds and other shared memory.
-    pub shared: u64,
+    pub shared: Option<u64>,
     /// `Unevictable`: pages that cannot be reclaimed, locked ones above all.
-    pub unevictable: u64,
+    pub unevictable: Option<u64>,
 }
 
 impl Memory {
     /// Free and reclaimable together: about what a new area can still get without swapping. The kernel keeps some of it
-    /// for itself (watermarks).
+    /// for itself (watermarks). What is not known to be reclaimable counts as not reclaimable; `None` if what is free is not known.
     #[must_use]
-    pub const fn available(&self) -> u64 {
-        self.free.saturating_add(self.reclaimable)
+    pub const fn available(&self) -> Option<u64> {
+        match (self.free, self.reclaimable) {
+            (Some(free), Some(reclaimable)) => Some(free.saturating_add(reclaimable)),
+            (free, _) => free,
+        }
     }
 }
 
-/// A node's pool of huge pages of one size. Counts are pages.
+/// A cache in front of a node's memory: on its side, for all who access it (`memory_side_cache/indexN`, from the firmware's HMAT).
+///
+/// The kernel numbers them from the memory on: of several, the one with the higher number is nearer to the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemorySideCache {
+    /// Its level: 1 is next to the memory.
+    pub level: u32,
+    /// `size`, in bytes.
+    pub size: Option<u64>,
+    /// `line_size`: bytes that a miss takes from what lies behind it.
+    pub line_size: Option<u64>,
+    /// `indexing`: where a line may lie in it.
+    pub indexing: Option<CacheIndexing>,
+    /// `write_policy`: when what is written goes to what lies behind it.
+    pub write_policy: Option<CacheWrites>,
+}
+
+/// Where a line may lie in a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CacheIndexing {
+    /// Each address has one place: two that are far apart may push each other out.
+    Direct,
+    /// An address has several places.
+    Indexed,
+    /// Something else, which the firmware does not describe.
+    Other,
+}
+
+impl fmt::Display for CacheIndexing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CacheIndexing::Direct => "direct",
+            CacheIndexing::Indexed => "indexed",
+            CacheIndexing::Other => "other",
+        })
+    }
+}
+
+/// When a cache writes to what lies behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CacheWrites {
+    /// Later, when the line goes.
+    Back,
+    /// At once.
+    Through,
+    /// Something else, which the firmware does not describe.
+    Other,
+}
+
+impl fmt::Display for CacheWrites {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CacheWrites::Back => "write-back",
+            CacheWrites::Through => "write-through",
+            CacheWrites::Other => "other",
+        })
+    }
+}
+
+/// A node's pool of huge pages of one size. Counts are pages; what the kernel does not tell is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HugePool {
     /// The size of a page in bytes.
     pub page_size: u64,
     /// `nr_hugepages`: pages in the pool, surplus ones included.
-    pub total: u64,
+    pub total: Option<u64>,
     /// `free_hugepages`: pages that nobody has touched; some may be promised to mappings already.
-    pub free: u64,
+    pub free: Option<u64>,
     /// `surplus_hugepages`: pages above what the administrator set, which go when they are freed.
-    pub surplus: u64,
+    pub surplus: Option<u64>,
 }
 
 /// How fast a node's memory is for those who are best placed to use it (`nodeN/accessC/initiators`, Linux 5.2).

@@ -2,44 +2,55 @@
 
 use std::path::Path;
 
-use super::cpuset::CpuSet;
-use super::file::{self, Folder};
-use super::node_info::{Access, HugePool, NodeInfo};
+use super::cpuset::{self, CpuSet};
+use super::file::{self, Folder, Notes};
+use super::node_info::{Access, CacheIndexing, CacheWrites, HugePool, Memory, MemorySideCache, NodeInfo};
 use super::{Topology, meminfo};
 use crate::error::{Error, Kind, Result};
 use crate::place::list::{self, excerpt};
 use crate::place::{Node, NodeSet};
 
-/// How often nodes may come or go while they are read before that is an error, or an outdated answer.
+/// How often nodes may come or go while they are read before that is an outdated answer.
 const TRIES: usize = 3;
 
 pub(super) fn topology(root: &Path) -> Result<Topology> {
-    let tree = Tree::of(root);
-    if !tree.nodes.exists() {
-        return tree.without_numa();
-    }
-    for _ in 1..TRIES {
+    let mut read = None;
+    for _ in 0..TRIES {
+        let notes = Notes::default();
+        let tree = Tree::of(root, &notes);
+        if !tree.nodes.exists() {
+            let topology = tree.without_numa()?;
+            return Ok(Topology { oddities: notes.into_inner(), ..topology });
+        }
         let before = tree.online();
-        let read = tree.with_numa();
-        if before.is_ok() && before.ok() == tree.online().ok() {
-            return read;
+        let topology = tree.with_numa(before);
+        let after = tree.online();
+        let oddities = notes.into_inner();
+        if topology.nodes.is_empty() {
+            let told = oddities.first().map_or("it names no node".to_owned(), ToString::to_string);
+            let folder = root.join("devices/system/node");
+            return Err(Error::new(Kind::Io, format!("read {}", folder.display())).detail(told));
+        }
+        read = Some(Topology { oddities, ..topology });
+        if before == after {
+            break;
         }
     }
-    tree.with_numa()
+    read.ok_or_else(|| Error::new(Kind::Io, format!("read the memory nodes of {}", root.display())))
 }
 
 /// The folders that matter.
-struct Tree {
-    root: Folder,
-    nodes: Folder,
-    cpus: Folder,
-    tiers: Folder,
-    weights: Folder,
+struct Tree<'a> {
+    root: Folder<'a>,
+    nodes: Folder<'a>,
+    cpus: Folder<'a>,
+    tiers: Folder<'a>,
+    weights: Folder<'a>,
 }
 
-impl Tree {
-    fn of(root: &Path) -> Self {
-        let root = Folder::at(root);
+impl<'a> Tree<'a> {
+    fn of(root: &Path, notes: &'a Notes) -> Self {
+        let root = Folder::at(root, notes);
         Tree {
             nodes: root.sub("devices/system/node"),
             cpus: root.sub("devices/system/cpu"),
@@ -57,9 +68,10 @@ impl Tree {
                 .detail("it has neither devices/system/node nor devices/system/cpu")
                 .help("mount it: `mount -t sysfs sysfs /sys`; or name another root"));
         }
-        let cpus = self.cpus.parse("online", CpuSet::from_kernel_list)?.unwrap_or_default();
+        let cpus = self.online_cpus().unwrap_or_default();
+        let offline_cpus = self.present_cpus().difference(&cpus);
         let memory = if self.root.path() == Path::new("/sys") {
-            Folder::at("/proc").parse("meminfo", meminfo::parse)?
+            meminfo_of(&self.root.elsewhere("/proc"))
         } else {
             None
         };
@@ -71,162 +83,262 @@ impl Tree {
             nodes: vec![NodeInfo {
                 node,
                 online: true,
-                has_memory: true,
+                has_memory: Some(true),
                 has_generic_initiator: false,
                 cpus: cpus.clone(),
+                offline_cpus: offline_cpus.clone(),
                 memory,
-                huge_pools: huge_pools(&self.root.sub("kernel/mm/hugepages"))?,
+                huge_pools: huge_pools(&self.root.sub("kernel/mm/hugepages")),
                 access: Vec::new(),
+                memory_side_caches: Vec::new(),
                 tier: None,
                 weight: None,
                 distances: vec![(node, 10)],
             }],
             cpus,
+            offline_cpus,
+            oddities: Vec::new(),
         })
     }
 
-    fn with_numa(&self) -> Result<Topology> {
-        let shown: NodeSet = node_entries(&self.nodes)?;
-        let online = self.online()?.unwrap_or(shown);
-        let possible = self.nodes.parse("possible", NodeSet::from_kernel_list)?.unwrap_or(online) | online;
-        let online_cpus = self.cpus.parse("online", CpuSet::from_kernel_list)?;
+    /// `online` is what the file of that name says.
+    fn with_numa(&self, online: Option<NodeSet>) -> Topology {
+        let shown: NodeSet = node_entries(&self.nodes);
+        let online = online.unwrap_or(shown);
+        let possible = self.nodes.parse("possible", NodeSet::from_kernel_list).unwrap_or(online) | online;
+        let online_cpus = self.online_cpus();
         let facts = Shared {
             online,
-            possible,
-            has_memory: self.has_memory()?,
-            generic_initiators: self.nodes.parse("has_generic_initiator", NodeSet::from_kernel_list)?,
-            tiers: self.tiers()?,
+            columns: [online, shown, possible],
+            has_memory: self.has_memory(online),
+            generic_initiators: self.nodes.parse("has_generic_initiator", NodeSet::from_kernel_list),
+            tiers: self.tiers(),
         };
-        let nodes: Vec<NodeInfo> = (online | shown)
-            .iter()
-            .map(|node| self.node(node, &facts, online_cpus.as_ref()))
-            .collect::<Result<_>>()?;
+        let nodes: Vec<NodeInfo> =
+            (online | shown).iter().map(|node| self.node(node, &facts, online_cpus.as_ref())).collect();
+        self.note_unlisted_memory(&nodes, &facts);
         let cpus = online_cpus.unwrap_or_else(|| CpuSet::union(nodes.iter().map(|info| &info.cpus)));
-        Ok(Topology { root: self.root.path().to_owned(), is_numa: true, possible, cpus, nodes })
+        let offline = nodes.iter().map(|info| &info.offline_cpus);
+        let present = self.present_cpus().difference(&cpus);
+        let offline_cpus = CpuSet::union(offline.chain([&present]));
+        let root = self.root.path().to_owned();
+        Topology { root, is_numa: true, possible, cpus, offline_cpus, nodes, oddities: Vec::new() }
     }
 
-    fn online(&self) -> Result<Option<NodeSet>> {
-        self.nodes.parse("online", NodeSet::from_kernel_list)
+    /// The nodes that the kernel says are online. A machine has one at least.
+    fn online(&self) -> Option<NodeSet> {
+        self.nodes.parse("online", |text| match NodeSet::from_kernel_list(text)? {
+            NodeSet::EMPTY => Err("it names no node".to_owned()),
+            nodes => Ok(nodes),
+        })
     }
 
-    fn has_memory(&self) -> Result<Option<NodeSet>> {
-        match self.nodes.parse("has_memory", NodeSet::from_kernel_list)? {
-            Some(nodes) => Ok(Some(nodes)),
-            None => self.nodes.parse("has_normal_memory", NodeSet::from_kernel_list),
+    /// The CPUs that are online: by one list of all, else by what is said of each.
+    fn online_cpus(&self) -> Option<CpuSet> {
+        let listed = self.cpus.parse("online", |text| {
+            let cpus = CpuSet::from_kernel_list(text)?;
+            if cpus.is_empty() { Err("it names no CPU".to_owned()) } else { Ok(cpus) }
+        });
+        listed.or_else(|| {
+            let mut cpus = self.cpus.numbered("cpu", "", cpuset::MAX);
+            // One that cannot be taken offline has no such file.
+            cpus.retain(|cpu| self.cpus.sub(format!("cpu{cpu}")).number("online") != Some(0));
+            Some(CpuSet::of(&cpus)).filter(|cpus| !cpus.is_empty())
+        })
+    }
+
+    /// The CPUs that are there, online or not.
+    fn present_cpus(&self) -> CpuSet {
+        let listed = self.cpus.parse("present", CpuSet::from_kernel_list);
+        listed.unwrap_or_else(|| CpuSet::of(&self.cpus.numbered("cpu", "", cpuset::MAX)))
+    }
+
+    /// The nodes that one file says have memory, and that file's name. Some kernels and captured trees leave nodes in it that have gone
+    /// offline.
+    fn has_memory(&self, online: NodeSet) -> Option<(NodeSet, &'static str)> {
+        let (nodes, name) = ["has_memory", "has_normal_memory"]
+            .into_iter()
+            .find_map(|name| Some((self.nodes.parse(name, NodeSet::from_kernel_list)?, name)))?;
+        let stale = nodes - online;
+        if !stale.is_empty() {
+            self.nodes.note(name, format!("it has {}: not online", stale.in_words()));
         }
+        Some((nodes, name))
     }
 
-    fn tiers(&self) -> Result<Vec<(u32, NodeSet)>> {
-        let mut tiers = Vec::new();
-        for tier in self.tiers.numbered("memory_tier", "", u32::MAX)? {
+    fn tiers(&self) -> Vec<(u32, NodeSet)> {
+        let tiers = self.tiers.numbered("memory_tier", "", u32::MAX).into_iter();
+        let nodes = |tier| {
             let folder = self.tiers.sub(format!("memory_tier{tier}"));
-            if let Some(nodes) = folder.parse("nodelist", NodeSet::from_kernel_list)? {
-                tiers.push((tier, nodes));
-            }
-        }
-        Ok(tiers)
+            Some((tier, folder.parse("nodelist", NodeSet::from_kernel_list)?))
+        };
+        tiers.filter_map(nodes).collect()
     }
 
-    fn node(&self, node: Node, facts: &Shared, online_cpus: Option<&CpuSet>) -> Result<NodeInfo> {
-        let folder = self.nodes.sub(format!("node{node}"));
-        let memory = folder.parse("meminfo", meminfo::parse)?;
-        let cpus = cpus(&folder)?;
-        Ok(NodeInfo {
+    fn node(&self, node: Node, facts: &Shared, online_cpus: Option<&CpuSet>) -> NodeInfo {
+        let folder = self.nodes.of_node(node);
+        let memory = meminfo_of(&folder);
+        let (cpus, offline_cpus) = cpus(&folder, online_cpus);
+        NodeInfo {
             node,
             online: facts.online.contains(node),
-            has_memory: match facts.has_memory {
-                Some(nodes) => nodes.contains(node),
-                None => memory.is_some_and(|memory| memory.total > 0),
+            // What the node itself says is believed before what a list says of it.
+            has_memory: match memory.and_then(|memory| memory.total) {
+                Some(total) => Some(total > 0),
+                None => facts.has_memory.map(|(nodes, _)| nodes.contains(node)),
             },
             has_generic_initiator: facts.generic_initiators.is_some_and(|nodes| nodes.contains(node)),
-            // Old kernels list CPUs that are offline, too.
-            cpus: online_cpus.map_or(cpus.clone(), |online| cpus.intersection(online)),
+            cpus,
+            offline_cpus,
             memory,
-            huge_pools: huge_pools(&folder.sub("hugepages"))?,
-            access: access(&folder)?,
+            huge_pools: huge_pools(&folder.sub("hugepages")),
+            access: access(&folder),
+            memory_side_caches: memory_side_caches(&folder.sub("memory_side_cache")),
             tier: facts.tiers.iter().find(|(_, nodes)| nodes.contains(node)).map(|&(tier, _)| tier),
-            weight: self.weights.parse(&format!("node{node}"), weight)?,
-            distances: distances(&folder, facts)?,
-        })
+            weight: self.weights.parse(&format!("node{node}"), weight),
+            distances: distances(&folder, facts),
+        }
+    }
+
+    /// Nodes of which the list and their own `meminfo` disagree.
+    fn note_unlisted_memory(&self, nodes: &[NodeInfo], facts: &Shared) {
+        let Some((listed, name)) = facts.has_memory else { return };
+        let those = |has: bool| -> NodeSet {
+            let odd = |info: &&NodeInfo| {
+                info.online && info.has_memory == Some(has) && listed.contains(info.node) != has
+            };
+            nodes.iter().filter(odd).map(|info| info.node).collect()
+        };
+        for (nodes, says, but) in
+            [(those(true), "does not have", "memory"), (those(false), "has", "no memory")]
+        {
+            if !nodes.is_empty() {
+                self.nodes.note(name, format!("it {says} {}: meminfo tells {but}", nodes.in_words()));
+            }
+        }
     }
 }
 
 /// Facts that one file tells of all nodes.
 struct Shared {
     online: NodeSet,
-    possible: NodeSet,
-    has_memory: Option<NodeSet>,
+    /// The nodes that a line of distances may be about.
+    columns: [NodeSet; 3],
+    has_memory: Option<(NodeSet, &'static str)>,
     generic_initiators: Option<NodeSet>,
     tiers: Vec<(u32, NodeSet)>,
 }
 
-fn node_entries(folder: &Folder) -> Result<NodeSet> {
-    let numbers = folder.numbered("node", "", Node::MAX.get())?;
-    Ok(numbers.into_iter().filter_map(Node::checked).collect())
+fn node_entries(folder: &Folder<'_>) -> NodeSet {
+    folder.numbered("node", "", Node::MAX.get()).into_iter().filter_map(Node::checked).collect()
 }
 
-fn cpus(node: &Folder) -> Result<CpuSet> {
-    match node.parse("cpulist", CpuSet::from_kernel_list)? {
-        Some(cpus) => Ok(cpus),
-        None => Ok(node.parse("cpumap", CpuSet::from_kernel_mask)?.unwrap_or_default()),
+/// What `meminfo` in a folder says; what it does not say, and should, is noted.
+fn meminfo_of(folder: &Folder<'_>) -> Option<Memory> {
+    const NAME: &str = "meminfo";
+    let (memory, odd) = folder.parse(NAME, |text| Ok(meminfo::read(text)))?;
+    odd.into_iter().for_each(|why| folder.note(NAME, why));
+    Some(memory)
+}
+
+/// A node's CPUs: those that are online, and those that are not.
+fn cpus(node: &Folder<'_>, online: Option<&CpuSet>) -> (CpuSet, CpuSet) {
+    // An entry for each CPU that is there, online or not.
+    let entries = CpuSet::of(&node.numbered("cpu", "", cpuset::MAX));
+    let listed = node
+        .parse("cpulist", CpuSet::from_kernel_list)
+        .or_else(|| node.parse("cpumap", CpuSet::from_kernel_mask));
+    // Old kernels list CPUs that are offline, too.
+    let listed = listed.unwrap_or_else(|| entries.clone());
+    match online {
+        Some(online) => {
+            (listed.intersection(online), CpuSet::union([&listed, &entries].into_iter()).difference(online))
+        }
+        None => (listed, CpuSet::default()),
     }
 }
 
 /// A line of distances, one for each online node.
-fn distances(node: &Folder, facts: &Shared) -> Result<Vec<(Node, u32)>> {
-    const NAME: &str = "distance";
-    let line = node.parse(NAME, |text| {
+fn distances(node: &Folder<'_>, facts: &Shared) -> Vec<(Node, u32)> {
+    let distances = node.parse("distance", |text| {
         let numbers = text.split_ascii_whitespace().map(|number| list::number(number, u32::MAX));
-        Ok((numbers.collect::<Result<Vec<u32>, _>>()?, excerpt(text)))
-    })?;
-    let Some((numbers, text)) = line else { return Ok(Vec::new()) };
-    // Trees with a node taken offline by hand still have its column.
-    let columns = [facts.online, facts.possible].into_iter().find(|nodes| nodes.len() == numbers.len());
-    match columns {
-        Some(nodes) => Ok(nodes.iter().zip(numbers).collect()),
-        None => Err(node.malformed(
-            NAME,
-            format!("{text} has {} distances, and nodes {} are online", numbers.len(), facts.online),
-        )),
-    }
+        let numbers = numbers.collect::<Result<Vec<u32>, _>>()?;
+        // Trees with a node taken offline by hand still have its column.
+        match facts.columns.into_iter().find(|nodes| nodes.len() == numbers.len()) {
+            Some(nodes) => Ok(nodes.iter().zip(numbers).collect()),
+            None => Err(format!(
+                "{} has {} distances, and nodes {} are online",
+                excerpt(text),
+                numbers.len(),
+                facts.online
+            )),
+        }
+    });
+    distances.unwrap_or_default()
 }
 
-fn huge_pools(folder: &Folder) -> Result<Vec<HugePool>> {
+fn huge_pools(folder: &Folder<'_>) -> Vec<HugePool> {
     let mut pools = Vec::new();
-    for kib in folder.numbered("hugepages-", "kB", u32::MAX)? {
+    for kib in folder.numbered("hugepages-", "kB", u32::MAX) {
         let name = format!("hugepages-{kib}kB");
         if !kib.is_power_of_two() {
-            return Err(folder.malformed(&name, format!("{kib} kB is not the size of a page")));
+            folder.note(&name, format!("{kib} kB is not the size of a page"));
+            continue;
         }
         let pool = folder.sub(name);
-        let counts =
-            (pool.number("nr_hugepages")?, pool.number("free_hugepages")?, pool.number("surplus_hugepages")?);
-        if let (Some(total), Some(free), Some(surplus)) = counts {
-            pools.push(HugePool { page_size: u64::from(kib) << 10, total, free, surplus });
-        }
+        pools.push(HugePool {
+            page_size: u64::from(kib) << 10,
+            total: pool.number("nr_hugepages"),
+            free: pool.number("free_hugepages"),
+            surplus: pool.number("surplus_hugepages"),
+        });
     }
-    Ok(pools)
+    pools
 }
 
-fn access(node: &Folder) -> Result<Vec<Access>> {
+fn access(node: &Folder<'_>) -> Vec<Access> {
     let mut all = Vec::new();
     for class in [1, 0] {
         let folder = node.sub(format!("access{class}/initiators"));
-        let initiators = node_entries(&folder)?;
+        let initiators = node_entries(&folder);
         if initiators.is_empty() {
             continue;
         }
-        let told = |name| Ok::<_, Error>(folder.number(name)?.filter(|&value| value != 0));
+        let told = |name| folder.number(name).filter(|&value| value != 0);
         all.push(Access {
             class,
             initiators,
-            read_bandwidth: told("read_bandwidth")?,
-            write_bandwidth: told("write_bandwidth")?,
-            read_latency: told("read_latency")?,
-            write_latency: told("write_latency")?,
+            read_bandwidth: told("read_bandwidth"),
+            write_bandwidth: told("write_bandwidth"),
+            read_latency: told("read_latency"),
+            write_latency: told("write_latency"),
         });
     }
-    Ok(all)
+    all
+}
+
+fn memory_side_caches(folder: &Folder<'_>) -> Vec<MemorySideCache> {
+    let levels = folder.numbered("index", "", u32::MAX).into_iter();
+    let cache = |level| {
+        let cache = folder.sub(format!("index{level}"));
+        let told = |name| cache.number(name).filter(|&value| value != 0);
+        MemorySideCache {
+            level,
+            size: told("size"),
+            line_size: told("line_size"),
+            indexing: cache.number("indexing").map(|number| match number {
+                0 => CacheIndexing::Direct,
+                1 => CacheIndexing::Indexed,
+                _ => CacheIndexing::Other,
+            }),
+            write_policy: cache.number("write_policy").map(|number| match number {
+                0 => CacheWrites::Back,
+                1 => CacheWrites::Through,
+                _ => CacheWrites::Other,
+            }),
+        }
+    };
+    levels.map(cache).collect()
 }
 
 fn weight(text: &str) -> Result<u8, String> {

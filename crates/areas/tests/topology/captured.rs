@@ -53,6 +53,28 @@ fn skipped(line: &str) {
     }
 }
 
+/// Every machine that somebody has captured, those of other tests and those that come.
+#[test]
+fn captured_all() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/sysfs");
+    let Ok(entries) = fs::read_dir(&folder) else {
+        return skipped(&format!(
+            "SKIPPED: topology on all captured machines: there is no {}",
+            folder.display()
+        ));
+    };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let machines: Vec<String> =
+        names.filter_map(|name| Some(name.strip_suffix(".tar.bz2")?.to_owned())).collect();
+    assert!(machines.len() >= 5, "{machines:?}");
+    for machine in machines {
+        let Some((_tree, topology)) = captured(&machine) else { return };
+        assert!(!topology.nodes().is_empty() && !topology.with_memory().is_empty(), "{machine}");
+        assert!(topology.nodes().iter().all(|info| info.memory.is_some_and(|memory| memory.total.is_some())));
+        assert!(topology.nodes().iter().all(|info| info.offline_cpus.intersection(&info.cpus).is_empty()));
+    }
+}
+
 #[test]
 fn captured_generic_initiator() {
     let Some((_tree, topology)) = captured("fakememinitiators-1np2c+1npp+gi") else { return };
@@ -84,7 +106,7 @@ fn captured_generic_initiator() {
     }
     let free: Vec<u32> = all.most_free().unwrap().iter().map(|ranked| ranked.node.get()).collect();
     assert_eq!(free[..2], [10, 7]);
-    assert_eq!(seven.memory.unwrap().free, 778_043_392 << 10);
+    assert_eq!(seven.memory.unwrap().free, Some(778_043_392 << 10));
 }
 
 #[test]
@@ -94,7 +116,7 @@ fn captured_memory_tiers() {
     assert_eq!((topology.nodes().len(), topology.possible()), (7, set("0-9")));
     assert_eq!((topology.with_cpus(), topology.with_memory()), (set("0-2"), topology.online()));
     assert_eq!(topology.distance(node(9), node(9)), Some(10), "columns are online nodes, not numbers");
-    assert_eq!(info(&topology, 0).memory.unwrap().total, 3_005_392 << 10);
+    assert_eq!(info(&topology, 0).memory.unwrap().total, Some(3_005_392 << 10));
     assert!(topology.nodes().iter().all(|info| info.access.iter().all(|access| access.class == 1)));
     let all = Targets::of(&topology);
     assert_eq!(ranking(all.from_cpu(2).highest_bandwidth()), "4:10000/access1 1:1000/access1 6:100/access1");
@@ -112,8 +134,8 @@ fn captured_gpu_memory() {
     assert_eq!(topology.distance(node(0), node(8)), Some(40));
     assert_eq!(topology.distance(node(255), node(255)), Some(10));
     let gpu = info(&topology, 250);
-    assert!(gpu.has_memory && !gpu.has_cpus());
-    assert_eq!(gpu.memory.unwrap().total, 15_728_640 << 10);
+    assert!(gpu.has_memory == Some(true) && !gpu.has_cpus());
+    assert_eq!(gpu.memory.unwrap().total, Some(15_728_640 << 10));
     assert_eq!(gpu.huge_pools.iter().map(|pool| pool.page_size).collect::<Vec<_>>(), [2 << 20, 1 << 30]);
 
     let all = Targets::of(&topology);
@@ -130,7 +152,8 @@ fn captured_cpuset() {
     let Some((tree, topology)) = captured("16amd64-8n2c-cpusets") else { return };
     assert_eq!((topology.online(), topology.with_memory()), (set("0-7"), set("0-7")));
     assert_eq!(info(&topology, 2).cpus.to_string(), "5", "CPU 4 is offline, and this old kernel lists it");
-    assert_eq!(info(&topology, 0).memory.unwrap().reclaimable, 588_240 << 10);
+    assert_eq!(info(&topology, 2).offline_cpus.to_string(), "4");
+    assert_eq!(info(&topology, 0).memory.unwrap().reclaimable, Some(588_240 << 10));
     let mems = fs::read_to_string(tree.0.join("16amd64-8n2c-cpusets/dev/cpuset/dummy/mems")).unwrap();
     let all = Targets::of(&topology).within(set(&mems));
     assert_eq!(ranking(all.from_cpu(5).nearest()), "2:10/distance 1:20/distance 3:20/distance 4:20/distance");
@@ -146,6 +169,10 @@ fn captured_offline_node_0() {
     assert!(topology.node(node(0)).is_none());
     assert_eq!(info(&topology, 1).cpus.to_string(), "5,7,9,11,13,15,17,19");
     assert_eq!(topology.distance(node(1), node(1)), Some(10), "node 0 still has its column");
+    let beside = topology.cpus_without_node().to_string();
+    assert_eq!(beside, "4,6,8,10,12,14,16,18,20", "CPUs of node 0 that are online, though it is not");
+    let odd: Vec<_> = topology.oddities().iter().map(|oddity| oddity.why.as_str()).collect();
+    assert_eq!(odd, ["it has node 0: not online"], "has_memory is stale");
     let all = Targets::of(&topology);
     assert_eq!(ranking(all.nearest()), "1:10/distance");
     assert_eq!(ranking(all.from_node(node(0)).nearest()), "NodeNotAllowed");

@@ -30,10 +30,12 @@ fn everything_that_a_tree_tells() {
     assert_eq!((zero.has_generic_initiator, six.has_generic_initiator), (false, true));
     assert!(six.online && !six.has_cpus() && six.huge_pools.is_empty());
     let memory = six.memory.unwrap();
-    assert_eq!((memory.total, memory.free, memory.reclaimable), (8000 << 10, 2000 << 10, 1000 << 10));
-    assert_eq!(memory.available(), 3000 << 10);
+    let told = (memory.total, memory.free, memory.reclaimable);
+    assert_eq!(told, (Some(8000 << 10), Some(2000 << 10), Some(1000 << 10)));
+    assert_eq!(memory.available(), Some(3000 << 10));
     let pool = four.huge_pool(2 << 20).unwrap();
-    assert_eq!((pool.total, pool.free, pool.surplus), (12, 9, 2));
+    assert_eq!((pool.total, pool.free, pool.surplus), (Some(12), Some(9), Some(2)));
+    assert_eq!(topology.oddities(), []);
     assert_eq!(four.huge_pool(1 << 30), None);
 
     assert_eq!(six.access.iter().map(|access| access.class).collect::<Vec<_>>(), [1, 0]);
@@ -63,7 +65,7 @@ fn kernel_without_numa_is_one_node() {
     );
     let only = info(&topology, 0);
     assert_eq!((only.cpus.to_string().as_str(), only.memory), ("0-3", None));
-    assert_eq!(only.huge_pool(2 << 20).map(|pool| pool.total), Some(3));
+    assert_eq!(only.huge_pool(2 << 20).and_then(|pool| pool.total), Some(3));
     assert_eq!(ranking(Targets::of(&topology).from_cpu(3).nearest()), "0:10/distance");
     assert_eq!(
         ranking(Targets::of(&topology).most_free()),
@@ -79,7 +81,7 @@ fn unknown_is_unknown() {
     let bare = Tree::empty().with(&format!("{NODES}/online"), "2\n");
     let topology = bare.read();
     let two = info(&topology, 2);
-    assert!(two.online && !two.has_memory && two.memory.is_none() && !two.has_cpus());
+    assert!(two.online && two.has_memory.is_none() && two.memory.is_none() && !two.has_cpus());
     assert_eq!((two.tier, two.weight, two.distances().len(), two.access.len()), (None, None, 0, 0));
     assert!(topology.cpus().is_empty());
 
@@ -107,11 +109,12 @@ fn unknown_is_unknown() {
 #[test]
 fn this_machine() {
     let topology = Topology::read().unwrap();
-    let total: u64 = topology.nodes().iter().filter_map(|info| info.memory).map(|memory| memory.total).sum();
+    let total: u64 = topology.nodes().iter().filter_map(|info| info.memory?.total).sum();
     assert!(total > 0);
     assert!(!topology.with_memory().is_empty());
     assert!(topology.with_memory().is_subset(&topology.online()));
     assert!(topology.online().is_subset(&topology.possible()));
+    assert_eq!(topology.oddities(), [], "of a machine that runs, all can be read");
     assert!(!topology.cpus().is_empty());
     assert!(!Targets::of(&topology).most_free().unwrap().is_empty());
 }

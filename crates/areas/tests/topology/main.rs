@@ -3,6 +3,7 @@
 mod captured;
 mod hostile;
 mod machines;
+mod odd;
 mod targets;
 mod tree;
 

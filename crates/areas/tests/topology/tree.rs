@@ -48,7 +48,16 @@ impl Tree {
             .fold(self, |tree, (name, value)| tree.with(&format!("{folder}/{name}"), format!("{value}\n")))
     }
 
-    /// Nodes 0 and 4 with CPUs, node 6 with memory alone; tiers, weights, huge pages, a HMAT.
+    /// A cache on a node's memory side: size and line in bytes, how it is indexed, and when it writes.
+    pub(crate) fn cache(self, node: u32, level: u32, cache: [u64; 4]) -> Self {
+        let folder = format!("{NODES}/node{node}/memory_side_cache/index{level}");
+        ["size", "line_size", "indexing", "write_policy"]
+            .into_iter()
+            .zip(cache)
+            .fold(self, |tree, (name, value)| tree.with(&format!("{folder}/{name}"), format!("{value}\n")))
+    }
+
+    /// Nodes 0 and 4 with CPUs, node 6 with memory alone; tiers, weights, huge pages, a HMAT, a memory-side cache.
     pub(crate) fn small_machine() -> Self {
         Tree::empty()
             .with(&format!("{NODES}/online"), "0,4,6\n")
@@ -63,6 +72,7 @@ impl Tree {
             .access(4, 1, 4, [100, 90, 90, 80])
             .access(6, 1, 0, [300, 200, 120, 0])
             .access(6, 0, 6, [900, 900, 20, 20])
+            .cache(4, 1, [4096, 64, 1, 0])
             .with("devices/virtual/memory_tiering/memory_tier4/nodelist", "0,4\n")
             .with("devices/virtual/memory_tiering/memory_tier22/nodelist", "6\n")
             .with("kernel/mm/mempolicy/weighted_interleave/node0", "5\n")
