@@ -88,6 +88,9 @@ int main(void)
 	FIELD(areas_residency, runs);
 	FIELD(areas_residency, on_node);
 	FIELD(areas_residency, nodes);
+	FIELD(areas_residency, node_unknown);
+	FIELD(areas_residency, knows_pages);
+	FIELD(areas_residency, reserved);
 	SIZE(areas_run);
 	FIELD(areas_run, offset);
 	FIELD(areas_run, size);

@@ -221,6 +221,9 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The node of pages that are swapped out.
 #define AREAS_SWAPPED -2
 
+// The node of pages that are in RAM, where a sandbox forbids to ask for it page by page.
+#define AREAS_NODE_UNKNOWN -3
+
 // Somebody holds on to the pages: a transfer has them pinned, or they are being written back.
 #define AREAS_WHY_BUSY 1
 
@@ -490,6 +493,12 @@ typedef struct areas_residency {
     uint64_t *on_node;
     // How many numbers the array has.
     size_t nodes;
+    // How much of what is in RAM is on a node that is not known, not even as a part of a total.
+    uint64_t node_unknown;
+    // Whether it is known of each page in RAM which node it is on. If not, a sandbox forbids move_pages, and `on_node` has totals.
+    uint32_t knows_pages;
+    // 0.
+    uint32_t reserved;
 } areas_residency;
 
 // Neighbouring bytes that are in the same place.
@@ -498,7 +507,7 @@ typedef struct areas_run {
     size_t offset;
     // Bytes.
     size_t size;
-    // The node that they are on, or AREAS_ABSENT, or AREAS_SWAPPED.
+    // The node that they are on, or AREAS_ABSENT, AREAS_SWAPPED, AREAS_NODE_UNKNOWN.
     int32_t node;
     // 0.
     uint32_t reserved;
@@ -972,7 +981,7 @@ int areas_granted(const struct areas_area *area,
 
 // Measures where each page of an area is, and how large it is. Faults nothing in. `on_run` may be NULL.
 //
-// AREAS_ERROR_NOT_PERMITTED where a sandbox forbids the question, AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no
+// Where a sandbox forbids move_pages, the nodes are told as totals, and those of single pages only if all are on one. AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no
 // node, AREAS_ERROR_INVALID_INPUT.
 int areas_measure(const struct areas_area *area,
                   struct areas_residency *residency,

@@ -39,7 +39,7 @@ Exit status: 0, 1 failed, 2 wrong usage, 3 no such area, 4 timed out; 128+n when
 there is one.
 
 Environment: AREAS_DIR is the registry's folder, by default /dev/shm/areas-UID; \
-AREAS_WITHOUT names system calls that a sandbox kills for (pidfd_getfd,cachestat,mincore); \
+AREAS_WITHOUT names system calls that a sandbox kills for (pidfd_getfd,cachestat,mincore,move_pages); \
 NO_COLOR, TERM, COLUMNS and the locale are respected.";
 
 /// What to do.

@@ -123,8 +123,16 @@ fn add(table: &mut Table, report: &Report) {
         None => table.cell("?"),
     }
     match &report.nodes {
-        Some(nodes) if nodes.is_empty() => table.cell(""),
-        Some(nodes) => table.cell(nodes.iter().map(|&(node, _)| node).collect::<NodeSet>()),
+        Some(nodes) => {
+            let known: NodeSet = nodes.iter().map(|&(node, _)| node).collect();
+            let some_unknown = report.node_unknown.is_some_and(|bytes| bytes > 0);
+            match (known.is_empty(), some_unknown) {
+                (true, false) => table.cell(""),
+                (true, true) => table.cell("?"),
+                (false, false) => table.cell(known),
+                (false, true) => table.cell(format_args!("{known},?")),
+            }
+        }
         None => table.cell("?"),
     }
     table.cell(report.lock());

@@ -26,9 +26,26 @@ pub(crate) struct Map {
 /// What most of a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    On { node: Node, huge: bool },
+    On {
+        node: Node,
+        huge: bool,
+    },
+    /// On a node that is not known.
+    InRam {
+        huge: bool,
+    },
     Swapped,
     Hole,
+}
+
+impl What {
+    /// Whether it is in RAM, and in huge pages.
+    fn huge(self) -> Option<bool> {
+        match self {
+            What::On { huge, .. } | What::InRam { huge } => Some(huge),
+            What::Swapped | What::Hole => None,
+        }
+    }
 }
 
 /// A block: what most of it is, and whether all of it is that.
@@ -50,7 +67,7 @@ impl Map {
     /// Bytes that a block stands for: the smallest page that there is, twice as much until all blocks have a place.
     fn block_bytes(&self) -> usize {
         let pages = self.residency.runs().iter().filter_map(|run| match run.place {
-            Where::On { page, .. } => Some(page),
+            Where::On { page, .. } | Where::InRam { page } => Some(page),
             _ => None,
         });
         let mut bytes = pages.min().unwrap_or_else(PageSize::base).bytes();
@@ -100,14 +117,15 @@ impl Map {
     fn cell(&self, block: Block, locked: bool, terminal: Terminal) -> String {
         let (place, look) = match block.what {
             What::On { node, .. } => (digit(node), Look::Bold),
+            What::InRam { .. } => ('?', Look::Bold),
             What::Swapped => ('s', Look::Bad),
             What::Hole => ('.', Look::Dim),
         };
-        let how = match block.what {
+        let how = match block.what.huge() {
             _ if block.mixed => '~',
-            What::On { huge: true, .. } if locked => '#',
-            What::On { huge: true, .. } => '=',
-            What::On { .. } if locked => '!',
+            Some(true) if locked => '#',
+            Some(true) => '=',
+            Some(false) if locked => '!',
             _ => ' ',
         };
         terminal.paint(look, &place.to_string()) + &how.to_string()
@@ -119,8 +137,11 @@ impl Map {
         if any(&|block| matches!(block.what, What::On { .. })) {
             marks.push("0-9 a-z the node (+ beyond)".to_owned());
         }
-        let is_huge = |block: &Block| matches!(block.what, What::On { huge: true, .. }) && !block.mixed;
-        let is_small = |block: &Block| matches!(block.what, What::On { huge: false, .. }) && !block.mixed;
+        if any(&|block| matches!(block.what, What::InRam { .. })) {
+            marks.push("? a node that is not known".to_owned());
+        }
+        let is_huge = |block: &Block| block.what.huge() == Some(true) && !block.mixed;
+        let is_small = |block: &Block| block.what.huge() == Some(false) && !block.mixed;
         if any(&is_huge) {
             marks.push(if locked { "# huge and locked" } else { "= huge" }.to_owned());
         }
@@ -143,6 +164,7 @@ impl Map {
         let total = self.residency.size().max(1);
         let mut lines: Vec<(String, u64)> =
             self.residency.nodes().map(|(node, bytes)| (format!("node {node}"), bytes)).collect();
+        lines.push(("node ?".to_owned(), self.residency.node_unknown()));
         lines.push(("swapped".to_owned(), self.residency.swapped().unwrap_or(0)));
         lines.push(("hole".to_owned(), self.residency.absent()));
         let mut text = String::new();
@@ -186,6 +208,7 @@ fn block(runs: &[Run], range: &Range<usize>, turn: usize) -> Block {
 fn what(place: Where) -> What {
     match ClosedWhere::from(place) {
         ClosedWhere::On { node, page } => What::On { node, huge: page > PageSize::base() },
+        ClosedWhere::InRam { page } => What::InRam { huge: page > PageSize::base() },
         ClosedWhere::Swapped => What::Swapped,
         ClosedWhere::Absent => What::Hole,
     }
@@ -203,6 +226,7 @@ pub(crate) struct PartJson {
     length: usize,
     /// `resident`, `swapped` or `absent`.
     state: &'static str,
+    /// Null for what is not in RAM, and where a sandbox hides it.
     node: Option<u32>,
     page_size: Option<usize>,
 }
@@ -211,6 +235,7 @@ impl From<&Run> for PartJson {
     fn from(run: &Run) -> Self {
         let (state, node, page_size) = match ClosedWhere::from(run.place) {
             ClosedWhere::On { node, page } => ("resident", Some(node.get()), Some(page.bytes())),
+            ClosedWhere::InRam { page } => ("resident", None, Some(page.bytes())),
             ClosedWhere::Swapped => ("swapped", None, None),
             ClosedWhere::Absent => ("absent", None, None),
         };

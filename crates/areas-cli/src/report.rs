@@ -18,6 +18,10 @@ pub(crate) struct Report {
     pub(crate) resident: Option<u64>,
     /// Bytes in RAM by node.
     pub(crate) nodes: Option<Vec<(Node, u64)>>,
+    /// Bytes in RAM on a node that is not known.
+    pub(crate) node_unknown: Option<u64>,
+    /// Whether the node of each page is known, and not only how many bytes are on each.
+    pub(crate) knows_pages: Option<bool>,
     /// Bytes in RAM by the size of their pages.
     pub(crate) page_sizes: Option<Vec<(PageSize, u64)>>,
     /// Bytes that are swapped out.
@@ -66,6 +70,8 @@ impl Report {
                 locked,
                 resident: None,
                 nodes,
+                node_unknown: None,
+                knows_pages: None,
                 page_sizes,
                 swapped: None,
                 frozen: None,
@@ -79,6 +85,8 @@ impl Report {
             info: measured.info,
             resident: measured.resident,
             nodes: residency.as_ref().map(|residency| residency.nodes().collect()),
+            node_unknown: residency.as_ref().map(Residency::node_unknown),
+            knows_pages: residency.as_ref().map(Residency::knows_pages),
             page_sizes: residency.as_ref().and_then(Residency::page_sizes).map(Iterator::collect),
             swapped: residency.as_ref().and_then(Residency::swapped),
             frozen: Some(measured.frozen),
@@ -129,6 +137,8 @@ impl Report {
             address: info.address,
             policy: info.placement.to_string(),
             nodes: self.nodes.clone(),
+            node_unknown: self.node_unknown,
+            page_nodes_known: self.knows_pages,
             page_size: info.page_size.bytes(),
             created: self.created().map(|created| created.to_string()),
         }
@@ -169,6 +179,10 @@ pub(crate) struct AreaJson {
     policy: String,
     #[serde(serialize_with = "in_order")]
     nodes: Option<Vec<(Node, u64)>>,
+    /// Bytes in RAM on a node that is not known.
+    node_unknown: Option<u64>,
+    /// Whether the node of each page is known; if not, `nodes` are totals.
+    page_nodes_known: Option<bool>,
     page_size: usize,
     created: Option<String>,
 }

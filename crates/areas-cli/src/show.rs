@@ -65,10 +65,21 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> 
     }
     match &report.nodes {
         Some(nodes) => {
-            let total = nodes.iter().map(|(_, bytes)| bytes).sum::<u64>().max(1);
-            for (node, bytes) in nodes {
+            let unknown = report.node_unknown.unwrap_or(0);
+            let total = (nodes.iter().map(|(_, bytes)| bytes).sum::<u64>() + unknown).max(1);
+            let mut on = |node: &dyn std::fmt::Display, bytes: u64| {
                 let percent = bytes * 100 / total;
-                lines.push(("on node", format!("{node}: {:#}, {percent} %", Bytes(*bytes))));
+                lines.push(("on node", format!("{node}: {:#}, {percent} %", Bytes(bytes))));
+            };
+            nodes.iter().for_each(|(node, bytes)| on(node, *bytes));
+            if unknown > 0 {
+                on(&"unknown", unknown);
+            }
+            if report.knows_pages == Some(false) && !nodes.is_empty() {
+                lines.push((
+                    "on node",
+                    "which page is where is unknown: move_pages is forbidden here".to_owned(),
+                ));
             }
         }
         None => lines.push(("on node", "unknown".to_owned())),

@@ -59,6 +59,7 @@ closed! {
     }
     Where => ClosedWhere {
         On { node: Node, page: PageSize },
+        InRam { page: PageSize },
         Swapped,
         Absent,
     }

@@ -57,12 +57,13 @@ pub fn lists(bytes: &[u8]) {
     }
 }
 
-/// Texts of `/proc` and `/sys`: maps, smaps, meminfo, zoneinfo.
+/// Texts of `/proc` and `/sys`: maps, smaps, numa_maps, meminfo, zoneinfo.
 pub fn proc(bytes: &[u8]) {
     crate::registry::fuzz::maps(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = crate::topology::meminfo::read(text).0.available();
     let _ = crate::residency::table::huge_in(text, 0x1000..0x7000_0000);
+    crate::residency::totals::fuzz(text);
     let _ = crate::populate::room::kept_back(text, Node::MAX);
     crate::cgroup::fuzz(bytes);
     let mut before = 0;

@@ -9,7 +9,7 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::NonNull;
 
-use areas::{Error, Kind, NodeSet, Placement, Policy, Result, Where, range};
+use areas::{Error, Kind, NodeSet, Placement, Policy, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
 use super::bitmap::Bitmap;
@@ -154,8 +154,12 @@ impl Asked {
         if self.wish == Wish::Default {
             return Ok(true);
         }
-        let inside = |place| !matches!(place, Where::On { node, .. } if !nodes.contains(node));
-        Ok(range::residency(start, size)?.runs().iter().all(|run| inside(run.place)))
+        let found = range::residency(start, size)?;
+        if found.nodes().any(|(node, _)| !nodes.contains(node)) {
+            return Ok(false);
+        }
+        // Totals will do, if they are of all.
+        if found.node_unknown() > 0 { found.all_located().map(|_| true) } else { Ok(true) }
     }
 }
 

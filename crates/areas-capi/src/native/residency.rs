@@ -39,6 +39,12 @@ pub struct Measured {
     pub on_node: *mut u64,
     /// How many numbers the array has.
     pub nodes: usize,
+    /// How much of what is in RAM is on a node that is not known, not even as a part of a total.
+    pub node_unknown: u64,
+    /// Whether it is known of each page in RAM which node it is on. If not, a sandbox forbids move_pages, and `on_node` has totals.
+    pub knows_pages: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 // SAFETY: numbers and addresses, the first a `usize`.
@@ -51,6 +57,8 @@ unsafe impl Versioned for Measured {
 pub const AREAS_ABSENT: i32 = -1;
 /// The node of pages that are swapped out.
 pub const AREAS_SWAPPED: i32 = -2;
+/// The node of pages that are in RAM, where a sandbox forbids to ask for it page by page.
+pub const AREAS_NODE_UNKNOWN: i32 = -3;
 
 /// Neighbouring bytes that are in the same place.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +68,7 @@ pub struct Stretch {
     pub offset: usize,
     /// Bytes.
     pub size: usize,
-    /// The node that they are on, or AREAS_ABSENT, or AREAS_SWAPPED.
+    /// The node that they are on, or AREAS_ABSENT, AREAS_SWAPPED, AREAS_NODE_UNKNOWN.
     pub node: i32,
     /// 0.
     pub reserved: u32,
@@ -113,6 +121,9 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
         runs: runs.len(),
         on_node: asked.on_node,
         nodes: asked.nodes,
+        node_unknown: found.node_unknown(),
+        knows_pages: u32::from(found.knows_pages()),
+        reserved: 0,
     };
     if !asked.on_node.is_null() {
         for (index, node) in (0..asked.nodes).zip(0_u32..) {
@@ -129,6 +140,7 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
     for run in runs {
         let (node, page_size) = match ClosedWhere::from(run.place) {
             ClosedWhere::On { node, page } => (node.get().cast_signed(), page.bytes()),
+            ClosedWhere::InRam { page } => (AREAS_NODE_UNKNOWN, page.bytes()),
             ClosedWhere::Swapped => (AREAS_SWAPPED, 0),
             ClosedWhere::Absent => (AREAS_ABSENT, 0),
         };
@@ -144,7 +156,7 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
 
 /// Measures where each page of an area is, and how large it is. Faults nothing in. `on_run` may be NULL.
 ///
-/// AREAS_ERROR_NOT_PERMITTED where a sandbox forbids the question, AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no
+/// Where a sandbox forbids move_pages, the nodes are told as totals, and those of single pages only if all are on one. AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no
 /// node, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_measure(

@@ -1,11 +1,12 @@
-//! `areas nodes` of machines that are not this one: trees that look like `/sys`, and what of them is odd.
+//! `areas nodes` of machines that are not this one: trees that look like `/sys`, and what of them is odd. And what is told where a
+//! sandbox hides which page is where.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::harness::Registry;
+use crate::harness::{Ran, Registry};
 
 const NODE: &str = "devices/system/node";
 
@@ -149,4 +150,28 @@ fn a_tree_that_is_odd_all_over() {
     let ran = registry.run(["nodes".as_ref(), "--sysfs".as_ref(), registry.file("nothing").as_os_str()]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("neither devices/system/node nor devices/system/cpu"), "{ran:?}");
+}
+
+/// As in a container: the totals are those of each page together.
+#[test]
+fn nodes_of_areas_without_move_pages() {
+    let registry = Registry::new();
+    let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--populate"]);
+    let plain = registry.show("x");
+    assert_eq!((&plain["node_unknown"], &plain["page_nodes_known"]), (&json!(0), &json!(true)));
+    let contained = |arguments: &[&str]| {
+        let ran = Ran::of(registry.areas(arguments).env("AREAS_WITHOUT", "move_pages"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+        ran.stdout()
+    };
+    let told: Value = serde_json::from_str(&contained(&["show", "x", "--map", "--json"])).unwrap();
+    let nodes = plain["nodes"].as_object().unwrap();
+    assert_eq!(told["nodes"].as_object().unwrap(), nodes);
+    assert_eq!(told["node_unknown"], 0);
+    assert_eq!(told["page_nodes_known"], nodes.len() == 1);
+    let text = contained(&["show", "x"]);
+    let (node, _) = nodes.iter().next().unwrap();
+    assert!(text.contains(&format!("  on node     {node}: ")), "{text}");
+    assert_eq!(text.contains("which page is where is unknown"), nodes.len() > 1, "{text}");
+    assert!(!contained(&["ls"]).contains('?'));
 }

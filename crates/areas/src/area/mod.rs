@@ -215,9 +215,11 @@ impl<K: Access> Area<K> {
 
     /// Measures where each of its pages is, and how large it is. Faults nothing in.
     ///
+    /// Containers forbid `move_pages`. There it is told how many bytes are on each node, and of single pages only if all are on one
+    /// ([`Residency::knows_pages`]).
+    ///
     /// # Errors
-    /// [`Kind::NotPermitted`] where a sandbox forbids the question; [`Kind::Unsupported`] for low areas, whose memory belongs to no
-    /// node.
+    /// [`Kind::Unsupported`] for low areas, whose memory belongs to no node; [`Kind::NotPermitted`] where even the page tables are hidden.
     #[doc(alias = "move_pages")]
     pub fn residency(&self) -> Result<Residency> {
         if let Some(object) = &self.object {

@@ -217,7 +217,7 @@ fn resident<'a>(residency: &Residency, parts: impl Iterator<Item = &'a Range<usi
             while runs.next_if(|run| run.range.end <= at).is_some() {}
             let Some(run) = runs.peek() else { return bytes };
             let end = run.range.end.min(part.end);
-            if matches!(run.place, Where::On { .. }) {
+            if matches!(run.place, Where::On { .. } | Where::InRam { .. }) {
                 bytes += (end - at) as u64;
             }
             at = end;

@@ -32,8 +32,8 @@ impl Look {
     ///
     /// # Errors
     /// [`Unsupported`](crate::Kind::Unsupported) for low areas, and for some of pages of the pool;
-    /// [`NotPermitted`](crate::Kind::NotPermitted) where a sandbox forbids the question; [`System`](crate::Kind::System) with what the
-    /// kernel said.
+    /// [`NotPermitted`](crate::Kind::NotPermitted) where a sandbox hides even the page tables; [`System`](crate::Kind::System) with what
+    /// the kernel said. Where it forbids `move_pages`, the nodes are told as totals.
     pub fn residency(&self) -> Result<Residency> {
         self.object.refuse_physical(|| format!("measure area {} {:?}", self.info.id, self.info.name))?;
         measure_object(&self.object, self.object.size_in_pages())

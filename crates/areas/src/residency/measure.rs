@@ -33,7 +33,7 @@ pub(super) const WINDOW: usize = 128 << 20;
 /// - Files, and pages of the pool shared with children: what our page tables have; there may be more.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::NotPermitted`] where a sandbox forbids move_pages; [`Kind::ReadOnly`] for
+/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::ReadOnly`] for
 /// memory that may not be read, where the kernel does not tell then; [`Kind::Unsupported`] for a hugetlb object with pages that only other processes have mapped, where the kernel has no
 /// way to tell which (see [`measure_object`]); [`Kind::System`] with what the kernel said.
 pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) -> Result<Residency> {
@@ -159,6 +159,7 @@ impl Ruler {
             start = range.end;
             self.window(view, range, cache)?;
         }
+        self.built.add_totals(view.range.start, self.table.totals(view).into_iter());
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod kernel_tests;
 mod measure;
 mod object;
 pub(crate) mod table;
+pub(crate) mod totals;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +17,7 @@ use std::ops::Range;
 pub(crate) use measure::{measure, measure_parts, present_bytes};
 pub(crate) use object::{measure_fresh, measure_object, resident_bytes};
 
+use crate::error::{Error, Kind, Result};
 use crate::page::PageSize;
 use crate::place::Node;
 use crate::size::Bytes;
@@ -30,6 +32,12 @@ pub enum Where {
         node: Node,
         /// The size of the page that it is mapped with. Kernels before 6.7 do not tell it page by page: there,
         /// transparent huge pages are base pages here, and [`Residency::page_sizes`] has the totals.
+        page: PageSize,
+    },
+    /// In RAM, on a node that this process may not ask for page by page: containers forbid `move_pages`. What is known of such pages is how many
+    /// there are on each node ([`Residency::nodes`]), where the kernel tells that for the mapping as a whole.
+    InRam {
+        /// The size of the page, as in [`On`](Where::On).
         page: PageSize,
     },
     /// Swapped out. (The swap cache may have a copy in RAM for a while; before 6.5, what it has of objects is
@@ -52,11 +60,17 @@ pub struct Run {
 /// Where the pages of an area are, measured by asking the kernel for every one of them (move_pages(2), mincore(2),
 /// `PAGEMAP_SCAN`, `cachestat`).
 ///
+/// Where a sandbox forbids `move_pages`, the totals of `/proc/self/numa_maps` are taken: if all pages are on one node, that is the node of
+/// each; else it is known how many are where, and not which ([`knows_pages`](Residency::knows_pages)).
+///
 /// All numbers are bytes, of whole pages: an area of 5000 bytes looks like two pages of 4 KiB. It prints as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Residency {
     runs: Vec<Run>,
     nodes: BTreeMap<Node, u64>,
+    /// What is in RAM on a node that nothing tells.
+    node_unknown: u64,
+    knows_pages: bool,
     page_sizes: Option<BTreeMap<PageSize, u64>>,
     swapped: Option<u64>,
     absent: u64,
@@ -72,7 +86,7 @@ impl Residency {
     /// How many bytes are in RAM.
     #[must_use]
     pub fn resident(&self) -> u64 {
-        self.nodes.values().sum()
+        self.nodes.values().sum::<u64>().saturating_add(self.node_unknown)
     }
 
     /// How many bytes are on that node.
@@ -84,6 +98,31 @@ impl Residency {
     /// The nodes that hold pages, ascending, with the bytes on each.
     pub fn nodes(&self) -> impl Iterator<Item = (Node, u64)> + '_ {
         self.nodes.iter().map(|(&node, &bytes)| (node, bytes))
+    }
+
+    /// How many bytes are in RAM on a node that is not known, not even as a part of a total.
+    #[must_use]
+    pub fn node_unknown(&self) -> u64 {
+        self.node_unknown
+    }
+
+    /// Whether it is known of each page in RAM which node it is on; if not, [`nodes`](Residency::nodes) are totals.
+    #[must_use]
+    pub fn knows_pages(&self) -> bool {
+        self.knows_pages
+    }
+
+    /// Itself, if it is known of each page in RAM which node it is on.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] if not.
+    pub fn all_located(self) -> Result<Self> {
+        if self.knows_pages {
+            return Ok(self);
+        }
+        Err(Error::new(Kind::NotPermitted, table::WHAT)
+            .detail("a sandbox forbids move_pages, and more than one node has some of them")
+            .help(table::MOVE_PAGES_FORBIDDEN))
     }
 
     /// The bytes in RAM by the size of the page that they are mapped with, smallest first.
@@ -117,6 +156,8 @@ impl Residency {
 
 impl fmt::Display for Residency {
     /// `768 MiB of 1.00 GiB in RAM (node 0: 512 MiB, node 1: 256 MiB; 512 MiB in 2 MiB pages), 64.0 MiB swapped`
+    ///
+    /// Where single pages are not known: `… (node 0: 512 MiB, node 1: 256 MiB, which pages unknown) …`, and `node unknown: 256 MiB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#} of {:#} in RAM", Bytes(self.resident()), Bytes(self.size()))?;
         if self.resident() > 0 {
@@ -124,6 +165,12 @@ impl fmt::Display for Residency {
             for (node, bytes) in self.nodes() {
                 write!(f, "{before}node {node}: {:#}", Bytes(bytes))?;
                 before = ", ";
+            }
+            if self.node_unknown > 0 {
+                write!(f, "{before}node unknown: {:#}", Bytes(self.node_unknown))?;
+            }
+            if !self.knows_pages && !self.nodes.is_empty() {
+                write!(f, ", which pages unknown")?;
             }
             before = "; ";
             match &self.page_sizes {
@@ -150,6 +197,8 @@ impl fmt::Display for Residency {
 struct Builder {
     runs: Vec<Run>,
     end: usize,
+    /// How much of what is [`InRam`](Where::InRam) is on which node.
+    totals: BTreeMap<Node, u64>,
 }
 
 impl Builder {
@@ -169,13 +218,13 @@ impl Builder {
 
     /// One that begins at `start`.
     fn at(start: usize) -> Self {
-        Builder { runs: Vec::new(), end: start }
+        Builder { end: start, ..Builder::default() }
     }
 
     /// What was found from this one's end on.
     fn append(&mut self, found: Builder) {
         if self.runs.is_empty() {
-            *self = found;
+            (self.runs, self.end) = (found.runs, found.end);
         } else {
             found.runs.into_iter().for_each(|run| self.push(run.range.len(), run.place));
         }
@@ -187,7 +236,7 @@ impl Builder {
         let (mut first, mut second) = (self.runs.iter().peekable(), later.runs.iter().peekable());
         while let (Some(one), Some(two)) = (first.peek(), second.peek()) {
             let end = one.range.end.min(two.range.end);
-            let seen = matches!(one.place, Where::On { .. });
+            let seen = matches!(one.place, Where::On { .. } | Where::InRam { .. });
             both.push(end - both.end, if seen { one.place } else { two.place });
             if one.range.end == end {
                 first.next();
@@ -199,10 +248,27 @@ impl Builder {
         both
     }
 
+    /// Notes that so many bytes of what is in RAM since `start`, and not known page by page, are on a node: no more than there are.
+    fn add_totals(&mut self, start: usize, totals: impl Iterator<Item = (Node, u64)>) {
+        let since = self.runs.iter().rev().take_while(|run| run.range.end > start);
+        let somewhere = since.filter(|run| matches!(run.place, Where::InRam { .. }));
+        let mut left: u64 = somewhere.map(|run| (run.range.end - run.range.start.max(start)) as u64).sum();
+        for (node, bytes) in totals {
+            // Some may have come in since they were looked at.
+            let known = bytes.min(left);
+            left -= known;
+            if known > 0 {
+                *self.totals.entry(node).or_default() += known;
+            }
+        }
+    }
+
     fn finish(self, knows_swap: bool) -> Residency {
         let mut residency = Residency {
             runs: Vec::new(),
             nodes: BTreeMap::new(),
+            node_unknown: 0,
+            knows_pages: true,
             page_sizes: None,
             swapped: knows_swap.then_some(0),
             absent: 0,
@@ -215,9 +281,18 @@ impl Builder {
                     *residency.nodes.entry(node).or_default() += bytes;
                     *sizes.entry(page).or_default() += bytes;
                 }
+                Where::InRam { page } => {
+                    residency.knows_pages = false;
+                    residency.node_unknown += bytes;
+                    *sizes.entry(page).or_default() += bytes;
+                }
                 Where::Swapped => residency.swapped = Some(residency.swapped.unwrap_or(0) + bytes),
                 Where::Absent => residency.absent += bytes,
             }
+        }
+        for (node, bytes) in self.totals {
+            residency.node_unknown = residency.node_unknown.saturating_sub(bytes);
+            *residency.nodes.entry(node).or_default() += bytes;
         }
         Residency { runs: self.runs, page_sizes: Some(sizes), ..residency }
     }
@@ -311,10 +386,49 @@ mod tests {
         let found = first.or(later);
         assert_eq!((&found.runs, found.end), (&both.runs, both.end));
         let mut all = built(&[(1, 2)]);
-        let mut builder = Builder { runs: std::mem::take(&mut all.runs), end: 4096 };
+        let mut builder = Builder { runs: std::mem::take(&mut all.runs), end: 4096, ..Builder::default() };
         builder.append(found);
         assert_eq!(builder.runs.len(), 5, "neighbours in the same place are one");
         assert_eq!((builder.runs[0].range.clone(), builder.end), (0..4 * 4096, 9 * 4096));
+    }
+
+    #[test]
+    fn totals_where_single_pages_are_not_known() {
+        let node = |id| Node::new(id).unwrap();
+        let mut builder = Builder::default();
+        let in_ram = Where::InRam { page: PageSize::base() };
+        builder.push(4096, place(2));
+        builder.push(8 * 4096, in_ram);
+        builder.push(4096, place(0));
+        builder.push(4 * 4096, in_ram);
+        // Of the second part alone, and of more pages than were seen there.
+        builder.add_totals(10 * 4096, [(node(1), 2 * 4096), (node(3), 9 * 4096)].into_iter());
+        let residency = builder.finish(true);
+        let nodes: Vec<_> = residency.nodes().collect();
+        assert_eq!(nodes, [(node(0), 4096), (node(1), 2 * 4096), (node(3), 2 * 4096)]);
+        assert_eq!((residency.node_unknown(), residency.resident()), (8 * 4096, 13 * 4096));
+        assert!(!residency.knows_pages());
+        let pages = residency.page_sizes().unwrap().collect::<Vec<_>>();
+        assert_eq!(pages, [(PageSize::base(), 13 * 4096)]);
+        assert_eq!(
+            residency.to_string(),
+            "52.0 KiB of 56.0 KiB in RAM (node 0: 4.00 KiB, node 1: 8.00 KiB, node 3: 8.00 KiB, node unknown: 32.0 KiB, which \
+             pages unknown)"
+        );
+        let error = residency.all_located().unwrap_err();
+        assert_eq!(error.kind(), Kind::NotPermitted);
+        assert!(format!("{error:#}").contains("move_pages"), "{error:#}");
+
+        // Of part of a run.
+        let mut builder = Builder::default();
+        builder.push(8 * 4096, in_ram);
+        builder.add_totals(6 * 4096, [(node(0), 8 * 4096)].into_iter());
+        let residency = builder.finish(true);
+        assert_eq!((residency.on(node(0)), residency.node_unknown()), (2 * 4096, 6 * 4096));
+        let mut builder = Builder::default();
+        builder.push(4096, in_ram);
+        assert_eq!(builder.finish(true).to_string(), "4.00 KiB of 4.00 KiB in RAM (node unknown: 4.00 KiB)");
+        assert!(built(&[(1, 2)]).all_located().is_ok());
     }
 
     #[test]

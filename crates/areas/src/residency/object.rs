@@ -270,7 +270,7 @@ fn failed(call: &'static str, errno: sys::Errno) -> Error {
 ///
 /// # Errors
 /// [`Kind::Unsupported`] for a hugetlb object that has some of its pages: the kernel does not tell which;
-/// [`Kind::NotPermitted`] where a sandbox forbids move_pages; [`Kind::Limit`] where there is no room for 128 MiB of
+/// [`Kind::Limit`] where there is no room for 128 MiB of
 /// addresses; [`Kind::System`] with what the kernel said.
 pub(crate) fn measure_object(object: &Object, len: usize) -> Result<Residency> {
     let (fd, stat) = its_own(object)?;

@@ -1,9 +1,11 @@
 //! Reading this process's page tables: which pages are present or swapped, on which node, at which size.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 
+use super::totals::{self, Totals};
 use super::{Builder, Where};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
@@ -18,9 +20,14 @@ const REGIONS: usize = 4096;
 const BATCH: usize = 16 * 1024;
 /// How often pages that are said to be present and not to be found are asked for again: they are being moved.
 const ATTEMPTS: usize = 3;
+/// The status of a page that is there, and whose node may not be asked.
+const UNKNOWN: i32 = -libc::EPERM;
 
 /// What fails when `move_pages` does.
-const WHAT: &str = "ask which node pages are on";
+pub(super) const WHAT: &str = "ask which node pages are on";
+/// What to do where it is forbidden.
+pub(super) const MOVE_PAGES_FORBIDDEN: &str =
+    "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows move_pages";
 
 /// A part of an area, mapped here: its bytes `range` begin at `base`.
 #[derive(Clone, Debug)]
@@ -62,6 +69,9 @@ pub(super) struct Table {
     words: Vec<[u8; 8]>,
     addresses: Vec<*const u8>,
     status: Vec<i32>,
+    /// Whether the kernel may not be asked for the nodes of pages. Then `totals` has what the last look found of the mappings.
+    forbidden: bool,
+    totals: Vec<Totals>,
     /// What was neither in RAM nor certainly elsewhere: swapped out, or being moved. In order.
     doubtful: Vec<Range<usize>>,
 }
@@ -78,6 +88,8 @@ impl Table {
             words: Vec::new(),
             addresses: Vec::new(),
             status: Vec::new(),
+            forbidden: !sys::sandbox::may(sys::sandbox::Call::MovePages),
+            totals: Vec::new(),
             doubtful: Vec::new(),
         }
     }
@@ -235,6 +247,9 @@ impl Table {
     ) -> Result<()> {
         let (mut at, end) = (view.number(range.start), view.number(range.end));
         let mut done = range.start;
+        if self.forbidden {
+            self.totals = totals::of(&(at..end));
+        }
         while at < end {
             let (found, to) = self.walk_again(at, end)?;
             for index in 0..found {
@@ -277,7 +292,16 @@ impl Table {
                 let behind = address.addr().get() & (page.bytes() - 1);
                 at = (at + page.bytes() - behind).min(part.end);
             }
-            self.nodes_of_batch()?;
+            if !self.forbidden {
+                self.nodes_of_batch()?;
+                if self.forbidden {
+                    self.totals = totals::of(&(view.number(view.range.start)..view.number(view.range.end)));
+                }
+            }
+            if self.forbidden {
+                self.by_totals(view, from..part.end, page, built);
+                return Ok(());
+            }
             let (mut done, mut index) = (from, 0);
             let mut doubtful = Vec::new();
             for same in self.status[..self.addresses.len()].chunk_by(|one, next| one == next) {
@@ -287,7 +311,12 @@ impl Table {
                 if same[0] == -libc::ENOENT {
                     doubtful.push(done..next);
                 }
-                built.push(next - done, node.map_or(Where::Absent, |node| Where::On { node, page }));
+                let place = match (same[0], node) {
+                    (_, Some(node)) => Where::On { node, page },
+                    (UNKNOWN, None) => Where::InRam { page },
+                    (_, None) => Where::Absent,
+                };
+                built.push(next - done, place);
                 done = next;
             }
             doubtful.into_iter().for_each(|part| self.doubt(part));
@@ -295,23 +324,54 @@ impl Table {
         Ok(())
     }
 
-    /// `status` for `addresses`. What is not there after all (the zero page, what has gone in the meantime) is negative.
+    /// Pages that are present, where the kernel may not be asked for their nodes one by one: all that a mapping has are on one node, or nobody
+    /// knows which.
+    fn by_totals(&self, view: &View, part: Range<usize>, page: PageSize, built: &mut Builder) {
+        let (mut at, end) = (view.number(part.start), view.number(part.end));
+        while at < end {
+            let mapped = self.totals.iter().find(|totals| totals.range.contains(&at));
+            let next = mapped.map_or(end, |totals| totals.range.end.min(end));
+            let place = match mapped.and_then(Totals::only_node) {
+                Some(node) => Where::On { node, page },
+                None => Where::InRam { page },
+            };
+            built.push(next - at, place);
+            at = next;
+        }
+    }
+
+    /// How many bytes of a view are on which node, where single pages are not known: of those mappings that are all inside.
+    pub(super) fn totals(&self, view: &View) -> BTreeMap<Node, u64> {
+        let mut sums = BTreeMap::new();
+        if self.forbidden {
+            let range = view.number(view.range.start)..view.number(view.range.end);
+            let inside = |totals: &Totals| range.start <= totals.range.start && totals.range.end <= range.end;
+            // Of those on one node each page is known.
+            for totals in
+                totals::of(&range).into_iter().filter(|totals| totals.nodes.len() > 1 && inside(totals))
+            {
+                totals.nodes.into_iter().for_each(|(node, bytes)| *sums.entry(node).or_default() += bytes);
+            }
+        }
+        sums
+    }
+
+    /// `status` for `addresses`, unless it is forbidden to ask. What is not there after all (the zero page, what has gone in the meantime) is negative.
     fn nodes_of_batch(&mut self) -> Result<()> {
         let count = self.addresses.len();
         for _ in 0..ATTEMPTS {
-            sys::pages::nodes_of(&self.addresses, &mut self.status[..count]).map_err(|errno| {
-                let call = format!("move_pages(0, {count}, {:p}, …)", self.addresses[0]);
-                let error = |kind| Error::new(kind, WHAT).call(call, errno);
-                match errno {
-                    sys::Errno::PERM => error(Kind::NotPermitted).help(
-                        "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows move_pages",
-                    ),
-                    sys::Errno::NOSYS => {
-                        error(Kind::Unsupported).help("this kernel is built without NUMA or page migration")
-                    }
-                    _ => error(Kind::System),
+            match sys::pages::nodes_of(&self.addresses, &mut self.status[..count]) {
+                Ok(()) => {}
+                // A sandbox, or a kernel without page migration.
+                Err(sys::Errno::PERM | sys::Errno::ACCESS | sys::Errno::NOSYS) => {
+                    self.forbidden = true;
+                    return Ok(());
                 }
-            })?;
+                Err(errno) => {
+                    let call = format!("move_pages(0, {count}, {:p}, …)", self.addresses[0]);
+                    return Err(Error::new(Kind::System, WHAT).call(call, errno));
+                }
+            }
             if !self.status[..count].contains(&-libc::ENOENT) {
                 break;
             }
@@ -351,7 +411,12 @@ impl Table {
         let Some(address) = NonNull::new(address.cast_mut()).filter(|_| there) else {
             return Ok(-libc::ENOENT);
         };
-        sys::policy::node_at(address).map_err(|errno| {
+        let node = match sys::policy::node_at(address) {
+            // Forbidden, though move_pages is not.
+            Err(sys::Errno::PERM) => return Ok(UNKNOWN),
+            node => node,
+        };
+        node.map_err(|errno| {
             let error = |kind| Error::new(kind, WHAT).call(format!("get_mempolicy({address:p}, MPOL_F_NODE)"), errno);
             match errno {
                 sys::Errno::FAULT => error(Kind::ReadOnly)

@@ -17,16 +17,19 @@ pub(crate) enum Call {
     Cachestat,
     /// Resident pages of a mapping: without it they are not told.
     Mincore,
+    /// The nodes of pages: without it only totals are told.
+    MovePages,
 }
 
 impl Call {
-    const ALL: [Call; 3] = [Call::PidfdGetfd, Call::Cachestat, Call::Mincore];
+    const ALL: [Call; 4] = [Call::PidfdGetfd, Call::Cachestat, Call::Mincore, Call::MovePages];
 
     const fn name(self) -> &'static str {
         match self {
             Call::PidfdGetfd => "pidfd_getfd",
             Call::Cachestat => "cachestat",
             Call::Mincore => "mincore",
+            Call::MovePages => "move_pages",
         }
     }
 
@@ -90,6 +93,7 @@ mod tests {
             look_up(Some("mincore, cachestat"), filtered),
             Call::Mincore.bit() | Call::Cachestat.bit()
         );
+        assert_eq!(look_up(Some("move_pages"), filtered), Call::MovePages.bit());
         assert_eq!(look_up(Some("none"), filtered), 0);
         assert_eq!(look_up(None, filtered), Call::PidfdGetfd.bit() | Call::Cachestat.bit());
         assert_eq!(look_up(None, || false), 0);

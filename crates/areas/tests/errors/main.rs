@@ -6,6 +6,7 @@
 mod support;
 
 mod access;
+mod containers;
 mod deaths;
 mod folder;
 mod freezing;

@@ -14,15 +14,16 @@
 //! | Linux 6.1 | as the default; no PAGEMAP_SCAN, no cachestat, no weighted interleaving |
 //!
 //! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none names.
-// vm: --with numactl -- cpuset:: kernel:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
+// vm: --with numactl -- containers:: cpuset:: kernel:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
 // vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
 // vm: --nodes "1:512 0:3072" --append "hugepagesz=1G hugepages=1:1" -- giant::
 // vm: --nodes "1:512 0:256" --append "memmap=4M$8M" -- low::
 // vm: --nodes "1:1400 0:1400" -- calls::
-// vm: --kernel linux-image-cloud-amd64 -- cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing::
+// vm: --kernel linux-image-cloud-amd64 -- containers:: cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing::
 
 mod absent;
 mod calls;
+mod containers;
 mod cpuset;
 mod giant;
 mod kernel;
@@ -37,6 +38,9 @@ mod populate;
 mod ranges;
 mod ranking;
 mod refused;
+#[expect(dead_code, reason = "the tests of errors use the rest")]
+#[path = "../errors/sandbox.rs"]
+mod sandbox;
 mod sharing;
 mod support;
 mod swap;
