@@ -460,12 +460,13 @@ impl<K: Access> Area<K> {
             return Ok(());
         }
         take_pool_pages(&self.mapping, self.used(), None).map_err(|error| {
+            let fill = error.remedy().unwrap_or("fill the pool").to_owned();
             Error::new(error.kind(), what())
                 .detail(format!(
                     "{} of its pages are missing, and the pool does not have them",
                     Bytes(missing)
                 ))
-                .help("fill the pool (vm.nr_hugepages); or have its maker populate it")
+                .help(format!("{fill}; or have its maker populate it"))
                 .caused_by(error)
         })
     }

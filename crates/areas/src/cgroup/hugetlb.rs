@@ -6,15 +6,20 @@ use std::path::Path;
 
 use super::{Location, Room, Version};
 
-/// The tightest limit on pages of `page` bytes for this process; `None` where there is none. `root` is `/`, but for tests.
-pub(crate) fn room(root: &Path, page: usize) -> Option<Room> {
-    let location = Location::of(root, "hugetlb")?;
+/// The limits on pages of `page` bytes for this process. `root` is `/`, but for tests.
+///
+/// Pages are counted when they are reserved, by mapping them, and again when they are taken: of `reserved` ones only the second is asked.
+pub(crate) fn rooms(root: &Path, page: usize, reserved: bool) -> Vec<Room> {
+    let Some(location) = Location::of(root, "hugetlb") else { return Vec::new() };
     let size = in_words(page);
-    // Pages are counted when they are reserved, by mapping them, and again when they are taken.
-    let files = ["rsvd.", ""].map(|kind| match location.version {
-        Version::One => [format!("{kind}limit_in_bytes"), format!("{kind}usage_in_bytes")],
-        Version::Two => [format!("{kind}max"), format!("{kind}current")],
-    });
+    let kinds: &[&str] = if reserved { &[""] } else { &["rsvd.", ""] };
+    let files: Vec<[String; 2]> = kinds
+        .iter()
+        .map(|kind| match location.version {
+            Version::One => [format!("{kind}limit_in_bytes"), format!("{kind}usage_in_bytes")],
+            Version::Two => [format!("{kind}max"), format!("{kind}current")],
+        })
+        .collect();
     let rooms = location.levels.iter().flat_map(|level| {
         let size = &size;
         files.iter().filter_map(move |[limit, used]| {
@@ -23,7 +28,7 @@ pub(crate) fn room(root: &Path, page: usize) -> Option<Room> {
             Some(Room::of(level.number(&file)?, used, level, &file))
         })
     });
-    rooms.min_by_key(|room| room.bytes)
+    rooms.collect()
 }
 
 /// A page size as the names of the files have it.
@@ -37,10 +42,15 @@ fn in_words(page: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Tree;
+    use super::super::{Tree, raise_all};
     use super::*;
 
     const HUGE: u64 = 2 << 20;
+
+    /// The tightest of them.
+    fn room(root: &Path, page: usize) -> Option<Room> {
+        rooms(root, page, false).into_iter().min_by_key(|room| room.bytes)
+    }
 
     #[test]
     fn both_kinds_of_limits_in_both_versions() {
@@ -73,6 +83,13 @@ mod tests {
             assert_eq!(found.bytes, 0);
             let line = format!("/{folder}/a/b/hugetlb.2MB.rsvd.{limit}`");
             assert!(found.raise(HUGE).contains(&line), "{}", found.raise(HUGE));
+            // The very number: pages of the pool are all that counts there.
+            assert!(found.raise(HUGE).contains(&format!("`echo {} > ", 5 * HUGE)), "{}", found.raise(HUGE));
+            // Each limit that is in the way, and no reservations where pages are reserved already.
+            let both = raise_all(&rooms(tree.root(), 2 << 20, false), 6 * HUGE);
+            assert!(both.contains(&format!("echo {} > ", 10 * HUGE)), "{both}");
+            assert!(both.contains(&format!("echo {} > ", 9 * HUGE)) && both.contains(" && "), "{both}");
+            assert_eq!(rooms(tree.root(), 2 << 20, true).len(), 1, "what has no limit is none");
             // Of another size.
             assert_eq!(room(tree.root(), 1 << 30), None);
         }

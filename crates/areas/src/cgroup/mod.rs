@@ -19,7 +19,7 @@ use std::path::PathBuf;
 #[cfg(fuzzing)]
 pub(crate) use hierarchy::fuzz;
 use hierarchy::{Location, Version};
-pub(crate) use hugetlb::room as hugetlb_room;
+pub(crate) use hugetlb::rooms as hugetlb_rooms;
 pub(crate) use memory::room as memory_room;
 
 use crate::size::Bytes;
@@ -66,14 +66,9 @@ impl Room {
 
     /// How to make room for `wanted` bytes: the line to type.
     pub(crate) fn raise(&self, wanted: u64) -> String {
-        // In whole MiB, and enough for what the program and the kernel allocate along the way.
-        const ALONG_THE_WAY: u64 = 4 << 20;
-        let value = [wanted, wanted / 16, ALONG_THE_WAY].into_iter().fold(self.used, u64::saturating_add);
-        let value = value.div_ceil(1 << 20) << 20;
-        let first = self.above.iter().filter(|(_, limit)| *limit < value).map(|(file, _)| file);
-        let lines = first.chain([&self.file]).map(|file| format!("echo {value} > {}", file.display()));
-        let lines: Vec<String> = lines.collect();
         let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        let value = self.enough_for(wanted);
+        let lines = self.lines(wanted);
         let elsewhere = match &*name {
             "memory.max" | "memory.limit_in_bytes" => {
                 format!(" (MemoryMax={value} in the systemd unit, `--memory {value}` of the container)")
@@ -83,6 +78,34 @@ impl Room {
         };
         format!("raise the limit: `{}` as root{elsewhere}", lines.join(" && "))
     }
+
+    /// The limit that leaves so many bytes.
+    fn enough_for(&self, wanted: u64) -> u64 {
+        let exact = self.used.saturating_add(wanted);
+        // Pages of the pool, and nothing else, count there.
+        if self.file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("hugetlb.")) {
+            return exact;
+        }
+        // In whole MiB, and enough for what the program and the kernel allocate along the way.
+        const ALONG_THE_WAY: u64 = 4 << 20;
+        let value = exact.saturating_add(wanted / 16).saturating_add(ALONG_THE_WAY);
+        value.div_ceil(1 << 20).saturating_mul(1 << 20)
+    }
+
+    /// What to type, in order.
+    fn lines(&self, wanted: u64) -> Vec<String> {
+        let value = self.enough_for(wanted);
+        let first = self.above.iter().filter(|(_, limit)| *limit < value).map(|(file, _)| file);
+        first.chain([&self.file]).map(|file| format!("echo {value} > {}", file.display())).collect()
+    }
+}
+
+/// How to make room for `wanted` bytes where several limits leave less: all lines to type.
+pub(crate) fn raise_all(rooms: &[Room], wanted: u64) -> String {
+    let short = rooms.iter().filter(|room| room.bytes < wanted);
+    let lines: Vec<String> = short.flat_map(|room| room.lines(wanted)).collect();
+    let noun = if lines.len() == 1 { "limit" } else { "limits" };
+    format!("raise the {noun}: `{}` as root", lines.join(" && "))
 }
 
 /// A group, from the process's own up to the topmost that can be seen.

@@ -5,6 +5,7 @@
 //! the place of the failure, because facts such as a limit's use are gone a moment later.
 
 mod errno;
+pub(crate) mod pool;
 pub(crate) mod remedy;
 
 use std::borrow::Cow;

@@ -1,7 +1,5 @@
 //! What to do about a failure, and the facts that lead there: gathered at the moment of the failure, in one place.
 
-use std::path::Path;
-
 use super::{Errno, Error};
 use crate::size::Bytes;
 use crate::sys::process::{Limit, limit};
@@ -171,44 +169,6 @@ pub(crate) fn file_size(error: Error, wanted: u64) -> Error {
         .help("shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)")
 }
 
-/// For a huge-page pool that has too few pages.
-pub(crate) fn huge_pages(error: Error, page: crate::PageSize, wanted: usize) -> Error {
-    let kilobytes = page.bytes() / 1024;
-    let folder = format!("/sys/kernel/mm/hugepages/hugepages-{kilobytes}kB");
-    let read = |file: &str| {
-        crate::sys::text::read_to_string(format!("{folder}/{file}"))
-            .map_or_else(|_| "no".to_owned(), |text| text.trim().to_owned())
-    };
-    let pages = wanted.div_ceil(page.bytes());
-    if !Path::new(&folder).exists() {
-        return error
-            .detail(format!("this kernel has no pool of {page} pages"))
-            .help("the sizes that it has are the folders of /sys/kernel/mm/hugepages");
-    }
-    let pool = format!(
-        "the pool of {page} pages has {} pages, {} free, {} reserved; {pages} wanted",
-        read("nr_hugepages"),
-        read("free_hugepages"),
-        read("resv_hugepages")
-    );
-    let fill = format!(
-        "fill the pool: `echo N > {folder}/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`"
-    );
-    // The kernel says the same of a full pool and of a full group.
-    let bytes = (pages as u64).saturating_mul(page.bytes() as u64);
-    let group = crate::cgroup::hugetlb_room(Path::new("/"), page.bytes()).filter(|room| room.bytes < bytes);
-    let Some(group) = group else { return error.detail(pool).help(fill) };
-    let number = |file: &str| read(file).parse::<u64>().unwrap_or(0);
-    let enough = number("free_hugepages").saturating_sub(number("resv_hugepages")) >= pages as u64;
-    let (whose, raise) = (group.whose(), group.raise(bytes));
-    error.detail(format!("{whose} can give {:#} in {page} pages; {pool}", Bytes(group.bytes))).help(
-        match enough {
-            true => format!("{raise}, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`"),
-            false => format!("{raise}, and {fill}"),
-        },
-    )
-}
-
 /// For page frame numbers that pagemap shows as zeros.
 pub(crate) fn frame_numbers(error: Error) -> Error {
     error
@@ -221,11 +181,12 @@ pub(crate) fn frame_numbers(error: Error) -> Error {
 const FRAME_NUMBERS: &str = "run as root, or give the program the capability (`setcap cap_sys_admin+ep PROGRAM`, AmbientCapabilities=CAP_SYS_ADMIN)";
 
 /// For pool pages that are not where they have to be.
-pub(crate) fn pool_run(error: Error, page: crate::PageSize) -> Error {
-    let kilobytes = page.bytes() / 1024;
+pub(crate) fn pool_run(error: Error, page: crate::PageSize, placement: &crate::Placement) -> Error {
+    let file = super::pool::file(page, Some(placement));
     error.help(format!(
-        "put more pages into the pool: `echo N > /sys/kernel/mm/hugepages/hugepages-{kilobytes}kB/nr_hugepages` as root; those \
-         that the machine takes when it boots (`hugepages=N` on the kernel's command line) lie side by side, and low"
+        "put more pages into the pool: `echo N > {}` as root; those that the machine takes when it boots (`hugepages=N` on the kernel's \
+         command line) lie side by side, and low",
+        file.display()
     ))
 }
 

@@ -226,7 +226,7 @@ unsafe fn by_kernel(from: *const u8, to: *mut u8, len: usize) -> Result<()> {
         Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(Kind::NoMemory, what())
             .call("process_vm_writev", sys::Errno::FAULT)
             .detail("a page is missing, and the pool has none: a process that may write the area has taken it away, or it never was there")
-            .help("fill the pool (vm.nr_hugepages); or freeze the area once it is written: then nobody takes its pages away")),
+            .help("fill the pool (nr_hugepages in /sys/kernel/mm/hugepages, or that of the node that the area is bound to: `areas nodes`); or freeze the area once it is written: then nobody takes its pages away")),
         Err(errno) => Err(Error::new(Kind::NotPermitted, what())
             .call("process_vm_writev", errno)
             .help("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),

@@ -33,6 +33,7 @@ impl Canary {
             sharing: Sharing::Exclusive,
             flags: MapFlags::PRIVATE,
             file: None,
+            placement: None,
         })?;
         mapping.advise(Advice::WipeOnFork).map_err(|errno| {
             Error::new(Kind::Unsupported, "use the registry")

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use super::refusal::{in_words, refused};
 use super::reservation::RESERVED;
 use super::{Asked, BackedBy, Mapping, Reservation, Sharing};
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, Kind, Result, pool, remedy};
 use crate::page::PageSize;
+use crate::place::Placement;
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
@@ -36,6 +37,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) sharing: Sharing,
     pub(crate) flags: MapFlags,
     pub(crate) file: Option<(BorrowedFd<'a>, u64)>,
+    /// Where it will be placed once it is mapped: for what is said if the kernel refuses.
+    pub(crate) placement: Option<&'a Placement>,
 }
 
 impl Plan<'_> {
@@ -162,7 +165,7 @@ impl Plan<'_> {
                     })
                     .help("map it for reading")
             }
-            _ => refused(self.at, self.size, self.span, self.page, call, errno),
+            _ => refused(self.at, self.size, self.span, self.page, self.placement, call, errno),
         }
     }
 }
@@ -262,7 +265,9 @@ impl Mapping {
                 let error = Error::new(Kind::NoMemory, what).call(call, errno);
                 Err(match plan.page == PageSize::base() {
                     true => remedy::address_space(error, plan.span),
-                    false => remedy::huge_pages(error, plan.page, plan.span),
+                    false => {
+                        pool::too_few(error, pool::Wanted::new(plan.page, plan.span).placed(plan.placement))
+                    }
                 })
             }
         }
@@ -328,6 +333,7 @@ impl Mapping {
             sharing: self.sharing,
             flags: self.flags_of_object(),
             file: Some((file, self.span as u64)),
+            placement: None,
         };
         if let Some(home) = &self.home {
             let ends = |error: &Error| {
@@ -396,6 +402,7 @@ impl Mapping {
             sharing: self.sharing,
             flags: self.flags_of_object(),
             file: Some(file),
+            placement: None,
         };
         let mut removed = false;
         // SAFETY: the range is ours (invariant), and no reference is alive (the caller).

@@ -1,6 +1,6 @@
 //! What is said when the kernel refuses to map, to place, or to be accessed beyond the end.
 
-use crate::error::{Error, Kind, remedy};
+use crate::error::{Error, Kind, pool, remedy};
 use crate::page::PageSize;
 use crate::place::Placement;
 use crate::size::Bytes;
@@ -23,6 +23,7 @@ pub(crate) fn refused(
     size: usize,
     span: usize,
     page: PageSize,
+    placement: Option<&Placement>,
     call: String,
     errno: sys::Errno,
 ) -> Error {
@@ -34,11 +35,11 @@ pub(crate) fn refused(
                 "choose another address, or let the kernel choose one; `/proc/self/maps` shows what is there",
             ),
         (sys::Errno::NOMEM, _) if page != PageSize::base() => {
-            remedy::huge_pages(error(Kind::NoMemory), page, span)
+            pool::too_few(error(Kind::NoMemory), pool::Wanted::new(page, span).placed(placement))
         }
         // The kernel has no pool of that size.
         (sys::Errno::INVAL, _) if page != PageSize::base() => {
-            remedy::huge_pages(error(Kind::Unsupported), page, span)
+            pool::too_few(error(Kind::Unsupported), pool::Wanted::new(page, span).placed(placement))
         }
         (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
             error(Kind::AddressInUse).detail("the range ends beyond the addresses of a process")

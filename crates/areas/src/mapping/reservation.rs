@@ -313,5 +313,6 @@ pub(crate) fn reserved(at: At, span: usize) -> super::Plan<'static> {
         sharing: super::Sharing::Exclusive,
         flags: RESERVED,
         file: None,
+        placement: None,
     }
 }

@@ -7,7 +7,7 @@
 use std::os::fd::AsFd;
 
 use super::{Extent, Object, check_file_size, closed, strict};
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, Kind, Result, pool};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::place::Placement;
@@ -148,6 +148,7 @@ impl Object {
                 return Err(self.refused(what(), "fallocate", sys::Errno::BADF));
             }
             let more = size - now;
+            let wanted = pool::Wanted::new(self.page, more).placed(Some(&placement));
             let set_aside = Mapping::new(&Plan {
                 at: At::Anywhere,
                 size: more,
@@ -158,6 +159,7 @@ impl Object {
                 sharing: Sharing::Shared,
                 flags: MapFlags::SHARED,
                 file: Some((self.own_fd().map_err(|_| closed(what()))?, now as u64)),
+                placement: Some(&placement),
             })
             .map_err(|error| {
                 let kind = error.kind();
@@ -165,9 +167,9 @@ impl Object {
                 match (kind, error.errno()) {
                     (Kind::NoMemory, Some(errno)) => {
                         let call = format!("mmap(NULL, {}, MAP_SHARED)", Bytes::from(more));
-                        remedy::huge_pages(refused.call(call, errno), self.page, more)
+                        pool::too_few(refused.call(call, errno), wanted)
                     }
-                    (Kind::NoMemory, None) => remedy::huge_pages(refused, self.page, more),
+                    (Kind::NoMemory, None) => pool::too_few(refused, wanted),
                     _ => refused.caused_by(error),
                 }
             })?;
@@ -190,7 +192,7 @@ impl Object {
                         sys::Errno::NOSPC | sys::Errno::NOMEM => {
                             let call = format!("fallocate({now}, {}) as {placement}", Bytes::from(more));
                             let error = Error::new(Kind::NoMemory, what()).call(call, errno);
-                            remedy::huge_pages(error, self.page, more)
+                            pool::too_few(error, wanted)
                         }
                         _ => self.refused(what(), "fallocate", errno),
                     });

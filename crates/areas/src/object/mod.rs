@@ -11,7 +11,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, Kind, Result, pool, remedy};
 use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
@@ -141,7 +141,7 @@ impl Object {
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
                 sys::Errno::NODEV | sys::Errno::INVAL | sys::Errno::NOENT if pool => {
-                    remedy::huge_pages(error(Kind::Unsupported), page, size)
+                    pool::too_few(error(Kind::Unsupported), pool::Wanted::new(page, size))
                 }
                 sys::Errno::NOSYS => error(Kind::Unsupported)
                     .help("this needs a kernel with memfd_create (3.17, CONFIG_MEMFD_CREATE) and a sandbox that allows it"),

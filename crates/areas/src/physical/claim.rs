@@ -97,6 +97,7 @@ fn zero(memory: BorrowedFd<'_>, part: &Range<u64>, what: &impl Fn() -> String) -
         sharing: Sharing::Shared,
         flags: MapFlags::SHARED,
         file: Some((memory, part.start)),
+        placement: None,
     })
     .map_err(|error| remedy::dev_mem(Error::new(error.kind(), what()).caused_by(error), part))?;
     let mut at = 0;

@@ -65,6 +65,7 @@ pub(crate) fn arrange(
                         short.longest
                     )),
                     page,
+                    &placement,
                 ));
             }
             Err(_) => {}
@@ -74,6 +75,7 @@ pub(crate) fn arrange(
         Error::new(Kind::NoMemory, what())
             .detail("others took and gave back pages at the same time, again and again"),
         page,
+        &placement,
     ))
 }
 

@@ -5,6 +5,7 @@
 //! error. Others who take the same room are seen along the way ([`promise`], [`watch`]). The threads ([`crew`]) end before the call does.
 
 mod crew;
+mod dry;
 mod fill;
 pub(crate) mod promise;
 pub(crate) mod room;
@@ -15,6 +16,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use crew::Crew;
+pub(crate) use dry::pool_ran_dry;
 pub(crate) use fill::run as fill;
 
 use crate::error::{Errno, Error, Kind, Result, remedy};
@@ -272,7 +274,7 @@ fn explain(
     let page = job.mapping.page_size();
     match errno {
         sys::Errno::FAULT | sys::Errno::NOMEM if page != PageSize::base() => {
-            remedy::huge_pages(error(Kind::NoMemory), page, job.len)
+            dry::of_job(error(Kind::NoMemory), job, range)
         }
         sys::Errno::NOMEM => no_memory(job, range).call(call, errno),
         sys::Errno::FAULT => error(Kind::System)

@@ -208,7 +208,7 @@ fn check_parts(job: &Job<'_>, parts: &[(Range<usize>, Placement)]) -> Result<()>
 }
 
 /// The bytes of some parts, in order, that are in RAM.
-fn resident<'a>(residency: &Residency, parts: impl Iterator<Item = &'a Range<usize>>) -> u64 {
+pub(super) fn resident<'a>(residency: &Residency, parts: impl Iterator<Item = &'a Range<usize>>) -> u64 {
     let mut runs = residency.runs().iter().peekable();
     let mut bytes = 0;
     for part in parts {

@@ -198,6 +198,7 @@ fn pages_are_gathered_inside_the_size_only() {
         sharing: Sharing::Shared,
         flags: MapFlags::SHARED,
         file: Some((object.as_fd(), 0)),
+        placement: None,
     };
     let shared = Mapping::aligned(&plan, huge).unwrap();
     let private = System::new().map(&Request::new(len)).unwrap();

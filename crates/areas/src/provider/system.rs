@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Address, Backing, Provider, Request, address, transparent};
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, Kind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::{PageSize, Pages};
 use crate::place::{NodeSet, Placement};
+use crate::populate;
 use crate::size::Bytes;
 use crate::sys;
 use crate::sys::memory::{Advice, At, MapFlags};
@@ -201,7 +202,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
     check_alignment(request)?;
     let protection = request.wanted_protection();
     let align = page.bytes().max(request.alignment());
-    let mut plan = Plan { at, size, span, page, protection, sharing, flags, file };
+    let mut plan = Plan { at, size, span, page, protection, sharing, flags, file, placement };
     let mut mapping = match request.home() {
         Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset)?,
         None => match request.address() {
@@ -251,7 +252,7 @@ pub(crate) fn take_pool_pages(mapping: &Mapping, len: usize, placement: Option<P
             format!("take {} in {} pages{place}", Bytes::from(len), mapping.page_size()),
         )
         .call(format!("madvise({base:p}, {}, {advice:?})", Bytes::from(len)), errno);
-        remedy::huge_pages(error, mapping.page_size(), len)
+        populate::pool_ran_dry(error, mapping, 0..len, placement.unwrap_or_default())
     })
 }
 

@@ -90,7 +90,7 @@ impl Mmap {
                 .call(call, errno)
                 .help("see mmap(2): size above 0, one of MAP_PRIVATE and MAP_SHARED, a descriptor that is open, an offset \
                        and a fixed address in whole pages"),
-            false => refused(at, self.len, span, page, call, errno),
+            false => refused(at, self.len, span, page, None, call, errno),
         }
     }
 

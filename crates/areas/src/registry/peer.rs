@@ -230,6 +230,7 @@ impl Peer {
             sharing: Sharing::Shared,
             flags: MapFlags::SHARED,
             file: Some((table.as_fd(), 0)),
+            placement: None,
         })
         .map_err(|error| {
             let errno = error.errno().map(|errno| sys::Errno::from_raw_os_error(errno.raw()));

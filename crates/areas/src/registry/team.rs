@@ -60,6 +60,7 @@ impl Team {
             sharing: Sharing::Shared,
             flags: MapFlags::SHARED,
             file: Some((fd.as_fd(), 0)),
+            placement: None,
         })?;
         // A forked child must not write here, and a core dump must not fill the holes.
         mapping.advise(Advice::DontFork).map_err(failed("madvise(MADV_DONTFORK)"))?;

@@ -140,6 +140,7 @@ fn map(control: BorrowedFd<'_>) -> Result<Mapping> {
         sharing: Sharing::Shared,
         flags: MapFlags::SHARED,
         file: Some((control, 0)),
+        placement: None,
     })
 }
 

@@ -328,6 +328,7 @@ fn map_window(object: &Object, range: &Range<usize>) -> Result<Mapping> {
             object.own_fd().map_err(|_| crate::object::closed("measure an area".to_owned()))?,
             range.start as u64,
         )),
+        placement: None,
     };
     let transparent = PageSize::transparent().bytes();
     if object.page_size() == PageSize::base() && range.len() >= transparent {

@@ -171,11 +171,11 @@ fn machine_pools() {
     let pool = |size| areas::builder(5 << 20).pages(Pages::Pool(size));
     assert_snapshot!(failure(pool(PageSize::HUGE_2M).private()), @r#"
     NoMemory: cannot map 5 MiB: mmap(NULL, 6 MiB, rw-, MAP_PRIVATE|MAP_HUGETLB|MAP_HUGE_2MB): ENOMEM; the pool of 2 MiB pages has 0 pages, 0 free, 0 reserved; 3 wanted
-      help: fill the pool: `echo N > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+      help: fill the pool: `echo 3 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
     "#);
     assert_snapshot!(failure(pool(PageSize::HUGE_2M).shared()), @r#"
     NoMemory: cannot map 5 MiB: mmap(NULL, 6 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0 pages, 0 free, 0 reserved; 3 wanted
-      help: fill the pool: `echo N > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+      help: fill the pool: `echo 3 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
     "#);
     let odd = PageSize::of(64 << 20).unwrap();
     assert_snapshot!(failure(pool(odd).private()), @r#"

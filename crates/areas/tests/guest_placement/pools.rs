@@ -2,8 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Kind, Lock, PageSize, Pages, Policy};
+use areas::{Kind, Lock, PageSize, Pages, Policy, Provider as _, System};
 
+use crate::support::child::{Ended, in_child};
+use crate::support::group::Group;
 use crate::support::machine::{OnCpu, pool, pool_free};
 use crate::support::{HUGE, guest, nodes, pages};
 
@@ -171,4 +173,118 @@ fn runs_of_pages_are_on_their_node() {
     assert_eq!((pool_free(0, HUGE), pool_free(2, HUGE)), (4, 21));
     drop(area);
     assert_eq!(pool_free(2, HUGE), 24);
+}
+
+/// The line of a report to be typed: the file, and the number.
+#[track_caller]
+fn line_of(report: &str) -> (String, u64) {
+    let line = report.split('`').nth(1).unwrap_or_else(|| panic!("no line in {report}"));
+    let words: Vec<&str> = line.split(' ').collect();
+    let ["echo", number, ">", file] = words[..] else { panic!("{line}") };
+    (file.to_owned(), number.parse().unwrap())
+}
+
+/// Each way to pages of a node whose pool has too few: the error has that node's numbers and the line to type, which is enough and no more;
+/// the machine's number is not.
+#[test]
+fn errors_name_the_pool_of_the_node_and_the_line_that_fills_it() {
+    guest!();
+    let _cpu = OnCpu::of_node(0);
+    let _pools = [pool(0, HUGE, 10), pool(1, HUGE, 0)];
+    let file = "/sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages";
+    let machine = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+    type Way = fn() -> Result<(), areas::Error>;
+    // What is there at first: none where one page is made before it grows would be another error.
+    let ways: [(&str, u64, Way); 5] = [
+        ("private", 0, || bound(4 * HUGE, 1).private().map(drop)),
+        ("shared", 0, || bound(4 * HUGE, 1).shared().map(drop)),
+        ("growing", 1, || {
+            let area = bound(HUGE, 1).growable(8 * HUGE).shared()?;
+            area.grow(4 * HUGE)
+        }),
+        ("resizing", 1, || {
+            let mut area = bound(HUGE, 1).resizable(8 * HUGE)?;
+            area.resize(4 * HUGE)
+        }),
+        ("striped, a block on node 0 and one on node 1", 0, || {
+            let striped = System::new().striped(nodes([0, 1]), 4);
+            areas::builder(8 * HUGE).pages(POOL).provider(&striped).private().map(drop)
+        }),
+    ];
+    for (what, least, way) in ways {
+        for there in [least, 2] {
+            let _pool = pool(1, HUGE, there);
+            let error = way().unwrap_err();
+            let report = format!("{error:#}");
+            assert_eq!(error.kind(), Kind::NoMemory, "{what}: {report}");
+            assert!(report.contains("node 1's pool of 2 MiB pages has "), "{what}: {report}");
+            assert!(report.contains(&format!(" has {there} pages, ")), "{what}: {report}");
+            assert!(report.contains(&format!("{machine} would not do")), "{what}: {report}");
+            let (told, number) = line_of(&report);
+            assert_eq!((told.as_str(), number), (file, 4), "{what}, {there} there: {report}");
+            assert_eq!((pool_free(0, HUGE), pool_free(1, HUGE)), (10, there), "{what}: nothing stays taken");
+            // One fewer does not do.
+            std::fs::write(file, (number - 1).to_string()).unwrap();
+            assert!(way().is_err(), "{what}: one page fewer is enough, too");
+            std::fs::write(file, number.to_string()).unwrap();
+            way().unwrap_or_else(|error| panic!("{what}: {error:#}"));
+        }
+    }
+    // As many more by the machine's number are spread over all nodes.
+    let before: u64 = std::fs::read_to_string(machine).unwrap().trim().parse().unwrap();
+    std::fs::write(machine, (before + 4).to_string()).unwrap();
+    assert!(pool_free(1, HUGE) < 4, "what is told of it would be wrong");
+    assert!(bound(4 * HUGE, 1).private().is_err());
+    std::fs::write(machine, before.to_string()).unwrap();
+}
+
+/// Where the machine as a whole has too few, mapping is refused before anything is placed: the same is told.
+#[test]
+fn a_refusal_to_map_names_the_nodes_pool_too() {
+    guest!();
+    let _pools = [pool(0, HUGE, 1), pool(1, HUGE, 1), pool(2, HUGE, 0), pool(3, HUGE, 0)];
+    let error = bound(5 * HUGE, 1).private().unwrap_err();
+    let report = format!("{error:#}");
+    assert!(error.system_call().unwrap().starts_with("mmap("), "{report}");
+    assert!(report.contains("node 1's pool of 2 MiB pages has 1 pages, 1 free; 5 wanted there"), "{report}");
+    let (file, number) = line_of(&report);
+    assert!(file.starts_with("/sys/devices/system/node/node1/") && number == 5, "{report}");
+    std::fs::write(file, number.to_string()).unwrap();
+    drop(bound(5 * HUGE, 1).private().unwrap());
+
+    // Of several nodes: one of them.
+    let _pool = pool(1, HUGE, 1);
+    let pair = areas::builder(5 * HUGE).pages(POOL).place(Policy::Bind(nodes([1, 3])));
+    let report = format!("{:#}", pair.private().unwrap_err());
+    assert!(
+        report.contains("on nodes 1,3 have 1 pages, 1 free (node 1: 1 of 1, node 3: 0 of 0)"),
+        "{report}"
+    );
+    let (file, number) = line_of(&report);
+    assert!(file.starts_with("/sys/devices/system/node/node1/") && number == 5, "{report}");
+    std::fs::write(file, number.to_string()).unwrap();
+    drop(pair.private().unwrap());
+}
+
+/// Of memory that may come from anywhere the machine's number is told, and in a cpuset that of its nodes.
+#[test]
+fn what_is_bound_to_nothing_is_told_of_the_nodes_that_may_be_used() {
+    guest!();
+    let _pools = [pool(0, HUGE, 3), pool(1, HUGE, 0)];
+    let anywhere = || areas::builder(4 * HUGE).pages(POOL).private().map(drop);
+    let report = format!("{:#}", anywhere().unwrap_err());
+    assert!(report.contains("the pool of 2 MiB pages has 3 pages, 3 free, 0 reserved; 4 wanted"), "{report}");
+    let (file, number) = line_of(&report);
+    assert_eq!((file.as_str(), number), ("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", 4));
+    let group = Group::new("cpuset", &[("cpuset.mems", "1")]);
+    let ended = in_child(|| {
+        group.enter();
+        let report = format!("{:#}", areas::builder(2 * HUGE).pages(POOL).private().unwrap_err());
+        assert!(report.contains("this process may take memory from node 1 alone; node 1's pool"), "{report}");
+        let (file, number) = line_of(&report);
+        assert!(file.starts_with("/sys/devices/system/node/node1/") && number == 2, "{report}");
+        std::fs::write(file, number.to_string()).unwrap();
+        drop(areas::builder(2 * HUGE).pages(POOL).private().unwrap());
+    });
+    assert_eq!(ended, Ended::Well);
 }

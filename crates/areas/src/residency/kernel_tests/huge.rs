@@ -16,6 +16,7 @@ fn gathered_pages_are_huge_in_every_mapping() {
         sharing: crate::mapping::Sharing::Shared,
         flags: sys::memory::MapFlags::SHARED,
         file: Some((object.as_fd(), 0)),
+        placement: None,
     };
     let mapping = Mapping::aligned(&plan, huge.bytes()).unwrap();
     sys::memory::advise(mapping.base(), len - page(), Advice::PopulateWrite).unwrap();
