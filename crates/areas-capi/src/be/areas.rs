@@ -238,7 +238,7 @@ fn protect(id: i32, protection: u32) -> Result<Status, Status> {
 
 /// Where an area is that was handed over.
 enum Moved {
-    Here(Held),
+    Here(Box<Held>),
     There(AreaId),
 }
 
@@ -269,7 +269,7 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
         macro_rules! hand_over {
             ($area:expr, $kind:path) => {
                 match $area.transfer(number, at) {
-                    Ok(areas::Transfer::Own(area)) => Ok(Moved::Here($kind(area))),
+                    Ok(areas::Transfer::Own(area)) => Ok(Moved::Here(Box::new($kind(area)))),
                     Ok(areas::Transfer::Given(id)) => Ok(Moved::There(id)),
                     // No other outcome is known to this edge: the area is not here any more.
                     Ok(_) => Err((Error::new(Kind::System, "transfer an area"), None)),
@@ -287,7 +287,7 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
             Ok(Moved::Here(area)) => {
                 // SAFETY: C's promise, as above.
                 unsafe { tell(address, &area) };
-                entered.keep(area).map_err(status_of)
+                entered.keep(*area).map_err(status_of)
             }
             Err((error, area)) => {
                 *held = area;
