@@ -76,8 +76,8 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
 fn each(areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Result<Vec<areas::Error>> {
     let mut holders = Holders::default();
     let mut lost = Vec::new();
-    for area in areas {
-        match Report::among(&area, &mut holders) {
+    registry::measure_each(areas, |area, measured| {
+        match Report::measured(area, measured, &mut holders) {
             Ok(report) => tell(report),
             Err(error) if error.kind() == Kind::NoSuchArea => {
                 if registry::get(area.id()).is_ok() {
@@ -86,7 +86,8 @@ fn each(areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Result<Vec<a
             }
             Err(error) => return Err(error),
         }
-    }
+        Ok(())
+    })?;
     Ok(lost)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use areas::registry::{Info, Locked, Locks, Source};
+use areas::registry::{Info, Locked, Locks, Measured, Source};
 use areas::{Extent, Kind, Lock, Node, PageSize, Residency};
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
@@ -53,15 +53,19 @@ impl Report {
     /// # Errors
     /// `Kind::NoSuchArea` if it went in between. What merely cannot be found out is no error.
     pub(crate) fn of(source: &Source) -> areas::Result<Self> {
-        Report::among(source, &mut Holders::default())
+        Report::measured(source, source.measure(), &mut Holders::default())
     }
 
-    /// The same for one of many.
+    /// The same for one that was measured, of many.
     ///
     /// # Errors
     /// As [`of`](Report::of).
-    pub(crate) fn among(source: &Source, holders: &mut Holders) -> areas::Result<Self> {
-        let Some(measured) = known(source.measure())? else {
+    pub(crate) fn measured(
+        source: &Source,
+        measured: areas::Result<Measured>,
+        holders: &mut Holders,
+    ) -> areas::Result<Self> {
+        let Some(measured) = known(measured)? else {
             let info = source.info()?;
             let (command, locked) = (holders.command(&info), holders.locks.of(&info).ok());
             let (nodes, page_sizes) = (None, None);

@@ -132,6 +132,22 @@ pub fn list() -> Result<Listing> {
     state::state_up_to_date()?.list()
 }
 
+/// Measures areas one after the other, as [`Source::measure`] does, and tells each: for who asks about many, as each takes two walks through `/proc` less.
+/// In the order in which [`list`] gives them it is the cheapest.
+///
+/// # Errors
+/// Those that `tell` gives back: the first one ends it.
+pub fn measure_each<E>(
+    areas: impl IntoIterator<Item = Source>,
+    mut tell: impl FnMut(&Source, Result<Measured>) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let mut folders = peer::Folders::default();
+    areas.into_iter().try_for_each(|area| {
+        let measured = area.measure_among(&mut folders);
+        tell(&area, measured)
+    })
+}
+
 /// This process's own published area that holds an address: any byte of its whole pages, not of a reserve behind them.
 ///
 /// Where its id is all that is wanted, [`id_at`] is cheaper.

@@ -11,6 +11,7 @@
 //! | the thread leader has exited, another thread has the table | live |
 //! | the kernel refuses to show us (other group, capabilities, non-dumpable, user namespace, hidepid) | unreadable |
 
+mod folders;
 mod missing;
 mod object;
 mod taking;
@@ -35,10 +36,11 @@ use crate::sys::guarded::Guarded;
 use crate::sys::memory::{At, MapFlags};
 use crate::sys::number_path::NumberPath;
 use crate::sys::object::SealFlags;
+pub(super) use folders::Folders;
 use missing::Missing;
 pub(crate) use object::Rights;
 pub(super) use object::is_shown;
-use object::{Looked, is_memory, look, open_looked};
+use object::{Folder, Looked, is_memory, look, open_looked, open_object_in};
 pub(super) use object::{OWN_DESCRIPTORS, Opened, is_object, known_pages, open_object_at};
 use taking::Taking;
 
@@ -210,8 +212,8 @@ impl Peer {
             Reason::new(text, Some(errno))
         };
         let is_ours = |stat: &Stat| Ok(is_table(stat, link) && is_memory(stat, PageSize::base())?);
-        let Some(looked) =
-            look(folder, link.descriptor, is_ours).map_err(|(call, errno)| failed(call, errno))?
+        let Some(looked) = look(Folder::path(folder), link.descriptor, is_ours)
+            .map_err(|(call, errno)| failed(call, errno))?
         else {
             return Ok(None);
         };
@@ -413,6 +415,23 @@ impl Peer {
         })?;
         self.taking.remember(record);
         Ok(opened)
+    }
+
+    /// The same for one of many that are looked at one after the other: by way of folders that stay open, where that does.
+    pub(super) fn open_object_among(
+        &self,
+        record: &Record,
+        rights: Rights,
+        folders: &mut Folders,
+    ) -> Result<Opened> {
+        if !self.taking.may_take(record)
+            && let Some(folders) = folders.of(&self.folder())
+            && let Ok(Some(opened)) = open_object_in(folders, record, rights, false)
+        {
+            self.taking.remember(record);
+            return Ok(opened);
+        }
+        self.open_object(record, rights)
     }
 
     /// Takes an object that may not be opened by its name, as it was made before its holder changed its user. For reading only it cannot be had:

@@ -9,7 +9,7 @@ use super::info::Info;
 use super::look::{Look, Measured};
 use super::name::Name;
 use super::own::{open_own, stat_own};
-use super::peer::{OWN_DESCRIPTORS, Opened, Peer, Rights, open_object_at};
+use super::peer::{Folders, OWN_DESCRIPTORS, Opened, Peer, Rights, open_object_at};
 use super::table::Record;
 use crate::error::{Error, Kind, Result};
 use crate::object::Object;
@@ -163,6 +163,13 @@ impl Source {
         Ok(Measured::of(self, object, stat.as_ref()))
     }
 
+    /// The same for one of many, by way of folders that stay open.
+    pub(super) fn measure_among(&self, folders: &mut Folders) -> Result<Measured> {
+        let (object, stat) =
+            self.open_looked_by(Rights::Looking, |rights| self.open_memory_among(rights, folders))?;
+        Ok(Measured::of(self, object, stat.as_ref()))
+    }
+
     /// The processes that have its memory, published or not: as long as one of them is there, the memory is.
     ///
     /// Only those that this process may look into.
@@ -197,19 +204,37 @@ impl Source {
 
     /// The same, and what the kernel said of it; `None` for physical memory.
     fn open_looked(&self, rights: Rights) -> Result<(Object, Option<Stat>)> {
+        self.open_looked_by(rights, |rights| self.open_memory(rights))
+    }
+
+    fn open_looked_by(
+        &self,
+        rights: Rights,
+        open: impl FnOnce(Rights) -> Result<(Object, Option<Stat>)>,
+    ) -> Result<(Object, Option<Stat>)> {
         if let Some(range) = &self.record.physical {
             return Ok((self.open_physical(range, rights)?, None));
         }
-        self.open_memory(rights)
-            .or_else(|error| self.by_others(error, Some(rights), |other| other.open_memory(rights)))
+        open(rights).or_else(|error| self.by_others(error, Some(rights), |other| other.open_memory(rights)))
     }
 
     /// The same, by way of this holder alone.
     fn open_memory(&self, rights: Rights) -> Result<(Object, Option<Stat>)> {
-        let Opened { fd, looked, pages } = match &self.holder {
+        self.adopt(match &self.holder {
             Holder::Own => open_own(&self.record, rights)?,
             Holder::Peer(peer) => peer.open_object(&self.record, rights)?,
-        };
+        })
+    }
+
+    /// The same by way of folders that stay open.
+    fn open_memory_among(&self, rights: Rights, folders: &mut Folders) -> Result<(Object, Option<Stat>)> {
+        self.adopt(match &self.holder {
+            Holder::Own => open_own(&self.record, rights)?,
+            Holder::Peer(peer) => peer.open_object_among(&self.record, rights, folders)?,
+        })
+    }
+
+    fn adopt(&self, Opened { fd, looked, pages }: Opened) -> Result<(Object, Option<Stat>)> {
         let (extent, exact) = (self.record.extent, self.record.exact);
         let object = match pages {
             Some(page) => Object::adopt_looked(fd, &looked, page, extent, exact)?,

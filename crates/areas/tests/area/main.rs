@@ -19,6 +19,7 @@ mod huge;
 mod huge_growth;
 mod kin;
 mod locks;
+mod measured;
 mod races;
 mod ranges;
 mod shape;

@@ -1,6 +1,6 @@
 //! What another team has open under a number: it is looked at before it is opened, as it may be anything.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Kind, Result};
@@ -22,6 +22,23 @@ pub(super) struct Looked {
     pub(super) stat: Stat,
 }
 
+/// A folder of descriptors: a path, or an open folder and a path in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Folder<'a> {
+    at: BorrowedFd<'a>,
+    path: &'a str,
+}
+
+impl<'a> Folder<'a> {
+    pub(super) fn path(path: &'a str) -> Self {
+        Folder { at: CWD, path }
+    }
+
+    pub(super) fn open(folder: BorrowedFd<'a>) -> Self {
+        Folder { at: folder, path: "." }
+    }
+}
+
 /// The call that failed, and what the kernel said.
 type Failure = (&'static str, sys::Errno);
 
@@ -34,13 +51,13 @@ pub(in crate::registry) fn is_shown() -> bool {
 ///
 /// It may be a terminal, a FIFO, or a file of a file system that never answers: none of these is opened.
 pub(super) fn look(
-    folder: &str,
+    folder: Folder<'_>,
     descriptor: i32,
     expected: impl Fn(&Stat) -> sys::Result<bool>,
 ) -> Result<Option<Looked>, Failure> {
     let failed = |errno| ("open", errno);
-    let path = NumberPath::new(folder, descriptor).map_err(failed)?;
-    let fd = match sys::file::open_at(CWD, path.as_c_str().map_err(failed)?, OFlags::PATH, 0) {
+    let path = NumberPath::new(folder.path, descriptor).map_err(failed)?;
+    let fd = match sys::file::open_at(folder.at, path.as_c_str().map_err(failed)?, OFlags::PATH, 0) {
         Err(sys::Errno::NOENT | sys::Errno::SRCH) => return Ok(None),
         other => other.map_err(failed)?,
     };
@@ -97,9 +114,14 @@ pub(super) fn is_memory(stat: &Stat, page: PageSize) -> sys::Result<bool> {
 
 /// Opens for real what was looked at.
 pub(super) fn open_looked(looked: &Looked, flags: OFlags) -> sys::Result<OwnedFd> {
-    let again = NumberPath::new(OWN_DESCRIPTORS, looked.fd.as_raw_fd())?;
+    open_looked_in(Folder::path(OWN_DESCRIPTORS), looked, flags)
+}
+
+/// The same by way of `own`, the folder of our descriptors.
+fn open_looked_in(own: Folder<'_>, looked: &Looked, flags: OFlags) -> sys::Result<OwnedFd> {
+    let again = NumberPath::new(own.path, looked.fd.as_raw_fd())?;
     // A lease that its owner has on it would hold us for most of a minute.
-    sys::file::open_at(CWD, again.as_c_str()?, flags | OFlags::NONBLOCK, 0)
+    sys::file::open_at(own.at, again.as_c_str()?, flags | OFlags::NONBLOCK, 0)
 }
 
 /// What an area's object is opened for.
@@ -138,21 +160,29 @@ fn behind_seals(fd: &OwnedFd, before: Stat, record: &Record, own: bool) -> sys::
     if stat.identity == before.identity { Ok(SealedStat { seals, stat }) } else { Err(sys::Errno::STALE) }
 }
 
+/// Opens an area's object through a folder that shows its holder's descriptors, and one that shows ours: by looking at it first. `None`
+/// if it is not what the record says.
+pub(super) fn open_object_in(
+    (folder, ours): (Folder<'_>, Folder<'_>),
+    record: &Record,
+    rights: Rights,
+    own: bool,
+) -> Result<Option<Opened>, Failure> {
+    let flags = if rights == Rights::Writing { OFlags::RDWR } else { OFlags::RDONLY };
+    let Some(looked) = look(folder, record.descriptor, |stat| is_object(stat, record))? else {
+        return Ok(None);
+    };
+    let fd = open_looked_in(ours, &looked, flags).map_err(|errno| ("open", errno))?;
+    let looked = behind_seals(&fd, looked.stat, record, own).map_err(|errno| ("fstat", errno))?;
+    Ok(Some(Opened { pages: known_pages(&looked.stat, record), fd, looked }))
+}
+
 /// Opens an area's object through a folder of `/proc`.
 pub(in crate::registry) fn open_object_at(folder: &str, record: &Record, rights: Rights) -> Result<Opened> {
     let what = || format!("open area {} {:?}", record.id, record.name);
-    let (flags, flag) = match rights {
-        Rights::Writing => (OFlags::RDWR, "O_RDWR"),
-        Rights::Reading | Rights::Looking => (OFlags::RDONLY, "O_RDONLY"),
-    };
-    let looked = look(folder, record.descriptor, |stat| is_object(stat, record));
-    let own = folder == OWN_DESCRIPTORS;
-    let open = |looked: Looked| {
-        let fd = open_looked(&looked, flags).map_err(|errno| ("open", errno))?;
-        let looked = behind_seals(&fd, looked.stat, record, own).map_err(|errno| ("fstat", errno))?;
-        Ok(Opened { pages: known_pages(&looked.stat, record), fd, looked })
-    };
-    match looked.and_then(|looked| looked.map(open).transpose()) {
+    let flag = if rights == Rights::Writing { "O_RDWR" } else { "O_RDONLY" };
+    let folders = (Folder::path(folder), Folder::path(OWN_DESCRIPTORS));
+    match open_object_in(folders, record, rights, folder == OWN_DESCRIPTORS) {
         Ok(Some(fd)) => Ok(fd),
         Ok(None) if !is_shown() => Err(Error::new(Kind::System, what())
             .detail("/proc does not show this process's descriptors: none is mounted here (a chroot?), or another pid namespace's")
