@@ -141,6 +141,7 @@ mod sys;
 mod testing;
 mod text;
 pub mod topology;
+mod turns;
 mod verify;
 
 pub use area::{

@@ -15,6 +15,7 @@ mod clone;
 mod freeze;
 mod frozen;
 mod guard;
+mod moving;
 mod passing;
 mod place;
 mod private;
@@ -46,7 +47,7 @@ use crate::mapping::{Fallback, Mapping};
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
 use crate::place::Placement;
-use crate::populate::{self, Job, Progress};
+use crate::populate::{self, Job, Populated, Progress, Refused};
 use crate::protection::Protection;
 use crate::provider::{take_pool_pages, transparent};
 use crate::registry::{Announcement, AreaId, Name, Publication};
@@ -267,8 +268,7 @@ impl<K: Access> Area<K> {
             };
             match populate::run(&job, progress) {
                 Ok(done) => {
-                    self.gathered = done.collapsed_bytes;
-                    self.note_gathering(done.collapse_failed);
+                    self.note_gathering(&done);
                     break;
                 }
                 Err(error) if cuts < MOST_CUTS && self.was_cut(job.len, &error) => {}
@@ -278,15 +278,23 @@ impl<K: Access> Area<K> {
         Ok(())
     }
 
-    /// What [`granted`](Area::granted) says of pages that could not be gathered into transparent huge ones, the last time.
-    fn note_gathering(&mut self, failed: Option<crate::Errno>) {
+    /// What [`granted`](Area::granted) says of pages that were gathered into transparent huge ones, and of those that could not be, the
+    /// last time.
+    fn note_gathering(&mut self, done: &Populated) {
         const ASKED: &str = "transparent huge pages";
+        self.gathered = done.collapsed_bytes;
         self.mapping.forget_fallbacks(ASKED);
-        let Some(errno) = failed else { return };
-        let error = Error::new(Kind::Unsupported, format!("gather the pages of {self}"))
-            .call("madvise(MADV_COLLAPSE)", errno);
+        let Some(refused) = done.refused else { return };
+        let error = Error::new(Kind::Unsupported, format!("gather the pages of {self}"));
+        let error = match refused {
+            Refused::ByKernel(errno) => error.call("madvise(MADV_COLLAPSE)", errno),
+            refused => error.detail(refused.to_string()),
+        };
         let error = match transparent::forbidden(Path::new("/"), self.object.is_some()) {
             Some(why) => error.detail(why),
+            None if refused == Refused::ByKernel(sys::Errno::NOMEM.into()) => {
+                error.detail("no huge page is to be had on the node that it was to be on: its memory is full, or scattered")
+            }
             None => error,
         };
         let given = match self.gathered {

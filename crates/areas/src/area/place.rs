@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Access, Area};
 use crate::error::{Error, Kind, Result};
-use crate::migrate::{self, Migration};
+use crate::migrate::{self, Here, Migration, first_huge_page};
 use crate::place::Placement;
 use crate::populate::Progress;
 use crate::provider::resolve;
@@ -43,25 +43,27 @@ impl<K: Access> Area<K> {
     }
 
     /// Measures, and compares with what was asked: by the builder, by [`place`](Area::place) for a part of it, by the
-    /// provider for blocks of stripes.
+    /// provider for blocks of stripes. With interleaving, what counts is whose turn each page is ([`Verification`]).
     ///
     /// # Errors
     /// As [`residency`](Area::residency); [`Kind::NotPermitted`] where a sandbox hides which node single pages are on.
     pub fn verify(&self) -> Result<Verification> {
         let residency = self.residency()?.all_located()?;
         let asked = self.mapping.asked();
+        let first = first_huge_page(&self.mapping, self.object.as_ref());
         Ok(match asked.is_empty() {
-            false => verify::verify(&residency, asked.parts()),
-            true => verify::verify(&residency, [(0..self.mapping.span(), self.placement)].into_iter()),
+            false => verify::verify(&residency, first, asked.parts()),
+            true => verify::verify(&residency, first, [(0..self.mapping.span(), self.placement)].into_iter()),
         })
     }
 
     /// Places the whole area anew, and moves the pages that are elsewhere. What would not move is reported, with the reason.
     ///
-    /// Interleaved pages are dealt out anew, as if they had been interleaved from the start; with `bind` and `preferred-many`, those
-    /// move that are on none of the nodes.
+    /// Interleaved pages are dealt out anew, as if they had been interleaved from the start, huge pages each as one; with `bind` and
+    /// `preferred-many`, those move that are on none of the nodes.
     ///
-    /// Pages that other processes have mapped too move only with `CAP_SYS_NICE`.
+    /// Pages that other processes have mapped too move only with `CAP_SYS_NICE`. Where there was something to move and nothing of it would,
+    /// the placement is as it was ([`Migration::is_placed`]).
     ///
     /// # Errors
     /// As [`place`](Area::place) and [`residency`](Area::residency). Pages that stay are no error.
@@ -81,13 +83,16 @@ impl<K: Access> Area<K> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Migration> {
         let placement = resolve(placement.into())?;
-        self.mapping.place(0..self.mapping.span(), &placement)?;
-        self.note_placement(placement);
-        let before = self.residency()?.all_located()?;
-        let stayed = migrate::run(&self.mapping, &before, placement, progress)?;
-        let after = self.residency()?;
-        let verification = verify::verify(&after, self.mapping.asked().parts());
-        Ok(Migration::new(&before, &after, stayed, verification))
+        if let Some(object) = &self.object {
+            object.refuse_physical(|| format!("move {self} to {placement}"))?;
+        }
+        let len = self.used();
+        let migration =
+            migrate::run(&mut Here::new(&mut self.mapping, self.object.as_ref(), len), placement, progress)?;
+        if migration.is_placed() {
+            self.note_placement(placement);
+        }
+        Ok(migration)
     }
 
     fn note_placement(&mut self, placement: Placement) {

@@ -168,10 +168,12 @@ impl Area<Shared> {
             object: self.object.as_ref(),
             len: size,
             placement: Some(self.placement),
-            collapse: false,
+            collapse: self.gather,
             whose: &whose,
         };
-        populate::fill(&job, file.as_fd(), size, progress)
+        let done = populate::fill(&job, file.as_fd(), size, progress)?;
+        self.note_gathering(&done);
+        Ok(())
     }
 
     /// Grows it to at least `size` bytes, for all who have a clone at once. The new bytes are zero.

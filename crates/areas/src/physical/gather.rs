@@ -13,7 +13,7 @@ use crate::error::{Errno, Error, Kind, Result, remedy};
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
 use crate::place::Placement;
-use crate::populate::{self, Job};
+use crate::populate::{self, Job, Refused};
 use crate::provider::{Provider, Request, System};
 use crate::size::Bytes;
 use crate::sys;
@@ -63,10 +63,14 @@ pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Place
             Some(reason) => why = reason,
         }
         tried.push((mapping, object));
-        match done.collapse_failed {
-            Some(errno) if passes(errno) && tried.len() < ATTEMPTS => sleep(WAIT * (1 << (tried.len() - 1))),
-            Some(errno) => {
-                let error = Error::new(Kind::NoMemory, what()).call("madvise(MADV_COLLAPSE)", errno);
+        match done.refused {
+            Some(why) if passes(why) && tried.len() < ATTEMPTS => sleep(WAIT * (1 << (tried.len() - 1))),
+            Some(refused) => {
+                let error = Error::new(Kind::NoMemory, what());
+                let error = match refused {
+                    Refused::ByKernel(errno) => error.call("madvise(MADV_COLLAPSE)", errno),
+                    refused => error.detail(refused.to_string()),
+                };
                 let why = format!("{why}; attempt {} of {ATTEMPTS}", tried.len());
                 return Err(remedy::contiguous_base(error.detail(why)));
             }
@@ -79,7 +83,8 @@ pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Place
     ))))
 }
 
-/// Whether an error of a collapse is about this moment.
-fn passes(errno: Errno) -> bool {
-    [sys::Errno::AGAIN, sys::Errno::BUSY].map(Errno::from).contains(&errno)
+/// Whether it is about this moment that pages could not be gathered.
+fn passes(refused: Refused) -> bool {
+    let passing = [sys::Errno::AGAIN, sys::Errno::BUSY].map(Errno::from);
+    matches!(refused, Refused::ByKernel(errno) if passing.contains(&errno))
 }

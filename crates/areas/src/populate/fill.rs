@@ -8,8 +8,9 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, PoisonError};
 
 use super::crew::Crew;
+use super::gather::Gather;
 use super::watch::Watch;
-use super::{CHUNK, Chunks, Job, Progress, room};
+use super::{CHUNK, Chunks, Job, Populated, Progress, Way, room};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -30,7 +31,7 @@ pub(crate) fn run(
     file: BorrowedFd<'_>,
     size: usize,
     progress: &mut dyn FnMut(Progress),
-) -> Result<()> {
+) -> Result<Populated> {
     job.mapping.check(0, job.len, size)?;
     // Written through the descriptor, which may be allowed more than the mapping.
     let protection = job.mapping.protection();
@@ -49,7 +50,14 @@ pub(crate) fn run(
         Some(object) if object.physical().is_some() => Watch::none(),
         _ => room::admit(job, placement)?,
     };
-    let chunks = Chunks { total: job.len, step: CHUNK, before: 0 };
+    let parts = super::gathered(job);
+    // Gathered first, and then written: what was written would be moved and copied.
+    let gather = match Way::of(job) {
+        Ok(way) if !parts.is_empty() => Some(Gather::new(job, way, placement)),
+        _ => None,
+    };
+    let before = if gather.is_some() { parts.start } else { 0 };
+    let chunks = Chunks { total: job.len, step: CHUNK, before };
     let crew = Crew::of(placement)?;
     // One for each thread that is at work.
     let buffers: Mutex<Vec<Vec<u8>>> = Mutex::default();
@@ -57,6 +65,13 @@ pub(crate) fn run(
     let mut done = 0;
     let fill = |index| {
         let range = chunks.at(index);
+        if let Some(gather) = &gather {
+            let huge = PageSize::transparent().bytes();
+            for at in (range.start.max(parts.start)..range.end.min(parts.end)).step_by(huge) {
+                let _piece = watch.take(job, huge)?;
+                gather.gather(at..at + huge)?;
+            }
+        }
         let popped = spare().pop();
         let mut buffer = popped.unwrap_or_else(|| vec![0; BUFFER.min(job.len)]);
         let mut at = range.start;
@@ -70,14 +85,15 @@ pub(crate) fn run(
         spare().push(buffer);
         Ok(())
     };
-    crew.share_out(chunks.count(), &fill, &mut |index| {
+    let threads = crew.share_out(chunks.count(), &fill, &mut |index| {
         done += chunks.at(index).len();
         if done < job.len {
             progress(Progress { done, total: job.len });
         }
     })?;
     progress(Progress { done: job.len, total: job.len });
-    Ok(())
+    let (collapsed_bytes, refused) = gather.map_or((0, None), Gather::outcome);
+    Ok(Populated { threads, collapsed_bytes, refused })
 }
 
 fn read(job: &Job<'_>, file: BorrowedFd<'_>, at: usize, part: &mut [u8]) -> Result<()> {

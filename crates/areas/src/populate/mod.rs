@@ -7,19 +7,21 @@
 mod crew;
 mod dry;
 mod fill;
+mod gather;
 pub(crate) mod promise;
 pub(crate) mod room;
 mod watch;
 
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use crew::Crew;
 pub(crate) use dry::pool_ran_dry;
 pub(crate) use fill::run as fill;
+use gather::Gather;
+pub(crate) use gather::Refused;
 
-use crate::error::{Errno, Error, Kind, Result, remedy};
+use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Sharing};
 use crate::object::Object;
 use crate::page::PageSize;
@@ -32,8 +34,6 @@ use crate::sys::memory::Advice;
 
 /// What one thread takes at a time: small enough to share out evenly and to report, large enough to cost nothing.
 const CHUNK: usize = 8 << 20;
-/// How often a collapse is tried again where the kernel asks for that.
-const ATTEMPTS: usize = 3;
 
 /// How far populating has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(crate) struct Job<'a> {
     pub(crate) len: usize,
     /// Where the pages were asked to be, resolved against the allowed nodes. It has been set already (mbind).
     pub(crate) placement: Option<Placement>,
-    /// Whether to gather the pages into transparent huge ones afterwards: the parts inside `len` that are aligned.
+    /// Whether to gather the pages into transparent huge ones: the parts inside `len` that are aligned.
     pub(crate) collapse: bool,
     /// For messages: `area "ring"`.
     pub(crate) whose: &'a str,
@@ -68,8 +68,8 @@ pub(crate) struct Populated {
     pub(crate) threads: usize,
     /// Bytes that are in transparent huge pages because this call gathered them (or found them so).
     pub(crate) collapsed_bytes: usize,
-    /// What the kernel said about the first part that could not be gathered.
-    pub(crate) collapse_failed: Option<Errno>,
+    /// Why not all that is aligned was gathered, if it was not.
+    pub(crate) refused: Option<Refused>,
 }
 
 /// Faults in all pages of the first `len` bytes. Pages that are there already stay as they are.
@@ -94,23 +94,24 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
     let placement = placement(job);
     let watch = room::admit(job, placement)?;
 
-    let gather = job.collapse && page == PageSize::base();
-    let parts = if gather { collapsible(job.mapping.base(), total) } else { 0..0 };
-    let step = if gather { PageSize::transparent().bytes() } else { page.bytes() };
+    let parts = gathered(job);
+    let gather = (!parts.is_empty()).then(|| Gather::new(job, way, placement));
+    let step = if gather.is_some() { PageSize::transparent().bytes() } else { page.bytes() };
     // A huge page lies in one chunk.
     let chunks = Chunks { total: pages, step: CHUNK.max(step), before: parts.start };
     let crew = if chunks.count() > 1 { Crew::of(placement)? } else { Crew::alone() };
-    let gathered = Gathered::default();
     let work = |index| {
         let chunk = chunks.at(index);
         let mut at = chunk.start;
         while at < chunk.end {
-            let end = chunk.end.min(at.saturating_add(watch.step()));
+            let end = piece(&chunk, at, watch.step(), &parts);
             let _piece = watch.take(job, end - at)?;
+            if let Some(gather) = &gather {
+                gather.gather(at.max(parts.start)..end.min(parts.end))?;
+            }
             way.populate(job, at..end)?;
             at = end;
         }
-        gathered.gather(job, chunk.start.max(parts.start)..chunk.end.min(parts.end));
         Ok(())
     };
     let mut done = 0;
@@ -122,40 +123,28 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
         }
     })?;
     progress(Progress { done: total, total });
-    let failed = gathered.failed.into_inner();
-    Ok(Populated {
-        threads,
-        collapsed_bytes: gathered.bytes.into_inner(),
-        collapse_failed: (failed != 0).then(|| Errno::from_raw(failed)),
-    })
+    let (collapsed_bytes, refused) = gather.map_or((0, None), Gather::outcome);
+    Ok(Populated { threads, collapsed_bytes, refused })
 }
 
-/// What became of gathering pages into transparent huge ones.
-#[derive(Debug, Default)]
-struct Gathered {
-    bytes: AtomicUsize,
-    /// What the kernel said first; 0 for nothing.
-    failed: AtomicI32,
+/// The part of a job that is to be gathered: whole, aligned blocks.
+fn gathered(job: &Job<'_>) -> Range<usize> {
+    match job.collapse && job.mapping.page_size() == PageSize::base() {
+        true => collapsible(job.mapping.base(), job.len),
+        false => 0..0,
+    }
 }
 
-impl Gathered {
-    /// Gathers whole, aligned huge pages, all in one call: the kernel waits once a call for what its processors have at hand. Only where it
-    /// refuses one of them, each by itself.
-    fn gather(&self, job: &Job<'_>, parts: Range<usize>) {
-        let huge = PageSize::transparent().bytes();
-        if parts.is_empty() {
-            return;
-        }
-        match collapse(job, parts.start, parts.len()) {
-            Ok(()) => _ = self.bytes.fetch_add(parts.len(), Ordering::Relaxed),
-            Err(_) if parts.len() > huge => {
-                parts.step_by(huge).for_each(|start| self.gather(job, start..start + huge));
-            }
-            Err(errno) => {
-                let (errno, order) = (errno.raw_os_error(), Ordering::Relaxed);
-                let _ = self.failed.compare_exchange(0, errno, order, order);
-            }
-        }
+/// Up to where the next piece of a chunk reaches: no more than may be taken at once, and whole blocks of what is gathered.
+fn piece(chunk: &Range<usize>, at: usize, step: usize, parts: &Range<usize>) -> usize {
+    if parts.is_empty() {
+        return chunk.end.min(at.saturating_add(step));
+    }
+    let huge = PageSize::transparent().bytes();
+    let end = chunk.end.min(at.saturating_add(step.max(huge)));
+    match end {
+        end if end == chunk.end || end <= parts.start || end >= parts.end => end,
+        end => (end - (end - parts.start) % huge).max(at + 1),
     }
 }
 
@@ -353,18 +342,6 @@ fn collapsible(base: NonNull<u8>, len: usize) -> Range<usize> {
         return 0..0;
     }
     first..first + (len - first) / page * page
-}
-
-fn collapse(job: &Job<'_>, start: usize, len: usize) -> sys::Result<()> {
-    let address = job.mapping.check(start, len, job.mapping.span()).map_err(|_| sys::Errno::INVAL)?;
-    let mut attempt = 1;
-    loop {
-        match sys::memory::advise(address, len, Advice::Collapse) {
-            // Pages are in somebody's hands at this moment.
-            Err(sys::Errno::AGAIN | sys::Errno::BUSY) if attempt < ATTEMPTS => attempt += 1,
-            other => return other,
-        }
-    }
 }
 
 #[cfg(test)]

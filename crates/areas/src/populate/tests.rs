@@ -55,7 +55,7 @@ fn all_kinds_of_memory_are_in_ram_afterwards() {
         assert_eq!(resident(&job), pages, "{:?}", job.mapping);
         assert_eq!(residency::present_bytes(job.mapping, len).unwrap() as u64, pages);
         assert!(done.threads >= 1 && done.threads <= sys::process::processors().unwrap().len());
-        assert_eq!((done.collapsed_bytes, done.collapse_failed), (0, None));
+        assert_eq!((done.collapsed_bytes, done.refused), (0, None));
         assert_eq!(reports.last(), Some(&Progress { done: len, total: len }));
         assert!(reports.windows(2).all(|pair| pair[0].done < pair[1].done), "{reports:?}");
         assert_eq!(reports.len(), 6);
@@ -205,8 +205,8 @@ fn pages_are_gathered_inside_the_size_only() {
     for job in [job(&shared, Some(&object)), job(&private, None)] {
         let job = Job { collapse: true, ..job };
         let (done, reports) = populate(&job).unwrap();
-        if let Some(errno) = done.collapse_failed {
-            skipped("pages_are_gathered_inside_the_size_only", &format!("MADV_COLLAPSE says {errno}"));
+        if let Some(refused) = done.refused {
+            skipped("pages_are_gathered_inside_the_size_only", &refused.to_string());
             continue;
         }
         let expected = collapsible(job.mapping.base(), len).len();
@@ -239,7 +239,7 @@ fn what_cannot_be_gathered_is_reported_and_no_error() {
     };
     let (done, _) = populate(&Job { collapse: true, ..job(&mapping, Some(&object)) }).unwrap();
     assert_eq!(done.collapsed_bytes, 0);
-    assert_eq!(done.collapse_failed.map(|errno| errno.to_string()).as_deref(), Some("EINVAL"));
+    assert_eq!(done.refused, Some(Refused::ByKernel(sys::Errno::INVAL.into())));
     assert_eq!(residency::resident_bytes(&object).unwrap(), 4 * huge as u64);
 }
 

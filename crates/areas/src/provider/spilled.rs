@@ -75,6 +75,10 @@ impl<P> Spilled<P> {
             let room = usize::try_from(room).unwrap_or(usize::MAX) / page.bytes() * page.bytes();
             let last = index + 1 == self.order.len();
             let len = if last { rest } else { rest.min(room) };
+            // Cut between huge pages, so that none is lost to the cut.
+            let huge = PageSize::transparent().bytes();
+            let behind = (mapping.as_ptr().addr() + start + len) % huge;
+            let len = if page == PageSize::base() && len < rest && len > behind { len - behind } else { len };
             if len > 0 {
                 mapping.place(start..start + len, &Placement::new(Policy::Preferred(node)))?;
             }

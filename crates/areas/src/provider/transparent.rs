@@ -45,6 +45,22 @@ fn never_by_touch(root: &Path) -> Option<String> {
     Some(format!("/{FOLDER}/{file} is never"))
 }
 
+/// The sizes, less than that of a huge page, in which the kernel is set up to bring base pages in together (Linux 6.8; for objects 6.12), the
+/// smallest first.
+pub(crate) fn sizes_of_folios(root: &Path) -> Vec<usize> {
+    let sizes = std::fs::read_dir(root.join(FOLDER)).into_iter().flatten().filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        let kilobytes: usize = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+        let bytes = kilobytes.checked_mul(1024)?;
+        let on = |file: &str| chosen(root, &format!("{name}/{file}")).is_some_and(|word| word != "never");
+        (bytes < crate::page::PageSize::transparent().bytes() && (on("enabled") || on("shmem_enabled")))
+            .then_some(bytes)
+    });
+    let mut sizes: Vec<usize> = sizes.collect();
+    sizes.sort_unstable();
+    sizes
+}
+
 /// The word in brackets: `always [madvise] never`.
 fn chosen(root: &Path, file: &str) -> Option<String> {
     let text = crate::sys::text::read_to_string(root.join(FOLDER).join(file)).ok()?;
@@ -55,6 +71,22 @@ fn chosen(root: &Path, file: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::cgroup::Tree;
+
+    #[test]
+    fn sizes_of_folios_that_are_switched_on() {
+        let tree = Tree::new("folios");
+        assert_eq!(sizes_of_folios(tree.root()), []);
+        let put = |file: &str, text: &str| tree.put(&format!("{FOLDER}/{file}"), text);
+        put("enabled", "[always] madvise never\n");
+        put("hugepages-64kB/enabled", "always inherit [madvise] never\n");
+        put("hugepages-32kB/enabled", "always inherit madvise [never]\n");
+        put("hugepages-32kB/shmem_enabled", "always [inherit] within_size advise never\n");
+        put("hugepages-16kB/enabled", "always inherit madvise [never]\n");
+        put("hugepages-16kB/shmem_enabled", "always inherit within_size advise [never]\n");
+        put("hugepages-2048kB/enabled", "[always] inherit madvise never\n");
+        put("hugepages-oddkB/enabled", "[always]\n");
+        assert_eq!(sizes_of_folios(tree.root()), [32 << 10, 64 << 10]);
+    }
 
     #[test]
     fn what_is_said_is_what_the_settings_give() {

@@ -37,23 +37,34 @@ pub(super) const WINDOW: usize = 128 << 20;
 /// memory that may not be read, where the kernel does not tell then; [`Kind::Unsupported`] for a hugetlb object with pages that only other processes have mapped, where the kernel has no
 /// way to tell which (see [`measure_object`]); [`Kind::System`] with what the kernel said.
 pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) -> Result<Residency> {
-    let readable = mapping.protection().contains(Protection::READ);
-    if let (Some(object), false) = (object, readable) {
+    if let (Some(object), false) = (object, mapping.protection().contains(Protection::READ)) {
         // Pages that we may not read cannot be brought into this mapping's page tables: into another's they can.
         return measure_object(object, len);
     }
     let end = whole_pages(mapping, len)?;
-    let view = View { base: mapping.base(), range: 0..end };
+    measure_range(mapping, object, 0..end)
+}
+
+/// The same of a part of a mapping, in whole pages; its runs begin where it does.
+///
+/// # Errors
+/// As [`measure`].
+pub(crate) fn measure_range(
+    mapping: &Mapping,
+    object: Option<&Object>,
+    range: Range<usize>,
+) -> Result<Residency> {
+    let base = mapping.check(range.start, range.len(), mapping.span())?;
+    let view = View { base, range };
     let mut ruler = Ruler::new(mapping.page_size());
     let cache = match (object, mapping.sharing()) {
         (Some(object), _) => Cache::of(object, &mut ruler.table, Some(&view))?,
         (None, Sharing::Shared) if mapping.page_size() == PageSize::base() && is_shared_anonymous(&view) => {
-            if !readable {
-                return Err(Error::new(Kind::ReadOnly, format!("measure {}", Bytes::from(len)))
-                    .detail(format!("its protection is {}", mapping.protection()))
-                    .help(
-                        "pages that are shared with children can only be looked up where they may be read",
-                    ));
+            if !mapping.protection().contains(Protection::READ) {
+                let error = Error::new(Kind::ReadOnly, format!("measure {}", Bytes::from(view.range.len())));
+                return Err(error.detail(format!("its protection is {}", mapping.protection())).help(
+                    "pages that are shared with children can only be looked up where they may be read",
+                ));
             }
             Cache::Anonymous
         }
@@ -194,7 +205,7 @@ impl Ruler {
             let resident: usize = self.resident_pieces().map(|piece| piece.range.len()).sum();
             if present < resident {
                 for piece in self.resident_pieces() {
-                    bring_in(view, &piece.range)?;
+                    bring_in_view(view, &piece.range)?;
                 }
                 self.table.look_anew();
             }
@@ -276,8 +287,17 @@ fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder, doubt: &m
     built.push(gap.end - at, Where::Absent);
 }
 
-/// Makes entries in our page tables for pages that are in RAM.
-fn bring_in(view: &View, range: &Range<usize>) -> Result<()> {
+/// Makes entries in our page tables for pages of a mapping that are in RAM.
+///
+/// # Errors
+/// [`Kind::Unsupported`] before Linux 5.14; [`Kind::Io`] for RAM that is broken; [`Kind::NoMemory`] and [`Kind::System`] with what the
+/// kernel said.
+pub(crate) fn bring_in(mapping: &Mapping, range: Range<usize>) -> Result<()> {
+    mapping.check(range.start, range.len(), mapping.span())?;
+    bring_in_view(&View { base: mapping.base(), range: 0..mapping.span() }, &range)
+}
+
+fn bring_in_view(view: &View, range: &Range<usize>) -> Result<()> {
     let (address, len) = (view.address(range.start), range.len());
     loop {
         match sys::memory::advise(address, len, Advice::PopulateRead) {
@@ -315,9 +335,9 @@ mod tests {
         let mut area = crate::builder(16 * page).resizable(16 * page).unwrap();
         area.write_at(0, &vec![1; 16 * page]).unwrap();
         let view = View { base: NonNull::new(area.as_ptr()).unwrap(), range: 0..16 * page };
-        bring_in(&view, &(0..16 * page)).unwrap();
+        bring_in_view(&view, &(0..16 * page)).unwrap();
         area.resize(page).unwrap();
-        bring_in(&view, &(0..16 * page)).unwrap();
+        bring_in_view(&view, &(0..16 * page)).unwrap();
         assert_eq!(area.residency().unwrap().resident(), page as u64);
     }
 

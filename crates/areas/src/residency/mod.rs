@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-pub(crate) use measure::{measure, measure_parts, present_bytes};
-pub(crate) use object::{measure_fresh, measure_object, resident_bytes};
+pub(crate) use measure::{bring_in, measure, measure_parts, measure_range, present_bytes};
+pub(crate) use object::{map_window, measure_fresh, measure_object, resident_bytes};
 
 use crate::error::{Error, Kind, Result};
 use crate::page::PageSize;
@@ -145,6 +145,14 @@ impl Residency {
     #[must_use]
     pub fn absent(&self) -> u64 {
         self.absent
+    }
+
+    /// Whether the kernel has transparent huge pages there, and has not told page by page which they are (before 6.7).
+    pub(crate) fn has_untold_huge_pages(&self) -> bool {
+        let huge = PageSize::transparent();
+        let told = self.runs.iter().filter(|run| matches!(run.place, Where::On { page, .. } if page == huge));
+        let told: u64 = told.map(|run| run.range.len() as u64).sum();
+        self.page_sizes.as_ref().is_none_or(|sizes| sizes.get(&huge).is_some_and(|&bytes| bytes > told))
     }
 
     /// The whole range in order, from 0 to [`size`](Residency::size); neighbours differ in place.
@@ -301,15 +309,28 @@ impl Builder {
 /// A measurement that never was: so many base pages on a node, or absent. For the tests of those who read one.
 #[cfg(test)]
 pub(crate) fn made_up(pages: &[(usize, Option<u32>)]) -> Residency {
+    let base = PageSize::base();
+    let parts = pages.iter().map(|&(count, node)| (count * base.bytes(), node.map(|node| (node, base))));
+    made_up_of(&parts.collect::<Vec<_>>())
+}
+
+/// The same of bytes in pages of any size.
+#[cfg(test)]
+pub(crate) fn made_up_of(parts: &[(usize, Option<(u32, PageSize)>)]) -> Residency {
     let mut builder = Builder::default();
-    for &(count, node) in pages {
-        let place = match node.and_then(|id| Node::new(id).ok()) {
-            Some(node) => Where::On { node, page: PageSize::base() },
-            None => Where::Absent,
-        };
-        builder.push(count * PageSize::base().bytes(), place);
+    for &(bytes, place) in parts {
+        let place = place.and_then(|(id, page)| Some(Where::On { node: Node::new(id).ok()?, page }));
+        builder.push(bytes, place.unwrap_or(Where::Absent));
     }
     builder.finish(true)
+}
+
+#[cfg(test)]
+impl Residency {
+    /// As where the kernel tells nothing of page sizes.
+    pub(crate) fn forget_page_sizes(&mut self) {
+        self.page_sizes = None;
+    }
 }
 
 #[cfg(test)]

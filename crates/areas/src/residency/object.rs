@@ -315,7 +315,7 @@ fn measure_looked(object: &Object, fd: BorrowedFd<'_>, stat: &Stat, len: usize) 
 }
 
 /// A read-only mapping of a part of an object, aligned so that huge pages can be mapped as such, reserving no page.
-fn map_window(object: &Object, range: &Range<usize>) -> Result<Mapping> {
+pub(crate) fn map_window(object: &Object, range: &Range<usize>) -> Result<Mapping> {
     let plan = Plan {
         at: At::Anywhere,
         size: range.len(),

@@ -12,6 +12,11 @@ use super::{Errno, Result, sandbox};
 ///
 /// `move_pages` without targets, for this process.
 pub(crate) fn nodes_of(pages: &[*const u8], status: &mut [i32]) -> Result<()> {
+    nodes_in(0, pages, status)
+}
+
+/// The same for another process, which has to let us look into it; 0 is this one.
+pub(crate) fn nodes_in(pid: u32, pages: &[*const u8], status: &mut [i32]) -> Result<()> {
     assert_eq!(pages.len(), status.len(), "one answer a page");
     let count = pages.len();
     // SAFETY: both arrays hold `count` elements and outlive the call; without targets nothing is moved, and the
@@ -19,7 +24,7 @@ pub(crate) fn nodes_of(pages: &[*const u8], status: &mut [i32]) -> Result<()> {
     let result = unsafe {
         libc::syscall(
             libc::SYS_move_pages,
-            0,
+            pid.cast_signed(),
             count,
             pages.as_ptr(),
             std::ptr::null::<libc::c_int>(),
@@ -30,12 +35,21 @@ pub(crate) fn nodes_of(pages: &[*const u8], status: &mut [i32]) -> Result<()> {
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// Moves each page to the node beside it; `status` has for each the node that it is on afterwards, or a negative error
-/// number. Where the kernel gives up early, the rest of `status` is left as it was. The answer is how many were not moved.
+/// Moves each page to the node beside it, in a process that has it mapped (0 is this one); `status` has for each the node that it is on
+/// afterwards, or a negative error number. Where the kernel gives up early, the rest of `status` is left as it was. The answer is how many were not moved.
 ///
 /// `all` moves pages that other processes have mapped too (CAP_SYS_NICE, else EPERM).
-pub(crate) fn move_to(pages: &[*const u8], nodes: &[i32], status: &mut [i32], all: bool) -> Result<usize> {
+pub(crate) fn move_to(
+    pid: u32,
+    pages: &[*const u8],
+    nodes: &[i32],
+    status: &mut [i32],
+    all: bool,
+) -> Result<usize> {
     assert!(pages.len() == nodes.len() && pages.len() == status.len(), "one target and one answer a page");
+    if !sandbox::may(sandbox::Call::MovePages) {
+        return Err(Errno::PERM);
+    }
     let flags =
         if all { linux_raw_sys::mempolicy::MPOL_MF_MOVE_ALL } else { linux_raw_sys::mempolicy::MPOL_MF_MOVE };
     // SAFETY: the three arrays have the same length, which is told, and outlive the call; moving a page changes neither
@@ -43,7 +57,7 @@ pub(crate) fn move_to(pages: &[*const u8], nodes: &[i32], status: &mut [i32], al
     let result = unsafe {
         libc::syscall(
             libc::SYS_move_pages,
-            0,
+            pid.cast_signed(),
             pages.len(),
             pages.as_ptr(),
             nodes.as_ptr(),
@@ -52,6 +66,11 @@ pub(crate) fn move_to(pages: &[*const u8], nodes: &[i32], status: &mut [i32], al
         )
     };
     usize::try_from(result).map_err(|_| last_errno())
+}
+
+/// Whether this process may move pages that other processes have mapped too (CAP_SYS_NICE).
+pub(crate) fn may_move_all() -> bool {
+    move_to(0, &[], &[], &mut [], true).is_ok()
 }
 
 /// For each base page of the range: bit 0 says that it is in RAM, in the page cache for shared memory.

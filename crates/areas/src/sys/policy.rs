@@ -110,6 +110,31 @@ pub(crate) fn policy_at(address: NonNull<u8>) -> Result<Policy> {
     from_number(number, NodeSet::from_words(words)).ok_or(Errno::INVAL)
 }
 
+/// The policy that this thread brings pages in by, where their memory has none of its own.
+pub(crate) fn of_thread() -> Result<Policy> {
+    let (number, words) = thread()?;
+    let number = u32::try_from(number).map_err(|_| Errno::INVAL)? & !raw::MPOL_MODE_FLAGS;
+    from_number(number, NodeSet::from_words(words)).ok_or(Errno::INVAL)
+}
+
+/// The number of this thread's policy, flags included, and its mask.
+fn thread() -> Result<(libc::c_int, [u64; MASK_WORDS])> {
+    let (mut mode, mut words) = (0, [0; MASK_WORDS]);
+    // SAFETY: both outlive the call, and the kernel writes at most MAXNODE - 1 bits, which fit; without an address it tells
+    // of the thread.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_get_mempolicy,
+            &raw mut mode,
+            words.as_mut_ptr(),
+            MAXNODE,
+            std::ptr::null::<u8>(),
+            0,
+        )
+    };
+    if status == 0 { Ok((mode, words)) } else { Err(last_errno()) }
+}
+
 /// The node of the page at an address (MPOL_F_NODE with MPOL_F_ADDR). **It faults the page in** if it is not there: only for
 /// pages that are.
 pub(crate) fn node_at(address: NonNull<u8>) -> Result<i32> {
@@ -187,22 +212,7 @@ pub(crate) fn within<T>(policy: &Policy, call: impl FnOnce() -> T) -> Result<T> 
             let _ = set_thread(self.0, &self.1);
         }
     }
-    let (mut mode, mut words) = (0, [0; MASK_WORDS]);
-    // SAFETY: both outlive the call, and the kernel writes at most MAXNODE - 1 bits, which fit; without an address it tells
-    // of the thread.
-    let status = unsafe {
-        libc::syscall(
-            libc::SYS_get_mempolicy,
-            &raw mut mode,
-            words.as_mut_ptr(),
-            MAXNODE,
-            std::ptr::null::<u8>(),
-            0,
-        )
-    };
-    if status != 0 {
-        return Err(last_errno());
-    }
+    let (mode, words) = thread()?;
     let _before = Before(mode, words);
     let mut made = NodeSet::EMPTY;
     let words = mask_of(policy, &mut made).unwrap_or(&NodeSet::EMPTY).words();

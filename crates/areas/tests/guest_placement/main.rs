@@ -10,21 +10,24 @@
 //! | swap and a memory-less node | 0 with all, 1 with a CPU and no memory, 2 with memory alone |
 //! | 4 MiB set aside | 0 with all below 4 GiB, and 1; the kernel leaves the physical range 8 to 12 MiB alone |
 //! | pages of 1 GiB | 0, and 1 with room for such pages |
+//! | three nodes | 0 with 512 MiB, 1 with 320, 2 with 192 and no CPU |
 //! | much memory | 0 and 1 with 1.4 GB each |
 //! | Linux 6.1 | as the default; no PAGEMAP_SCAN, no cachestat, no weighted interleaving |
 //!
 //! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none names.
-// vm: --with numactl -- containers:: cpuset:: kernel:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
+// vm: --with numactl -- containers:: cpuset:: gathered:: kernel:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
 // vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
 // vm: --nodes "1:512 0:3072" --append "hugepagesz=1G hugepages=1:1" -- giant::
 // vm: --nodes "1:512 0:256" --append "memmap=4M$8M" -- low::
 // vm: --nodes "1:1400 0:1400" -- calls::
-// vm: --kernel linux-image-cloud-amd64 -- containers:: cpuset:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing::
+// vm: --nodes "1:512 1:320 0:192" -- gathered::
+// vm: --kernel linux-image-cloud-amd64 -- containers:: cpuset:: gathered:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing::
 
 mod absent;
 mod calls;
 mod containers;
 mod cpuset;
+mod gathered;
 mod giant;
 mod kernel;
 mod layers;

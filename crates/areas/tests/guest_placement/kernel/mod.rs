@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "raw mappings and system calls; each block has its proof")]
 
+mod huge;
 mod objects;
 mod policies;
 

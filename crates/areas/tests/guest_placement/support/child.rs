@@ -1,6 +1,6 @@
 //! Forked children: other processes that share what the parent has, and go with it.
 
-#![expect(unsafe_code, reason = "fork, waitpid and capset; each block has its proof")]
+#![expect(unsafe_code, reason = "fork, waitpid, capset and the like; each block has its proof")]
 
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::panic::AssertUnwindSafe;
@@ -127,4 +127,23 @@ pub(crate) fn without(capability: u32) {
     // SAFETY: as above; the kernel reads them only.
     let set = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
     assert_eq!(set, 0);
+}
+
+/// Makes this process one of an ordinary user, for good, which others of that user may look into.
+pub(crate) fn as_nobody() {
+    const NOBODY: u32 = 65534;
+    // SAFETY: no group; the pointer is not read.
+    assert_eq!(unsafe { libc::setgroups(0, std::ptr::null()) }, 0);
+    // SAFETY: numbers.
+    assert_eq!(unsafe { libc::setresgid(NOBODY, NOBODY, NOBODY) }, 0);
+    // SAFETY: numbers.
+    assert_eq!(unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) }, 0);
+    // SAFETY: a number; who changes his user is not dumpable else, and cannot be looked into.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
+}
+
+/// Sets an environment variable, in a child.
+pub(crate) fn set_variable(name: &str, value: &str) {
+    // SAFETY: a forked child has one thread.
+    unsafe { std::env::set_var(name, value) };
 }

@@ -127,3 +127,13 @@ pub(crate) fn vmstat(name: &str) -> u64 {
 fn number(path: &str) -> u64 {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().parse().unwrap()
 }
+
+/// The nodes that have memory, by number.
+pub(crate) fn memory_nodes() -> Vec<u32> {
+    let list = fs::read_to_string("/sys/devices/system/node/has_memory").unwrap();
+    let numbers = list.trim().split(',').flat_map(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        first.parse::<u32>().unwrap()..=last.parse().unwrap()
+    });
+    numbers.collect()
+}

@@ -45,6 +45,22 @@ pub(crate) fn frames(start: *const u8, len: usize) -> Vec<u64> {
     words.map(|word| if word >> 63 == 1 { word & ((1 << 55) - 1) } else { 0 }).collect()
 }
 
+/// The bytes of a range that are mapped as transparent huge pages, by `/proc/self/smaps`.
+pub(crate) fn huge_bytes(start: *const u8, len: usize) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let range = start.addr()..start.addr() + len;
+    let (mut inside, mut kilobytes) = (false, 0);
+    for line in text.lines() {
+        let first = line.split_ascii_whitespace().next().unwrap_or_default();
+        if let Some((address, _)) = first.split_once('-') {
+            inside = usize::from_str_radix(address, 16).is_ok_and(|address| range.contains(&address));
+        } else if inside && ["AnonHugePages:", "ShmemPmdMapped:"].contains(&first) {
+            kilobytes += line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap();
+        }
+    }
+    kilobytes << 10
+}
+
 /// Writes to a byte of each page, as any program that uses memory does.
 ///
 /// # Safety
@@ -103,11 +119,37 @@ pub(crate) fn mbind(
     if status == 0 { Ok(()) } else { Err(errno()) }
 }
 
+/// Moves a page of this process to a node, and fails unless it is there.
+#[track_caller]
+pub(crate) fn move_to(page: *const u8, node: u32) {
+    const MOVE: i32 = 2;
+    let (target, mut now) = (node.cast_signed(), i32::MIN);
+    // SAFETY: one page, one target and one answer, all of which outlive the call; moving changes no content.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_pages,
+            0,
+            1_usize,
+            &raw const page,
+            &raw const target,
+            &raw mut now,
+            MOVE,
+        )
+    };
+    assert_eq!((result, now), (0, target), "move_pages: {}", std::io::Error::last_os_error());
+}
+
 /// madvise with advice that changes no content.
 pub(crate) fn advise(start: *mut u8, len: usize, advice: i32) -> Result<(), i32> {
     assert!(
-        [libc::MADV_POPULATE_WRITE, libc::MADV_POPULATE_READ, libc::MADV_NOHUGEPAGE, libc::MADV_PAGEOUT]
-            .contains(&advice)
+        [
+            libc::MADV_POPULATE_WRITE,
+            libc::MADV_POPULATE_READ,
+            libc::MADV_NOHUGEPAGE,
+            libc::MADV_PAGEOUT,
+            25, // MADV_COLLAPSE
+        ]
+        .contains(&advice)
     );
     // SAFETY: none of these changes content or makes an address invalid.
     let status = unsafe { libc::madvise(start.cast(), len, advice) };

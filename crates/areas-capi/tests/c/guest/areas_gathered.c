@@ -1,0 +1,574 @@
+// Areas of transparent huge pages on several nodes: blocks of 2 MiB go round the nodes, weights hold by the block, what moves moves as a
+// whole, and what cannot be had on its node is told. Where each page is, is asked of the kernel here (move_pages), page by page, and whether
+// a block is a huge page, of its page frames (pagemap).
+// vm: -- blocks_go whoever what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: --nodes "1:512 1:320 0:224" -- blocks_go whoever what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- blocks_go whoever what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1
+// vm: --kernel linux-image-cloud-amd64 -- blocks_go what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+
+#include <areas.h>
+
+#include "guest/tests.h"
+
+#define HUGE_PAGE ((size_t)2 << 20)
+#define IN_BLOCK (HUGE_PAGE / PAGE)
+#define MOST_NODES 16
+#define MOST_BLOCKS 128
+
+/* The nodes that have memory, in order: asked of the kernel's own list. */
+static int nodes[MOST_NODES], node_count;
+
+static void know_the_nodes(void)
+{
+	FILE *from;
+	int first, last;
+	char separator;
+
+	from = fopen("/sys/devices/system/node/has_memory", "re");
+	CHECK(from != NULL);
+	node_count = 0;
+	while (fscanf(from, "%d", &first) == 1) {
+		last = first;
+		if (fscanf(from, "%c", &separator) == 1 && separator == '-')
+			CHECK(fscanf(from, "%d%c", &last, &separator) >= 1);
+		for (; first <= last; first++) {
+			CHECK(node_count < MOST_NODES);
+			nodes[node_count++] = first;
+		}
+	}
+	fclose(from);
+	CHECK(node_count >= 2);
+}
+
+static uint64_t mask_of(const int *list, int count)
+{
+	uint64_t mask = 0;
+
+	for (int at = 0; at < count; at++)
+		mask |= (uint64_t)1 << list[at];
+	return mask;
+}
+
+/* The weights 1, 3, 5, 1, …; 0 where this kernel has none. */
+static int weights_are_set(void)
+{
+	static const char *const weights[] = { "1", "3", "5" };
+	char file[80];
+
+	for (int at = 0; at < node_count; at++) {
+		snprintf(file, sizeof file, "/sys/kernel/mm/mempolicy/weighted_interleave/node%d", nodes[at]);
+		if (access(file, W_OK) != 0)
+			return 0;
+		setting(file, weights[at % 3]);
+	}
+	return 1;
+}
+
+/* The order in which blocks go round these nodes. */
+static int round_of(const int *list, int count, int weighted, int *order)
+{
+	int length = 0;
+
+	for (int at = 0; at < count; at++) {
+		int which = 0, times = 1;
+
+		while (nodes[which] != list[at])
+			which++;
+		if (weighted)
+			times = which % 3 * 2 + 1;
+		while (times-- > 0)
+			order[length++] = list[at];
+	}
+	return length;
+}
+
+/* The node of each block whose pages are all on one, or -1; and how many of the blocks are huge pages, by their page frames. */
+static int look(const char *start, int blocks, int *found)
+{
+	static uint64_t words[IN_BLOCK];
+	static int on[IN_BLOCK];
+	int table = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), huge = 0;
+
+	CHECK(table >= 0);
+	for (int block = 0; block < blocks; block++) {
+		const char *at = start + (size_t)block * HUGE_PAGE;
+		int whole = 1;
+
+		raw_nodes(at, IN_BLOCK, on);
+		found[block] = on[0];
+		for (size_t page = 1; page < IN_BLOCK; page++)
+			if (on[page] != on[0])
+				found[block] = -1;
+		CHECK_EQ(pread(table, words, sizeof words, (off_t)((uintptr_t)at / PAGE * 8)), (ssize_t)sizeof words);
+		for (size_t page = 0; page < IN_BLOCK; page++) {
+			CHECK(words[page] >> 63);
+			whole &= (words[page] << 9) == ((words[0] << 9) + ((uint64_t)page << 9));
+		}
+		huge += whole && (words[0] & (IN_BLOCK - 1)) == 0;
+	}
+	close(table);
+	return huge;
+}
+
+/* Fails unless the blocks go round `order`, wherever in it they begin. */
+static void goes_round(const int *found, int blocks, const int *order, int length, const char *what)
+{
+	char text[4 * MOST_BLOCKS + 1] = "";
+
+	for (int phase = 0; phase < length; phase++) {
+		int fits = 1;
+
+		for (int block = 0; block < blocks; block++)
+			fits &= found[block] == order[(block + phase) % length];
+		if (fits)
+			return;
+	}
+	for (int block = 0; block < blocks; block++)
+		snprintf(text + strlen(text), sizeof text - strlen(text), " %d", found[block]);
+	check_failed(__FILE__, __LINE__, "%s: blocks do not go round:%s", what, text);
+}
+
+static areas_area *area_of(uint32_t kind, int blocks, uint32_t policy, uint64_t mask, uint32_t lock,
+			   const areas_provider *provider)
+{
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	areas_area *area;
+
+	wanted.size = (size_t)blocks * HUGE_PAGE;
+	wanted.kind = kind;
+	if (kind == AREAS_GROWABLE || kind == AREAS_RESIZABLE)
+		wanted.max = 2 * wanted.size;
+	wanted.pages = AREAS_PAGES_AUTO;
+	wanted.lock = lock;
+	wanted.provider = provider;
+	wanted.placement.policy = policy;
+	wanted.placement.nodes.words[0] = mask;
+	area = areas_create(&wanted);
+	if (area == NULL)
+		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
+	return area;
+}
+
+static void populate(areas_area *area)
+{
+	if (areas_populate(area, NULL, NULL) < 0)
+		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
+}
+
+static areas_verification verified(const areas_area *area)
+{
+	areas_verification found = AREAS_VERIFICATION;
+
+	if (areas_verify(area, &found, NULL, NULL) < 0)
+		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
+	return found;
+}
+
+/* What areas_measure says of huge pages, where the kernel tells. */
+static void huge_bytes_are(const areas_area *area, size_t bytes)
+{
+	areas_residency residency = AREAS_RESIDENCY;
+
+	if (areas_measure(area, &residency, NULL, NULL) < 0)
+		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
+	/* Before Linux 6.7 it does not where other memory is beside the area's. */
+	CHECK(!residency.knows_huge || residency.huge == bytes);
+}
+
+static void all_go_round(areas_area *area, int blocks, const int *order, int length, const char *what)
+{
+	int found[MOST_BLOCKS];
+	areas_verification verification;
+
+	CHECK_EQ(look(areas_address(area), blocks, found), blocks);
+	goes_round(found, blocks, order, length, what);
+	huge_bytes_are(area, (size_t)blocks * HUGE_PAGE);
+	verification = verified(area);
+	CHECK(verification.holds);
+	CHECK_EQ(verification.in_place, (uint64_t)blocks * HUGE_PAGE);
+}
+
+static void blocks_go_round(void)
+{
+	static const uint32_t kinds[] = { AREAS_SHARED, AREAS_PRIVATE, AREAS_GROWABLE, AREAS_RESIZABLE };
+	int order[MOST_BLOCKS], ends[2];
+
+	know_the_nodes();
+	ends[0] = nodes[0];
+	ends[1] = nodes[node_count - 1];
+	for (int weighted = 0; weighted < 2; weighted++) {
+		if (weighted && !weights_are_set())
+			break;
+		for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
+			const int *list = kind == 2 ? ends : nodes;
+			int count = kind == 2 ? 2 : node_count;
+			int length = round_of(list, count, weighted, order);
+			/* Two rounds but for a block, so that no share is right by chance. */
+			int blocks = 2 * length - 1;
+			uint32_t policy = weighted ? AREAS_WEIGHTED_INTERLEAVE : AREAS_INTERLEAVE;
+			areas_area *area = area_of(kinds[kind], blocks, policy, mask_of(list, count), AREAS_LOCK_NONE, NULL);
+
+			populate(area);
+			all_go_round(area, blocks, order, length, weighted ? "weighted" : "interleaved");
+			/* Once more: nothing moves. */
+			populate(area);
+			all_go_round(area, blocks, order, length, "populated twice");
+			areas_release(area);
+		}
+	}
+}
+
+/* Changes the state of all memory blocks of a node; how many there are. */
+static int change_memory_of(int node, const char *state)
+{
+	char name[64];
+	DIR *folder;
+	struct dirent *entry;
+	int blocks = 0;
+
+	snprintf(name, sizeof name, "/sys/devices/system/node/node%d", node);
+	folder = opendir(name);
+	CHECK(folder != NULL);
+	while ((entry = readdir(folder)) != NULL) {
+		char file[512];
+
+		if (strncmp(entry->d_name, "memory", 6) != 0 || strchr("0123456789", entry->d_name[6]) == NULL)
+			continue;
+		snprintf(file, sizeof file, "/sys/devices/system/memory/%s/state", entry->d_name);
+		setting(file, state);
+		blocks++;
+	}
+	closedir(folder);
+	return blocks;
+}
+
+/* The memory of node 1 is added while the program runs: from then on the node takes its turn. (The tests behind this one have it.) */
+static void a_node_that_comes_while_we_run_takes_its_turn(void)
+{
+	static const int added = 1;
+	int order[MOST_BLOCKS], length;
+	areas_area *area;
+
+	for (int comes = 0; comes < 2; comes++) {
+		if (comes)
+			CHECK(change_memory_of(added, "online_movable") > 0);
+		know_the_nodes();
+		CHECK_EQ(mask_of(nodes, node_count) >> added & 1, (uint64_t)comes);
+		length = round_of(nodes, node_count, 0, order);
+		area = area_of(AREAS_SHARED, 2 * length, AREAS_INTERLEAVE, mask_of(nodes, node_count), AREAS_LOCK_NONE, NULL);
+		populate(area);
+		all_go_round(area, 2 * length, order, length, comes ? "with the node" : "without the node");
+		areas_release(area);
+	}
+}
+
+/* The word in brackets of a setting: `always [madvise] never`. */
+static void chosen(const char *file, char word[32])
+{
+	char text[128] = "";
+	FILE *from = fopen(file, "re");
+
+	CHECK(from != NULL && fgets(text, sizeof text, from) != NULL && strchr(text, '[') != NULL);
+	fclose(from);
+	CHECK_EQ(sscanf(strchr(text, '[') + 1, "%31[^]]", word), 1);
+}
+
+/* Huge pages that the kernel made at a touch and those that were gathered go round together, and private ones that it would not make. */
+static void whoever_makes_them_they_go_round(void)
+{
+	static const char by_touch[] = "/sys/kernel/mm/transparent_hugepage/enabled";
+	static const char of_objects[] = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+	int order[MOST_BLOCKS], found[MOST_BLOCKS], length, blocks;
+	char before[32];
+	areas_area *area;
+
+	know_the_nodes();
+	length = round_of(nodes, node_count, 0, order);
+	blocks = 2 * length + 1;
+	chosen(of_objects, before);
+	setting(of_objects, "always");
+	area = area_of(AREAS_SHARED, blocks, AREAS_INTERLEAVE, mask_of(nodes, node_count), AREAS_LOCK_NONE, NULL);
+	touch(areas_address(area), (size_t)length * IN_BLOCK);
+	setting(of_objects, before);
+	CHECK_EQ(look(areas_address(area), length, found), length);
+	goes_round(found, length, order, length, "the kernel's own");
+	populate(area);
+	all_go_round(area, blocks, order, length, "the kernel's own, and gathered ones");
+	areas_release(area);
+
+	chosen(by_touch, before);
+	setting(by_touch, "never");
+	area = area_of(AREAS_PRIVATE, blocks, AREAS_INTERLEAVE, mask_of(nodes, node_count), AREAS_LOCK_NONE, NULL);
+	populate(area);
+	setting(by_touch, before);
+	all_go_round(area, blocks, order, length, "private, gathered");
+	areas_release(area);
+}
+
+static void what_is_filled_or_locked_goes_round(void)
+{
+	int order[MOST_BLOCKS], length, blocks, file;
+	areas_area *area;
+	char *bytes;
+
+	know_the_nodes();
+	length = round_of(nodes, node_count, 0, order);
+	blocks = length + 1;
+	file = open("/tmp/contents", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	CHECK(file >= 0);
+	for (int block = 0; block < blocks; block++)
+		CHECK_EQ(pwrite(file, &block, sizeof block, (off_t)block * (off_t)HUGE_PAGE + 12345), (ssize_t)sizeof block);
+	CHECK_EQ(ftruncate(file, (off_t)blocks * (off_t)HUGE_PAGE), 0);
+	area = area_of(AREAS_SHARED, blocks, AREAS_INTERLEAVE, mask_of(nodes, node_count), AREAS_LOCK_NONE, NULL);
+	if (areas_fill(area, file, NULL, NULL) < 0)
+		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
+	bytes = areas_address(area);
+	for (int block = 0; block < blocks; block++) {
+		int held;
+
+		memcpy(&held, bytes + (size_t)block * HUGE_PAGE + 12345, sizeof held);
+		CHECK_EQ(held, block);
+		/* Into our page tables, where move_pages looks. */
+		for (size_t page = 0; page < IN_BLOCK; page++)
+			CHECK(((volatile char *)bytes)[(size_t)block * HUGE_PAGE + page * PAGE] == 0);
+	}
+	all_go_round(area, blocks, order, length, "filled");
+	areas_release(area);
+	close(file);
+	unlink("/tmp/contents");
+
+	area = area_of(AREAS_SHARED, blocks, AREAS_INTERLEAVE, mask_of(nodes, node_count), AREAS_LOCK_FULL, NULL);
+	all_go_round(area, blocks, order, length, "locked");
+	areas_release(area);
+}
+
+static void counted(const char *asked, const char *given, const char *because, void *context)
+{
+	(void)given;
+	(void)because;
+	*(int *)context += strstr(asked, "transparent") != NULL;
+}
+
+/* How often it is told that transparent huge pages could not be had. */
+static int told_of_base_pages(const areas_area *area)
+{
+	areas_grant grant = AREAS_GRANT;
+	int times = 0;
+
+	CHECK_EQ(areas_granted(area, &grant, counted, &times), 0);
+	return times;
+}
+
+static void stripes_stay_where_they_were_cut(void)
+{
+	static const size_t widths[] = { IN_BLOCK, 2 * IN_BLOCK, 8, IN_BLOCK + 256 };
+	int order[MOST_BLOCKS], length, on[IN_BLOCK];
+
+	know_the_nodes();
+	length = round_of(nodes, node_count, 0, order);
+	for (size_t which = 0; which < sizeof widths / sizeof *widths; which++) {
+		int blocks = 2 * length, huge, whole = widths[which] % IN_BLOCK == 0;
+		areas_nodeset set = { { mask_of(nodes, node_count) } };
+		areas_provider *striped = areas_provider_striped(NULL, &set, widths[which]);
+		areas_area *area = area_of(AREAS_SHARED, blocks, AREAS_DEFAULT, 0, AREAS_LOCK_NONE, striped);
+		int found[MOST_BLOCKS];
+		areas_verification verification;
+
+		areas_provider_release(striped);
+		populate(area);
+		huge = look(areas_address(area), blocks, found);
+		for (int block = 0; block < blocks; block++) {
+			raw_nodes((char *)areas_address(area) + (size_t)block * HUGE_PAGE, IN_BLOCK, on);
+			for (size_t page = 0; page < IN_BLOCK; page++)
+				CHECK_EQ(on[page], order[((size_t)block * IN_BLOCK + page) / widths[which] % (size_t)length]);
+		}
+		/* Of stripes of a block and a half, every third block is whole, and of narrow ones none. */
+		CHECK_EQ(huge > 0, widths[which] >= IN_BLOCK);
+		CHECK_EQ(huge == blocks, whole);
+		CHECK_EQ(told_of_base_pages(area), !whole);
+		huge_bytes_are(area, (size_t)huge * HUGE_PAGE);
+		verification = verified(area);
+		CHECK(verification.holds);
+		areas_release(area);
+	}
+}
+
+/* Pages that somebody has touched before are moved to where their block is to be. */
+static void what_was_there_before_goes_round(void)
+{
+	int order[MOST_BLOCKS], length, blocks;
+	areas_area *area;
+	volatile char *bytes;
+
+	know_the_nodes();
+	length = round_of(nodes, node_count, 0, order);
+	blocks = length + 1;
+	area = area_of(AREAS_SHARED, blocks, AREAS_INTERLEAVE, mask_of(nodes, node_count), AREAS_LOCK_NONE, NULL);
+	bytes = areas_address(area);
+	/* All of some blocks, some pages of others, nothing of the rest. */
+	for (int block = 0; block < blocks; block++)
+		for (size_t page = 0; page < IN_BLOCK; page++)
+			if (block % 3 == 0 || (block % 3 == 1 && page % 7 == 2))
+				bytes[(size_t)block * HUGE_PAGE + page * PAGE] = (char)(block + 1);
+	populate(area);
+	all_go_round(area, blocks, order, length, "touched before");
+	for (int block = 0; block < blocks; block++)
+		CHECK_EQ(bytes[(size_t)block * HUGE_PAGE + 2 * PAGE], block % 3 == 2 ? 0 : block + 1);
+	areas_release(area);
+}
+
+/* Takes the memory of a node and gives half of it back, page by page, so that no huge page is left on it. */
+static void scatter(int node)
+{
+	unsigned long mask = 1ul << node;
+	char file[64], line[128];
+	long kilobytes = 0;
+	size_t size;
+	char *start;
+	FILE *from;
+
+	setting("/proc/sys/vm/compact_unevictable_allowed", "0");
+	snprintf(file, sizeof file, "/sys/devices/system/node/node%d/meminfo", node);
+	from = fopen(file, "re");
+	CHECK(from != NULL);
+	while (fgets(line, sizeof line, from) != NULL)
+		if (strstr(line, "MemFree:") != NULL)
+			CHECK_EQ(sscanf(strstr(line, "MemFree:"), "MemFree: %ld", &kilobytes), 1);
+	fclose(from);
+	/* Some pages are the kernel's to keep. */
+	size = (size_t)(kilobytes - 3 * 1024) * 1024 / HUGE_PAGE * HUGE_PAGE;
+	start = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(start != MAP_FAILED);
+	CHECK_EQ(madvise(start, size, MADV_NOHUGEPAGE), 0);
+	CHECK_EQ(syscall(SYS_mbind, start, size, RAW_PREFERRED, &mask, 64UL, 0UL), 0);
+	CHECK_EQ(mlock(start, size), 0);
+	for (size_t at = 0; at < size; at += 2 * PAGE) {
+		CHECK_EQ(munlock(start + at, PAGE), 0);
+		CHECK_EQ(madvise(start + at, PAGE, MADV_DONTNEED), 0);
+	}
+}
+
+static void what_cannot_be_had_on_its_node_is_base_pages(void)
+{
+	/* A few huge pages may be left in what the kernel keeps free. */
+	const int rounds = 12;
+	int length, blocks, huge, order[MOST_BLOCKS], found[MOST_BLOCKS], last, on[IN_BLOCK], share = 0, whole = 0;
+	areas_area *area;
+
+	know_the_nodes();
+	last = nodes[node_count - 1];
+	scatter(last);
+	length = round_of(nodes, node_count, 0, order);
+	blocks = rounds * length;
+	area = area_of(AREAS_SHARED, blocks, AREAS_INTERLEAVE, mask_of(nodes, node_count), AREAS_LOCK_NONE, NULL);
+	populate(area);
+	huge = look(areas_address(area), blocks, found);
+	CHECK_EQ(told_of_base_pages(area), 1);
+	huge_bytes_are(area, (size_t)huge * HUGE_PAGE);
+	for (int block = 0; block < blocks; block++) {
+		whole += found[block] == last;
+		if (found[block] >= 0)
+			continue;
+		/* Its pages go round by themselves. */
+		raw_nodes((char *)areas_address(area) + (size_t)block * HUGE_PAGE, IN_BLOCK, on);
+		for (size_t page = 0; page + (size_t)length < IN_BLOCK; page++)
+			CHECK_EQ(on[page], on[page + (size_t)length]);
+		for (size_t page = 0; page < IN_BLOCK; page++)
+			share += on[page] == last;
+	}
+	/* All blocks of the other nodes are huge pages, on their nodes, and none of the last one's is on another node. */
+	CHECK(whole < rounds && share > 0);
+	CHECK_EQ(huge - whole, blocks - rounds);
+	for (int node = 0; node + 1 < node_count; node++) {
+		int times = 0;
+
+		for (int block = 0; block < blocks; block++)
+			times += found[block] == nodes[node];
+		CHECK_EQ(times, rounds);
+	}
+	CHECK(verified(area).holds);
+	areas_release(area);
+}
+
+/* Each huge page moves once, and as one. */
+static void gathered_blocks_move_whole(void)
+{
+	static const uint32_t kinds[] = { AREAS_SHARED, AREAS_PRIVATE };
+
+	know_the_nodes();
+	for (int kind = 0; kind < 2; kind++) {
+		int order[MOST_BLOCKS], found[MOST_BLOCKS], length, blocks;
+		areas_migration moved = AREAS_MIGRATION;
+		areas_placement placement = { .policy = AREAS_INTERLEAVE };
+		areas_area *area;
+
+		length = round_of(nodes, node_count, 0, order);
+		blocks = 2 * length;
+		area = area_of(kinds[kind], blocks, AREAS_BIND, mask_of(nodes, 1), AREAS_LOCK_NONE, NULL);
+		populate(area);
+		CHECK_EQ(look(areas_address(area), blocks, found), blocks);
+		placement.nodes.words[0] = mask_of(nodes, node_count);
+		CHECK_EQ(areas_migrate(area, &placement, &moved, NULL, NULL, NULL), 0);
+		CHECK_EQ(moved.moved, (uint64_t)(blocks - 2) * HUGE_PAGE);
+		CHECK_EQ(moved.stayed, 0);
+		CHECK_EQ(moved.holds, 1);
+		touch(areas_address(area), (size_t)blocks * IN_BLOCK);
+		all_go_round(area, blocks, order, length, "moved");
+		placement.policy = AREAS_BIND;
+		placement.nodes.words[0] = mask_of(nodes + 1, 1);
+		CHECK_EQ(areas_migrate(area, &placement, &moved, NULL, NULL, NULL), 0);
+		CHECK_EQ(moved.holds, 1);
+		touch(areas_address(area), (size_t)blocks * IN_BLOCK);
+		CHECK_EQ(look(areas_address(area), blocks, found), blocks);
+		for (int block = 0; block < blocks; block++)
+			CHECK_EQ(found[block], nodes[1]);
+		areas_release(area);
+	}
+}
+
+/* On allowed nodes, and yet not where the policy says. */
+static void what_is_out_of_turn_is_found(void)
+{
+	int order[MOST_BLOCKS], length, blocks, on[IN_BLOCK];
+	areas_verification found;
+	areas_area *area;
+	char *bytes;
+
+	know_the_nodes();
+	length = round_of(nodes, node_count, 0, order);
+	blocks = 2 * length;
+	area = area_of(AREAS_SHARED, blocks, AREAS_INTERLEAVE, mask_of(nodes, node_count), AREAS_LOCK_NONE, NULL);
+	populate(area);
+	CHECK(verified(area).holds);
+	bytes = areas_address(area);
+	raw_nodes(bytes + HUGE_PAGE, 1, on);
+	raw_move(bytes + HUGE_PAGE, on[0] == nodes[0] ? nodes[1] : nodes[0]);
+	found = verified(area);
+	CHECK_EQ(found.holds, 0);
+	CHECK_EQ(found.elsewhere, HUGE_PAGE);
+	/* All on one node, as gathering by the majority left them. */
+	for (int block = 0; block < blocks; block++)
+		raw_move(bytes + (size_t)block * HUGE_PAGE, nodes[0]);
+	found = verified(area);
+	CHECK_EQ(found.holds, 0);
+	CHECK_EQ(found.elsewhere, (uint64_t)(blocks - 2) * HUGE_PAGE);
+	areas_release(area);
+}
+
+int main(int count, char **words)
+{
+	static const struct test tests[] = {
+		{ "a_node_that_comes_while_we_run_takes_its_turn", a_node_that_comes_while_we_run_takes_its_turn },
+		{ "blocks_go_round", blocks_go_round },
+		{ "whoever_makes_them_they_go_round", whoever_makes_them_they_go_round },
+		{ "what_is_filled_or_locked_goes_round", what_is_filled_or_locked_goes_round },
+		{ "stripes_stay_where_they_were_cut", stripes_stay_where_they_were_cut },
+		{ "what_was_there_before_goes_round", what_was_there_before_goes_round },
+		{ "gathered_blocks_move_whole", gathered_blocks_move_whole },
+		{ "what_is_out_of_turn_is_found", what_is_out_of_turn_is_found },
+		{ "what_cannot_be_had_on_its_node_is_base_pages", what_cannot_be_had_on_its_node_is_base_pages },
+	};
+
+	return run_tests(tests, sizeof tests / sizeof *tests, count, words);
+}

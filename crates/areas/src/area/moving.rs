@@ -1,0 +1,97 @@
+//! What can be done to the place of an area that was found, without a clone of it: moving its pages, and asking for its policy.
+
+use crate::error::{Error, Kind, Result};
+use crate::migrate::{self, Elsewhere, Migration};
+use crate::page::PageSize;
+use crate::place::{Placement, Policy};
+use crate::populate::Progress;
+use crate::provider::resolve;
+use crate::registry::{Rights, Source};
+use crate::residency;
+use crate::size::Bytes;
+use crate::sys;
+
+/// At how many places of an area its policy is asked for: at its first page, its last one, and between them.
+const PLACES: usize = 64;
+
+impl Source {
+    /// Moves its pages, and has new ones come from there: [`Area::migrate`](crate::Area::migrate) for an area of another process (or of
+    /// this one), without cloning it.
+    ///
+    /// An ordinary user can move what one process of his has mapped, or none; what several have mapped stays, and takes `CAP_SYS_NICE`.
+    /// Where there was something to move and nothing of it would, the policy is as it was.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened; [`Kind::NodeNotAllowed`] for nodes that may not
+    /// be used; [`Kind::Unsupported`] for low areas, and for what this kernel does not know; [`Kind::NotPermitted`] where a sandbox
+    /// forbids it. Pages that stay are no error.
+    #[doc(alias = "migrate_pages")]
+    pub fn migrate(&self, placement: impl Into<Placement>) -> Result<Migration> {
+        self.migrate_with(placement, &mut |_| {})
+    }
+
+    /// The same, and tells how far it is: bytes looked at, of those that are to move.
+    ///
+    /// # Errors
+    /// As [`migrate`](Source::migrate).
+    pub fn migrate_with(
+        &self,
+        placement: impl Into<Placement>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Migration> {
+        let placement = resolve(placement.into())?;
+        let object = self.open_object(Rights::Reading)?;
+        object.refuse_physical(|| format!("move area {} {:?} to {placement}", self.id(), self.name()))?;
+        let mapped = self.mapped();
+        migrate::run(&mut Elsewhere::new(&object, mapped)?, placement, progress)
+    }
+
+    /// The policies that the kernel has for its memory now, the first byte's first: most areas have one. What its maker asked for is in
+    /// [`info`](Source::info); another process may have placed it anew since.
+    ///
+    /// It is asked at up to 64 places, so that parts of an area of several policies may be overlooked. A home node does not show.
+    ///
+    /// # Errors
+    /// As [`migrate`](Source::migrate); [`Kind::Unsupported`] for pages of the pool of a process that cannot be looked into: their policy
+    /// lies on each mapping.
+    #[doc(alias = "get_mempolicy")]
+    pub fn policies(&self) -> Result<Vec<Policy>> {
+        let what = || format!("ask for the policy of area {} {:?}", self.id(), self.name());
+        let object = self.open_object(Rights::Looking)?;
+        object.refuse_physical(what)?;
+        if object.page_size() != PageSize::base() {
+            return match self.policy_by_holder() {
+                Some(policy) => Ok(vec![policy]),
+                None => Err(Error::new(Kind::Unsupported, what())
+                    .detail(format!(
+                        "that of pages of the pool lies on each mapping, and /proc/{}/numa_maps shows none",
+                        self.pid()
+                    ))
+                    .help("ask as the user who runs that process, or as root")),
+            };
+        }
+        let len = object.size_in_pages().max(PageSize::base().bytes());
+        // Nothing of it is touched.
+        let whole = residency::map_window(&object, &(0..len))?;
+        let pages = len / PageSize::base().bytes();
+        let mut found: Vec<Policy> = Vec::new();
+        let places = pages.min(PLACES);
+        for place in 0..places {
+            // The first page, the last one, and evenly between.
+            let page = if places > 1 { place * (pages - 1) / (places - 1) } else { 0 };
+            let address = whole.check(page * PageSize::base().bytes(), 1, len)?;
+            let policy =
+                sys::policy::policy_at(address).or_else(|errno| self.policy_by_holder().ok_or(errno));
+            let policy = policy.map_err(|errno| {
+                Error::new(Kind::NotPermitted, what())
+                    .call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
+                    .detail(format!("byte {} of {}", page * PageSize::base().bytes(), Bytes::from(len)))
+                    .help("containers need CAP_SYS_NICE or a seccomp profile that allows get_mempolicy")
+            })?;
+            if !found.contains(&policy) {
+                found.push(policy);
+            }
+        }
+        Ok(found)
+    }
+}
