@@ -24,9 +24,9 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
     let mut objects = Objects::default();
     if ls.json {
         let mut areas = Vec::with_capacity(listing.areas.len());
-        let lost = each(listing.areas, |report| {
+        let lost = each(listing.areas, |source, report| {
             objects.add(&report);
-            areas.push(report.to_json());
+            areas.push(report.with_policy(source).to_json());
         })?;
         let unreadable = listing.unreadable.iter().map(UnreadableJson::from).collect();
         // What was found not to be where its table says is told among what is not published, so that comes after the areas.
@@ -40,7 +40,7 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = headings();
-    let lost = each(listing.areas, |report| {
+    let lost = each(listing.areas, |_, report| {
         objects.add(&report);
         add(&mut table, &report);
     })?;
@@ -73,12 +73,12 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
 
 /// What can be told of each, one after the other: of many areas, what is told takes less memory than what is known. Areas that go
 /// while we look are left out: they are gone. What is said of those that are still listed and cannot be opened is given back.
-fn each(areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Result<Vec<areas::Error>> {
+fn each(areas: Vec<Source>, mut tell: impl FnMut(&Source, Report)) -> areas::Result<Vec<areas::Error>> {
     let mut holders = Holders::default();
     let mut lost = Vec::new();
     registry::measure_each(areas, |area, measured| {
         match Report::measured(area, measured, &mut holders) {
-            Ok(report) => tell(report),
+            Ok(report) => tell(area, report),
             Err(error) if error.kind() == Kind::NoSuchArea => {
                 if registry::get(area.id()).is_ok() {
                     lost.push(error);

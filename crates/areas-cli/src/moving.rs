@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use areas::closed::ClosedExtent;
+use areas::Migration;
 use areas::registry::Source;
-use areas::{Access, Area, Migration, Placement};
 use serde::Serialize;
 
 use crate::args::Move;
@@ -21,7 +20,11 @@ pub(crate) fn run(moving: &Move, quiet: bool) -> Result<ExitCode> {
             .into());
     }
     let source = moving.area.find()?;
-    let migration = migrate(&source, placement, quiet)?;
+    // Not through a clone: what a second process has mapped, an ordinary user cannot move.
+    let size = source.info()?.size as u64;
+    let bar = Bar::new("moving", Some(size), quiet);
+    let migration = source.migrate_with(placement, &mut bar.follow())?;
+    drop(bar);
     if moving.json {
         json::print(MoveJson::new(&source, &migration), false)?;
     } else if !quiet {
@@ -29,22 +32,6 @@ pub(crate) fn run(moving: &Move, quiet: bool) -> Result<ExitCode> {
     }
     // What stayed elsewhere is a failure of what was asked, told in full.
     Ok(if migration.verification().holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Through a clone of our own, of whatever kind the area is.
-fn migrate(source: &Source, placement: Placement, quiet: bool) -> areas::Result<Migration> {
-    if source.is_frozen()? {
-        return through(source.open_frozen()?, placement, quiet);
-    }
-    match ClosedExtent::from(source.info()?.extent) {
-        ClosedExtent::Resizable { .. } => through(source.open_resizable()?, placement, quiet),
-        ClosedExtent::Fixed | ClosedExtent::Growable { .. } => through(source.open()?, placement, quiet),
-    }
-}
-
-fn through<K: Access>(mut clone: Area<K>, placement: Placement, quiet: bool) -> areas::Result<Migration> {
-    let bar = Bar::new("moving", Some(clone.size() as u64), quiet);
-    clone.migrate_with(placement, &mut bar.follow())
 }
 
 #[derive(Debug, Serialize)]
@@ -55,6 +42,8 @@ struct MoveJson {
     /// Bytes in RAM that are where they were asked to be, and elsewhere.
     in_place: u64,
     elsewhere: u64,
+    /// Whether new pages come from there now: not where nothing would move.
+    placed: bool,
     stayed: Vec<StayedJson>,
 }
 
@@ -80,6 +69,7 @@ impl MoveJson {
             moved: migration.moved(),
             in_place: verification.in_place(),
             elsewhere: verification.elsewhere(),
+            placed: migration.is_placed(),
             stayed: stayed.collect(),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use areas::registry::{Info, Locked, Locks, Measured, Source};
-use areas::{Extent, Kind, Lock, Node, PageSize, Residency};
+use areas::{Extent, Kind, Lock, Node, PageSize, Policy, Residency};
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
 
@@ -29,6 +29,8 @@ pub(crate) struct Report {
     /// What its lock does.
     pub(crate) locked: Option<Locked>,
     pub(crate) frozen: Option<bool>,
+    /// Where new pages come from, as the kernel has it, where it was asked: most areas have one policy.
+    policies: Option<Vec<Policy>>,
     /// What its holder's program is called.
     pub(crate) command: Option<String>,
 }
@@ -53,7 +55,27 @@ impl Report {
     /// # Errors
     /// `Kind::NoSuchArea` if it went in between. What merely cannot be found out is no error.
     pub(crate) fn of(source: &Source) -> areas::Result<Self> {
-        Report::measured(source, source.measure(), &mut Holders::default())
+        Ok(Report::measured(source, source.measure(), &mut Holders::default())?.with_policy(source))
+    }
+
+    /// Asks where new pages come from, too.
+    pub(crate) fn with_policy(mut self, source: &Source) -> Self {
+        self.policies = source.policies().ok();
+        self
+    }
+
+    /// Where new pages come from, as the kernel has it now; `None` where it does not tell. Memory that was set aside belongs to no node, and
+    /// has what was asked.
+    pub(crate) fn policy(&self) -> Option<String> {
+        let asked = self.info.placement;
+        if self.info.physical.is_some() {
+            return Some(asked.to_string());
+        }
+        Some(match self.policies.as_deref()? {
+            // With its home node, which the kernel does not show.
+            [policy] if *policy == asked.policy() => asked.to_string(),
+            policies => policies.iter().map(Policy::to_string).collect::<Vec<_>>().join(", "),
+        })
     }
 
     /// The same for one that was measured, of many.
@@ -79,6 +101,7 @@ impl Report {
                 page_sizes,
                 swapped: None,
                 frozen: None,
+                policies: None,
                 command,
             });
         };
@@ -94,6 +117,7 @@ impl Report {
             page_sizes: residency.as_ref().and_then(Residency::page_sizes).map(Iterator::collect),
             swapped: residency.as_ref().and_then(Residency::swapped),
             frozen: Some(measured.frozen),
+            policies: None,
         })
     }
 
@@ -139,7 +163,7 @@ impl Report {
             pid: info.pid,
             command: self.command.clone(),
             address: info.address,
-            policy: info.placement.to_string(),
+            policy: self.policy(),
             nodes: self.nodes.clone(),
             node_unknown: self.node_unknown,
             page_nodes_known: self.knows_pages,
@@ -180,7 +204,8 @@ pub(crate) struct AreaJson {
     pid: u32,
     command: Option<String>,
     address: usize,
-    policy: String,
+    /// Where new pages come from now; null where the kernel does not tell.
+    policy: Option<String>,
     #[serde(serialize_with = "in_order")]
     nodes: Option<Vec<(Node, u64)>>,
     /// Bytes in RAM on a node that is not known.

@@ -85,7 +85,10 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> 
         None => lines.push(("on node", "unknown".to_owned())),
     }
     lines.push(("pages", pages(report)));
-    lines.push(("policy", info.placement.to_string()));
+    lines.push((
+        "policy",
+        report.policy().unwrap_or_else(|| format!("unknown; {} was asked for", info.placement)),
+    ));
     lines.push(("lock", report.lock()));
     if info.lock != Lock::None {
         lines.push(("locked", maybe(report.locked.map(|locked| locked.bytes))));
