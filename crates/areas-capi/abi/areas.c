@@ -119,7 +119,7 @@ int main(void)
 	FIELD(areas_migration, elsewhere);
 	FIELD(areas_migration, not_in_ram);
 	FIELD(areas_migration, holds);
-	FIELD(areas_migration, reserved);
+	FIELD(areas_migration, placed);
 	SIZE(areas_stayed);
 	FIELD(areas_stayed, offset);
 	FIELD(areas_stayed, size);

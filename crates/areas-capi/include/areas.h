@@ -546,7 +546,7 @@ typedef struct areas_misplaced {
     uint32_t node;
     // 0.
     uint32_t reserved;
-    // Where they were asked to be.
+    // Where they were asked to be; of interleaved pages, the node whose turn it is.
     struct areas_nodeset asked;
 } areas_misplaced;
 
@@ -569,8 +569,9 @@ typedef struct areas_migration {
     uint64_t not_in_ram;
     // 1 if nothing is elsewhere now, 0 otherwise.
     uint32_t holds;
-    // 0.
-    uint32_t reserved;
+    // 1 if new pages come from the new place now; 0 where there was something to move and nothing of it would: then the policy is as
+    // it was.
+    uint32_t placed;
 } areas_migration;
 
 // Pages that would not move.
@@ -1002,7 +1003,8 @@ int areas_measure_range(const void *start,
                         areas_on_run on_run,
                         void *context);
 
-// Measures an area, and compares with what was asked of it and of its parts. `on_misplaced` may be NULL.
+// Measures an area, and compares with what was asked of it and of its parts: a page is in place on any node of its policy, with interleaving
+// on the node whose turn it is. `on_misplaced` may be NULL.
 //
 // Pages that are elsewhere are no error: look at `holds`. Errors as areas_measure.
 int areas_verify(const struct areas_area *area,
@@ -1020,15 +1022,27 @@ int areas_place(struct areas_area *area,
                 size_t size,
                 const struct areas_placement *placement);
 
-// Places a whole area anew, and moves the pages that are elsewhere. Both functions may be NULL; they must not use the area's handle.
+// Places a whole area anew, and moves the pages that are elsewhere, huge ones whole. Both functions may be NULL; they must not use the
+// area's handle.
 //
-// Pages that stay are no error: they are told, with the reason. Errors as areas_place and areas_measure.
+// Pages that stay are no error: they are told, with the reason. What other processes have mapped too takes CAP_SYS_NICE. Errors as
+// areas_place and areas_measure.
 int areas_migrate(struct areas_area *area,
                   const struct areas_placement *placement,
                   struct areas_migration *migration,
                   areas_on_stayed on_stayed,
                   areas_on_progress on_progress,
                   void *context);
+
+// The same for the area of that id, whoever holds it, without mapping it: so an ordinary user moves what one process of his has mapped.
+//
+// AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_migrate.
+int areas_migrate_id(int32_t id,
+                     const struct areas_placement *placement,
+                     struct areas_migration *migration,
+                     areas_on_stayed on_stayed,
+                     areas_on_progress on_progress,
+                     void *context);
 
 // Hands a published area over to another team, a process, and keeps nothing: the same memory, name, protection and lock, a new id,
 // at addresses of the given form there. The handle holds nothing from then on: release it. (To one's own process it moves at

@@ -155,8 +155,8 @@ pub(crate) struct Show {
 
 /// Move an area's pages to other nodes, and measure what came of it
 ///
-/// New pages of it come from there too. What would not move is told, with the reason; pages that other processes have mapped
-/// move only for those who may do that (CAP_SYS_NICE).
+/// New pages of it come from there too. Huge pages move whole. What would not move is told, with the reason: pages that several processes
+/// have mapped move only for those who may do that (CAP_SYS_NICE). Where nothing would move, its policy is as it was.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

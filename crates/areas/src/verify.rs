@@ -174,7 +174,7 @@ impl Verification {
         for page in sizes {
             let pages = || units(residency, part, first).filter(move |unit| unit.page == page);
             let fit = |group: usize| {
-                let numbered = pages().map(|unit| (unit.number / group, unit.node));
+                let numbered = pages().map(|unit| (unit.number_in(group, first), unit.node));
                 let (phase, hits) = turns.best_phase(numbered);
                 (hits, Round { phase, group })
             };
@@ -194,7 +194,7 @@ impl Verification {
         for unit in units(residency, part, first) {
             let round = rounds.iter().find(|(page, _)| *page == unit.page).map(|(_, round)| *round);
             let Some(Round { phase, group }) = round else { continue };
-            let wanted = turns.at(unit.number / group + phase);
+            let wanted = turns.at(unit.number_in(group, first) + phase);
             if wanted == unit.node {
                 self.in_place += unit.range.len() as u64;
             } else {
@@ -231,6 +231,17 @@ struct Unit {
     node: Node,
     page: usize,
     number: usize,
+}
+
+impl Unit {
+    /// Its number, or that of the group of pages that it belongs to.
+    fn number_in(&self, group: usize, first: usize) -> usize {
+        let bytes = group * self.page;
+        match group {
+            1 => self.number,
+            _ => (self.range.start + bytes - first % bytes) / bytes,
+        }
+    }
 }
 
 /// What was measured of a part.

@@ -6,6 +6,7 @@ use std::ffi::{c_int, c_void};
 
 use areas::Migration;
 use areas::closed::ClosedWhy;
+use areas::registry::{self, AreaId};
 
 use super::area::{Handle, change, each};
 use super::changes::{OnProgress, teller};
@@ -32,8 +33,9 @@ pub struct Moved {
     pub not_in_ram: u64,
     /// 1 if nothing is elsewhere now, 0 otherwise.
     pub holds: u32,
-    /// 0.
-    pub reserved: u32,
+    /// 1 if new pages come from the new place now; 0 where there was something to move and nothing of it would: then the policy is as
+    /// it was.
+    pub placed: u32,
 }
 
 // SAFETY: numbers, the first a `usize`.
@@ -99,9 +101,11 @@ pub unsafe extern "C" fn areas_place(
     })
 }
 
-/// Places a whole area anew, and moves the pages that are elsewhere. Both functions may be NULL; they must not use the area's handle.
+/// Places a whole area anew, and moves the pages that are elsewhere, huge ones whole. Both functions may be NULL; they must not use the
+/// area's handle.
 ///
-/// Pages that stay are no error: they are told, with the reason. Errors as areas_place and areas_measure.
+/// Pages that stay are no error: they are told, with the reason. What other processes have mapped too takes CAP_SYS_NICE. Errors as
+/// areas_place and areas_measure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_migrate(
     area: *mut Handle,
@@ -119,22 +123,52 @@ pub unsafe extern "C" fn areas_migrate(
         // SAFETY: NULL or a placement (C's promise).
         let placement = unsafe { placement_at(placement) }?;
         let done = each!(area, area => area.migrate_with(placement, &mut teller(on_progress, context)))?;
-        let now = Verified::of(done.verification());
-        let moved = Moved {
-            size_of_this: 0,
-            moved: done.moved(),
-            stayed: done.stayed().iter().map(|part| part.range.len() as u64).sum(),
-            in_place: now.in_place,
-            elsewhere: now.elsewhere,
-            not_in_ram: now.not_in_ram,
-            holds: now.holds,
-            reserved: 0,
-        };
         // SAFETY: C's promise, as above.
-        unsafe { room.fill(&moved) };
+        unsafe { room.fill(&moved(&done)) };
         tell(&done, on_stayed, context);
         Ok(())
     })
+}
+
+/// The same for the area of that id, whoever holds it, without mapping it: so an ordinary user moves what one process of his has mapped.
+///
+/// AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_migrate.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_migrate_id(
+    id: i32,
+    placement: *const Placed,
+    migration: *mut Moved,
+    on_stayed: OnStayed,
+    on_progress: OnProgress,
+    context: *mut c_void,
+) -> c_int {
+    status(|| {
+        // SAFETY: NULL, or as many bytes as it says (C's promise).
+        let room = unsafe { room(migration) }?;
+        // SAFETY: NULL or a placement (C's promise).
+        let placement = unsafe { placement_at(placement) }?;
+        let source = AreaId::new(id).and_then(registry::get)?;
+        let done = source.migrate_with(placement, &mut teller(on_progress, context))?;
+        // SAFETY: C's promise, as above.
+        unsafe { room.fill(&moved(&done)) };
+        tell(&done, on_stayed, context);
+        Ok(())
+    })
+}
+
+/// The numbers of a migration.
+fn moved(done: &Migration) -> Moved {
+    let now = Verified::of(done.verification());
+    Moved {
+        size_of_this: 0,
+        moved: done.moved(),
+        stayed: done.stayed().iter().map(|part| part.range.len() as u64).sum(),
+        in_place: now.in_place,
+        elsewhere: now.elsewhere,
+        not_in_ram: now.not_in_ram,
+        holds: now.holds,
+        placed: done.is_placed().into(),
+    }
 }
 
 /// Tells C what stayed.

@@ -63,7 +63,7 @@ pub struct Elsewhere {
     pub node: u32,
     /// 0.
     pub reserved: u32,
-    /// Where they were asked to be.
+    /// Where they were asked to be; of interleaved pages, the node whose turn it is.
     pub asked: Nodes,
 }
 
@@ -89,7 +89,8 @@ fn tell(found: &Verification, on_misplaced: OnMisplaced, context: *mut c_void) {
     }
 }
 
-/// Measures an area, and compares with what was asked of it and of its parts. `on_misplaced` may be NULL.
+/// Measures an area, and compares with what was asked of it and of its parts: a page is in place on any node of its policy, with interleaving
+/// on the node whose turn it is. `on_misplaced` may be NULL.
 ///
 /// Pages that are elsewhere are no error: look at `holds`. Errors as areas_measure.
 #[unsafe(no_mangle)]

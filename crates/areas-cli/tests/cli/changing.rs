@@ -148,7 +148,15 @@ fn pages_are_moved_and_measured() {
         (&told["moved"], &told["in_place"], &told["elsewhere"]),
         (&0.into(), &(1 << 20).into(), &0.into())
     );
-    assert_eq!(told["stayed"], serde_json::json!([]));
+    assert_eq!((&told["stayed"], &told["placed"]), (&serde_json::json!([]), &true.into()));
+    // What is told from then on is the policy that the kernel has, not the one that its holder asked for.
+    let bind = format!("bind:{node}");
+    assert_eq!(registry.show("data")["policy"], bind);
+    assert!(registry.run(["show", "data"]).stdout().contains(&format!("policy      {bind}\n")));
+    let listed: Value = serde_json::from_str(&registry.run(["ls", "--json"]).stdout()).unwrap();
+    assert_eq!(listed["areas"][0]["policy"], bind);
+    assert_eq!(registry.run(["move", "data", "--policy", "interleave", "--nodes", &node]).code, Some(0));
+    assert_eq!(registry.show("data")["policy"], format!("interleave:{node}"));
     let ran = registry.run(["move", "data", "--nodes", "1000"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("node 1000 does not exist or may not be used"), "{ran:?}");

@@ -48,8 +48,9 @@ fn never_by_touch(root: &Path) -> Option<String> {
 /// The sizes, less than that of a huge page, in which the kernel is set up to bring base pages in together (Linux 6.8; for objects 6.12), the
 /// smallest first.
 pub(crate) fn sizes_of_folios(root: &Path) -> Vec<usize> {
-    let sizes = std::fs::read_dir(root.join(FOLDER)).into_iter().flatten().filter_map(|entry| {
-        let name = entry.ok()?.file_name().into_string().ok()?;
+    let names = crate::sys::text::names_in(root.join(FOLDER), usize::MAX).unwrap_or_default();
+    let sizes = names.into_iter().filter_map(|name| {
+        let name = name.into_string().ok()?;
         let kilobytes: usize = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
         let bytes = kilobytes.checked_mul(1024)?;
         let on = |file: &str| chosen(root, &format!("{name}/{file}")).is_some_and(|word| word != "never");

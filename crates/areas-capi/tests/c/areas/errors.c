@@ -198,6 +198,10 @@ static void null(void)
 	CHECK_EQ(areas_list(NULL, NULL, NULL), 0);
 	FAILS(areas_holders(NOBODY, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_measure_id(NOBODY, &residency, NULL, NULL), AREAS_ERROR_NO_SUCH_AREA);
+	FAILS(areas_migrate_id(NOBODY, &placement, &migration, NULL, NULL, NULL), AREAS_ERROR_NO_SUCH_AREA);
+	FAILS(areas_migrate_id(-1, &placement, &migration, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_migrate_id(NOBODY, NULL, &migration, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_migrate_id(NOBODY, &placement, NULL, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_measure_range((void *)(UINTPTR_MAX - PAGE), SIZE_MAX, &residency, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_measure_range((void *)(uintptr_t)0x10000, PAGE, &residency, NULL, NULL), AREAS_ERROR_OUT_OF_RANGE);
 	FAILS(areas_nodes_parse(NULL, &nodes), AREAS_ERROR_INVALID_INPUT);

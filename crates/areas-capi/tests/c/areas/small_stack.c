@@ -157,6 +157,7 @@ static void measuring(void)
 	CHECK_EQ(areas_verify(area, &verification, NULL, NULL), 0);
 	CHECK_EQ(areas_place(area, 0, PAGE, &placement), 0);
 	CHECK_EQ(areas_migrate(area, &placement, &migration, NULL, NULL, NULL), 0);
+	CHECK_EQ(areas_migrate_id(areas_find("theirs"), &placement, &migration, NULL, NULL, NULL), 0);
 	areas_release(area);
 }
 

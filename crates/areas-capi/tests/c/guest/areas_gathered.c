@@ -1,9 +1,9 @@
 // Areas of transparent huge pages on several nodes: blocks of 2 MiB go round the nodes, weights hold by the block, what moves moves as a
 // whole, and what cannot be had on its node is told. Where each page is, is asked of the kernel here (move_pages), page by page, and whether
 // a block is a huge page, of its page frames (pagemap).
-// vm: -- blocks_go whoever what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
-// vm: --nodes "1:512 1:320 0:224" -- blocks_go whoever what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
-// vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- blocks_go whoever what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: -- blocks_go whoever folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: --nodes "1:512 1:320 0:224" -- blocks_go whoever folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- blocks_go whoever folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
 // vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1
 // vm: --kernel linux-image-cloud-amd64 -- blocks_go what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
 
@@ -306,6 +306,45 @@ static void whoever_makes_them_they_go_round(void)
 	areas_release(area);
 }
 
+/* Where base pages are brought in by 64 KiB, they go round so. */
+static void folios_of_several_pages_go_round_by_themselves(void)
+{
+	static const char of_64k[] = "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled";
+	enum { IN_FOLIO = 16 };
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	int order[MOST_BLOCKS], found[MOST_BLOCKS], on[IN_FOLIO], length, folios;
+	char before[32];
+	areas_area *area;
+
+	know_the_nodes();
+	length = round_of(nodes, node_count, 0, order);
+	folios = 4 * length;
+	wanted.size = (size_t)folios * IN_FOLIO * PAGE;
+	wanted.kind = AREAS_PRIVATE;
+	/* Whole folios only: where they do not begin at a folio there would be base pages beside them. */
+	wanted.address_form = AREAS_EXACTLY;
+	wanted.address = (void *)(uintptr_t)0x600000000000;
+	wanted.placement.policy = AREAS_INTERLEAVE;
+	wanted.placement.nodes.words[0] = mask_of(nodes, node_count);
+	chosen(of_64k, before);
+	setting(of_64k, "always");
+	area = areas_create(&wanted);
+	CHECK(area != NULL);
+	touch(areas_address(area), (size_t)folios * IN_FOLIO);
+	for (int folio = 0; folio < folios; folio++) {
+		raw_nodes((char *)areas_address(area) + (size_t)folio * IN_FOLIO * PAGE, IN_FOLIO, on);
+		found[folio] = on[0];
+		for (int page = 1; page < IN_FOLIO; page++)
+			CHECK_EQ(on[page], on[0]);
+	}
+	goes_round(found, folios, order, length, "folios");
+	CHECK(verified(area).holds);
+	setting(of_64k, before);
+	/* As base pages they would be out of turn. */
+	CHECK(!verified(area).holds);
+	areas_release(area);
+}
+
 static void what_is_filled_or_locked_goes_round(void)
 {
 	int order[MOST_BLOCKS], length, blocks, file;
@@ -491,16 +530,40 @@ static void what_cannot_be_had_on_its_node_is_base_pages(void)
 	areas_release(area);
 }
 
+/* Moves an area: here, or by a process that has found it and holds nothing of it. */
+static void move(areas_area *area, const areas_placement *placement, uint64_t expected, int by_another)
+{
+	areas_migration moved = AREAS_MIGRATION;
+	pid_t child = by_another ? check_fork() : 0;
+
+	if (child == 0) {
+		int status = by_another ? areas_migrate_id(areas_find("moved"), placement, &moved, NULL, NULL, NULL)
+					: areas_migrate(area, placement, &moved, NULL, NULL, NULL);
+
+		if (status < 0)
+			check_failed(__FILE__, __LINE__, "%s", areas_error_help());
+		CHECK_EQ(moved.moved, expected);
+		CHECK_EQ(moved.stayed, 0);
+		CHECK_EQ(moved.holds, 1);
+		CHECK_EQ(moved.placed, 1);
+		if (by_another)
+			_exit(0);
+		return;
+	}
+	check_child(child, 0);
+}
+
 /* Each huge page moves once, and as one. */
 static void gathered_blocks_move_whole(void)
 {
-	static const uint32_t kinds[] = { AREAS_SHARED, AREAS_PRIVATE };
+	static const uint32_t kinds[] = { AREAS_SHARED, AREAS_PRIVATE, AREAS_SHARED };
 
 	know_the_nodes();
-	for (int kind = 0; kind < 2; kind++) {
+	CHECK_EQ(setenv("AREAS_DIR", "/tmp/areas-gathered", 1), 0);
+	for (int kind = 0; kind < 3; kind++) {
 		int order[MOST_BLOCKS], found[MOST_BLOCKS], length, blocks;
-		areas_migration moved = AREAS_MIGRATION;
 		areas_placement placement = { .policy = AREAS_INTERLEAVE };
+		int by_another = kind == 2;
 		areas_area *area;
 
 		length = round_of(nodes, node_count, 0, order);
@@ -508,17 +571,18 @@ static void gathered_blocks_move_whole(void)
 		area = area_of(kinds[kind], blocks, AREAS_BIND, mask_of(nodes, 1), AREAS_LOCK_NONE, NULL);
 		populate(area);
 		CHECK_EQ(look(areas_address(area), blocks, found), blocks);
+		if (by_another && areas_publish(area, "moved") < 0)
+			check_failed(__FILE__, __LINE__, "%s", areas_error_help());
 		placement.nodes.words[0] = mask_of(nodes, node_count);
-		CHECK_EQ(areas_migrate(area, &placement, &moved, NULL, NULL, NULL), 0);
-		CHECK_EQ(moved.moved, (uint64_t)(blocks - 2) * HUGE_PAGE);
-		CHECK_EQ(moved.stayed, 0);
-		CHECK_EQ(moved.holds, 1);
+		move(area, &placement, (uint64_t)(blocks - 2) * HUGE_PAGE, by_another);
 		touch(areas_address(area), (size_t)blocks * IN_BLOCK);
-		all_go_round(area, blocks, order, length, "moved");
+		CHECK_EQ(look(areas_address(area), blocks, found), blocks);
+		goes_round(found, blocks, order, length, by_another ? "moved by another process" : "moved");
+		if (!by_another)
+			CHECK(verified(area).holds);
 		placement.policy = AREAS_BIND;
 		placement.nodes.words[0] = mask_of(nodes + 1, 1);
-		CHECK_EQ(areas_migrate(area, &placement, &moved, NULL, NULL, NULL), 0);
-		CHECK_EQ(moved.holds, 1);
+		move(area, &placement, (uint64_t)(blocks - 2) * HUGE_PAGE, by_another);
 		touch(areas_address(area), (size_t)blocks * IN_BLOCK);
 		CHECK_EQ(look(areas_address(area), blocks, found), blocks);
 		for (int block = 0; block < blocks; block++)
@@ -562,6 +626,7 @@ int main(int count, char **words)
 		{ "a_node_that_comes_while_we_run_takes_its_turn", a_node_that_comes_while_we_run_takes_its_turn },
 		{ "blocks_go_round", blocks_go_round },
 		{ "whoever_makes_them_they_go_round", whoever_makes_them_they_go_round },
+		{ "folios_of_several_pages_go_round_by_themselves", folios_of_several_pages_go_round_by_themselves },
 		{ "what_is_filled_or_locked_goes_round", what_is_filled_or_locked_goes_round },
 		{ "stripes_stay_where_they_were_cut", stripes_stay_where_they_were_cut },
 		{ "what_was_there_before_goes_round", what_was_there_before_goes_round },
