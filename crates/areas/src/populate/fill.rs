@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use super::crew::Crew;
 use super::gather::Gather;
 use super::watch::Watch;
-use super::{CHUNK, Chunks, Job, Populated, Progress, Way, room};
+use super::{CHUNK, Chunks, Job, Populated, Progress, Way, piece, room};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -65,22 +65,24 @@ pub(crate) fn run(
     let mut done = 0;
     let fill = |index| {
         let range = chunks.at(index);
-        if let Some(gather) = &gather {
-            let huge = PageSize::transparent().bytes();
-            for at in (range.start.max(parts.start)..range.end.min(parts.end)).step_by(huge) {
-                let _piece = watch.take(job, huge)?;
-                gather.gather(at..at + huge)?;
-            }
-        }
         let popped = spare().pop();
         let mut buffer = popped.unwrap_or_else(|| vec![0; BUFFER.min(job.len)]);
         let mut at = range.start;
         while at < range.end {
-            let part = &mut buffer[..BUFFER.min(range.end - at)];
-            read(job, file, at, part)?;
-            let _piece = watch.take(job, part.len())?;
-            write(job, size, at, part)?;
-            at += part.len();
+            let end = match &gather {
+                Some(_) => piece(&range, at, watch.step(), &parts),
+                None => range.end.min(at + BUFFER),
+            };
+            let _piece = watch.take(job, end - at)?;
+            if let Some(gather) = &gather {
+                gather.gather(at.max(parts.start)..end.min(parts.end))?;
+            }
+            while at < end {
+                let part = &mut buffer[..BUFFER.min(end - at)];
+                read(job, file, at, part)?;
+                write(job, size, at, part)?;
+                at += part.len();
+            }
         }
         spare().push(buffer);
         Ok(())

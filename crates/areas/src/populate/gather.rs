@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Job, Way};
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Kind, Result};
 use crate::migrate::{Mover, Wanted};
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement, Policy};
@@ -36,6 +37,8 @@ pub(crate) enum Refused {
     Elsewhere,
     /// Its parts were placed apart.
     Apart,
+    /// Where its pages are cannot be asked, or what the weights are.
+    Unknown,
 }
 
 impl fmt::Display for Refused {
@@ -44,6 +47,9 @@ impl fmt::Display for Refused {
             Refused::ByKernel(errno) => write!(f, "the kernel said {errno}"),
             Refused::Elsewhere => f.write_str("pages of it would not come to the node that it was to be on"),
             Refused::Apart => f.write_str("parts of it were placed apart"),
+            Refused::Unknown => f.write_str(
+                "on which node it would come to be cannot be told: a sandbox forbids move_pages, or the weights cannot be read",
+            ),
         }
     }
 }
@@ -57,19 +63,20 @@ pub(super) struct Gather<'a> {
     parts: Vec<(Range<usize>, Placement)>,
     /// Where nothing was asked: what the thread has that brings pages in.
     thread: Policy,
-    /// The turns of the policies that interleave.
-    turns: Vec<(Policy, Option<Turns>)>,
+    /// The turns of policies that were met.
+    turns: Mutex<Vec<(Policy, Option<Arc<Turns>>)>>,
     origin: Origin,
     bytes: AtomicUsize,
     /// What the kernel said first; 0 for nothing.
     failed: AtomicI32,
     elsewhere: AtomicBool,
     apart: AtomicBool,
+    unknown: AtomicBool,
 }
 
 /// Where a block is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Goal<'t> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Goal {
     /// Where its first page comes to be.
     Anywhere,
     /// On one of these.
@@ -77,15 +84,15 @@ enum Goal<'t> {
     /// On one of these, as long as one of them has room.
     Rather(NodeSet),
     /// On this one: it is its turn.
-    Turn(Node, &'t Turns),
+    Turn(Node, Arc<Turns>),
 }
 
-impl Goal<'_> {
-    fn allows(self, node: Node) -> bool {
+impl Goal {
+    fn allows(&self, node: Node) -> bool {
         match self {
             Goal::Anywhere => true,
             Goal::Among(nodes) | Goal::Rather(nodes) => nodes.contains(node),
-            Goal::Turn(turn, _) => turn == node,
+            Goal::Turn(turn, _) => *turn == node,
         }
     }
 }
@@ -98,30 +105,25 @@ impl<'a> Gather<'a> {
         }
         // A kernel or a sandbox that does not tell leaves it at the default, which is what most threads have.
         let thread = sys::policy::of_thread().unwrap_or_default();
-        let mut gather = Gather {
+        Gather {
             job,
             way,
             parts,
             thread,
-            turns: Vec::new(),
+            turns: Mutex::default(),
             origin: Origin::of(job.object, job.mapping.as_ptr().addr(), job.mapping.page_size()),
             bytes: AtomicUsize::new(0),
             failed: AtomicI32::new(0),
             elsewhere: AtomicBool::new(false),
             apart: AtomicBool::new(false),
-        };
-        let asked: Vec<Policy> = gather.parts.iter().map(|(_, placement)| placement.policy()).collect();
-        for policy in asked.into_iter().chain([placement.policy(), thread]) {
-            if gather.turns.iter().all(|(known, _)| *known != policy) {
-                gather.turns.push((policy, Turns::of(&policy)));
-            }
+            unknown: AtomicBool::new(false),
         }
-        gather
     }
 
     /// Bytes in transparent huge pages now, and why there are not more.
     pub(super) fn outcome(self) -> (usize, Option<Refused>) {
         let refused = match self.failed.into_inner() {
+            0 if self.unknown.into_inner() => Some(Refused::Unknown),
             0 if self.elsewhere.into_inner() => Some(Refused::Elsewhere),
             0 => self.apart.into_inner().then_some(Refused::Apart),
             errno => Some(Refused::ByKernel(Errno::from_raw(errno))),
@@ -138,12 +140,12 @@ impl<'a> Gather<'a> {
         let mut goals = Vec::new();
         for start in blocks.step_by(huge) {
             match self.goal(start) {
-                Some(goal) => goals.push((start, goal)),
-                None => self.apart.store(true, Ordering::Relaxed),
+                Ok(goal) => goals.push((start, goal)),
+                Err(why) => why.store(true, Ordering::Relaxed),
             }
         }
-        for &(start, goal) in &goals {
-            self.seed(start, goal)?;
+        for (start, goal) in &goals {
+            self.seed(*start, goal)?;
         }
         let mut ready = Vec::new();
         for near in goals.chunk_by(|(one, _), (next, _)| one + huge == *next) {
@@ -152,39 +154,50 @@ impl<'a> Gather<'a> {
                 ready.extend(range.step_by(huge).map(|start| Block { start, moved: Vec::new() }));
                 continue;
             }
-            let found = residency::measure_range(self.job.mapping, self.job.object, range)?;
-            self.place(near, &found, &mut ready)?;
+            match self.measure(range)? {
+                Some(found) => self.place(near, &found, &mut ready)?,
+                None => self.unknown.store(true, Ordering::Relaxed),
+            }
         }
         for near in ready.chunk_by(|one, next| one.start + huge == next.start) {
-            self.collapse(near)?;
+            self.collapse(near);
         }
         Ok(())
     }
 
-    /// Where the block that begins there is to be; `None` if its parts were placed apart.
+    /// Where pages are; `None` where a sandbox forbids the question: pages can be brought in all the same.
+    fn measure(&self, range: Range<usize>) -> Result<Option<Residency>> {
+        match residency::measure_range(self.job.mapping, self.job.object, range).and_then(Residency::all_located) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if matches!(error.kind(), Kind::NotPermitted | Kind::Unsupported) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where the block that begins there is to be; or what to note where it cannot be gathered.
     ///
     /// The kernel is asked for the policy, as another holder of the object may have placed it anew: at both ends of the block.
-    fn goal(&self, start: usize) -> Option<Goal<'_>> {
+    fn goal(&self, start: usize) -> Result<Goal, &AtomicBool> {
         let huge = PageSize::transparent().bytes();
         let end = start + huge;
         let asked = match self.parts.iter().find(|(part, _)| part.start < end && start < part.end) {
             Some((part, placement)) if part.start <= start && end <= part.end => *placement,
-            Some(_) => return None,
+            Some(_) => return Err(&self.apart),
             None => Placement::default(),
         };
         let base = PageSize::base().bytes();
         let kernel =
             |at| self.job.mapping.check(at, base, self.job.mapping.span()).ok().map(sys::policy::policy_at);
         let policy = match (kernel(start), kernel(end - base)) {
-            (Some(Ok(first)), Some(Ok(last))) if first != last => return None,
+            (Some(Ok(first)), Some(Ok(last))) if first != last => return Err(&self.apart),
             (Some(Ok(policy)), _) => policy,
             // A sandbox that does not tell.
             _ => asked.policy(),
         };
         let policy = if policy == Policy::Default { self.thread } else { policy };
-        let known = self.turns.iter().find(|(known, _)| *known == policy);
-        Some(match (known, policy.nodes()) {
-            (Some((_, Some(turns))), _) => {
+        Ok(match (policy, policy.nodes()) {
+            (Policy::Interleave(_) | Policy::WeightedInterleave(_), _) => {
+                let turns = self.turns(policy).ok_or(&self.unknown)?;
                 Goal::Turn(turns.at(self.origin.number(start, PageSize::transparent())), turns)
             }
             (_, Some(nodes)) if policy.is_strict() => Goal::Among(nodes),
@@ -193,13 +206,24 @@ impl<'a> Gather<'a> {
         })
     }
 
+    /// The turns of a policy that interleaves; `None` where its weights cannot be read. They are read once.
+    fn turns(&self, policy: Policy) -> Option<Arc<Turns>> {
+        let mut known = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, turns)) = known.iter().find(|(other, _)| *other == policy) {
+            return turns.clone();
+        }
+        let turns = Turns::of(&policy).map(Arc::new);
+        known.push((policy, turns.clone()));
+        turns
+    }
+
     /// Brings one page of a block in: the one that its policy puts where the block is to be.
-    fn seed(&self, start: usize, goal: Goal<'_>) -> Result<()> {
+    fn seed(&self, start: usize, goal: &Goal) -> Result<()> {
         let (base, huge) = (PageSize::base().bytes(), PageSize::transparent().bytes());
         let at = match goal {
             Goal::Turn(node, turns) => (start..start + huge)
                 .step_by(base)
-                .find(|&at| turns.at(self.origin.number(at, PageSize::base())) == node)
+                .find(|&at| turns.at(self.origin.number(at, PageSize::base())) == *node)
                 .unwrap_or(start),
             _ => start,
         };
@@ -207,9 +231,10 @@ impl<'a> Gather<'a> {
     }
 
     /// Puts those blocks into `ready` whose pages are where the block is to be, after moving what has to be moved.
-    fn place(&self, blocks: &[(usize, Goal<'_>)], found: &Residency, ready: &mut Vec<Block>) -> Result<()> {
+    fn place(&self, blocks: &[(usize, Goal)], found: &Residency, ready: &mut Vec<Block>) -> Result<()> {
         let mut doubtful = Vec::new();
-        for &(start, goal) in blocks {
+        for (start, goal) in blocks {
+            let start = *start;
             let Some(counts) = Counts::of(found, start) else {
                 // It is a huge page already; and what is there stays where it is.
                 ready.push(Block { start, moved: Vec::new() });
@@ -222,9 +247,9 @@ impl<'a> Gather<'a> {
         }
         let mut wanted = Vec::new();
         for (_, goal, counts) in &doubtful {
-            let target = match *goal {
-                Goal::Turn(node, _) => Some(node),
-                _ => counts.most_of(*goal),
+            let target = match goal {
+                Goal::Turn(node, _) => Some(*node),
+                _ => counts.most_of(goal),
             };
             if let Some(target) = target {
                 let away = counts.pages.iter().filter(|(_, node)| !goal.allows(*node));
@@ -235,15 +260,18 @@ impl<'a> Gather<'a> {
             self.elsewhere.fetch_or(!doubtful.is_empty(), Ordering::Relaxed);
             return Ok(());
         }
-        self.shift(&mut wanted)?;
+        self.shift(&mut wanted);
         let range = blocks[0].0..blocks[blocks.len() - 1].0 + PageSize::transparent().bytes();
-        let now = residency::measure_range(self.job.mapping, self.job.object, range)?;
+        let Some(now) = self.measure(range)? else {
+            self.unknown.store(true, Ordering::Relaxed);
+            return Ok(());
+        };
         for (start, goal, before) in doubtful {
             let counts = Counts::of(&now, start);
             if counts.is_none_or(|counts| counts.wins(goal)) {
                 ready.push(Block { start, moved: before.away_from(goal) });
             } else {
-                self.put_back(before.away_from(goal))?;
+                self.put_back(before.away_from(goal));
                 self.elsewhere.store(true, Ordering::Relaxed);
             }
         }
@@ -251,37 +279,36 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
-    /// Moves pages. What comes of it is measured by whoever has to know.
-    fn shift(&self, wanted: &mut [Wanted]) -> Result<()> {
+    /// Moves pages. What comes of it, where it is allowed, is measured by whoever has to know.
+    fn shift(&self, wanted: &mut [Wanted]) {
         wanted.sort_by_key(|page| (page.target, page.range.start));
         let base = self.job.mapping.as_ptr();
-        Mover::here().shift(wanted, |at| base.wrapping_add(at).cast_const()).map(drop)
+        let _ = Mover::here().shift(wanted, |at| base.wrapping_add(at).cast_const());
     }
 
     /// What was moved for the sake of a huge page that could not be had goes back to where it was.
-    fn put_back(&self, mut moved: Vec<Wanted>) -> Result<()> {
-        if moved.is_empty() { Ok(()) } else { self.shift(&mut moved) }
+    fn put_back(&self, mut moved: Vec<Wanted>) {
+        if !moved.is_empty() {
+            self.shift(&mut moved);
+        }
     }
 
     /// Gathers neighbouring blocks, all in one call: the kernel waits once a call for what its processors have at hand. Only where it refuses
     /// one of them, each by itself.
-    fn collapse(&self, blocks: &[Block]) -> Result<()> {
+    fn collapse(&self, blocks: &[Block]) {
         let huge = PageSize::transparent().bytes();
-        let Some(first) = blocks.first() else { return Ok(()) };
+        let Some(first) = blocks.first() else { return };
         match collapse(self.job, first.start, blocks.len() * huge) {
             Ok(()) => _ = self.bytes.fetch_add(blocks.len() * huge, Ordering::Relaxed),
             Err(_) if blocks.len() > 1 => {
-                for block in blocks {
-                    self.collapse(std::slice::from_ref(block))?;
-                }
+                blocks.iter().for_each(|block| self.collapse(std::slice::from_ref(block)));
             }
             Err(errno) => {
                 let (errno, order) = (errno.raw_os_error(), Ordering::Relaxed);
                 let _ = self.failed.compare_exchange(0, errno, order, order);
-                self.put_back(first.moved.clone())?;
+                self.put_back(first.moved.clone());
             }
         }
-        Ok(())
     }
 }
 
@@ -320,7 +347,7 @@ impl Counts {
     }
 
     /// Whether the kernel gathers them where the block is to be: it takes a node that has as many as any.
-    fn wins(&self, goal: Goal<'_>) -> bool {
+    fn wins(&self, goal: &Goal) -> bool {
         let Some(most) = self.nodes.values().max() else { return false };
         if matches!(goal, Goal::Rather(_)) && self.most_of(goal).is_none() {
             // It had to go elsewhere.
@@ -330,13 +357,13 @@ impl Counts {
     }
 
     /// The node on which it may be that has the most of them.
-    fn most_of(&self, goal: Goal<'_>) -> Option<Node> {
+    fn most_of(&self, goal: &Goal) -> Option<Node> {
         let allowed = self.nodes.iter().filter(|(node, _)| goal.allows(**node));
         allowed.max_by_key(|(node, count)| (**count, std::cmp::Reverse(**node))).map(|(node, _)| *node)
     }
 
     /// The pages that are not where the block is to be, and where they are.
-    fn away_from(&self, goal: Goal<'_>) -> Vec<Wanted> {
+    fn away_from(&self, goal: &Goal) -> Vec<Wanted> {
         let away = self.pages.iter().filter(|(_, node)| !goal.allows(*node));
         away.map(|(range, node)| Wanted { range: range.clone(), target: *node }).collect()
     }
@@ -367,21 +394,25 @@ mod tests {
 
     #[test]
     fn the_kernel_gathers_where_most_of_the_pages_are() {
-        let turns = Turns::of(&Policy::Interleave([node(0), node(2)].into_iter().collect())).unwrap();
+        let turns =
+            Turns::of(&Policy::Interleave([node(0), node(2)].into_iter().collect())).map(Arc::new).unwrap();
         let counts = |pages: &[(usize, Option<u32>)]| Counts::of(&made_up(pages), 0).unwrap();
-        let turn = |id| Goal::Turn(node(id), &turns);
+        let turn = |id| Goal::Turn(node(id), turns.clone());
         let half = counts(&[(256, Some(0)), (256, Some(2))]);
-        assert!(!half.wins(turn(0)) && !half.wins(turn(2)), "a tie is the kernel's to decide");
-        assert!(half.wins(Goal::Among([node(0), node(2)].into_iter().collect())));
-        assert!(half.wins(Goal::Anywhere));
+        assert!(!half.wins(&turn(0)) && !half.wins(&turn(2)), "a tie is the kernel's to decide");
+        assert!(half.wins(&Goal::Among([node(0), node(2)].into_iter().collect())));
+        assert!(half.wins(&Goal::Anywhere));
         let rather = |id| Goal::Rather(NodeSet::single(node(id)));
-        assert!(!half.wins(rather(0)) && half.wins(rather(1)), "where the node has room, it has to be there");
+        assert!(
+            !half.wins(&rather(0)) && half.wins(&rather(1)),
+            "where the node has room, it has to be there"
+        );
         let one = counts(&[(5, None), (1, Some(2)), (506, None)]);
-        assert!(one.wins(turn(2)) && !one.wins(turn(0)));
-        assert_eq!((one.most_of(turn(2)), one.most_of(turn(0))), (Some(node(2)), None));
-        let away = half.away_from(turn(2));
+        assert!(one.wins(&turn(2)) && !one.wins(&turn(0)));
+        assert_eq!((one.most_of(&turn(2)), one.most_of(&turn(0))), (Some(node(2)), None));
+        let away = half.away_from(&turn(2));
         assert_eq!((away.len(), away[0].target, away[255].range.end), (256, node(0), 256 * 4096));
-        assert!(!counts(&[(512, None)]).wins(Goal::Anywhere), "there is nothing to gather");
+        assert!(!counts(&[(512, None)]).wins(&Goal::Anywhere), "there is nothing to gather");
     }
 
     #[test]

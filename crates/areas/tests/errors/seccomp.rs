@@ -72,6 +72,16 @@ fn measured() -> String {
     format!("{:#}", areas::Bytes(area.residency().unwrap().resident()))
 }
 
+/// The pages come in all the same.
+fn gathered() -> String {
+    let interleave = Policy::Interleave(areas::NodeSet::ALL);
+    // A growable one, which has no pages of the pool.
+    let wanted = areas::builder(2 << 20).growable(4 << 20).pages(areas::Pages::Auto).place(interleave);
+    let mut area = wanted.shared().unwrap();
+    area.populate().unwrap();
+    format!("{:#}", areas::Bytes(area.residency().unwrap().resident()))
+}
+
 fn grown() -> String {
     let object =
         areas::Object::create("x", 1, areas::Extent::Growable { max: 1 << 20 }, areas::PageSize::base());
@@ -84,7 +94,7 @@ fn growable() -> areas::Result<Area<Shared>> {
 
 #[test]
 fn placing() {
-    let cases: [Case; 5] = [
+    let cases: [Case; 6] = [
         ("mbind, as a container refuses it", refuse(libc::SYS_mbind, libc::EPERM), placed),
         ("mbind, without NUMA in the kernel", refuse(libc::SYS_mbind, libc::ENOSYS), placed),
         ("get_mempolicy, as a container refuses it", refuse(libc::SYS_get_mempolicy, libc::EPERM), || {
@@ -98,6 +108,7 @@ fn placing() {
             areas::allowed_nodes().unwrap().to_string()
         }),
         ("move_pages, as a container refuses it", refuse(libc::SYS_move_pages, libc::EPERM), measured),
+        ("move_pages, where pages are gathered in turn", refuse(libc::SYS_move_pages, libc::EPERM), gathered),
     ];
     if let Some(told) = run(test!("placing"), &cases) {
         assert_snapshot!(told, @r#"
@@ -117,6 +128,9 @@ fn placing() {
 
         move_pages, as a container refuses it
         64.0 KiB
+
+        move_pages, where pages are gathered in turn
+        2.00 MiB
         "#);
     }
 }

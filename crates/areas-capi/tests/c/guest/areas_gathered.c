@@ -1,11 +1,11 @@
 // Areas of transparent huge pages on several nodes: blocks of 2 MiB go round the nodes, weights hold by the block, what moves moves as a
 // whole, and what cannot be had on its node is told. Where each page is, is asked of the kernel here (move_pages), page by page, and whether
 // a block is a huge page, of its page frames (pagemap).
-// vm: -- blocks_go whoever folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
-// vm: --nodes "1:512 1:320 0:224" -- blocks_go whoever folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
-// vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- blocks_go whoever folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: -- blocks_go whoever policies folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: --nodes "1:512 1:320 0:224" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
 // vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1
-// vm: --kernel linux-image-cloud-amd64 -- blocks_go what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: --kernel linux-image-cloud-amd64 -- blocks_go policies what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
 
 #include <areas.h>
 
@@ -306,14 +306,51 @@ static void whoever_makes_them_they_go_round(void)
 	areas_release(area);
 }
 
+/* What another holder has placed anew, and what the thread's own policy places, goes round as well. */
+static void policies_of_others_and_of_the_thread_count(void)
+{
+	int order[MOST_BLOCKS], found[MOST_BLOCKS], length, blocks;
+	unsigned long mask;
+	areas_placement placement = { .policy = AREAS_INTERLEAVE };
+	areas_area *area, *clone;
+	areas_cloning how = AREAS_CLONING;
+
+	know_the_nodes();
+	CHECK_EQ(setenv("AREAS_DIR", "/tmp/areas-gathered", 1), 0);
+	area = area_of(AREAS_SHARED, 6, AREAS_BIND, mask_of(nodes, 1), AREAS_LOCK_NONE, NULL);
+	if (areas_publish(area, "placed") < 0)
+		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
+	clone = areas_clone_named("placed", &how);
+	CHECK(clone != NULL);
+	placement.nodes.words[0] = mask_of(nodes + node_count - 2, 2);
+	CHECK_EQ(areas_place(clone, 0, 6 * HUGE_PAGE, &placement), 0);
+	populate(area);
+	length = round_of(nodes + node_count - 2, 2, 0, order);
+	CHECK_EQ(look(areas_address(area), 6, found), 6);
+	goes_round(found, 6, order, length, "placed by a clone");
+	areas_release(clone);
+	areas_release(area);
+
+	mask = mask_of(nodes, node_count);
+	CHECK_EQ(syscall(SYS_set_mempolicy, RAW_INTERLEAVE, &mask, 64UL), 0);
+	length = round_of(nodes, node_count, 0, order);
+	blocks = 2 * length;
+	area = area_of(AREAS_SHARED, blocks, AREAS_DEFAULT, 0, AREAS_LOCK_NONE, NULL);
+	populate(area);
+	CHECK_EQ(look(areas_address(area), blocks, found), blocks);
+	goes_round(found, blocks, order, length, "by the thread's policy");
+	areas_release(area);
+}
+
 /* Where base pages are brought in by 64 KiB, they go round so. */
 static void folios_of_several_pages_go_round_by_themselves(void)
 {
 	static const char of_64k[] = "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled";
+	static const char of_2m[] = "/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled";
 	enum { IN_FOLIO = 16 };
 	areas_attributes wanted = AREAS_ATTRIBUTES;
 	int order[MOST_BLOCKS], found[MOST_BLOCKS], on[IN_FOLIO], length, folios;
-	char before[32];
+	char before[32], before_2m[32];
 	areas_area *area;
 
 	know_the_nodes();
@@ -328,6 +365,8 @@ static void folios_of_several_pages_go_round_by_themselves(void)
 	wanted.placement.nodes.words[0] = mask_of(nodes, node_count);
 	chosen(of_64k, before);
 	setting(of_64k, "always");
+	chosen(of_2m, before_2m);
+	setting(of_2m, "never");
 	area = areas_create(&wanted);
 	CHECK(area != NULL);
 	touch(areas_address(area), (size_t)folios * IN_FOLIO);
@@ -340,6 +379,7 @@ static void folios_of_several_pages_go_round_by_themselves(void)
 	goes_round(found, folios, order, length, "folios");
 	CHECK(verified(area).holds);
 	setting(of_64k, before);
+	setting(of_2m, before_2m);
 	/* As base pages they would be out of turn. */
 	CHECK(!verified(area).holds);
 	areas_release(area);
@@ -626,6 +666,7 @@ int main(int count, char **words)
 		{ "a_node_that_comes_while_we_run_takes_its_turn", a_node_that_comes_while_we_run_takes_its_turn },
 		{ "blocks_go_round", blocks_go_round },
 		{ "whoever_makes_them_they_go_round", whoever_makes_them_they_go_round },
+		{ "policies_of_others_and_of_the_thread_count", policies_of_others_and_of_the_thread_count },
 		{ "folios_of_several_pages_go_round_by_themselves", folios_of_several_pages_go_round_by_themselves },
 		{ "what_is_filled_or_locked_goes_round", what_is_filled_or_locked_goes_round },
 		{ "stripes_stay_where_they_were_cut", stripes_stay_where_they_were_cut },
