@@ -1,12 +1,12 @@
 //! Huge pages and the policy of an area: each is where its turn is, moved as a whole, whoever moves it.
 
 use areas::registry::{self, Source};
-use areas::{Area, Bytes, PageSize, Pages, Policy, Shared, Why};
+use areas::{Area, Bytes, PageSize, Pages, Policy, Provider as _, Shared, System, Why};
 
 use crate::support::child::{Child, Ended, as_nobody, in_child, set_variable};
-use crate::support::machine::memory_nodes;
+use crate::support::machine::{crowd, memory_nodes};
 use crate::support::memory::expand;
-use crate::support::{HUGE, PAGE, assert_goes_round, guest, nodes, pages};
+use crate::support::{HUGE, MIB, PAGE, assert_goes_round, guest, node, nodes, pages};
 
 /// A folder for the registry, which an ordinary user can make its own in.
 fn registry_in(folder: &str) {
@@ -132,7 +132,7 @@ fn an_ordinary_user_moves_what_only_he_holds() {
         assert_huge(&huge);
         assert_eq!(pages::nodes_of(base.as_ptr(), 300 * PAGE, PAGE), [second; 300]);
         assert_eq!(expand(&part.residency().unwrap(), PAGE), [second; 300]);
-        assert_eq!(written.residency().unwrap().on(crate::support::node(second)), 100 * PAGE as u64);
+        assert_eq!(written.residency().unwrap().on(node(second)), 100 * PAGE as u64);
         for area in [&huge, &base, &written, &part] {
             assert_eq!(pages::numa_maps(area.as_ptr(), area.mapped())[0].policy, format!("bind:{second}"));
         }
@@ -189,6 +189,28 @@ fn a_move_that_moves_nothing_leaves_the_policy() {
         assert_eq!(pages::nodes_of(area.as_ptr(), 8 * PAGE, PAGE), [all[1]; 8]);
     });
     assert_eq!(ended, Ended::Well);
+}
+
+/// A list of nodes is cut between huge pages, and each part is gathered on its node.
+#[test]
+fn a_list_of_nodes_is_cut_between_huge_pages() {
+    guest!();
+    let all = memory_nodes();
+    let (first, second) = (all[all.len() - 1], all[0]);
+    let _crowded = crowd(first, 40 * MIB);
+    let provider = System::new().spilled([first, second].map(node));
+    // One that can grow, as the pool that crowds the node has pages.
+    let wanted = areas::builder(48 * MIB).growable(64 * MIB).pages(Pages::Auto).provider(&provider);
+    let mut area = wanted.shared().unwrap();
+    area.populate().unwrap();
+    assert!(area.verify().unwrap().holds());
+    let found = pages::nodes_of(area.as_ptr(), area.mapped(), PAGE);
+    let cut = found.iter().take_while(|&&on| on == first).count() * PAGE;
+    assert!(found[cut / PAGE..].iter().all(|&on| on == second), "one after the other");
+    assert!(cut > 0 && cut < 48 * MIB && cut.is_multiple_of(HUGE), "{cut} bytes on node {first}");
+    let there = 48 * MIB - cut;
+    assert_eq!(pages::huge_bytes(area.as_ptr().wrapping_add(cut), there), there as u64);
+    assert!(area.granted().gathered >= there);
 }
 
 /// Pages that come in after a move fit in with those that were moved: the round begins where the kernel begins it.
