@@ -167,7 +167,9 @@ impl<'a> Gather<'a> {
 
     /// Where pages are; `None` where a sandbox forbids the question: pages can be brought in all the same.
     fn measure(&self, range: Range<usize>) -> Result<Option<Residency>> {
-        match residency::measure_range(self.job.mapping, self.job.object, range).and_then(Residency::all_located) {
+        match residency::measure_range(self.job.mapping, self.job.object, range)
+            .and_then(Residency::all_located)
+        {
             Ok(found) => Ok(Some(found)),
             Err(error) if matches!(error.kind(), Kind::NotPermitted | Kind::Unsupported) => Ok(None),
             Err(error) => Err(error),

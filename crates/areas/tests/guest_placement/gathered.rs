@@ -3,6 +3,7 @@
 use areas::registry::{self, Source};
 use areas::{Area, Bytes, PageSize, Pages, Policy, Provider as _, Shared, System, Why};
 
+use crate::sandbox::{enter, refuse};
 use crate::support::child::{Child, Ended, as_nobody, in_child, set_variable};
 use crate::support::machine::{crowd, memory_nodes};
 use crate::support::memory::expand;
@@ -187,6 +188,30 @@ fn a_move_that_moves_nothing_leaves_the_policy() {
         let migration = area.migrate(Policy::Bind(nodes([all[1]]))).unwrap();
         assert!(migration.is_placed() && migration.verification().holds(), "{migration}");
         assert_eq!(pages::nodes_of(area.as_ptr(), 8 * PAGE, PAGE), [all[1]; 8]);
+    });
+    assert_eq!(ended, Ended::Well);
+}
+
+/// Where nobody tells which node a page is on, nothing is gathered onto the wrong one: it is populated all the same, and told.
+#[test]
+fn what_cannot_be_told_apart_is_not_gathered() {
+    guest!();
+    let ended = in_child(|| {
+        let all = memory_nodes();
+        let wanted = areas::builder(4 * HUGE).growable(8 * HUGE).pages(Pages::Auto);
+        let mut area = wanted.place(Policy::Interleave(nodes(all.clone()))).shared().unwrap();
+        let mut contained = Child::start(|line| {
+            enter(&[refuse(libc::SYS_move_pages, libc::EPERM)]);
+            area.populate().unwrap();
+            let told: Vec<String> =
+                area.granted().fallbacks.iter().map(|fallback| fallback.because.to_string()).collect();
+            assert!(told.iter().any(|why| why.contains("cannot be told")), "{told:?}");
+            line.go();
+        });
+        contained.wait();
+        let found = expand(&area.residency().unwrap(), PAGE);
+        assert_goes_round(&found, &all, "base pages");
+        assert_eq!(contained.end(), Ended::Well);
     });
     assert_eq!(ended, Ended::Well);
 }
