@@ -6,6 +6,7 @@
 //!     control                     where the sequence numbers of each slot go on
 //!     teams/
 //!       SLOT.STARTTIME.INODE  ->  /proc/PID/fd/N
+//!       SLOT.STARTTIME.INODE.empty             of a team that has published nothing yet
 //! ```
 //!
 //! A link's name is made from what no other team can have: the slot, the owner's start time and the inode of its table.
@@ -212,14 +213,23 @@ impl Directory {
             .map_err(|errno| problem(&self.path.join("teams"), "fstat", errno))
     }
 
-    /// All links that could be a team's. What is no team's link is left alone.
+    /// All links that could be of a team that has published something. What is no team's link is left alone.
     pub(super) fn links(&self) -> Result<Vec<Link>> {
+        self.read_links(false)
+    }
+
+    /// The same, and those of teams that have published nothing yet.
+    pub(super) fn all_links(&self) -> Result<Vec<Link>> {
+        self.read_links(true)
+    }
+
+    fn read_links(&self, empty_too: bool) -> Result<Vec<Link>> {
         /// More than there are slots, with room for what is dead and not yet cleared.
         const MOST: usize = 4 * SLOTS as usize;
         let names = sys::file::names_in(self.teams.as_fd(), MOST)
             .map_err(|errno| problem(&self.path.join("teams"), "openat, getdents64", errno))?;
         let mut links = Vec::new();
-        for name in &names {
+        for name in names.iter().filter(|name| empty_too || !Link::is_empty_teams(name.as_bytes())) {
             match sys::file::read_link(self.teams.as_fd(), name) {
                 Ok(target) => links.extend(Link::parse(name.as_bytes(), target.as_bytes())),
                 // It went in between, or is no link.
@@ -248,7 +258,8 @@ impl Directory {
     }
 
     /// Makes a link in a slot that nobody has, the link's own if it can be; gives back the link with its slot. `announce` is told
-    /// each slot before a link names it. `is_dead` proves deaths: dead teams' links are cleared away when slots run short.
+    /// each slot before a link names it. `is_dead` proves deaths: dead teams' links are cleared away when slots run short, and each time a few of those
+    /// that nobody else looks at.
     pub(super) fn claim(
         &self,
         link: &Link,
@@ -257,11 +268,14 @@ impl Directory {
     ) -> Result<Link> {
         let mut start = link.slot;
         let failed = |call, errno| problem(&self.path.join("teams"), call, errno);
-        for _ in 0..1000 {
+        for attempt in 0..1000 {
             let mut taken = vec![false; SLOTS as usize];
-            let links = self.links()?;
-            for other in &links {
+            let links = self.all_links()?;
+            for other in links.iter().filter(|other| !other.is_same_teams(link)) {
                 taken[other.slot as usize] = true;
+            }
+            if attempt == 0 {
+                self.clear_some_empty(&links, &mut is_dead);
             }
             let free = (0..SLOTS).map(|i| (start + i) % SLOTS).find(|&slot| !taken[slot as usize]);
             let Some(slot) = free else {
@@ -288,8 +302,8 @@ impl Directory {
                 }
                 Err(errno) => return Err(failed("symlinkat", errno)),
             }
-            match self.links() {
-                Ok(links) if links.iter().any(|other| other.slot == slot && *other != mine) => {
+            match self.all_links() {
+                Ok(links) if links.iter().any(|other| other.slot == slot && !other.is_same_teams(&mine)) => {
                     self.remove(&mine);
                     start = any_below(SLOTS);
                 }
@@ -302,6 +316,15 @@ impl Directory {
         }
         Err(Error::new(Kind::Registry, "join the registry")
             .detail("every slot that was tried went to somebody else"))
+    }
+
+    /// Clears away what dead teams left that had published nothing: a few of them, so that whoever comes removes more than one leaves.
+    fn clear_some_empty(&self, links: &[Link], is_dead: &mut impl FnMut(&Link) -> bool) {
+        const SOME: usize = 8;
+        let empty: Vec<&Link> = links.iter().filter(|link| link.empty).collect();
+        let start = any_below(u32::try_from(empty.len()).unwrap_or(u32::MAX).max(1)) as usize;
+        let some = empty.iter().cycle().skip(start).take(SOME.min(empty.len()));
+        some.filter(|link| is_dead(link)).for_each(|dead| self.remove(dead));
     }
 
     /// Wakes those who wait for a name, if there are any: after a record has become visible.
@@ -423,12 +446,12 @@ mod tests {
             teams: open(),
             joined: None,
         };
-        let other = Link { slot: 7, start_time: 1, inode: 1, pid: 1, descriptor: 3 };
+        let other = Link { slot: 7, start_time: 1, inode: 1, pid: 1, descriptor: 3, empty: true };
         sys::file::make_link(&other.target(), directory.teams.as_fd(), &other.name()).unwrap();
         let mut announced = Vec::new();
         let ours = Link { start_time: 2, ..other };
         let announce = |slot| {
-            announced.push((slot, directory.links().unwrap().iter().any(|link| link.start_time == 2)));
+            announced.push((slot, directory.all_links().unwrap().iter().any(|link| link.start_time == 2)));
             Ok(())
         };
         let claimed = directory.claim(&ours, announce, |_| false).unwrap();

@@ -153,6 +153,11 @@ fn locate(link: &Link) -> Place {
     }
 }
 
+/// Whether it is proven that the team that a link names is no more: without opening its table.
+pub(super) fn is_proven_dead(link: &Link) -> bool {
+    matches!(locate(link), Place::Dead)
+}
+
 /// What is open under a number, where a folder shows it.
 fn stat_under(folder: &str, number: i32) -> sys::Result<Stat> {
     sys::file::look_through(NumberPath::new(folder, number)?.as_c_str()?)

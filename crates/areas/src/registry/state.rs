@@ -263,15 +263,15 @@ impl State {
     /// The number of its record, and the id that it has now.
     fn announce(&mut self, area: &Announcement, claim: Option<&Claim>) -> Result<(u32, AreaId)> {
         self.once_more_if_removed(|state| {
-            let (directory, team) = state.team()?;
+            let (directory, team) = state.team(false)?;
             let published = team.publish(directory, area, claim)?;
             directory.wake_waiters();
             Ok(published)
         })
     }
 
-    /// Our team, which begins here where there was none. One that is there was [healed](State::heal) before.
-    fn team(&mut self) -> Result<(&Directory, &mut Team)> {
+    /// Our team, which begins here where there was none, with or without an area to be published. One that is there was [healed](State::heal) before.
+    fn team(&mut self, empty: bool) -> Result<(&Directory, &mut Team)> {
         // The folder of teams may have been removed. What else is open is looked at where it is needed: to begin, and to lease ids.
         let begins = self.own.as_ref().is_none_or(Team::needs_ids);
         if begins {
@@ -297,7 +297,7 @@ impl State {
         let Some(directory) = &self.directory else { unreachable!("joined above") };
         let team = match &mut self.own {
             Some(team) => team,
-            none => none.insert(Team::create(directory)?),
+            none => none.insert(Team::create(directory, empty)?),
         };
         Ok((directory, team))
     }
@@ -308,7 +308,7 @@ impl State {
         self.heal()?;
         self.publish_inherited()?;
         self.once_more_if_removed(|state| {
-            let (directory, team) = state.team()?;
+            let (directory, team) = state.team(true)?;
             team.open_door(directory)
         })
     }

@@ -8,7 +8,7 @@ use super::door::Door;
 use super::id::{AreaId, FIRST_GIVEN, SLOTS};
 use super::name::Name;
 use super::offer::Offer;
-use super::peer::{State, TABLE_SEALS, examine};
+use super::peer::{TABLE_SEALS, is_proven_dead};
 use super::process::ProcessStat;
 use super::table::{Announcement, BLOCK, OWN_BLOCKS, Owner, RECORDS, TABLE_BYTES, Table};
 use crate::error::{Error, Kind, Result, remedy};
@@ -34,8 +34,8 @@ pub(super) struct Team {
 }
 
 impl Team {
-    /// Makes the table, and last of all the link by which others find it.
-    pub(super) fn create(directory: &Directory) -> Result<Self> {
+    /// Makes the table, and last of all the link by which others find it: one that says that it is `empty`, where nothing is published with it.
+    pub(super) fn create(directory: &Directory, empty: bool) -> Result<Self> {
         const WHAT: &str = "join the registry";
         let failed = |call: &'static str| move |errno| Error::new(Kind::System, WHAT).call(call, errno);
         let fd = sys::object::create(c"areas table", sys::object::Pages::Base).map_err(|errno| {
@@ -97,6 +97,7 @@ impl Team {
             inode: identity.inode,
             pid,
             descriptor: fd.as_fd().as_raw_fd(),
+            empty,
         };
         let mut team = Team { table, fd, link: wanted, door: None, block: 0, used: BLOCK };
         let _ = team.open_door(directory);
@@ -122,11 +123,7 @@ impl Team {
     pub(super) fn claim(&mut self, directory: &Directory) -> Result<()> {
         let before = self.link.slot;
         // The table names a slot before the link does: whoever follows the link finds that they agree.
-        let claimed = directory.claim(
-            &self.link,
-            |slot| self.table.set_slot(slot),
-            |other| matches!(examine(other), State::Dead),
-        )?;
+        let claimed = directory.claim(&self.link, |slot| self.table.set_slot(slot), is_proven_dead)?;
         if claimed.slot != before || self.table.live() == 0 {
             self.used = BLOCK;
         }
@@ -138,6 +135,26 @@ impl Team {
             return Err(error);
         }
         Ok(())
+    }
+
+    /// Has others look into the table, before the first area is in it: a link that does not say that it is empty.
+    fn show(&mut self, directory: &Directory) -> Result<()> {
+        if !self.link.empty {
+            return Ok(());
+        }
+        let before = self.link.clone();
+        self.link.empty = false;
+        match self.claim(directory) {
+            Ok(()) => {
+                // Behind the other one, so that the slot is seen to be taken at each moment.
+                directory.remove(&before);
+                Ok(())
+            }
+            Err(error) => {
+                self.link = before;
+                Err(error)
+            }
+        }
     }
 
     /// Gives areas that still have ids of another slot ids of ours.
@@ -198,6 +215,7 @@ impl Team {
                 .detail(format!("this process has published {RECORDS} areas, which is as many as a team can"))
                 .help("drop some, or hold them in several processes"));
         }
+        self.show(directory)?;
         let id = match claim.and_then(|claim| self.claimed(directory, claim)) {
             Some(id) => {
                 self.table.open_block(id.sequence() / BLOCK)?;

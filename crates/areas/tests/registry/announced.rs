@@ -25,6 +25,7 @@ fn refuses(path: &str, seals: &str, commands: &[&str], kinds: &[Kind]) {
         inode: inode.parse().unwrap(),
         pid: hostile.pid(),
         descriptor: descriptor.parse().unwrap(),
+        empty: false,
     });
     // The header still names the original's slot: not believed. In that slot, it is.
     let mut reader = Agent::start(&folder);

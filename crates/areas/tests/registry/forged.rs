@@ -15,6 +15,7 @@ fn plant(folder: &Folder, forger: &Agent, original: &Link, opened: &str) -> Link
         inode: inode.parse().unwrap(),
         pid: forger.pid(),
         descriptor: descriptor.parse().unwrap(),
+        empty: false,
     };
     folder.plant_link(&link);
     link

@@ -16,6 +16,7 @@ fn link_to(agent: &Agent, slot: u32, opened: &str) -> Link {
         inode: inode.parse().unwrap(),
         pid: agent.pid(),
         descriptor: descriptor.parse().unwrap(),
+        empty: false,
     }
 }
 

@@ -29,7 +29,7 @@ fn take_all_slots_but(folder: &Folder, free: Option<u32>) {
     let mut taken: HashSet<u32> = folder.links().iter().map(|link| link.slot).collect();
     taken.extend(free);
     for slot in (0..SLOTS).filter(|slot| !taken.contains(slot)) {
-        folder.plant_link(&Link { slot, start_time: 1, inode: 1, pid: 1 << 30, descriptor: 3 });
+        folder.plant_link(&Link { slot, start_time: 1, inode: 1, pid: 1 << 30, descriptor: 3, empty: false });
     }
 }
 
@@ -118,7 +118,14 @@ fn teams_that_come_at_once_get_a_slot_each() {
         let own = folder.link_of(first.pid()).slot;
         let free: Vec<u32> = (1..=10).map(|i| (own + i) % SLOTS).collect();
         for slot in (0..SLOTS).filter(|slot| *slot != own && !free.contains(slot)) {
-            folder.plant_link(&Link { slot, start_time: 1, inode: 1, pid: 1 << 30, descriptor: 3 });
+            folder.plant_link(&Link {
+                slot,
+                start_time: 1,
+                inode: 1,
+                pid: 1 << 30,
+                descriptor: 3,
+                empty: false,
+            });
         }
         let mut agents: Vec<Agent> = (0..8).map(|_| Agent::start(&folder)).collect();
         for agent in &mut agents {

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use areas::Kind;
 use rustix::process::Signal;
 
-use crate::support::{Agent, Folder, Held, eventually, lock_bytes, locked_byte, refused, skip, test_name};
+use crate::support::{Agent, Folder, Link, eventually, lock_bytes, locked_byte, refused, skip, test_name};
 use crate::transfer::{PAGE, give, make, take, text};
 use crate::transfer_hostile::{door, intercept_all, send};
 
@@ -35,7 +35,8 @@ fn the_giver_knows_it_at_once_and_it_works_there_at_the_next_call() {
     target.tell("join");
     let mut seen = HashSet::new();
     for kind in ["shared", "resizable", "frozen"] {
-        let area = make(&mut giver, &format!("{kind} {kind} 4096 {}", if kind == "resizable" { 65536 } else { 0 }));
+        let area =
+            make(&mut giver, &format!("{kind} {kind} 4096 {}", if kind == "resizable" { 65536 } else { 0 }));
         let told = give(&mut giver, area, &target);
         assert!(seen.insert(told) && told != area.id.unwrap());
         assert_eq!(claimed(&folder), Some(told), "by the kernel's word");
@@ -73,7 +74,9 @@ fn no_two_givers_are_told_the_same() {
         for (number, giver) in givers.iter_mut().enumerate() {
             let area = make(giver, &format!("shared gift-{number}-{round} 4096 0"));
             match giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())) {
-                Ok(said) => told.push((said.strip_prefix("given ").unwrap().parse::<i32>().unwrap(), number, round)),
+                Ok(said) => {
+                    told.push((said.strip_prefix("given ").unwrap().parse::<i32>().unwrap(), number, round))
+                }
                 said => {
                     refused(said, Kind::Busy);
                     break 'full;
@@ -197,7 +200,11 @@ fn who_claims_nothing_gets_nothing() {
     drop(claim);
     assert!(lock_bytes(&hostile, all), "all of them");
     assert_eq!(arrives(&with_id(told), Some(&hostile)), told);
-    for not_given in [told % SEQUENCES + (told / SEQUENCES + 1) % 4096 * SEQUENCES, told - FIRST_GIVEN, told - SEQUENCES / 2] {
+    for not_given in [
+        told % SEQUENCES + (told / SEQUENCES + 1) % 4096 * SEQUENCES,
+        told - FIRST_GIVEN,
+        told - SEQUENCES / 2,
+    ] {
         if not_given > 0 && not_given % SEQUENCES != 0 {
             assert!(own(arrives(&with_id(not_given), Some(&hostile))), "{not_given}");
         }
@@ -298,10 +305,74 @@ fn who_has_joined_to_look_can_be_given_something() {
     child.tell("join-once");
     let told = give(&mut giver, second, &child);
     assert_eq!(child.get(told).unwrap().pid, child.pid());
-    // After a table that was closed, too.
-    let links = folder.links().len();
+    // It came with its first area that it is looked into by all.
+    assert!(!folder.link_of(target.pid()).empty && !folder.link_of(child.pid()).empty);
     child.kill();
-    target.kill();
-    assert!(Held::parse(&giver.tell("make shared last 4096 0")).id.is_some());
-    assert!(links >= 3);
+    let (pid, left) = (target.kill(), folder.links().len());
+    giver.list();
+    assert!(folder.links().iter().all(|link| link.pid != pid) && folder.links().len() == left - 2);
+}
+
+/// Who only looks is known to nobody: others do not look into it, have no descriptor more for it, and clear away what it leaves.
+#[test]
+fn who_only_looks_costs_others_nothing() {
+    const LOOKERS: usize = 20;
+    let folder = Folder::new();
+    let [mut holder, mut reader] = std::array::from_fn(|_| Agent::start(&folder));
+    holder.publish("ring");
+    reader.list();
+    let descriptors = |agent: &mut Agent| agent.tell("descriptors").parse::<usize>().unwrap();
+    let before = descriptors(&mut reader);
+    let mut lookers: Vec<Agent> = (0..LOOKERS).map(|_| Agent::start(&folder)).collect();
+    for looker in &mut lookers {
+        looker.tell("join-once");
+        looker.find("ring").unwrap();
+    }
+    let slots: HashSet<u32> = folder.links().iter().map(|link| link.slot).collect();
+    assert_eq!(slots.len(), 1 + LOOKERS, "each has a slot of its own");
+    assert_eq!(folder.links().iter().filter(|link| link.empty).count(), LOOKERS);
+    refused(reader.find("absent"), Kind::NoSuchArea);
+    assert_eq!(reader.list().names(), ["ring"]);
+    assert_eq!(descriptors(&mut reader), before, "nothing of them is open here");
+    // One that publishes is seen at once, under its slot; and stays seen when it has nothing any more.
+    let [one, two, ..] = &mut lookers[..] else { unreachable!() };
+    let slot = folder.link_of(one.pid()).slot;
+    let area = one.publish("its-own");
+    assert_eq!(area.id.unwrap().cast_unsigned() >> 19, slot);
+    assert_eq!(reader.find("its-own").unwrap().pid, one.pid());
+    assert!(!folder.link_of(one.pid()).empty, "one link");
+    // Its link went, and another team came in its slot: it gets another one as it publishes.
+    let before = folder.link_of(two.pid());
+    std::fs::remove_file(folder.teams().join(before.name())).unwrap();
+    folder.plant_link(&Link { pid: holder.pid(), ..before.clone() });
+    let id = two.publish("another").id.unwrap();
+    assert_ne!(id.cast_unsigned() >> 19, before.slot);
+    assert_eq!(reader.find("another").unwrap().id, id);
+    // All of them are killed. Whoever joins clears some away, whoever lists clears all.
+    let pids: Vec<u32> = lookers.into_iter().map(Agent::kill).collect();
+    let left = || folder.links().iter().filter(|link| pids.contains(&link.pid)).count();
+    assert_eq!(left(), LOOKERS);
+    Agent::start(&folder).tell("join-once");
+    assert!(left() < LOOKERS && left() > 0, "{}", left());
+    reader.list();
+    assert_eq!(left(), 0);
+}
+
+/// Killed between its two links, or with its link gone: never two teams in a slot.
+#[test]
+fn a_team_that_joins_again_keeps_its_slot_if_it_can() {
+    let folder = Folder::new();
+    let [mut looker, mut giver] = std::array::from_fn(|_| Agent::start(&folder));
+    looker.tell("join-once");
+    let slot = folder.link_of(looker.pid()).slot;
+    // The folder is removed: it is there again at its next call that asks, as who has nothing.
+    std::fs::remove_dir_all(folder.registry()).unwrap();
+    looker.tell("keep");
+    let link = folder.link_of(looker.pid());
+    assert!(link.empty && link.slot == slot);
+    let area = make(&mut giver, "shared ring 4096 0");
+    let told = give(&mut giver, area, &looker);
+    assert_eq!(looker.get(told).unwrap().name, "ring");
+    assert_eq!(told.cast_unsigned() >> 19, slot);
+    assert!(!folder.link_of(looker.pid()).empty);
 }

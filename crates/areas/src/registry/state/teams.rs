@@ -8,7 +8,7 @@ use super::looking::Hit;
 use super::{State, claim};
 use crate::error::Result;
 use crate::registry::directory::{Directory, Link, Now};
-use crate::registry::peer::{Peer, Reason, State as PeerState, examine};
+use crate::registry::peer::{Peer, Reason, State as PeerState, examine, is_proven_dead};
 use crate::registry::source::Holder;
 use crate::sys;
 
@@ -85,7 +85,7 @@ impl State {
         let settled = i128::from(sys::process::file_time()) - changed > TICKS;
         let links = directory.links()?;
         if let Some(team) = &mut self.own
-            && !links.contains(team.link())
+            && !is_there(directory, &links, team.link())?
             // Without its descriptor there is nothing to lead to: the next publication begins anew.
             && team.is_intact()?
         {
@@ -117,6 +117,11 @@ impl State {
                 }
             }
         }
+        if thoroughly {
+            // Nobody else looks at these.
+            let empty = directory.all_links()?.into_iter().filter(|link| link.empty);
+            empty.filter(is_proven_dead).for_each(|dead| directory.remove(&dead));
+        }
         let any_unreadable = self.teams.values().any(|team| matches!(team, Known::Unreadable(_)));
         self.read_at = (settled && !any_unreadable).then_some(changed);
         Ok(())
@@ -138,6 +143,11 @@ impl State {
     pub(in crate::registry) fn path(&self) -> Option<std::path::PathBuf> {
         self.directory.as_ref().map(|directory| directory.path().to_owned())
     }
+}
+
+/// Whether our own link is in the folder, of which these links were read.
+fn is_there(directory: &Directory, links: &[Link], own: &Link) -> Result<bool> {
+    if own.empty { directory.has(own) } else { Ok(links.contains(own)) }
 }
 
 /// Forgets names of teams that are gone: who remembers one has the dead team's table open, and so keeps it in memory.

@@ -15,7 +15,7 @@ use crate::registry::door::{Door, Refused};
 use crate::registry::id::AreaId;
 use crate::registry::name::Name;
 use crate::registry::offer::{Offer, Parcel};
-use crate::registry::peer::Peer;
+use crate::registry::peer::{Peer, Reason, State as PeerState, examine};
 use crate::registry::process::process_lives;
 use crate::registry::source::{Holder, Source};
 use crate::registry::table::{Announcement, Record};
@@ -55,7 +55,9 @@ impl State {
         for _ in 0..MOST_AT_ONCE {
             let next = match self.stuck.take() {
                 Some(parcel) => Ok(Some(parcel)),
-                None if !self.own.as_ref().and_then(Team::door).is_some_and(Door::may_have_offers) => Ok(None),
+                None if !self.own.as_ref().and_then(Team::door).is_some_and(Door::may_have_offers) => {
+                    Ok(None)
+                }
                 None => {
                     // Its claim is one of the folder in use by now. Whatever comes of that, the area is taken in.
                     let _ = self.rejoin();
@@ -192,9 +194,21 @@ impl State {
         }
         // The folder in use by now is where ids are claimed.
         self.rejoin()?;
-        let peers = self.teams_of(pid)?;
+        let limited =
+            |error: Error| match error.errno().map(|errno| sys::Errno::from_raw_os_error(errno.raw())) {
+                Some(sys::Errno::MFILE | sys::Errno::NFILE) => {
+                    remedy::open_files(Error::new(Kind::Limit, what.clone()).caused_by(error))
+                }
+                _ => error,
+            };
+        let mut peers = self.teams_of(pid).map_err(limited)?;
         if peers.is_empty() {
-            return Err(self.no_such_team(pid, what));
+            let found = self.empty_teams_of(pid).map_err(limited)?;
+            peers = match found {
+                Ok(peers) if peers.is_empty() => return Err(self.no_such_team(pid, what)),
+                Ok(peers) => peers,
+                Err(reason) => return Err(unreadable(what, &reason)),
+            };
         }
         let mut refused = None;
         for peer in peers {
@@ -254,22 +268,39 @@ impl State {
             let (live, dead): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.is_live());
             dead.into_iter().for_each(|peer| self.bury(&Holder::Peer(peer)));
             // One that has moved to another slot has another link by now, and ids of that slot.
-            if !live.is_empty() && (thoroughly == Some(true) || live.iter().all(|peer| peer.is_in_its_slot())) {
+            if !live.is_empty() && (thoroughly == Some(true) || live.iter().all(|peer| peer.is_in_its_slot()))
+            {
                 return Ok(live);
             }
         }
         Ok(Vec::new())
     }
 
+    /// The teams of a process that have published nothing yet, or why they cannot be read. They are looked for at each transfer: who looks for areas
+    /// does not know them.
+    fn empty_teams_of(&self, pid: u32) -> Result<Result<Vec<std::sync::Arc<Peer>>, Reason>> {
+        let Some(directory) = &self.directory else { return Ok(Ok(Vec::new())) };
+        let (mut peers, mut hidden) = (Vec::new(), None);
+        for link in directory.all_links()?.into_iter().filter(|link| link.pid == pid) {
+            match examine(&link) {
+                PeerState::Live(peer) => peers.push(std::sync::Arc::from(peer)),
+                PeerState::Unreadable(reason) => hidden = Some(reason),
+                PeerState::Dead => directory.remove(&link),
+            }
+        }
+        Ok(match hidden {
+            Some(reason) if peers.is_empty() => Err(reason),
+            _ => Ok(peers),
+        })
+    }
+
     fn no_such_team(&self, pid: u32, what: String) -> Error {
-        let unreadable = self.teams.iter().find_map(|(link, team)| match team {
-            Known::Unreadable(reason) if link.pid == pid => Some(&reason.text),
+        let hidden = self.teams.iter().find_map(|(link, team)| match team {
+            Known::Unreadable(reason) if link.pid == pid => Some(reason),
             _ => None,
         });
-        match unreadable {
-            Some(reason) => Error::new(Kind::Unreadable, what)
-                .detail(format!("it cannot be read: {reason}"))
-                .help("send it over a socket: `Area::send`, `receive`"),
+        match hidden {
+            Some(reason) => unreadable(what, reason),
             None if !process_lives(pid) => {
                 Error::new(Kind::NoSuchTeam, what).detail("there is no process of that number that lives")
             }
@@ -277,6 +308,14 @@ impl State {
                 .detail("that process is no team: it has published no area, or is another user's")
                 .help("have it call `registry::join`; to another user, send it over a socket: `Area::send`"),
         }
+    }
+}
+
+fn unreadable(what: String, reason: &Reason) -> Error {
+    let error = Error::new(reason.kind(), what).detail(format!("it cannot be read: {}", reason.text));
+    match reason.kind() {
+        Kind::Limit => remedy::open_files(error),
+        _ => error.help("send it over a socket: `Area::send`, `receive`"),
     }
 }
 

@@ -18,11 +18,14 @@ pub(crate) struct Link {
     pub(crate) inode: u64,
     pub(crate) pid: u32,
     pub(crate) descriptor: i32,
+    /// Whether its team has published nothing yet.
+    pub(crate) empty: bool,
 }
 
 impl Link {
     pub(crate) fn name(&self) -> String {
-        format!("{}.{}.{}", self.slot, self.start_time, self.inode)
+        let end = if self.empty { ".empty" } else { "" };
+        format!("{}.{}.{}{end}", self.slot, self.start_time, self.inode)
     }
 
     pub(crate) fn target(&self) -> String {
@@ -136,6 +139,7 @@ fn parse(path: &Path) -> Option<Link> {
         inode: parts.next()?.parse().ok()?,
         pid: pid.parse().ok()?,
         descriptor: descriptor.parse().ok()?,
+        empty: parts.next() == Some("empty"),
     })
 }
 
