@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use areas::{Address, Area, Frozen, Kind, Lock, Received, Resizable, Shared, Transfer, registry};
 
+use crate::operation::handing::{FIRST_GIVEN, SEQUENCES};
 use crate::stage::Stage;
 
 /// Bytes of each of the bystander's areas.
@@ -122,6 +123,8 @@ fn arrived(count: usize) -> Result<()> {
     for transferred in came {
         let found = registry::find(VICTIM).context("find what came")?;
         ensure!(found.id() == transferred.id() && found.is_own(), "its name leads to {found:?}");
+        // What was offered was claimed before, and the claim came with it, whenever its giver was killed.
+        ensure!(found.id().get() % SEQUENCES >= FIRST_GIVEN, "it came without its claim: {}", found.id());
         let Received::Shared(area) = transferred.take().context("take it")? else {
             bail!("it is no shared area any more");
         };

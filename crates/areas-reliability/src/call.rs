@@ -50,12 +50,13 @@ fn word_of(words: &[(i32, &'static str)], number: i32) -> Option<&'static str> {
     words.iter().find(|(value, _)| *value == number).map(|(_, word)| *word)
 }
 
-const FCNTL: [(i32, &str); 6] = [
+const FCNTL: [(i32, &str); 7] = [
     (libc::F_ADD_SEALS, "F_ADD_SEALS"),
     (libc::F_GET_SEALS, "F_GET_SEALS"),
     (libc::F_GETFL, "F_GETFL"),
     (libc::F_GETLK, "F_GETLK"),
     (libc::F_SETLK, "F_SETLK"),
+    (libc::F_OFD_SETLK, "F_OFD_SETLK"),
     (libc::F_DUPFD_CLOEXEC, "F_DUPFD_CLOEXEC"),
 ];
 const MADVISE: [(i32, &str); 9] = [

@@ -51,13 +51,24 @@ impl Rule {
     }
 }
 
-const JOINING: &[&str] =
-    &["join-first", "join", "join-clearing", "join-without-area", "keep", "clone-published", "fork"];
+const JOINING: &[&str] = &[
+    "join-first",
+    "join",
+    "join-clearing",
+    "join-without-area",
+    "join-once",
+    "publish-first",
+    "keep",
+    "clone-published",
+    "fork",
+];
 const REGISTRY: &[&str] = &[
     "join-first",
     "join",
     "join-clearing",
     "join-without-area",
+    "join-once",
+    "publish-first",
     "keep",
     "reap",
     "publish",
@@ -106,6 +117,9 @@ const POPULATING: &[&str] = &[
 const FOLDERS: &[&str] = &["the registry", "pid-", "=teams", "=control", "=."];
 
 pub(crate) static RULES: &[Rule] = &[
+    rule(&[], "who only looks is not told what kept it from joining: it is tried again, and looking works without")
+        .of(&["join-once"])
+        .lacking(),
     rule(&[], "interrupted by a signal: it is made again").only(&[EINTR]),
     rule(&["close"], "Linux has closed, whatever it says; there is nothing to be done about it"),
     rule(&["munmap"], "a dropped area's addresses stay taken where the kernel does not take them back: nobody is there to be told \
@@ -161,6 +175,19 @@ pub(crate) static RULES: &[Rule] = &[
                      dropped")
         .of(&["receive"]),
     rule(&["recvmsg"], "the answer that nothing was offered: asked anew by the next look").of(REGISTRY).answering(),
+    rule(&["fcntl(F_OFD_SETLK)"], "the answer that another giver has claimed that id: the next one is").only(&[EAGAIN]).of(&["transfer"]),
+    rule(&["fcntl(F_OFD_SETLK)"], "the answer that the id is not claimed by what came: the area gets another one")
+        .of(&["take-in"]),
+    rule(&["openat", "read", "newfstatat", "getdents64", "readlinkat"],
+         "whether a team is dead that published nothing: what is not known to be stays, and is looked at by who joins next")
+        .about(&["/proc/"])
+        .of(&["join-first", "join", "join-clearing", "join-without-area", "publish-first", "keep", "clone-published", "fork", "take-in"]),
+    rule(&["symlinkat"], "the slot went to somebody else: the next one is taken, and the area has an id of that")
+        .only(&[EEXIST])
+        .of(&["take-in"]),
+    rule(&["unlinkat"], "the link that says that the team is empty: it leads to the same table, and goes as the other one does")
+        .about(&[".empty"])
+        .of(&["publish-first"]),
     // The registry's folder.
     rule(&["mkdirat", "openat"], "the folder may be removed while somebody joins: all of it is tried again")
         .only(&[ENOENT])

@@ -8,6 +8,10 @@ use super::joining::{is_found, published};
 use super::{Act, With, is, told};
 use crate::bystander::{NAMES, VICTIM};
 
+/// Ids that givers claim are these of a team's: at least this, of so many.
+pub(crate) const FIRST_GIVEN: i32 = 3 << 17;
+pub(crate) const SEQUENCES: i32 = 1 << 19;
+
 /// An area that is to be handed over, and to whom.
 struct Giving {
     area: Option<Area<Shared>>,

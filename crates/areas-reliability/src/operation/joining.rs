@@ -63,6 +63,25 @@ pub(super) fn join_without_area() -> Result<Box<dyn Act>> {
         .boxed()
 }
 
+/// The same, as who only looks does it. Nobody hears of an error.
+pub(super) fn join_to_look() -> Result<Box<dyn Act>> {
+    let look = |(): &mut ()| {
+        registry::join_once();
+        Ok(())
+    };
+    With::new((), look, |()| {
+        registry::join_once();
+        is(doors() <= 1, || format!("it has {} doors", doors()))
+    })
+    .boxed()
+}
+
+/// A team that has joined, and publishes when others have long looked at the folder.
+pub(super) fn publish_first() -> Result<Box<dyn Act>> {
+    registry::join()?;
+    publishing(unpublished()?)
+}
+
 /// The doors that this process has open, as the kernel shows them: sockets' files whose names are gone.
 fn doors() -> usize {
     let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();

@@ -10,7 +10,7 @@
 
 mod changing;
 mod finding;
-mod handing;
+pub(crate) mod handing;
 mod joining;
 mod making;
 mod pool;
@@ -189,11 +189,18 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 45] = [
+pub(crate) static ALL: [Operation; 47] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
     Operation::new("join-without-area", "begin a team that has no area", joining::join_without_area).cold(),
+    Operation::new("join-once", "begin a team that only looks", joining::join_to_look).cold(),
+    Operation::new(
+        "publish-first",
+        "publish a team's first area, long after it joined",
+        joining::publish_first,
+    )
+    .cold(),
     Operation::new("keep", "publish again after the folder was removed", joining::keep).alone(),
     Operation::new("reap", "list, and clear away a dead team", joining::reap).cold(),
     Operation::new("publish", "publish one more area", joining::publish),

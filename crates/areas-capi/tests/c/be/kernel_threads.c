@@ -56,9 +56,15 @@ static void is_no_team(team_id number)
 	CHECK_EQ(delete_area(id), B_OK);
 }
 
-int main(void)
+static void threads_of_the_kernel(int number)
 {
 	thread_info thread;
+	CHECK_EQ(get_thread_info(number, &thread), B_BAD_THREAD_ID);
+	CHECK_EQ(wait_for_thread(number, NULL), B_BAD_THREAD_ID);
+}
+
+int main(void)
+{
 	team_info team;
 	int number;
 	is_no_team(B_SYSTEM_TEAM);
@@ -73,7 +79,6 @@ int main(void)
 	if (number == 0)
 		SKIP("no thread of the kernel's is seen here");
 	is_no_team(number);
-	CHECK_EQ(get_thread_info(number, &thread), B_BAD_THREAD_ID);
-	CHECK_EQ(wait_for_thread(number, NULL), B_BAD_THREAD_ID);
+	threads_of_the_kernel(number);
 	return 0;
 }

@@ -204,44 +204,43 @@ static void restart(int number)
 }
 
 /* From a team to the next one: the id that it has there. */
-static void give(int from, int to, message *area)
+static void give(int from, int to, message *given)
 {
-	area->what = GIVE;
-	area->team = teams[to].pid;
-	area->id = ask(from, *area).id;
+	given->what = GIVE;
+	given->team = teams[to].pid;
+	given->id = ask(from, *given).id;
 }
 
-static void count(int number, message *area)
+static void count(int number, message *counted)
 {
-	area->what = COUNT;
-	ask(number, *area);
-	area->hops++;
+	counted->what = COUNT;
+	ask(number, *counted);
+	counted->hops++;
 }
 
-static void look(int number, message area)
+static void look(int number, message seen)
 {
-	area.what = LOOK;
-	ask(number, area);
+	seen.what = LOOK;
+	ask(number, seen);
 }
 
 static message made(int number)
 {
-	message area = { MAKE, 0, 0, 0, 0 };
-	area = ask(number, area);
-	CHECK(is_held(area.inode));
-	return area;
+	message make = { MAKE, 0, 0, 0, 0 };
+	make = ask(number, make);
+	CHECK(is_held(make.inode));
+	return make;
 }
 
-int main(void)
-{
-	message area, other;
-	int round, at;
-	for (at = 0; at < TEAMS; at++)
-		start(at);
+/* What is handed on, and who has it. */
+static message area;
+static int at;
 
-	/* On and on, and back; the third team looks. */
-	area = made(0);
-	for (round = 0, at = 0; round < 4 * TEAMS; round++) {
+/* On and on, and back; the third team looks. */
+static void from_hand_to_hand_and_back(void)
+{
+	int round;
+	for (round = 0; round < 4 * TEAMS; round++) {
 		int step = round < 2 * TEAMS ? 1 : TEAMS - 1, next = (at + step) % TEAMS;
 		give(at, next, &area);
 		count(next, &area);
@@ -249,8 +248,12 @@ int main(void)
 		at = next;
 	}
 	CHECK_EQ(area.hops, 4 * TEAMS);
+}
 
-	/* Each giver is killed as soon as it has given: the next one has it all the same. */
+/* Each giver is killed as soon as it has given: the next one has it all the same. */
+static void each_giver_is_killed(void)
+{
+	int round;
 	for (round = 0; round < 2 * TEAMS; round++) {
 		int next = (at + 1) % TEAMS;
 		give(at, next, &area);
@@ -260,60 +263,83 @@ int main(void)
 		look(at, area);
 		at = next;
 	}
+}
 
-	/* Three areas at once, each to the next one, before any has called. */
-	{
-		message all[TEAMS];
-		for (round = 0; round < TEAMS; round++)
-			all[round] = round == at ? area : made(round);
-		for (round = 0; round < TEAMS; round++)
-			give(round, (round + 1) % TEAMS, &all[round]);
-		for (round = 0; round < TEAMS; round++) {
-			int next = (round + 1) % TEAMS;
-			CHECK(all[round].id != all[next].id);
-			count(next, &all[round]);
-			look(round, all[round]);
-		}
-		/* Two of them go with their holders. */
-		for (round = 0; round < TEAMS; round++)
-			if (round != at)
-				restart((round + 1) % TEAMS);
-		for (round = 0; round < TEAMS; round++)
-			if (round != at)
-				check_freed(all[round].inode);
-		area = all[at];
-		at = (at + 1) % TEAMS;
+/* Three areas, each to the next team, before any has called; two of them go with their holders. */
+static void three_at_once(void)
+{
+	message all[TEAMS];
+	int round;
+	for (round = 0; round < TEAMS; round++)
+		all[round] = round == at ? area : made(round);
+	for (round = 0; round < TEAMS; round++)
+		give(round, (round + 1) % TEAMS, &all[round]);
+	for (round = 0; round < TEAMS; round++) {
+		int next = (round + 1) % TEAMS;
+		CHECK(all[round].id != all[next].id);
+		count(next, &all[round]);
+		look(round, all[round]);
 	}
+	for (round = 0; round < TEAMS; round++)
+		if (round != at)
+			restart((round + 1) % TEAMS);
+	for (round = 0; round < TEAMS; round++)
+		if (round != at)
+			check_freed(all[round].inode);
+	area = all[at];
+	at = (at + 1) % TEAMS;
 	look((at + 1) % TEAMS, area);
+}
 
-	/* A receiver that is killed before it has called takes it along, though its giver lives. */
-	give(at, (at + 1) % TEAMS, &area);
+/* A receiver that is killed before it has called takes it along, though its giver lives. */
+static void the_receiver_is_killed(void)
+{
+	int next = (at + 1) % TEAMS;
+	give(at, next, &area);
 	CHECK(is_held(area.inode));
-	kill_team((at + 1) % TEAMS);
+	kill_team(next);
 	check_freed(area.inode);
-	start((at + 1) % TEAMS);
+	start(next);
+}
 
-	/* The giver first, then the receiver. */
-	other = made(at);
-	give(at, (at + 1) % TEAMS, &other);
+static void giver_and_receiver_are_killed(void)
+{
+	int next = (at + 1) % TEAMS;
+	message other = made(at);
+	give(at, next, &other);
 	restart(at);
 	CHECK(is_held(other.inode));
-	restart((at + 1) % TEAMS);
+	restart(next);
 	check_freed(other.inode);
+}
 
-	/* Through all hands, a clone of another team's is left when the chain's end dies. */
+/* It has been in all hands: it goes with the last, and no sooner. */
+static void all_are_killed(void)
+{
+	int last = (at + 2) % TEAMS;
 	area = made(at);
 	give(at, (at + 1) % TEAMS, &area);
 	count((at + 1) % TEAMS, &area);
-	give((at + 1) % TEAMS, (at + 2) % TEAMS, &area);
-	count((at + 2) % TEAMS, &area);
-	for (round = 0; round < TEAMS; round++) {
-		CHECK(is_held(area.inode) || round > 2);
-		if (round != (at + 2) % TEAMS)
-			kill_team(round);
-	}
+	give((at + 1) % TEAMS, last, &area);
+	count(last, &area);
+	kill_team(at);
+	kill_team((at + 1) % TEAMS);
 	CHECK(is_held(area.inode));
-	kill_team((at + 2) % TEAMS);
+	kill_team(last);
 	check_freed(area.inode);
+}
+
+int main(void)
+{
+	int number;
+	for (number = 0; number < TEAMS; number++)
+		start(number);
+	area = made(at);
+	from_hand_to_hand_and_back();
+	each_giver_is_killed();
+	three_at_once();
+	the_receiver_is_killed();
+	giver_and_receiver_are_killed();
+	all_are_killed();
 	return 0;
 }
