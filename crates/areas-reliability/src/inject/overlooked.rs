@@ -117,6 +117,11 @@ const POPULATING: &[&str] = &[
 const FOLDERS: &[&str] = &["the registry", "pid-", "=teams", "=control", "=."];
 
 pub(crate) static RULES: &[Rule] = &[
+    rule(&["unlinkat"], "a door's name that stays: who joins next clears it away, as its maker is dead")
+        .about(&["door-"])
+        .of(&["join-once"])
+        .leaving()
+        .lacking(),
     rule(&[], "who only looks is not told what kept it from joining: it is tried again, and looking works without")
         .of(&["join-once"])
         .lacking(),

@@ -6,7 +6,8 @@ use crate::error::{Error, Kind, Result};
 
 /// The id of a published area: one user's, one pid namespace's, and no other area's while it lives.
 ///
-/// A positive `i32`, as BeOS has them: 12 bits say which team's slot, 19 bits count within it.
+/// A positive `i32`, as BeOS has them: 12 bits say which team's slot, 19 bits count within it. The last quarter of these is for areas that other
+/// teams have given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AreaId(u32);
 

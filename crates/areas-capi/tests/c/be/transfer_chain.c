@@ -127,8 +127,9 @@ static int team(int from, int to)
 				address = info.address;
 				clone = _kern_transfer_area(told.id, &address, B_ANY_ADDRESS, told.team);
 				CHECK(clone > 0 && clone != told.id);
-				CHECK_EQ(get_area_info(told.id, &info), B_BAD_VALUE);
+				/* Before any call that might map another team's table there. */
 				CHECK_STR(check_maps(address), "");
+				CHECK_EQ(get_area_info(told.id, &info), B_BAD_VALUE);
 				told.id = clone;
 				break;
 			case COUNT:
