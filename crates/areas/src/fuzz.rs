@@ -60,6 +60,9 @@ pub fn lists(bytes: &[u8]) {
 /// Texts of `/proc` and `/sys`: maps, smaps, numa_maps, meminfo, zoneinfo.
 pub fn proc(bytes: &[u8]) {
     crate::registry::fuzz::maps(bytes);
+    for (region, _) in crate::sys::maps::named(&String::from_utf8_lossy(bytes)) {
+        assert!(region.start < region.end, "{region:?}");
+    }
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = crate::topology::meminfo::read(text).0.available();
     let _ = crate::residency::table::huge_in(text, 0x1000..0x7000_0000);

@@ -261,23 +261,14 @@ fn prepare(size: usize) -> Result<()> {
 
 /// Whether all of a range is addresses without memory, as far as the kernel shows.
 fn still_reserved(start: usize, len: usize) -> bool {
-    let maps = sys::text::read_lossy("/proc/thread-self/maps").unwrap_or_default();
     let end = start + len;
     let mut covered = start;
-    for line in maps.lines() {
-        let mut fields = line.split_ascii_whitespace();
-        let range = fields.next().and_then(|range| {
-            let (from, to) = range.split_once('-')?;
-            Some((usize::from_str_radix(from, 16).ok()?, usize::from_str_radix(to, 16).ok()?))
-        });
-        let Some((from, to)) = range.filter(|&(from, to)| from < end && to > start) else {
-            continue;
-        };
-        let bare = fields.next() == Some("---p") && fields.nth(2) == Some("0");
-        if !bare || from > covered {
+    for region in sys::maps::within(start..end).unwrap_or_default() {
+        let bare = !(region.readable || region.writable || region.executable || region.shared);
+        if !bare || region.file.inode != 0 || region.start > covered {
             return false;
         }
-        covered = to;
+        covered = region.end;
     }
     covered >= end
 }

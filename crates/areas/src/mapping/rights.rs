@@ -9,6 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
+use crate::sys::maps::Region;
 
 impl Mapping {
     /// Changes what may be done with all its pages (but for a guard, which stays).
@@ -54,32 +55,22 @@ impl Mapping {
 
     /// Whether all of it has a protection, as far as the kernel shows.
     fn still_has(&self, protection: Protection) -> bool {
-        let maps = sys::text::read_lossy("/proc/thread-self/maps").unwrap_or_default();
         let (base, span) = self.above_the_guard();
         let start = base.addr().get();
-        covers(&maps, start..start.saturating_add(span), protection)
+        let range = start..start.saturating_add(span);
+        sys::maps::within(range.clone()).is_ok_and(|regions| covers(&regions, range, protection))
     }
 }
 
-/// Whether the lines of a `maps` file cover a range, without a gap, with one protection.
-fn covers(maps: &str, range: Range<usize>, protection: Protection) -> bool {
-    let wanted = |right, letter| if protection.contains(right) { letter } else { '-' };
-    let wanted =
-        [wanted(Protection::READ, 'r'), wanted(Protection::WRITE, 'w'), wanted(Protection::EXECUTE, 'x')];
+/// Whether mappings cover a range, without a gap, with one protection.
+fn covers(regions: &[Region], range: Range<usize>, protection: Protection) -> bool {
+    let wanted = [Protection::READ, Protection::WRITE, Protection::EXECUTE].map(|right| protection.contains(right));
     let mut covered = range.start;
-    for line in maps.lines() {
-        let Some((addresses, rest)) = line.split_once(' ') else { continue };
-        let Some((from, to)) = addresses.split_once('-') else { continue };
-        let (Ok(from), Ok(to)) = (usize::from_str_radix(from, 16), usize::from_str_radix(to, 16)) else {
-            continue;
-        };
-        if to <= covered || from >= range.end {
-            continue;
-        }
-        if from > covered || !rest.chars().take(3).eq(wanted) {
+    for region in regions.iter().filter(|region| region.end > range.start && region.start < range.end) {
+        if region.start > covered || [region.readable, region.writable, region.executable] != wanted {
             return false;
         }
-        covered = to;
+        covered = region.end;
     }
     covered >= range.end
 }
@@ -129,7 +120,8 @@ mod tests {
     #[test]
     fn what_the_kernel_shows_of_a_range() {
         let maps = "1000-3000 rw-p 0 00:00 0\n3000-4000 r--p 0 00:00 0\nnoise\n4000-5000 rwxs 0 00:01 7 /memfd:area\n6000-7000 ---p 0 00:00 0\n";
-        let covers = |range, protection| super::covers(maps, range, protection);
+        let regions: Vec<_> = sys::maps::listed(maps).collect();
+        let covers = |range, protection| super::covers(&regions, range, protection);
         assert!(
             covers(0x1000..0x3000, Protection::READ_WRITE) && covers(0x2000..0x3000, Protection::READ_WRITE)
         );
@@ -138,6 +130,6 @@ mod tests {
         for range in [0x1000..0x4000, 0x0..0x2000, 0x4000..0x6000, 0x5000..0x5001] {
             assert!(!covers(range.clone(), Protection::READ_WRITE), "{range:x?}");
         }
-        assert!(!super::covers("", 0x1000..0x2000, Protection::READ));
+        assert!(!super::covers(&[], 0x1000..0x2000, Protection::READ));
     }
 }

@@ -8,6 +8,7 @@ use super::request::Address;
 use crate::error::{Error, Kind, Result};
 use crate::mapping::{Mapping, Plan, Reservation, reserved};
 use crate::page::PageSize;
+use crate::sys::maps;
 use crate::sys::memory::At;
 
 /// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is no more than that on any distribution).
@@ -79,7 +80,7 @@ fn random() -> usize {
 }
 
 fn read_maps() -> Result<String> {
-    crate::sys::text::read_lossy("/proc/thread-self/maps").map_err(|error| {
+    maps::read_own().map_err(|error| {
         Error::new(Kind::System, "look for free addresses")
             .detail("/proc/thread-self/maps cannot be read")
             .caused_by(error)
@@ -93,13 +94,10 @@ pub(crate) fn is_free(maps: &str, start: usize, span: u64) -> bool {
 }
 
 /// The free ranges of addresses, in order, from the text of `/proc/self/maps`.
-pub(crate) fn gaps(maps: &str) -> impl Iterator<Item = Range<usize>> + '_ {
-    let taken = maps.lines().filter_map(|line| {
-        let (start, end) = line.split_ascii_whitespace().next()?.split_once('-')?;
-        let start = usize::from_str_radix(start, 16).ok()?;
-        let room = if line.ends_with("[stack]") { STACK_ROOM } else { 0 };
-        let end = usize::from_str_radix(end, 16).ok()?;
-        (start <= end).then_some((start.saturating_sub(room), end))
+pub(crate) fn gaps(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let taken = maps::named(text).map(|(region, name)| {
+        let room = if name == "[stack]" { STACK_ROOM } else { 0 };
+        (region.start.saturating_sub(room), region.end)
     });
     let mut free = LOWEST;
     taken.chain([(HIGHEST, usize::MAX)]).filter_map(move |(start, end)| {

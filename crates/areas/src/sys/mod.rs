@@ -13,6 +13,7 @@ pub(crate) mod file;
 pub(crate) mod foreign;
 pub(crate) mod futex;
 pub(crate) mod guarded;
+pub(crate) mod maps;
 pub(crate) mod memory;
 pub(crate) mod number_path;
 pub(crate) mod object;

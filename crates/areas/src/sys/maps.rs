@@ -1,0 +1,301 @@
+//! What is mapped in this process, and what of: asked of the kernel for a few addresses (`PROCMAP_QUERY`, Linux 6.11), or read from the
+//! text of `/proc/PID/maps`, the only place where such text is parsed.
+
+#![expect(unsafe_code, reason = "a system call that writes a structure; the block has its proof")]
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use linux_raw_sys::general::{procmap_query, procmap_query_flags as flag};
+
+use super::file::Identity;
+use super::memory::last_errno;
+use super::{Errno, Result};
+
+/// Of this process, also once its first thread has ended: `/proc/self` is that one's.
+const OWN: &str = "/proc/thread-self/maps";
+
+/// A range of addresses that the kernel has as one mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts, as the kernel tells them")]
+pub(crate) struct Region {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) executable: bool,
+    /// Whether what is written there is seen by others who map the same.
+    pub(crate) shared: bool,
+    /// Which byte of its file is at `start`.
+    pub(crate) offset: u64,
+    /// Its file; all 0 for private memory without one.
+    pub(crate) file: Identity,
+}
+
+impl Region {
+    /// A line of a `maps` file, and what stands behind its numbers; `None` for what no kernel writes.
+    fn parse(line: &str) -> Option<(Self, &str)> {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+        let (rights, rest) = rest.split_once(' ')?;
+        let [read, write, execute, shared] = rights.as_bytes() else { return None };
+        let (offset, rest) = rest.split_once(' ')?;
+        let (device, rest) = rest.split_once(' ')?;
+        let (major, minor) = device.split_once(':')?;
+        let (inode, name) = rest.split_once(' ').unwrap_or((rest, ""));
+        let number = |text| u32::from_str_radix(text, 16).ok();
+        let region = Region {
+            start,
+            end,
+            readable: *read == b'r',
+            writable: *write == b'w',
+            executable: *execute == b'x',
+            shared: *shared == b's',
+            offset: u64::from_str_radix(offset, 16).ok()?,
+            file: Identity {
+                device: super::file::device(number(major)?, number(minor)?),
+                inode: inode.parse().ok()?,
+            },
+        };
+        (start < end).then_some((region, name.trim_start()))
+    }
+
+    /// What the kernel answered to a question; `None` for what makes no sense.
+    fn of(told: &procmap_query) -> Option<Self> {
+        let has = |bit: flag| told.vma_flags & bit as u64 != 0;
+        let region = Region {
+            start: usize::try_from(told.vma_start).ok()?,
+            end: usize::try_from(told.vma_end).ok()?,
+            readable: has(flag::PROCMAP_QUERY_VMA_READABLE),
+            writable: has(flag::PROCMAP_QUERY_VMA_WRITABLE),
+            executable: has(flag::PROCMAP_QUERY_VMA_EXECUTABLE),
+            shared: has(flag::PROCMAP_QUERY_VMA_SHARED),
+            offset: told.vma_offset,
+            file: Identity {
+                device: super::file::device(told.dev_major, told.dev_minor),
+                inode: told.inode,
+            },
+        };
+        (region.start < region.end).then_some(region)
+    }
+}
+
+/// The mappings that the text of a `maps` file lists, in its order, each with its name. Lines that no kernel writes are passed over.
+pub(crate) fn named(maps: &str) -> impl Iterator<Item = (Region, &str)> {
+    maps.lines().filter_map(Region::parse)
+}
+
+/// The same without their names.
+pub(crate) fn listed(maps: &str) -> impl Iterator<Item = Region> + '_ {
+    named(maps).map(|(region, _)| region)
+}
+
+/// The text of this process's `maps`.
+pub(crate) fn read_own() -> std::io::Result<String> {
+    super::text::read_lossy(OWN)
+}
+
+/// The mappings that lie in a range of this process's addresses, or reach into it, in order.
+///
+/// Three system calls where the kernel answers questions and it is one mapping, one more for each other one; else the whole text is read. Other
+/// threads may map and unmap meanwhile: each answer is of its moment.
+pub(crate) fn within(range: Range<usize>) -> Result<Vec<Region>> {
+    let file = super::text::open(OWN).map_err(errno_of)?;
+    match asked(&file, range.clone()) {
+        Some(answer) => answer,
+        None => {
+            let regions = in_text(file)?;
+            Ok(regions.into_iter().filter(|region| region.start < range.end && region.end > range.start).collect())
+        }
+    }
+}
+
+fn in_text(mut file: File) -> Result<Vec<Region>> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(errno_of)?;
+    Ok(listed(&String::from_utf8_lossy(&bytes)).collect())
+}
+
+/// By questions; `None` where this kernel takes none.
+fn asked(file: &File, range: Range<usize>) -> Option<Result<Vec<Region>>> {
+    /// Whether a question was refused once: then it is not asked again.
+    static REFUSED: AtomicBool = AtomicBool::new(false);
+    if REFUSED.load(Ordering::Relaxed) {
+        return None;
+    }
+    let mut regions = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        match at_or_above(file, at) {
+            Ok(Some(region)) if region.end <= at => return Some(Err(Errno::RANGE)),
+            Ok(Some(region)) if region.start >= range.end => break,
+            Ok(Some(region)) => {
+                at = region.end;
+                regions.push(region);
+            }
+            Ok(None) => break,
+            // Too old a kernel, or a sandbox that forbids what it does not know.
+            Err(Errno::NOTTY | Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {
+                REFUSED.store(true, Ordering::Relaxed);
+                return None;
+            }
+            Err(errno) => return Some(Err(errno)),
+        }
+    }
+    Some(Ok(regions))
+}
+
+/// The mapping that has an address, or the next one above it.
+fn at_or_above(maps: &File, address: usize) -> Result<Option<Region>> {
+    // SAFETY: a structure of numbers, of which 0 is one.
+    let mut query: procmap_query = unsafe { std::mem::zeroed() };
+    query.size = size_of::<procmap_query>() as u64;
+    query.query_flags = flag::PROCMAP_QUERY_COVERING_OR_NEXT_VMA as u64;
+    query.query_addr = address as u64;
+    /// `_IOWR('f', 17, struct procmap_query)`.
+    const PROCMAP_QUERY: libc::Ioctl = ioctl_number(size_of::<procmap_query>());
+    // SAFETY: the kernel reads and writes one structure of the size that it says, which outlives the call; it asks for no name and no build
+    // id, so that nothing else is written.
+    let status = unsafe { libc::ioctl(maps.as_raw_fd(), PROCMAP_QUERY, &raw mut query) };
+    match status {
+        0 => Region::of(&query).map(Some).ok_or(Errno::RANGE),
+        _ => match last_errno() {
+            Errno::NOENT => Ok(None),
+            errno => Err(errno),
+        },
+    }
+}
+
+/// Read and write, of the magic 'f', number 17.
+#[expect(clippy::cast_possible_truncation, reason = "the size of a structure of 104 bytes")]
+const fn ioctl_number(size: usize) -> libc::Ioctl {
+    (3 << 30 | (size as u32) << 16 | (b'f' as u32) << 8 | 17) as libc::Ioctl
+}
+
+fn errno_of(error: std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
+}
+
+/// What could not be looked into at all, for tests of the way by text.
+#[cfg(test)]
+fn within_by_text(range: Range<usize>) -> Result<Vec<Region>> {
+    let file = super::text::open(OWN).map_err(errno_of)?;
+    Ok(in_text(file)?.into_iter().filter(|region| region.start < range.end && region.end > range.start).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::memory::{At, MapFlags, ProtFlags, map, protect, unmap};
+    use rustix::mm::MprotectFlags;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_line_is_what_the_kernel_writes() {
+        let line = "7f0000001000-7f0000003000 rw-s 00002000 00:01 4711                       /memfd:areas: x y (deleted)";
+        let (region, name) = Region::parse(line).unwrap();
+        let file = Identity { device: super::super::file::device(0, 1), inode: 4711 };
+        let expected = Region {
+            start: 0x7f00_0000_1000,
+            end: 0x7f00_0000_3000,
+            readable: true,
+            writable: true,
+            executable: false,
+            shared: true,
+            offset: 0x2000,
+            file,
+        };
+        assert_eq!((region, name), (expected, "/memfd:areas: x y (deleted)"));
+        let (bare, name) = Region::parse("1000-2000 ---p 00000000 00:00 0 ").unwrap();
+        assert!(!bare.readable && !bare.writable && !bare.executable && !bare.shared && name.is_empty());
+        assert_eq!(bare.file, Identity::default());
+        assert_eq!(Region::parse("1000-2000 --xp 0 fd:10 5").unwrap().0.file.device, super::super::file::device(0xfd, 0x10));
+    }
+
+    #[test]
+    fn what_no_kernel_writes_is_no_line() {
+        for line in [
+            "",
+            "-",
+            "junk",
+            "1000-2000",
+            "1000-2000 rw-p",
+            "1000-2000 rw-p 0",
+            "1000-2000 rw-p 0 00:00",
+            "1000-2000 rw-p 0 0000 0",
+            "1000-2000 rw-p x 00:00 0",
+            "1000-2000 rw-p 0 00:00 x",
+            "1000-2000 rw- 0 00:00 0",
+            "1000-2000 rw-pp 0 00:00 0",
+            "2000-1000 rw-p 0 00:00 0",
+            "1000-1000 rw-p 0 00:00 0",
+            "zz-yy rw-p 0 00:00 0",
+            "10000000000000000-20000000000000000 rw-p 0 00:00 0",
+            "1000-2000 rw-p 0 100000000:00 0",
+        ] {
+            assert_eq!(Region::parse(line), None, "{line:?}");
+        }
+        assert_eq!(listed("junk\n1000-2000 rw-p 0 00:00 0\n\nmore junk\n").count(), 1);
+    }
+
+    #[test]
+    fn questions_and_text_say_the_same() {
+        let page = crate::sys::page_size();
+        let object = crate::sys::object::create(c"maps", crate::sys::object::Pages::Base).unwrap();
+        crate::sys::object::set_size(object.as_fd(), 8 * page as u64).unwrap();
+        let base = map(
+            At::Anywhere,
+            8 * page,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::SHARED,
+            Some((object.as_fd(), 0)),
+        )
+        .unwrap();
+        let at = base.addr().get();
+        // SAFETY: pages 2 and 3 of 8 that were just mapped, and nobody uses.
+        let second = unsafe { base.add(2 * page) };
+        // SAFETY: as above.
+        unsafe { protect(second, 2 * page, MprotectFlags::READ) }.unwrap();
+        // SAFETY: page 6 of 8.
+        let hole = unsafe { base.add(6 * page) };
+        // SAFETY: as above.
+        unsafe { unmap(hole, page) }.unwrap();
+        let identity = crate::sys::file::stat(object.as_fd()).unwrap().identity;
+        for way in [within, within_by_text] {
+            let found = way(at..at + 8 * page).unwrap();
+            let shape: Vec<_> = found
+                .iter()
+                .map(|region| ((region.start - at) / page, (region.end - at) / page, region.writable))
+                .collect();
+            assert_eq!(shape, [(0, 2, true), (2, 4, false), (4, 6, true), (7, 8, true)]);
+            for region in &found {
+                assert!(region.shared && region.readable && !region.executable, "{region:?}");
+                assert_eq!(region.file, identity);
+                assert_eq!(region.offset, (region.start - at) as u64);
+            }
+            assert_eq!(way(at + 6 * page..at + 7 * page).unwrap(), []);
+            // What reaches in from outside is told whole.
+            assert_eq!(way(at + page..at + 2 * page).unwrap(), found[..1]);
+        }
+        for (from, pages) in [(0, 6), (7, 1)] {
+            // SAFETY: what is left of what was mapped above.
+            let part = unsafe { base.add(from * page) };
+            // SAFETY: as above.
+            unsafe { unmap(part, pages * page) }.unwrap();
+        }
+        assert_eq!(within(at..at + 8 * page).unwrap(), []);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn hostile_text_does_no_harm(text in "[0-9a-f :rwxps\n-]{0,200}|.{0,60}") {
+            for (region, _) in named(&text) {
+                proptest::prop_assert!(region.start < region.end);
+            }
+        }
+    }
+}
