@@ -15,7 +15,7 @@ use crate::process;
 pub(crate) struct Options {}
 
 /// The files that have a part of the header, in its order.
-const PARTS: [&str; 20] = [
+const PARTS: [&str; 21] = [
     "errors",
     "words",
     "nodes",
@@ -27,6 +27,7 @@ const PARTS: [&str; 20] = [
     "clones",
     "info",
     "finding",
+    "forgetting",
     "changes",
     "copying",
     "granted",

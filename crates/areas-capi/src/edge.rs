@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "the cancellation state of a thread; each block has its proof")]
 
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,6 +21,32 @@ unsafe extern "C" {
 /// No system call: the C library keeps the state in the thread.
 struct NotCancelled {
     before: c_int,
+}
+
+thread_local! {
+    /// How many calls of the edge this thread is in the middle of. It has no destructor, so that it is there to the end of the thread.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Counts a call of this thread's that is under way.
+struct Inside;
+
+impl Inside {
+    fn new() -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Inside
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
+/// Whether this thread is in the middle of a call of the edge: it may hold mutexes, and must not wait for them.
+pub(crate) fn is_inside() -> bool {
+    DEPTH.get() > 0
 }
 
 impl NotCancelled {
@@ -46,7 +73,7 @@ pub(crate) fn may_be_cancelled() -> bool {
 
 /// Runs `body`; gives `broken` should it panic, which is a bug of ours and is told on stderr by the panic itself.
 pub(crate) fn guarded<T>(broken: T, body: impl FnOnce() -> T) -> T {
-    let _until_the_end = NotCancelled::new();
+    let _until_the_end = (NotCancelled::new(), Inside::new());
     // What a panic leaves half changed in the library is behind its own mutexes, which it treats as poisoned or not.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(broken)
 }
@@ -59,6 +86,14 @@ mod tests {
     fn a_panic_becomes_an_error() {
         assert_eq!(guarded(-1, || 7), 7);
         assert_eq!(guarded(-1, || panic!("as asked by a test")), -1);
+    }
+
+    #[test]
+    fn who_is_inside_knows_it() {
+        assert!(!is_inside());
+        assert!(guarded(false, || guarded(false, is_inside) && is_inside()));
+        assert!(!guarded(true, || panic!("as asked by a test")) || !is_inside());
+        assert!(!is_inside());
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use areas::registry::{self, Source};
@@ -114,6 +116,21 @@ impl Areas {
             }
         }
     }
+}
+
+/// Whether the program has taken addresses away from areas at a moment when that could not be looked at.
+static MOVED: AtomicBool = AtomicBool::new(false);
+
+/// Has the next call look at what is left of all areas.
+pub(crate) fn note_moved() {
+    MOVED.store(true, Ordering::Release);
+}
+
+/// Cuts a range of addresses from the areas that lie there.
+pub(crate) fn forget_range(range: Range<usize>) -> Result<()> {
+    let _ = range;
+    note_moved();
+    Ok(())
 }
 
 /// Held for reading by whoever is in the middle of something with an area, for writing by who forks: so a child finds every

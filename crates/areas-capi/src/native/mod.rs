@@ -6,6 +6,7 @@
 //! | `attributes.rs` | what is asked of a new area, and making it |
 //! | `clones.rs` | clones of published areas |
 //! | `info.rs`, `finding.rs` | what can be told of an area; finding areas by name, id, address, one after the other |
+//! | `forgetting.rs` | addresses that the program has taken away from areas itself |
 //! | `changes.rs` | publishing, resizing, protecting, freezing, populating |
 //! | `granted.rs`, `residency.rs`, `verification.rs`, `migration.rs` | what was given, where it is, whether that is right, and moving it |
 //! | `copying.rs` | bytes in and out, checked |
@@ -25,6 +26,7 @@ mod copying;
 mod custom;
 mod errors;
 mod finding;
+mod forgetting;
 mod granted;
 mod info;
 mod machine;

@@ -209,6 +209,24 @@ impl Addresses {
         None
     }
 
+    /// Whether an entry has one of the addresses from `start` to `end`, or there may be one that had no room here; `None` where that could not be told.
+    pub(super) fn reach_into(&self, start: u64, end: u64) -> Option<bool> {
+        for _ in 0..PATIENCE {
+            let before = self.changes.load(Ordering::Acquire);
+            if before.is_multiple_of(2) {
+                // Entries do not overlap: the last one that begins below the end is the one that reaches furthest.
+                let last = self.place(end.checked_sub(1)?).map(|(chunk, at)| chunk.near(at));
+                fence(Ordering::Acquire);
+                if self.changes.load(Ordering::Relaxed) == before {
+                    return Some(last.is_some_and(|last| start < last[END]));
+                }
+            }
+            #[cfg(not(loom))]
+            std::hint::spin_loop();
+        }
+        None
+    }
+
     fn look(&self, address: u64) -> Option<Entry> {
         let (chunk, at) = self.place(address)?;
         let near = chunk.near(at);

@@ -175,6 +175,13 @@ pub(super) fn id_at(address: u64) -> Option<AreaId> {
     (place.has(address) == Has::Yes).then_some(place.id)
 }
 
+/// Whether a range may reach into an area of ours. Only `false` says something.
+pub(super) fn may_overlap(start: u64, len: u64) -> bool {
+    let Some(here) = HERE.get() else { return false };
+    // A forked child has what its parent had, and nobody has said here what that is.
+    !here.canary.is_set() || len > 0 && ADDRESSES.reach_into(start, start.saturating_add(len)).unwrap_or(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -207,6 +207,14 @@ pub fn known_id_at(address: usize) -> Option<AreaId> {
     by_address::id_at(address as u64)
 }
 
+/// Whether a range of addresses may reach into a published area of this process, its reserve included: `false` is sure. It waits for nobody, and makes no
+/// system call: for the C edge.
+#[doc(hidden)]
+#[must_use]
+pub fn may_overlap(start: usize, len: usize) -> bool {
+    by_address::may_overlap(start as u64, len as u64)
+}
+
 /// Waits until there is an area of that name, and gives it as [`find`] does. Without a time-out it waits for ever.
 ///
 /// # Errors
