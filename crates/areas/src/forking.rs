@@ -19,7 +19,16 @@ thread_local! {
     static HELD: Cell<ManuallyDrop<Option<All>>> = const { Cell::new(ManuallyDrop::new(None)) };
 }
 
+/// How often this process and those before it have forked, as far as the handlers were called.
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// A number that is another one behind each fork, in the parent and in the child.
+pub(crate) fn forks() -> u64 {
+    FORKS.load(Ordering::Relaxed)
+}
+
 extern "C" fn before() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
     HELD.with(|held| {
         // Called twice, it must not wait for itself: `ready` says when that can be.
         let all = ManuallyDrop::into_inner(held.take());

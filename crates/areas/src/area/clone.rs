@@ -119,7 +119,9 @@ impl Source {
     /// # Errors
     /// As [`residency`](Source::residency).
     pub fn object(&self) -> Result<Object> {
-        self.open_object(Rights::Reading)
+        let object = self.open_object(Rights::Reading)?;
+        object.mark_held()?;
+        Ok(object)
     }
 }
 
@@ -266,6 +268,10 @@ impl<'a> CloneBuilder<'a> {
     fn finish(&self, object: Object, protection: Protection) -> Result<Area<Shared>> {
         let record = self.source.record();
         let mut object = object.fresh();
+        if object.mark_held()? {
+            // Whoever made it keeps its memory from now on, whatever he unmaps of it. What he had unmapped before, he has told of.
+            self.source.refuse_cut()?;
+        }
         headroom::keep(|| format!("clone area {} {:?}", record.id, record.name))?;
         let told = record.extent.max();
         if let Extent::Resizable { max } = object.extent()
@@ -273,8 +279,12 @@ impl<'a> CloneBuilder<'a> {
             && let Some(room) = self.room.or_else(|| (Some(max) != told).then_some(max))
         {
             let room = object.page_size().round_up(room).unwrap_or(usize::MAX);
-            let room = room.max(object.size_in_pages());
-            if room as u64 != record.span {
+            let room = match object.is_capped() {
+                // It goes no further.
+                true => object.span(),
+                false => room.max(object.size_in_pages()),
+            };
+            if room as u64 != record.span && !object.is_capped() {
                 object.mark_uneven()?;
             }
             object.widen(room);

@@ -86,6 +86,7 @@ impl<K: Access> Area<K> {
         let what = format!("freeze {self}");
         let before = self.protection();
         super::object_of(self.object.as_ref()).refuse_physical(|| what.clone())?;
+        self.refuse_part(|| what.clone())?;
         if super::object_of(self.object.as_ref()).is_frozen()? {
             return Err(Error::new(Kind::Frozen, what)
                 .detail("it is frozen already")

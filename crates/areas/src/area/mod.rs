@@ -12,6 +12,7 @@
 mod arranged;
 mod builder;
 mod clone;
+mod cut;
 mod freeze;
 mod frozen;
 mod guard;
@@ -411,6 +412,7 @@ impl<K: Access> Area<K> {
             address: mapping.as_ptr().addr() as u64,
             span: mapping.span() as u64,
             extent: object.extent(),
+            piece: object.piece(),
             exact: object.exact(),
             physical: object.physical().map(|start| start..start.saturating_add(object.size() as u64)),
             protection: mapping.protection(),
@@ -541,6 +543,19 @@ impl AsFd for Area<Frozen> {
     }
 }
 
+impl Area<Resizable> {
+    /// The object behind it.
+    ///
+    /// From then on others may have it, as far as this library knows: by way of its descriptor.
+    #[must_use]
+    pub fn object(&self) -> &Object {
+        let object = object_of(self.object.as_ref());
+        // Where it cannot be marked, its descriptor is closed, and leads nobody to it.
+        let _ = object.mark_held();
+        object
+    }
+}
+
 macro_rules! has_an_object {
     ($($kind:ty),*) => {$(
         impl Area<$kind> {
@@ -553,7 +568,7 @@ macro_rules! has_an_object {
         }
     )*};
 }
-has_an_object!(Shared, Resizable, Frozen);
+has_an_object!(Shared, Frozen);
 
 /// Shared, resizable and frozen areas are built with an object, always.
 #[inline]

@@ -36,6 +36,7 @@ impl Area<Shared> {
     /// [`Kind::Io`] with what the socket said; [`Kind::Unsupported`] for a low area, whose descriptor is one of `/dev/mem`.
     pub fn send(&self, socket: impl AsFd) -> Result<()> {
         let object = self.object();
+        self.refuse_part(|| format!("send {self} over a socket"))?;
         let fd = object.own_fd().map_err(|_| crate::object::closed(format!("send {self} over a socket")))?;
         self.send_as(socket.as_fd(), fd)
     }
@@ -47,6 +48,7 @@ impl Area<Shared> {
     /// [`Kind::Io`] with what the socket said.
     pub fn send_read_only(&self, socket: impl AsFd) -> Result<()> {
         self.object().refuse_physical(|| format!("send {self} for reading only"))?;
+        self.refuse_part(|| format!("send {self} for reading only"))?;
         // Whoever gets a descriptor can open its file again through /proc, as far as its mode allows.
         let set = self.object().own_fd().and_then(|fd| sys::file::set_mode(fd, 0o600));
         set.map_err(|errno| {
@@ -70,6 +72,7 @@ impl Area<Frozen> {
     /// [`Kind::Io`] with what the socket said.
     pub fn send(&self, socket: impl AsFd) -> Result<()> {
         let object = self.object();
+        self.refuse_part(|| format!("send {self} over a socket"))?;
         let fd = object.own_fd().map_err(|_| crate::object::closed(format!("send {self} over a socket")))?;
         Message::of(object, self.name.as_ref(), self.lock).send(socket.as_fd(), fd, &self.to_string())
     }

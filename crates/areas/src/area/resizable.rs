@@ -35,7 +35,14 @@ impl Area<Resizable> {
         if offset.checked_add(into.len()).is_none_or(|end| i64::try_from(end).is_err()) {
             return Err(out_of_range(offset, into.len(), self.size()));
         }
-        let got = self.object().own_fd().and_then(|fd| sys::file::read_at(fd, into, offset as u64));
+        let object = self.own();
+        // Of a part of an object no more than is its own.
+        let own = match object.is_capped() {
+            true => self.mapping.span().saturating_sub(offset).min(into.len()),
+            false => into.len(),
+        };
+        let at = object.piece().first.saturating_add(offset as u64);
+        let got = object.own_fd().and_then(|fd| sys::file::read_at(fd, &mut into[..own], at));
         let got = got.map_err(|errno| {
             Error::new(Kind::System, format!("read {} bytes of {self}", into.len()))
                 .call(format!("pread({offset})"), errno)
@@ -60,6 +67,10 @@ impl Area<Resizable> {
                     "a sandbox may forbid it: allow process_vm_writev, which is used on this process itself",
                 )),
         }
+    }
+
+    fn own(&self) -> &Object {
+        super::object_of(self.object.as_ref())
     }
 
     fn permits(&self, needed: Protection, what: &str) -> Result<()> {
@@ -93,11 +104,14 @@ impl Area<Resizable> {
                 .detail("the size is 0, or more than there are addresses"));
         };
         crate::provider::refuse_impossible(wanted)?;
+        if self.own().is_capped() {
+            return self.resize_capped(wanted, &what);
+        }
         let before = self.mapping.span();
         let size = self.size();
         // Inside the reserve all holders can follow, if theirs are the same.
         let beyond = wanted > before;
-        if beyond || wanted > size && self.object().is_uneven() {
+        if beyond || wanted > size && self.own().is_uneven() {
             self.ask_others(wanted, what)?;
         }
         if beyond && let Err(error) = self.widen(wanted) {
@@ -106,13 +120,13 @@ impl Area<Resizable> {
         }
         let resized = match wanted > size {
             true => reserve::grow(&Steps::new(self, &whose, &what), size, wanted, beyond),
-            false => self.object().resize(wanted, self.placement, &whose),
+            false => self.own().resize(wanted, self.placement, &whose),
         };
         let locked = resized.and_then(|()| {
             // Where the new bytes cannot be locked, nobody gets them. (Somebody else's resize in between stands.)
             self.lock_tail(&whose).inspect_err(|_| {
                 if wanted > size && self.size() == wanted {
-                    let _ = self.object().resize(size, self.placement, &whose);
+                    let _ = self.own().resize(size, self.placement, &whose);
                 }
             })
         });
@@ -142,10 +156,13 @@ impl Area<Resizable> {
         if self.lock != crate::Lock::None {
             return wrong("it is locked, and a reserve cannot be locked");
         }
+        if self.own().is_capped() {
+            return wrong("it is a part of what it was, and does not go up to the end: it has a size, and no reserve");
+        }
         if wanted > self.mapping.span() {
             // What was made here, and never published, has no clones that could be found.
-            if self.publication.is_some() || self.object().is_adopted() {
-                self.object().mark_uneven()?;
+            if self.publication.is_some() || self.own().is_adopted() {
+                self.own().mark_uneven()?;
             }
             self.widen(wanted)?;
             super::dress(&self.mapping, self.object.as_ref(), self.undumped);
@@ -161,7 +178,8 @@ impl Area<Resizable> {
         let page = self.mapping.page_size();
         // An area of no bytes, which another process can make of it, has a page of addresses.
         let kept = page.round_up(span.max(1)).unwrap_or(usize::MAX).max(self.used());
-        if kept >= self.mapping.span() {
+        // What goes no further than it does has none.
+        if kept >= self.mapping.span() || self.own().is_capped() {
             return;
         }
         let whose = self.to_string();
@@ -179,7 +197,7 @@ impl Area<Resizable> {
         }
     }
 
-    fn lock_tail(&mut self, whose: &str) -> Result<()> {
+    pub(super) fn lock_tail(&mut self, whose: &str) -> Result<()> {
         match self.lock {
             crate::Lock::None => Ok(()),
             // A guard cannot be brought in.
@@ -245,13 +263,18 @@ impl<K: Access> Area<K> {
 
     /// Whether every other published clone has the addresses.
     fn ask_others(&self, wanted: usize, what: impl Fn() -> String) -> Result<()> {
-        let identity = super::object_of(self.object.as_ref()).identity();
+        let object = super::object_of(self.object.as_ref());
+        let (identity, first) = (object.identity(), object.piece().first);
         let listing = registry::list()?;
+        // Parts of the object may begin at other bytes of it, and those that end before its end do not follow it.
+        let wanted = u128::from(first) + wanted as u128;
+        let reaches = |record: &registry::Record| u128::from(record.piece.first) + u128::from(record.span);
         let blocked: Vec<String> = listing
             .areas
             .iter()
             .filter(|source| {
-                source.record().object == identity && (source.record().span as u128) < wanted as u128
+                let record = source.record();
+                record.object == identity && record.piece.limit.is_none() && reaches(record) < wanted
             })
             .filter(|source| {
                 !self.publication.as_ref().is_some_and(|publication| publication.is(source.id()))
@@ -273,7 +296,7 @@ impl<K: Access> Area<K> {
     }
 
     /// Takes the addresses behind.
-    fn widen(&mut self, span: usize) -> Result<()> {
+    pub(super) fn widen(&mut self, span: usize) -> Result<()> {
         let object = super::object_of(self.object.as_ref());
         let fd = object
             .own_fd()
@@ -302,7 +325,7 @@ impl<'a, K: Access> Steps<'a, K> {
         Steps { area, whose, what, closed: Cell::new(false) }
     }
 
-    fn object(&self) -> &Object {
+    fn own(&self) -> &Object {
         super::object_of(self.area.object.as_ref())
     }
 }
@@ -311,17 +334,17 @@ impl<K: Access> reserve::Holder for Steps<'_, K> {
     type Error = Error;
 
     fn look(&self) -> (usize, bool) {
-        let object = self.object();
+        let object = self.own();
         self.closed.set(!object.look());
         (object.size_seen(), object.is_uneven())
     }
 
     fn set_size(&self, size: usize) -> Result<()> {
-        self.object().resize(size, self.area.placement, self.whose)
+        self.own().resize(size, self.area.placement, self.whose)
     }
 
     fn mark(&self) -> Result<()> {
-        self.object().mark_uneven()
+        self.own().mark_uneven()
     }
 
     fn announce(&self, span: usize) {

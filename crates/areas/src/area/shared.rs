@@ -83,7 +83,10 @@ impl Area<Shared> {
     pub fn copy_to(&self, offset: usize, to: &Area<Shared>, at: usize, len: usize) -> Result<()> {
         let sizes = (self.size_for(offset.checked_add(len)), to.size_for(at.checked_add(len)));
         // Two clones of one object are two mappings of the same bytes.
-        if offset.abs_diff(at) < len && self.object().is_same(to.object()) {
+        // In bytes of the object: either may be a part of it.
+        let own = self.object().piece().first.saturating_add(offset as u64);
+        let other = to.object().piece().first.saturating_add(at as u64);
+        if own.abs_diff(other) < len as u64 && self.object().is_same(to.object()) {
             self.mapping.check(offset, len, sizes.0)?;
             to.mapping.check(at, len, sizes.1)?;
             return Err(overlapping(len));

@@ -88,6 +88,8 @@ impl<K: Access> Area<K> {
         self.refuse_unaligned(team, address)?;
         let object = super::object_of(self.object.as_ref());
         object.refuse_physical(|| format!("transfer {self} to process {team}"))?;
+        // Other parts of it may stay here.
+        object.mark_held()?;
         let fd = object
             .own_fd()
             .map_err(|_| crate::object::closed(format!("transfer {self} to process {team}")))?;

@@ -98,6 +98,18 @@ impl Asked {
         (range.start == 0 && range.end >= len).then_some(placement)
     }
 
+    /// What was asked of a part of the mapping, for that part by itself.
+    pub(super) fn within(&self, part: &Range<usize>) -> Self {
+        let mut inside = Asked::Nothing;
+        for (range, placement) in self.parts() {
+            let (start, end) = (range.start.max(part.start), range.end.min(part.end));
+            if start < end {
+                inside.place(start - part.start..end - part.start, &placement);
+            }
+        }
+        inside
+    }
+
     /// The parts in order.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part> + '_ {
         let (one, several) = match self {

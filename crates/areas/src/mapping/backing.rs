@@ -82,6 +82,14 @@ impl Mapping {
         self.backed_by
     }
 
+    /// Which byte of what lies behind it is its first.
+    pub(super) fn first_byte(&self) -> u64 {
+        match self.backed_by {
+            BackedBy::Object { offset, .. } | BackedBy::File { offset, .. } => offset,
+            BackedBy::Private | BackedBy::Inherited => 0,
+        }
+    }
+
     /// Notes of which object it is a mapping: its maker knows.
     #[inline]
     pub(crate) fn note_object(&mut self, object: &Object) {

@@ -332,7 +332,7 @@ impl Mapping {
             protection: self.protection,
             sharing: self.sharing,
             flags: self.flags_of_object(),
-            file: Some((file, self.span as u64)),
+            file: Some((file, self.first_byte() + self.span as u64)),
             placement: None,
         };
         if let Some(home) = &self.home {

@@ -9,6 +9,7 @@ mod backing;
 mod canary;
 mod guard;
 pub(crate) mod headroom;
+mod kept;
 mod making;
 mod refusal;
 mod reservation;

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "owns raw addresses; each block has its proof")]
 
 use std::collections::BTreeMap;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -27,14 +27,14 @@ use super::Mapping;
 /// - `base..base+span` was mapped by us and belongs to this value, but for the parts in `taken`, of which each belongs to
 ///   one [`Mapping`].
 /// - The parts in `taken` do not overlap.
-/// - What is in `lost` stays in `taken` for ever, and is not ours.
+/// - What is in `lost` stays in `taken`, and is not ours, until nothing is mapped there and it is reserved again.
 #[derive(Debug)]
 pub struct Reservation {
     base: NonNull<u8>,
     span: usize,
     /// Offset and length of the parts that are in use.
     taken: Parts,
-    /// Offset and length of the parts that a failed call left to whoever came first.
+    /// Offset and length of the parts that a failed call, or the program, has left to whoever comes first.
     lost: Parts,
 }
 
@@ -155,6 +155,9 @@ impl Reservation {
     /// The bytes from `offset` on that no mapping has taken: as large a one fits there.
     #[must_use]
     pub fn room_at(&self, offset: usize) -> usize {
+        if !self.lost.hold().is_empty() {
+            self.reclaim(offset, self.span.saturating_sub(offset));
+        }
         let taken = self.taken.hold();
         let inside = taken.range(..=offset).next_back().is_some_and(|(&start, &len)| start + len > offset);
         let next = taken.range(offset..).next().map_or(self.span, |(&start, _)| start);
@@ -171,6 +174,9 @@ impl Reservation {
         if !(self.address() + offset).is_multiple_of(page.bytes()) {
             return Err(Error::new(Kind::InvalidInput, what())
                 .detail(format!("that is no multiple of the page size, {page}")));
+        }
+        if !self.lost.hold().is_empty() {
+            self.reclaim(offset, len);
         }
         let mut taken = self.taken.hold();
         if let Some((&start, &other)) = taken.range(..end).next_back()
@@ -200,6 +206,45 @@ impl Reservation {
         let before = taken.insert(offset, len);
         debug_assert_eq!(before, Some(len + more), "only what was taken is split");
         taken.insert(offset + len, more);
+    }
+
+    /// Of a part that a mapping has, it keeps some parts; the rest has been taken away by the program, and is whoever's comes to be there. In bytes from the beginning
+    /// of the part.
+    pub(super) fn divide(&self, base: NonNull<u8>, len: usize, kept: &[Range<usize>]) {
+        let offset = base.addr().get() - self.address();
+        let mut gone = Vec::new();
+        let mut at = 0;
+        for part in kept.iter().chain([&(len..len)]) {
+            if part.start > at {
+                gone.push((offset + at, part.start - at));
+            }
+            at = part.end;
+        }
+        {
+            let mut taken = self.taken.hold();
+            let before = taken.remove(&offset);
+            debug_assert_eq!(before, Some(len), "only what was taken is divided");
+            taken.extend(kept.iter().map(|part| (offset + part.start, part.len())));
+            taken.extend(gone.iter().copied());
+        }
+        self.lost.hold().extend(gone);
+    }
+
+    /// Takes lost parts in a range back that nobody else has come to be in: they are reserved addresses again.
+    fn reclaim(&self, offset: usize, len: usize) {
+        let in_the_way: Vec<(usize, usize)> = {
+            let lost = self.lost.hold();
+            lost.range(..offset.saturating_add(len)).map(|(&start, &len)| (start, len)).filter(|(start, len)| start + len > offset).collect()
+        };
+        for (start, len) in in_the_way {
+            // SAFETY: `start < span`, and `base..base+span` was one mapping of ours (invariant).
+            let base = unsafe { self.base.add(start) };
+            // Over nothing that is there: what somebody has mapped meanwhile stays.
+            if super::making::refill(base, len) {
+                self.lost.hold().remove(&start);
+                self.taken.hold().remove(&start);
+            }
+        }
     }
 
     /// Keeps a part free of mappings for ever: what reaches for it is told that it is in use.

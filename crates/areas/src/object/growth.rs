@@ -42,14 +42,14 @@ impl Object {
         }
         let (target, rounded) = (rounded, rounded as u64);
         while self.size() < target {
-            check_file_size(rounded, what)?;
+            check_file_size(self.piece.first + rounded, what)?;
             let now = self.size();
             if strict::applies(target.saturating_sub(now)) {
                 self.back(now, target, what)?;
                 self.saw(rounded);
                 continue;
             }
-            match self.own_fd().and_then(|fd| sys::object::set_size(fd, rounded)) {
+            match self.own_fd().and_then(|fd| sys::object::set_size(fd, self.piece.first + rounded)) {
                 Ok(()) => self.saw(rounded),
                 // Somebody else grew it further in between: the seal kept us from cutting it. Look again.
                 Err(sys::Errno::PERM) if self.size() as u64 > rounded => {}
@@ -62,7 +62,7 @@ impl Object {
     /// Sets the size of a resizable object. `size` is in whole pages. New pages of the pool come from where `placement` says.
     pub(crate) fn resize(&self, size: usize, placement: Placement, whose: &str) -> Result<()> {
         let what = || format!("resize {whose} to {}", Bytes::from(size));
-        check_file_size(size as u64, what)?;
+        check_file_size(self.piece.first + size as u64, what)?;
         if self.page != PageSize::base() && size > self.size() {
             return self.take(size, placement, what);
         }
@@ -71,7 +71,7 @@ impl Object {
             // The rest is as for any other: who may not resize it is told so.
             self.back(now, size, what)?;
         }
-        let set = self.own_fd().and_then(|fd| sys::object::set_size(fd, size as u64));
+        let set = self.own_fd().and_then(|fd| sys::object::set_size(fd, self.piece.first + size as u64));
         set.map_err(|errno| match errno {
             sys::Errno::BADF if self.own_fd().is_err() => closed(what()),
             sys::Errno::PERM => Error::new(Kind::Frozen, what())
@@ -139,7 +139,7 @@ impl Object {
             if now >= size {
                 return Ok(());
             }
-            check_file_size(size as u64, &what)?;
+            check_file_size(self.piece.first + size as u64, &what)?;
             // Asked first, so that nothing has to be given back through a descriptor that could not do it.
             if self.is_frozen()? {
                 return Err(self.refused(what(), "fallocate", sys::Errno::PERM));
@@ -158,7 +158,7 @@ impl Object {
                 protection: Protection::READ,
                 sharing: Sharing::Shared,
                 flags: MapFlags::SHARED,
-                file: Some((self.own_fd().map_err(|_| closed(what()))?, now as u64)),
+                file: Some((self.own_fd().map_err(|_| closed(what()))?, self.piece.first + now as u64)),
                 placement: Some(&placement),
             })
             .map_err(|error| {
@@ -173,7 +173,7 @@ impl Object {
                     _ => refused.caused_by(error),
                 }
             })?;
-            let call = || sys::object::allocate(self.own_fd()?, now as u64, more as u64);
+            let call = || sys::object::allocate(self.own_fd()?, self.piece.first + now as u64, more as u64);
             let taken = match placement.is_default() {
                 true => call(),
                 // The policy of pool pages lies on each mapping; a call on the file obeys the thread's.

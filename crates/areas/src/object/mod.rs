@@ -5,11 +5,14 @@
 
 mod growth;
 mod physical;
+mod piece;
 pub(crate) mod strict;
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub(crate) use piece::Piece;
 
 use crate::error::{Error, Kind, Result, pool, remedy};
 use crate::page::PageSize;
@@ -65,6 +68,8 @@ pub struct Object {
     extent: Extent,
     /// Where it begins in the file, and in physical memory, if it is a range of that: the file is `/dev/mem` then.
     physical: Option<u64>,
+    /// Which part of its file it is.
+    piece: Piece,
     /// The exact bytes asked, where the file size has to be a multiple of a huge page.
     exact: Option<u64>,
     /// The largest size seen: a lower bound for ever, as no object shrinks.
@@ -81,11 +86,16 @@ pub struct Object {
     missing: u64,
     /// Whether holders had different numbers of addresses for it when its size was last asked for.
     uneven: AtomicBool,
+    /// Whether it is known to be marked as one that others have.
+    held: AtomicBool,
+    /// How often this process had forked when it was made.
+    forks: u64,
 }
 
 impl Object {
     fn of(fd: Guarded, page: PageSize, extent: Extent) -> Self {
         let (seen, fresh, uneven) = (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
+        let (piece, held, forks) = (Piece::WHOLE, AtomicBool::new(false), crate::forking::forks());
         let (physical, exact, was_frozen, refused_writers, adopted, missing) =
             (None, None, false, false, false, 0);
         Object {
@@ -93,6 +103,7 @@ impl Object {
             page,
             extent,
             physical,
+            piece,
             exact,
             seen,
             fresh,
@@ -101,6 +112,8 @@ impl Object {
             adopted,
             missing,
             uneven,
+            held,
+            forks,
         }
     }
 
@@ -154,7 +167,10 @@ impl Object {
         // Nobody else may open it by way of /proc: group and others have no rights.
         let failed = |call: &'static str| move |errno| Error::new(Kind::System, what()).call(call, errno);
         let fd = Guarded::new(fd).map_err(failed("fstat"))?;
+        // Forks are counted from here on.
+        let counted = crate::forking::ready().is_ok();
         let object = Object::of(fd, page, extent);
+        let forks = if counted { object.forks } else { u64::MAX };
         sys::file::set_mode(object.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
         sys::object::set_size(object.as_fd(), file_size).map_err(failed("ftruncate"))?;
         let seals = match extent {
@@ -165,7 +181,7 @@ impl Object {
         sys::object::seal(object.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
         // Growable and resizable ones are whole pages from the start: that is what they grow and shrink by.
         let exact = (extent == Extent::Fixed && pool && file_size != size as u64).then_some(size as u64);
-        Ok(Object { exact, seen: AtomicU64::new(file_size), ..object })
+        Ok(Object { exact, seen: AtomicU64::new(file_size), forks, ..object })
     }
 
     /// Takes over a descriptor that came from elsewhere, after looking at what it is.
@@ -219,7 +235,7 @@ impl Object {
         });
         let fd = Guarded::of(fd, stat.identity);
         let seen = AtomicU64::new(stat.size);
-        let uneven = AtomicBool::new(stat.mode & UNEVEN != 0);
+        let (uneven, held) = (AtomicBool::new(stat.mode & UNEVEN != 0), AtomicBool::new(stat.held == Some(true)));
         let (was_frozen, refused_writers) = (seals.contains(FROZEN), seals.intersects(NO_WRITERS));
         let missing = stat.size.saturating_sub(stat.allocated);
         Ok(Object {
@@ -230,6 +246,7 @@ impl Object {
             adopted: true,
             missing,
             uneven,
+            held,
             ..Object::of(fd, page, extent)
         })
     }
@@ -255,10 +272,10 @@ impl Object {
         match self.extent {
             Extent::Fixed => {}
             Extent::Growable { .. } => {
-                self.seen.fetch_max(stat.size, Ordering::Relaxed);
+                self.seen.fetch_max(self.piece.of(stat.size), Ordering::Relaxed);
             }
             Extent::Resizable { .. } => {
-                self.seen.store(stat.size, Ordering::Relaxed);
+                self.seen.store(self.piece.of(stat.size), Ordering::Relaxed);
                 self.uneven.store(stat.mode & UNEVEN != 0, Ordering::Relaxed);
             }
         }
@@ -312,7 +329,7 @@ impl Object {
         self.page.round_up(most.max(1)).unwrap_or(most)
     }
 
-    /// Whether both are the same memory, by whatever descriptors.
+    /// Whether both are of the same memory, by whatever descriptors.
     #[inline]
     pub(crate) fn is_same(&self, other: &Object) -> bool {
         // The number first: it is what mostly tells two objects apart.
@@ -401,7 +418,7 @@ impl Object {
             .ok()
             .filter(|stat| stat.identity == self.identity())
             .ok_or_else(|| closed("look at the size of a frozen object".to_owned()))?;
-        self.seen.store(stat.size, Ordering::Relaxed);
+        self.seen.store(self.piece.of(stat.size), Ordering::Relaxed);
         self.extent = Extent::Fixed;
         Ok(())
     }
@@ -430,6 +447,8 @@ impl Object {
     pub(crate) fn missing_now(&self) -> u64 {
         let size = self.file_size() as u64;
         match self.own_fd().and_then(sys::file::stat) {
+            // Which of them are in a part of it the kernel does not say.
+            Ok(_) if !self.piece.is_whole() => size,
             Ok(stat) => size.saturating_sub(stat.allocated),
             Err(_) => size,
         }

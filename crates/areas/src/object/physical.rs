@@ -28,7 +28,7 @@ impl Object {
 
     /// Where its first byte is in its file.
     pub(crate) fn offset(&self) -> u64 {
-        self.physical.unwrap_or(0)
+        self.physical.unwrap_or(self.piece.first)
     }
 
     /// Refuses what needs a memory object of the kernel's.

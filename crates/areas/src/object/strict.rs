@@ -53,7 +53,7 @@ impl Object {
             let error = Error::new(Kind::NoMemory, what()).detail(detail);
             return Err(error.help(format!("ask for less, or {}", room.raise(bytes))));
         }
-        self.own_fd().and_then(|fd| sys::object::allocate(fd, from as u64, bytes)).map_err(
+        self.own_fd().and_then(|fd| sys::object::allocate(fd, self.offset() + from as u64, bytes)).map_err(
             |errno| match errno {
                 sys::Errno::NOSPC | sys::Errno::NOMEM => {
                     let call = format!("fallocate({from}, {})", Bytes(bytes));

@@ -230,7 +230,7 @@ impl Way {
             // Not beyond the size, which a seal may forbid to change.
             let len = range.end.min(object.file_size()).saturating_sub(range.start);
             let allocated =
-                object.own_fd().and_then(|fd| sys::object::allocate(fd, range.start as u64, len as u64));
+                object.own_fd().and_then(|fd| sys::object::allocate(fd, object.offset() + range.start as u64, len as u64));
             allocated.map_err(|errno| {
                 let call = format!("fallocate({}, {})", range.start, Bytes::from(len));
                 match errno {

@@ -60,7 +60,12 @@ pub(super) struct Place {
     /// Bytes of a page.
     page: u64,
     grows_only: bool,
+    /// Bytes of its file that lie before it, in whole base pages.
+    first: u64,
 }
+
+/// The bit of a word that says so of a place; below it is the logarithm of its page size.
+const GROWS_ONLY: u32 = 6;
 
 /// Whether an area has an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +94,7 @@ impl Place {
             object: area.object,
             page: area.page.bytes() as u64,
             grows_only: matches!(area.extent, Extent::Growable { .. }),
+            first: area.piece.first,
         }
     }
 
@@ -106,7 +112,7 @@ impl Place {
         if stat.identity != self.object {
             return Has::No;
         }
-        let mapped = stat.size.max(1).checked_next_multiple_of(self.page).unwrap_or(u64::MAX);
+        let mapped = stat.size.saturating_sub(self.first).max(1).checked_next_multiple_of(self.page).unwrap_or(u64::MAX);
         let end = self.start.saturating_add(mapped).min(self.end);
         match address < end {
             true if self.grows_only => Has::UpTo(end),
@@ -127,7 +133,8 @@ impl Place {
         entry[SURE] = self.sure;
         entry[3] =
             u64::from(self.id.get().cast_unsigned()) << 32 | u64::from(self.descriptor.cast_unsigned());
-        entry[4] = self.page | u64::from(self.grows_only);
+        // A page has 2^12 bytes at least.
+        entry[4] = self.first | u64::from(self.grows_only) << GROWS_ONLY | u64::from(self.page.trailing_zeros());
         (entry[5], entry[6]) = (self.object.device, self.object.inode);
         entry
     }
@@ -139,8 +146,9 @@ impl Place {
             sure: entry[SURE],
             id: id_of(entry)?,
             descriptor: half(entry[3])?,
-            page: entry[4] & !1,
-            grows_only: entry[4] & 1 == 1,
+            page: 1 << (entry[4] & 63),
+            grows_only: entry[4] >> GROWS_ONLY & 1 == 1,
+            first: entry[4] & !0xfff,
             object: Identity { device: entry[5], inode: entry[6] },
         })
     }
@@ -188,9 +196,11 @@ mod tests {
 
     #[test]
     fn places_come_back() {
-        for (id, descriptor, grows_only, page) in
-            [(1, 0, false, 4096), (i32::MAX, i32::MAX, true, 2 << 20), (0x1234_5678, 77, true, 65_536)]
-        {
+        for (id, descriptor, grows_only, page, first) in [
+            (1, 0, false, 4096, 0),
+            (i32::MAX, i32::MAX, true, 2 << 20, i64::MAX as u64 & !0xfff),
+            (0x1234_5678, 77, true, 65_536, 4096),
+        ] {
             let place = Place {
                 id: AreaId::new(id).unwrap(),
                 start: 0x7f00_0000_0000,
@@ -200,6 +210,7 @@ mod tests {
                 object: Identity { device: u64::MAX, inode: 5 },
                 page,
                 grows_only,
+                first,
             };
             assert_eq!(Place::read(&place.entry()), Some(place));
         }

@@ -46,6 +46,8 @@ pub struct Info {
     pub page_size: PageSize,
     /// Device and inode of its object, or device and physical address: areas over the same memory have the same.
     pub object: (u64, u64),
+    /// Bytes of its object that lie before it: not 0 only of what is left where its holder has unmapped the beginning.
+    pub offset: u64,
     /// The physical address at which it begins, if it is memory that was set aside when the machine booted.
     pub physical: Option<u64>,
     /// Nanoseconds since boot at which it was published.
@@ -54,6 +56,11 @@ pub struct Info {
 
 impl Info {
     pub(super) fn new(record: &Record, pid: u32, file_size: u64) -> Self {
+        Info::of_part(record, pid, record.piece.of(file_size))
+    }
+
+    /// The same where it is known how much of its file it has.
+    pub(super) fn of_part(record: &Record, pid: u32, file_size: u64) -> Self {
         let file_size = record.physical.as_ref().map_or(file_size, |range| range.end - range.start);
         let file_size = usize::try_from(file_size).unwrap_or(usize::MAX);
         let span = usize::try_from(record.span).unwrap_or(usize::MAX);
@@ -76,6 +83,7 @@ impl Info {
                 None => (record.object.device, record.object.inode),
                 Some(range) => (record.object.device, range.start),
             },
+            offset: record.piece.first,
             physical: record.physical.as_ref().map(|range| range.start),
             created_since_boot: record.created,
         }

@@ -19,7 +19,7 @@ pub struct Look {
 
 impl Look {
     pub(super) fn new(source: &Source, object: Object) -> Self {
-        Look { info: Info::new(source.record(), source.pid(), object.file_size() as u64), object }
+        Look { info: Info::of_part(source.record(), source.pid(), object.file_size() as u64), object }
     }
 
     /// What its holder told of it, and its size, when it was opened.

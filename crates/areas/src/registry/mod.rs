@@ -42,6 +42,7 @@ mod transferred;
 mod unpublished;
 mod wait;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ pub use name::Name;
 pub(crate) use peer::Rights;
 pub use source::Source;
 pub(crate) use state::{Arrival, Whole, whole};
-pub(crate) use table::Announcement;
+pub(crate) use table::{Announcement, Record};
 pub use transferred::Transferred;
 pub(crate) use unpublished::LABEL;
 pub use unpublished::{Unpublished, unpublished};
@@ -67,6 +68,7 @@ use crate::object::Extent;
 use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::Address;
+use crate::sys::file::Identity;
 
 /// The oldest live area of that name that this process may read.
 ///
@@ -370,6 +372,21 @@ impl Publication {
     /// Publishes the area anew, under a new id.
     pub(crate) fn replace(&self, area: Announcement) -> Result<()> {
         state::state()?.replace(self.0, area)
+    }
+
+    /// Puts parts of the area in its place: the first has its id, the others, under the same name, ids of their own.
+    pub(crate) fn divide(&self, parts: Vec<Announcement>) -> Vec<Publication> {
+        let Ok(mut state) = state::state() else { return Vec::new() };
+        let others = state.divide(self.0, parts);
+        if !others.is_empty() {
+            state.publish_parts();
+        }
+        others.into_iter().map(Publication).collect()
+    }
+
+    /// The parts of its object that other published areas of this process have, in bytes of it.
+    pub(crate) fn other_parts(&self, object: Identity) -> Option<Vec<Range<u64>>> {
+        state::state().ok().map(|state| state.parts_of(object, self.0))
     }
 
     /// Whether that area is this one.

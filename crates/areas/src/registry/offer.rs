@@ -182,7 +182,7 @@ impl Parcel {
         });
         let object = match Object::adopt(descriptor, record.extent, record.exact) {
             Err(error) if error.kind() == Kind::InvalidInput => return Ok(None),
-            other => other.map_err(|error| unknown().caused_by(error))?,
+            other => other.map_err(|error| unknown().caused_by(error))?.as_piece(record.piece, record.span),
         };
         if object.identity() != record.object || object.page_size() != record.page {
             return Ok(None);
@@ -274,6 +274,7 @@ mod tests {
     use super::*;
     use crate::lock::Lock;
     use crate::place::Placement;
+    use crate::object::Piece;
     use crate::sys::file::Identity;
 
     fn offer(address: Address, name: &[u8]) -> Offer {
@@ -284,6 +285,7 @@ mod tests {
             address: 0x7f00_0000_0000,
             span: 1 << 20,
             extent: Extent::Growable { max: 1 << 20 },
+            piece: Piece::WHOLE,
             exact: None,
             physical: None,
             protection: Protection::READ_WRITE,

@@ -197,6 +197,20 @@ impl Source {
         }
     }
 
+    /// Whether it still is the part of its object that it was when it was found.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchArea`] if not, or if it is gone.
+    pub(crate) fn refuse_cut(&self) -> Result<()> {
+        let now = super::get(self.record.id)?;
+        if now.record.object == self.record.object && now.record.piece == self.record.piece {
+            return Ok(());
+        }
+        Err(Error::new(Kind::NoSuchArea, format!("open area {} {:?}", self.record.id, self.record.name))
+            .detail("its holder unmapped a part of it in between")
+            .help("look for it again: what is left of it has the same name"))
+    }
+
     /// Opens the memory behind it.
     pub(crate) fn open_object(&self, rights: Rights) -> Result<Object> {
         Ok(self.open_looked(rights)?.0)
@@ -240,6 +254,7 @@ impl Source {
             Some(page) => Object::adopt_looked(fd, &looked, page, extent, exact)?,
             None => Object::adopt(fd, extent, exact)?,
         };
+        let object = object.as_piece(self.record.piece, self.record.span);
         if object.page_size() != self.record.page {
             return Err(Error::new(
                 Kind::Registry,

@@ -6,6 +6,7 @@
 //! it is one: then it begins a team of its own and publishes all that it inherited under new ids. Its parent's table is
 //! not even mapped in it. A child that never calls, because it calls exec, pays nothing.
 
+mod cut;
 mod looking;
 mod process;
 mod teams;
@@ -419,9 +420,8 @@ impl State {
     pub(super) fn update(&mut self, key: Key, change: impl FnOnce(&mut Announcement)) {
         let Some(held) = self.held.get_mut(&key) else { return };
         change(&mut held.area);
-        let Announcement { placement, span, extent, .. } = held.area;
         if let (Some(team), Some(number)) = (&self.own, held.number) {
-            let _ = team.table().update(number, placement, span, extent);
+            let _ = team.table().update(number, &held.area);
         }
         if let Some(id) = self.id_of(key) {
             self.show(key, id);

@@ -37,19 +37,42 @@ pub(super) struct Piece {
     pub(super) state: State,
 }
 
+/// What is behind a mapping: a file, from one of its bytes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Behind<'a> {
+    file: BorrowedFd<'a>,
+    first: u64,
+}
+
+impl Behind<'_> {
+    fn cached(self, at: usize, len: usize) -> sys::Result<Cached> {
+        sys::pages::cache_of(self.file, self.first + at as u64, len as u64)
+    }
+
+    fn first_data(self, from: usize) -> sys::Result<Option<u64>> {
+        let found = sys::object::first_data(self.file, self.first + from as u64)?;
+        Ok(found.map(|at| at.saturating_sub(self.first)))
+    }
+
+    fn next_data(self, from: usize) -> sys::Result<Option<(u64, u64)>> {
+        let found = sys::object::next_data(self.file, self.first + from as u64)?;
+        Ok(found.map(|(start, end)| (start.saturating_sub(self.first), end.saturating_sub(self.first))))
+    }
+}
+
 /// How to learn what is in RAM of the memory behind a mapping.
 #[derive(Debug)]
 pub(super) enum Cache<'a> {
     /// Our page tables tell all.
     Table,
     /// `cachestat`, with mincore for quick answers about mixed ranges where it is to be believed.
-    Stat { object: BorrowedFd<'a>, in_core: bool },
+    Stat { object: Behind<'a>, in_core: bool },
     /// mincore for what is in RAM, SEEK_DATA for what is swapped: before 6.5.
-    Core { object: BorrowedFd<'a> },
+    Core { object: Behind<'a> },
     /// mincore alone: shared memory that has no descriptor.
     Anonymous,
     /// SEEK_DATA alone, for somebody else's object before 6.5: what is swapped is brought in.
-    Data { object: BorrowedFd<'a> },
+    Data { object: Behind<'a> },
     /// A pool object all of whose pages are there.
     Full,
     /// An object without any page.
@@ -79,13 +102,14 @@ impl<'a> Cache<'a> {
         }
         let may_ask = sys::sandbox::may(sys::sandbox::Call::Mincore);
         let in_core = may_ask && [stat.uid, 0].contains(&sys::process::user());
-        match sys::pages::cache_of(fd, 0, 1) {
-            Ok(_) => Ok(Cache::Stat { object: fd, in_core }),
+        let behind = Behind { file: fd, first: object.offset() };
+        match behind.cached(0, 1) {
+            Ok(_) => Ok(Cache::Stat { object: behind, in_core }),
             Err(sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP) if in_core => {
-                Ok(Cache::Core { object: fd })
+                Ok(Cache::Core { object: behind })
             }
             Err(sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP) => {
-                Ok(Cache::Data { object: fd })
+                Ok(Cache::Data { object: behind })
             }
             Err(errno) => Err(failed("cachestat", errno)),
         }
@@ -119,7 +143,8 @@ impl<'a> Cache<'a> {
                 let mut wide = step;
                 while at < end {
                     let len = wide.min(end - at);
-                    let Cached { resident, evicted } = sys::pages::cache_of(object, at as u64, len as u64)
+                    let Cached { resident, evicted } = object
+                        .cached(at, len)
                         .map_err(|errno| failed("cachestat", errno))?;
                     match (resident, evicted) {
                         (0, 0) => (at, wide) = (at + len, wide.saturating_mul(2)),
@@ -172,9 +197,8 @@ impl<'a> Cache<'a> {
 }
 
 /// The first step from `start` on in which an object has data; `end` if there is none.
-fn next_data_step(object: BorrowedFd<'_>, start: usize, end: usize, step: usize) -> Result<usize> {
-    let data =
-        sys::object::first_data(object, start as u64).map_err(|errno| failed("lseek(SEEK_DATA)", errno))?;
+fn next_data_step(object: Behind<'_>, start: usize, end: usize, step: usize) -> Result<usize> {
+    let data = object.first_data(start).map_err(|errno| failed("lseek(SEEK_DATA)", errno))?;
     let data = data.map_or(end, |data| usize::try_from(data).unwrap_or(end));
     Ok(if data >= end { end } else { start + data.saturating_sub(start) / step * step })
 }
@@ -189,14 +213,15 @@ fn put(pieces: &mut Vec<Piece>, range: Range<usize>, state: State) {
 
 /// Asks `cachestat` about ever smaller parts until each is in one state, or mincore once if it is to be believed.
 fn by_stat(
-    object: BorrowedFd<'_>,
+    object: Behind<'_>,
     range: Range<usize>,
     in_core: Option<(&View, &mut Vec<u8>)>,
     pieces: &mut Vec<Piece>,
 ) -> Result<()> {
     let page = sys::page_size();
     let count = range.len() / page;
-    let Cached { resident, evicted } = sys::pages::cache_of(object, range.start as u64, range.len() as u64)
+    let Cached { resident, evicted } = object
+        .cached(range.start, range.len())
         .map_err(|errno| failed("cachestat", errno))?;
     let state = match (resident, evicted) {
         (0, 0) => Some(State::Absent),
@@ -243,13 +268,12 @@ fn by_core(
 }
 
 /// What SEEK_DATA finds is `data`, the rest are holes.
-fn by_data(object: BorrowedFd<'_>, range: Range<usize>, data: State, pieces: &mut Vec<Piece>) -> Result<()> {
+fn by_data(object: Behind<'_>, range: Range<usize>, data: State, pieces: &mut Vec<Piece>) -> Result<()> {
     let page = sys::page_size();
     let inside = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).clamp(range.start, range.end);
     let mut at = range.start;
     while at < range.end {
-        let next =
-            sys::object::next_data(object, at as u64).map_err(|errno| failed("lseek(SEEK_DATA)", errno))?;
+        let next = object.next_data(at).map_err(|errno| failed("lseek(SEEK_DATA)", errno))?;
         let (start, end) = next.map_or((range.end, range.end), |(start, end)| {
             // The last page of a file may be a part of one.
             (inside(start) / page * page, inside(end).next_multiple_of(page).min(range.end))
@@ -326,7 +350,7 @@ pub(crate) fn map_window(object: &Object, range: &Range<usize>) -> Result<Mappin
         flags: MapFlags::SHARED | MapFlags::NORESERVE,
         file: Some((
             object.own_fd().map_err(|_| crate::object::closed("measure an area".to_owned()))?,
-            range.start as u64,
+            object.offset() + range.start as u64,
         )),
         placement: None,
     };
@@ -354,15 +378,23 @@ fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, Stat)> {
 /// [`Kind::Unsupported`] for somebody else's object on an older kernel; [`Kind::System`] with what the kernel said.
 pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
     let (fd, stat) = its_own(object)?;
+    // Of a part no more than it has.
+    let allocated = match object.piece().is_whole() {
+        true => stat.allocated,
+        false => stat.allocated.min(object.piece().of(stat.size)),
+    };
     if stat.allocated == 0 || object.page_size() != PageSize::base() {
         // Pages of the pool are never swapped.
-        return Ok(stat.allocated);
+        return Ok(allocated);
     }
     if !sys::sandbox::may(sys::sandbox::Call::Cachestat) {
         // In a sandbox, where mincore may be deadly as well: what is swapped counts, too.
-        return Ok(stat.allocated);
+        return Ok(allocated);
     }
-    match sys::pages::cache_of(fd, 0, 0) {
+    let part = object.piece();
+    // A length of 0 is up to the end.
+    let len = part.limit.unwrap_or(0);
+    match sys::pages::cache_of(fd, part.first, len) {
         Ok(cached) => Ok(cached.resident * sys::page_size() as u64),
         Err(errno @ (sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP)) => {
             if [stat.uid, 0].contains(&sys::process::user()) {
@@ -386,7 +418,8 @@ pub(super) fn resident_by_core(object: &Object) -> Result<u64> {
     let mut pages = 0;
     let mut start = 0;
     while start < end {
-        start = next_data_step(object.as_fd(), start, end, WINDOW)?;
+        let behind = Behind { file: object.as_fd(), first: object.offset() };
+        start = next_data_step(behind, start, end, WINDOW)?;
         if start == end {
             break;
         }

@@ -23,6 +23,8 @@ pub(crate) struct Stat {
     pub(crate) links: u64,
     pub(crate) mode: u32,
     pub(crate) uid: u32,
+    /// Whether it is marked as [`mark_held`](super::object::mark_held) does; `None` where that was not asked, or cannot be.
+    pub(crate) held: Option<bool>,
     /// Time of the last change of anything, in nanoseconds since 1970: nobody can set it back, as that of contents.
     pub(crate) changed: i128,
 }
@@ -54,6 +56,7 @@ fn stat_of(raw: &fs::Stat) -> Stat {
         links: raw.st_nlink.into(),
         mode: raw.st_mode,
         uid: raw.st_uid,
+        held: None,
         changed: i128::from(raw.st_ctime) * 1_000_000_000 + i128::from(raw.st_ctime_nsec),
     }
 }
@@ -122,6 +125,10 @@ fn look_at(folder: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> Result<Stat> 
         links: raw.stx_nlink.into(),
         mode: raw.stx_mode.into(),
         uid: raw.stx_uid,
+        held: raw
+            .stx_attributes_mask
+            .contains(fs::StatxAttributes::NODUMP)
+            .then(|| raw.stx_attributes.contains(fs::StatxAttributes::NODUMP)),
         changed: i128::from(raw.stx_ctime.tv_sec) * 1_000_000_000 + i128::from(raw.stx_ctime.tv_nsec),
     })
 }

@@ -54,6 +54,12 @@ pub(crate) fn punch(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()>
     retry(|| fs::fallocate(object, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len))
 }
 
+/// Marks an object, once and for all: others than its maker have it. (The flag is dump(8)'s, which never meets such a file; to set it is atomic, and
+/// takes no right to write. [`look`](super::file::look) tells it. ENOTTY before 6.1, and where the kernel was built without.)
+pub(crate) fn mark_held(object: BorrowedFd<'_>) -> Result<()> {
+    fs::ioctl_setflags(object, fs::IFlags::NODUMP)
+}
+
 /// The size of the pool pages that an object is made of; `None` for base pages.
 pub(crate) fn pool_page(object: BorrowedFd<'_>) -> Result<Option<usize>> {
     const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;

@@ -8,7 +8,7 @@ use super::super::order::Order;
 use super::layout::{BY_SEQUENCE, INDEX, RECORD_BYTES, RECORDS_AT, header};
 use super::record::{decode, encode, field, u64_of};
 use super::*;
-use crate::object::Extent;
+use crate::object::{Extent, Piece};
 use crate::provider::{Backing, Provider, Request, System};
 use crate::sys::file::Identity;
 use crate::{Lock, Node, NodeSet, PageSize, Placement, Policy, Protection};
@@ -35,6 +35,7 @@ fn honest() -> Table {
             address: 0x7000_0000_0000 + (u64::from(sequence) << 21),
             span: 1 << 20,
             extent: Extent::Growable { max: 1 << 20 },
+            piece: Piece::WHOLE,
             exact: None,
             physical: None,
             protection: Protection::READ_WRITE,

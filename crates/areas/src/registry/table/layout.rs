@@ -5,7 +5,7 @@ use super::super::id::{FIRST_GIVEN, SEQUENCES};
 /// "AREAS" and the format version: another version is another format.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"AREAS\0\0\0");
 /// The format that this library writes and reads.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// How many areas a team can publish.
 pub(crate) const RECORDS: u32 = 1 << 16;

@@ -7,7 +7,7 @@ use super::super::name::Name;
 pub(crate) use super::layout::RECORD_BYTES;
 use super::layout::{FIRST_BYTES, hash_of};
 use crate::lock::Lock;
-use crate::object::Extent;
+use crate::object::{Extent, Piece};
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement};
 use crate::protection::Protection;
@@ -29,7 +29,8 @@ pub(super) mod field {
     pub(in super::super) const EXACT: usize = 72;
     /// The one byte that may change.
     pub(in super::super) const PROTECTION: usize = 80;
-    /// 0: fixed, 1: growable, 2: resizable, 3: physical memory, which begins at `MAX` and has `EXACT` - 1 bytes.
+    /// 0: fixed, 1: growable, 2: resizable, 3: physical memory, which begins at `MAX` and has `EXACT` - 1 bytes. Parts of an object, which begin at its
+    /// byte `MAX` and have as many as `SPAN` says: 4: fixed, 5: growable or 6: resizable up to its end, 7: resizable, with more of the object behind.
     pub(in super::super) const EXTENT: usize = 81;
     /// The home node + 1, or 0.
     pub(in super::super) const HOME: usize = 82;
@@ -64,6 +65,8 @@ pub(crate) struct Announcement {
     pub(crate) address: u64,
     pub(crate) span: u64,
     pub(crate) extent: Extent,
+    /// Which part of the object it is.
+    pub(crate) piece: Piece,
     /// The exact bytes asked, where the object's size is rounded to huge pages.
     pub(crate) exact: Option<u64>,
     /// Which bytes of `/dev/mem` are the object, if it is physical memory.
@@ -120,8 +123,12 @@ pub(super) fn encode(id: AreaId, created: u64, area: &Announcement, hash: u64) -
     let mut bytes = [0; RECORD_BYTES];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
     let name = area.name.as_bytes();
+    let whole = area.piece.is_whole();
     let (extent, max, exact) = match (area.extent, &area.physical) {
         (Extent::Fixed, Some(range)) => (3, range.start, Some(range.end - range.start)),
+        (Extent::Fixed, None) if !whole => (4, area.piece.first, None),
+        (Extent::Growable { .. }, _) if !whole => (5, area.piece.first, None),
+        (Extent::Resizable { .. }, _) if !whole => (6 + u8::from(area.piece.limit.is_some()), area.piece.first, None),
         (Extent::Fixed, None) => (0, 0, area.exact),
         (Extent::Growable { max }, _) => (1, max as u64, area.exact),
         (Extent::Resizable { max }, _) => (2, max as u64, area.exact),
@@ -163,6 +170,16 @@ pub(super) fn has_rest(bytes: &[u8]) -> bool {
     bytes[field::HAS_REST] != 0
 }
 
+/// Which part of an object begins at a byte of it; `None` for one that no owner of ours has: in whole pages, inside of what a file can have, and less than all.
+fn piece_of(kind: u8, first: u64, span: u64, page: PageSize) -> Option<Piece> {
+    let page = page.bytes() as u64;
+    let end = first.checked_add(span).filter(|&end| i64::try_from(end).is_ok())?;
+    // What goes up to the end lacks something before it.
+    let lacks_its_head = first > 0 || matches!(kind, 4 | 7);
+    let limit = matches!(kind, 4 | 7).then_some(span);
+    (span > 0 && lacks_its_head && first.is_multiple_of(page) && end.is_multiple_of(page)).then_some(Piece { first, limit })
+}
+
 /// `None` for what no owner of ours writes. Of a record without a second part, what is in place of that is not looked at.
 pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
     let len = usize::from(bytes[field::NAME_LEN]);
@@ -191,7 +208,17 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
         3 => (None, Some(max as u64..(max as u64).checked_add(exact?)?)),
         _ => (exact, None),
     };
-    let extent = match bytes[field::EXTENT] {
+    let (address, span) = (u64_of(bytes, field::ADDRESS), u64_of(bytes, field::SPAN));
+    let kind = bytes[field::EXTENT];
+    let piece = match kind {
+        4..=7 => piece_of(kind, max as u64, span, page)?,
+        _ => Piece::WHOLE,
+    };
+    let up_to = usize::try_from(span).ok()?;
+    let extent = match kind {
+        4 => Extent::Fixed,
+        5 => Extent::Growable { max: up_to },
+        6 | 7 => Extent::Resizable { max: up_to },
         3 if page == PageSize::base() => Extent::Fixed,
         0 if max == 0 => Extent::Fixed,
         1 if max != 0 && max.is_multiple_of(page.bytes()) => Extent::Growable { max },
@@ -202,10 +229,11 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
         name: Name::from_table(bytes.get(field::NAME..field::NAME + len)?)?,
         descriptor: u32_of(bytes, field::DESCRIPTOR).cast_signed(),
         object: Identity { device: u64_of(bytes, field::DEVICE), inode: u64_of(bytes, field::INODE) },
-        address: u64_of(bytes, field::ADDRESS),
-        span: u64_of(bytes, field::SPAN),
+        address,
+        span,
         extent,
-        exact,
+        piece,
+        exact: exact.filter(|_| piece.is_whole()),
         physical,
         protection: Protection::from_bits(bytes[field::PROTECTION])?,
         lock: Lock::from_number(bytes[field::LOCK])?,

@@ -9,7 +9,7 @@ use super::layout::{BLOCKS, INDEX, RECORD_BYTES, header, record_at};
 use super::protocol::MOVING;
 use super::record::{decode, encode, field, u64_of};
 use super::*;
-use crate::object::Extent;
+use crate::object::{Extent, Piece};
 use crate::provider::{Backing, Provider, Request, System};
 use crate::sys::file::Identity;
 use crate::{Lock, Node, NodeSet, PageSize, Placement, Policy, Protection};
@@ -35,6 +35,7 @@ fn record(sequence: u32, name: &[u8]) -> Record {
             address: 0x7000_0000_0000,
             span: 1 << 20,
             extent: Extent::Growable { max: 1 << 20 },
+            piece: Piece::WHOLE,
             exact: None,
             physical: None,
             protection: Protection::READ_WRITE,
@@ -86,7 +87,7 @@ fn both_parts_of_a_record_are_told_apart() {
                 let number = insert(&mut table, &put).unwrap().unwrap();
                 assert_eq!(table.view().record(number).unwrap().1, put);
                 put.area.placement = Placement::new(after);
-                table.update(number, put.placement, put.span, put.extent).unwrap();
+                table.update(number, &put.area).unwrap();
                 assert_eq!(table.view().record(number).unwrap().1, put, "{before:?} to {after:?}");
                 assert_eq!(table.view().find(put.name.as_bytes()).unwrap().2.name, put.name);
                 assert_eq!(Record::from_bytes(&put.to_bytes()), Some(put));
@@ -179,7 +180,8 @@ fn readers_miss_no_area_while_its_owner_changes_it() {
         let mut turn = 0;
         while !reader.is_finished() {
             let max = 4096 << (turn % 8);
-            table.update(number, put.placement, max as u64, Extent::Resizable { max }).unwrap();
+            (put.area.span, put.area.extent) = (max as u64, Extent::Resizable { max });
+            table.update(number, &put.area).unwrap();
             turn += 1;
         }
     });

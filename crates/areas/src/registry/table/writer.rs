@@ -13,8 +13,6 @@ use super::record::{Announcement, encode, field, has_rest, u32_of, u64_of};
 use super::view::{DoorAt, Owner, View};
 use crate::error::Result;
 use crate::mapping::Mapping;
-use crate::object::Extent;
-use crate::place::Placement;
 use crate::protection::Protection;
 use crate::sys;
 
@@ -168,19 +166,32 @@ impl Table {
         self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)
     }
 
-    /// Changes what is told of a record's place and extent. Who looked it up before looks again.
-    pub(crate) fn update(&self, number: u32, placement: Placement, span: u64, extent: Extent) -> Result<()> {
+    /// Changes what is told of a record's place, extent and addresses, and of which part of its object it is. Who looked it up before looks again.
+    pub(crate) fn update(&self, number: u32, area: &Announcement) -> Result<()> {
         let Some((_, mut record)) = self.view.record(number) else { return Ok(()) };
         let at = record_at(number);
-        (record.area.placement, record.area.span, record.area.extent) = (placement, span, extent);
+        let moved = record.area.address != area.address;
+        let Announcement { placement, address, span, extent, piece, exact, physical, .. } = area;
+        record.area = Announcement {
+            placement: *placement,
+            address: *address,
+            span: *span,
+            extent: *extent,
+            piece: *piece,
+            exact: *exact,
+            physical: physical.clone(),
+            ..record.area
+        };
         let bytes = encode(record.id, record.created, &record.area, 0);
         let changed = [
             (field::HOME, 2),
             (field::POLICY, 1),
             (field::NODES, 8),
             (field::HAS_REST, 1),
+            (field::ADDRESS, 8),
             (field::SPAN, 8),
             (field::MAX, 8),
+            (field::EXACT, 8),
             (field::EXTENT, 1),
         ];
         protocol::change(&self.view.mark(number), || {
@@ -189,7 +200,9 @@ impl Table {
             changed.into_iter().try_for_each(|(from, len)| {
                 self.view.0.write(at + from, &bytes[from..from + len], TABLE_BYTES)
             })
-        })
+        })?;
+        // Who keeps an order of the addresses is told.
+        if moved { self.count_change() } else { Ok(()) }
     }
 
     /// Writes the second part of a record, where it has one.

@@ -1,0 +1,404 @@
+//! What is left of an area of which the program has taken addresses away itself, and areas that are a part of their object.
+//!
+//! | taken away | what is left |
+//! |---|---|
+//! | the head | the area begins behind it, and at another byte of its object; it grows and shrinks with the object as before |
+//! | the tail | the area ends there. Where nobody else has the object, so does the object; else the area is *capped*: its size is its own |
+//! | the middle | two areas: the part before, capped, under the old id, and what lies behind under a new one |
+//! | all | nothing |
+//!
+//! The memory of what was taken away is given back at once where it is known that nobody else has it ([`Object::is_sole`]); else it stays as long as the
+//! object does. Why and how: docs/design/cut-areas.md.
+
+use std::ops::Range;
+
+use super::{Access, Area, Resizable};
+use crate::error::{Error, Kind, Rejected, Result};
+use crate::mapping::Mapping;
+use crate::object::{Extent, Object, Piece};
+use crate::size::Bytes;
+
+impl<K: Access> Area<K> {
+    /// Which of its addresses the kernel no longer has as this area's, in bytes from its beginning; nothing where all is well. Its reserve counts.
+    ///
+    /// For who has unmapped a part of it, or mapped something over it, without its help: that takes unsafe code, and the owner of an area must not do
+    /// it without [`reconcile`](Area::reconcile). What can be proved: an area over an [`Object`] (all but private ones) has the very bytes of that object mapped, shared; whatever
+    /// else is there is not its own. Of private memory only what is not mapped at all, or is shared, is known to be gone.
+    ///
+    /// Three system calls where all is well (Linux 6.11), else one more for each mapping there; on older kernels `/proc/self/maps` is read.
+    ///
+    /// # Errors
+    /// [`Kind::System`] where `/proc` is not there, or may not be read.
+    pub fn missing(&self) -> Result<Vec<Range<usize>>> {
+        self.mapping.lost().map_err(|errno| {
+            Error::new(Kind::System, format!("look at what is mapped of {self}"))
+                .call("open(/proc/thread-self/maps), ioctl(PROCMAP_QUERY)", errno)
+                .help("/proc must be mounted, and let this process read its own maps")
+        })
+    }
+
+    /// Lets go of the addresses that are [missing](Area::missing), without touching what is there now: what is left comes back, in the order of
+    /// addresses. The first part keeps the id, each other one is an area of its own, published under the same name. Nothing comes back where nothing is
+    /// left.
+    ///
+    /// A part can do what the area could: it is resized, protected, cloned (the clone is one of the part), transferred. It cannot be frozen, or sent over a socket.
+    ///
+    /// # Errors
+    /// The area comes back as it was, with what [`missing`](Area::missing) says, or [`Kind::Limit`] where there is no descriptor for a second part.
+    pub fn reconcile(self) -> Result<Vec<Self>, Rejected<Self>> {
+        match self.missing() {
+            Ok(missing) if missing.is_empty() => Ok(vec![self]),
+            Ok(missing) => self.cut(&missing),
+            Err(error) => Err(Rejected::new(error, self)),
+        }
+    }
+
+    /// Lets go of some of its addresses, in bytes from its beginning, in order: they are no longer its own, or will not be in a moment. Nothing is unmapped.
+    ///
+    /// # Errors
+    /// As [`reconcile`](Area::reconcile).
+    #[doc(hidden)]
+    pub fn cut(mut self, lost: &[Range<usize>]) -> Result<Vec<Self>, Rejected<Self>> {
+        let used = self.used();
+        let left = Left::of(lost, self.mapping.page_size().bytes(), self.mapping.span(), used);
+        let mut objects = Vec::new();
+        for _ in left.kept.iter().skip(1) {
+            match self.object.as_ref().map(Object::again).transpose() {
+                Ok(object) => objects.push(object),
+                Err(error) => {
+                    let what = format!("let go of the addresses of {self} that the program has unmapped");
+                    return Err(Rejected::new(Error::new(error.kind(), what).caused_by(error), self));
+                }
+            }
+        }
+        let before = self.object.as_ref().map_or(Piece::WHOLE, Object::piece);
+        let span = self.mapping.span();
+        // From here on nothing fails.
+        let all: Vec<_> = left.kept.iter().chain(&left.remnants).cloned().collect();
+        let mut mappings = self.mapping.keep(&all);
+        // What is left of a reserve that lies behind a gap: nobody grows into it.
+        drop(mappings.split_off(left.kept.len().saturating_sub(1).min(mappings.len())));
+        let others: Vec<Self> = left
+            .kept
+            .iter()
+            .skip(1)
+            .zip(mappings)
+            .zip(objects)
+            .map(|((part, mapping), mut object)| {
+                if let Some(object) = &mut object {
+                    left.narrow(part, before, object);
+                }
+                self.alike(mapping, object)
+            })
+            .collect();
+        if let (Some(part), Some(object)) = (left.kept.first(), &mut self.object) {
+            left.narrow(part, before, object);
+        }
+        let gone: Vec<_> = left.gone().map(|part| before.first + part.start as u64..left.file_end(&part, before)).collect();
+        if left.kept.is_empty() {
+            self.give_memory_up(&gone, false);
+            return Ok(Vec::new());
+        }
+        let mut parts = vec![self];
+        parts.extend(others);
+        Area::announce_parts(&mut parts);
+        for part in &parts {
+            part.note_shorter_reserve(before, span);
+        }
+        parts[0].give_memory_up(&gone, true);
+        for part in &mut parts {
+            part.follow_the_end();
+        }
+        Ok(parts)
+    }
+
+    /// An area as this one is, over something else, and not published.
+    fn alike(&self, mapping: Mapping, object: Option<Object>) -> Self {
+        Area {
+            publication: None,
+            mapping,
+            object,
+            name: self.name.clone(),
+            lock: self.lock,
+            placement: self.placement,
+            gather: self.gather,
+            gathered: 0,
+            undumped: self.undumped,
+            kind: std::marker::PhantomData,
+        }
+    }
+
+    /// Tells of all parts in one step: the first has the place that the area had.
+    fn announce_parts(parts: &mut [Self]) {
+        let told: Vec<_> = parts.iter().filter_map(Area::told).collect();
+        let Some(publication) = parts.first().and_then(|first| first.publication.as_ref()) else { return };
+        let others = publication.divide(told);
+        for (part, publication) in parts.iter_mut().skip(1).zip(others) {
+            part.publication = Some(publication);
+        }
+    }
+
+    fn told(&self) -> Option<crate::registry::Announcement> {
+        let object = self.object.as_ref()?;
+        Some(self.announcement(self.name.clone()?, &self.mapping, object))
+    }
+
+    /// Who grows the object asks from now on, where a part that goes up to its end has fewer addresses than the area had.
+    fn note_shorter_reserve(&self, before: Piece, span: usize) {
+        if let Some(object) = &self.object
+            && let (Extent::Resizable { .. }, false) = (object.extent(), object.is_capped())
+            && object.piece().first + self.mapping.span() as u64 != before.first + span as u64
+        {
+            // Its descriptor may be closed: then nobody is led to it either.
+            let _ = object.mark_uneven();
+        }
+    }
+
+    /// Gives ranges of its object's file back to the kernel, but for what other areas of this process have of it (and itself, if it `stays`): if nobody
+    /// else has it. Of one that is not published the other parts are not known.
+    fn give_memory_up(&self, gone: &[Range<u64>], stays: bool) {
+        let (Some(object), Some(publication)) = (&self.object, &self.publication) else { return };
+        if gone.is_empty() || !object.is_sole() {
+            return;
+        }
+        let Some(mut others) = publication.other_parts(object.identity()) else { return };
+        if stays {
+            others.push(object.piece().range(self.mapping.span() as u64));
+        }
+        for range in outside(gone, &others) {
+            let _ = object.give_up(range);
+        }
+    }
+
+    /// A part that had more of the object behind it, and has no longer, goes up to the end again.
+    fn follow_the_end(&mut self) {
+        let Some(object) = &mut self.object else { return };
+        let (Extent::Resizable { .. }, Some(limit)) = (object.extent(), object.piece().limit) else { return };
+        let end = object.piece().first + limit;
+        if self.publication.is_some() && object.is_sole() && object.whole_file_size().is_ok_and(|size| size <= end) {
+            object.set_limit(None);
+            object.widen(self.mapping.span());
+            self.announce_part();
+        }
+    }
+
+    fn announce_part(&self) {
+        if let (Some(publication), Some(told)) = (&self.publication, self.told()) {
+            let _ = publication.divide(vec![told]);
+        }
+    }
+
+    /// Drops it. Where it is a part of an object of which this process has other parts, and nobody else has any, its memory goes at once; otherwise memory goes
+    /// with the object's last holder, as ever.
+    #[doc(hidden)]
+    pub fn discard(self) {
+        let part = self.object.as_ref().map(Object::piece).filter(|piece| !piece.is_whole());
+        if let Some(part) = part {
+            // What is mapped there of it is zeros for a moment, or beyond the end, and nobody's to touch.
+            self.give_memory_up(&[part.range(self.mapping.span() as u64)], false);
+        }
+    }
+
+    /// Refuses what makes no sense for a part of an object.
+    pub(super) fn refuse_part(&self, what: impl FnOnce() -> String) -> Result<()> {
+        match self.object.as_ref().map(Object::piece) {
+            None | Some(Piece::WHOLE) => Ok(()),
+            Some(_) => Err(Error::new(Kind::Unsupported, what())
+                .detail("it is a part of what it was: the program has unmapped the rest, and the object behind it is not this area's alone")
+                .help("copy what it holds into an area of its own")),
+        }
+    }
+}
+
+impl Area<Resizable> {
+    /// [`resize`](Area::resize) of one with more of its object behind it: its size is its own. It grows into bytes of the object that are nobody's.
+    pub(super) fn resize_capped(&mut self, wanted: usize, what: &dyn Fn() -> String) -> Result<()> {
+        let span = self.mapping.span();
+        if wanted <= span {
+            return self.shorten_capped(wanted, span);
+        }
+        let object = super::object_of(self.object.as_ref());
+        let piece = object.piece();
+        let (from, to) = (piece.first + span as u64, piece.first + wanted as u64);
+        let others = self.publication.as_ref().and_then(|publication| publication.other_parts(object.identity()));
+        let known = others.is_some() && object.is_sole();
+        let others = others.unwrap_or_default();
+        if !known || others.iter().any(|other| other.start < to && other.end > from) {
+            return Err(Error::new(Kind::AddressInUse, what())
+                .detail("the program has unmapped its end, and what was there is other holders', or another part's")
+                .help("make a larger one, and copy what it holds"));
+        }
+        let is_last = others.iter().all(|other| other.end <= from);
+        // Zeros, whatever was there.
+        let whole = object.whole_file_size()?;
+        if whole > from && !object.give_up(from..if is_last { u64::MAX } else { to }) {
+            return Err(Error::new(Kind::System, what()).detail("the memory behind it cannot be emptied"));
+        }
+        self.widen(wanted).inspect_err(|_| self.mapping.cut(span)).map_err(|error| {
+            Error::new(error.kind(), what()).detail("it has no addresses for that").caused_by(error)
+        })?;
+        let whose = self.to_string();
+        let grown = self.set_whole_size(to, &whose).and_then(|()| {
+            if let Some(object) = &mut self.object {
+                object.set_limit(if is_last { None } else { Some(wanted as u64) });
+                object.widen(wanted);
+            }
+            self.lock_tail(&whose)
+        });
+        if let Err(error) = grown {
+            if let Some(object) = &mut self.object {
+                object.set_limit(Some(span as u64));
+            }
+            self.mapping.cut(span);
+            return Err(error);
+        }
+        self.announce_part();
+        Ok(())
+    }
+
+    /// Makes its file as large as that, if it is smaller.
+    fn set_whole_size(&self, size: u64, whose: &str) -> Result<()> {
+        let object = super::object_of(self.object.as_ref());
+        match object.whole_file_size()? < size {
+            true => {
+                let part = usize::try_from(size - object.piece().first).unwrap_or(usize::MAX);
+                object.resize(part, self.placement, whose)
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn shorten_capped(&mut self, wanted: usize, span: usize) -> Result<()> {
+        if wanted == span {
+            return Ok(());
+        }
+        self.mapping.cut(wanted);
+        if self.mapping.span() != wanted {
+            return Err(Error::new(Kind::System, format!("resize {self} to {}", Bytes::from(wanted)))
+                .detail("its end could not be unmapped: the process has as many mappings as it may have (vm.max_map_count)"));
+        }
+        let first = super::object_of(self.object.as_ref()).piece().first;
+        if let Some(object) = &mut self.object {
+            object.set_limit(Some(wanted as u64));
+        }
+        self.announce_part();
+        self.give_memory_up(&[first + wanted as u64..first + span as u64], true);
+        self.follow_the_end();
+        Ok(())
+    }
+}
+
+/// How an area is divided: in bytes from its beginning.
+#[derive(Debug, PartialEq, Eq)]
+struct Left {
+    /// What is left of its bytes, each with the reserve behind it.
+    kept: Vec<Range<usize>>,
+    /// What is left of its reserve alone, behind a gap.
+    remnants: Vec<Range<usize>>,
+    used: usize,
+}
+
+impl Left {
+    /// Of `span` bytes of addresses, of which `used` hold bytes of the area, without those that are lost: in whole pages.
+    fn of(lost: &[Range<usize>], page: usize, span: usize, used: usize) -> Self {
+        let mut left = Left { kept: Vec::new(), remnants: Vec::new(), used };
+        let mut at = 0;
+        let mut put = |part: Range<usize>| {
+            if part.start < part.end {
+                let is_reserve = part.start > 0 && part.start >= used;
+                if is_reserve { &mut left.remnants } else { &mut left.kept }.push(part);
+            }
+        };
+        for range in lost {
+            let start = range.start / page * page;
+            let end = range.end.checked_next_multiple_of(page).unwrap_or(span).min(span);
+            if start < end {
+                put(at..start.min(span));
+                at = at.max(end);
+            }
+        }
+        put(at..span);
+        left
+    }
+
+    /// The bytes of the area that are gone.
+    fn gone(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let starts = std::iter::once(0).chain(self.kept.iter().map(|part| part.end));
+        let ends = self.kept.iter().map(|part| part.start).chain([self.used]);
+        starts.zip(ends).map(|(start, end)| start..end).filter(|gap| gap.start < gap.end)
+    }
+
+    /// Where a range of it ends in its file: with the file, if it is the area's end.
+    fn file_end(&self, part: &Range<usize>, before: Piece) -> u64 {
+        match before.limit {
+            None if part.end >= self.used => u64::MAX,
+            _ => before.first + part.end as u64,
+        }
+    }
+
+    /// Makes the object of the whole one of a part.
+    fn narrow(&self, part: &Range<usize>, before: Piece, object: &mut Object) {
+        if *part == (0..part.end) && part.end >= self.used && before.limit.is_none() {
+            // All of its bytes, and maybe less of a reserve.
+            if let Extent::Resizable { .. } = object.extent() {
+                object.widen(part.len());
+            }
+            return;
+        }
+        let to_the_end = part.end >= self.used && before.limit.is_none();
+        let limit = if to_the_end { None } else { Some(part.len() as u64) };
+        object.narrow(part.start as u64, limit, part.len());
+    }
+}
+
+/// What of some ranges lies in none of others.
+fn outside(ranges: &[Range<u64>], others: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut left = ranges.to_vec();
+    for other in others {
+        left = left
+            .into_iter()
+            .flat_map(|range| [range.start..range.end.min(other.start), range.start.max(other.end)..range.end])
+            .filter(|range| range.start < range.end)
+            .collect();
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_area_is_divided_as_it_was_cut() {
+        let of = |lost: &[Range<usize>]| Left::of(lost, 10, 100, 60);
+        type Case<'a> = (&'a [Range<usize>], &'a [Range<usize>], &'a [Range<usize>], &'a [Range<usize>]);
+        let table: &[Case<'_>] = &[
+            (&[], &[0..100], &[], &[]),
+            (&[0..20], &[20..100], &[], &[0..20]),
+            (&[40..100], &[0..40], &[], &[40..60]),
+            (&[40..60], &[0..40], &[60..100], &[40..60]),
+            (&[20..30], &[0..20, 30..100], &[], &[20..30]),
+            (&[20..30, 40..50], &[0..20, 30..40, 50..100], &[], &[20..30, 40..50]),
+            // Nothing but reserve.
+            (&[70..80], &[0..70], &[80..100], &[]),
+            (&[60..100], &[0..60], &[], &[]),
+            (&[0..100], &[], &[], &[0..60]),
+            (&[0..60], &[], &[60..100], &[0..60]),
+            // Not in whole pages, and beyond the end.
+            (&[21..22, 95..usize::MAX], &[0..20, 30..90], &[], &[20..30]),
+        ];
+        for (lost, kept, remnants, gone) in table {
+            let left = of(lost);
+            assert_eq!((&left.kept[..], &left.remnants[..]), (*kept, *remnants), "{lost:?}");
+            assert_eq!(left.gone().collect::<Vec<_>>(), *gone, "{lost:?}");
+        }
+    }
+
+    #[test]
+    fn what_others_have_is_left_out() {
+        assert_eq!(outside(&[0..100], &[]), [0..100]);
+        assert_eq!(outside(&[0..100], &[20..30, 90..u64::MAX]), [0..20, 30..90]);
+        assert_eq!(outside(&[10..20, 30..u64::MAX], &[0..15, 40..50]), [15..20, 30..40, 50..u64::MAX]);
+        assert_eq!(outside(&[10..20], &[0..u64::MAX]), []);
+    }
+}
