@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use areas::registry::{self, Source};
 use areas::{
@@ -48,6 +48,33 @@ impl Held {
     /// Bytes of addresses.
     pub(crate) fn span(&self) -> usize {
         with!(self, area => area.reserve())
+    }
+
+    /// Which of its addresses the kernel no longer has as its own.
+    fn missing(&self) -> Result<Vec<Range<usize>>> {
+        with!(self, area => area.missing())
+    }
+
+    /// Without some of its addresses: what is left, in order.
+    fn cut(self, lost: &[Range<usize>]) -> Result<Vec<Self>, (Error, Self)> {
+        macro_rules! cut {
+            ($area:expr, $kind:path) => {
+                match $area.cut(lost) {
+                    Ok(parts) => Ok(parts.into_iter().map($kind).collect()),
+                    Err(rejected) => Err((rejected.error, $kind(rejected.value))),
+                }
+            };
+        }
+        match self {
+            Held::Resizable(area) => cut!(area, Held::Resizable),
+            Held::Shared(area) => cut!(area, Held::Shared),
+            Held::Frozen(area) => cut!(area, Held::Frozen),
+        }
+    }
+
+    /// Lets go of it, and of its memory where that is nobody else's.
+    pub(crate) fn discard(self) {
+        with!(self, area => area.discard());
     }
 
     pub(crate) fn protect(&mut self, protection: Protection) -> Result<()> {
@@ -105,6 +132,13 @@ impl Areas {
         self.spare.pop().and_then(unused).unwrap_or_default()
     }
 
+    /// The same of a place that is found elsewhere from now on.
+    fn forget_key(&mut self, address: usize, place: &Place) {
+        if self.places.get(&address).is_some_and(|found| Arc::ptr_eq(found, place)) {
+            self.places.remove(&address);
+        }
+    }
+
     /// Lets go of an area's place, if it is still the one at that address.
     fn forget(&mut self, address: usize, place: &Place) {
         if let Entry::Occupied(entry) = self.places.entry(address)
@@ -126,11 +160,18 @@ pub(crate) fn note_moved() {
     MOVED.store(true, Ordering::Release);
 }
 
-/// Cuts a range of addresses from the areas that lie there.
+/// Cuts a range of addresses from the areas that lie there, whatever is mapped there.
 pub(crate) fn forget_range(range: Range<usize>) -> Result<()> {
-    let _ = range;
-    note_moved();
-    Ok(())
+    let entered = Entered::new()?;
+    entered.each_in(&range, |place, held| {
+        let Some(area) = &*held else { return Ok(()) };
+        let (start, end) = (area.as_ptr().addr(), area.as_ptr().addr() + area.span());
+        let lost = range.start.max(start)..range.end.min(end);
+        if lost.is_empty() {
+            return Ok(());
+        }
+        entered.cut(place, held, &[lost.start - start..lost.end - start])
+    })
 }
 
 /// Held for reading by whoever is in the middle of something with an area, for writing by who forks: so a child finds every
@@ -165,7 +206,103 @@ impl Entered {
         if status != 0 {
             return Err(Error::new(Kind::System, "use areas").detail(format!("pthread_atfork gave {status}")));
         }
-        Ok(Entered(GATE.read().unwrap_or_else(PoisonError::into_inner)))
+        let entered = Entered(GATE.read().unwrap_or_else(PoisonError::into_inner));
+        if MOVED.load(Ordering::Acquire) && MOVED.swap(false, Ordering::AcqRel) {
+            entered.look_at(&(0..usize::MAX));
+        }
+        Ok(entered)
+    }
+
+    /// Looks at what the kernel has of an area, and lets go of what is no longer its own: it may be smaller then, begin elsewhere, or be gone. Other parts of it
+    /// are areas of their own. Nothing that is there now is touched.
+    ///
+    /// Where the kernel cannot be asked (no `/proc`) it is taken to be what it was.
+    ///
+    /// # Errors
+    /// Where there is no descriptor for another part: then nothing has changed.
+    pub(crate) fn settle(&self, place: &Place, held: &mut Option<Held>) -> Result<()> {
+        match held.as_ref().map(Held::missing) {
+            Some(Ok(missing)) if !missing.is_empty() => self.cut(place, held, &missing),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at all areas that have addresses in a range: another one came to lie there, so that something has moved.
+    ///
+    /// One that another thread, or this very call, is in the middle of something with is looked at by the next call.
+    pub(crate) fn look_at(&self, range: &Range<usize>) {
+        // What cannot be settled now stays as it is, and whoever asks for it is told.
+        let _ = self.each_in(range, |place, held| self.settle(place, held));
+    }
+
+    /// Does something with all areas that have addresses in a range.
+    fn each_in(
+        &self,
+        range: &Range<usize>,
+        mut what: impl FnMut(&Place, &mut Option<Held>) -> Result<()>,
+    ) -> Result<()> {
+        for place in self.below(range.end) {
+            let mut held = match place.try_lock() {
+                Ok(held) => held,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {
+                    note_moved();
+                    continue;
+                }
+            };
+            let Some(area) = &*held else { continue };
+            let address = area.as_ptr().addr();
+            if address + area.span() <= range.start {
+                // Areas do not overlap, and the others lie below.
+                break;
+            }
+            what(&place, &mut held)?;
+            if held.is_none() {
+                self.forget(address, &place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of some of an area's addresses, in bytes from its beginning.
+    fn cut(&self, place: &Place, held: &mut Option<Held>, lost: &[Range<usize>]) -> Result<()> {
+        let Some(area) = held.take() else { return Ok(()) };
+        let (start, span) = (area.as_ptr().addr(), area.span());
+        // Whoever finds a part by its id finds its place, too, and waits there until it is known what is left. The first part keeps the area's own.
+        let mut behind: Vec<usize> = lost.iter().map(|range| range.end).filter(|&end| end < span).collect();
+        let head = lost.first().filter(|range| range.start == 0).map(|range| range.end);
+        behind.retain(|&end| Some(end) != head);
+        if let Some(head) = head.filter(|&head| head < span) {
+            all().places.insert(start + head, place.clone());
+        }
+        let empty: Vec<(usize, Place)> = behind.iter().map(|end| (start + end, all().empty_place())).collect();
+        let mut open_places: Vec<_> = empty.iter().map(|(_, place)| open(place)).collect();
+        for (address, place) in &empty {
+            all().places.insert(*address, place.clone());
+        }
+        let (mut parts, error) = match area.cut(lost) {
+            Ok(parts) => (parts, None),
+            Err((error, area)) => (vec![area], Some(error)),
+        };
+        for part in parts.drain(1.min(parts.len())..) {
+            let address = part.as_ptr().addr();
+            if let Some(at) = empty.iter().position(|(at, _)| *at == address) {
+                *open_places[at] = Some(part);
+            }
+        }
+        *held = parts.pop();
+        let now = held.as_ref().map(|first| first.as_ptr().addr());
+        for address in [Some(start), head.map(|head| start + head)].into_iter().flatten() {
+            if Some(address) != now {
+                all().forget_key(address, place);
+            }
+        }
+        for ((address, place), inside) in empty.iter().zip(&open_places) {
+            if inside.is_none() {
+                all().forget_key(*address, place);
+            }
+        }
+        error.map_or(Ok(()), Err)
     }
 
     /// Takes an area in, and gives its id.
@@ -173,6 +310,7 @@ impl Entered {
     pub(crate) fn keep(&self, held: Held) -> Result<i32> {
         let gone = || Error::new(Kind::Registry, "keep an area").detail("it is not published");
         let id = held.id().ok_or_else(gone)?;
+        self.notice(&held);
         let (address, place) = (held.as_ptr().addr(), all().empty_place());
         *open(&place) = Some(held);
         all().places.insert(address, place);
@@ -181,6 +319,7 @@ impl Entered {
 
     /// Takes an area in and publishes it: who finds it at once finds its place, and waits there until it is published. Its id.
     pub(crate) fn publish(&self, mut held: Held, name: Name) -> Result<i32> {
+        self.notice(&held);
         let address = held.as_ptr().addr();
         let place = all().empty_place();
         let mut inside = open(&place);
@@ -195,6 +334,15 @@ impl Entered {
                 self.forget(address, &place);
                 Err(error)
             }
+        }
+    }
+
+    /// An area that comes to lie where another one was says that the program has unmapped that.
+    fn notice(&self, held: &Held) {
+        let address = held.as_ptr().addr();
+        // Once it is published, it is one of those that are there.
+        if registry::may_overlap(address, held.span()) {
+            self.look_at(&(address..address + held.span()));
         }
     }
 

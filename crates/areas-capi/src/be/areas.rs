@@ -121,17 +121,50 @@ unsafe fn clone(
     let wanted = unsafe { layout::wanted(address, "clone an area") }?;
     let mut spec = Spec::new(spec, wanted.addr())?;
     let entered = Entered::new().map_err(status_of)?;
-    let source = source_of(source)?;
-    let info = source.info().map_err(status_of)?;
-    if spec == Spec::Clone {
-        spec = Spec::Exact(source.address());
-    }
-    let held = make_clone(&entered, &source, &info, spec, protection)?;
+    let mut attempts = 0;
+    let held = loop {
+        let source = settled(&entered, source_of(source)?)?;
+        let info = source.info().map_err(status_of)?;
+        if spec == Spec::Clone {
+            spec = Spec::Exact(source.address());
+        }
+        match make_clone(&entered, &source, &info, spec, protection) {
+            // Its holder has unmapped a part of it just now.
+            Err(BAD_VALUE) if attempts < MOST_CUTS && is_cut(&source) => attempts += 1,
+            made => break made?,
+        }
+    };
     let at = held.as_ptr().cast();
     let id = entered.publish(held, name).map_err(status_of)?;
     // SAFETY: C's promise, as above.
     unsafe { layout::put(address, at) };
     Ok(id)
+}
+
+/// How often an area may be cut under a clone that is being made.
+const MOST_CUTS: usize = 16;
+
+/// Whether an area has become a part of what it was since it was found.
+fn is_cut(source: &Source) -> bool {
+    registry::get(source.id()).is_ok_and(|now| {
+        now.address() != source.address() || now.info().is_ok_and(|now| source.info().is_ok_and(|then| now.offset != then.offset || now.mapped != then.mapped))
+    })
+}
+
+/// An area as it is: of this team's own, without what the program has unmapped of it.
+pub(super) fn settled(entered: &Entered, source: Source) -> Result<Source, Status> {
+    if !source.is_own() || source.is_mapped() {
+        return Ok(source);
+    }
+    let place = entered.own(&source).map_err(status_of)?;
+    let mut held = open(&place);
+    let address = held.as_ref().map(|area| area.as_ptr().addr());
+    entered.settle(&place, &mut held).map_err(status_of)?;
+    if let (None, Some(address)) = (&*held, address) {
+        entered.forget(address, &place);
+    }
+    drop(held);
+    source_of(source.id().get())
 }
 
 fn make_clone(
@@ -190,16 +223,26 @@ fn with_own<T>(
     if held.as_ref().and_then(Held::id) != Some(source.id()) {
         return Err(wrong(BAD_VALUE, what, "it was deleted meanwhile"));
     }
-    let done = then(&entered, &mut held);
+    let mut address = source.address();
+    entered.settle(&place, &mut held).map_err(status_of)?;
+    let done = match &*held {
+        Some(area) => {
+            address = area.as_ptr().addr();
+            then(&entered, &mut held)
+        }
+        None => Err(wrong(BAD_VALUE, what, "the program has unmapped all of it, and so it is gone")),
+    };
     if held.is_none() {
-        entered.forget(source.address(), &place);
+        entered.forget(address, &place);
     }
     done
 }
 
 fn delete(id: i32) -> Result<Status, Status> {
     with_own(id, "delete an area", |_, held| {
-        drop(held.take());
+        if let Some(area) = held.take() {
+            area.discard();
+        }
         Ok(OK)
     })
 }

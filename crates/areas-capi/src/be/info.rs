@@ -5,18 +5,22 @@
 use areas::registry::{self, Info, Source};
 use areas::{Error, Kind};
 
-use super::areas::source_of;
+use super::areas::{settled, source_of};
 use super::errors::{
     BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ENTRY_NOT_FOUND, ERROR, OK, Status, refused, status_of, wrong,
 };
 use super::layout::{self, AreaInfo};
 use super::words::{bits_of, number_of};
 use crate::edge::guarded;
+use crate::held::Entered;
 
 const WHAT: &str = "tell of an area";
 
 /// What is told of an area: its size and the bytes of it in RAM as the kernel has them now.
 fn describe(source: &Source) -> Result<AreaInfo, Status> {
+    if let Some((info, resident)) = source.told_here() {
+        return Ok(described(&info, resident));
+    }
     // One opening for all that is asked.
     match source.look() {
         Ok(look) => Ok(described(look.info(), look.resident().unwrap_or(0))),
@@ -55,7 +59,15 @@ fn check(info: *mut AreaInfo, size: usize) -> Result<(), Status> {
 
 fn get(id: i32, info: *mut AreaInfo, size: usize) -> Result<AreaInfo, Status> {
     check(info, size)?;
-    describe(&source_of(id)?)
+    describe(&as_it_is(source_of(id)?)?)
+}
+
+/// An area of this team's own without what the program has unmapped of it.
+fn as_it_is(source: Source) -> Result<Source, Status> {
+    if !source.is_own() || source.is_mapped() {
+        return Ok(source);
+    }
+    settled(&Entered::new().map_err(status_of)?, source)
 }
 
 /// The area after a cookie, which is the address of the one before.
@@ -76,7 +88,7 @@ fn next(team: i32, after: usize) -> Result<AreaInfo, Status> {
         let found = registry::next(pid, after).map_err(status_of)?;
         let source = found.ok_or_else(|| end("it was the team's last one"))?;
         after = source.address();
-        match describe(&source) {
+        match as_it_is(source).and_then(|source| describe(&source)) {
             // It went in between: the next one then.
             Err(BAD_VALUE) => {}
             other => return other,

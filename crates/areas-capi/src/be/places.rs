@@ -156,6 +156,11 @@ fn give_reserves_back(entered: &Entered) -> bool {
     for place in entered.below(usize::MAX) {
         // The area in whose call we are is another thread's business, or this one's.
         let Ok(mut held) = place.try_lock() else { continue };
+        let has_reserve = |held: &Option<Held>| matches!(held, Some(Held::Resizable(area)) if area.reserve() > area.mapped());
+        // Only what is its own is given back.
+        if !has_reserve(&held) || entered.settle(&place, &mut held).is_err() {
+            continue;
+        }
         let Some(Held::Resizable(area)) = &mut *held else { continue };
         let (mapped, before) = (area.mapped(), area.reserve());
         if area.lock() == Lock::None
@@ -205,7 +210,16 @@ fn clear(entered: &Entered, address: usize, size: usize) -> bool {
             break;
         }
         if area.lock() == Lock::None && address > start && start + area.mapped() <= address {
-            area.trim_reserve(address - start);
+            // Only what is its own is given back.
+            if entered.settle(&place, &mut held).is_err() {
+                continue;
+            }
+            if let Some(Held::Resizable(area)) = &mut *held
+                && area.as_ptr().addr() == start
+                && start + area.reserve() > address
+            {
+                area.trim_reserve(address - start);
+            }
             cleared = true;
         }
     }
@@ -241,6 +255,7 @@ pub(super) fn make_somewhere(entered: &Entered, wish: &Wish, make: &Make<'_>) ->
         let exact = matches!(spec, Spec::Exact(_));
         let at = range.address() + offset;
         if exact && !fits(offset) {
+            entered.look_at(&(at..at + size));
             clear(entered, at, size);
         }
         // At or above: the first free place of the reserved range.

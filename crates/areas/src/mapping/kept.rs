@@ -20,8 +20,7 @@ impl Mapping {
     ///
     /// Three system calls where all is well and the kernel answers questions (6.11).
     pub(crate) fn lost(&self) -> sys::Result<Vec<Range<usize>>> {
-        let base = self.base.addr().get();
-        Ok(lost(&sys::maps::within(base..base + self.span)?, base..base + self.span, self.backed_by))
+        missing(self.base.addr().get(), self.span, self.backed_by)
     }
 
     /// Lets go of all but some parts of it, which are in bytes from its beginning, in order, in whole pages, and do not touch each other: it becomes the
@@ -68,6 +67,12 @@ impl Mapping {
             apart: false,
         }
     }
+}
+
+/// The same for whatever is said to be mapped there.
+pub(crate) fn missing(base: usize, span: usize, backed_by: BackedBy) -> sys::Result<Vec<Range<usize>>> {
+    let range = base..base.saturating_add(span);
+    Ok(lost(&sys::maps::within(range.clone())?, range, backed_by))
 }
 
 /// What a mapping is of, from one of its bytes on.

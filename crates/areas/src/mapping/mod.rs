@@ -25,6 +25,7 @@ pub(crate) use access::overlapping;
 pub(crate) use asked::Asked;
 pub use backing::BackedBy;
 pub(crate) use canary::Canary;
+pub(crate) use kept::missing;
 pub(crate) use making::Plan;
 pub(crate) use refusal::{in_words, out_of_range, refused, refused_placement};
 pub use reservation::Reservation;

@@ -3,9 +3,12 @@
 
 use std::os::fd::AsFd;
 
+use super::info::Info;
 use super::peer::{OWN_DESCRIPTORS, Opened, Rights, is_object, is_shown, known_pages, open_object_at};
 use super::table::Record;
 use crate::error::{Error, Kind, Result};
+use crate::mapping::{BackedBy, missing};
+use crate::page::PageSize;
 use crate::sys;
 
 /// Opens the object of an area of ours.
@@ -29,6 +32,34 @@ pub(super) fn stat_own(record: &Record, what: &str) -> Result<sys::file::Stat> {
         Ok(stat) if stat.identity == record.object => Ok(stat),
         _ => Err(lost(record, what)),
     }
+}
+
+/// Whether the kernel has all of an area of ours mapped where its record says; also where it cannot be asked.
+pub(super) fn is_mapped(record: &Record) -> bool {
+    let offset = record.physical.as_ref().map_or(record.piece.first, |range| range.start);
+    let backed_by = BackedBy::Object { device: record.object.device, inode: record.object.inode, offset };
+    let (Ok(start), Ok(span)) = (usize::try_from(record.address), usize::try_from(record.span)) else { return true };
+    missing(start, span, backed_by).map_or(true, |missing| missing.is_empty())
+}
+
+/// What can be told of an area of ours, and its bytes in RAM, by its own descriptor: two or three calls. `None` where it takes more than that: pages of
+/// the pool, physical memory, a kernel or a sandbox without `cachestat`, a descriptor that is closed.
+pub(super) fn told(record: &Record) -> Option<(Info, u64)> {
+    if record.page != PageSize::base() || record.physical.is_some() || !sys::sandbox::may(sys::sandbox::Call::Cachestat) {
+        return None;
+    }
+    let stat = stat_own(record, "look at").ok()?;
+    let resident = match stat.allocated {
+        0 => 0,
+        _ => {
+            let len = record.piece.limit.unwrap_or(0);
+            let cached = sys::pages::cache_of_number(record.descriptor, record.piece.first, len).ok()?;
+            // Another thread may have closed the number: then it was another file's.
+            stat_own(record, "look at").ok()?;
+            cached.resident * sys::page_size() as u64
+        }
+    };
+    Some((Info::new(record, sys::process::pid(), stat.size), resident))
 }
 
 #[cold]

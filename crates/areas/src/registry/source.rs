@@ -197,6 +197,23 @@ impl Source {
         }
     }
 
+    /// For an area of this process's own: whether the kernel has all of it mapped where it is said to be. Where the kernel cannot be asked it is taken to be.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        !self.is_own() || super::own::is_mapped(&self.record)
+    }
+
+    /// For an area of this process's own: what can be told of it, and its bytes in RAM, without opening it anew. `None` where that takes more.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn told_here(&self) -> Option<(Info, u64)> {
+        match self.holder {
+            Holder::Own => super::own::told(&self.record),
+            Holder::Peer(_) => None,
+        }
+    }
+
     /// Whether it still is the part of its object that it was when it was found.
     ///
     /// # Errors

@@ -194,6 +194,15 @@ pub(crate) struct Cached {
     pub(crate) evicted: u64,
 }
 
+/// The same for a descriptor of this process, by its number. The caller looks before and behind at what it is.
+pub(crate) fn cache_of_number(number: i32, offset: u64, len: u64) -> Result<Cached> {
+    if number < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: the number is borrowed for one question that changes nothing; of one that is not open the kernel says EBADF. (It is not -1: checked.)
+    cache_of(unsafe { BorrowedFd::borrow_raw(number) }, offset, len)
+}
+
 /// What the page cache has of `len` bytes from `offset` on; to the end if `len` is 0. Faults nothing in.
 ///
 /// `cachestat`, Linux 6.5. EOPNOTSUPP for objects of pool pages; EPERM for who neither owns the object nor may write it.
