@@ -1,0 +1,271 @@
+/*
+ * Where the memory goes of what the program unmaps of an area: back to the kernel at once, if nobody else has the area; and to those who have it, as it is, if somebody has.
+ * The kernel says how many blocks the object has.
+ */
+#define _GNU_SOURCE
+#include <OS.h>
+#include <areas.h>
+#include <syscalls.h>
+
+#include "check.h"
+
+#include <dirent.h>
+#include <sys/utsname.h>
+
+#define PAGE ((size_t)B_PAGE_SIZE)
+#define RW (B_READ_AREA | B_WRITE_AREA)
+#define PAGES 64
+#define SIZE (PAGES * PAGE)
+
+/* What stat says of the object behind an address of this process. */
+static struct stat object_at(const void *address)
+{
+	char line[512], path[64];
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long from, to, inode = 0, found;
+	struct dirent *entry;
+	struct stat told;
+	DIR *folder;
+	CHECK(maps != NULL);
+	while (fgets(line, sizeof line, maps) != NULL)
+		if (sscanf(line, "%lx-%lx %*s %*x %*s %lu", &from, &to, &found) == 3 && from <= (uintptr_t)address && (uintptr_t)address < to)
+			inode = found;
+	fclose(maps);
+	CHECK(inode != 0);
+	folder = opendir("/proc/self/fd");
+	CHECK(folder != NULL);
+	while ((entry = readdir(folder)) != NULL) {
+		snprintf(path, sizeof path, "/proc/self/fd/%.20s", entry->d_name);
+		if (stat(path, &told) == 0 && told.st_ino == inode && S_ISREG(told.st_mode)) {
+			closedir(folder);
+			return told;
+		}
+	}
+	check_failed(__FILE__, __LINE__, "no descriptor of inode %lu", inode);
+}
+
+static size_t pages_of(const void *address)
+{
+	return (size_t)object_at(address).st_blocks * 512 / PAGE;
+}
+
+static area_id make(char **base)
+{
+	area_id id = create_area("memory of what is cut", (void **)base, B_ANY_ADDRESS, SIZE, B_NO_LOCK, RW);
+	size_t i;
+	CHECK(id > 0);
+	for (i = 0; i < PAGES; i++)
+		(*base)[i * PAGE] = (char)(i + 1);
+	CHECK_EQ(pages_of(*base), PAGES);
+	return id;
+}
+
+/* Nobody else has it: each part that goes is given back, and what comes again is zeros. */
+static void alone(void)
+{
+	char *base;
+	area_info info;
+	area_id id = make(&base), second;
+	size_t i;
+	CHECK_EQ(munmap(base, 8 * PAGE), 0);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	CHECK_EQ(info.ram_size, (PAGES - 8) * PAGE);
+	CHECK_EQ(pages_of(base + 8 * PAGE), PAGES - 8);
+	CHECK_EQ(munmap(base + (PAGES - 8) * PAGE, 8 * PAGE), 0);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	CHECK_EQ(info.ram_size, (PAGES - 16) * PAGE);
+	CHECK_EQ(pages_of(base + 8 * PAGE), PAGES - 16);
+	CHECK_EQ(object_at(base + 8 * PAGE).st_size, (PAGES - 8) * PAGE);
+	CHECK_EQ(munmap(base + 20 * PAGE, 10 * PAGE), 0);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	CHECK_EQ(info.ram_size, 12 * PAGE);
+	second = area_for(base + 30 * PAGE);
+	CHECK(second > 0 && second != id);
+	CHECK_EQ(get_area_info(second, &info), B_OK);
+	CHECK_EQ(info.ram_size, (PAGES - 8 - 30) * PAGE);
+	CHECK_EQ(pages_of(base + 8 * PAGE), PAGES - 16 - 10);
+	/* Into the hole it grows, up to the other part and no further. */
+	CHECK_EQ(resize_area(id, 22 * PAGE), B_OK);
+	for (i = 20 * PAGE; i < 30 * PAGE; i++)
+		CHECK_EQ(base[i], 0);
+	memset(base + 20 * PAGE, 'g', 10 * PAGE);
+	CHECK_EQ(resize_area(id, 23 * PAGE), B_ERROR);
+	CHECK_EQ(base[30 * PAGE], 31);
+	/* The other part goes, its memory with it; and there is room. */
+	CHECK_EQ(delete_area(second), B_OK);
+	CHECK_EQ(pages_of(base + 8 * PAGE), 22);
+	CHECK_EQ(resize_area(id, 32 * PAGE), B_OK);
+	for (i = 30 * PAGE; i < 40 * PAGE; i++)
+		CHECK_EQ(base[i], 0);
+	CHECK_EQ(base[29 * PAGE], 'g');
+	CHECK_EQ(base[8 * PAGE], 9);
+	CHECK_EQ(delete_area(id), B_OK);
+}
+
+/* Another team has it: whatever the maker unmaps, its clone has all of it, and goes on to have it. */
+static void not_alone(void)
+{
+	char *base;
+	area_info info;
+	area_id id = make(&base);
+	int asked[2], told[2];
+	pid_t child;
+	CHECK_EQ(pipe(asked), 0);
+	CHECK_EQ(pipe(told), 0);
+	child = check_fork();
+	if (child == 0) {
+		char *copy, *again;
+		size_t i;
+		area_id clone = clone_area("clone", (void **)&copy, B_ANY_ADDRESS, RW, id), of_rest;
+		CHECK(clone > 0);
+		check_tell(told[1], 'c');
+		CHECK_EQ(check_hear(asked[0]), 'u');
+		CHECK_EQ(get_area_info(clone, &info), B_OK);
+		CHECK_EQ(info.size, SIZE);
+		for (i = 0; i < PAGES; i++)
+			CHECK_EQ(copy[i * PAGE], (char)(i + 1));
+		/* Who clones it from now on has what is left. */
+		CHECK_EQ(get_area_info(id, &info), B_OK);
+		CHECK_EQ(info.size, 4 * PAGE);
+		of_rest = clone_area("clone of the rest", (void **)&again, B_ANY_ADDRESS, RW, id);
+		CHECK(of_rest > 0);
+		CHECK_EQ(get_area_info(of_rest, &info), B_OK);
+		CHECK_EQ(info.size, 4 * PAGE);
+		for (i = 0; i < 4; i++)
+			CHECK_EQ(again[i * PAGE], (char)(8 + i + 1));
+		again[1] = 'w';
+		CHECK_EQ(copy[8 * PAGE + 1], 'w');
+		/* The whole grows and shrinks as ever; what was cut off it does not follow. */
+		CHECK_EQ(resize_area(clone, (PAGES + 8) * PAGE), B_OK);
+		CHECK_EQ(get_area_info(id, &info), B_OK);
+		CHECK_EQ(info.size, 4 * PAGE);
+		CHECK_EQ(delete_area(of_rest), B_OK);
+		CHECK_EQ(delete_area(clone), B_OK);
+		_exit(7);
+	}
+	CHECK_EQ(check_hear(told[0]), 'c');
+	CHECK_EQ(munmap(base, 8 * PAGE), 0);
+	CHECK_EQ(munmap(base + 12 * PAGE, (PAGES - 12) * PAGE), 0);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	CHECK(info.address == base + 8 * PAGE);
+	CHECK_EQ(info.size, 4 * PAGE);
+	CHECK_EQ(info.ram_size, 4 * PAGE);
+	CHECK_EQ(pages_of(base + 8 * PAGE), PAGES);
+	/* What is behind is the clone's: it does not grow over it. */
+	CHECK_EQ(resize_area(id, 5 * PAGE), B_ERROR);
+	CHECK_EQ(resize_area(id, 4 * PAGE), B_OK);
+	check_tell(asked[1], 'u');
+	check_child(child, 7);
+	CHECK_EQ(base[8 * PAGE + 1], 'w');
+	CHECK_EQ(delete_area(id), B_OK);
+	close(asked[0]), close(asked[1]), close(told[0]), close(told[1]);
+}
+
+/* A part that is handed to another team goes with what it has, and nothing else of it. */
+static void handed_over(void)
+{
+	char *base;
+	area_info info;
+	area_id id = make(&base), given;
+	int ready[2], go[2];
+	void *anywhere = NULL;
+	pid_t child;
+	CHECK_EQ(pipe(ready), 0);
+	CHECK_EQ(pipe(go), 0);
+	CHECK_EQ(munmap(base + 4 * PAGE, 4 * PAGE), 0);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	given = area_for(base + 8 * PAGE);
+	child = check_fork();
+	if (child == 0) {
+		ssize_t cookie = 0;
+		int found = 0;
+		void *own;
+		CHECK(create_area("makes it a team", &own, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW) > 0);
+		check_tell(ready[1], 'r');
+		CHECK_EQ(check_hear(go[0]), 'g');
+		/* It has inherited both parts, and one of them came once more. */
+		while (get_next_area_info(0, &cookie, &info) == B_OK)
+			if (info.size == (PAGES - 8) * PAGE) {
+				const char *bytes = info.address;
+				CHECK_EQ(bytes[0], 9);
+				CHECK_EQ(bytes[(PAGES - 9) * PAGE], PAGES);
+				CHECK_STR(info.name, "memory of what is cut");
+				found++;
+			}
+		CHECK_EQ(found, 2);
+		_exit(7);
+	}
+	CHECK_EQ(check_hear(ready[0]), 'r');
+	CHECK(_kern_transfer_area(given, &anywhere, B_ANY_ADDRESS, child) >= 0);
+	CHECK_EQ(area_for(base + 8 * PAGE), B_ERROR);
+	CHECK_STR(check_maps(base + 8 * PAGE), "");
+	check_tell(go[1], 'g');
+	check_child(child, 7);
+	CHECK_EQ(base[0], 1);
+	/* Within this team the other part moves. */
+	given = _kern_transfer_area(id, &anywhere, B_ANY_ADDRESS, getpid());
+	CHECK(given > 0 && given != id);
+	CHECK_EQ(get_area_info(given, &info), B_OK);
+	CHECK(info.address == anywhere && anywhere != (void *)base);
+	CHECK_EQ(info.size, 4 * PAGE);
+	CHECK_EQ(((char *)anywhere)[3 * PAGE], 4);
+	CHECK_EQ(delete_area(given), B_OK);
+	close(ready[0]), close(ready[1]), close(go[0]), close(go[1]);
+}
+
+/* Told before the program unmaps: at once, also for area_for, which asks nobody. */
+static void told_before(void)
+{
+	char *base, *elsewhere;
+	area_info info;
+	area_id id = make(&base), second;
+	size_t i;
+	/* Nobody's: nothing happens. */
+	elsewhere = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(elsewhere != MAP_FAILED);
+	CHECK_EQ(areas_forget_range(elsewhere, SIZE), 0);
+	CHECK_EQ(munmap(elsewhere, SIZE), 0);
+	CHECK_EQ(areas_forget_range(NULL, 0), 0);
+	CHECK_EQ(areas_forget_range(base, 0), 0);
+	CHECK_EQ(areas_forget_range(base + 1, PAGE), AREAS_ERROR_INVALID_INPUT);
+	CHECK_EQ(areas_forget_range(base, SIZE_MAX), AREAS_ERROR_INVALID_INPUT);
+	CHECK_EQ(area_for(base), id);
+	/* The middle, not in whole pages. */
+	CHECK_EQ(areas_forget_range(base + 4 * PAGE, 2 * PAGE - 7), 0);
+	for (i = 4; i < 6; i++)
+		CHECK_EQ(area_for(base + i * PAGE), B_ERROR);
+	/* Nothing is unmapped. */
+	CHECK_EQ(munmap(base + 4 * PAGE, 2 * PAGE), 0);
+	CHECK_EQ(area_for(base), id);
+	second = area_for(base + 6 * PAGE);
+	CHECK(second > 0 && second != id);
+	CHECK_EQ(pages_of(base), PAGES - 2);
+	/* Both at once. */
+	CHECK_EQ(areas_forget_range(base + 2 * PAGE, 8 * PAGE), 0);
+	CHECK_EQ(munmap(base + 2 * PAGE, 8 * PAGE), 0);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	CHECK_EQ(info.size, 2 * PAGE);
+	CHECK_EQ(get_area_info(second, &info), B_OK);
+	CHECK(info.address == base + 10 * PAGE);
+	CHECK_EQ(area_for(base + 10 * PAGE), second);
+	CHECK_EQ(areas_forget_range(base, SIZE), 0);
+	CHECK_EQ(munmap(base, SIZE), 0);
+	CHECK_EQ(get_area_info(id, &info), B_BAD_VALUE);
+	CHECK_EQ(get_area_info(second, &info), B_BAD_VALUE);
+	CHECK_EQ(area_for(base), B_ERROR);
+}
+
+int main(void)
+{
+	struct utsname kernel;
+	int major = 0, minor = 0;
+	CHECK_EQ(uname(&kernel), 0);
+	CHECK_EQ(sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+	not_alone();
+	handed_over();
+	if (major < 6 || (major == 6 && minor < 1))
+		SKIP("memory objects have no flags before Linux 6.1: what is unmapped keeps its memory");
+	alone();
+	told_before();
+	return 0;
+}
