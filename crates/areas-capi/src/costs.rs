@@ -253,9 +253,16 @@ fn beos_calls_that_look_cost_what_the_library_does() {
     area.write_at(0, &[1; 4096]).unwrap();
     let address = area.as_ptr();
     let here = || registry::id_at(address.addr()).unwrap();
-    same("get_area_info, own", 0, &|| info_of(here().get()), &|| {
-        assert_eq!(told(&registry::get(here()).unwrap()), 8192);
-    });
+    // One's own is looked at first: whether the kernel has it where it was. That and what is told of it take no more calls than opening it does.
+    let told_here = || {
+        let source = registry::get(here()).unwrap();
+        assert!(source.is_mapped());
+        let (info, resident) = source.told_here().unwrap();
+        assert_eq!(info.mapped + usize::try_from(resident).unwrap(), 8192);
+    };
+    same("get_area_info, own", 0, &|| info_of(here().get()), &told_here);
+    let by_opening = system_calls(&|| assert_eq!(told(&registry::get(here()).unwrap()), 8192));
+    assert!(system_calls(&told_here) <= by_opening, "{by_opening} system calls by opening it");
     // A child that lives as long as the test: another team.
     let other = Other::start();
     let id = || registry::find("costs: of another team").unwrap().id();
@@ -341,8 +348,9 @@ fn beos_calls_that_make_and_change_cost_what_the_library_does() {
     };
     same("create_area, delete_area", 0, &|| delete(create()), &|| {
         let area = made();
-        // `delete_area` looks whose the id is.
+        // `delete_area` looks whose the id is, and what is left of the area.
         assert!(registry::get(area.id().unwrap()).unwrap().is_own());
+        assert_eq!(area.missing().unwrap(), []);
     });
 
     let kept = create();
@@ -356,12 +364,14 @@ fn beos_calls_that_make_and_change_cost_what_the_library_does() {
     };
     same("clone_area, delete_area", 0, &clone, &|| {
         let source = registry::get(id()).unwrap();
+        assert!(source.is_mapped());
         // Its size of the moment is what the reserve goes by.
         assert_eq!(source.info().unwrap().mapped, SIZE);
         let clone = source.cloning().protection(Protection::READ | Protection::WRITE).room(WITH_RESERVE);
         let mut clone = clone.open_resizable().unwrap();
         let id = clone.publish("costs: cloned").unwrap();
         assert!(registry::get(id).unwrap().is_own());
+        assert_eq!(clone.missing().unwrap(), []);
     });
     delete(kept);
 
@@ -383,6 +393,7 @@ fn beos_calls_that_make_and_change_cost_what_the_library_does() {
             let mut area = area.borrow_mut();
             let id = registry::id_at(area.as_ptr().addr()).unwrap();
             assert!(registry::get(id).unwrap().is_own());
+            assert_eq!(area.missing().unwrap(), []);
             area.resize(size).unwrap();
         }
     };

@@ -214,7 +214,7 @@ mod tests {
             eprintln!("SKIPPED: this kernel has no flags of memory objects (Linux 6.1)");
             return;
         }
-        crate::sys::file::write_at(object.as_fd(), &vec![7; 8 * page], 0).unwrap();
+        sys::file::write_at(object.as_fd(), &vec![7; 8 * page], 0).unwrap();
         let allocated = || sys::file::stat(object.as_fd()).unwrap().allocated / page as u64;
         assert!(object.is_sole());
         assert_eq!(allocated(), 8);

@@ -47,7 +47,7 @@ pub struct Info {
     /// Device and inode of its object, or device and physical address: areas over the same memory have the same.
     pub object: (u64, u64),
     /// Bytes of its object that lie before it: not 0 only of what is left where its holder has unmapped the beginning.
-    pub offset: u64,
+    pub offset: usize,
     /// The physical address at which it begins, if it is memory that was set aside when the machine booted.
     pub physical: Option<u64>,
     /// Nanoseconds since boot at which it was published.
@@ -83,7 +83,7 @@ impl Info {
                 None => (record.object.device, record.object.inode),
                 Some(range) => (record.object.device, range.start),
             },
-            offset: record.piece.first,
+            offset: usize::try_from(record.piece.first).unwrap_or(usize::MAX),
             physical: record.physical.as_ref().map(|range| range.start),
             created_since_boot: record.created,
         }

@@ -231,10 +231,10 @@ fn every_way_of_asking_finds_the_same() {
             let fd = object.as_fd();
             let before = allocated(&object);
             let (cache, expected, knows_swap): (_, &dyn Fn(usize) -> bool, _) = match way {
-                0 => (Cache::Stat { object: fd, in_core: true }, &all, true),
-                1 => (Cache::Stat { object: fd, in_core: false }, &all, true),
-                2 => (Cache::Core { object: fd }, &touched, true),
-                3 => (Cache::Data { object: fd }, &touched, false),
+                0 => (Cache::Stat { object: fd.into(), in_core: true }, &all, true),
+                1 => (Cache::Stat { object: fd.into(), in_core: false }, &all, true),
+                2 => (Cache::Core { object: fd.into() }, &touched, true),
+                3 => (Cache::Data { object: fd.into() }, &touched, false),
                 _ => (Cache::Anonymous, &touched, false),
             };
             if matches!(cache, Cache::Stat { .. }) && !has_cachestat() {
@@ -265,9 +265,9 @@ fn what_has_no_page_is_skipped_in_every_way_of_asking() {
     let mut expected = places.map(|at| at / STEP * STEP).to_vec();
     expected.dedup();
     let ways = [
-        Cache::Stat { object: sparse.as_fd(), in_core: false },
-        Cache::Core { object: sparse.as_fd() },
-        Cache::Data { object: sparse.as_fd() },
+        Cache::Stat { object: sparse.as_fd().into(), in_core: false },
+        Cache::Core { object: sparse.as_fd().into() },
+        Cache::Data { object: sparse.as_fd().into() },
     ];
     for cache in ways {
         if matches!(cache, Cache::Stat { .. }) && !has_cachestat() {
@@ -285,7 +285,7 @@ fn what_has_no_page_is_skipped_in_every_way_of_asking() {
         assert_eq!(seen, expected, "{cache:?}");
     }
     assert_eq!(super::object::resident_by_core(&sparse).unwrap(), (places.len() * page()) as u64);
-    assert_eq!(Cache::Core { object: fd }.next_used(0, page(), STEP).unwrap(), page(), "all of it is a hole");
+    assert_eq!(Cache::Core { object: fd.into() }.next_used(0, page(), STEP).unwrap(), page(), "all of it is a hole");
 }
 
 proptest! {
@@ -304,12 +304,12 @@ proptest! {
         let expected: Vec<bool> = pattern.iter().map(|what| *what != 0).collect();
         let fd = object.as_fd();
         if !has_cachestat() {
-            let residency = measure_by(&map(&object), &Cache::Data { object: fd }, true).unwrap();
+            let residency = measure_by(&map(&object), &Cache::Data { object: fd.into() }, true).unwrap();
             prop_assert_eq!(resident(&residency), expected);
             return Ok(());
         }
         // First without mincore: a mapping's first populate makes allocated pages look touched.
-        for cache in [Cache::Stat { object: fd, in_core: false }, Cache::Stat { object: fd, in_core: true }] {
+        for cache in [Cache::Stat { object: fd.into(), in_core: false }, Cache::Stat { object: fd.into(), in_core: true }] {
             let residency = measure_by(&map(&object), &cache, true).unwrap();
             prop_assert_eq!(resident(&residency), expected.clone());
         }

@@ -44,6 +44,13 @@ pub(super) struct Behind<'a> {
     first: u64,
 }
 
+/// All of a file.
+impl<'a> From<BorrowedFd<'a>> for Behind<'a> {
+    fn from(file: BorrowedFd<'a>) -> Self {
+        Behind { file, first: 0 }
+    }
+}
+
 impl Behind<'_> {
     fn cached(self, at: usize, len: usize) -> sys::Result<Cached> {
         sys::pages::cache_of(self.file, self.first + at as u64, len as u64)
@@ -102,7 +109,7 @@ impl<'a> Cache<'a> {
         }
         let may_ask = sys::sandbox::may(sys::sandbox::Call::Mincore);
         let in_core = may_ask && [stat.uid, 0].contains(&sys::process::user());
-        let behind = Behind { file: fd, first: object.offset() };
+        let behind = Behind { first: object.offset(), ..fd.into() };
         match behind.cached(0, 1) {
             Ok(_) => Ok(Cache::Stat { object: behind, in_core }),
             Err(sys::Errno::NOSYS | sys::Errno::PERM | sys::Errno::OPNOTSUPP) if in_core => {
@@ -418,7 +425,7 @@ pub(super) fn resident_by_core(object: &Object) -> Result<u64> {
     let mut pages = 0;
     let mut start = 0;
     while start < end {
-        let behind = Behind { file: object.as_fd(), first: object.offset() };
+        let behind = Behind { first: object.offset(), ..object.as_fd().into() };
         start = next_data_step(behind, start, end, WINDOW)?;
         if start == end {
             break;

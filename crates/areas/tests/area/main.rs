@@ -9,6 +9,7 @@ mod access;
 mod addresses;
 mod clones;
 mod contiguous;
+mod cut;
 mod dumps;
 mod encodings;
 mod found;

@@ -180,8 +180,8 @@ fn readers_miss_no_area_while_its_owner_changes_it() {
         let mut turn = 0;
         while !reader.is_finished() {
             let max = 4096 << (turn % 8);
-            (put.area.span, put.area.extent) = (max as u64, Extent::Resizable { max });
-            table.update(number, &put.area).unwrap();
+            let now = Announcement { span: max as u64, extent: Extent::Resizable { max }, ..put.area.clone() };
+            table.update(number, &now).unwrap();
             turn += 1;
         }
     });
@@ -283,6 +283,44 @@ proptest! {
                 None => prop_assert_eq!(stays, None),
             }
             after = next.unwrap_or(0);
+        }
+    }
+
+    /// Which part of an object an area is comes back, or what no owner has is refused.
+    #[test]
+    fn parts_of_objects_come_back(
+        kind in 0..5_u8, first in 0..40_u64, pages in 0..40_u64, shift in prop::sample::select(vec![0_u32, 1, 9, 40, 52]), uneven in prop::sample::select(vec![0_u64, 0, 0, 1, 4095]),
+    ) {
+        let mut put = record(1, b"part").area;
+        let first = (first << 12 << shift).wrapping_add(uneven);
+        put.span = pages << 12;
+        let max = usize::try_from(put.span).unwrap();
+        (put.extent, put.piece) = match kind {
+            0 => (Extent::Fixed, Piece { first, limit: Some(put.span) }),
+            1 => (Extent::Growable { max }, Piece { first, limit: None }),
+            2 => (Extent::Resizable { max }, Piece { first, limit: None }),
+            3 => (Extent::Resizable { max }, Piece { first, limit: Some(put.span) }),
+            _ => (Extent::Resizable { max }, Piece::WHOLE),
+        };
+        let bytes = encode(AreaId::from_parts(7, 1), 1, &put, 0);
+        let is_sane = pages > 0
+            && (put.piece.is_whole()
+                || first.is_multiple_of(4096)
+                    && (first > 0 || put.piece.limit.is_some())
+                    && first.checked_add(put.span).is_some_and(|end| i64::try_from(end).is_ok()));
+        match decode(&bytes) {
+            Some(record) => {
+                prop_assert!(is_sane);
+                prop_assert_eq!(record.area, put);
+            }
+            None => prop_assert!(!is_sane, "{:?}", put),
+        }
+        // Each kind of part in bytes of noise, too.
+        let mut hostile = bytes;
+        hostile[field::EXTENT] = kind.wrapping_add(4);
+        if let Some(record) = decode(&hostile) {
+            let again = encode(record.id, record.created, &record.area, 0);
+            prop_assert_eq!(decode(&again).unwrap(), record);
         }
     }
 

@@ -38,7 +38,7 @@ fn gathered_pages_are_huge_in_every_mapping() {
     }
     assert_eq!(smaps(&mapping, "ShmemPmdMapped:") * 1024, gathered);
     // An older kernel knows the totals.
-    let residency = measure_by(&mapping, &Cache::Core { object: object.as_fd() }, false).unwrap();
+    let residency = measure_by(&mapping, &Cache::Core { object: object.as_fd().into() }, false).unwrap();
     let sizes: Vec<_> = residency.page_sizes().unwrap().collect();
     assert_eq!(sizes, [(PageSize::base(), base), (huge, gathered)], "{residency}");
 }

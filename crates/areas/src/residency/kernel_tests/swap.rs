@@ -56,7 +56,7 @@ fn swapped_pages_are_found_and_stay_swapped() {
         in_halves(&measure_object(&object, object.size()).unwrap());
         in_halves(&measure(&shared, Some(&object), object.size()).unwrap());
         for (scans, in_core) in [(true, true), (true, false), (false, true), (false, false)] {
-            let cache = Cache::Stat { object: object.as_fd(), in_core };
+            let cache = Cache::Stat { object: object.as_fd().into(), in_core };
             in_halves(&measure_by(&map(&object), &cache, scans).unwrap());
         }
         assert_eq!(resident_bytes(&object).unwrap(), half as u64);
@@ -64,10 +64,10 @@ fn swapped_pages_are_found_and_stay_swapped() {
     assert_eq!(smaps(&shared, "Swap:") * 1024, half as u64);
     // mincore has pages of the swap cache in RAM: they are, still, and only those are looked up.
     let core = usize::try_from(crate::residency::object::resident_by_core(&object).unwrap()).unwrap();
-    let residency = measure_by(&map(&object), &Cache::Core { object: object.as_fd() }, true).unwrap();
+    let residency = measure_by(&map(&object), &Cache::Core { object: object.as_fd().into() }, true).unwrap();
     assert_eq!((residency.resident(), residency.swapped()), (core as u64, Some((len - core) as u64)));
     assert_eq!(allocated(&object), before, "swapped pages count as allocated");
     // Somebody else's object before 6.5: what is swapped comes in, and the answer says that it does not know.
-    let residency = measure_by(&map(&object), &Cache::Data { object: object.as_fd() }, true).unwrap();
+    let residency = measure_by(&map(&object), &Cache::Data { object: object.as_fd().into() }, true).unwrap();
     assert_eq!((residency.swapped(), residency.resident()), (None, len as u64));
 }
