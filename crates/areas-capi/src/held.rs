@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+};
 
 use areas::registry::{self, Source};
 use areas::{
@@ -275,7 +277,8 @@ impl Entered {
         if let Some(head) = head.filter(|&head| head < span) {
             all().places.insert(start + head, place.clone());
         }
-        let empty: Vec<(usize, Place)> = behind.iter().map(|end| (start + end, all().empty_place())).collect();
+        let empty: Vec<(usize, Place)> =
+            behind.iter().map(|end| (start + end, all().empty_place())).collect();
         let mut open_places: Vec<_> = empty.iter().map(|(_, place)| open(place)).collect();
         for (address, place) in &empty {
             all().places.insert(*address, place.clone());

@@ -33,8 +33,8 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
     let mut left = cat.length.map_or(left, |Bytes(length)| length.min(left));
     let file = File::from(object.as_fd().try_clone_to_owned().map_err(|error| io_error(what(), error))?);
     let mut output = unbuffered_output()?;
-    // Of physical memory, the object is a part of its file.
-    let mut at = offset + object.physical().unwrap_or(0);
+    // Of physical memory, and of what is left of an area that was cut, the object is a part of its file.
+    let mut at = offset + object.offset();
     let mut buffer = vec![0; BUFFER];
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);

@@ -147,7 +147,10 @@ const MOST_CUTS: usize = 16;
 /// Whether an area has become a part of what it was since it was found.
 fn is_cut(source: &Source) -> bool {
     registry::get(source.id()).is_ok_and(|now| {
-        now.address() != source.address() || now.info().is_ok_and(|now| source.info().is_ok_and(|then| now.offset != then.offset || now.mapped != then.mapped))
+        now.address() != source.address()
+            || now.info().is_ok_and(|now| {
+                source.info().is_ok_and(|then| now.offset != then.offset || now.mapped != then.mapped)
+            })
     })
 }
 

@@ -38,7 +38,10 @@ pub extern "C" fn areas_forget_range(start: *mut c_void, length: usize) -> c_int
         let page = areas::PageSize::base().bytes();
         let end = length.checked_next_multiple_of(page).and_then(|length| start.addr().checked_add(length));
         let Some(end) = end.filter(|_| start.addr().is_multiple_of(page)) else {
-            return Err(invalid(WHAT, "the start is not a multiple of the page size, or the range wraps around"));
+            return Err(invalid(
+                WHAT,
+                "the start is not a multiple of the page size, or the range wraps around",
+            ));
         };
         held::forget_range(start.addr()..end)
     })

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -172,6 +173,18 @@ __attribute__((unused)) static int check_touch(volatile char *address, int write
 		return WTERMSIG(status);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	return 0;
+}
+
+/* Whether the kernel has flags of memory objects, by which it is known that nobody else has one. */
+__attribute__((unused)) static int check_knows_holders(void)
+{
+	/* FS_IOC_GETFLAGS: <linux/fs.h> does not go with all other headers. */
+	const unsigned long get_flags = _IOR('f', 1, long);
+	int object = memfd_create("check", 0), flags = 0, known;
+	CHECK(object >= 0);
+	known = ioctl(object, get_flags, &flags) == 0;
+	close(object);
+	return known;
 }
 
 /* One byte over a pipe or a socket, within half a minute. */

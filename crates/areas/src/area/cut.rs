@@ -94,7 +94,8 @@ impl<K: Access> Area<K> {
         if let (Some(part), Some(object)) = (left.kept.first(), &mut self.object) {
             left.narrow(part, before, object);
         }
-        let gone: Vec<_> = left.gone().map(|part| before.first + part.start as u64..left.file_end(&part, before)).collect();
+        let gone: Vec<_> =
+            left.gone().map(|part| before.first + part.start as u64..left.file_end(&part, before)).collect();
         if left.kept.is_empty() {
             self.give_memory_up(&gone, false);
             return Ok(Vec::new());
@@ -175,7 +176,10 @@ impl<K: Access> Area<K> {
         let Some(object) = &mut self.object else { return };
         let (Extent::Resizable { .. }, Some(limit)) = (object.extent(), object.piece().limit) else { return };
         let end = object.piece().first + limit;
-        if self.publication.is_some() && object.is_sole() && object.whole_file_size().is_ok_and(|size| size <= end) {
+        if self.publication.is_some()
+            && object.is_sole()
+            && object.whole_file_size().is_ok_and(|size| size <= end)
+        {
             object.set_limit(None);
             object.widen(self.mapping.span());
             self.announce_part();
@@ -220,7 +224,8 @@ impl Area<Resizable> {
         let object = super::object_of(self.object.as_ref());
         let piece = object.piece();
         let (from, to) = (piece.first + span as u64, piece.first + wanted as u64);
-        let others = self.publication.as_ref().and_then(|publication| publication.other_parts(object.identity()));
+        let others =
+            self.publication.as_ref().and_then(|publication| publication.other_parts(object.identity()));
         let known = others.is_some() && object.is_sole();
         let others = others.unwrap_or_default();
         if !known || others.iter().any(|other| other.start < to && other.end > from) {
@@ -357,7 +362,9 @@ fn outside(ranges: &[Range<u64>], others: &[Range<u64>]) -> Vec<Range<u64>> {
     for other in others {
         left = left
             .into_iter()
-            .flat_map(|range| [range.start..range.end.min(other.start), range.start.max(other.end)..range.end])
+            .flat_map(|range| {
+                [range.start..range.end.min(other.start), range.start.max(other.end)..range.end]
+            })
             .filter(|range| range.start < range.end)
             .collect();
     }

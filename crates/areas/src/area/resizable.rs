@@ -157,7 +157,9 @@ impl Area<Resizable> {
             return wrong("it is locked, and a reserve cannot be locked");
         }
         if self.own().is_capped() {
-            return wrong("it is a part of what it was, and does not go up to the end: it has a size, and no reserve");
+            return wrong(
+                "it is a part of what it was, and does not go up to the end: it has a size, and no reserve",
+            );
         }
         if wanted > self.mapping.span() {
             // What was made here, and never published, has no clones that could be found.
@@ -172,7 +174,7 @@ impl Area<Resizable> {
     }
 
     /// Releases the addresses that it has reserved to grow into, all but `span` bytes (or what it has grown to). From then on it
-    /// grows as far as it finds room, and so do its clones. (Nothing happens where the kernel does not let them know, or where another
+    /// grows as far as it finds room, and so do its clones. What the program itself has unmapped of the reserve, or mapped over it, is left alone. (Nothing happens where the kernel does not let them know, or where another
     /// holder grows it at that moment.)
     pub fn trim_reserve(&mut self, span: usize) {
         let page = self.mapping.page_size();
@@ -185,12 +187,18 @@ impl Area<Resizable> {
         let whose = self.to_string();
         let what = || whose.clone();
         let steps = Steps::new(self, &whose, &what);
+        // What the program has mapped over the reserve is not ours to unmap. (A call that few make; where the kernel cannot be asked, it is what it was.)
+        let lost = self.mapping.lost().unwrap_or_default();
+        if lost.first().is_some_and(|lost| lost.start < kept) {
+            return;
+        }
         let trimmed = reserve::trim(&steps, kept);
         if let Ok(kept) = trimmed {
             // Another process may set a size that is not in whole pages.
             if let Some(kept) =
                 self.mapping.page_size().round_up(kept).filter(|&kept| kept < self.mapping.span())
             {
+                self.mapping.let_go(&lost);
                 self.mapping.cut(kept);
             }
             self.note_span();

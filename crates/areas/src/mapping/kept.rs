@@ -48,6 +48,16 @@ impl Mapping {
         others
     }
 
+    /// Lets go of the end of it, from the first of some lost parts on: what is its own of that is unmapped.
+    pub(crate) fn let_go(&mut self, lost: &[Range<usize>]) {
+        let Some(first) = lost.first() else { return };
+        let own = lost.iter().zip(lost.iter().skip(1).map(|next| next.start).chain([self.span]));
+        let behind = own.map(|(gap, next)| gap.end..next).filter(|part| part.start < part.end);
+        let parts: Vec<_> =
+            std::iter::once(0..first.start).filter(|part| part.end > 0).chain(behind).collect();
+        drop(self.keep(&parts));
+    }
+
     /// The owner of a part, which is not this one's any more behind the call that makes it.
     fn part(&self, part: &Range<usize>) -> Mapping {
         Mapping {
@@ -79,7 +89,9 @@ pub(crate) fn missing(base: usize, span: usize, backed_by: BackedBy) -> sys::Res
 fn behind(backed_by: BackedBy, bytes: usize) -> BackedBy {
     let bytes = bytes as u64;
     match backed_by {
-        BackedBy::Object { device, inode, offset } => BackedBy::Object { device, inode, offset: offset + bytes },
+        BackedBy::Object { device, inode, offset } => {
+            BackedBy::Object { device, inode, offset: offset + bytes }
+        }
         BackedBy::File { offset, shared } => BackedBy::File { offset: offset + bytes, shared },
         BackedBy::Private | BackedBy::Inherited => backed_by,
     }
@@ -118,7 +130,9 @@ fn is_its_own(region: &Region, base: usize, backed_by: BackedBy) -> bool {
         BackedBy::Object { device, inode, offset } => {
             // Both are counted from the same byte of the object, modulo 2^64.
             let wanted = offset.wrapping_add(region.start as u64).wrapping_sub(base as u64);
-            region.shared && (region.file.device, region.file.inode) == (device, inode) && region.offset == wanted
+            region.shared
+                && (region.file.device, region.file.inode) == (device, inode)
+                && region.offset == wanted
         }
         // (Pages of the pool are a file's of the kernel's own, which has a number for each mapping.)
         BackedBy::Private => !region.shared,
@@ -157,7 +171,11 @@ mod tests {
             (&[ours(0x10_000, 0x11_000), ours(0x13_000, 0x18_000)], &[0x1000..0x3000]),
             // Somebody else's in a hole, and next to it.
             (
-                &[ours(0x10_000, 0x11_000), region(0x12_000, 0x13_000, true, strange, 0x4000), ours(0x13_000, 0x18_000)],
+                &[
+                    ours(0x10_000, 0x11_000),
+                    region(0x12_000, 0x13_000, true, strange, 0x4000),
+                    ours(0x13_000, 0x18_000),
+                ],
                 &[0x1000..0x3000],
             ),
             // The same object, another byte of it; the same byte, privately.

@@ -234,7 +234,10 @@ impl Reservation {
     fn reclaim(&self, offset: usize, len: usize) {
         let in_the_way: Vec<(usize, usize)> = {
             let lost = self.lost.hold();
-            lost.range(..offset.saturating_add(len)).map(|(&start, &len)| (start, len)).filter(|(start, len)| start + len > offset).collect()
+            lost.range(..offset.saturating_add(len))
+                .map(|(&start, &len)| (start, len))
+                .filter(|(start, len)| start + len > offset)
+                .collect()
         };
         for (start, len) in in_the_way {
             // SAFETY: `start < span`, and `base..base+span` was one mapping of ours (invariant).

@@ -64,7 +64,8 @@ impl Mapping {
 
 /// Whether mappings cover a range, without a gap, with one protection.
 fn covers(regions: &[Region], range: Range<usize>, protection: Protection) -> bool {
-    let wanted = [Protection::READ, Protection::WRITE, Protection::EXECUTE].map(|right| protection.contains(right));
+    let wanted =
+        [Protection::READ, Protection::WRITE, Protection::EXECUTE].map(|right| protection.contains(right));
     let mut covered = range.start;
     for region in regions.iter().filter(|region| region.end > range.start && region.start < range.end) {
         if region.start > covered || [region.readable, region.writable, region.executable] != wanted {

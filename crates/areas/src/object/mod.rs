@@ -235,7 +235,8 @@ impl Object {
         });
         let fd = Guarded::of(fd, stat.identity);
         let seen = AtomicU64::new(stat.size);
-        let (uneven, held) = (AtomicBool::new(stat.mode & UNEVEN != 0), AtomicBool::new(stat.held == Some(true)));
+        let (uneven, held) =
+            (AtomicBool::new(stat.mode & UNEVEN != 0), AtomicBool::new(stat.held == Some(true)));
         let (was_frozen, refused_writers) = (seals.contains(FROZEN), seals.intersects(NO_WRITERS));
         let missing = stat.size.saturating_sub(stat.allocated);
         Ok(Object {

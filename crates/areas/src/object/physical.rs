@@ -26,8 +26,9 @@ impl Object {
         self.physical
     }
 
-    /// Where its first byte is in its file.
-    pub(crate) fn offset(&self) -> u64 {
+    /// Where its first byte is in its file: not 0 only of physical memory, and of what is left where an area's holder has unmapped its beginning.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
         self.physical.unwrap_or(self.piece.first)
     }
 

@@ -161,7 +161,8 @@ impl Object {
             && !self.adopted
             && self.forks == crate::forking::forks()
             && self.own_fd().is_ok_and(|fd| {
-                sys::file::look(fd).is_ok_and(|stat| stat.held == Some(false) && stat.uid == sys::process::user())
+                sys::file::look(fd)
+                    .is_ok_and(|stat| stat.held == Some(false) && stat.uid == sys::process::user())
             })
     }
 

@@ -116,7 +116,8 @@ fn write(job: &Job<'_>, size: usize, at: usize, part: &[u8]) -> Result<()> {
         // The pages of the pool were taken when they were mapped, and cannot be written by a call; physical memory is in nobody's
         // page cache.
         Some(object) if job.mapping.page_size() == PageSize::base() && object.physical().is_none() => {
-            let written = object.own_fd().and_then(|fd| sys::file::write_at(fd, part, object.offset() + at as u64));
+            let written =
+                object.own_fd().and_then(|fd| sys::file::write_at(fd, part, object.offset() + at as u64));
             written.map_err(|errno| {
                 let call = format!("pwrite({}, {at})", Bytes::from(part.len()));
                 match errno {

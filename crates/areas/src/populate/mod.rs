@@ -229,8 +229,9 @@ impl Way {
         if let (Way::AllocateAndRead, Some(object)) = (self, job.object) {
             // Not beyond the size, which a seal may forbid to change.
             let len = range.end.min(object.file_size()).saturating_sub(range.start);
-            let allocated =
-                object.own_fd().and_then(|fd| sys::object::allocate(fd, object.offset() + range.start as u64, len as u64));
+            let allocated = object
+                .own_fd()
+                .and_then(|fd| sys::object::allocate(fd, object.offset() + range.start as u64, len as u64));
             allocated.map_err(|errno| {
                 let call = format!("fallocate({}, {})", range.start, Bytes::from(len));
                 match errno {

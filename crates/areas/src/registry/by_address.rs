@@ -112,7 +112,12 @@ impl Place {
         if stat.identity != self.object {
             return Has::No;
         }
-        let mapped = stat.size.saturating_sub(self.first).max(1).checked_next_multiple_of(self.page).unwrap_or(u64::MAX);
+        let mapped = stat
+            .size
+            .saturating_sub(self.first)
+            .max(1)
+            .checked_next_multiple_of(self.page)
+            .unwrap_or(u64::MAX);
         let end = self.start.saturating_add(mapped).min(self.end);
         match address < end {
             true if self.grows_only => Has::UpTo(end),
@@ -134,7 +139,8 @@ impl Place {
         entry[3] =
             u64::from(self.id.get().cast_unsigned()) << 32 | u64::from(self.descriptor.cast_unsigned());
         // A page has 2^12 bytes at least.
-        entry[4] = self.first | u64::from(self.grows_only) << GROWS_ONLY | u64::from(self.page.trailing_zeros());
+        entry[4] =
+            self.first | u64::from(self.grows_only) << GROWS_ONLY | u64::from(self.page.trailing_zeros());
         (entry[5], entry[6]) = (self.object.device, self.object.inode);
         entry
     }

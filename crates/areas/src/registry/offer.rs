@@ -273,8 +273,8 @@ mod tests {
     use super::super::table::Announcement;
     use super::*;
     use crate::lock::Lock;
-    use crate::place::Placement;
     use crate::object::Piece;
+    use crate::place::Placement;
     use crate::sys::file::Identity;
 
     fn offer(address: Address, name: &[u8]) -> Offer {

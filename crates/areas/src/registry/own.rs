@@ -38,14 +38,19 @@ pub(super) fn stat_own(record: &Record, what: &str) -> Result<sys::file::Stat> {
 pub(super) fn is_mapped(record: &Record) -> bool {
     let offset = record.physical.as_ref().map_or(record.piece.first, |range| range.start);
     let backed_by = BackedBy::Object { device: record.object.device, inode: record.object.inode, offset };
-    let (Ok(start), Ok(span)) = (usize::try_from(record.address), usize::try_from(record.span)) else { return true };
+    let (Ok(start), Ok(span)) = (usize::try_from(record.address), usize::try_from(record.span)) else {
+        return true;
+    };
     missing(start, span, backed_by).map_or(true, |missing| missing.is_empty())
 }
 
 /// What can be told of an area of ours, and its bytes in RAM, by its own descriptor: two or three calls. `None` where it takes more than that: pages of
 /// the pool, physical memory, a kernel or a sandbox without `cachestat`, a descriptor that is closed.
 pub(super) fn told(record: &Record) -> Option<(Info, u64)> {
-    if record.page != PageSize::base() || record.physical.is_some() || !sys::sandbox::may(sys::sandbox::Call::Cachestat) {
+    if record.page != PageSize::base()
+        || record.physical.is_some()
+        || !sys::sandbox::may(sys::sandbox::Call::Cachestat)
+    {
         return None;
     }
     let stat = stat_own(record, "look at").ok()?;

@@ -285,7 +285,11 @@ fn what_has_no_page_is_skipped_in_every_way_of_asking() {
         assert_eq!(seen, expected, "{cache:?}");
     }
     assert_eq!(super::object::resident_by_core(&sparse).unwrap(), (places.len() * page()) as u64);
-    assert_eq!(Cache::Core { object: fd.into() }.next_used(0, page(), STEP).unwrap(), page(), "all of it is a hole");
+    assert_eq!(
+        Cache::Core { object: fd.into() }.next_used(0, page(), STEP).unwrap(),
+        page(),
+        "all of it is a hole"
+    );
 }
 
 proptest! {

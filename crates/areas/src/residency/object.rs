@@ -150,9 +150,8 @@ impl<'a> Cache<'a> {
                 let mut wide = step;
                 while at < end {
                     let len = wide.min(end - at);
-                    let Cached { resident, evicted } = object
-                        .cached(at, len)
-                        .map_err(|errno| failed("cachestat", errno))?;
+                    let Cached { resident, evicted } =
+                        object.cached(at, len).map_err(|errno| failed("cachestat", errno))?;
                     match (resident, evicted) {
                         (0, 0) => (at, wide) = (at + len, wide.saturating_mul(2)),
                         _ if len <= step => break,
@@ -227,9 +226,8 @@ fn by_stat(
 ) -> Result<()> {
     let page = sys::page_size();
     let count = range.len() / page;
-    let Cached { resident, evicted } = object
-        .cached(range.start, range.len())
-        .map_err(|errno| failed("cachestat", errno))?;
+    let Cached { resident, evicted } =
+        object.cached(range.start, range.len()).map_err(|errno| failed("cachestat", errno))?;
     let state = match (resident, evicted) {
         (0, 0) => Some(State::Absent),
         _ if resident >= count as u64 => Some(State::Resident),

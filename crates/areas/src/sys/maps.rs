@@ -75,10 +75,7 @@ impl Region {
             executable: has(flag::PROCMAP_QUERY_VMA_EXECUTABLE),
             shared: has(flag::PROCMAP_QUERY_VMA_SHARED),
             offset: told.vma_offset,
-            file: Identity {
-                device: super::file::device(told.dev_major, told.dev_minor),
-                inode: told.inode,
-            },
+            file: Identity { device: super::file::device(told.dev_major, told.dev_minor), inode: told.inode },
         };
         (region.start < region.end).then_some(region)
     }
@@ -109,7 +106,10 @@ pub(crate) fn within(range: Range<usize>) -> Result<Vec<Region>> {
         Some(answer) => answer,
         None => {
             let regions = in_text(file)?;
-            Ok(regions.into_iter().filter(|region| region.start < range.end && region.end > range.start).collect())
+            Ok(regions
+                .into_iter()
+                .filter(|region| region.start < range.end && region.end > range.start)
+                .collect())
         }
     }
 }
@@ -184,7 +184,10 @@ fn errno_of(error: std::io::Error) -> Errno {
 #[cfg(test)]
 fn within_by_text(range: Range<usize>) -> Result<Vec<Region>> {
     let file = super::text::open(OWN).map_err(errno_of)?;
-    Ok(in_text(file)?.into_iter().filter(|region| region.start < range.end && region.end > range.start).collect())
+    Ok(in_text(file)?
+        .into_iter()
+        .filter(|region| region.start < range.end && region.end > range.start)
+        .collect())
 }
 
 #[cfg(test)]
@@ -213,7 +216,10 @@ mod tests {
         let (bare, name) = Region::parse("1000-2000 ---p 00000000 00:00 0 ").unwrap();
         assert!(!bare.readable && !bare.writable && !bare.executable && !bare.shared && name.is_empty());
         assert_eq!(bare.file, Identity::default());
-        assert_eq!(Region::parse("1000-2000 --xp 0 fd:10 5").unwrap().0.file.device, super::super::file::device(0xfd, 0x10));
+        assert_eq!(
+            Region::parse("1000-2000 --xp 0 fd:10 5").unwrap().0.file.device,
+            super::super::file::device(0xfd, 0x10)
+        );
     }
 
     #[test]

@@ -94,7 +94,10 @@ fn the_head_goes_and_the_rest_grows_and_shrinks() {
         assert_eq!(registry::id_at(base.addr()).unwrap_err().kind(), Kind::NoSuchArea);
         assert_eq!(registry::id_at(base.addr() + 4 * page()).unwrap(), id);
         let told = registry::get(id).unwrap().info().unwrap();
-        assert_eq!((told.address, told.size, told.offset), (base.addr() + 4 * page(), 12 * page(), 4 * page()));
+        assert_eq!(
+            (told.address, told.size, told.offset),
+            (base.addr() + 4 * page(), 12 * page(), 4 * page())
+        );
         rest.resize(20 * page()).unwrap();
         assert_eq!(numbers(&rest)[..13], [pages(4..16), vec![0]].concat());
         rest.write_at(19 * page(), &[99]).unwrap();
@@ -185,7 +188,10 @@ fn each_kind_is_cut() {
         unmap(growable.as_ptr(), 2, 4);
         let left = growable.reconcile().unwrap();
         left[1].grow(6 * page()).unwrap();
-        assert_eq!((left[1].size(), load(&left[1], 3).unwrap(), load(&left[1], 5).unwrap()), (6 * page(), 7, 0));
+        assert_eq!(
+            (left[1].size(), load(&left[1], 3).unwrap(), load(&left[1], 5).unwrap()),
+            (6 * page(), 7, 0)
+        );
         assert_eq!(left[1].grow(29 * page()).unwrap_err().kind(), Kind::InvalidInput);
         assert_eq!(left[0].grow(3 * page()).unwrap_err().kind(), Kind::InvalidInput);
         drop(left);
@@ -224,7 +230,9 @@ fn a_part_can_do_what_an_area_can() {
         assert!(!rights(0).has("wr") && rights(8).has("wr"));
         let second = left.pop().unwrap();
         let pid = std::process::id();
-        let Transfer::Own(moved) = second.transfer(pid, Address::Any).unwrap() else { panic!("it is our own") };
+        let Transfer::Own(moved) = second.transfer(pid, Address::Any).unwrap() else {
+            panic!("it is our own")
+        };
         assert_eq!(numbers(&moved), pages(8..16));
         assert_ne!(moved.as_ptr(), base.wrapping_add(8 * page()));
         assert!(kernel::vma_at(base.wrapping_add(8 * page())).is_none());

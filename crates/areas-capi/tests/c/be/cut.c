@@ -3,7 +3,6 @@
  * middle, or all of it. Each call that follows changes what is left of the area, and never what is somebody else's by now: a mapping of a stranger's lies in each hole,
  * and must be there afterwards, byte for byte, as the kernel shows it.
  */
-#define _GNU_SOURCE
 #include <OS.h>
 
 #include "check.h"
@@ -276,6 +275,14 @@ static void resized(const struct part *part, enum way way)
 	CHECK_EQ(info.size, (pages - 1) * PAGE);
 	CHECK(!is_there(at + (pages - 1) * PAGE));
 	CHECK_EQ(resize_area(id, pages * PAGE), B_OK);
+	if (part != &parts[HEAD] && !check_knows_holders()) {
+		printf("SKIPPED a part of it: this kernel does not tell who else has a memory object (before Linux 6.0)\n");
+		CHECK_EQ(delete_area(id), B_OK);
+		if (part == &parts[MIDDLE])
+			CHECK_EQ(delete_area(area_for(base + part->to * PAGE)), B_OK);
+		dismiss(&stranger);
+		return;
+	}
 	/* What comes again is zeros. */
 	for (i = 0; i < PAGE; i++)
 		CHECK_EQ(at[(pages - 1) * PAGE + i], 0);

@@ -3,7 +3,6 @@
  * take blocks and let them go; each block has what was written into it, as long as it is there, and the heap has no more memory than its blocks. Once with areas_forget_range
  * before each munmap, as who interposes munmap calls it, and once without.
  */
-#define _GNU_SOURCE
 #include <OS.h>
 #include <areas.h>
 #include <syscalls.h>

@@ -2,7 +2,6 @@
  * Where the memory goes of what the program unmaps of an area: back to the kernel at once, if nobody else has the area; and to those who have it, as it is, if somebody has.
  * The kernel says how many blocks the object has.
  */
-#define _GNU_SOURCE
 #include <OS.h>
 #include <areas.h>
 #include <syscalls.h>
@@ -10,7 +9,6 @@
 #include "check.h"
 
 #include <dirent.h>
-#include <sys/utsname.h>
 
 #define PAGE ((size_t)B_PAGE_SIZE)
 #define RW (B_READ_AREA | B_WRITE_AREA)
@@ -61,7 +59,7 @@ static area_id make(char **base)
 }
 
 /* Nobody else has it: each part that goes is given back, and what comes again is zeros. */
-static void alone(void)
+static void nobody_else_has_it(void)
 {
 	char *base;
 	area_info info;
@@ -103,7 +101,7 @@ static void alone(void)
 }
 
 /* Another team has it: whatever the maker unmaps, its clone has all of it, and goes on to have it. */
-static void not_alone(void)
+static void somebody_has_it(void)
 {
 	char *base;
 	area_info info;
@@ -257,15 +255,11 @@ static void told_before(void)
 
 int main(void)
 {
-	struct utsname kernel;
-	int major = 0, minor = 0;
-	CHECK_EQ(uname(&kernel), 0);
-	CHECK_EQ(sscanf(kernel.release, "%d.%d", &major, &minor), 2);
-	not_alone();
+	somebody_has_it();
 	handed_over();
-	if (major < 6 || (major == 6 && minor < 1))
-		SKIP("memory objects have no flags before Linux 6.1: what is unmapped keeps its memory");
-	alone();
+	if (!check_knows_holders())
+		SKIP("this kernel has no flags of memory objects (before Linux 6.0): what is unmapped keeps its memory");
+	nobody_else_has_it();
 	told_before();
 	return 0;
 }

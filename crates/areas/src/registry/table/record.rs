@@ -128,7 +128,9 @@ pub(super) fn encode(id: AreaId, created: u64, area: &Announcement, hash: u64) -
         (Extent::Fixed, Some(range)) => (3, range.start, Some(range.end - range.start)),
         (Extent::Fixed, None) if !whole => (4, area.piece.first, None),
         (Extent::Growable { .. }, _) if !whole => (5, area.piece.first, None),
-        (Extent::Resizable { .. }, _) if !whole => (6 + u8::from(area.piece.limit.is_some()), area.piece.first, None),
+        (Extent::Resizable { .. }, _) if !whole => {
+            (6 + u8::from(area.piece.limit.is_some()), area.piece.first, None)
+        }
         (Extent::Fixed, None) => (0, 0, area.exact),
         (Extent::Growable { max }, _) => (1, max as u64, area.exact),
         (Extent::Resizable { max }, _) => (2, max as u64, area.exact),
@@ -177,7 +179,8 @@ fn piece_of(kind: u8, first: u64, span: u64, page: PageSize) -> Option<Piece> {
     // What goes up to the end lacks something before it.
     let lacks_its_head = first > 0 || matches!(kind, 4 | 7);
     let limit = matches!(kind, 4 | 7).then_some(span);
-    (span > 0 && lacks_its_head && first.is_multiple_of(page) && end.is_multiple_of(page)).then_some(Piece { first, limit })
+    (span > 0 && lacks_its_head && first.is_multiple_of(page) && end.is_multiple_of(page))
+        .then_some(Piece { first, limit })
 }
 
 /// `None` for what no owner of ours writes. Of a record without a second part, what is in place of that is not looked at.

@@ -180,7 +180,8 @@ fn readers_miss_no_area_while_its_owner_changes_it() {
         let mut turn = 0;
         while !reader.is_finished() {
             let max = 4096 << (turn % 8);
-            let now = Announcement { span: max as u64, extent: Extent::Resizable { max }, ..put.area.clone() };
+            let now =
+                Announcement { span: max as u64, extent: Extent::Resizable { max }, ..put.area.clone() };
             table.update(number, &now).unwrap();
             turn += 1;
         }
