@@ -1,7 +1,9 @@
 //! Memory objects: memfds, their size, seals and contents.
 
+#![expect(unsafe_code, reason = "sets a flag; the block has its proof")]
+
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 pub(crate) use rustix::fs::SealFlags;
 use rustix::fs::{self, FallocateFlags, MemfdFlags};
@@ -57,7 +59,13 @@ pub(crate) fn punch(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()>
 /// Marks an object, once and for all: others than its maker have it. (The flag is dump(8)'s, which never meets such a file; to set it is atomic, and
 /// takes no right to write. [`look`](super::file::look) tells it. ENOTTY before 6.1, and where the kernel was built without.)
 pub(crate) fn mark_held(object: BorrowedFd<'_>) -> Result<()> {
-    fs::ioctl_setflags(object, fs::IFlags::NODUMP)
+    // The kernel reads an int; by its number it is a long, which is what valgrind looks at.
+    let flags = libc::c_long::from(linux_raw_sys::general::FS_NODUMP_FL);
+    // SAFETY: the kernel reads a number that outlives the call, and writes nothing.
+    match unsafe { libc::ioctl(object.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) } {
+        0 => Ok(()),
+        _ => Err(super::memory::last_errno()),
+    }
 }
 
 /// The size of the pool pages that an object is made of; `None` for base pages.

@@ -4,13 +4,15 @@
  * before each munmap, as who interposes munmap calls it, and once without.
  */
 #include <OS.h>
-#include <areas.h>
 #include <syscalls.h>
 
 #include "check.h"
 
 #include <pthread.h>
 #include <time.h>
+
+/* As areas.h has it, whose other names are not BeOS's. */
+extern int areas_forget_range(void *start, size_t length);
 
 #define PAGE ((size_t)B_PAGE_SIZE)
 #define RW (B_READ_AREA | B_WRITE_AREA)

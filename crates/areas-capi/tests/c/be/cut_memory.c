@@ -3,12 +3,14 @@
  * The kernel says how many blocks the object has.
  */
 #include <OS.h>
-#include <areas.h>
 #include <syscalls.h>
 
 #include "check.h"
 
 #include <dirent.h>
+
+/* As areas.h has it, whose other names are not BeOS's. */
+extern int areas_forget_range(void *start, size_t length);
 
 #define PAGE ((size_t)B_PAGE_SIZE)
 #define RW (B_READ_AREA | B_WRITE_AREA)
@@ -225,8 +227,8 @@ static void told_before(void)
 	CHECK_EQ(munmap(elsewhere, SIZE), 0);
 	CHECK_EQ(areas_forget_range(NULL, 0), 0);
 	CHECK_EQ(areas_forget_range(base, 0), 0);
-	CHECK_EQ(areas_forget_range(base + 1, PAGE), AREAS_ERROR_INVALID_INPUT);
-	CHECK_EQ(areas_forget_range(base, SIZE_MAX), AREAS_ERROR_INVALID_INPUT);
+	CHECK(areas_forget_range(base + 1, PAGE) < 0);
+	CHECK(areas_forget_range(base, SIZE_MAX) < 0);
 	CHECK_EQ(area_for(base), id);
 	/* The middle, not in whole pages. */
 	CHECK_EQ(areas_forget_range(base + 4 * PAGE, 2 * PAGE - 7), 0);
