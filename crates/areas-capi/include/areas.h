@@ -774,6 +774,9 @@ void areas_release(struct areas_area *area);
 // Where an area begins; NULL if the handle is NULL or holds none any more.
 //
 // Several processes may write shared memory at once: what C's memory model says of threads holds for them.
+//
+// The addresses are the area's, its reserve included: they must not be unmapped, mapped over (MAP_FIXED, SHM_REMAP) or moved away (mremap) by the program. areas_resize and
+// areas_trim give memory and addresses back, areas_release all of them. (BeOS's areas may be cut so: see areas_forget_range.)
 void *areas_address(const struct areas_area *area);
 
 // How many bytes an area has now; 0 if the handle is NULL or holds none any more. For areas that may grow it asks the kernel.

@@ -165,14 +165,16 @@ pub(crate) fn note_moved() {
 /// Cuts a range of addresses from the areas that lie there, whatever is mapped there.
 pub(crate) fn forget_range(range: Range<usize>) -> Result<()> {
     let entered = Entered::new()?;
-    entered.each_in(&range, |place, held| {
+    // No call of this thread's is under way, so that it holds no mutex that others may wait for.
+    entered.each_in(&range, true, |place, held| {
         let Some(area) = &*held else { return Ok(()) };
         let (start, end) = (area.as_ptr().addr(), area.as_ptr().addr() + area.span());
         let lost = range.start.max(start)..range.end.min(end);
         if lost.is_empty() {
             return Ok(());
         }
-        entered.cut(place, held, &[lost.start - start..lost.end - start])
+        let lost = lost.start - start..lost.end - start;
+        entered.cut(place, held, std::slice::from_ref(&lost))
     })
 }
 
@@ -234,19 +236,21 @@ impl Entered {
     /// One that another thread, or this very call, is in the middle of something with is looked at by the next call.
     pub(crate) fn look_at(&self, range: &Range<usize>) {
         // What cannot be settled now stays as it is, and whoever asks for it is told.
-        let _ = self.each_in(range, |place, held| self.settle(place, held));
+        let _ = self.each_in(range, false, |place, held| self.settle(place, held));
     }
 
-    /// Does something with all areas that have addresses in a range.
+    /// Does something with all areas that have addresses in a range: also with those that another thread is in the middle of something with, if it `waits`.
     fn each_in(
         &self,
         range: &Range<usize>,
+        waits: bool,
         mut what: impl FnMut(&Place, &mut Option<Held>) -> Result<()>,
     ) -> Result<()> {
         for place in self.below(range.end) {
             let mut held = match place.try_lock() {
                 Ok(held) => held,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if waits => open(&place),
                 Err(TryLockError::WouldBlock) => {
                     note_moved();
                     continue;
@@ -309,7 +313,6 @@ impl Entered {
     }
 
     /// Takes an area in, and gives its id.
-    #[expect(clippy::unused_self, reason = "it is the right to do so")]
     pub(crate) fn keep(&self, held: Held) -> Result<i32> {
         let gone = || Error::new(Kind::Registry, "keep an area").detail("it is not published");
         let id = held.id().ok_or_else(gone)?;

@@ -135,6 +135,9 @@ pub unsafe extern "C" fn areas_release(area: *mut Handle) {
 /// Where an area begins; NULL if the handle is NULL or holds none any more.
 ///
 /// Several processes may write shared memory at once: what C's memory model says of threads holds for them.
+///
+/// The addresses are the area's, its reserve included: they must not be unmapped, mapped over (MAP_FIXED, SHM_REMAP) or moved away (mremap) by the program. areas_resize and
+/// areas_trim give memory and addresses back, areas_release all of them. (BeOS's areas may be cut so: see areas_forget_range.)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_address(area: *const Handle) -> *mut c_void {
     guarded(std::ptr::null_mut(), || {

@@ -105,13 +105,13 @@ impl Told {
         let id = each!(area, area => area.id());
         let extent = match area {
             Any::Shared(area) => area.object().extent(),
-            Any::Resizable(area) => area.object().extent(),
+            Any::Resizable(area) => area.object_to_ask().extent(),
             Any::Private(_) | Any::Frozen(_) => Extent::Fixed,
         };
         let (kind, max) = words::extent(extent);
         let frozen = match area {
             Any::Shared(area) => area.object().is_frozen()?,
-            Any::Resizable(area) => area.object().is_frozen()?,
+            Any::Resizable(area) => area.object_to_ask().is_frozen()?,
             Any::Private(_) | Any::Frozen(_) => false,
         };
         let kind = match area {

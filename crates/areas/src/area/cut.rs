@@ -10,6 +10,8 @@
 //! The memory of what was taken away is given back at once where it is known that nobody else has it ([`Object::is_sole`]); else it stays as long as the
 //! object does. Why and how: docs/design/cut-areas.md.
 
+#![expect(clippy::single_range_in_vec_init, reason = "lists of ranges, of which one may be all")]
+
 use std::ops::Range;
 
 use super::{Access, Area, Resizable};

@@ -66,6 +66,13 @@ mod sealed {
 /// A chunk of mapped memory that this process holds.
 ///
 /// Dropping it unmaps it and takes its name and id back; the memory goes with its last holder.
+///
+/// # Its addresses are its own
+///
+/// Nobody else may unmap them, map over them (`MAP_FIXED`, `SHM_REMAP`) or move them away (`mremap`), its reserve included: safe calls rely on it, and a drop
+/// unmaps them whatever is there by then. Doing so takes unsafe code, and this is what its author has to know. Who has done it all the same calls
+/// [`reconcile`](Area::reconcile) before anything else: it lets go of what is no longer the area's, without touching whatever is there now, and gives what is left. Memory of an area that is
+/// no longer needed is given back by [`resize`](Area::resize), or a drop.
 #[must_use = "an area that is dropped is gone"]
 pub struct Area<K: Access> {
     // In the order in which they have to go: first nobody finds it, then it is unmapped, then the object is closed.
@@ -553,6 +560,13 @@ impl Area<Resizable> {
         // Where it cannot be marked, its descriptor is closed, and leads nobody to it.
         let _ = object.mark_held();
         object
+    }
+
+    /// The same for questions, and not for its descriptor.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn object_to_ask(&self) -> &Object {
+        object_of(self.object.as_ref())
     }
 }
 

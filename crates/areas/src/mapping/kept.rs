@@ -142,6 +142,7 @@ fn is_its_own(region: &Region, base: usize, backed_by: BackedBy) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "lists of ranges, of which one may be all")]
 mod tests {
     use super::*;
     use crate::sys::file::Identity;

@@ -64,7 +64,8 @@ pub struct Fallback {
 
 /// A range of mapped addresses, and the only right to unmap it.
 ///
-/// It is what a [`Provider`](crate::Provider) makes. Dropping it unmaps.
+/// It is what a [`Provider`](crate::Provider) makes. Dropping it unmaps, whatever is mapped there by then: nobody else may unmap a part of it, or map over it (which takes
+/// unsafe code).
 ///
 /// # Invariants
 /// - `base..base+span` was mapped by us, by one mmap or by several in a row, and belongs to this value alone (inside a reservation, which

@@ -71,7 +71,7 @@ impl Object {
     }
 
     /// As [`narrow`](Object::narrow), for one that was just opened, which is all of its file so far.
-    pub(crate) fn as_piece(mut self, piece: Piece, span: u64) -> Self {
+    pub(crate) fn into_piece(mut self, piece: Piece, span: u64) -> Self {
         if !piece.is_whole() {
             self.narrow(piece.first, piece.limit, usize::try_from(span).unwrap_or(usize::MAX));
         }

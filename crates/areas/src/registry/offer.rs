@@ -182,7 +182,7 @@ impl Parcel {
         });
         let object = match Object::adopt(descriptor, record.extent, record.exact) {
             Err(error) if error.kind() == Kind::InvalidInput => return Ok(None),
-            other => other.map_err(|error| unknown().caused_by(error))?.as_piece(record.piece, record.span),
+            other => other.map_err(|error| unknown().caused_by(error))?.into_piece(record.piece, record.span),
         };
         if object.identity() != record.object || object.page_size() != record.page {
             return Ok(None);

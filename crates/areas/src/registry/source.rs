@@ -271,7 +271,7 @@ impl Source {
             Some(page) => Object::adopt_looked(fd, &looked, page, extent, exact)?,
             None => Object::adopt(fd, extent, exact)?,
         };
-        let object = object.as_piece(self.record.piece, self.record.span);
+        let object = object.into_piece(self.record.piece, self.record.span);
         if object.page_size() != self.record.page {
             return Err(Error::new(
                 Kind::Registry,

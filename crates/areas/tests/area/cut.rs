@@ -1,5 +1,6 @@
 //! Addresses of an area that the program unmaps or maps over itself: what is left of it is an area, or several, and what is somebody else's by now stays as it is.
 
+#![expect(clippy::single_range_in_vec_init, reason = "lists of ranges, of which one may be all")]
 #![expect(unsafe_code, reason = "unmaps and maps over addresses of areas; each block has its proof")]
 
 use std::sync::atomic::Ordering;
@@ -38,7 +39,7 @@ fn is_well(at: *mut u8, pages: usize) {
     assert!(!vma.has("sh"), "private: {vma:?}");
     for i in 0..pages * page() {
         // SAFETY: the stranger's own bytes, mapped above (the kernel has just said so).
-        assert_eq!(unsafe { at.add(i).read() }, 0x5a, "byte {i}");
+        assert_eq!(unsafe { at.wrapping_add(i).read() }, 0x5a, "byte {i}");
     }
     unmap(at, 0, pages);
 }
