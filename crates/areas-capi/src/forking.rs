@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use areas::registry;
 
-use crate::{aml, held};
+use crate::{aml, held, interposer};
 
 /// In the order in which a thread comes to hold them: an allocator's area is the program's own code, which may make areas.
 extern "C" fn before() {
@@ -21,6 +21,12 @@ extern "C" fn before() {
 extern "C" fn after() {
     aml::nodes::let_go();
     held::let_go();
+    aml::tables::let_go();
+}
+
+extern "C" fn after_in_child() {
+    aml::nodes::let_go();
+    held::let_go_in_child();
     aml::tables::let_go();
 }
 
@@ -47,7 +53,8 @@ pub(crate) fn ready() -> i32 {
             let _ = registry::at(0);
             // SAFETY: the functions are part of this library, which stays as long as its handlers (glibc takes them off when the
             // library is unloaded), and may be called in any thread that forks.
-            let status = unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+            let status = unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after_in_child)) };
+            interposer::register();
             BEGUN.store(if status == 0 { DONE } else { 0 }, Ordering::Release);
             return status;
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
 };
@@ -77,6 +77,11 @@ impl Held {
     /// Lets go of it, and of its memory where that is nobody else's.
     pub(crate) fn discard(self) {
         with!(self, area => area.discard());
+    }
+
+    /// Notes that its memory is elsewhere, too.
+    fn note_holder(&self) {
+        with!(self, area => area.note_holder());
     }
 
     pub(crate) fn protect(&mut self, protection: Protection) -> Result<()> {
@@ -154,12 +159,37 @@ impl Areas {
     }
 }
 
-/// Whether the program has taken addresses away from areas at a moment when that could not be looked at.
-static MOVED: AtomicBool = AtomicBool::new(false);
+/// What makes an area's addresses uncertain: [`MOVED`], and [`UNDER_WAY`] for each call of the program that may be taking some away at this moment.
+static UNSETTLED: AtomicUsize = AtomicUsize::new(0);
+/// The program has taken addresses away from areas at a moment when that could not be looked at.
+const MOVED: usize = 1;
+const UNDER_WAY: usize = 2;
 
 /// Has the next call look at what is left of all areas.
 pub(crate) fn note_moved() {
-    MOVED.store(true, Ordering::Release);
+    UNSETTLED.fetch_or(MOVED, Ordering::AcqRel);
+}
+
+/// Whether all areas have the addresses that are told of them, as far as is known here.
+#[inline]
+pub(crate) fn is_settled() -> bool {
+    UNSETTLED.load(Ordering::Acquire) == 0
+}
+
+/// Whether all areas are to be looked at now, by this thread; until [`end_taking`], others go on looking themselves.
+fn take_moved() -> bool {
+    let under_way = |now: usize| (now & MOVED != 0).then(|| now - MOVED + UNDER_WAY);
+    !is_settled() && UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Acquire, under_way).is_ok()
+}
+
+/// Says that the program is about to call something that may take addresses away from areas: whoever is told of an address from now on looks at it.
+pub(crate) fn begin_taking() {
+    UNSETTLED.fetch_add(UNDER_WAY, Ordering::AcqRel);
+}
+
+/// Says that it has been done, and looked at. (A child that was forked in between has [begun anew](let_go_in_child).)
+pub(crate) fn end_taking() {
+    let _ = UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| now.checked_sub(UNDER_WAY));
 }
 
 /// Cuts a range of addresses from the areas that lie there, whatever is mapped there.
@@ -200,6 +230,19 @@ pub(crate) fn let_go() {
     drop(FORKING.with(Slot::take));
 }
 
+/// The same in a child, which has none of the threads that were about to take addresses away: what they have come to is looked at by the next call.
+pub(crate) fn let_go_in_child() {
+    if !is_settled() {
+        UNSETTLED.store(MOVED, Ordering::Release);
+    }
+    let_go();
+}
+
+/// Whether this thread is about to fork, or has just done so, and has the gate: it must not wait for it.
+pub(crate) fn is_forking() -> bool {
+    FORKING.with(|held| held.look(|_| ()).is_some())
+}
+
 /// The right to use areas, for the time of one call.
 pub(crate) struct Entered(#[expect(dead_code, reason = "kept for its drop")] RwLockReadGuard<'static, ()>);
 
@@ -211,8 +254,9 @@ impl Entered {
             return Err(Error::new(Kind::System, "use areas").detail(format!("pthread_atfork gave {status}")));
         }
         let entered = Entered(GATE.read().unwrap_or_else(PoisonError::into_inner));
-        if MOVED.load(Ordering::Acquire) && MOVED.swap(false, Ordering::AcqRel) {
+        if take_moved() {
             entered.look_at(&(0..usize::MAX));
+            end_taking();
         }
         Ok(entered)
     }
@@ -239,14 +283,81 @@ impl Entered {
         let _ = self.each_in(range, false, |place, held| self.settle(place, held));
     }
 
+    /// The id of this process's area that has an address, once it was looked at.
+    pub(crate) fn look_for(&self, address: usize) -> Result<AreaId> {
+        self.look_at(&(address..address.saturating_add(1)));
+        let mut id = registry::id_at(address)?;
+        loop {
+            match registry::get(id) {
+                Ok(source) if source.is_mapped() => {}
+                // Another thread was in the middle of something with it.
+                Ok(source) => self.settle_own(&source)?,
+                Err(_) => {}
+            }
+            // What was looked at may have been a part already, of which another one has the address.
+            let now = registry::id_at(address)?;
+            if now == id {
+                return Ok(id);
+            }
+            id = now;
+        }
+    }
+
+    /// Has an area of this process's own looked at, once no other thread is in the middle of something with it. It may be gone.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(crate) fn settle_own(&self, source: &Source) -> Result<()> {
+        let place = match self.own(source) {
+            Ok(place) => place,
+            Err(error) if error.kind() == Kind::NoSuchArea => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut held = open(&place);
+        let address = held.as_ref().map(|area| area.as_ptr().addr());
+        self.settle(&place, &mut held)?;
+        if let (None, Some(address)) = (&*held, address) {
+            self.forget(address, &place);
+        }
+        Ok(())
+    }
+
+    /// Notes of all areas that have addresses in a range that the program is about to have their memory elsewhere, too: it stays when it is cut off them.
+    pub(crate) fn note_copies(&self, range: &Range<usize>) {
+        let mut end = range.end;
+        while let Some((key, place)) = self.next_below(end) {
+            end = key;
+            let held = open(&place);
+            let Some(area) = &*held else { continue };
+            if area.as_ptr().addr() + area.span() <= range.start {
+                break;
+            }
+            area.note_holder();
+        }
+    }
+
     /// Does something with all areas that have addresses in a range: also with those that another thread is in the middle of something with, if it `waits`.
     fn each_in(
         &self,
         range: &Range<usize>,
         waits: bool,
+        what: impl FnMut(&Place, &mut Option<Held>) -> Result<()>,
+    ) -> Result<()> {
+        self.each_from(0, range, waits, what)
+    }
+
+    /// The same with those that begin at `lowest` or above.
+    fn each_from(
+        &self,
+        lowest: usize,
+        range: &Range<usize>,
+        waits: bool,
         mut what: impl FnMut(&Place, &mut Option<Held>) -> Result<()>,
     ) -> Result<()> {
-        for place in self.below(range.end) {
+        let mut end = range.end;
+        // One at a time: mostly there is one, of thousands.
+        while let Some((key, place)) = self.next_below(end).filter(|(key, _)| *key >= lowest) {
+            end = key;
             let mut held = match place.try_lock() {
                 Ok(held) => held,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -352,6 +463,13 @@ impl Entered {
         }
     }
 
+    /// The same of one that is about to grow over some addresses: it can only where those that began there are gone.
+    pub(crate) fn notice_growth(&self, range: &Range<usize>) {
+        if self.next_below(range.end).is_some_and(|(key, _)| key >= range.start) {
+            let _ = self.each_from(range.start, range, false, |place, held| self.settle(place, held));
+        }
+    }
+
     /// An area of this process's own, by the look at the registry that found it.
     pub(crate) fn own(&self, source: &Source) -> Result<Place> {
         let here = || all().places.get(&source.address()).cloned();
@@ -387,6 +505,12 @@ impl Entered {
     #[expect(clippy::unused_self, reason = "it is the right to do so")]
     pub(crate) fn forget(&self, address: usize, place: &Place) {
         all().forget(address, place);
+    }
+
+    /// The area that begins below an address, nearest to it, and where it is found.
+    #[expect(clippy::unused_self, reason = "it is the right to do so")]
+    fn next_below(&self, address: usize) -> Option<(usize, Place)> {
+        all().places.range(..address).next_back().map(|(&key, place)| (key, place.clone()))
     }
 
     /// The areas that begin below an address, the nearest first.

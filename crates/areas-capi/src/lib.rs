@@ -19,6 +19,7 @@ mod edge;
 mod error;
 mod forking;
 mod held;
+mod interposer;
 mod native;
 mod slot;
 mod waiting;

@@ -19,7 +19,7 @@ use super::places::{
 };
 use super::words::{lock_of, protection_of, without_overcommitting};
 use crate::edge::guarded;
-use crate::held::{Entered, Held, open};
+use crate::held::{self, Entered, Held, open};
 
 /// The name of a call's argument, cut as BeOS cuts it.
 ///
@@ -159,14 +159,7 @@ pub(super) fn settled(entered: &Entered, source: Source) -> Result<Source, Statu
     if !source.is_own() || source.is_mapped() {
         return Ok(source);
     }
-    let place = entered.own(&source).map_err(status_of)?;
-    let mut held = open(&place);
-    let address = held.as_ref().map(|area| area.as_ptr().addr());
-    entered.settle(&place, &mut held).map_err(status_of)?;
-    if let (None, Some(address)) = (&*held, address) {
-        entered.forget(address, &place);
-    }
-    drop(held);
+    entered.settle_own(&source).map_err(status_of)?;
     source_of(source.id().get())
 }
 
@@ -258,6 +251,10 @@ fn resize(id: i32, size: usize) -> Result<Status, Status> {
         // Before the memory: where the area is, there are no addresses for it, however much there is.
         if !held.as_ref().is_some_and(|area| is_in_user_range(area.as_ptr().addr(), size)) {
             return Err(wrong(ERROR, "resize an area", "it would end beyond the addresses of a process"));
+        }
+        if let Some(area) = held {
+            let start = area.as_ptr().addr();
+            entered.notice_growth(&(start + area.span()..start.saturating_add(size)));
         }
         let done = match held {
             Some(Held::Resizable(area)) => with_addresses(entered, area.lock(), || area.resize(size)),
@@ -403,13 +400,21 @@ unsafe extern "C" fn find_area(name: *const c_char) -> i32 {
 /// The caller's own area that holds an address.
 #[unsafe(no_mangle)]
 extern "C" fn area_for(address: *mut c_void) -> i32 {
-    // Mostly it is known, and there is nothing to guard.
-    if let Some(id) = registry::known_id_at(address.addr()) {
+    let address = address.addr();
+    // Mostly it is known, and there is nothing to guard. In this order: what was taken away before this call is known to be gone by now, or still being
+    // looked at.
+    if held::is_settled()
+        && let Some(id) = registry::known_id_at(address)
+    {
         return id.get();
     }
+    let known = || match held::is_settled() {
+        true => registry::id_at(address),
+        false => Entered::new()?.look_for(address),
+    };
     guarded(ERROR, || {
         registry::join_once();
-        match registry::id_at(address.addr()) {
+        match known() {
             Ok(id) => id.get(),
             Err(error) => refused(ERROR, error),
         }

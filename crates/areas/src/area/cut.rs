@@ -55,6 +55,14 @@ impl<K: Access> Area<K> {
         }
     }
 
+    /// Notes that its memory is mapped elsewhere in this process, or will be: what is cut off it is not given back then. For who interposes mremap.
+    ///
+    /// Where it cannot be noted (no descriptor, a sandbox), the mapping elsewhere may lose its memory when the area is cut.
+    #[doc(hidden)]
+    pub fn note_holder(&self) {
+        let _ = self.object.as_ref().map(Object::mark_held);
+    }
+
     /// Lets go of some of its addresses, in bytes from its beginning, in order: they are no longer its own, or will not be in a moment. Nothing is unmapped.
     ///
     /// # Errors

@@ -114,12 +114,12 @@ impl Mmap {
 #[doc(alias = "aml_area_linux_munmap")]
 pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
     // SAFETY: the caller's promise, passed on.
-    match unsafe { sys::memory::unmap(start, len) } {
+    match unsafe { sys::memory::unmap_for_program(start, len) } {
         Ok(()) => Ok(()),
         Err(errno) => {
             if let (sys::Errno::INVAL, Some(whole)) = (errno, whole_huge_pages(start, len)) {
                 // SAFETY: the same mapping to the end of its last page, which was granted together with the rest.
-                if unsafe { sys::memory::unmap(start, whole) }.is_ok() {
+                if unsafe { sys::memory::unmap_for_program(start, whole) }.is_ok() {
                     return Ok(());
                 }
             }
@@ -128,6 +128,14 @@ pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
                 .call(format!("munmap({start:p}, {len})"), errno))
         }
     }
+}
+
+/// Whether this thread is in a call of the library's own that unmaps: for who interposes munmap(2), and is to tell those calls from the
+/// program's.
+#[doc(hidden)]
+#[must_use]
+pub fn is_unmapping_its_own() -> bool {
+    sys::memory::is_unmapping()
 }
 
 /// Sets where the pages of a range come from, from now on. Pages that are there already stay where they are.

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "system calls on memory; each block has its proof")]
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::NonNull;
@@ -125,13 +126,42 @@ pub(crate) unsafe fn map_raw(asked: &Raw) -> Result<NonNull<u8>> {
     Ok(got)
 }
 
+thread_local! {
+    /// Whether this thread is in a call of ours that unmaps. It has no destructor, so that it is there to the end of the thread.
+    static UNMAPPING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in a call of the library's own that unmaps: for who interposes munmap and mremap, and is to tell those calls from
+/// the program's.
+pub(crate) fn is_unmapping() -> bool {
+    UNMAPPING.get()
+}
+
+/// Says that it is, while `call` lasts.
+#[inline]
+fn own<T>(call: impl FnOnce() -> T) -> T {
+    UNMAPPING.set(true);
+    let done = call();
+    UNMAPPING.set(false);
+    done
+}
+
 /// Unmaps. `len` is what was granted: for huge pages a multiple of theirs.
+///
+/// # Safety
+/// The caller owns the range, and no reference into it is used again.
+pub(crate) unsafe fn unmap(address: NonNull<u8>, len: usize) -> Result<()> {
+    // SAFETY: the caller's promise, passed on.
+    own(|| unsafe { unmap_for_program(address, len) })
+}
+
+/// The same on a program's word, which may say it of what is an area's.
 ///
 /// Through libc, so that ThreadSanitizer sees it: what comes to lie at the same addresses afterwards is other memory.
 ///
 /// # Safety
 /// The caller owns the range, and no reference into it is used again.
-pub(crate) unsafe fn unmap(address: NonNull<u8>, len: usize) -> Result<()> {
+pub(crate) unsafe fn unmap_for_program(address: NonNull<u8>, len: usize) -> Result<()> {
     // SAFETY: the caller's promise, passed on.
     match unsafe { libc::munmap(address.as_ptr().cast::<c_void>(), len) } {
         0 => Ok(()),
@@ -148,8 +178,8 @@ pub(crate) unsafe fn unmap(address: NonNull<u8>, len: usize) -> Result<()> {
 /// The caller owns `address..address+len`, which is one mapping, and no reference into it outlives the change.
 pub(crate) unsafe fn lengthen(address: NonNull<u8>, len: usize, new_len: usize) -> Result<NonNull<u8>> {
     let flags = libc::MREMAP_MAYMOVE;
-    // SAFETY: the caller's promise, passed on. (Through libc for the reason that `unmap` has.)
-    let got = unsafe { libc::mremap(address.as_ptr().cast::<c_void>(), len, new_len, flags) };
+    // SAFETY: the caller's promise, passed on. (Through libc for the reason that `unmap_for_program` has.)
+    let got = own(|| unsafe { libc::mremap(address.as_ptr().cast::<c_void>(), len, new_len, flags) });
     if got == libc::MAP_FAILED { Err(last_errno()) } else { NonNull::new(got.cast()).ok_or(Errno::NOMEM) }
 }
 

@@ -2,7 +2,8 @@
 //! memory. Both are written down in `abi/`, by people: a change there is a decision.
 //!
 //! For each interface NAME, `abi/NAME.symbols.txt` has its symbols; `abi/NAME.c` prints the layouts that
-//! `abi/NAME.layout.txt` has.
+//! `abi/NAME.layout.txt` has. `abi/areas-cut.interposed.txt` has those of `libareas-cut.so`: one too many would take a function away from
+//! every program that has it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,8 +18,12 @@ use super::{Outcome, Test, crate_folder, files_below};
 
 /// One test for the symbols, and one an interface that has layouts.
 pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
-    let mut tests =
-        vec![Test::new("abi: symbols".into(), |toolchain| Outcome::of(symbols(&toolchain.shared)))];
+    let mut tests = vec![
+        Test::new("abi: symbols".into(), |toolchain| Outcome::of(symbols(&toolchain.shared, ".symbols.txt"))),
+        Test::new("abi: symbols of areas-cut".into(), |toolchain| {
+            Outcome::of(symbols(&toolchain.cut, ".interposed.txt"))
+        }),
+    ];
     for interface in interfaces() {
         let source = crate_folder().join(format!("abi/{interface}.c"));
         if source.exists() {
@@ -29,14 +34,14 @@ pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
     Ok(tests)
 }
 
-/// The library exports the interfaces, and nothing else.
-fn symbols(library: &Path) -> Result<()> {
+/// A library exports what the files whose names end so have, and nothing else.
+fn symbols(library: &Path, end: &str) -> Result<()> {
     let exported = quiet(Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(library))?;
     let exported: BTreeSet<&str> =
         exported.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
     let mut written = String::new();
     for file in files_below(crate_folder().join("abi"), &["txt"])? {
-        if file.to_string_lossy().ends_with(".symbols.txt") {
+        if file.to_string_lossy().ends_with(end) {
             written += &fs::read_to_string(&file)?;
         }
     }
@@ -46,8 +51,8 @@ fn symbols(library: &Path) -> Result<()> {
         |names: Vec<&&str>| names.iter().map(|name| format!("\n  {name}")).collect::<Vec<_>>().concat();
     let more = list(exported.difference(&written).collect());
     let fewer = list(written.difference(&exported).collect());
-    ensure!(more.is_empty(), "exported, and not in abi/*.symbols.txt:{more}");
-    ensure!(fewer.is_empty(), "in abi/*.symbols.txt, and not exported:{fewer}");
+    ensure!(more.is_empty(), "exported, and not in abi/*{end}:{more}");
+    ensure!(fewer.is_empty(), "in abi/*{end}, and not exported:{fewer}");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The programs of `tests/c/`: each is a test, in three ways. It ends with 0 if all is well, with 77 and a line `SKIPPED: WHY`
+//! The programs of `tests/c/`: each is a test, in three ways; those of `cut/` in a fourth, too. It ends with 0 if all is well, with 77 and a line `SKIPPED: WHY`
 //! where it cannot run here.
 
 use std::fs;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::toolchain::{Linked, Toolchain, interfaces, watch};
+use super::toolchain::{CUT, Linked, Toolchain, interfaces, watch};
 use super::{Outcome, Test, crate_folder, files_below};
 use crate::process;
 
@@ -26,6 +26,8 @@ const NOT_UNDER_VALGRIND: &str = " * Not under valgrind:";
 enum Way {
     Sanitized,
     Shared,
+    /// Linked with nothing more than the library, and started with what interposes munmap.
+    Preloaded,
     Valgrind,
 }
 
@@ -34,6 +36,7 @@ impl Way {
         match self {
             Self::Sanitized => "sanitized",
             Self::Shared => "shared",
+            Self::Preloaded => "preloaded",
             Self::Valgrind => "valgrind",
         }
     }
@@ -51,8 +54,13 @@ pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
             let text =
                 fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
             let under_valgrind = valgrind && !text.lines().any(|line| line.starts_with(NOT_UNDER_VALGRIND));
-            for way in [Way::Sanitized, Way::Shared, Way::Valgrind] {
-                if matches!(way, Way::Valgrind) && !under_valgrind {
+            for way in [Way::Sanitized, Way::Shared, Way::Preloaded, Way::Valgrind] {
+                let tried = match way {
+                    Way::Sanitized | Way::Shared => true,
+                    Way::Preloaded => interface == CUT,
+                    Way::Valgrind => under_valgrind,
+                };
+                if !tried {
                     continue;
                 }
                 let file = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -69,7 +77,11 @@ pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
 
 /// Compiles a program and runs it, with a registry of its own.
 fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Result<Outcome> {
-    let linked = if matches!(way, Way::Sanitized) { Linked::Sanitized } else { Linked::Shared };
+    let linked = match way {
+        Way::Sanitized => Linked::Sanitized,
+        Way::Shared | Way::Valgrind => Linked::Shared,
+        Way::Preloaded => Linked::Preloaded,
+    };
     // Each way has a program of its own, so that none runs a file that another writes.
     let program = toolchain.program(source, interface, linked, way.name())?;
     let registry = program.with_extension("registry");
@@ -90,6 +102,11 @@ fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Resul
             command
         }
         Way::Sanitized | Way::Shared => Command::new(&program),
+        Way::Preloaded => {
+            let mut command = Command::new(&program);
+            command.env("LD_PRELOAD", &toolchain.cut);
+            command
+        }
     };
     command
         .current_dir(&toolchain.work)

@@ -15,8 +15,17 @@ use crate::process;
 use crate::test::Run;
 
 /// The interfaces, and the folders of `include/` that a program of theirs is told of.
-const INTERFACES: [(&str, &[&str]); 5] =
-    [("be", &["be"]), ("aml", &[""]), ("aml-0.1", &["aml-0.1"]), ("areas", &[""]), ("mixed", &["", "be"])];
+const INTERFACES: [(&str, &[&str]); 6] = [
+    ("be", &["be"]),
+    ("aml", &[""]),
+    ("aml-0.1", &["aml-0.1"]),
+    ("areas", &[""]),
+    ("mixed", &["", "be"]),
+    (CUT, &["be", ""]),
+];
+
+/// Programs that have what they unmap cut from their areas at once: with `libareas-cut.so`.
+pub(super) const CUT: &str = "cut";
 
 /// What the static library needs besides: what `rustc --print native-static-libs` says, for the C library of Linux.
 const NATIVE_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-lc"];
@@ -103,12 +112,16 @@ pub(super) enum Linked {
     Sanitized,
     /// With `libareas.so`, plain.
     Shared,
+    /// With `libareas.so` where it is used, for programs that are started with `libareas-cut.so` in `LD_PRELOAD`.
+    Preloaded,
 }
 
 /// The library, built, and a folder to work in.
 #[derive(Debug)]
 pub(super) struct Toolchain {
     pub(super) shared: PathBuf,
+    /// What programs of the interface [`CUT`] have besides.
+    pub(super) cut: PathBuf,
     archive: PathBuf,
     /// Programs, their output, their registries.
     pub(super) work: PathBuf,
@@ -117,8 +130,15 @@ pub(super) struct Toolchain {
 impl Toolchain {
     /// Builds the library.
     pub(super) fn build(run: &Run) -> Result<Self> {
-        let args =
-            ["build", "--package", "areas-capi", "--locked", "--message-format=json-render-diagnostics"];
+        let args = [
+            "build",
+            "--package",
+            "areas-capi",
+            "--package",
+            "areas-cut",
+            "--locked",
+            "--message-format=json-render-diagnostics",
+        ];
         let mut command = process::cargo(args);
         eprintln!("$ {}", process::shown(&command));
         let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
@@ -132,7 +152,8 @@ impl Toolchain {
         let work = process::target_folder().join("c-tests");
         fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
         let _ = run;
-        Ok(Self { shared: find("libareas.so")?, archive: find("libareas.a")?, work })
+        let (shared, archive, cut) = (find("libareas.so")?, find("libareas.a")?, find("libareas_cut.so")?);
+        Ok(Self { shared, cut, archive, work })
     }
 
     /// Compiles one file for an interface into a program, whose name ends with `way`, and gives back where that is.
@@ -155,11 +176,15 @@ impl Toolchain {
             command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
         }
         command.arg(source).arg("-o").arg(&program);
+        if interface == CUT && linked != Linked::Preloaded {
+            // Whether or not the program itself calls what is interposed.
+            command.arg("-Wl,--no-as-needed").arg(&self.cut);
+        }
         match linked {
             Linked::Sanitized => command.arg(&self.archive).args(NATIVE_LIBRARIES),
-            Linked::Shared => {
+            Linked::Shared | Linked::Preloaded => {
                 let folder = self.shared.parent().unwrap_or(Path::new("."));
-                command.arg("-L").arg(folder).arg("-lareas");
+                command.arg("-Wl,--as-needed").arg("-L").arg(folder).arg("-lareas");
                 command.arg(format!("-Wl,-rpath,{}", folder.display())).arg("-lpthread")
             }
         };
