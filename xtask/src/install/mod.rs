@@ -20,6 +20,8 @@ use crate::process;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What programs that are linked with the library ask for when they start. It changes with what `abi/` promises.
 const SONAME: &str = "libareas.so.0";
+/// The object that tells the library at once what a program unmaps, for those who want it.
+const CUT_SONAME: &str = "libareas-cut.so.0";
 
 /// Builds and installs: libraries, headers, pkg-config and CMake files, the command, manual pages, completions.
 #[derive(Args, Clone, Debug)]
@@ -65,29 +67,32 @@ pub(crate) fn install(options: &Options) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// The library, shared and static. It is built apart from the one in `target/release`, which has no SONAME, so that programs find it
-/// where it is built.
+/// The library, shared and static, and what interposes munmap.
 fn library(root: &Path) -> Result<()> {
-    let soname = format!("link-arg=-Wl,-soname,{SONAME}");
-    run(&mut process::cargo([
-        "rustc",
-        "--profile",
-        "installed",
-        "--package",
-        "areas-capi",
-        "--lib",
-        "--locked",
-        "--",
-        "-C",
-        &soname,
-    ]))?;
-    let built = process::target_folder().join("installed");
+    let built = shared("areas-capi", SONAME)?;
     let folder = root.join("lib");
-    let full = format!("libareas.so.{VERSION}");
-    copy(&built.join("libareas.so"), &folder.join(&full), 0o755)?;
+    put_shared(&built.join("libareas.so"), &folder, "libareas", SONAME)?;
     copy(&built.join("libareas.a"), &folder.join("libareas.a"), 0o644)?;
-    link(&full, &folder.join(SONAME))?;
-    link(SONAME, &folder.join("libareas.so"))
+    let built = shared("areas-cut", CUT_SONAME)?;
+    put_shared(&built.join("libareas_cut.so"), &folder, "libareas-cut", CUT_SONAME)
+}
+
+/// Builds a shared library apart from the one in `target/release`, which has no SONAME, so that programs find it where it is built. The
+/// folder in which it is.
+fn shared(package: &str, soname: &str) -> Result<PathBuf> {
+    let soname = format!("link-arg=-Wl,-soname,{soname}");
+    let args =
+        ["rustc", "--profile", "installed", "--package", package, "--lib", "--locked", "--", "-C", &soname];
+    run(&mut process::cargo(args))?;
+    Ok(process::target_folder().join("installed"))
+}
+
+/// Puts a shared library in place, under its full name and those by which it is found.
+fn put_shared(built: &Path, folder: &Path, name: &str, soname: &str) -> Result<()> {
+    let full = format!("{name}.so.{VERSION}");
+    copy(built, &folder.join(&full), 0o755)?;
+    link(&full, &folder.join(soname))?;
+    link(soname, &folder.join(format!("{name}.so")))
 }
 
 /// Our own header beside those of others; those of the two other interfaces apart, so that only who asks for them gets them.

@@ -26,13 +26,23 @@ pub(super) fn pkg_config(prefix: &Path) -> Vec<(String, String)> {
         );
         (format!("{name}.pc"), text)
     };
-    PACKAGES.iter().map(file).collect()
+    let cut = format!(
+        "prefix={}\nlibdir=${{prefix}}/lib\n\nName: areas-cut\nDescription: Has what a program unmaps cut from its areas at once\nVersion: {VERSION}\n\
+         Libs: -L${{libdir}} {CUT_LIBRARY}\n",
+        prefix.display()
+    );
+    PACKAGES.iter().map(file).chain([("areas-cut.pc".to_owned(), cut)]).collect()
 }
+
+/// Linked with whether or not the program itself calls what is interposed: its other libraries may. In one word, as what reads it may put flags
+/// in another order.
+const CUT_LIBRARY: &str = "-Wl,--push-state,--no-as-needed,-lareas-cut,--pop-state";
 
 /// Files for `lib/cmake/Areas`. They find the rest from where they are.
 pub(super) fn cmake() -> [(&'static str, String); 2] {
     let mut config = format!(
-        "# Targets: Areas::areas (areas.h), Areas::be, Areas::aml, Areas::aml-0.1; Areas::static in place of the shared library.\n\
+        "# Targets: Areas::areas (areas.h), Areas::be, Areas::aml, Areas::aml-0.1; Areas::static in place of the shared library;\n\
+         # Areas::cut besides, to have what is unmapped cut from areas at once.\n\
          get_filename_component(AREAS_PREFIX \"${{CMAKE_CURRENT_LIST_DIR}}/../../..\" ABSOLUTE)\n\
          if(NOT TARGET Areas::areas)\n\
          \x20 add_library(Areas::areas SHARED IMPORTED)\n\
@@ -44,7 +54,11 @@ pub(super) fn cmake() -> [(&'static str, String); 2] {
          \x20 set_target_properties(Areas::static PROPERTIES\n\
          \x20   IMPORTED_LOCATION \"${{AREAS_PREFIX}}/lib/libareas.a\"\n\
          \x20   INTERFACE_INCLUDE_DIRECTORIES \"${{AREAS_PREFIX}}/include\"\n\
-         \x20   INTERFACE_LINK_LIBRARIES \"{NATIVE_LIBRARIES}\")\n"
+         \x20   INTERFACE_LINK_LIBRARIES \"{NATIVE_LIBRARIES}\")\n\
+         \x20 # In one word, so that nothing comes between them.\n\
+         \x20 add_library(Areas::cut INTERFACE IMPORTED)\n\
+         \x20 set_target_properties(Areas::cut PROPERTIES\n\
+         \x20   INTERFACE_LINK_LIBRARIES \"-Wl,--push-state,--no-as-needed,${{AREAS_PREFIX}}/lib/libareas-cut.so,--pop-state\")\n"
     );
     for (name, _, folder) in &PACKAGES[1..] {
         let target = name.trim_start_matches("areas-");

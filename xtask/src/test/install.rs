@@ -13,9 +13,11 @@ use super::{Done, Run, readme};
 use crate::{install, process};
 
 /// What has to be there, whatever else is.
-const FILES: [&str; 20] = [
+const FILES: [&str; 23] = [
     "lib/libareas.so",
     "lib/libareas.so.0",
+    "lib/libareas-cut.so",
+    "lib/libareas-cut.so.0",
     "lib/libareas.a",
     "include/areas.h",
     "include/areas/aml.h",
@@ -27,6 +29,7 @@ const FILES: [&str; 20] = [
     "lib/pkgconfig/areas-be.pc",
     "lib/pkgconfig/areas-aml.pc",
     "lib/pkgconfig/areas-aml-0.1.pc",
+    "lib/pkgconfig/areas-cut.pc",
     "lib/cmake/Areas/AreasConfig.cmake",
     "lib/cmake/Areas/AreasConfigVersion.cmake",
     "share/man/man1/areas.1",
@@ -117,6 +120,8 @@ impl Installed {
         // With as small a stack as the headers say is enough: the library is optimised here.
         let stack = process::workspace().join("crates/areas-capi/tests/c/areas/small_stack.c");
         programs.push((package("areas"), stack));
+        let cut = process::workspace().join("crates/areas-capi/tests/c/cut/at_once.c");
+        programs.push(("areas-be areas-cut".to_owned(), cut));
         Ok(programs)
     }
 
@@ -130,7 +135,7 @@ impl Installed {
                 .for_each(|flag| *flag = "-l:libareas.a".into());
         }
         let kind = if whole { "static" } else { "shared" };
-        let program = self.work.join(format!("{package}-{kind}"));
+        let program = self.work.join(format!("{}-{kind}", package.replace(' ', "-")));
         let tests = process::workspace().join("crates/areas-capi/tests/c");
         let mut compiler = Command::new("gcc");
         compiler
@@ -142,9 +147,14 @@ impl Installed {
             .arg(&program)
             .args(&flags);
         run.command(&mut compiler)?;
-        let linked = Command::new("readelf").arg("-d").arg(&program).output()?;
-        let linked = String::from_utf8_lossy(&linked.stdout).contains("libareas.so.0");
+        let linked = asks_for(&program, "libareas.so.0")?;
         ensure!(linked != whole, "{} asks for libareas.so.0: {linked}", program.display());
+        let cut = asks_for(&program, "libareas-cut.so.0")?;
+        ensure!(
+            cut == package.contains("areas-cut"),
+            "{} asks for libareas-cut.so.0: {cut}",
+            program.display()
+        );
         self.runs(run, &program)
     }
 
@@ -179,7 +189,10 @@ impl Installed {
         let prefix = format!("-DCMAKE_PREFIX_PATH={}", self.prefix.display());
         run.command(self.tool("cmake").arg("-S").arg(self.example()).arg("-B").arg(&build).arg(prefix))?;
         run.command(self.tool("cmake").arg("--build").arg(&build))?;
-        self.runs(run, &build.join("frames"))
+        self.runs(run, &build.join("frames"))?;
+        let cut = build.join("frames-cut");
+        ensure!(asks_for(&cut, "libareas-cut.so.0")?, "{} does not ask for libareas-cut.so.0", cut.display());
+        self.runs(run, &cut)
     }
 
     /// A tool that is told of the prefix.
@@ -199,4 +212,10 @@ impl Installed {
         let _ = fs::remove_dir_all(registry);
         Ok(())
     }
+}
+
+/// Whether a program is linked with a shared library.
+fn asks_for(program: &Path, library: &str) -> Result<bool> {
+    let said = Command::new("readelf").arg("-d").arg(program).output().context("cannot run readelf")?;
+    Ok(String::from_utf8_lossy(&said.stdout).contains(&format!("[{library}]")))
 }
