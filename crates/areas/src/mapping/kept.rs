@@ -42,6 +42,7 @@ impl Mapping {
                 self.backed_by = behind(self.backed_by, first.start);
                 self.asked = self.asked.within(first);
                 self.span = first.len();
+                self.guarded &= first.start == 0;
             }
             None => (self.size, self.span) = (0, 0),
         }
@@ -75,6 +76,8 @@ impl Mapping {
             asked: self.asked.within(part),
             home: self.home.clone(),
             apart: false,
+            // The lowest page is not in it.
+            guarded: false,
         }
     }
 }
