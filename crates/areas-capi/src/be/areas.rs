@@ -280,7 +280,6 @@ fn protect(id: i32, protection: u32) -> Result<Status, Status> {
 }
 
 /// Where an area is that was handed over.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once; a box would be an allocation")]
 enum Moved {
     Here(Box<Held>),
     There(AreaId),
