@@ -27,7 +27,7 @@ static void call(int first)
 			CHECK_EQ(find_area("no area has this name"), B_NAME_NOT_FOUND);
 			break;
 		case NEXT:
-			CHECK_EQ(get_next_area_info(0, &cookie, &info), B_BAD_VALUE);
+			CHECK_EQ(get_next_area_info(0, &cookie, &info), B_ENTRY_NOT_FOUND);
 			break;
 		case AREA_FOR:
 			CHECK_EQ(area_for(&info), B_ERROR);
