@@ -203,6 +203,11 @@ pub(crate) static RULES: &[Rule] = &[
         .only(&[EACCES])
         .about(&["the registry", "pid-", "=teams"])
         .of(JOINING),
+    rule(&["openat"], "a control file that cannot be opened is looked at, as a umask may have taken its owner's rights; there is none yet, as if the folder had \
+                       been removed: all of it is tried again")
+        .only(&[EACCES])
+        .about(&["=control"])
+        .of(JOINING),
     rule(&["readlinkat", "mkdirat", "openat", "symlinkat"], "the folder was removed, and may be again on the way to the next one: it is tried again")
         .only(&[ENOENT])
         .of(&["keep"]),
@@ -286,6 +291,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["get_mempolicy"], "which processors are near: without an answer, those beside the caller")
         .of(POPULATING),
     rule(&["get_mempolicy"], "a kernel without NUMA has node 0").only(&[ENOSYS]),
+    rule(&["get_mempolicy"], "a sandbox that forbids the question: which nodes are allowed is read from /proc instead").only(&[EPERM]),
     rule(&["cachestat"], "how much is there already: unknown, so nothing is counted as there")
         .only(&[ENOSYS, EOPNOTSUPP, EPERM])
         .of(POPULATING),
