@@ -327,8 +327,8 @@ fn id_address(id: i32) -> usize {
 fn beos_calls_that_make_and_change_cost_what_the_library_does() {
     // Of several pages, so that there is something to cut off.
     const SIZE: usize = 4 * 4096;
-    // As `places.rs` has it: three times the size, a MiB at least.
-    const WITH_RESERVE: usize = SIZE + (1 << 20);
+    // As `places.rs` has it: where there is much room, else three times the size, a MiB at least.
+    let with_reserve = || areas::roomy_maximum(SIZE).unwrap_or(SIZE + (1 << 20));
     let name = c"costs: made".as_ptr();
     let create = || {
         let mut address = std::ptr::null_mut();
@@ -342,7 +342,7 @@ fn beos_calls_that_make_and_change_cost_what_the_library_does() {
     // Published when it has its place in `held.rs`: whoever finds it finds that. (At once it would be one system call less: the descriptor
     // is looked at again.)
     let made = || {
-        let mut area = areas::builder(SIZE).resizable(WITH_RESERVE).unwrap();
+        let mut area = areas::builder(SIZE).resizable(with_reserve()).unwrap();
         area.publish("costs: made").unwrap();
         area
     };
@@ -367,7 +367,7 @@ fn beos_calls_that_make_and_change_cost_what_the_library_does() {
         assert!(source.is_mapped());
         // Its size of the moment is what the reserve goes by.
         assert_eq!(source.info().unwrap().mapped, SIZE);
-        let clone = source.cloning().protection(Protection::READ | Protection::WRITE).room(WITH_RESERVE);
+        let clone = source.cloning().protection(Protection::READ | Protection::WRITE).room(with_reserve());
         let mut clone = clone.open_resizable().unwrap();
         let id = clone.publish("costs: cloned").unwrap();
         assert!(registry::get(id).unwrap().is_own());

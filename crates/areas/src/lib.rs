@@ -150,7 +150,7 @@ pub use area::{
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;
-pub use mapping::{BackedBy, Fallback, Mapping, Reservation};
+pub use mapping::{BackedBy, Fallback, Mapping, Reservation, roomy_maximum};
 pub use migrate::{Migration, Stayed, Why};
 pub use object::{Extent, Object};
 pub use page::{PageSize, Pages};

@@ -82,7 +82,7 @@ unsafe fn create(
             }
         })
     };
-    let held = make_somewhere(&entered, &Wish { size, spec, lock }, &make);
+    let held = make_somewhere(&entered, &Wish { size, spec, lock, room: None }, &make);
     let held = held.map_err(|status| match (lock, status) {
         (Lock::None | Lock::Lazy | Lock::Full, _) => status,
         // Page frames that one may not even look at cannot be had.
@@ -121,14 +121,17 @@ unsafe fn clone(
     let wanted = unsafe { layout::wanted(address, "clone an area") }?;
     let mut spec = Spec::new(spec, wanted.addr())?;
     let entered = Entered::new().map_err(status_of)?;
+    let at_its_address = spec == Spec::Clone;
     let mut attempts = 0;
     let held = loop {
         let source = settled(&entered, source_of(source)?)?;
         let info = source.info().map_err(status_of)?;
-        if spec == Spec::Clone {
+        // Where the source is, as many addresses were free there.
+        let room = at_its_address.then_some(info.reserve);
+        if at_its_address {
             spec = Spec::Exact(source.address());
         }
-        match make_clone(&entered, &source, &info, spec, protection) {
+        match make_clone(&entered, &source, &info, (spec, room), protection) {
             // Its holder has unmapped a part of it just now.
             Err(BAD_VALUE) if attempts < MOST_CUTS && is_cut(&source) => attempts += 1,
             made => break made?,
@@ -167,7 +170,7 @@ fn make_clone(
     entered: &Entered,
     source: &Source,
     info: &registry::Info,
-    spec: Spec,
+    (spec, room): (Spec, Option<usize>),
     protection: Protection,
 ) -> Result<Held, Status> {
     let resizable = matches!(info.extent, areas::Extent::Resizable { .. });
@@ -199,7 +202,7 @@ fn make_clone(
             _ => Err(error),
         })
     };
-    make_somewhere(entered, &Wish { size: info.mapped, spec, lock: info.lock }, &make)
+    make_somewhere(entered, &Wish { size: info.mapped, spec, lock: info.lock, room }, &make)
 }
 
 /// Does something with an area of this team's own.

@@ -1,6 +1,7 @@
 //! Where areas come to lie: what a program wants, room to grow, reserved ranges.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use areas::{Address, Kind, Lock, PageSize, Reservation, Resizable};
 
@@ -106,21 +107,38 @@ fn modest_reserve(size: usize) -> usize {
     (3 * size).clamp(1 << 20, 64 << 20)
 }
 
-/// Tries with a reserve, and with less and less of it where there is no room.
+/// Whether so many addresses as [`areas::roomy_maximum`] tells were refused once: a limit was set since. Then a modest reserve is asked for at once.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// Tries with as many addresses as there are for an area of this size at any address, then with a modest reserve, and with less and less of it
+/// where there is no room.
 fn with_reserve<T>(
     size: usize,
     lock: Lock,
     mut make: impl FnMut(usize) -> areas::Result<T>,
 ) -> areas::Result<T> {
-    let mut more = if lock == Lock::None { modest_reserve(size) } else { 0 };
+    if lock != Lock::None {
+        return make(size);
+    }
+    let is_for_want_of_room =
+        |error: &areas::Error| matches!(error.kind(), Kind::Limit | Kind::NoMemory | Kind::InvalidInput);
+    let roomy = areas::roomy_maximum(size).filter(|_| !REFUSED.load(Ordering::Relaxed));
+    if let Some(roomy) = roomy {
+        match make(roomy) {
+            Err(error) if is_for_want_of_room(&error) => {}
+            other => return other,
+        }
+    }
+    let mut more = modest_reserve(size);
     loop {
         match make(size + more) {
-            Err(error)
-                if more > 0 && matches!(error.kind(), Kind::Limit | Kind::NoMemory | Kind::InvalidInput) =>
-            {
-                more = less(more);
+            Err(error) if more > 0 && is_for_want_of_room(&error) => more = less(more),
+            other => {
+                if roomy.is_some() && other.is_ok() {
+                    REFUSED.store(true, Ordering::Relaxed);
+                }
+                return other;
             }
-            other => return other,
         }
     }
 }
@@ -231,6 +249,8 @@ pub(super) struct Wish {
     pub(super) size: usize,
     pub(super) spec: Spec,
     pub(super) lock: Lock,
+    /// How many bytes of addresses it shall have if they are free, at exact addresses: those that its source has.
+    pub(super) room: Option<usize>,
 }
 
 /// What makes an area at an address with room to grow, or inside reserved addresses.
@@ -243,7 +263,7 @@ pub(super) enum Place<'a> {
 
 /// Finds room, and has the area made there.
 pub(super) fn make_somewhere(entered: &Entered, wish: &Wish, make: &Make<'_>) -> Result<Held, Status> {
-    let &Wish { size, spec, lock } = wish;
+    let &Wish { size, spec, lock, room } = wish;
     let address = spec.address(size)?;
     let room_in = |room: usize| if lock == Lock::None { room } else { size };
     let wanted = match spec {
@@ -269,6 +289,11 @@ pub(super) fn make_somewhere(entered: &Entered, wish: &Wish, make: &Make<'_>) ->
             let room = room_in(range.room_at(offset).max(size));
             return make(Place::Inside(&range, offset), room).map_err(status_of);
         }
+    }
+    if let (Spec::Exact(_), Lock::None, Some(room)) = (spec, lock, room.filter(|&room| room > size))
+        && let Ok(held) = make(Place::At(address), room)
+    {
+        return Ok(held);
     }
     let held = match spec {
         Spec::Exact(exact) => with_addresses(entered, lock, || {

@@ -134,6 +134,7 @@ impl Mapping {
         if self.apart {
             ROOM.left(self.base.addr().get(), self.span);
         }
+        self.left_slot();
     }
 }
 

@@ -189,6 +189,13 @@ impl Mapping {
         }
     }
 
+    /// As [`Mapping::new`] at exact addresses, where a refusal is no error yet.
+    pub(super) fn at_exactly(plan: &Plan<'_>) -> sys::Result<Result<Self>> {
+        let base = plan.map()?;
+        let mapping = Mapping::of(plan, base);
+        Ok(if plan.beyond() { mapping.complete(plan) } else { Ok(mapping) })
+    }
+
     /// Maps an object of base pages of which only what is touched comes into RAM, also where the program locks all its future mappings
     /// (`mlockall(MCL_FUTURE)`): the kernel would bring in all of it, holes too, and hold its size against `RLIMIT_MEMLOCK`.
     ///
@@ -241,6 +248,7 @@ impl Mapping {
             home: None,
             apart: false,
             guarded: false,
+            slot: None,
         }
     }
 

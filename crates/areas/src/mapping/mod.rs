@@ -14,6 +14,7 @@ mod making;
 mod refusal;
 mod reservation;
 mod rights;
+mod roomy;
 
 use std::any::Any;
 use std::fmt;
@@ -30,6 +31,7 @@ pub(crate) use making::Plan;
 pub(crate) use refusal::{in_words, out_of_range, refused, refused_placement};
 pub use reservation::Reservation;
 pub(crate) use reservation::reserved;
+pub use roomy::roomy_maximum;
 
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::page::PageSize;
@@ -98,6 +100,8 @@ pub struct Mapping {
     apart: bool,
     /// Whether its lowest page is a guard (`guard.rs`).
     guarded: bool,
+    /// The slot of addresses in which it was made, with room behind it (`roomy.rs`).
+    slot: Option<roomy::Slot>,
 }
 
 /// What is noted of a mapping beside its range.

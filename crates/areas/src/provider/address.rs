@@ -75,7 +75,7 @@ pub(super) fn at_random(plan: &Plan<'_>, lowest: usize, align: usize) -> Result<
     at_or_above(plan, lowest, align)
 }
 
-fn random() -> usize {
+pub(super) fn random() -> usize {
     usize::try_from(RandomState::new().build_hasher().finish()).unwrap_or(0)
 }
 

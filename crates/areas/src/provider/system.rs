@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Address, Backing, Provider, Request, address, transparent};
 use crate::error::{Error, Kind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
+use crate::object::Extent;
 use crate::page::{PageSize, Pages};
 use crate::place::{NodeSet, Placement};
 use crate::populate;
@@ -205,13 +206,16 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
     let mut plan = Plan { at, size, span, page, protection, sharing, flags, file, placement };
     let mut mapping = match request.home() {
         Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset)?,
-        None => match request.address() {
-            Address::AtOrAbove(hint) => address::at_or_above(&plan, hint, align)?,
-            Address::Random => address::at_random(&plan, 0, align)?,
-            Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
-            Address::Any if align > page.bytes() => Mapping::aligned(&plan, align)?,
-            Address::Any if !pool && stands_apart(request, placement) => Mapping::apart(&mut plan)?,
-            Address::Any | Address::Exactly(_) => Mapping::new(&plan)?,
+        None => match in_roomy_place(request, &plan, align) {
+            Some(mapping) => mapping?,
+            None => match request.address() {
+                Address::AtOrAbove(hint) => address::at_or_above(&plan, hint, align)?,
+                Address::Random => address::at_random(&plan, 0, align)?,
+                Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
+                Address::Any if align > page.bytes() => Mapping::aligned(&plan, align)?,
+                Address::Any if !pool && stands_apart(request, placement) => Mapping::apart(&mut plan)?,
+                Address::Any | Address::Exactly(_) => Mapping::new(&plan)?,
+            },
         },
     };
     if let Backing::Object(object) = request.backing() {
@@ -228,6 +232,18 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
         take_pool_pages(&mapping, span, placement.copied())?;
     }
     Ok(mapping)
+}
+
+/// What may grow where it is lies where there is room behind it, if its addresses are for us to choose (`mapping/roomy.rs`).
+#[inline]
+fn in_roomy_place(request: &Request<'_>, plan: &Plan<'_>, align: usize) -> Option<Result<Mapping>> {
+    let Backing::Object(object) = request.backing() else { return None };
+    let random = match (object.extent(), request.address()) {
+        (Extent::Resizable { .. }, Address::Any) => None,
+        (Extent::Resizable { .. }, Address::Random) => Some(address::random()),
+        _ => return None,
+    };
+    Mapping::roomy(plan, align, random)
 }
 
 /// Whether it is better off below the anchor (`mapping/apart.rs`). Private memory that is not placed is best joined with its neighbours; of
