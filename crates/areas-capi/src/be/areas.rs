@@ -14,8 +14,7 @@ use super::errors::{
 };
 use super::layout::{self, NAME_LENGTH};
 use super::places::{
-    Place, Spec, Wish, is_in_user_range, make_somewhere, page, refuse_the_kernels, whole_pages,
-    with_addresses,
+    self, Place, Spec, Wish, is_in_user_range, make_somewhere, page, refuse_the_kernels, whole_pages,
 };
 use super::words::{lock_of, protection_of, without_overcommitting};
 use crate::edge::guarded;
@@ -260,7 +259,7 @@ fn resize(id: i32, size: usize) -> Result<Status, Status> {
             entered.notice_growth(&(start + area.span()..start.saturating_add(size)));
         }
         let done = match held {
-            Some(Held::Resizable(area)) => with_addresses(entered, area.lock(), || area.resize(size)),
+            Some(Held::Resizable(area)) => places::resize(entered, area, size),
             Some(Held::Shared(area)) if area.mapped() <= size => area.grow(size),
             _ => {
                 return Err(wrong(ERROR, "resize an area", "it was made with a fixed size, or to grow only"));

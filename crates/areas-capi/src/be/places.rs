@@ -150,7 +150,7 @@ fn less(more: usize) -> usize {
 
 /// Has something done that takes addresses for an area with that lock. Reserves count against a limit of them, and no program has asked
 /// for those: where it fails for that, they give way. (For want of an allowance to lock the kernel says the same, and addresses are no help.)
-pub(super) fn with_addresses<T>(
+fn with_addresses<T>(
     entered: &Entered,
     lock: Lock,
     mut take: impl FnMut() -> areas::Result<T>,
@@ -166,6 +166,21 @@ pub(super) fn with_addresses<T>(
         }
         other => other,
     }
+}
+
+/// Resizes an area. Where its addresses end it may take those behind a reserved range in which it is, and those of ranges that were reserved there.
+pub(super) fn resize(entered: &Entered, area: &mut areas::Area<Resizable>, size: usize) -> areas::Result<()> {
+    with_addresses(entered, area.lock(), || match area.resize(size) {
+        Err(error) if error.kind() == Kind::AddressInUse && size > area.reserve() => {
+            let start = area.as_ptr().addr();
+            let behind = start + area.reserve()..start.saturating_add(size);
+            let ranges = ranges::overlapping(entered, &behind);
+            let resized = area.resize_over(size, &ranges);
+            ranges::forget_released(entered, &ranges);
+            resized
+        }
+        other => other,
+    })
 }
 
 /// Gives back what areas of ours have reserved and do not use. Whether there was any.
@@ -204,8 +219,8 @@ fn reserve_behind(area: &mut areas::Area<Resizable>) {
     }
 }
 
-/// Has an area at exact addresses made by `make`; reserves of our own areas that lie there give way.
-fn at_exact<T>(
+/// Has an area, or a range, at exact addresses made by `make`; reserves of our own areas that lie there give way.
+pub(super) fn at_exact<T>(
     entered: &Entered,
     address: usize,
     size: usize,

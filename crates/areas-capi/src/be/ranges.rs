@@ -5,30 +5,52 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use areas::Reservation;
 
 use super::errors::{BAD_VALUE, ERROR, OK, Status, status_of, wrong};
 use super::layout;
-use super::places::{Spec, page, refuse_the_kernels, whole_pages};
+use super::places::{Spec, at_exact, page, refuse_the_kernels, whole_pages};
 use crate::edge::guarded;
 use crate::held::Entered;
 
-/// By first address.
-static RANGES: Mutex<BTreeMap<usize, Arc<Reservation>>> = Mutex::new(BTreeMap::new());
+/// By first address and bytes: where a part was given back, another range may begin that lies in it.
+type Ranges = BTreeMap<(usize, usize), Arc<Reservation>>;
+
+static RANGES: Mutex<Ranges> = Mutex::new(BTreeMap::new());
 
 /// For who has entered: so no thread holds it at a fork.
-fn all(_: &Entered) -> MutexGuard<'static, BTreeMap<usize, Arc<Reservation>>> {
+fn all(_: &Entered) -> MutexGuard<'static, Ranges> {
     RANGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The reserved range that holds an address, and where in it that is.
 pub(super) fn holding(entered: &Entered, address: usize) -> Option<(Arc<Reservation>, usize)> {
     let ranges = all(entered);
-    let (&start, range) = ranges.range(..=address).next_back()?;
-    let offset = address - start;
-    (offset < range.span()).then(|| (range.clone(), offset))
+    ranges.range(..=(address, usize::MAX)).rev().find_map(|(&(start, span), range)| {
+        let offset = address - start;
+        (offset < span && range.still_has(offset)).then(|| (range.clone(), offset))
+    })
+}
+
+/// The reserved ranges that have a part of these addresses.
+pub(super) fn overlapping(entered: &Entered, addresses: &Range<usize>) -> Vec<Arc<Reservation>> {
+    let ranges = all(entered);
+    let below = ranges.range(..(addresses.end, 0));
+    below
+        .filter(|((start, span), _)| start + span > addresses.start)
+        .map(|(_, range)| range.clone())
+        .collect()
+}
+
+/// Forgets those of some ranges of which nothing is reserved any more.
+pub(super) fn forget_released(entered: &Entered, some: &[Arc<Reservation>]) {
+    let mut ranges = all(entered);
+    for range in some.iter().filter(|range| range.is_released()) {
+        ranges.remove(&(range.address(), range.span()));
+    }
 }
 
 /// What `_kern_reserve_address_range` does.
@@ -47,26 +69,34 @@ unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status,
     if spec == Spec::Clone {
         return Err(wrong(BAD_VALUE, WHAT, "only a clone has a source's address"));
     }
-    let range = Reservation::placed(form, size).map_err(status_of)?;
+    let place = || Reservation::placed(form, size);
+    let range = match spec {
+        // What is reserved is so for whoever asks.
+        Spec::Exact(exact) if holding(&entered, exact).is_none() => at_exact(&entered, exact, size, place),
+        _ => place(),
+    };
+    let range = range.map_err(status_of)?;
     // SAFETY: C's promise, as above.
     unsafe { layout::put(address, range.address()) };
-    all(&entered).insert(range.address(), range);
+    all(&entered).insert((range.address(), range.span()), range);
     Ok(OK)
 }
 
 fn unreserve(address: usize, size: usize) -> Result<Status, Status> {
     const WHAT: &str = "give reserved addresses back";
     let entered = Entered::new().map_err(status_of)?;
-    let size = size.checked_next_multiple_of(page()).unwrap_or(usize::MAX);
-    let mut ranges = all(&entered);
-    match ranges.get(&address) {
-        Some(range) if range.span() == size => {
-            // Areas inside keep it until they go.
-            ranges.remove(&address);
-            Ok(OK)
-        }
-        _ => Err(wrong(BAD_VALUE, WHAT, "no range was reserved there with that size")),
+    let end = address.checked_add(size).and_then(|end| end.checked_next_multiple_of(page()));
+    let (Some(start), Some(end)) = (address.checked_next_multiple_of(page()), end) else {
+        return Err(wrong(BAD_VALUE, WHAT, "the range ends beyond all addresses"));
+    };
+    // What is reserved of it, if anything is. Areas inside stay.
+    let some = overlapping(&entered, &(start..end));
+    for range in &some {
+        let part = start.saturating_sub(range.address())..end - range.address();
+        range.release(part).map_err(status_of)?;
     }
+    forget_released(&entered, &some);
+    Ok(OK)
 }
 
 /// Reserves addresses.

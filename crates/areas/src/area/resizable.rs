@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use super::{Access, Area, reserve, sealed};
 use crate::error::{Error, Kind, Result};
-use crate::mapping::out_of_range;
+use crate::mapping::{Claim, Reservation, out_of_range};
 use crate::object::{Extent, Object};
 use crate::protection::Protection;
 use crate::registry;
@@ -96,6 +97,19 @@ impl Area<Resizable> {
     /// - [`Kind::ReadOnly`] for a clone that may not write; [`Kind::Frozen`] if somebody has frozen it.
     #[doc(alias = "resize_area")]
     pub fn resize(&mut self, size: usize) -> Result<()> {
+        self.resize_behind(size, None)
+    }
+
+    /// The same; and where it grows beyond its addresses, it may take those behind the end of its reservation as well, and what these
+    /// reservations have free there. They are without that part from then on.
+    ///
+    /// # Errors
+    /// As [`resize`](Area::resize): nothing has changed then, in the reservations neither.
+    pub fn resize_over(&mut self, size: usize, reservations: &[Arc<Reservation>]) -> Result<()> {
+        self.resize_behind(size, Some(reservations))
+    }
+
+    fn resize_behind(&mut self, size: usize, over: Option<&[Arc<Reservation>]>) -> Result<()> {
         let whose = self.to_string();
         let what = || format!("resize {whose} to {}", Bytes::from(size));
         let page = self.mapping.page_size();
@@ -114,9 +128,16 @@ impl Area<Resizable> {
         if beyond || wanted > size && self.own().is_uneven() {
             self.ask_others(wanted, what)?;
         }
-        if beyond && let Err(error) = self.widen(wanted) {
-            self.mapping.cut(before);
-            return Err(no_room(what(), error));
+        let mut claim = None;
+        if beyond {
+            let widened = match over {
+                None => self.widen(wanted),
+                Some(over) => self.cover(wanted, over).map(|covered| claim = Some(covered)),
+            };
+            widened.map_err(|error| {
+                self.mapping.cut(before);
+                no_room(what(), error)
+            })?;
         }
         let resized = match wanted > size {
             true => reserve::grow(&Steps::new(self, &whose, &what), size, wanted, beyond),
@@ -131,10 +152,15 @@ impl Area<Resizable> {
             })
         });
         if let Err(error) = locked {
-            if beyond {
-                self.mapping.cut(before);
+            match claim {
+                Some(claim) => self.mapping.uncover(claim),
+                None if beyond => self.mapping.cut(before),
+                None => {}
             }
             return Err(error);
+        }
+        if let Some(claim) = claim {
+            claim.keep();
         }
         if beyond {
             self.note_span();
@@ -306,10 +332,24 @@ impl<K: Access> Area<K> {
     /// Takes the addresses behind.
     pub(super) fn widen(&mut self, span: usize) -> Result<()> {
         let object = super::object_of(self.object.as_ref());
-        let fd = object
-            .own_fd()
-            .map_err(|_| crate::object::closed("take more addresses for an area".to_owned()))?;
-        self.mapping.extend(span, fd)?;
+        self.mapping.extend(span, own_file(object)?)?;
+        self.dress_tail(span)
+    }
+
+    /// The same, past the end of its reservation and over others: what they were is known to the claim.
+    fn cover(&mut self, span: usize, over: &[Arc<Reservation>]) -> Result<Claim> {
+        let object = super::object_of(self.object.as_ref());
+        let claim = self.mapping.cover(span, own_file(object)?, over)?;
+        match self.dress_tail(span) {
+            Ok(()) => Ok(claim),
+            Err(error) => {
+                self.mapping.uncover(claim);
+                Err(error)
+            }
+        }
+    }
+
+    fn dress_tail(&mut self, span: usize) -> Result<()> {
         if !self.placement.is_default() {
             self.mapping.place(0..span, &self.placement)?;
         }
@@ -317,6 +357,11 @@ impl<K: Access> Area<K> {
         super::dress(&self.mapping, self.object.as_ref(), self.undumped);
         Ok(())
     }
+}
+
+/// The descriptor to map more of an object with.
+fn own_file(object: &Object) -> Result<BorrowedFd<'_>> {
+    object.own_fd().map_err(|_| crate::object::closed("take more addresses for an area".to_owned()))
 }
 
 /// An area as [`reserve`] sees it.

@@ -78,6 +78,7 @@ impl Mapping {
             apart: false,
             // The lowest page is not in it.
             guarded: false,
+            slot: None,
         }
     }
 }

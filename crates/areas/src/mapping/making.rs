@@ -66,7 +66,7 @@ impl Plan<'_> {
     ///
     /// # Safety
     /// The caller owns `base..base+span`, and no reference into it is alive.
-    unsafe fn map_over(&self, base: NonNull<u8>, removed: &mut bool) -> sys::Result<NonNull<u8>> {
+    pub(super) unsafe fn map_over(&self, base: NonNull<u8>, removed: &mut bool) -> sys::Result<NonNull<u8>> {
         self.until_decided(At::Anywhere, || {
             // SAFETY: the caller's promise.
             let mapped = unsafe {
@@ -331,24 +331,14 @@ impl Mapping {
     pub(crate) fn extend(&mut self, span: usize, file: BorrowedFd<'_>) -> Result<()> {
         debug_assert!(self.sharing == Sharing::Shared && span.is_multiple_of(self.page.bytes()));
         let Some(more) = span.checked_sub(self.span).filter(|&more| more > 0) else { return Ok(()) };
-        let behind = self.base.addr().get().saturating_add(self.span);
-        let plan = Plan {
-            at: At::Exactly(behind),
-            size: more,
-            span: more,
-            page: self.page,
-            protection: self.protection,
-            sharing: self.sharing,
-            flags: self.flags_of_object(),
-            file: Some((file, self.first_byte() + self.span as u64)),
-            placement: None,
-        };
+        let plan = self.behind(more, file);
         if let Some(home) = &self.home {
             let ends = |error: &Error| {
                 Error::new(Kind::AddressInUse, error.what().to_owned())
                     .detail(format!("the reservation ends there: {}", error.facts().unwrap_or_default()))
             };
-            let tail = Mapping::inside(&plan, home, behind - home.address())
+            let offset = self.base.addr().get() - home.address() + self.span;
+            let tail = Mapping::inside(&plan, home, offset)
                 .map_err(|error| if error.kind() == Kind::OutOfRange { ends(&error) } else { error })?;
             // From here on the range belongs to this mapping.
             let mut tail = std::mem::ManuallyDrop::new(tail);
@@ -361,6 +351,21 @@ impl Mapping {
         let _ = std::mem::ManuallyDrop::new(Mapping::new(&plan)?);
         self.span = span;
         Ok(())
+    }
+
+    /// How the next `more` bytes behind it are mapped.
+    pub(super) fn behind<'a>(&self, more: usize, file: BorrowedFd<'a>) -> Plan<'a> {
+        Plan {
+            at: At::Exactly(self.base.addr().get().saturating_add(self.span)),
+            size: more,
+            span: more,
+            page: self.page,
+            protection: self.protection,
+            sharing: self.sharing,
+            flags: self.flags_of_object(),
+            file: Some((file, self.first_byte() + self.span as u64)),
+            placement: None,
+        }
     }
 
     /// How an object is mapped here.

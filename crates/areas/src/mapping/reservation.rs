@@ -2,7 +2,8 @@
 
 #![expect(unsafe_code, reason = "owns raw addresses; each block has its proof")]
 
-use std::collections::BTreeMap;
+mod behind;
+
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -16,31 +17,67 @@ use crate::sys;
 use crate::sys::memory::{At, MapFlags};
 
 use super::Mapping;
+use super::taken::Ranges;
 
 /// A range of addresses that is taken, without memory: what touches it faults.
 ///
 /// Mappings are put into it with [`Request::inside`](crate::Request::inside); while one lives it keeps the
 /// reservation, and when it goes, its addresses are reserved again. The whole range is given back in one piece when
-/// the last of them goes, so that nobody else can come to be in between.
+/// the last of them goes, so that nobody else can come to be in between; parts of it earlier, by [`release`](Reservation::release).
 ///
 /// # Invariants
 /// - `base..base+span` was mapped by us and belongs to this value, but for the parts in `taken`, of which each belongs to
-///   one [`Mapping`].
-/// - The parts in `taken` do not overlap.
-/// - What is in `lost` stays in `taken`, and is not ours, until nothing is mapped there and it is reserved again.
+///   one [`Mapping`], and those in `gone`, which are not ours.
+/// - Parts of `taken` may lie behind `span`: there they are also in `released`. What is in `lost` is in `gone`.
 #[derive(Debug)]
 pub struct Reservation {
     base: NonNull<u8>,
     span: usize,
-    /// Offset and length of the parts that are in use.
-    taken: Parts,
-    /// Offset and length of the parts that a failed call, or the program, has left to whoever comes first.
-    lost: Parts,
+    parts: Mutex<Parts>,
 }
 
-/// Offset and length of each.
+/// The parts of a reservation, by offset.
 #[derive(Debug, Default)]
-struct Parts(Mutex<BTreeMap<usize, usize>>);
+struct Parts {
+    /// In use.
+    taken: Ranges,
+    /// Not the reservation's any more, and in no use of it: released, or left to whoever comes first.
+    gone: Ranges,
+    /// Of those, what a failed call or the program has left: reserved again as soon as nothing is mapped there and somebody asks for it.
+    lost: Ranges,
+    /// In use, and gone as soon as they are not.
+    released: Ranges,
+}
+
+impl Parts {
+    /// What is in the way of a mapping.
+    fn in_the_way(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        self.taken.overlapping(range).or_else(|| self.gone.overlapping(range))
+    }
+
+    /// Where the next part begins, behind `offset`, that is in use or gone.
+    fn next(&self, offset: usize) -> Option<usize> {
+        let [taken, gone] =
+            [&self.taken, &self.gone].map(|ranges| ranges.next(offset).map(|range| range.start));
+        taken.into_iter().chain(gone).min()
+    }
+
+    fn is_free(&self, offset: usize) -> bool {
+        !self.taken.holds(offset) && !self.gone.holds(offset)
+    }
+
+    /// A range in use is left to whoever comes first, and taken back when it is asked for, but for what was released, or lies behind the end.
+    fn leave(&mut self, range: Range<usize>, span: usize) {
+        for (part, released) in self.released.parts(range.clone()) {
+            let part = part.start.min(span)..part.end.min(span);
+            if !released {
+                self.lost.cover(part.clone());
+            }
+            self.gone.cover(part);
+        }
+        self.released.carve(&range);
+    }
+}
 
 /// Held for reading by who has the parts of a reservation, for writing by who forks: so a child finds all of them whole, and no
 /// mutex that a thread holds which it does not have.
@@ -49,20 +86,12 @@ static GATE: RwLock<()> = RwLock::new(());
 /// The parts of a reservation, for one thread at a time.
 struct Held<'a> {
     // Let go first.
-    parts: MutexGuard<'a, BTreeMap<usize, usize>>,
+    parts: MutexGuard<'a, Parts>,
     _gate: RwLockReadGuard<'static, ()>,
 }
 
-impl Parts {
-    /// Who has some must not ask for others, nor for anything that a thread that forks has: it may be waiting at the gate.
-    fn hold(&self) -> Held<'_> {
-        let gate = GATE.read().unwrap_or_else(PoisonError::into_inner);
-        Held { parts: self.0.lock().unwrap_or_else(PoisonError::into_inner), _gate: gate }
-    }
-}
-
 impl Deref for Held<'_> {
-    type Target = BTreeMap<usize, usize>;
+    type Target = Parts;
 
     fn deref(&self) -> &Self::Target {
         &self.parts
@@ -132,12 +161,13 @@ impl Reservation {
     pub(crate) fn of(mapping: Mapping) -> Arc<Self> {
         // From here on the reservation unmaps the range, not the mapping.
         let mapping = std::mem::ManuallyDrop::new(mapping);
-        Arc::new(Reservation {
-            base: mapping.base(),
-            span: mapping.span(),
-            taken: Parts::default(),
-            lost: Parts::default(),
-        })
+        Arc::new(Reservation { base: mapping.base(), span: mapping.span(), parts: Mutex::default() })
+    }
+
+    /// Who has the parts of one must not ask for others', nor for anything that a thread that forks has: it may be waiting at the gate.
+    fn hold(&self) -> Held<'_> {
+        let gate = GATE.read().unwrap_or_else(PoisonError::into_inner);
+        Held { parts: self.parts.lock().unwrap_or_else(PoisonError::into_inner), _gate: gate }
     }
 
     /// The first address.
@@ -152,16 +182,78 @@ impl Reservation {
         self.span
     }
 
-    /// The bytes from `offset` on that no mapping has taken: as large a one fits there.
+    /// The bytes from `offset` on that are reserved, and that no mapping has taken: as large a one fits there.
     #[must_use]
     pub fn room_at(&self, offset: usize) -> usize {
-        if !self.lost.hold().is_empty() {
-            self.reclaim(offset, self.span.saturating_sub(offset));
+        let mut parts = self.hold();
+        self.reclaim(&mut parts, offset..self.span);
+        match parts.is_free(offset) {
+            true => parts.next(offset).unwrap_or(self.span).min(self.span).saturating_sub(offset),
+            false => 0,
         }
-        let taken = self.taken.hold();
-        let inside = taken.range(..=offset).next_back().is_some_and(|(&start, &len)| start + len > offset);
-        let next = taken.range(offset..).next().map_or(self.span, |(&start, _)| start);
-        if inside { 0 } else { next.saturating_sub(offset) }
+    }
+
+    /// Gives a part back before the whole: what is free in it at once, what a mapping is in as soon as that goes. It need not be reserved any more.
+    /// The part is in bytes from the beginning, in whole pages.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] for a part that is not in whole pages; [`Kind::System`] with what munmap said (ENOMEM where the process has as
+    /// many mappings as it may have): some of it may have been given back then.
+    #[doc(alias = "_kern_unreserve_address_range")]
+    pub fn release(&self, part: Range<usize>) -> Result<()> {
+        let what = || format!("give {} of a reservation back", Bytes::from(part.len()));
+        let page = PageSize::base().bytes();
+        if !part.start.is_multiple_of(page) || !part.end.is_multiple_of(page) {
+            return Err(Error::new(Kind::InvalidInput, what()).detail("it is not in whole pages"));
+        }
+        let part = part.start..part.end.min(self.span);
+        let mut parts = self.hold();
+        parts.lost.carve(&part);
+        for (range, taken) in parts.taken.parts(part) {
+            if taken {
+                parts.released.cover(range);
+                continue;
+            }
+            for (range, gone) in parts.gone.parts(range) {
+                if gone {
+                    continue;
+                }
+                // SAFETY: `range` lies inside the span, it is ours (invariant), and no mapping is in it.
+                let unmapped = unsafe { sys::memory::unmap(self.pointer(range.start), range.len()) };
+                unmapped.map_err(|errno| {
+                    let call =
+                        format!("munmap({:p}, {})", self.pointer(range.start), Bytes::from(range.len()));
+                    Error::new(Kind::System, what()).call(call, errno)
+                })?;
+                parts.gone.cover(range);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an address of its range is still reserved: not given back, nor about to be.
+    #[must_use]
+    pub fn still_has(&self, offset: usize) -> bool {
+        let parts = self.hold();
+        let gone = parts.gone.holds(offset) && !parts.lost.holds(offset);
+        offset < self.span && !gone && !parts.released.holds(offset)
+    }
+
+    /// Whether all of it was given back.
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        let parts = self.hold();
+        let gone = parts.gone.parts(0..self.span);
+        gone.into_iter().all(|(range, gone)| match gone {
+            true => parts.lost.overlapping(&range).is_none(),
+            false => parts.released.parts(range).iter().all(|(_, released)| *released),
+        })
+    }
+
+    fn pointer(&self, offset: usize) -> NonNull<u8> {
+        debug_assert!(offset <= self.span, "of no part that lies behind");
+        // SAFETY: `offset <= span`, and `base..base+span` was one mapping of ours (invariant).
+        unsafe { self.base.add(offset) }
     }
 
     /// Takes a part for a mapping.
@@ -175,93 +267,78 @@ impl Reservation {
             return Err(Error::new(Kind::InvalidInput, what())
                 .detail(format!("that is no multiple of the page size, {page}")));
         }
-        if !self.lost.hold().is_empty() {
-            self.reclaim(offset, len);
-        }
-        let mut taken = self.taken.hold();
-        if let Some((&start, &other)) = taken.range(..end).next_back()
-            && start + other > offset
-        {
+        let mut parts = self.hold();
+        self.reclaim(&mut parts, offset..end);
+        if let Some(other) = parts.in_the_way(&(offset..end)) {
             return Err(Error::new(Kind::AddressInUse, what())
-                .detail(format!("{start:#x}..{:#x} of it is in use", start + other)));
+                .detail(format!("{:#x}..{:#x} of it is in use", other.start, other.end)));
         }
-        taken.insert(offset, len);
-        // SAFETY: `offset < span`, and `base..base+span` is one mapping of ours (invariant).
-        Ok(unsafe { self.base.add(offset) })
+        parts.taken.insert(offset..end);
+        Ok(self.pointer(offset))
     }
 
     /// Makes two neighbouring parts one, which belongs to who has the first.
     pub(super) fn join(&self, base: NonNull<u8>, len: usize, more: usize) {
         let offset = base.addr().get() - self.address();
-        let mut taken = self.taken.hold();
-        let removed = taken.remove(&(offset + len));
-        debug_assert_eq!(removed, Some(more), "both were taken");
-        taken.insert(offset, len + more);
+        let taken = &mut self.hold().taken;
+        let both = [offset..offset + len, offset + len..offset + len + more].map(|part| taken.remove(&part));
+        debug_assert_eq!(both, [true; 2], "both were taken");
+        taken.insert(offset..offset + len + more);
     }
 
     /// Makes a part two: the first `len` bytes, and the `more` behind.
     pub(super) fn split(&self, base: NonNull<u8>, len: usize, more: usize) {
         let offset = base.addr().get() - self.address();
-        let mut taken = self.taken.hold();
-        let before = taken.insert(offset, len);
-        debug_assert_eq!(before, Some(len + more), "only what was taken is split");
-        taken.insert(offset + len, more);
+        let taken = &mut self.hold().taken;
+        let whole = taken.remove(&(offset..offset + len + more));
+        debug_assert!(whole, "only what was taken is split");
+        taken.insert(offset..offset + len);
+        taken.insert(offset + len..offset + len + more);
     }
 
-    /// Of a part that a mapping has, it keeps some parts; the rest has been taken away by the program, and is whoever's comes to be there. In bytes from the beginning
-    /// of the part.
+    /// Of a part that a mapping has, it keeps some parts; the rest has been taken away by the program, and is whoever's comes to be there. In bytes from the
+    /// beginning of the part.
     pub(super) fn divide(&self, base: NonNull<u8>, len: usize, kept: &[Range<usize>]) {
-        let offset = base.addr().get() - self.address();
-        let mut gone = Vec::new();
+        let start = base.addr().get() - self.address();
+        let mut parts = self.hold();
+        let known = parts.taken.remove(&(start..start + len));
+        debug_assert!(known, "only what was taken is divided");
         let mut at = 0;
         for part in kept.iter().chain([&(len..len)]) {
-            if part.start > at {
-                gone.push((offset + at, part.start - at));
-            }
+            parts.leave(start + at..start + part.start, self.span);
+            parts.taken.insert(start + part.start..start + part.end);
             at = part.end;
         }
-        {
-            let mut taken = self.taken.hold();
-            let before = taken.remove(&offset);
-            debug_assert_eq!(before, Some(len), "only what was taken is divided");
-            taken.extend(kept.iter().map(|part| (offset + part.start, part.len())));
-            taken.extend(gone.iter().copied());
-        }
-        self.lost.hold().extend(gone);
     }
 
     /// Takes lost parts in a range back that nobody else has come to be in: they are reserved addresses again.
-    fn reclaim(&self, offset: usize, len: usize) {
-        let in_the_way: Vec<(usize, usize)> = {
-            let lost = self.lost.hold();
-            lost.range(..offset.saturating_add(len))
-                .map(|(&start, &len)| (start, len))
-                .filter(|(start, len)| start + len > offset)
-                .collect()
-        };
-        for (start, len) in in_the_way {
-            // SAFETY: `start < span`, and `base..base+span` was one mapping of ours (invariant).
-            let base = unsafe { self.base.add(start) };
+    fn reclaim(&self, parts: &mut Parts, range: Range<usize>) {
+        let mut at = range.start;
+        while let Some(lost) = parts.lost.overlapping(&(at..range.end)) {
+            at = lost.end;
             // Over nothing that is there: what somebody has mapped meanwhile stays.
-            if super::making::refill(base, len) {
-                self.lost.hold().remove(&start);
-                self.taken.hold().remove(&start);
+            if super::making::refill(self.pointer(lost.start), lost.len()) {
+                parts.lost.carve(&lost);
+                parts.gone.carve(&lost);
             }
         }
     }
 
     /// Keeps a part free of mappings for ever: what reaches for it is told that it is in use.
     pub(crate) fn close(&self, offset: usize, len: usize) {
-        if len > 0 {
-            self.taken.hold().insert(offset, len);
-        }
+        self.hold().taken.insert(offset..offset + len);
     }
 
-    /// Makes a part reserved addresses again, and free for the next mapping.
+    /// Makes a part reserved addresses again, and free for the next mapping; where it was released, it goes.
     ///
     /// # Safety
     /// `take` gave the part to the caller, and nothing uses it again.
     pub(super) unsafe fn take_back(&self, base: NonNull<u8>, len: usize) -> sys::Result<()> {
+        let offset = base.addr().get() - self.address();
+        if self.hold().released.overlapping(&(offset..offset + len)).is_some() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.take_back_in_parts(base, len) };
+        }
         // SAFETY: the caller owns the range.
         match unsafe { sys::memory::map_over(base, len, Protection::empty().for_mmap(), RESERVED, None) } {
             Ok(_) => self.give_back(base, len),
@@ -275,11 +352,52 @@ impl Reservation {
         Ok(())
     }
 
+    /// The same for a part of which some was released.
+    ///
+    /// # Safety
+    /// As for [`take_back`](Reservation::take_back).
+    #[cold]
+    unsafe fn take_back_in_parts(&self, base: NonNull<u8>, len: usize) -> sys::Result<()> {
+        let start = base.addr().get() - self.address();
+        let whole = start..start + len;
+        let mut parts = self.hold();
+        // First all of it without memory, in one call that changes all or nothing.
+        // SAFETY: the caller owns the range.
+        let bare =
+            unsafe { sys::memory::map_over(base, len, Protection::empty().for_mmap(), RESERVED, None) };
+        if bare.is_err() {
+            // As in `take_back`.
+            // SAFETY: as above.
+            unsafe { sys::memory::unmap(base, len) }?;
+        }
+        let known = parts.taken.remove(&whole);
+        debug_assert!(known, "only what was taken is given back");
+        for (range, released) in parts.released.parts(whole.clone()) {
+            // SAFETY: `range` is a part of what the caller owns.
+            let at = unsafe { base.add(range.start - start) };
+            let gone = match (bare.is_ok(), released) {
+                (true, true) => {
+                    // SAFETY: as above. Where the kernel refuses, inaccessible addresses are left over.
+                    let _ = unsafe { sys::memory::unmap(at, range.len()) };
+                    true
+                }
+                (true, false) => false,
+                (false, released) => released || !super::making::refill(at, range.len()),
+            };
+            if gone {
+                // Behind the end nothing is the reservation's anyway.
+                parts.gone.cover(range.start.min(self.span)..range.end.min(self.span));
+            }
+        }
+        parts.released.carve(&whole);
+        Ok(())
+    }
+
     /// Takes note that a part is reserved addresses again.
     fn give_back(&self, base: NonNull<u8>, len: usize) {
         let offset = base.addr().get() - self.address();
-        let removed = self.taken.hold().remove(&offset);
-        debug_assert_eq!(removed, Some(len), "only what was taken is given back");
+        let removed = self.hold().taken.remove(&(offset..offset + len));
+        debug_assert!(removed, "only what was taken is given back");
     }
 }
 
@@ -295,7 +413,9 @@ impl Reservation {
             return;
         }
         let offset = base.addr().get() - self.address();
-        self.lost.hold().insert(offset, len);
+        let mut parts = self.hold();
+        parts.taken.carve(&(offset..offset + len));
+        parts.leave(offset..offset + len, self.span);
     }
 }
 
@@ -308,7 +428,7 @@ fn prepare(size: usize) -> Result<()> {
 }
 
 /// Whether all of a range is addresses without memory, as far as the kernel shows.
-fn still_reserved(start: usize, len: usize) -> bool {
+pub(super) fn still_reserved(start: usize, len: usize) -> bool {
     let end = start + len;
     let mut covered = start;
     for region in sys::maps::within(start..end).unwrap_or_default() {
@@ -323,17 +443,15 @@ fn still_reserved(start: usize, len: usize) -> bool {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let lost = std::mem::take(self.lost.0.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let gone = std::mem::take(&mut self.parts.get_mut().unwrap_or_else(PoisonError::into_inner).gone);
         let mut start = 0;
-        for (offset, len) in lost.into_iter().chain([(self.span, 0)]) {
-            if offset > start {
-                // SAFETY: `start < span`, and `base..base+span` was one mapping of ours (invariant).
-                let base = unsafe { self.base.add(start) };
-                // SAFETY: what lies between the lost parts is ours (invariant), and no mapping is left in it: each would keep the
+        for part in gone.iter().chain(std::iter::once(self.span..self.span)) {
+            if part.start > start {
+                // SAFETY: what lies between the parts that are gone is ours (invariant), and no mapping is left in it: each would keep the
                 // reservation alive.
-                let _ = unsafe { sys::memory::unmap(base, offset - start) };
+                let _ = unsafe { sys::memory::unmap(self.pointer(start), part.start - start) };
             }
-            start = offset + len;
+            start = part.end;
         }
     }
 }
