@@ -300,7 +300,8 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
         let Some(number) = u32::try_from(team).ok().filter(|&team| team > 0) else {
             return Err(wrong(BAD_TEAM_ID, "transfer an area", "no team has that number: 0 or less"));
         };
-        let Some(area) = held.take() else { return Err(BAD_VALUE) };
+        let Some(mut area) = held.take() else { return Err(BAD_VALUE) };
+        places::trim_for(spec, &mut area);
         if spec == Spec::Clone {
             spec = Spec::Exact(area.as_ptr().addr());
         }

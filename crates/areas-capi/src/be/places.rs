@@ -1,5 +1,6 @@
 //! Where areas come to lie: what a program wants, room to grow, reserved ranges.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -257,6 +258,31 @@ fn clear(entered: &Entered, address: usize, size: usize) -> bool {
         }
     }
     cleared
+}
+
+/// Before an area is handed over to addresses that the caller chooses: there it shall not have more of them than a modest reserve.
+pub(super) fn trim_for(spec: Spec, held: &mut Held) {
+    if let (Spec::Exact(_) | Spec::Base(_) | Spec::RandomBase(_), Held::Resizable(area)) = (spec, held)
+        && area.lock() == Lock::None
+    {
+        area.trim_reserve(area.mapped() + modest_reserve(area.mapped()));
+    }
+}
+
+/// Gives back all that areas of ours have reserved in a range, and do not use.
+pub(super) fn clear_reserves(entered: &Entered, range: &Range<usize>) {
+    for place in entered.below(range.end) {
+        let mut held = open(&place);
+        let Some(Held::Resizable(area)) = &mut *held else { continue };
+        let start = area.as_ptr().addr();
+        if start + area.reserve() <= range.start {
+            break;
+        }
+        let kept = area.mapped().max(range.start.saturating_sub(start));
+        if area.lock() == Lock::None && start + kept < range.end {
+            area.trim_reserve(kept);
+        }
+    }
 }
 
 /// How a new area or a clone is made, once its addresses are decided.

@@ -12,7 +12,7 @@ use areas::Reservation;
 
 use super::errors::{BAD_VALUE, ERROR, OK, Status, status_of, wrong};
 use super::layout;
-use super::places::{Spec, at_exact, page, refuse_the_kernels, whole_pages};
+use super::places::{Spec, at_exact, clear_reserves, page, refuse_the_kernels, whole_pages};
 use crate::edge::guarded;
 use crate::held::Entered;
 
@@ -91,6 +91,9 @@ fn unreserve(address: usize, size: usize) -> Result<Status, Status> {
     };
     // What is reserved of it, if anything is. Areas inside stay.
     let some = overlapping(&entered, &(start..end));
+    if !some.is_empty() {
+        clear_reserves(&entered, &(start..end));
+    }
     for range in &some {
         let part = start.saturating_sub(range.address())..end - range.address();
         range.release(part).map_err(status_of)?;

@@ -215,7 +215,9 @@ fn find_arena() -> Option<Arena> {
     for part in [arena.wide, arena.dense] {
         drop(Mapping::new(&reserved(At::Exactly(part.start + part.unit * (part.slots - 1)), page)).ok()?);
     }
-    let generous = sys::process::limit(sys::process::Limit::AddressSpace).is_none();
+    // Valgrind keeps a record of every page of addresses, and takes 50 ms for those of one large range.
+    let generous =
+        !maps.contains("/vgpreload_") && sys::process::limit(sys::process::Limit::AddressSpace).is_none();
     Some(Arena { generous, ..arena })
 }
 

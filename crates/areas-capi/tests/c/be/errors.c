@@ -434,16 +434,25 @@ static void reservation_arguments(void)
 	CHECK_EQ(_kern_reserve_address_range(&range, B_EXACT_ADDRESS, PAGE), B_BAD_VALUE);
 	range = (addr_t)taken;
 	CHECK_EQ(_kern_reserve_address_range(&range, B_EXACT_ADDRESS, PAGE), B_BAD_VALUE);
-	/* An area is no reserved range. */
-	CHECK_EQ(_kern_unreserve_address_range(range, PAGE), B_BAD_VALUE);
+	/* An area is no reserved range: nothing is given back, and that is no error. */
+	CHECK_EQ(_kern_unreserve_address_range(range, PAGE), B_OK);
+	CHECK_EQ(area_for(taken), id);
+	CHECK_STR(check_maps(taken), "rw-s");
 	CHECK_EQ(_kern_reserve_address_range(&range, B_ANY_ADDRESS, 4 * PAGE), B_OK);
-	CHECK_EQ(_kern_unreserve_address_range(range, PAGE), B_BAD_VALUE);
 	CHECK_EQ(_kern_unreserve_address_range(range, SIZE_MAX), B_BAD_VALUE);
-	CHECK_EQ(_kern_unreserve_address_range(range, 0), B_BAD_VALUE);
-	CHECK_EQ(_kern_unreserve_address_range(range + PAGE, 3 * PAGE), B_BAD_VALUE);
+	CHECK_EQ(_kern_unreserve_address_range(range, SIZE_MAX - range), B_BAD_VALUE);
+	CHECK_EQ(_kern_unreserve_address_range(range, 0), B_OK);
+	/* Not a whole page of it. */
+	CHECK_EQ(_kern_unreserve_address_range(range + 1, PAGE - 1), B_OK);
+	CHECK_STR(check_maps((void *)range), "---p");
+	CHECK_EQ(_kern_unreserve_address_range(range + PAGE, 2 * PAGE + 1), B_OK);
+	CHECK_STR(check_maps((void *)range), "---p");
+	CHECK_STR(check_maps((void *)(range + PAGE)), "");
+	CHECK_STR(check_maps((void *)(range + 3 * PAGE)), "");
 	CHECK_EQ(_kern_unreserve_address_range(range, 4 * PAGE), B_OK);
-	CHECK_EQ(_kern_unreserve_address_range(range, 4 * PAGE), B_BAD_VALUE);
-	CHECK_EQ(_kern_unreserve_address_range(0, PAGE), B_BAD_VALUE);
+	CHECK_STR(check_maps((void *)range), "");
+	CHECK_EQ(_kern_unreserve_address_range(range, 4 * PAGE), B_OK);
+	CHECK_EQ(_kern_unreserve_address_range(0, PAGE), B_OK);
 	CHECK_EQ(delete_area(id), B_OK);
 }
 

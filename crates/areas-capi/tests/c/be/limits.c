@@ -150,6 +150,8 @@ static void address_space(void)
 	area_info info;
 	addr_t range = 0;
 	FILE *statm = fopen("/proc/self/statm", "re");
+	/* Where addresses are limited from the start, reserves are modest. */
+	limit(RLIMIT_AS, (rlim_t)1 << 46);
 	CHECK(create_area("joined", &address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW) > 0);
 	CHECK(statm != NULL && fscanf(statm, "%lu", &pages) == 1);
 	fclose(statm);
@@ -189,6 +191,7 @@ static void reserves_give_way(void)
 	unsigned long pages = 0;
 	area_id kept, grows, id;
 	FILE *statm;
+	limit(RLIMIT_AS, (rlim_t)1 << 46);
 	kept = create_area("keeper", (void **)&keeper, B_ANY_ADDRESS, 8 << 20, B_NO_LOCK, RW);
 	grown = (char *)(uintptr_t)0x300000000000;
 	grows = create_area("grows", (void **)&grown, B_EXACT_ADDRESS, PAGE, B_NO_LOCK, RW);
@@ -215,6 +218,33 @@ static void reserves_give_way(void)
 	CHECK_EQ(keeper[(8 << 20) - 1], 'k');
 }
 
+#ifndef __SANITIZE_ADDRESS__
+/* A limit that is set once areas have much more room than it allows: that is given back as soon as an area is wanted. */
+static void a_late_limit(void)
+{
+	unsigned long pages = 0;
+	char *kept[4], *made;
+	size_t i;
+	FILE *statm = fopen("/proc/self/statm", "re");
+	CHECK(statm != NULL && fscanf(statm, "%lu", &pages) == 1);
+	fclose(statm);
+	for (i = 0; i < 4; i++) {
+		CHECK(create_area("kept", (void **)&kept[i], B_ANY_ADDRESS, 1 << 20, B_NO_LOCK, RW) > 0);
+		kept[i][0] = 'k';
+	}
+	limit(RLIMIT_AS, (rlim_t)pages * PAGE + (128 << 20));
+	CHECK(create_area("made", (void **)&made, B_ANY_ADDRESS, 32 << 20, B_NO_LOCK, RW) > 0);
+	memset(made, 'm', 32 << 20);
+	CHECK_EQ(create_area("more", (void **)&made, B_ANY_ADDRESS, 128 << 20, B_NO_LOCK, RW), B_NO_MEMORY);
+	for (i = 0; i < 4; i++)
+		CHECK_EQ(kept[i][0], 'k');
+	/* There is room for the rest of the program again. */
+	made = malloc(16 << 20);
+	CHECK(made != NULL);
+	free(made);
+}
+#endif
+
 /* Limits are a process's: each in a child of its own. Whether it could run there. */
 static int in_a_child(void (*test)(void))
 {
@@ -238,6 +268,10 @@ int main(void)
 	in_a_child(page_frames);
 	in_a_child(address_space);
 	in_a_child(reserves_give_way);
+#ifndef __SANITIZE_ADDRESS__
+	/* The sanitizer's own memory would have no room between the limit and the next area. */
+	in_a_child(a_late_limit);
+#endif
 	if (!in_a_child(locked_clones_and_tails))
 		SKIP("nothing may be locked here");
 	return 0;
