@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use areas::{Area, Kind, Reservation, Resizable, Result, registry};
+use areas::{Address, Area, Kind, Reservation, Resizable, Result, registry};
 
 const PAGE: usize = 4096;
 /// What one heap may take at most, and what the reservation has.
@@ -150,4 +150,53 @@ fn an_area_between_guard_pages_does_not_grow_over_them() {
     assert_eq!(area.resize(2 * PAGE).unwrap_err().kind(), Kind::AddressInUse);
     assert_eq!(shown(area.as_ptr().addr() + PAGE).unwrap(), "---p");
     assert_eq!(area.size(), PAGE);
+}
+
+#[test]
+fn past_the_end_of_a_reservation_and_over_others() {
+    let place = Reservation::placed(Address::Random, 64 * PAGE).unwrap();
+    let start = place.address();
+    drop(place);
+    let at = |page: usize, pages: usize| Reservation::at(start + page * PAGE, pages * PAGE).unwrap();
+    let shown = |page: usize| shown(start + page * PAGE);
+    let (home, behind, last) = (at(0, 4), at(6, 2), at(8, 4));
+    let mut area = areas::builder(PAGE).inside(&home, 0).resizable(PAGE).unwrap();
+    // By itself it keeps to its reservation.
+    area.resize(4 * PAGE).unwrap();
+    assert_eq!(area.resize(5 * PAGE).unwrap_err().kind(), Kind::AddressInUse);
+    // Not over what it was not allowed.
+    assert_eq!(area.resize_over(8 * PAGE, &[last.clone()]).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!((shown(4), shown(6).as_deref(), area.reserve()), (None, Some("---p"), 4 * PAGE));
+    let all = [behind.clone(), last.clone(), home.clone()];
+    area.resize_over(5 * PAGE, &all).unwrap();
+    area.resize_over(10 * PAGE, &all).unwrap();
+    area.write_at(0, &[7; 10 * PAGE]).unwrap();
+    assert_eq!((shown(9).as_deref(), shown(10).as_deref(), shown(12)), (Some("rw-s"), Some("---p"), None));
+    assert!(behind.is_released() && !last.still_has(0) && last.still_has(2 * PAGE));
+    // What is in use there is in the way, and nothing has changed.
+    let other = areas::builder(PAGE).inside(&last, 3 * PAGE).private().unwrap();
+    assert_eq!(area.resize_over(14 * PAGE, &all).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!((shown(10).as_deref(), shown(12), area.size()), (Some("---p"), None, 10 * PAGE));
+    assert_eq!(last.room_at(2 * PAGE), PAGE);
+    drop(other);
+    // Beyond all memory: refused before anything is taken, and a size that no process has.
+    assert_eq!(area.resize_over(1 << 50, &all).unwrap_err().kind(), Kind::NoMemory);
+    area.trim_reserve(0);
+    area.resize(PAGE).unwrap();
+    area.trim_reserve(2 * PAGE);
+    assert_eq!(shown(1).as_deref(), Some("rw-s"));
+    assert_eq!(
+        [2, 3].map(shown),
+        [Some("---p".to_owned()), Some("---p".to_owned())],
+        "its own is reserved again"
+    );
+    assert_eq!([4, 6, 9].map(shown), [None, None, None], "the rest is nobody's");
+    area.resize_over(12 * PAGE, &[home.clone(), last.clone()]).unwrap();
+    drop((all, behind, last));
+    assert_eq!(shown(11).as_deref(), Some("rw-s"), "it holds what it has taken");
+    drop(area);
+    assert_eq!(shown(3).as_deref(), Some("---p"));
+    assert_eq!([4, 11].map(shown), [None, None]);
+    drop(home);
+    assert_eq!(shown(0), None);
 }

@@ -95,6 +95,55 @@ fn beyond_the_reserve_it_grows_in_place_where_there_is_room() {
     assert_eq!(again.as_ptr(), before);
 }
 
+/// With no reserve at all, as locked ones have none: what is behind is free.
+#[test]
+fn at_any_address_it_doubles_until_memory_ends() {
+    let memory = rustix::system::sysinfo();
+    let memory = memory.totalram * u64::from(memory.mem_unit);
+    let mut areas: Vec<_> = [Address::Any, Address::Random, Address::Any, Address::Random]
+        .map(|at| areas::builder(PAGE).at(at).resizable(PAGE).unwrap())
+        .into_iter()
+        .collect();
+    for area in &mut areas {
+        let before = area.as_ptr();
+        let error = loop {
+            if let Err(error) = area.resize(2 * area.size()) {
+                break error;
+            }
+            // Of a machine's memory the kernel counts what is touched.
+            let end = area.size();
+            area.write_at(end - 3, b"end").unwrap();
+        };
+        assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+        assert!(area.size() as u64 > memory / 4, "{}: {error:#}", area.size());
+        assert_eq!((area.as_ptr(), area.reserve()), (before, area.size()));
+        assert_eq!(bytes(area, area.size() - 3, 3), b"end");
+    }
+    let mut starts: Vec<_> = areas.iter().map(|area| (area.as_ptr().addr(), area.reserve())).collect();
+    starts.sort_unstable();
+    assert!(starts.windows(2).all(|pair| pair[0].0 + pair[0].1 < pair[1].0), "{starts:x?}");
+}
+
+#[test]
+fn what_may_be_taken_in_advance_is_nobodys_and_costs_nothing() {
+    let Some(room) = areas::roomy_maximum(PAGE) else {
+        eprintln!(
+            "SKIPPED: resizable::what_may_be_taken_in_advance_is_nobodys_and_costs_nothing: RLIMIT_AS is set, or there are few addresses"
+        );
+        return;
+    };
+    assert!(room >= 64 << 20, "more than any modest reserve: {room}");
+    assert_eq!(areas::roomy_maximum(room), None);
+    let name = name("advance");
+    let mut area = areas::builder(PAGE).name(&name).resizable(room).unwrap();
+    let clone =
+        areas::registry::find(&name).unwrap().cloning().name(format!("{name} 2")).open_resizable().unwrap();
+    assert_eq!((area.reserve(), clone.reserve()), (room, room));
+    area.resize(64 << 20).unwrap();
+    clone.write_at((64 << 20) - 3, b"end").unwrap();
+    assert_eq!(allocated(&area), PAGE as u64);
+}
+
 #[test]
 fn what_stands_in_the_way_is_named_and_nothing_has_changed() {
     let hint = areas::Reservation::new(1 << 30, 1 << 21).unwrap().address();

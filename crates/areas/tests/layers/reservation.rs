@@ -36,6 +36,40 @@ fn mappings_are_where_they_were_asked_to_be() {
 }
 
 #[test]
+fn parts_are_given_back_before_the_whole() {
+    let whole = Reservation::new(16 * page(), 1).unwrap();
+    let start = whole.address();
+    let shown =
+        |from: usize, to: usize| (from..to).map(|number| shown(start + number * page())).collect::<Vec<_>>();
+    let pages = |from: usize, to: usize| from * page()..to * page();
+    let mapping = map(&whole, 2 * page(), 6 * page()).unwrap();
+    for part in [pages(0, 2), pages(14, 16), pages(5, 7), pages(15, 99)] {
+        whole.release(part).unwrap();
+    }
+    assert_eq!(shown(0, 2), [None, None]);
+    assert_eq!(shown(2, 5), [none(), none(), none()]);
+    assert_eq!(shown(5, 8), [None, Some("rw-p".to_owned()), Some("rw-p".to_owned())]);
+    assert_eq!(shown(13, 16), [none(), None, None]);
+    let reserved: Vec<_> = (0..17).filter(|&page_number| whole.still_has(page_number * page())).collect();
+    assert_eq!(reserved, [2, 3, 4, 7, 8, 9, 10, 11, 12, 13]);
+    assert_eq!([0, 2, 6, 8].map(|offset| whole.room_at(offset * page()) / page()), [0, 3, 0, 6]);
+    assert_eq!(map(&whole, page(), 0).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(whole.release(1..page()).unwrap_err().kind(), Kind::InvalidInput);
+    // What was in use goes with its mapping, and what was not given back is reserved again.
+    drop(mapping);
+    assert_eq!(shown(5, 8), [None, None, none()]);
+    let stranger = Reservation::at(start + 5 * page(), 2 * page()).unwrap();
+    assert!(!whole.is_released());
+    whole.release(pages(0, 16)).unwrap();
+    assert!(whole.is_released());
+    assert_eq!(shown(4, 8), [None, none(), none(), None], "what is another's stays");
+    drop(whole);
+    assert_eq!(shown(4, 8), [None, none(), none(), None]);
+    drop(stranger);
+    assert_eq!(shown(4, 8), [None, None, None, None]);
+}
+
+#[test]
 fn what_does_not_fit_is_refused_and_changes_nothing() {
     let whole = Reservation::new(8 * page(), 1).unwrap();
     let mut first = map(&whole, 2 * page(), 2 * page()).unwrap();
