@@ -299,7 +299,7 @@ impl<K: Access> Area<K> {
     fn ask_others(&self, wanted: usize, what: impl Fn() -> String) -> Result<()> {
         let object = super::object_of(self.object.as_ref());
         let (identity, first) = (object.identity(), object.piece().first);
-        let listing = registry::list()?;
+        let listing = registry::list_of(identity)?;
         // Parts of the object may begin at other bytes of it, and those that end before its end do not follow it.
         let wanted = u128::from(first) + wanted as u128;
         let reaches = |record: &registry::Record| u128::from(record.piece.first) + u128::from(record.span);
@@ -308,7 +308,7 @@ impl<K: Access> Area<K> {
             .iter()
             .filter(|source| {
                 let record = source.record();
-                record.object == identity && record.piece.limit.is_none() && reaches(record) < wanted
+                record.piece.limit.is_none() && reaches(record) < wanted
             })
             .filter(|source| {
                 !self.publication.as_ref().is_some_and(|publication| publication.is(source.id()))

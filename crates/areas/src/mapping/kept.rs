@@ -31,8 +31,10 @@ impl Mapping {
         if let Some(home) = &self.home {
             home.divide(self.base, self.span, parts);
         }
+        // The room behind it stays the first part's.
+        let slot = self.slot.take();
         self.left();
-        self.apart = false;
+        (self.apart, self.slot) = (false, slot);
         let others = parts.iter().skip(1).map(|part| self.part(part)).collect();
         match parts.first() {
             Some(first) => {
@@ -44,7 +46,10 @@ impl Mapping {
                 self.span = first.len();
                 self.guarded &= first.start == 0;
             }
-            None => (self.size, self.span) = (0, 0),
+            None => {
+                self.left_slot();
+                (self.size, self.span, self.slot) = (0, 0, None);
+            }
         }
         others
     }

@@ -5,11 +5,11 @@
 //! kernel maps nothing by itself: the *arena*, inside the largest gap between the mappings that the process has when it first needs one.
 //! Room costs nothing, as nothing is mapped there; what lies far from all others takes one or two pages of page tables of its own, once it is touched.
 //!
-//! The arena has two parts, each divided into slots. A *wide* slot is twice as large as all memory of the machine, as far as the arena allows that:
-//! who has one grows until memory ends. There are 64 to 4,096 of them. When all are in use, areas go into *dense* slots, which share what is left
-//! of the arena: the more there are, the less room each has. Slots are used in the order in which a number whose bits are reversed runs
-//! through a range (0, 1/2, 1/4, 3/4, 1/8, …), the first free one first: so the few areas that most programs have lie as far
-//! from each other as they can.
+//! The arena has two parts, each divided into slots, of which the first free one is used. A *wide* slot is twice as large as all memory of the machine: who
+//! has one grows until memory ends. They are used one after the other, so that neighbours share page tables. There are 64 to 4,096 of them.
+//! When all are in use, areas go into *dense* slots, which share what is left of the arena: the more there are, the less room each has. These
+//! are used in the order in which a number whose bits are reversed runs through a range (0, 1/2, 1/4, 3/4, 1/8, …): as far
+//! from each other as can be. (So are wide ones where the arena is too small for 64 that are as large as they should be.)
 //!
 //! Nothing depends on what is written here: the kernel maps at the wished addresses if nothing is there, and refuses (`MAP_FIXED_NOREPLACE`) if something is.
 //! Then another slot is tried, and after a few of them the kernel chooses. No thread waits for another one, and a forked child
@@ -62,14 +62,16 @@ struct Part {
     unit: usize,
     /// How many, a power of two.
     slots: usize,
+    /// Whether they are used as far from each other as can be.
+    scattered: bool,
 }
 
 impl Part {
     /// Where the slot begins that is used as the `number`th.
     fn slot(&self, number: usize) -> usize {
         let place = match self.slots.trailing_zeros() {
-            0 => 0,
-            bits => number.reverse_bits() >> (usize::BITS - bits),
+            bits if bits > 0 && self.scattered => number.reverse_bits() >> (usize::BITS - bits),
+            _ => number,
         };
         self.start + place * self.unit
     }
@@ -104,8 +106,13 @@ impl Arena {
         let positions = (room - wide / 2 * 3) / huge + 1;
         let start = low + mix(maps) % positions * huge;
         Some(Arena {
-            wide: Part { start, unit, slots: wide / unit },
-            dense: Part { start: start + wide, unit: dense_unit, slots: wide / 2 / dense_unit },
+            wide: Part { start, unit, slots: wide / unit, scattered: unit < twice },
+            dense: Part {
+                start: start + wide,
+                unit: dense_unit,
+                slots: wide / 2 / dense_unit,
+                scattered: true,
+            },
             generous: true,
         })
     }
@@ -138,9 +145,10 @@ impl Arena {
         (start + offset).next_multiple_of(align)
     }
 
-    /// The bytes of addresses that may be mapped in advance in a wide slot.
-    fn room(&self) -> usize {
-        self.wide.unit / 2 - MIN_UNIT
+    /// The bytes of addresses that may be mapped in advance, in a wide slot or in a dense one.
+    fn room(&self, wide: bool) -> usize {
+        let part = if wide { self.wide } else { self.dense };
+        (part.unit / 2).saturating_sub(MIN_UNIT)
     }
 }
 
@@ -181,7 +189,7 @@ fn largest_gap(maps: &str) -> Option<Range<usize>> {
 fn arena() -> Option<&'static Arena> {
     /// What `ARENA` leads to where there is none.
     static NONE: Arena = {
-        let none = Part { start: 0, unit: 0, slots: 0 };
+        let none = Part { start: 0, unit: 0, slots: 0, scattered: false };
         Arena { wide: none, dense: none, generous: false }
     };
     static ARENA: AtomicPtr<Arena> = AtomicPtr::new(std::ptr::null_mut());
@@ -366,13 +374,14 @@ impl Mapping {
 /// How many bytes of addresses a resizable area of `size` bytes may have that is made now, at any address: a maximum for who does not know
 /// how far it will grow, and wants its clones to follow as far.
 ///
-/// They lie where nothing else is mapped, and take no memory. They do count as virtual memory (`VSZ`, `RLIMIT_AS`), so there is no such number where a
-/// limit was set on that when the process made its first such area; nor once so many areas have such room (64 to 4,096, by the machine's
-/// memory) that others would have to do with less, nor for a size that is half of it and more.
+/// Mostly it is as much as the machine has memory; once many areas have that (64 to 4,096, by the machine's memory), it is less. They lie where
+/// nothing else is mapped, and take no memory. They do count as virtual memory (`VSZ`, `RLIMIT_AS`), so there is no such number where a
+/// limit was set on that when the process made its first such area; nor for a size that is half of it and more.
 #[must_use]
 pub fn roomy_maximum(size: usize) -> Option<usize> {
     let arena = arena().filter(|arena| arena.generous)?;
-    (size <= arena.room() / 2 && SLOTS.has_wide(arena)).then(|| arena.room())
+    let room = arena.room(SLOTS.has_wide(arena));
+    (size <= room / 2).then_some(room)
 }
 
 #[cfg(test)]
@@ -495,18 +504,25 @@ mod tests {
 
     #[test]
     fn slots_are_used_as_far_apart_as_can_be() {
-        let part = Part { start: 0x1000, unit: 16, slots: 8 };
+        let part = Part { start: 0x1000, unit: 16, slots: 8, scattered: true };
         let starts: Vec<_> = (0..8).map(|number| (part.slot(number) - 0x1000) / 16).collect();
         assert_eq!(starts, [0, 4, 2, 6, 1, 5, 3, 7]);
         assert_eq!(Part { slots: 1, ..part }.slot(0), 0x1000);
+        let side_by_side = Part { scattered: false, ..part };
+        assert!((0..8).all(|number| side_by_side.slot(number) == 0x1000 + 16 * number));
+        // What is wide enough needs no more room.
+        let (_, maps, _) = layouts().remove(0);
+        let scattered =
+            [24 * GIB, 12_000 * GIB].map(|memory| Arena::within(&maps, memory).unwrap().wide.scattered);
+        assert_eq!(scattered, [false, true]);
     }
 
     #[test]
     fn what_is_mapped_in_a_slot_leaves_the_others_alone() {
         let arena = arena();
         let page = PageSize::base().bytes();
-        let wide = [0, 1, 63, arena.wide.slots - 1].map(|slot| (slot, arena.room()));
-        let dense = [0, 77, arena.dense.slots - 1].map(|slot| (slot + MAX_WIDE, 64 << 20));
+        let wide = [0, 1, 63, arena.wide.slots - 1].map(|slot| (slot, arena.room(true)));
+        let dense = [0, 77, arena.dense.slots - 1].map(|slot| (slot + MAX_WIDE, arena.room(false)));
         for (slot, span) in wide.into_iter().chain(dense) {
             let slot = Slot(u32::try_from(slot).unwrap());
             let (part, number) = arena.part(slot);

@@ -241,8 +241,9 @@ impl State {
         found.into_iter().map(|(holder, record)| Source::new(holder, record)).collect()
     }
 
-    /// Everything that is there.
-    pub(in crate::registry) fn list(&mut self) -> Result<Listing> {
+    /// Everything that is there; or all that is over one object.
+    pub(in crate::registry) fn list(&mut self, of: Option<Identity>) -> Result<Listing> {
+        let is_wanted = |object: Identity| of.is_none_or(|wanted| wanted == object);
         self.read_folder(true)?;
         let mut listing = Listing::default();
         let mut dead = Vec::new();
@@ -251,6 +252,7 @@ impl State {
                 Known::Readable(peer) if peer.is_live() => listing.areas.extend(
                     peer.view()
                         .records()
+                        .filter(|(_, _, record)| is_wanted(record.object))
                         .map(|(_, _, record)| Source::new(Holder::Peer(peer.clone()), record)),
                 ),
                 Known::Readable(peer) => dead.push(Holder::Peer(peer.clone())),
@@ -266,7 +268,7 @@ impl State {
             self.bury(&holder);
         }
         if let Some(team) = &self.own {
-            let own = team.table().view().records();
+            let own = team.table().view().records().filter(|(_, _, record)| is_wanted(record.object));
             listing.areas.extend(own.map(|(_, _, record)| Source::new(Holder::Own, record)));
         }
         let own = sys::process::pid();
