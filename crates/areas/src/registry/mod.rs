@@ -133,12 +133,12 @@ pub fn next(pid: u32, after: usize) -> Result<Option<Source>> {
 /// [`Kind::Registry`] if the registry's folder is not as it must be. No folder is no error: nothing
 /// is published.
 pub fn list() -> Result<Listing> {
-    state::state_up_to_date()?.list(None)
+    state::state_up_to_date()?.list()
 }
 
 /// The published areas of all teams over one object, and the teams that cannot be asked.
 pub(crate) fn list_of(object: crate::sys::file::Identity) -> Result<Listing> {
-    state::state_up_to_date()?.list(Some(object))
+    state::state_up_to_date()?.list_of(Some(object))
 }
 
 /// Measures areas one after the other, as [`Source::measure`] does, and tells each: for who asks about many, as each takes two walks through `/proc` less.

@@ -241,8 +241,13 @@ impl State {
         found.into_iter().map(|(holder, record)| Source::new(holder, record)).collect()
     }
 
-    /// Everything that is there; or all that is over one object.
-    pub(in crate::registry) fn list(&mut self, of: Option<Identity>) -> Result<Listing> {
+    /// Everything that is there.
+    pub(in crate::registry) fn list(&mut self) -> Result<Listing> {
+        self.list_of(None)
+    }
+
+    /// The same, or what is over one object.
+    pub(in crate::registry) fn list_of(&mut self, of: Option<Identity>) -> Result<Listing> {
         let is_wanted = |object: Identity| of.is_none_or(|wanted| wanted == object);
         self.read_folder(true)?;
         let mut listing = Listing::default();
