@@ -26,6 +26,7 @@ use crate::error::Result;
 use crate::page::PageSize;
 use crate::sys;
 use crate::sys::memory::At;
+use crate::sys::process::Limit;
 
 /// Wide slots at most.
 const MAX_WIDE: usize = 1 << 12;
@@ -39,6 +40,8 @@ const MIN_UNIT: usize = 4 << 20;
 const MIN_ARENA: usize = 4 << 30;
 /// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is no more than that on any distribution).
 const LOWEST: usize = 1 << 16;
+/// A limit of locked memory that is not above this is no process's that locks all that it has.
+const LOCKS_SOME: u64 = 64 << 20;
 /// What is above is not for programs (or, with more bits, not for those that do not ask for it).
 const HIGHEST: usize = 1 << 47;
 /// Room below the stack into which it may grow.
@@ -82,7 +85,9 @@ impl Part {
 struct Arena {
     wide: Part,
     dense: Part,
-    /// Whether much of a slot may be mapped in advance: addresses are not limited (`RLIMIT_AS`).
+    /// Whether much of a slot may be mapped in advance. Not where addresses are limited (`RLIMIT_AS`); where a limit allows to lock so much
+    /// that it may be meant for all that the process has (`mlockall` counts addresses); and under valgrind, which keeps a record of every page of them
+    /// (50 ms for one large range).
     generous: bool,
 }
 
@@ -221,9 +226,9 @@ fn find_arena() -> Option<Arena> {
     for part in [arena.wide, arena.dense] {
         drop(Mapping::new(&reserved(At::Exactly(part.start + part.unit * (part.slots - 1)), page)).ok()?);
     }
-    // Valgrind keeps a record of every page of addresses, and takes 50 ms for those of one large range.
-    let generous =
-        !maps.contains("/vgpreload_") && sys::process::limit(sys::process::Limit::AddressSpace).is_none();
+    let generous = !maps.contains("/vgpreload_")
+        && sys::process::limit(Limit::AddressSpace).is_none()
+        && sys::process::limit(Limit::LockedMemory).is_none_or(|limit| limit <= LOCKS_SOME);
     Some(Arena { generous, ..arena })
 }
 
@@ -375,8 +380,8 @@ impl Mapping {
 /// how far it will grow, and wants its clones to follow as far.
 ///
 /// Mostly it is as much as the machine has memory; once many areas have that (64 to 4,096, by the machine's memory), it is less. They lie where
-/// nothing else is mapped, and take no memory. They do count as virtual memory (`VSZ`, `RLIMIT_AS`), so there is no such number where a
-/// limit was set on that when the process made its first such area; nor for a size that is half of it and more.
+/// nothing else is mapped, and take no memory. They do count as virtual memory (`VSZ`, `RLIMIT_AS`, `mlockall`), so there is no such number where a
+/// limit was set on that, or one of more than 64 MiB on what may be locked, when the process made its first resizable area; nor for a size of more than half of it.
 #[must_use]
 pub fn roomy_maximum(size: usize) -> Option<usize> {
     let arena = arena().filter(|arena| arena.generous)?;
