@@ -69,6 +69,7 @@ pub fn proc(bytes: &[u8]) {
     crate::residency::totals::fuzz(text);
     let _ = crate::populate::room::kept_back(text, Node::MAX);
     crate::cgroup::fuzz(bytes);
+    crate::mapping::fuzz_arena(text);
     let mut before = 0;
     for gap in crate::provider::address::gaps(text) {
         assert!(before <= gap.start && gap.start < gap.end, "gaps are in order");

@@ -165,7 +165,10 @@ fn past_the_end_of_a_reservation_and_over_others() {
     area.resize(4 * PAGE).unwrap();
     assert_eq!(area.resize(5 * PAGE).unwrap_err().kind(), Kind::AddressInUse);
     // Not over what it was not allowed.
-    assert_eq!(area.resize_over(8 * PAGE, &[last.clone()]).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(
+        area.resize_over(8 * PAGE, std::slice::from_ref(&last)).unwrap_err().kind(),
+        Kind::AddressInUse
+    );
     assert_eq!((shown(4), shown(6).as_deref(), area.reserve()), (None, Some("---p"), 4 * PAGE));
     let all = [behind.clone(), last.clone(), home.clone()];
     area.resize_over(5 * PAGE, &all).unwrap();

@@ -34,6 +34,8 @@ pub(crate) use making::Plan;
 pub(crate) use refusal::{in_words, out_of_range, refused, refused_placement};
 pub use reservation::Reservation;
 pub(crate) use reservation::reserved;
+#[cfg(fuzzing)]
+pub(crate) use roomy::fuzz as fuzz_arena;
 pub use roomy::roomy_maximum;
 
 use crate::error::{Error, Kind, Rejected, Result};

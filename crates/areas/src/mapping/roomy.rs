@@ -389,6 +389,17 @@ pub fn roomy_maximum(size: usize) -> Option<usize> {
     (size <= room / 2).then_some(room)
 }
 
+/// Whatever the list of mappings says, an arena lies where it shows nothing.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(maps: &str) {
+    for memory in [0, 1 << 34, u64::MAX] {
+        let Some(arena) = Arena::within(maps, memory) else { continue };
+        let gap = largest_gap(maps).unwrap_or(0..0);
+        let end = arena.dense.start + arena.dense.unit * arena.dense.slots;
+        assert!(gap.start < arena.wide.start && end < gap.end && gap.end <= HIGHEST);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
