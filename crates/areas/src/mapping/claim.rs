@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::reservation::{RESERVED, reserved, still_reserved};
 use super::{Mapping, Reservation};
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, Kind, Result, pool, remedy};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
@@ -146,7 +146,7 @@ impl Mapping {
                 let error = Error::new(Kind::NoMemory, what).call(call, errno);
                 Err(match plan.page == PageSize::base() {
                     true => remedy::address_space(error, plan.span),
-                    false => remedy::huge_pages(error, plan.page, plan.span),
+                    false => pool::too_few(error, pool::Wanted::new(plan.page, plan.span)),
                 })
             }
         }
