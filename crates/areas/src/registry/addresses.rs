@@ -194,31 +194,26 @@ impl Addresses {
     /// The entry that has an address; `None` also where that could not be told. Of one that is [`SURE`] beyond the address, the far words are
     /// 0.
     pub(super) fn find(&self, address: u64) -> Option<Entry> {
-        for _ in 0..PATIENCE {
-            let before = self.changes.load(Ordering::Acquire);
-            if before.is_multiple_of(2) {
-                let found = self.look(address);
-                fence(Ordering::Acquire);
-                if self.changes.load(Ordering::Relaxed) == before {
-                    return found;
-                }
-            }
-            #[cfg(not(loom))]
-            std::hint::spin_loop();
-        }
-        None
+        self.undisturbed(|| self.look(address))?
     }
 
-    /// Whether an entry has one of the addresses from `start` to `end`, or there may be one that had no room here; `None` where that could not be told.
+    /// Whether an entry has one of the addresses from `start` to `end`; `None` where that could not be told.
     pub(super) fn reach_into(&self, start: u64, end: u64) -> Option<bool> {
+        let last = end.checked_sub(1)?;
+        // Entries do not overlap: the last one that begins below the end is the one that reaches furthest.
+        self.undisturbed(|| self.place(last).is_some_and(|(chunk, at)| start < chunk.near(at)[END]))
+    }
+
+    /// What a look finds during which the writer changed nothing; `None` where he changed something each time.
+    #[inline]
+    fn undisturbed<T>(&self, look: impl Fn() -> T) -> Option<T> {
         for _ in 0..PATIENCE {
             let before = self.changes.load(Ordering::Acquire);
             if before.is_multiple_of(2) {
-                // Entries do not overlap: the last one that begins below the end is the one that reaches furthest.
-                let last = self.place(end.checked_sub(1)?).map(|(chunk, at)| chunk.near(at));
+                let found = look();
                 fence(Ordering::Acquire);
                 if self.changes.load(Ordering::Relaxed) == before {
-                    return Some(last.is_some_and(|last| start < last[END]));
+                    return Some(found);
                 }
             }
             #[cfg(not(loom))]
@@ -465,6 +460,9 @@ mod tests {
             }
             for address in looks {
                 prop_assert_eq!(keeper.shared.find(address), model(&entries, address));
+                let end = address + 1 + address % 50;
+                let reaches = (address..end).any(|address| model(&entries, address).is_some());
+                prop_assert_eq!(keeper.shared.reach_into(address, end), Some(reaches));
             }
             keeper.clear();
             prop_assert_eq!(keeper.shared.find(20), None);
