@@ -60,6 +60,8 @@ impl Holdings {
         frozen.publish(NAMES[1])?;
         let mut resizable = areas::builder(SIZE).resizable(4 * SIZE)?;
         resizable.write_at(0, &pattern(NAMES[4], SIZE))?;
+        // Marked as one that others have, as it is by the first clone: each run of an operation makes the same calls then.
+        let _ = resizable.object();
         resizable.publish(NAMES[4])?;
         Ok(Holdings { shared, frozen, resizable, gift: None })
     }

@@ -281,9 +281,6 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["openat"], "opening for reading what was taken so: it is opened through the owner's folder instead")
         .about(&["/proc/thread-self/fd/"])
         .of(LOOKING),
-    rule(&["ioctl"], "the answer of a kernel on which memory objects have no flags: there nobody relies on the mark that an area has several holders")
-        .only(&[ENOTTY])
-        .of(&["clone-resizable", "transfer"]),
     // Sizes, populating, freezing.
     rule(&["madvise(MADV_DONTDUMP)"], "only the size of a core dump depends on it"),
     rule(&["fstat"], "a size that was seen before: objects that grow are at least as large")
