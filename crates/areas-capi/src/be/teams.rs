@@ -119,8 +119,10 @@ unsafe extern "C" fn _get_next_team_info(cookie: *mut i32, info: *mut c_void, si
             return status;
         }
         // One that went in between is passed over.
-        let next =
-            proc::numbers_of_teams().into_iter().filter(|&team| team > after).find_map(|team| describe(team).ok());
+        let next = proc::numbers_of_teams()
+            .into_iter()
+            .filter(|&team| team > after)
+            .find_map(|team| describe(team).ok());
         let Some(found) = next else { return wrong(BAD_TEAM_ID, WHAT, "it was the last one") };
         // SAFETY: the caller's promise.
         unsafe { layout::put(cookie, found.team) };

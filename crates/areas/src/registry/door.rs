@@ -15,8 +15,8 @@ use super::process::is_dead;
 use super::table::DoorAt;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::sys;
-use crate::sys::file::OFlags;
 use crate::sys::file::Identity;
+use crate::sys::file::OFlags;
 use crate::sys::guarded::Guarded;
 
 /// How the names begin that doors have while they are made. What follows says whose it is, as a team's link does.

@@ -137,7 +137,7 @@ pub fn list() -> Result<Listing> {
 }
 
 /// The published areas of all teams over one object, and the teams that cannot be asked.
-pub(crate) fn list_of(object: crate::sys::file::Identity) -> Result<Listing> {
+pub(crate) fn list_of(object: Identity) -> Result<Listing> {
     state::state_up_to_date()?.list_of(Some(object))
 }
 

@@ -169,8 +169,7 @@ impl Parcel {
         }
         if let Some(claim) = claim {
             // What it is matters below. Here, that it is not what an area could be made of.
-            let stat =
-                sys::file::look(claim.as_fd()).map_err(|errno| unknown().call("statx", errno))?;
+            let stat = sys::file::look(claim.as_fd()).map_err(|errno| unknown().call("statx", errno))?;
             if !stat.is_file() || stat.identity == record.object {
                 return Ok(None);
             }

@@ -35,7 +35,8 @@ fn the_giver_knows_it_at_once_and_it_works_there_at_the_next_call() {
     target.tell("join");
     let mut seen = HashSet::new();
     for kind in ["shared", "resizable", "frozen"] {
-        let area = make(&mut giver, &format!("{kind} {kind} 4096 {}", if kind == "resizable" { 65536 } else { 0 }));
+        let area =
+            make(&mut giver, &format!("{kind} {kind} 4096 {}", if kind == "resizable" { 65536 } else { 0 }));
         let told = give(&mut giver, area, &target);
         assert!(seen.insert(told) && told != area.id.unwrap());
         assert_eq!(claimed(&folder), Some(told), "by the kernel's word");
@@ -73,7 +74,9 @@ fn no_two_givers_are_told_the_same() {
         for (number, giver) in givers.iter_mut().enumerate() {
             let area = make(giver, &format!("shared gift-{number}-{round} 4096 0"));
             match giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())) {
-                Ok(said) => told.push((said.strip_prefix("given ").unwrap().parse::<i32>().unwrap(), number, round)),
+                Ok(said) => {
+                    told.push((said.strip_prefix("given ").unwrap().parse::<i32>().unwrap(), number, round))
+                }
                 said => {
                     refused(said, Kind::Busy);
                     break 'full;
@@ -197,7 +200,11 @@ fn who_claims_nothing_gets_nothing() {
     drop(claim);
     assert!(lock_bytes(&hostile, all), "all of them");
     assert_eq!(arrives(&with_id(told), Some(&hostile)), told);
-    for not_given in [told % SEQUENCES + (told / SEQUENCES + 1) % 4096 * SEQUENCES, told - FIRST_GIVEN, told - SEQUENCES / 2] {
+    for not_given in [
+        told % SEQUENCES + (told / SEQUENCES + 1) % 4096 * SEQUENCES,
+        told - FIRST_GIVEN,
+        told - SEQUENCES / 2,
+    ] {
         if not_given > 0 && not_given % SEQUENCES != 0 {
             assert!(own(arrives(&with_id(not_given), Some(&hostile))), "{not_given}");
         }

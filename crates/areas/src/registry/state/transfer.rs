@@ -55,7 +55,9 @@ impl State {
         for _ in 0..MOST_AT_ONCE {
             let next = match self.stuck.take() {
                 Some(parcel) => Ok(Some(parcel)),
-                None if !self.own.as_ref().and_then(Team::door).is_some_and(Door::may_have_offers) => Ok(None),
+                None if !self.own.as_ref().and_then(Team::door).is_some_and(Door::may_have_offers) => {
+                    Ok(None)
+                }
                 None => {
                     // Its claim is one of the folder in use by now. Whatever comes of that, the area is taken in.
                     let _ = self.rejoin();
@@ -266,7 +268,8 @@ impl State {
             let (live, dead): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.is_live());
             dead.into_iter().for_each(|peer| self.bury(&Holder::Peer(peer)));
             // One that has moved to another slot has another link by now, and ids of that slot.
-            if !live.is_empty() && (thoroughly == Some(true) || live.iter().all(|peer| peer.is_in_its_slot())) {
+            if !live.is_empty() && (thoroughly == Some(true) || live.iter().all(|peer| peer.is_in_its_slot()))
+            {
                 return Ok(live);
             }
         }
