@@ -1,5 +1,6 @@
 //! What is compared. One file a subject; each row says what its share of a peer's time is to be at most.
 
+mod buddy;
 mod copies;
 mod finding;
 mod growth;
@@ -45,6 +46,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "migrate", what: "move 1 GiB to another node", run: pages::migrate },
     Row { name: "copy", what: "copy into, out of, and between shared areas", run: copies::copies },
     Row { name: "random", what: "random reads over 2 GiB, in huge pages", run: copies::random },
+    Row { name: "buddy", what: "allocate and free by AML's buddy allocator, in C", run: buddy::run },
     Row { name: "put", what: "put a file of 150 MB into an area: the command", run: put::run },
     Row { name: "ls", what: "list 10,000 areas of 100 processes: the command", run: listing::run },
     Row {

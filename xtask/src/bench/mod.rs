@@ -118,7 +118,8 @@ fn prepared(program: &Path, smoke: bool) -> Result<Command> {
     fs::create_dir_all(&peers).with_context(|| format!("cannot make {}", peers.display()))?;
     // A short run takes what is there: it is to be short.
     peers::compile(&peers, !smoke)?;
-    let areas = ["build", "--release", "--quiet", "--locked", "--package", "areas-cli"];
+    let areas =
+        ["build", "--release", "--quiet", "--locked", "--package", "areas-cli", "--package", "areas-capi"];
     // It says nothing itself, for as long as it takes.
     eprintln!("$ cargo {}", areas.join(" "));
     let status = process::cargo(areas).status().context("cannot run cargo")?;
@@ -132,6 +133,7 @@ fn prepared(program: &Path, smoke: bool) -> Result<Command> {
         .arg(process::target_folder().join("release/areas"))
         .arg("--out")
         .arg(&folder)
+        .env("AREAS_BENCH_C", process::target_folder().join("release/libareas.so"))
         .env("AREAS_BENCH_COMPILERS", compilers());
     if smoke {
         command.arg("--smoke");

@@ -18,9 +18,10 @@ struct Peer {
     package: Option<&'static str>,
 }
 
-const PEERS: [Peer; 7] = [
+const PEERS: [Peer; 8] = [
     Peer { name: "raw", source: "raw.c", links: &[], package: None },
     Peer { name: "floor", source: "floor.c", links: &[], package: None },
+    Peer { name: "buddy", source: "buddy.c", links: &["-lpthread"], package: None },
     Peer { name: "posix", source: "posix.c", links: &[], package: None },
     Peer { name: "numa", source: "numa.c", links: &["-lnuma"], package: Some("libnuma-dev") },
     Peer { name: "hwloc", source: "hwloc.c", links: &["-lhwloc"], package: Some("libhwloc-dev") },

@@ -2,7 +2,6 @@
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
-use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 
@@ -10,7 +9,7 @@ use areas::{Error, Kind};
 
 use super::allocator::{Allocator, Chunk, Data, Ops, State, allocate, create, destroy, free, no_data, state};
 use super::area::{Area, Options};
-use super::blocks::Blocks;
+use super::blocks::{Blocks, ByAddress};
 use super::error::{SUCCESS, broken, failed, invalid, null};
 use super::pool::Source;
 use crate::edge::guarded;
@@ -25,9 +24,9 @@ const LARGEST: u32 = 26;
 struct Table {
     blocks: Blocks,
     /// The chunk of a block, by its address.
-    chunks: HashMap<usize, NonNull<Chunk>>,
+    chunks: ByAddress<NonNull<Chunk>>,
     /// The block of a chunk, by the chunk's own address.
-    owners: HashMap<usize, usize>,
+    owners: ByAddress<usize>,
 }
 
 // SAFETY: the chunks are boxes of this table alone, which frees them; what C writes into them is C's to order.
@@ -75,7 +74,9 @@ impl Table {
         let Some(spare) = self.blocks.give_back(start) else {
             return invalid("free", "the allocator did not give that address, or has it back already");
         };
-        if let Some(chunk) = self.chunks.remove(&start) {
+        if !self.chunks.is_empty()
+            && let Some(chunk) = self.chunks.remove(&start)
+        {
             self.owners.remove(&chunk.addr().get());
             // SAFETY: a box of ours that was in the table until now.
             drop(unsafe { Box::from_raw(chunk.as_ptr()) });
@@ -107,7 +108,8 @@ unsafe extern "C" fn aml_allocator_buddy_create(
     options: *mut Options,
 ) -> c_int {
     guarded(broken(), || {
-        let table = Table { blocks: Blocks::new(), chunks: HashMap::new(), owners: HashMap::new() };
+        let table =
+            Table { blocks: Blocks::new(), chunks: ByAddress::default(), owners: ByAddress::default() };
         let ops = &raw const aml_allocator_buddy_ops;
         // SAFETY: the caller's promise, passed on.
         unsafe { create(out, area, options, ops, table) }

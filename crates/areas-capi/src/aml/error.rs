@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::NonNull;
 
 use areas::{Error, Kind};
 
@@ -23,6 +24,9 @@ pub(super) enum Code {
 }
 
 pub(super) const SUCCESS: c_int = 0;
+
+/// Where the addresses of programs end, unless they ask for more by a hint. Only ranges that a call has failed about are held against it.
+const ADDRESSES: usize = if cfg!(target_arch = "x86_64") { 1 << 47 } else { 1 << 48 };
 
 thread_local! {
     static ERRNO: Cell<c_int> = const { Cell::new(SUCCESS) };
@@ -63,6 +67,20 @@ pub(super) fn failed(error: Error) -> c_int {
     crate::error::keep(error);
     set(code);
     -(code as c_int)
+}
+
+/// The same of a call about a range: one that reaches beyond all addresses is out of memory, as mmap(2) says of such a size, and not
+/// one of the many that are wrong in themselves.
+pub(super) fn failed_at(error: Error, start: NonNull<u8>, size: usize) -> c_int {
+    let beyond = start.addr().get().checked_add(size).is_none_or(|end| end > ADDRESSES);
+    if !beyond || !matches!(error.kind(), Kind::InvalidInput | Kind::OutOfRange) {
+        return failed(error);
+    }
+    failed(
+        Error::new(Kind::NoMemory, format!("use {size} bytes at {start:p}"))
+            .detail("that is more than there are addresses")
+            .caused_by(error),
+    )
 }
 
 /// The same for arguments that make no sense.

@@ -1,8 +1,8 @@
 //! Linux areas: the kernel's memory, placed on NUMA nodes.
 //!
 //! What AML got wrong is right here: the nodes of a mask are exactly those that are bound, the last one too; a binding is
-//! checked page by page; nothing is moved that was not there; the real cause of a failure is told; several preferred nodes take
-//! one call.
+//! checked page by page; mapping moves nothing, as there is nothing yet; the real cause of a failure is told; several preferred nodes
+//! take one call.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -13,7 +13,7 @@ use areas::{Error, Kind, NodeSet, Placement, Policy, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
 use super::bitmap::Bitmap;
-use super::error::{SUCCESS, broken, failed, invalid, no_memory, null, print};
+use super::error::{SUCCESS, broken, failed, failed_at, invalid, no_memory, null, print};
 use super::nodes::{self, Bitmask, Owned, of_bitmap};
 use crate::edge::guarded;
 
@@ -123,13 +123,24 @@ impl Asked {
         }
     }
 
-    /// Places a range.
+    /// Places a range in which nothing is yet.
     pub(super) fn place(&self, start: NonNull<u8>, size: usize) -> Result<()> {
+        self.place_by(|policy| range::place(start, size, policy))
+    }
+
+    /// Places a range, and moves what is there already. The default policy asks for no nodes, so that each page is where it may be.
+    pub(super) fn place_and_move(&self, start: NonNull<u8>, size: usize) -> Result<()> {
+        self.place_by(|placement| match self.wish {
+            Wish::Default => range::place(start, size, placement),
+            _ => range::place_and_move(start, size, placement),
+        })
+    }
+
+    fn place_by(&self, place: impl Fn(&Placement) -> Result<()>) -> Result<()> {
         let nodes = self.resolved()?;
         let unsupported = |error: &Error| error.kind() == Kind::Unsupported;
-        let placed = range::place(start, size, &self.wish.over(nodes).into());
-        let placed = match (placed, self.wish.on_older_kernels(nodes)) {
-            (Err(error), Some(older)) if unsupported(&error) => range::place(start, size, &older.into()),
+        let placed = match (place(&self.wish.over(nodes).into()), self.wish.on_older_kernels(nodes)) {
+            (Err(error), Some(older)) if unsupported(&error) => place(&older.into()),
             (placed, _) => placed,
         };
         match placed {
@@ -172,6 +183,18 @@ fn check_allowed(nodes: NodeSet) -> Result<NodeSet> {
     Placement::new(Policy::Bind(nodes)).resolve(areas::allowed_nodes()?).map(|_| nodes)
 }
 
+/// The nodes of a mask, all of them allowed; of none, those that are.
+///
+/// # Safety
+/// `nodemask` is NULL or a bitmap.
+pub(super) unsafe fn allowed(nodemask: *const Bitmap) -> Result<NodeSet> {
+    // SAFETY: NULL or a bitmap (the caller's promise).
+    match unsafe { nodemask.as_ref() } {
+        None => areas::allowed_nodes(),
+        Some(map) => of_bitmap(map).and_then(check_allowed),
+    }
+}
+
 /// A bound area's data, in one block with the area: what [`make`] makes and [`forget`] frees.
 #[derive(Debug)]
 #[repr(C)]
@@ -198,11 +221,7 @@ pub(super) unsafe fn make<O, D>(
     // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
     unsafe { out.write(std::ptr::null_mut()) };
     // SAFETY: NULL or a bitmap (the caller's promise).
-    let nodes = match unsafe { nodemask.as_ref() } {
-        None => areas::allowed_nodes(),
-        Some(map) => of_bitmap(map).and_then(check_allowed),
-    };
-    let nodes = match nodes {
+    let nodes = match unsafe { allowed(nodemask) } {
         Ok(nodes) => nodes,
         Err(error) => return failed(error),
     };
@@ -288,9 +307,14 @@ pub(super) unsafe fn forget<O, D>(area: *mut *mut Area<O>) {
     // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
     let made = unsafe { area.replace(std::ptr::null_mut()) };
     // Before the address can be somebody else's.
-    nodes::forget(made.wrapping_byte_add(std::mem::offset_of!(Block<O, D>, nodeset)).cast());
+    let _ = nodes::forget(in_the_block::<O, D>(made).cast());
     // SAFETY: NULL or memory of malloc (the caller's promise), which nobody uses again.
     unsafe { libc::free(made.cast()) };
+}
+
+/// Where the nodeset of an area of [`make`] is.
+pub(super) fn in_the_block<O, D>(made: *const Area<O>) -> *const u8 {
+    made.wrapping_byte_add(std::mem::offset_of!(Block<O, D>, nodeset)).cast()
 }
 
 /// Reads what an area asks.
@@ -307,14 +331,14 @@ unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
     unsafe { Asked::new(wish, data.nodeset) }
 }
 
-/// Places a range as an area asks, or says why not.
+/// Places a range as an area asks, the pages that are there included, or says why not.
 pub(super) fn bind(asked: Result<Asked>, start: *mut c_void, size: usize) -> c_int {
     let Some(start) = NonNull::new(start.cast::<u8>()) else {
         return invalid("place a range", "its address is NULL");
     };
-    match asked.and_then(|asked| asked.place(start, size)) {
+    match asked.and_then(|asked| asked.place_and_move(start, size)) {
         Ok(()) => SUCCESS,
-        Err(error) => failed(error),
+        Err(error) => failed_at(error, start, size),
     }
 }
 
@@ -341,7 +365,7 @@ pub(super) fn check(asked: Result<Asked>, start: *mut c_void, size: usize) -> c_
     };
     match asked.and_then(|asked| asked.holds(start, size.saturating_add(before))) {
         Ok(holds) => c_int::from(holds),
-        Err(error) => failed(error),
+        Err(error) => failed_at(error, start, size),
     }
 }
 
@@ -499,7 +523,7 @@ pub(super) unsafe fn unmap(start: *mut c_void, size: usize) -> c_int {
     // SAFETY: the caller's promise, passed on.
     match unsafe { range::unmap(start, size) } {
         Ok(()) => SUCCESS,
-        Err(error) => failed(error),
+        Err(error) => failed_at(error, start, size),
     }
 }
 

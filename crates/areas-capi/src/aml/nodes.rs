@@ -49,6 +49,23 @@ impl Owned {
     }
 }
 
+impl Owned {
+    /// One that lives until it is freed; `None` if malloc has no memory.
+    pub(super) fn on_the_heap(nodes: NodeSet) -> Option<*mut Bitmask> {
+        // SAFETY: asks for memory of that size; what is given is checked.
+        let place = unsafe { libc::malloc(size_of::<Owned>()) }.cast::<Owned>();
+        // SAFETY: not null, it may be written, and it stays where it is until it is freed.
+        (!place.is_null()).then(|| unsafe { Owned::write(place, nodes) })
+    }
+
+    /// # Safety
+    /// Made by [`Owned::on_the_heap`], and nobody uses it again.
+    pub(super) unsafe fn free(mask: *mut Bitmask) {
+        // SAFETY: memory of malloc (the caller's promise).
+        unsafe { libc::free(mask.cast()) };
+    }
+}
+
 impl Bitmask {
     /// Its nodes.
     ///
@@ -94,11 +111,9 @@ pub(super) fn remember(mask: *const Bitmask, nodes: NodeSet) {
     }
 }
 
-/// Forgets the set of an area that ends.
-pub(super) fn forget(mask: *const Bitmask) {
-    if let Some(mut known) = to_write() {
-        known.remove(&mask.addr());
-    }
+/// Forgets the set of an area that ends. Whether it was known.
+pub(super) fn forget(mask: *const Bitmask) -> bool {
+    to_write().is_some_and(|mut known| known.remove(&mask.addr()).is_some())
 }
 
 /// The table, unless somebody has it for longer than a change takes: a thread that forks, this one not excepted.
@@ -199,7 +214,7 @@ mod tests {
         assert_eq!(unsafe { read.nodes() }.unwrap(), nodes);
         assert!(is_known(mask, nodes));
         assert!(!is_known(mask, "0".parse().unwrap()) && !is_known(std::ptr::null(), nodes));
-        forget(mask);
+        assert!(forget(mask) && !forget(mask));
         assert!(!is_known(mask, nodes));
     }
 }

@@ -9,9 +9,9 @@ use areas::{Error, Kind, Result, range};
 
 use super::area::{Area, Data, Munmap, operation};
 use super::bitmap::Bitmap;
-use super::error::{SUCCESS, broken, failed, null};
-use super::linux::{Asked, Wish, bind, check, forget, make, map_placed, unmap};
-use super::nodes::Bitmask;
+use super::error::{SUCCESS, broken, failed, invalid, no_memory, null};
+use super::linux::{Asked, Wish, allowed, bind, check, forget, in_the_block, make, map_placed, unmap};
+use super::nodes::{self, Bitmask, Owned};
 use crate::edge::guarded;
 
 type Mmap = unsafe extern "C" fn(*const Data, *mut c_void, usize) -> *mut c_void;
@@ -25,7 +25,7 @@ struct Ops {
 }
 
 /// `struct aml_area_linux_data` of 0.1.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C)]
 struct LinuxData {
     nodeset: *mut Bitmask,
@@ -61,6 +61,17 @@ fn check_mmap_flags(flags: c_int) -> Result<()> {
     }
 }
 
+/// Flags that an area can be made with.
+fn check_flags(mmap_flags: c_int, binding_flags: c_int) -> Result<()> {
+    check_mmap_flags(mmap_flags)?;
+    match wish(binding_flags)? {
+        // There is no name for it in 0.1: only the default area has it.
+        Wish::Default => Err(Error::new(Kind::InvalidInput, "use binding flags 0")
+            .help("take one of AML_AREA_LINUX_BINDING_FLAG_{BIND,INTERLEAVE,PREFERRED}")),
+        _ => Ok(()),
+    }
+}
+
 #[unsafe(no_mangle)]
 static aml01_area_linux_data_default: LinuxData =
     LinuxData { nodeset: std::ptr::null_mut(), binding_flags: libc::MPOL_DEFAULT, mmap_flags: PRIVATE };
@@ -85,18 +96,79 @@ unsafe extern "C" fn aml01_area_linux_create(
 ) -> c_int {
     guarded(broken(), || {
         let data = |nodeset| {
-            check_mmap_flags(mmap_flags)?;
-            match wish(binding_flags)? {
-                // There is no name for it in 0.1: only the default area has it.
-                Wish::Default => Err(Error::new(Kind::InvalidInput, "use binding flags 0")
-                    .help("take one of AML_AREA_LINUX_BINDING_FLAG_{BIND,INTERLEAVE,PREFERRED}")),
-                _ => Ok(LinuxData { nodeset, binding_flags, mmap_flags }),
-            }
+            check_flags(mmap_flags, binding_flags)?;
+            Ok(LinuxData { nodeset, binding_flags, mmap_flags })
         };
         let ops = &raw const aml01_area_linux_ops;
         // SAFETY: the caller's promise, passed on.
         unsafe { make(out, nodemask, ops, data) }
     })
+}
+
+/// Fills in an area of the program's own, whose data is a place. Its nodeset is made, and all else is the program's.
+///
+/// # Safety
+/// As for C: NULL or an area whose data is NULL or a place for such data, which need not be filled in; NULL or a bitmap.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml01_area_linux_init(
+    area: *mut Area<Ops>,
+    mmap_flags: c_int,
+    nodemask: *const Bitmap,
+    binding_flags: c_int,
+) -> c_int {
+    guarded(broken(), || {
+        // SAFETY: NULL or an area (the caller's promise).
+        let Some(area) = (unsafe { area.as_mut() }) else {
+            return invalid("initialise an area", "the area is NULL");
+        };
+        let place = area.data.cast_mut().cast::<LinuxData>();
+        if place.is_null() {
+            return invalid(
+                "initialise an area",
+                "its data is NULL: AML_AREA_LINUX_DECL makes a place for it",
+            );
+        }
+        // Nothing that could be mapped from, should it fail.
+        let empty = LinuxData { nodeset: std::ptr::null_mut(), binding_flags: 0, mmap_flags: 0 };
+        // SAFETY: a place for data (the caller's promise) that is not null (checked).
+        unsafe { place.write(empty) };
+        // SAFETY: NULL or a bitmap (the caller's promise).
+        let nodes = check_flags(mmap_flags, binding_flags).and_then(|()| unsafe { allowed(nodemask) });
+        let nodes = match nodes {
+            Ok(nodes) => nodes,
+            Err(error) => return failed(error),
+        };
+        let Some(nodeset) = Owned::on_the_heap(nodes) else { return no_memory("initialise an area") };
+        nodes::remember(nodeset, nodes);
+        // SAFETY: as above.
+        unsafe { place.write(LinuxData { nodeset, binding_flags, mmap_flags }) };
+        if area.ops.is_null() {
+            area.ops = &raw const aml01_area_linux_ops;
+        }
+        SUCCESS
+    })
+}
+
+/// Frees what [`aml01_area_linux_init`] made. A nodeset that the program put there itself stays the program's.
+///
+/// # Safety
+/// As for C: NULL or an area whose data is NULL or was initialised.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml01_area_linux_fini(area: *mut Area<Ops>) {
+    guarded((), || {
+        // SAFETY: NULL or an area (the caller's promise).
+        let Some(area) = (unsafe { area.as_ref() }) else { return };
+        let place = area.data.cast_mut().cast::<LinuxData>();
+        // SAFETY: NULL or such data (the caller's promise).
+        let Some(data) = (unsafe { place.as_mut() }) else { return };
+        let nodeset = std::mem::replace(&mut data.nodeset, std::ptr::null_mut());
+        // That of an area of `create` is a part of the area, and goes with it.
+        let apart = nodeset.cast_const().cast::<u8>() != in_the_block::<Ops, LinuxData>(area);
+        if !nodeset.is_null() && nodes::forget(nodeset) && apart {
+            // SAFETY: it was known, so `Owned::on_the_heap` made it, and nobody uses it again.
+            unsafe { Owned::free(nodeset) };
+        }
+    });
 }
 
 /// The data of an area, looked at.

@@ -147,8 +147,30 @@ pub fn is_unmapping_its_own() -> bool {
 /// [`Kind::OutOfRange`] where not all of it is mapped, [`Kind::InvalidInput`] for an address inside of a page,
 /// [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`] where a sandbox forbids it.
 #[doc(alias = "mbind")]
-#[doc(alias = "aml_area_linux_mbind")]
 pub fn place(start: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
+    place_by(start, len, placement, sys::policy::bind)
+}
+
+/// The same, and pages that are there already and lie on other nodes are moved (`MPOL_MF_MOVE`).
+///
+/// It moves what it can: a page that somebody has pinned or that another process has mapped too stays, as one does for which its node
+/// has no room, and that is no error. [`residency`] tells where each page is afterwards.
+///
+/// # Errors
+/// As [`place`].
+#[doc(alias = "aml_area_linux_mbind")]
+#[doc(alias = "MPOL_MF_MOVE")]
+pub fn place_and_move(start: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
+    place_by(start, len, placement, sys::policy::bind_and_move)
+}
+
+#[inline]
+fn place_by(
+    start: NonNull<u8>,
+    len: usize,
+    placement: &Placement,
+    bind: impl Fn(NonNull<u8>, usize, &Policy) -> sys::Result<()>,
+) -> Result<()> {
     let policy = placement.policy_ref();
     // The kernel rounds it up to no bytes, and says that it has placed them.
     if PageSize::base().round_up(len).is_none() {
@@ -169,10 +191,10 @@ pub fn place(start: NonNull<u8>, len: usize, placement: &Placement) -> Result<()
             _ => refused_placement(len, placement, call.clone(), errno),
         }
     };
-    match sys::policy::bind(start, len, policy) {
+    match bind(start, len, policy) {
         Ok(()) => {}
         Err(errno) => match (errno, whole_huge_pages(start, len)) {
-            (sys::Errno::INVAL, Some(whole)) => sys::policy::bind(start, whole, policy).map_err(failed)?,
+            (sys::Errno::INVAL, Some(whole)) => bind(start, whole, policy).map_err(failed)?,
             _ => return Err(failed(errno)),
         },
     }

@@ -52,6 +52,17 @@ fn mask_of<'a>(policy: &'a Policy, made: &'a mut NodeSet) -> Option<&'a NodeSet>
 /// intersects masks that are only partly allowed.
 #[inline]
 pub(crate) fn bind(address: NonNull<u8>, len: usize, policy: &Policy) -> Result<()> {
+    mbind(address, len, policy, 0)
+}
+
+/// The same, and pages that are there and that no other process has mapped are moved to the policy's nodes (`MPOL_MF_MOVE`). Pages that
+/// cannot be moved stay, and that is no error.
+pub(crate) fn bind_and_move(address: NonNull<u8>, len: usize, policy: &Policy) -> Result<()> {
+    mbind(address, len, policy, raw::MPOL_MF_MOVE)
+}
+
+#[inline]
+fn mbind(address: NonNull<u8>, len: usize, policy: &Policy, flags: u32) -> Result<()> {
     let mut made = NodeSet::EMPTY;
     let (pointer, maxnode) = match mask_of(policy, &mut made) {
         None => (std::ptr::null(), 0),
@@ -60,9 +71,9 @@ pub(crate) fn bind(address: NonNull<u8>, len: usize, policy: &Policy) -> Result<
     };
     let mode = mode_of(policy);
     // SAFETY: the mask outlives the call and has MASK_WORDS words, which `maxnode` does not exceed; a policy decides where
-    // future pages come from and changes no content.
+    // pages come from, a flag whether they are moved there, and neither changes content.
     let status = unsafe {
-        libc::syscall(libc::SYS_mbind, address.as_ptr(), len, mode as libc::c_ulong, pointer, maxnode, 0)
+        libc::syscall(libc::SYS_mbind, address.as_ptr(), len, mode as libc::c_ulong, pointer, maxnode, flags)
     };
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }

@@ -68,15 +68,17 @@ int aml_area_linux_create(struct aml_area **area, const struct aml_bitmap *nodem
 void aml_area_linux_destroy(struct aml_area **area);
 
 /*
- * Places a range as an area asks, whoever mapped it: from now on; pages that are there stay where they are. `ptr` is the beginning of
- * a page. -AML_EINVAL for data or an address that makes no sense, or a range that is not all mapped; -AML_EDOM for a node
- * that may not be used; -AML_ENOTSUP, -AML_EPERM where the kernel or a sandbox refuses.
+ * Places a range as an area asks, whoever mapped it. Pages that are there and lie on other nodes are moved. One that cannot be moved
+ * (another process has it mapped too, something has it pinned, its node has no room) stays where it is, and that is no error, as the
+ * policy is in force then: aml_area_linux_check_binding tells. `ptr` is the beginning of a page. -AML_EINVAL for data or an
+ * address that makes no sense, or a range that is not all mapped; -AML_ENOMEM for more than there are addresses; -AML_EDOM for a node
+ * that may not be used; -AML_ENOTSUP, -AML_EPERM where the kernel or a sandbox refuses. Nothing is placed or moved then.
  */
 int aml_area_linux_mbind(const struct aml_area_linux_data *data, void *ptr, size_t size);
 
 /*
  * 1 if the policy of all of the range is the area's and each page of it that is in RAM is on a node of the area; 0 if not; negative
- * if the range is not all mapped, or the question makes no sense. Each page is looked at, and none is faulted in. (With
+ * if the range is not all mapped (-AML_ENOMEM: more than there are addresses), or the question makes no sense. Each page is looked at, and none is faulted in. (With
  * AML_AREA_LINUX_POLICY_DEFAULT any node will do.)
  */
 int aml_area_linux_check_binding(const struct aml_area_linux_data *data, void *ptr, size_t size);
@@ -89,7 +91,7 @@ void *aml_area_linux_mmap(const struct aml_area_data *data, size_t size, struct 
  */
 void *aml_area_linux_mmap_mbind(const struct aml_area_data *data, size_t size, struct aml_area_mmap_options *opts);
 
-/* Unmaps. Of huge pages, the whole last one goes. */
+/* Unmaps. Of huge pages, the whole last one goes. -AML_ENOMEM for more than there are addresses. */
 int aml_area_linux_munmap(const struct aml_area_data *data, void *ptr, size_t size);
 
 /* Prints policy and nodes on one line. */

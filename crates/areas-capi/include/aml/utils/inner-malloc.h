@@ -40,10 +40,18 @@
 #define AML_INNER_MALLOC_GET_EXTRA(ptr, n, type, ...) \
 	aml_inner_at(ptr, aml_inner_extra(AML_INNER_END(__VA_ARGS__), AML_ALIGNOF(type), n, sizeof(type)))
 
+/* What is aligned as any type wants: C11's max_align_t, which C99 does not have. */
+union aml_inner_any {
+	long double number;
+	long long word;
+	void *data;
+	void (*function)(void);
+};
+
 /* Where so many bytes behind an array begin: nowhere (SIZE_MAX) if the array is larger than memory. */
 static inline size_t aml_inner_extra(size_t head, size_t align, size_t n, size_t each)
 {
-	size_t most = AML_ALIGNOF(max_align_t);
+	size_t most = AML_ALIGNOF(union aml_inner_any);
 	size_t array = AML_ALIGN_UP(head, align);
 
 	if (each != 0 && n > (SIZE_MAX - array - most) / each)

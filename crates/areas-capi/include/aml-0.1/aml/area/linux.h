@@ -41,10 +41,34 @@ extern const struct aml_area_linux_data aml_area_linux_data_default __asm__("aml
 int aml_area_linux_create(struct aml_area **area, const int mmap_flags, const struct aml_bitmap *nodemask,
                           const int binding_flags) __asm__("aml01_area_linux_create");
 
+/*
+ * An area that is a variable, with its data beside it: AML_AREA_LINUX_DECL(name); declares `struct aml_area name`, at the top of a file
+ * or in a function. It is used from aml_area_linux_init to aml_area_linux_fini.
+ */
+#define AML_AREA_LINUX_DECL(name) \
+	struct aml_area_linux_data name##_linux_data = { NULL, 0, 0 }; \
+	struct aml_area name = { &aml_area_linux_ops, (struct aml_area_data *)&name##_linux_data }
+
+/* Bytes for an area and its data behind it, for memory of your own: set `data` before aml_area_linux_init. */
+#define AML_AREA_LINUX_ALLOCSIZE (sizeof(struct aml_area) + sizeof(struct aml_area_linux_data))
+
+/*
+ * Fills in the data of an area of your own, and its operations if they are NULL. Errors are those of aml_area_linux_create; and
+ * -AML_EINVAL without a place for the data. After one, nothing can be mapped from the area.
+ */
+int aml_area_linux_init(struct aml_area *area, const int mmap_flags, const struct aml_bitmap *nodemask,
+                        const int binding_flags) __asm__("aml01_area_linux_init");
+
+/*
+ * Frees what aml_area_linux_init made (the nodeset), and not the area. Calling it again does nothing. What was mapped from the
+ * area stays mapped.
+ */
+void aml_area_linux_fini(struct aml_area *area) __asm__("aml01_area_linux_fini");
+
 /* Frees an area that was made, and sets *area to NULL. What was mapped from it stays mapped. */
 void aml_area_linux_destroy(struct aml_area **area) __asm__("aml01_area_linux_destroy");
 
-/* Places a range as an area asks, from now on; pages that are there stay where they are. */
+/* Places a range as an area asks; pages that are there and lie on other nodes are moved, where they can be. */
 int aml_area_linux_mbind(const struct aml_area_linux_data *data, void *ptr, size_t size)
 	__asm__("aml01_area_linux_mbind");
 
