@@ -182,6 +182,29 @@ struct allocator {
     void *data;
 };
 
+/* As AML has it: through a table of operations. */
+struct ops {
+    void *(*alloc)(void *data, size_t size);
+    int (*free)(void *data, void *start);
+};
+static struct ops buddy_ops = {buddy_alloc, buddy_free};
+struct dispatched {
+    void *data;
+    struct ops *ops;
+};
+
+static void *dispatched_alloc(void *allocator, size_t size)
+{
+    struct dispatched *of = allocator;
+    return of->ops->alloc(of->data, size);
+}
+
+static int dispatched_free(void *allocator, void *start)
+{
+    struct dispatched *of = allocator;
+    return of->ops->free(of->data, start);
+}
+
 /* How many are out at most: half of them are, on the average. */
 #define SLOTS 4096
 
@@ -220,6 +243,8 @@ static void end(const struct allocator *with, void **slots)
 }
 
 static struct buddy buddy = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static struct dispatched dispatched = {&buddy, &buddy_ops};
+static const struct allocator own = {dispatched_alloc, dispatched_free, &dispatched};
 static void *its[SLOTS], *others[SLOTS];
 #define SEED 88172645463325252ULL
 
@@ -227,7 +252,6 @@ static void *its[SLOTS], *others[SLOTS];
 int64_t peer_buddy(const struct work *work)
 {
     static uint64_t dice = SEED;
-    struct allocator own = {buddy_alloc, buddy_free, &buddy};
     if (buddy.buckets == NULL) {
         buddy.mask = 63;
         buddy.buckets = calloc(64, sizeof *buddy.buckets);
@@ -247,7 +271,6 @@ int64_t peer_buddy_by(const struct work *work)
 /* All is given back, by both, before other sizes are played with. */
 int64_t peer_buddy_end(const struct work *work)
 {
-    struct allocator own = {buddy_alloc, buddy_free, &buddy};
     end(&own, its);
     end(work->from, others);
     return 0;

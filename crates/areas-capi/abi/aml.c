@@ -1,5 +1,7 @@
 /* Prints how the structures of AML's headers lie in memory. */
+#define AML_WITHOUT_HWLOC_H
 #include <aml.h>
+#include <aml/area/hwloc.h>
 #include <aml/area/linux.h>
 #include <aml/higher/allocator.h>
 
@@ -30,6 +32,15 @@ int main(void)
 	FIELD(aml_area_linux_mmap_options, mode);
 	FIELD(aml_area_linux_mmap_options, fd);
 	FIELD(aml_area_linux_mmap_options, offset);
+	SIZE(aml_area_hwloc_data);
+	FIELD(aml_area_hwloc_data, nodeset);
+	FIELD(aml_area_hwloc_data, policy);
+	SIZE(aml_area_hwloc_preferred_data);
+	FIELD(aml_area_hwloc_preferred_data, num_nodes);
+	FIELD(aml_area_hwloc_preferred_data, numanodes);
+	FIELD(aml_area_hwloc_preferred_data, os_indexes);
+	SIZE(aml_area_hwloc_options);
+	FIELD(aml_area_hwloc_options, min_size);
 	SIZE(aml_bitmap);
 	FIELD(aml_bitmap, mask);
 	SIZE(aml_allocator);

@@ -64,7 +64,7 @@ const NEEDS: [Need; 27] = [
     program("ipcs", "util-linux", &["bench"]),
     program("lsipc", "util-linux", &["bench"]),
     header("numa.h", "libnuma-dev", &["c", "bench"]),
-    header("hwloc.h", "libhwloc-dev", &["bench"]),
+    header("hwloc.h", "libhwloc-dev", &["c", "bench"]),
     header("memkind.h", "libmemkind-dev", &["bench"]),
     header("boost/interprocess/mapped_region.hpp", "libboost-dev", &["bench"]),
 ];
@@ -183,6 +183,6 @@ mod tests {
         assert_eq!(missing(|step| step == "fuzz", nothing), ["g++"]);
         assert_eq!(missing(|_| true, |_| true), [""; 0]);
         let no_headers = |sign: Sign| matches!(sign, Sign::Program(_));
-        assert_eq!(missing(|step| step == "c", no_headers), ["libnuma-dev"]);
+        assert_eq!(missing(|step| step == "c", no_headers), ["libhwloc-dev", "libnuma-dev"]);
     }
 }

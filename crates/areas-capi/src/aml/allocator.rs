@@ -7,10 +7,12 @@ use std::ffi::{c_int, c_void};
 use areas::{Error, Kind};
 
 use super::area::{Area, Options};
+use super::buddy::{aml_allocator_buddy_alloc, aml_allocator_buddy_free};
 use super::error::{SUCCESS, broken, failed, invalid, no_memory, null};
 use super::pool::Source;
+use super::sized::{aml_allocator_sized_alloc, aml_allocator_sized_free};
 use super::tables::Table;
-use crate::edge::guarded;
+use crate::edge::{caught, guarded};
 use crate::forking;
 
 /// `struct aml_allocator_data`: whatever an allocator's operations want to find there.
@@ -159,26 +161,50 @@ unsafe fn operation<F>(
     what: &'static str,
     pick: impl FnOnce(&Ops) -> Option<F>,
 ) -> Result<(F, *mut Data), c_int> {
-    // SAFETY: NULL or an allocator (the caller's promise).
-    let Some(allocator) = (unsafe { allocator.as_ref() }) else {
+    if allocator.is_null() {
         return Err(invalid(what, "the allocator is NULL"));
-    };
-    // SAFETY: NULL or a table (the caller's promise).
-    match unsafe { allocator.ops.as_ref() } {
-        Some(ops) if !allocator.data.is_null() => match pick(ops) {
-            Some(operation) => Ok((operation, allocator.data)),
+    }
+    // SAFETY: NULL or an allocator (the caller's promise).
+    match unsafe { table(allocator) } {
+        Some((ops, data)) => match pick(ops) {
+            Some(operation) => Ok((operation, data)),
             None => Err(failed(
                 Error::new(Kind::Unsupported, what).detail("the allocator does not have the operation"),
             )),
         },
-        _ => Err(invalid(what, "the allocator has no operations or no data")),
+        None => Err(invalid(what, "the allocator has no operations or no data")),
     }
+}
+
+/// Operations that guard themselves, and their area's operations, which are all that could end a cancelled thread in there. (The
+/// operations, and not their tables, which C may write to.)
+const ALLOC: [Alloc; 2] = [aml_allocator_buddy_alloc, aml_allocator_sized_alloc];
+const FREE: [Free; 2] = [aml_allocator_buddy_free, aml_allocator_sized_free];
+
+/// The table of operations of an allocator that has one, and data.
+///
+/// # Safety
+/// `allocator` is NULL or an allocator whose operations are NULL or a table.
+#[inline(always)]
+unsafe fn table<'a>(allocator: *const Allocator) -> Option<(&'a Ops, *mut Data)> {
+    // SAFETY: NULL or an allocator (the caller's promise).
+    let allocator = unsafe { allocator.as_ref() }.filter(|allocator| !allocator.data.is_null())?;
+    // SAFETY: NULL or a table (the caller's promise).
+    unsafe { allocator.ops.as_ref() }.map(|ops| (ops, allocator.data))
 }
 
 /// # Safety
 /// As for C: NULL or an allocator.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_alloc(allocator: *mut Allocator, size: usize) -> *mut c_void {
+    // The short way to our own, which is asked for often.
+    // SAFETY: NULL or an allocator (the caller's promise).
+    if let Some((&Ops { alloc: Some(alloc), .. }, data)) = unsafe { table(allocator) }
+        && ALLOC.iter().any(|&ours| std::ptr::fn_addr_eq(ours, alloc))
+    {
+        // SAFETY: the allocator's own operation, with its data (the caller's promise).
+        return unsafe { alloc(data, size) };
+    }
     guarded(std::ptr::null_mut(), || {
         // SAFETY: NULL or an allocator (the caller's promise).
         match unsafe { operation(allocator, "allocate", |ops| ops.alloc) } {
@@ -193,6 +219,13 @@ unsafe extern "C" fn aml_alloc(allocator: *mut Allocator, size: usize) -> *mut c
 /// As for C: NULL or an allocator, NULL or what it gave, which nobody uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_free(allocator: *mut Allocator, start: *mut c_void) -> c_int {
+    // SAFETY: NULL or an allocator (the caller's promise).
+    if let Some((&Ops { free: Some(free), .. }, data)) = unsafe { table(allocator) }
+        && FREE.iter().any(|&ours| std::ptr::fn_addr_eq(ours, free))
+    {
+        // SAFETY: the allocator's own operation, with its data (the caller's promise).
+        return unsafe { free(data, start) };
+    }
     guarded(broken(), || {
         if start.is_null() {
             return SUCCESS;
@@ -237,7 +270,8 @@ unsafe extern "C" fn aml_allocator_free_chunk(allocator: *mut Allocator, chunk: 
     })
 }
 
-/// What an operation of ours that allocates does: the address that `take` has, or NULL.
+/// What an operation of ours that allocates does: the address that `take` has, or NULL. Its area's operations are guarded, and nothing
+/// else is a cancellation point.
 ///
 /// # Safety
 /// `data` is NULL or that of an allocator of this type.
@@ -245,7 +279,7 @@ pub(super) unsafe fn allocate<T: Send + 'static>(
     data: *mut Data,
     take: impl FnOnce(&State<T>) -> Result<usize, c_int>,
 ) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
+    caught(std::ptr::null_mut(), || {
         // SAFETY: the caller's promise, passed on.
         let Some(state) = (unsafe { state::<T>(data) }) else { return null(no_data("allocate")) };
         take(state).map_or_else(null, std::ptr::with_exposed_provenance_mut)
@@ -261,7 +295,7 @@ pub(super) unsafe fn free<T: Send + 'static>(
     start: *mut c_void,
     give_back: impl FnOnce(&State<T>, usize) -> c_int,
 ) -> c_int {
-    guarded(broken(), || {
+    caught(broken(), || {
         // SAFETY: the caller's promise, passed on.
         match unsafe { state::<T>(data) } {
             None => no_data("free"),

@@ -149,7 +149,7 @@ unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator)
 /// # Safety
 /// As for C: the data of such an allocator.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_allocator_buddy_alloc(data: *mut Data, size: usize) -> *mut c_void {
+pub(super) unsafe extern "C" fn aml_allocator_buddy_alloc(data: *mut Data, size: usize) -> *mut c_void {
     let take = |state: &State<Table>| {
         state.table.with(|table| table.take(&state.source, size)).map(|(start, _)| start)
     };
@@ -160,7 +160,7 @@ unsafe extern "C" fn aml_allocator_buddy_alloc(data: *mut Data, size: usize) -> 
 /// # Safety
 /// As for C: the data of such an allocator, and what it gave, which nobody uses again.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_allocator_buddy_free(data: *mut Data, start: *mut c_void) -> c_int {
+pub(super) unsafe extern "C" fn aml_allocator_buddy_free(data: *mut Data, start: *mut c_void) -> c_int {
     let give_back =
         |state: &State<Table>, start| state.table.with(|table| table.give_back(&state.source, start));
     // SAFETY: the caller's promise, passed on.

@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
 use std::ffi::{c_char, c_int, c_void};
+use std::fmt;
 use std::ptr::NonNull;
 
 use areas::{Error, Kind, NodeSet, Placement, Policy, Result, range};
@@ -47,6 +48,9 @@ pub(super) enum Wish {
     Bind,
     Preferred,
     Interleave,
+    /// The node of the thread that touches a page first.
+    Local,
+    WeightedInterleave,
 }
 
 impl Wish {
@@ -69,6 +73,8 @@ impl Wish {
             Wish::Bind => "bind",
             Wish::Preferred => "preferred",
             Wish::Interleave => "interleave",
+            Wish::Local => "first touch",
+            Wish::WeightedInterleave => "weighted interleave",
         }
     }
 
@@ -77,11 +83,18 @@ impl Wish {
             Wish::Default => Policy::Default,
             Wish::Bind => Policy::Bind(nodes),
             Wish::Interleave => Policy::Interleave(nodes),
+            Wish::Local => Policy::Local,
+            Wish::WeightedInterleave => Policy::WeightedInterleave(nodes),
             Wish::Preferred => match nodes.first() {
                 Some(only) if nodes.len() == 1 => Policy::Preferred(only),
                 _ => Policy::PreferredMany(nodes),
             },
         }
+    }
+
+    /// Whether it names nodes: pages of the others are right wherever they are.
+    fn names_nodes(self) -> bool {
+        !matches!(self, Wish::Default | Wish::Local)
     }
 
     /// What a kernel before 5.15 can do of it, where that is something else: prefer the first of several nodes.
@@ -113,10 +126,14 @@ impl Asked {
         Ok(Asked { wish, nodes: Some(nodes), known: nodes::is_known(nodeset, nodes) })
     }
 
+    pub(super) fn of(wish: Wish, nodes: Option<NodeSet>, known: bool) -> Self {
+        Asked { wish, nodes, known }
+    }
+
     /// The nodes, all of them allowed and at least one. Asks the kernel only where nobody has yet.
     fn resolved(&self) -> Result<NodeSet> {
         match self.nodes {
-            _ if self.wish == Wish::Default => Ok(NodeSet::EMPTY),
+            _ if !self.wish.names_nodes() => Ok(NodeSet::EMPTY),
             Some(nodes) if self.known && !nodes.is_empty() => Ok(nodes),
             Some(nodes) => check_allowed(nodes),
             None => areas::allowed_nodes(),
@@ -130,9 +147,9 @@ impl Asked {
 
     /// Places a range, and moves what is there already. The default policy asks for no nodes, so that each page is where it may be.
     pub(super) fn place_and_move(&self, start: NonNull<u8>, size: usize) -> Result<()> {
-        self.place_by(|placement| match self.wish {
-            Wish::Default => range::place(start, size, placement),
-            _ => range::place_and_move(start, size, placement),
+        self.place_by(|placement| match self.wish.names_nodes() {
+            true => range::place_and_move(start, size, placement),
+            false => range::place(start, size, placement),
         })
     }
 
@@ -162,7 +179,7 @@ impl Asked {
         if !range::policies(start, size)?.iter().all(|(_, policy)| obeyed(policy)) {
             return Ok(false);
         }
-        if self.wish == Wish::Default {
+        if !self.wish.names_nodes() {
             return Ok(true);
         }
         let found = range::residency(start, size)?;
@@ -174,12 +191,22 @@ impl Asked {
     }
 }
 
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.wish.name();
+        match self.nodes {
+            Some(nodes) => write!(f, "policy {name}, nodes {nodes}"),
+            None => write!(f, "policy {name}, nodes all allowed"),
+        }
+    }
+}
+
 /// The nodes, if all are allowed and there is one.
 ///
 /// # Errors
 /// [`Kind::NodeNotAllowed`], which the kernel does not tell as long as one of them is allowed; [`Kind::InvalidInput`] for
 /// none.
-fn check_allowed(nodes: NodeSet) -> Result<NodeSet> {
+pub(super) fn check_allowed(nodes: NodeSet) -> Result<NodeSet> {
     Placement::new(Policy::Bind(nodes)).resolve(areas::allowed_nodes()?).map(|_| nodes)
 }
 
@@ -541,12 +568,9 @@ unsafe extern "C" fn aml_area_linux_fprintf(
             Ok(asked) => asked,
             Err(error) => return failed(error),
         };
-        let nodes = asked.nodes.map_or("all allowed".to_owned(), |nodes| nodes.to_string());
         // SAFETY: the caller's promise, passed on.
         let mut line = unsafe { prefix(before) }.to_vec();
-        line.extend_from_slice(
-            format!("linux area: policy {}, nodes {nodes}\n", asked.wish.name()).as_bytes(),
-        );
+        line.extend_from_slice(format!("linux area: {asked}\n").as_bytes());
         print(stream, &line)
     })
 }

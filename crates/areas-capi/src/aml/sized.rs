@@ -121,7 +121,7 @@ unsafe extern "C" fn aml_allocator_sized_destroy(allocator: *mut *mut Allocator)
 /// # Safety
 /// As for C: the data of such an allocator.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_allocator_sized_alloc(data: *mut Data, size: usize) -> *mut c_void {
+pub(super) unsafe extern "C" fn aml_allocator_sized_alloc(data: *mut Data, size: usize) -> *mut c_void {
     let take = |state: &State<Table>| {
         state.table.with(|table| match size == table.size {
             true => table.take(&state.source),
@@ -135,7 +135,7 @@ unsafe extern "C" fn aml_allocator_sized_alloc(data: *mut Data, size: usize) -> 
 /// # Safety
 /// As for C: the data of such an allocator, and what it gave, which nobody uses again.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_allocator_sized_free(data: *mut Data, start: *mut c_void) -> c_int {
+pub(super) unsafe extern "C" fn aml_allocator_sized_free(data: *mut Data, start: *mut c_void) -> c_int {
     let give_back = |state: &State<Table>, start| state.table.with(|table| table.give_back(start));
     // SAFETY: the caller's promise, passed on.
     unsafe { free(data, start, give_back) }

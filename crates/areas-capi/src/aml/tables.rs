@@ -138,22 +138,30 @@ impl<T: Send + 'static> Table<T> {
     }
 
     /// Does something with the table, which this thread alone has meanwhile.
+    #[inline]
     pub(super) fn with<R>(&self, does: impl FnOnce(&mut T) -> R) -> R {
-        if FORKING.load(Ordering::Acquire) {
-            if let Some(mut kept) = self.taken_by_this_thread() {
-                let _using = self.using();
-                let done = does(&mut kept.table);
-                self.keep_again(kept);
-                return done;
-            }
-            // One that was made since is nobody's else.
-            if !forks() && !has_one() {
-                drop(plain(&TURNSTILE));
-            }
+        if FORKING.load(Ordering::Acquire)
+            && let Some(mut kept) = self.while_someone_forks()
+        {
+            let _using = self.using();
+            let done = does(&mut kept.table);
+            self.keep_again(kept);
+            return done;
         }
         let mut table = plain(&self.0.table);
         let _using = self.using();
         does(&mut table)
+    }
+
+    /// The table, if it is this thread that forks and has taken it. Who has none waits until the other has forked.
+    #[cold]
+    fn while_someone_forks(&self) -> Option<Box<Kept<T>>> {
+        let kept = self.taken_by_this_thread();
+        // One that was made since is nobody's else.
+        if kept.is_none() && !forks() && !has_one() {
+            drop(plain(&TURNSTILE));
+        }
+        kept
     }
 
     fn using(&self) -> Using<'_> {

@@ -49,6 +49,7 @@ pub use limited::Limited;
 pub use or::Or;
 pub use placed::Placed;
 pub use request::{Address, Backing, Request};
+pub(crate) use spilled::LEFT_FREE;
 pub use spilled::Spilled;
 pub use striped::Striped;
 pub use system::{System, allowed_nodes};

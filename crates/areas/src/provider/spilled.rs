@@ -31,7 +31,7 @@ impl<P> Spilled<P> {
 }
 
 /// What is left free on each node for others: the kernel spills before the last page, and so does this.
-const LEFT_FREE: u64 = 16 << 20;
+pub(crate) const LEFT_FREE: u64 = 16 << 20;
 
 impl<P: Provider> Provider for Spilled<P> {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {

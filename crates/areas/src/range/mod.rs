@@ -15,12 +15,14 @@ use std::ptr::NonNull;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{in_words, refused, refused_placement};
 use crate::page::PageSize;
-use crate::place::{Placement, Policy};
+use crate::place::{Node, Placement, Policy};
 use crate::protection::Protection;
+use crate::provider::LEFT_FREE;
 use crate::residency::{Residency, measure_parts};
 use crate::size::Bytes;
 use crate::sys;
 use crate::sys::memory::{Advice, At, MapFlags};
+use crate::topology::Topology;
 use parts::Part;
 
 /// What mmap(2) is asked, as C has it.
@@ -164,6 +166,37 @@ pub fn place_and_move(start: NonNull<u8>, len: usize, placement: &Placement) -> 
     place_by(start, len, placement, sys::policy::bind_and_move)
 }
 
+/// Fills nodes one after the other, for a range in which nothing is yet: as much of it as the first has free now prefers that, the next part
+/// the second, and the last has the rest. What [`Spilled`](crate::provider::Spilled) does for mappings.
+///
+/// # Errors
+/// As [`place`]; [`Kind::InvalidInput`] for no nodes; as [`Topology::read`].
+pub fn place_in_order(start: NonNull<u8>, len: usize, nodes: &[Node]) -> Result<()> {
+    let Some((&last, others)) = nodes.split_last() else {
+        return Err(Error::new(Kind::InvalidInput, format!("place {} on nodes in turn", Bytes::from(len)))
+            .detail("there is no node"));
+    };
+    let page = PageSize::base().bytes();
+    let mut at = 0;
+    // Of one node there is nothing to choose.
+    let topology = if others.is_empty() { None } else { Some(Topology::read()?) };
+    for &node in others {
+        let info = topology.as_ref().and_then(|topology| topology.node(node));
+        let available = info.and_then(|info| info.memory?.available()).unwrap_or(0);
+        let room = usize::try_from(available.saturating_sub(LEFT_FREE)).unwrap_or(usize::MAX) / page * page;
+        let part = room.min(len - at);
+        if part > 0 {
+            let start = start.map_addr(|base| base.saturating_add(at));
+            place(start, part, &Placement::new(Policy::Preferred(node)))?;
+        }
+        at += part;
+        if at == len {
+            return Ok(());
+        }
+    }
+    place(start.map_addr(|base| base.saturating_add(at)), len - at, &Placement::new(Policy::Preferred(last)))
+}
+
 #[inline]
 fn place_by(
     start: NonNull<u8>,
@@ -281,7 +314,7 @@ fn whole_huge_pages(start: NonNull<u8>, len: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::{Node, NodeSet};
+    use crate::place::NodeSet;
 
     const PAGE: usize = 4096;
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use crate::error::{Error, Kind, Result};
 use crate::place::list;
+use crate::sys;
 
 /// The largest CPU number that is believed: Linux is built for at most 8192 CPUs.
 pub(super) const MAX: u32 = 8191;
@@ -15,6 +17,17 @@ pub struct CpuSet {
 }
 
 impl CpuSet {
+    /// The CPUs on which the calling thread may run (`sched_getaffinity`).
+    ///
+    /// # Errors
+    /// [`Kind::System`] with what the kernel said.
+    pub fn of_this_thread() -> Result<Self> {
+        let cpus = sys::process::processors().map_err(|errno| {
+            Error::new(Kind::System, "ask which processors may be used").call("sched_getaffinity(0)", errno)
+        })?;
+        Ok(cpus.into_iter().filter_map(|cpu| u32::try_from(cpu).ok()).collect())
+    }
+
     /// Whether that CPU is in it.
     #[must_use]
     pub fn contains(&self, cpu: u32) -> bool {
@@ -85,7 +98,7 @@ impl CpuSet {
     }
 
     /// From `0-3,8` as the kernel prints it; nothing is the empty set, and so is `none`. The error is a phrase.
-    pub(crate) fn from_kernel_list(text: &str) -> Result<Self, String> {
+    pub(crate) fn from_kernel_list(text: &str) -> std::result::Result<Self, String> {
         if text.trim_end_matches(['\0', '\n']) == "none" {
             return Ok(CpuSet::default());
         }
@@ -100,7 +113,7 @@ impl CpuSet {
 
     /// From `0000,0000000f` as the kernel prints it: hexadecimal groups of 32 bits, the lowest last. The error is a
     /// phrase.
-    pub(crate) fn from_kernel_mask(text: &str) -> Result<Self, String> {
+    pub(crate) fn from_kernel_mask(text: &str) -> std::result::Result<Self, String> {
         let wrong = |why: &str| Err(format!("{} {why}", list::excerpt(text)));
         let mut halves = Vec::new();
         for group in list::line(text).rsplit(',') {
@@ -112,6 +125,13 @@ impl CpuSet {
         let words = halves.chunks(2).map(|half| half[0] | half.get(1).map_or(0, |high| high << 32));
         let set = CpuSet::trimmed(words.collect());
         if set.words.len() > (MAX / u64::BITS + 1) as usize { wrong("has CPUs above 8191") } else { Ok(set) }
+    }
+}
+
+/// Numbers that no CPU of Linux has are left out.
+impl FromIterator<u32> for CpuSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(cpus: I) -> Self {
+        CpuSet::of(&cpus.into_iter().collect::<Vec<_>>())
     }
 }
 

@@ -1,5 +1,5 @@
-//! Every header can be included alone, in any order and twice, in C11 and C++17, without a warning; those that programs for BeOS include in
-//! older and newer languages as well, with uses of what they define. `areas.h` is what its source says.
+//! Every header can be included alone, in any order and twice, in C11 and C++17, without a warning; those that programs for BeOS and AML
+//! include in older and newer languages as well, with uses of what they define. `areas.h` is what its source says.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -18,11 +18,22 @@ pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
     for header in files_below(include.clone(), &["h"])? {
         let path = header.strip_prefix(&include)?.to_owned();
         let of_be = path.parent() == Some(Path::new("be"));
-        let languages = if of_be { Language::ALL.as_slice() } else { &[Language::C11, Language::Cpp17] };
+        let languages = match path == Path::new("areas.h") {
+            _ if of_be => Language::ALL.as_slice(),
+            true => &[Language::C11, Language::Cpp17],
+            false => Language::OF_AML.as_slice(),
+        };
+        let of_hwloc = path == Path::new("aml/area/hwloc.h");
         for &language in languages {
             let name = format!("header {} in {}", path.display(), language.name());
-            let path = path.clone();
-            tests.push(Test::new(name, move |_| Outcome::of(alone(&path, language))));
+            let here = path.clone();
+            tests.push(Test::new(name.clone(), move |_| Outcome::of(alone(&here, language, &[]))));
+            if of_hwloc {
+                let here = path.clone();
+                let without = ["-DAML_WITHOUT_HWLOC_H"];
+                let name = format!("{name}, without hwloc");
+                tests.push(Test::new(name, move |_| Outcome::of(alone(&here, language, &without))));
+            }
         }
     }
     Ok(tests)
@@ -68,8 +79,21 @@ int main(void)
 }
 "#;
 
+/// What a program may do in C that includes AML's `inner-malloc.h`, by whichever way.
+const USES_OF_INNER_MALLOC: &str = r#"
+int main(void)
+{
+	double *numbers = AML_INNER_MALLOC_ARRAY(3, double, long, char);
+	char *text = AML_INNER_MALLOC_GET_FIELD(numbers, 2, long, char);
+	void (**calls)(void) = AML_INNER_MALLOC_GET_ARRAY(numbers, void (*)(void), long, char);
+	*text = (char)(calls != NULL);
+	free(numbers);
+	return 0;
+}
+"#;
+
 /// Compiles a file that includes nothing but the header, twice. `path` is its path below `include`.
-fn alone(path: &Path, language: Language) -> Result<()> {
+fn alone(path: &Path, language: Language, flags: &[&str]) -> Result<()> {
     let interface = match path.components().next() {
         Some(first) if first.as_os_str() == "be" => "be",
         Some(first) if first.as_os_str() == "aml-0.1" => "aml-0.1",
@@ -86,6 +110,7 @@ fn alone(path: &Path, language: Language) -> Result<()> {
     };
     let kind = if language.is_c() { "c" } else { "c++" };
     let mut child = command
+        .args(flags)
         .args(["-fsyntax-only", "-x", kind, "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -93,7 +118,11 @@ fn alone(path: &Path, language: Language) -> Result<()> {
         .spawn()
         .context("cannot run the compiler")?;
     let line = format!("#include <{}>\n", named.display());
-    let uses = if named == Path::new("OS.h") { USES_OF_OS } else { "int used;\n" };
+    let uses = match named.file_name().and_then(|name| name.to_str()) {
+        Some("OS.h") => USES_OF_OS,
+        Some("aml.h" | "inner-malloc.h") if language.is_c() => USES_OF_INNER_MALLOC,
+        _ => "int used;\n",
+    };
     let text = format!("{line}{line}{uses}");
     child.stdin.take().context("the pipe that was asked for")?.write_all(text.as_bytes())?;
     let output = child.wait_with_output()?;

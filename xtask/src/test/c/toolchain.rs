@@ -35,6 +35,7 @@ const NATIVE_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-lc
 pub(super) enum Language {
     Gnu89,
     C99,
+    Gnu99,
     C11,
     C17,
     Cpp98,
@@ -47,13 +48,18 @@ pub(super) enum Language {
 impl Language {
     /// By the end of a file's name.
     pub(super) fn of(file: &Path) -> Self {
-        if file.extension().is_some_and(|extension| extension == "cpp") { Self::Cpp17 } else { Self::C11 }
+        match file.file_name().unwrap_or_default().to_string_lossy() {
+            name if name.ends_with(".cpp") => Self::Cpp17,
+            name if name.ends_with("_c99.c") => Self::C99,
+            _ => Self::C11,
+        }
     }
 
     /// All of them: headers of older interfaces are included by programs of all ages.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Gnu89,
         Self::C99,
+        Self::Gnu99,
         Self::C11,
         Self::C17,
         Self::Cpp98,
@@ -63,10 +69,15 @@ impl Language {
         Self::Cpp20,
     ];
 
+    /// Those of programs for AML.
+    pub(super) const OF_AML: [Self; 8] =
+        [Self::C99, Self::Gnu99, Self::C11, Self::C17, Self::Cpp11, Self::Cpp14, Self::Cpp17, Self::Cpp20];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Gnu89 => "GNU C89",
             Self::C99 => "C99",
+            Self::Gnu99 => "GNU C99",
             Self::C11 => "C11",
             Self::C17 => "C17",
             Self::Cpp98 => "C++98",
@@ -82,6 +93,7 @@ impl Language {
         match self {
             Self::Gnu89 => "gnu89",
             Self::C99 => "c99",
+            Self::Gnu99 => "gnu99",
             Self::C11 => "c11",
             Self::C17 => "c17",
             Self::Cpp98 => "c++98",
@@ -180,6 +192,7 @@ impl Toolchain {
             // Whether or not the program itself calls what is interposed.
             command.arg("-Wl,--no-as-needed").arg(&self.cut);
         }
+        let links = linked_with(source)?;
         match linked {
             Linked::Sanitized => command.arg(&self.archive).args(NATIVE_LIBRARIES),
             Linked::Shared | Linked::Preloaded => {
@@ -188,9 +201,21 @@ impl Toolchain {
                 command.arg(format!("-Wl,-rpath,{}", folder.display())).arg("-lpthread")
             }
         };
+        command.args(links);
         quiet(&mut command)?;
         Ok(program)
     }
+}
+
+/// A program that needs another library says so in a line that begins with this.
+const LINKED_WITH: &str = " * Linked with: ";
+
+/// The libraries that a program names, if their headers are installed. Where they are not, it says itself that it cannot run.
+fn linked_with(source: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(source).with_context(|| format!("cannot read {}", source.display()))?;
+    let names = text.lines().filter_map(|line| line.strip_prefix(LINKED_WITH));
+    let installed = |name: &&str| Path::new("/usr/include").join(format!("{name}.h")).exists();
+    Ok(names.filter(installed).map(|name| format!("-l{name}")).collect())
 }
 
 /// The folders that a program of an interface is told of.

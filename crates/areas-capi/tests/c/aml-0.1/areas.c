@@ -134,15 +134,99 @@ static void errors(void)
 	data.binding_flags = 77;
 	FAILS(aml_area_linux_check_binding(&data, ptr, PAGE), AML_EINVAL);
 	FAILS(aml_area_linux_mbind(&data, ptr, PAGE), AML_EINVAL);
+	data.binding_flags = AML_AREA_LINUX_BINDING_FLAG_BIND;
+	FAILS(aml_area_linux_mbind(&data, ptr, SIZE_MAX), AML_ENOMEM);
+	FAILS(aml_area_linux_check_binding(&data, ptr, SIZE_MAX), AML_ENOMEM);
+	FAILS(aml_area_linux_munmap(NULL, ptr, SIZE_MAX), AML_ENOMEM);
+	GIVES_NULL(aml_area_linux_mmap((struct aml_area_data *)&data, NULL, SIZE_MAX), AML_ENOMEM);
 	FAILS(aml_area_linux_munmap(NULL, ptr, 0), AML_EINVAL);
 	FAILS(aml_area_linux_munmap(NULL, ptr + 1, PAGE), AML_EINVAL);
 	CHECK_EQ(aml_area_linux_munmap(NULL, ptr, PAGE), AML_SUCCESS);
 	FAILS(aml_area_linux_munmap(NULL, NULL, PAGE), AML_EINVAL);
 }
 
+/* Whose memory it is, one after the other: a variable of the file, one of a function, a block. */
+AML_AREA_LINUX_DECL(of_the_file);
+
+static void initialised(void)
+{
+	AML_AREA_LINUX_DECL(of_the_function);
+	struct aml_area *block = (struct aml_area *)calloc(1, AML_AREA_LINUX_ALLOCSIZE), *areas[3];
+	struct aml_bitmap nodes;
+
+	CHECK(block != NULL);
+	CHECK_EQ(AML_AREA_LINUX_ALLOCSIZE, sizeof(struct aml_area) + sizeof(struct aml_area_linux_data));
+	block->data = (struct aml_area_data *)(block + 1);
+	areas[0] = &of_the_file;
+	areas[1] = &of_the_function;
+	areas[2] = block;
+	aml_bitmap_zero(&nodes);
+	aml_bitmap_set(&nodes, 0);
+	for (int at = 0; at < 18; at++) {
+		struct aml_area *area = areas[at % 3];
+		struct aml_area_linux_data *data = (struct aml_area_linux_data *)area->data;
+		char *ptr;
+
+		/* Not yet. */
+		aml_area_linux_fini(area);
+		if (area->ops != NULL)
+			GIVES_NULL(aml_area_mmap(area, NULL, PAGE), AML_EINVAL);
+		CHECK_EQ(aml_area_linux_init(area, mappings[at % 2], at < 9 ? &nodes : NULL, bindings[at % 9 / 3]), AML_SUCCESS);
+		CHECK(area->ops == &aml_area_linux_ops && area->data == (struct aml_area_data *)data);
+		CHECK_EQ(data->nodeset->maskp[0] & 1, 1);
+		CHECK_EQ(data->binding_flags, bindings[at % 9 / 3]);
+		CHECK_EQ(data->mmap_flags, mappings[at % 2]);
+		ptr = (char *)aml_area_mmap(area, NULL, 2 * PAGE + 1);
+		CHECK(ptr != NULL);
+		memset(ptr, 1, PAGE);
+		CHECK_EQ(aml_area_linux_check_binding(data, ptr, 2 * PAGE + 1), 1);
+		CHECK_EQ(seen_from_a_child(ptr), at % 2);
+		CHECK_EQ(aml_area_munmap(area, ptr, 2 * PAGE + 1), AML_SUCCESS);
+		aml_area_linux_fini(area);
+		CHECK(data->nodeset == NULL);
+		/* Nothing that could be mapped from. */
+		*data = (struct aml_area_linux_data){ NULL, 0, 0 };
+	}
+	free(block);
+}
+
+static void not_initialised(void)
+{
+	AML_AREA_LINUX_DECL(area);
+	struct aml_area without = { NULL, NULL }, *made;
+	struct aml_area_linux_data *data = (struct aml_area_linux_data *)area.data;
+	unsigned long word = 1;
+	struct bitmask own = { 64, &word };
+	struct aml_bitmap nodes;
+
+	FAILS(aml_area_linux_init(NULL, mappings[0], NULL, bindings[0]), AML_EINVAL);
+	FAILS(aml_area_linux_init(&without, mappings[0], NULL, bindings[0]), AML_EINVAL);
+	FAILS(aml_area_linux_init(&area, MAP_PRIVATE, NULL, bindings[0]), AML_EINVAL);
+	FAILS(aml_area_linux_init(&area, mappings[0], NULL, 0), AML_EINVAL);
+	aml_bitmap_zero(&nodes);
+	FAILS(aml_area_linux_init(&area, mappings[0], &nodes, bindings[0]), AML_EINVAL);
+	aml_bitmap_fill(&nodes);
+	FAILS(aml_area_linux_init(&area, mappings[0], &nodes, bindings[0]), AML_EDOM);
+	CHECK(data->nodeset == NULL);
+	GIVES_NULL(aml_area_mmap(&area, NULL, PAGE), AML_EINVAL);
+	aml_area_linux_fini(&area);
+	aml_area_linux_fini(&without);
+	aml_area_linux_fini(NULL);
+	/* A nodeset of the program's own stays the program's; that of an area that was made goes with it. */
+	data->nodeset = &own;
+	aml_area_linux_fini(&area);
+	CHECK(data->nodeset == NULL);
+	CHECK_EQ(word, 1);
+	CHECK_EQ(aml_area_linux_create(&made, mappings[0], NULL, bindings[0]), AML_SUCCESS);
+	aml_area_linux_fini(made);
+	aml_area_linux_destroy(&made);
+}
+
 int main(void)
 {
 	all_sorts();
+	initialised();
+	not_initialised();
 	errors();
 	return 0;
 }

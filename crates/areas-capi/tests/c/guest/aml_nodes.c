@@ -136,6 +136,124 @@ static void a_page_that_was_moved_is_seen(void)
 	aml_area_linux_destroy(&area);
 }
 
+/* How many of the pages are on nodes of a mask. */
+static int inside(const void *ptr, unsigned long nodes)
+{
+	int found[PAGES], count = 0;
+
+	raw_nodes(ptr, PAGES, found);
+	for (int at = 0; at < PAGES; at++) {
+		CHECK(found[at] >= 0 && found[at] < 4);
+		count += nodes >> found[at] & 1;
+	}
+	return count;
+}
+
+/* Each page of its own content. */
+static void filled(char *ptr)
+{
+	for (int at = 0; at < PAGES; at++)
+		memset(ptr + (size_t)at * PAGE, at + 1, PAGE);
+}
+
+static void is_filled(const char *ptr)
+{
+	for (size_t at = 0; at < PAGES * PAGE; at++)
+		CHECK_EQ(ptr[at], at / PAGE + 1);
+}
+
+/* Pages that are there go to the nodes of the area, whatever its policy, and keep what is in them. */
+static void what_is_there_is_moved(void)
+{
+	for (int policy = AML_AREA_LINUX_POLICY_BIND; policy <= AML_AREA_LINUX_POLICY_INTERLEAVE; policy++) {
+		for (unsigned long nodes = 1; nodes < 16; nodes++) {
+			unsigned long from = ~nodes & 15 ? ~nodes & 15 : 1, told;
+			struct aml_area *area = area_over(nodes, (enum aml_area_linux_policy)policy), *other;
+			char *ptr;
+
+			other = area_over(from, AML_AREA_LINUX_POLICY_BIND);
+			ptr = (char *)aml_area_mmap(other, PAGES * PAGE, NULL);
+			CHECK(ptr != NULL);
+			filled(ptr);
+			CHECK_EQ(inside(ptr, from), PAGES);
+			CHECK_EQ(aml_area_linux_mbind((struct aml_area_linux_data *)area->data, ptr, PAGES * PAGE), AML_SUCCESS);
+			CHECK_EQ(inside(ptr, nodes), PAGES);
+			raw_policy(ptr, &told);
+			CHECK_EQ(told, nodes);
+			CHECK_EQ(holds(area, ptr, PAGES), 1);
+			is_filled(ptr);
+			CHECK_EQ(aml_area_munmap(area, ptr, PAGES * PAGE), AML_SUCCESS);
+			aml_area_linux_destroy(&area);
+			aml_area_linux_destroy(&other);
+		}
+	}
+}
+
+/* A part of a range moves, the rest stays; the default policy moves nothing; pages that are not there are not brought in. */
+static void what_is_not_asked_for_stays(void)
+{
+	struct aml_area *area = area_over(2, AML_AREA_LINUX_POLICY_BIND), *other = area_over(8, AML_AREA_LINUX_POLICY_BIND);
+	struct aml_area_linux_data plain = aml_area_linux_data_default;
+	char *ptr = (char *)aml_area_mmap(other, PAGES * PAGE, NULL);
+	int found[PAGES];
+	unsigned long told;
+
+	CHECK(ptr != NULL);
+	touch(ptr, PAGES - 8);
+	CHECK_EQ(aml_area_linux_mbind((struct aml_area_linux_data *)area->data, ptr + 10 * PAGE, (PAGES - 10) * PAGE),
+	         AML_SUCCESS);
+	raw_nodes(ptr, PAGES, found);
+	for (int at = 0; at < PAGES; at++)
+		CHECK_EQ(found[at], at < 10 ? 3 : at < PAGES - 8 ? 1 : -ENOENT);
+	CHECK_EQ(raw_policy(ptr, &told), RAW_BIND);
+	CHECK_EQ(told, 8);
+	CHECK_EQ(aml_area_linux_mbind(&plain, ptr, PAGES * PAGE), AML_SUCCESS);
+	raw_nodes(ptr, PAGES, found);
+	for (int at = 0; at < PAGES; at++)
+		CHECK_EQ(found[at], at < 10 ? 3 : at < PAGES - 8 ? 1 : -ENOENT);
+	CHECK_EQ(raw_policy(ptr, &told), RAW_DEFAULT);
+	CHECK_EQ(aml_area_munmap(area, ptr, PAGES * PAGE), AML_SUCCESS);
+	aml_area_linux_destroy(&area);
+	aml_area_linux_destroy(&other);
+}
+
+/* What another process has mapped too does not move, as in AML: the policy is set, that is no error, and the check tells. */
+static void what_others_have_mapped_stays(void)
+{
+	struct aml_area *area = area_over(2, AML_AREA_LINUX_POLICY_BIND), *other = area_over(8, AML_AREA_LINUX_POLICY_BIND);
+	char *ptr = (char *)aml_area_mmap(other, PAGES * PAGE, NULL);
+	unsigned long told;
+	int ends[2];
+	pid_t child;
+	char byte = 0;
+
+	CHECK(ptr != NULL);
+	filled(ptr);
+	CHECK_EQ(pipe(ends), 0);
+	child = check_fork();
+	if (child == 0) {
+		close(ends[1]);
+		/* Until the parent has looked. */
+		_exit(read(ends[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	close(ends[0]);
+	CHECK_EQ(aml_area_linux_mbind((struct aml_area_linux_data *)area->data, ptr, PAGES * PAGE), AML_SUCCESS);
+	CHECK_EQ(inside(ptr, 8), PAGES);
+	CHECK_EQ(raw_policy(ptr, &told), RAW_BIND);
+	CHECK_EQ(told, 2);
+	CHECK_EQ(holds(area, ptr, PAGES), 0);
+	close(ends[1]);
+	check_child(child, 0);
+	/* Now it has them alone. */
+	CHECK_EQ(aml_area_linux_mbind((struct aml_area_linux_data *)area->data, ptr, PAGES * PAGE), AML_SUCCESS);
+	CHECK_EQ(inside(ptr, 2), PAGES);
+	CHECK_EQ(holds(area, ptr, PAGES), 1);
+	is_filled(ptr);
+	CHECK_EQ(aml_area_munmap(area, ptr, PAGES * PAGE), AML_SUCCESS);
+	aml_area_linux_destroy(&area);
+	aml_area_linux_destroy(&other);
+}
+
 static void refused(unsigned long nodes)
 {
 	unsigned long words[16] = { nodes };
@@ -283,6 +401,9 @@ int main(int argc, char **argv)
 		{ "interleaving_goes_round_its_nodes", interleaving_goes_round_its_nodes },
 		{ "preferring_takes_all_of_its_nodes", preferring_takes_all_of_its_nodes },
 		{ "a_page_that_was_moved_is_seen", a_page_that_was_moved_is_seen },
+		{ "what_is_there_is_moved", what_is_there_is_moved },
+		{ "what_is_not_asked_for_stays", what_is_not_asked_for_stays },
+		{ "what_others_have_mapped_stays", what_others_have_mapped_stays },
 		{ "nodes_that_are_not_allowed_are_refused", nodes_that_are_not_allowed_are_refused },
 		{ "a_set_that_is_no_longer_allowed_is_refused", a_set_that_is_no_longer_allowed_is_refused },
 		{ "populated_pages_are_placed", populated_pages_are_placed },

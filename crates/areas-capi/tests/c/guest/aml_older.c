@@ -73,11 +73,40 @@ static void a_page_that_a_child_moved_is_seen(void)
 	aml_area_linux_destroy(&area);
 }
 
+/* As AML 0.1 did it: pages that are there move, private ones and shared ones that this process alone has mapped. */
+static void what_is_there_is_moved(void)
+{
+	for (int shared = 0; shared < 2; shared++) {
+		AML_AREA_LINUX_DECL(area);
+		struct aml_bitmap nodes;
+		char *ptr = (char *)mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
+		                         MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+		int found[PAGES];
+
+		CHECK(ptr != MAP_FAILED);
+		touch(ptr, PAGES);
+		for (unsigned to = 0; to < 4; to++) {
+			aml_bitmap_zero(&nodes);
+			aml_bitmap_set(&nodes, to);
+			CHECK_EQ(aml_area_linux_init(&area, AML_AREA_LINUX_MMAP_FLAG_PRIVATE, &nodes, AML_AREA_LINUX_BINDING_FLAG_BIND),
+			         AML_SUCCESS);
+			CHECK_EQ(aml_area_linux_mbind((struct aml_area_linux_data *)area.data, ptr, PAGES * PAGE), AML_SUCCESS);
+			raw_nodes(ptr, PAGES, found);
+			for (int at = 0; at < PAGES; at++)
+				CHECK_EQ(found[at], to);
+			CHECK_EQ(aml_area_linux_check_binding((struct aml_area_linux_data *)area.data, ptr, PAGES * PAGE), 1);
+			aml_area_linux_fini(&area);
+		}
+		CHECK_EQ(munmap(ptr, PAGES * PAGE), 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		{ "children_spread_shared_memory_over_all_nodes", children_spread_shared_memory_over_all_nodes },
 		{ "a_page_that_a_child_moved_is_seen", a_page_that_a_child_moved_is_seen },
+		{ "what_is_there_is_moved", what_is_there_is_moved },
 	};
 
 	return run_tests(tests, sizeof tests / sizeof *tests, argc, argv);

@@ -1,0 +1,247 @@
+//! AML's hwloc areas: the same memory of the kernel as linux areas, placed by hwloc's policies on the nodes of hwloc's sets. Of a set
+//! only the numbers are read (`hwloc_sets.rs`); mapping and placing are the library's own.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{c_char, c_int, c_void};
+
+use areas::{Error, Kind, Result, range};
+
+use super::area::{Area, Data, Ops, Options, prefix};
+use super::error::{SUCCESS, broken, failed, invalid, no_memory, null, print};
+use super::hwloc_sets::{self, Bitmap};
+use super::linux::{Asked, Wish, check, check_allowed, map_placed, unmap};
+use super::nodes;
+use crate::edge::guarded;
+
+/// `struct aml_area_hwloc_data`.
+#[derive(Debug)]
+#[repr(C)]
+struct HwlocData {
+    nodeset: *mut Bitmap,
+    /// `hwloc_membind_policy_t`; a plain number here, because C can put any into it.
+    policy: c_int,
+}
+
+// SAFETY: its pointer is NULL in the statics that there are.
+unsafe impl Sync for HwlocData {}
+
+/// An area of `create`, with its data behind it.
+#[derive(Debug)]
+#[repr(C)]
+struct Made {
+    area: Area,
+    data: HwlocData,
+}
+
+/// `HWLOC_MEMBIND_*`.
+const DEFAULT: c_int = 0;
+const FIRST_TOUCH: c_int = 1;
+const BIND: c_int = 2;
+const INTERLEAVE: c_int = 3;
+/// Since hwloc 2.11.
+const WEIGHTED_INTERLEAVE: c_int = 5;
+
+/// What a policy of hwloc's asks for.
+fn wish(policy: c_int) -> Result<Wish> {
+    match policy {
+        DEFAULT => Ok(Wish::Default),
+        FIRST_TOUCH => Ok(Wish::Local),
+        BIND => Ok(Wish::Bind),
+        INTERLEAVE => Ok(Wish::Interleave),
+        WEIGHTED_INTERLEAVE => Ok(Wish::WeightedInterleave),
+        other => Err(Error::new(Kind::Unsupported, format!("use policy {other} of hwloc's"))
+            .detail("Linux has nothing that does it")
+            .help("take one of HWLOC_MEMBIND_{DEFAULT,FIRSTTOUCH,BIND,INTERLEAVE,WEIGHTED_INTERLEAVE}")),
+    }
+}
+
+#[unsafe(no_mangle)]
+static mut aml_area_hwloc_ops: Ops = Ops {
+    mmap: Some(aml_area_hwloc_mmap),
+    munmap: Some(aml_area_hwloc_munmap),
+    fprintf: Some(aml_area_hwloc_fprintf),
+};
+
+/// On all nodes that are allowed when it is used.
+const fn everywhere(policy: c_int) -> HwlocData {
+    HwlocData { nodeset: std::ptr::null_mut(), policy }
+}
+
+static DATA: [HwlocData; 3] = [everywhere(DEFAULT), everywhere(INTERLEAVE), everywhere(FIRST_TOUCH)];
+
+const fn area(data: &'static HwlocData) -> Area {
+    Area { ops: &raw const aml_area_hwloc_ops, data: std::ptr::from_ref(data).cast() }
+}
+
+#[unsafe(no_mangle)]
+static mut aml_area_hwloc_default: Area = area(&DATA[0]);
+#[unsafe(no_mangle)]
+static mut aml_area_hwloc_interleave: Area = area(&DATA[1]);
+#[unsafe(no_mangle)]
+static mut aml_area_hwloc_firsttouch: Area = area(&DATA[2]);
+
+/// Reads what an area asks.
+///
+/// # Safety
+/// `data` is NULL or an area's data, whose nodeset is NULL or a set of hwloc's.
+unsafe fn asked(data: *const HwlocData) -> Result<Asked> {
+    // SAFETY: NULL or data (the caller's promise).
+    let Some(data) = (unsafe { data.as_ref() }) else {
+        return Err(Error::new(Kind::InvalidInput, "use an hwloc area").detail("its data is NULL"));
+    };
+    let wish = wish(data.policy)?;
+    // The default has no nodes, whatever is there.
+    let nodes = match wish {
+        Wish::Default => None,
+        // SAFETY: NULL or a set (the caller's promise).
+        _ => unsafe { hwloc_sets::nodes(data.nodeset) }?,
+    };
+    match (wish, nodes) {
+        // By the node of the thread that touches a page: of all nodes, or of some, which is what the kernel does of a binding.
+        (Wish::Local, Some(nodes)) if check_allowed(nodes)? != areas::allowed_nodes()? => {
+            Ok(Asked::of(Wish::Bind, Some(nodes), true))
+        }
+        (Wish::Local, _) => Ok(Asked::of(Wish::Local, None, false)),
+        (wish, Some(nodes)) => Ok(Asked::of(wish, Some(nodes), nodes::is_known(data.nodeset.cast(), nodes))),
+        (wish, None) => Ok(Asked::of(wish, None, false)),
+    }
+}
+
+/// # Safety
+/// As for C: NULL or a place for a pointer, NULL or a set of hwloc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_hwloc_create(
+    out: *mut *mut Area,
+    nodeset: *const Bitmap,
+    policy: c_int,
+) -> c_int {
+    guarded(broken(), || {
+        const WHAT: &str = "make an hwloc area";
+        if out.is_null() {
+            return invalid(WHAT, "the place for it is NULL");
+        }
+        // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
+        unsafe { out.write(std::ptr::null_mut()) };
+        let looked_at = wish(policy).and_then(|_| {
+            // SAFETY: NULL or a set (the caller's promise).
+            let nodes = unsafe { hwloc_sets::nodes(nodeset) }?;
+            nodes.map(check_allowed).transpose()
+        });
+        // SAFETY: as above.
+        let copied = looked_at.and_then(|nodes| Ok((nodes, unsafe { hwloc_sets::copy(nodeset) }?)));
+        let (nodes, copy) = match copied {
+            Ok((nodes, Some(copy))) => (nodes, copy),
+            Ok((_, None)) => return no_memory(WHAT),
+            Err(error) => return failed(error),
+        };
+        // SAFETY: asks for memory of that size; what is given is checked.
+        let made = unsafe { libc::malloc(size_of::<Made>()) }.cast::<Made>();
+        if made.is_null() {
+            // SAFETY: the copy of above, which nobody else knows of.
+            unsafe { hwloc_sets::free(copy) };
+            return no_memory(WHAT);
+        }
+        let data = HwlocData { nodeset: copy, policy };
+        let at = made.wrapping_byte_add(std::mem::offset_of!(Made, data));
+        let area = Area { ops: &raw const aml_area_hwloc_ops, data: at.cast_const().cast() };
+        // SAFETY: new memory of the right size, which malloc aligned for every basic type.
+        unsafe { made.write(Made { area, data }) };
+        if let Some(nodes) = nodes {
+            nodes::remember(copy.cast_const().cast(), nodes);
+        }
+        // SAFETY: as at the beginning; the area comes first.
+        unsafe { out.write(made.cast()) };
+        SUCCESS
+    })
+}
+
+/// # Safety
+/// As for C: NULL, or a place that has NULL or an area that was made.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_hwloc_destroy(area: *mut *mut Area) {
+    guarded((), || {
+        if area.is_null() {
+            return;
+        }
+        // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
+        let made = unsafe { area.replace(std::ptr::null_mut()) }.cast::<Made>();
+        // SAFETY: NULL or an area that was made (the caller's promise).
+        let Some(data) = (unsafe { made.as_ref() }).map(|made| &made.data) else { return };
+        let nodeset = data.nodeset;
+        // Before the address can be somebody else's.
+        let _ = nodes::forget(nodeset.cast_const().cast());
+        // SAFETY: the copy that `create` made, and nobody uses it again.
+        unsafe { hwloc_sets::free(nodeset) };
+        // SAFETY: memory of malloc (the caller's promise), which nobody uses again.
+        unsafe { libc::free(made.cast()) };
+    });
+}
+
+/// Maps and places. The options mean nothing, as in AML.
+///
+/// # Safety
+/// As for C: NULL or an area's data.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_hwloc_mmap(
+    data: *const Data,
+    size: usize,
+    _options: *mut Options,
+) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: the caller's promise, passed on.
+        let asked = unsafe { asked(data.cast()) };
+        // SAFETY: without MAP_FIXED nothing is replaced.
+        match asked.and_then(|asked| unsafe { map_placed(&range::Mmap::private(size), &asked) }) {
+            Ok(start) => start.as_ptr().cast(),
+            Err(error) => null(failed(error)),
+        }
+    })
+}
+
+/// # Safety
+/// As for C: what was mapped, and nobody uses it again.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_hwloc_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
+    // SAFETY: the caller's promise, passed on.
+    guarded(broken(), || unsafe { unmap(start, size) })
+}
+
+/// # Safety
+/// As for C: NULL or an hwloc area.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_hwloc_check_binding(
+    area: *const Area,
+    start: *mut c_void,
+    size: usize,
+) -> c_int {
+    guarded(broken(), || {
+        // SAFETY: NULL or an area (the caller's promise).
+        match unsafe { area.as_ref() } {
+            None => invalid("check a binding", "the area is NULL"),
+            // SAFETY: NULL or an hwloc area's data (the caller's promise).
+            Some(area) => check(unsafe { asked(area.data.cast()) }, start, size),
+        }
+    })
+}
+
+/// # Safety
+/// As for C: NULL or an area's data, a stream, NULL or a string.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aml_area_hwloc_fprintf(
+    data: *const Data,
+    stream: *mut libc::FILE,
+    before: *const c_char,
+) -> c_int {
+    guarded(broken(), || {
+        // SAFETY: the caller's promise, passed on.
+        let asked = match unsafe { asked(data.cast()) } {
+            Ok(asked) => asked,
+            Err(error) => return failed(error),
+        };
+        // SAFETY: the caller's promise, passed on.
+        let mut line = unsafe { prefix(before) }.to_vec();
+        line.extend_from_slice(format!("hwloc area: {asked}\n").as_bytes());
+        print(stream, &line)
+    })
+}
