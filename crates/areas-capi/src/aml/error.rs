@@ -25,8 +25,9 @@ pub(super) enum Code {
 
 pub(super) const SUCCESS: c_int = 0;
 
-/// Where the addresses of programs end, unless they ask for more by a hint. Only ranges that a call has failed about are held against it.
-const ADDRESSES: usize = if cfg!(target_arch = "x86_64") { 1 << 47 } else { 1 << 48 };
+/// Where the addresses of programs end, unless they ask for more by a hint: ranges that a call has failed about are held against it, and
+/// sizes.
+pub(super) const ADDRESSES: usize = if cfg!(target_arch = "x86_64") { 1 << 47 } else { 1 << 48 };
 
 thread_local! {
     static ERRNO: Cell<c_int> = const { Cell::new(SUCCESS) };
@@ -73,14 +74,21 @@ pub(super) fn failed(error: Error) -> c_int {
 /// one of the many that are wrong in themselves.
 pub(super) fn failed_at(error: Error, start: NonNull<u8>, size: usize) -> c_int {
     let beyond = start.addr().get().checked_add(size).is_none_or(|end| end > ADDRESSES);
-    if !beyond || !matches!(error.kind(), Kind::InvalidInput | Kind::OutOfRange) {
-        return failed(error);
-    }
-    failed(
-        Error::new(Kind::NoMemory, format!("use {size} bytes at {start:p}"))
+    failed(if beyond { too_much(error, size) } else { error })
+}
+
+/// The same of a call that maps so many bytes.
+pub(super) fn failed_for(error: Error, size: usize) -> c_int {
+    failed(if size > ADDRESSES { too_much(error, size) } else { error })
+}
+
+fn too_much(error: Error, size: usize) -> Error {
+    match error.kind() {
+        Kind::InvalidInput | Kind::OutOfRange => Error::new(Kind::NoMemory, format!("use {size} bytes"))
             .detail("that is more than there are addresses")
             .caused_by(error),
-    )
+        _ => error,
+    }
 }
 
 /// The same for arguments that make no sense.

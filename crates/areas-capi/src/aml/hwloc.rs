@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_int, c_void};
 use areas::{Error, Kind, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
-use super::error::{SUCCESS, broken, failed, invalid, no_memory, null, print};
+use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null, print};
 use super::hwloc_sets::{self, Bitmap};
 use super::linux::{Asked, Wish, check, check_allowed, map_placed, unmap};
 use super::nodes;
@@ -57,11 +57,8 @@ fn wish(policy: c_int) -> Result<Wish> {
 }
 
 #[unsafe(no_mangle)]
-static mut aml_area_hwloc_ops: Ops = Ops {
-    mmap: Some(aml_area_hwloc_mmap),
-    munmap: Some(aml_area_hwloc_munmap),
-    fprintf: Some(aml_area_hwloc_fprintf),
-};
+static mut aml_area_hwloc_ops: Ops =
+    Ops { mmap: Some(aml_area_hwloc_mmap), munmap: Some(aml_area_hwloc_munmap), fprintf: Some(fprintf) };
 
 /// On all nodes that are allowed when it is used.
 const fn everywhere(policy: c_int) -> HwlocData {
@@ -194,7 +191,7 @@ unsafe extern "C" fn aml_area_hwloc_mmap(
         // SAFETY: without MAP_FIXED nothing is replaced.
         match asked.and_then(|asked| unsafe { map_placed(&range::Mmap::private(size), &asked) }) {
             Ok(start) => start.as_ptr().cast(),
-            Err(error) => null(failed(error)),
+            Err(error) => null(failed_for(error, size)),
         }
     })
 }
@@ -227,12 +224,7 @@ unsafe extern "C" fn aml_area_hwloc_check_binding(
 
 /// # Safety
 /// As for C: NULL or an area's data, a stream, NULL or a string.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn aml_area_hwloc_fprintf(
-    data: *const Data,
-    stream: *mut libc::FILE,
-    before: *const c_char,
-) -> c_int {
+unsafe extern "C" fn fprintf(data: *const Data, stream: *mut libc::FILE, before: *const c_char) -> c_int {
     guarded(broken(), || {
         // SAFETY: the caller's promise, passed on.
         let asked = match unsafe { asked(data.cast()) } {

@@ -14,7 +14,9 @@ use areas::{Error, Kind, NodeSet, Placement, Policy, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
 use super::bitmap::Bitmap;
-use super::error::{SUCCESS, broken, failed, failed_at, invalid, no_memory, null, print};
+use super::error::{
+    ADDRESSES, SUCCESS, broken, failed, failed_at, failed_for, invalid, no_memory, null, print,
+};
 use super::nodes::{self, Bitmask, Owned, of_bitmap};
 use crate::edge::guarded;
 
@@ -363,7 +365,12 @@ pub(super) fn bind(asked: Result<Asked>, start: *mut c_void, size: usize) -> c_i
     let Some(start) = NonNull::new(start.cast::<u8>()) else {
         return invalid("place a range", "its address is NULL");
     };
-    match asked.and_then(|asked| asked.place_and_move(start, size)) {
+    let placed = asked.and_then(|asked| match size > ADDRESSES {
+        // For the default policy, the kernel passes over whatever is not mapped, as far as it goes.
+        true => Err(Error::new(Kind::OutOfRange, "place a range")),
+        false => asked.place_and_move(start, size),
+    });
+    match placed {
         Ok(()) => SUCCESS,
         Err(error) => failed_at(error, start, size),
     }
@@ -438,7 +445,7 @@ unsafe extern "C" fn aml_area_linux_mmap(
         // SAFETY: the caller's promise, passed on.
         match unsafe { wanted.map() } {
             Ok(start) => start.as_ptr().cast(),
-            Err(error) => null(failed(error)),
+            Err(error) => null(failed_for(error, size)),
         }
     })
 }
@@ -461,7 +468,7 @@ unsafe extern "C" fn aml_area_linux_mmap_mbind(
         // SAFETY: the caller's promise, passed on.
         match asked.and_then(|asked| unsafe { map_placed(&wanted, &asked) }) {
             Ok(start) => start.as_ptr().cast(),
-            Err(error) => null(failed(error)),
+            Err(error) => null(failed_for(error, size)),
         }
     })
 }

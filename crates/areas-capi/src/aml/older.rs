@@ -9,7 +9,7 @@ use areas::{Error, Kind, Result, range};
 
 use super::area::{Area, Data, Munmap, operation};
 use super::bitmap::Bitmap;
-use super::error::{SUCCESS, broken, failed, invalid, no_memory, null};
+use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null};
 use super::linux::{Asked, Wish, allowed, bind, check, forget, in_the_block, make, map_placed, unmap};
 use super::nodes::{self, Bitmask, Owned};
 use crate::edge::guarded;
@@ -232,7 +232,7 @@ unsafe extern "C" fn aml01_area_linux_mmap(data: *const Data, hint: *mut c_void,
         // SAFETY: MAP_FIXED is not among the flags that were let through.
         match wanted.and_then(|wanted| unsafe { wanted.map() }) {
             Ok(start) => start.as_ptr().cast(),
-            Err(error) => null(failed(error)),
+            Err(error) => null(failed_for(error, size)),
         }
     })
 }
@@ -260,7 +260,7 @@ unsafe extern "C" fn aml01_area_linux_mmap_mbind(
         });
         match mapped {
             Ok(start) => start.as_ptr().cast(),
-            Err(error) => null(failed(error)),
+            Err(error) => null(failed_for(error, size)),
         }
     })
 }

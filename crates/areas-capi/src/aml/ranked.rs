@@ -13,7 +13,7 @@ use areas::topology::{CpuSet, Topology};
 use areas::{Error, Kind, Node, NodeSet, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
-use super::error::{SUCCESS, broken, failed, invalid, no_memory, null, print};
+use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null, print};
 use super::hwloc_sets::{self, Bitmap};
 use super::linux::unmap;
 use crate::edge::guarded;
@@ -51,7 +51,7 @@ const MEANS_BANDWIDTH: c_uint = 1 << 3;
 static mut aml_area_hwloc_preferred_ops: Ops = Ops {
     mmap: Some(aml_area_hwloc_preferred_mmap),
     munmap: Some(aml_area_hwloc_preferred_munmap),
-    fprintf: Some(aml_area_hwloc_preferred_fprintf),
+    fprintf: Some(fprintf),
 };
 
 /// The nodes that CPUs are on; those that are not online are on none.
@@ -264,7 +264,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_mmap(
         });
         match mapped {
             Ok(start) => start.as_ptr().cast(),
-            Err(error) => null(failed(error)),
+            Err(error) => null(failed_for(error, size)),
         }
     })
 }
@@ -283,12 +283,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_munmap(
 
 /// # Safety
 /// As for C: NULL or an area's data, a stream, NULL or a string.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn aml_area_hwloc_preferred_fprintf(
-    data: *const Data,
-    stream: *mut libc::FILE,
-    before: *const c_char,
-) -> c_int {
+unsafe extern "C" fn fprintf(data: *const Data, stream: *mut libc::FILE, before: *const c_char) -> c_int {
     guarded(broken(), || {
         // SAFETY: the caller's promise, passed on.
         let nodes = match unsafe { order(data.cast()) } {

@@ -70,9 +70,9 @@ void aml_area_linux_destroy(struct aml_area **area);
 /*
  * Places a range as an area asks, whoever mapped it. Pages that are there and lie on other nodes are moved. One that cannot be moved
  * (another process has it mapped too, something has it pinned, its node has no room) stays where it is, and that is no error, as the
- * policy is in force then: aml_area_linux_check_binding tells. `ptr` is the beginning of a page. -AML_EINVAL for data or an
- * address that makes no sense, or a range that is not all mapped; -AML_ENOMEM for more than there are addresses; -AML_EDOM for a node
- * that may not be used; -AML_ENOTSUP, -AML_EPERM where the kernel or a sandbox refuses. Nothing is placed or moved then.
+ * policy is in force then: aml_area_linux_check_binding tells. `ptr` is the beginning of a page. -AML_EINVAL for data or an address
+ * that makes no sense, or a range that is not all mapped (to the default policy, gaps do not matter); -AML_ENOMEM for more than there
+ * are addresses; -AML_EDOM for a node that may not be used; -AML_ENOTSUP, -AML_EPERM where the kernel or a sandbox refuses.
  */
 int aml_area_linux_mbind(const struct aml_area_linux_data *data, void *ptr, size_t size);
 

@@ -304,8 +304,10 @@ static void binding(void)
 		FAILS(aml_area_munmap(&aml_area_linux, ptr, size), AML_ENOMEM);
 	}
 	/* Less than that, and not all of it mapped. */
-	FAILS(aml_area_linux_mbind(&plain, ptr, (size_t)1 << 45), AML_EINVAL);
-	FAILS(aml_area_linux_check_binding(&plain, ptr, (size_t)1 << 45), AML_EINVAL);
+	plain.policy = AML_AREA_LINUX_POLICY_BIND;
+	FAILS(aml_area_linux_mbind(&plain, (void *)(uintptr_t)0x20000, (size_t)1 << 45), AML_EINVAL);
+	FAILS(aml_area_linux_check_binding(&plain, (void *)(uintptr_t)0x20000, (size_t)1 << 45), AML_EINVAL);
+	plain.policy = AML_AREA_LINUX_POLICY_DEFAULT;
 	CHECK_EQ(aml_area_linux_mbind(&plain, ptr, 0), AML_SUCCESS);
 	CHECK_EQ(aml_area_munmap(&aml_area_linux, ptr, 4 * PAGE), AML_SUCCESS);
 	FAILS(aml_area_linux_check_binding(&plain, ptr, PAGE), AML_EINVAL);

@@ -1,5 +1,6 @@
 // All of AML's headers in C++: they compile together, link, and work; an area of one's own with a class behind it.
 #include <aml.h>
+#include <aml/area/hwloc.h>
 #include <aml/area/linux.h>
 #include <aml/higher/allocator.h>
 #include <aml/higher/allocator/area.h>
@@ -32,8 +33,24 @@ struct Odd {
 	char e;
 };
 
+/* hwloc's header is there or not; nothing of hwloc is linked. */
+static void by_hwlocs_policies()
+{
+	aml_area *area = nullptr;
+	CHECK_EQ(aml_area_hwloc_create(&area, nullptr, HWLOC_MEMBIND_BIND), AML_SUCCESS);
+	auto *bytes = static_cast<char *>(aml_area_mmap(area, 10000, nullptr));
+	CHECK(bytes != nullptr);
+	bytes[9999] = 1;
+	CHECK_EQ(aml_area_hwloc_check_binding(area, bytes, 10000), 1);
+	CHECK_EQ(aml_area_munmap(area, bytes, 10000), AML_SUCCESS);
+	aml_area_hwloc_destroy(&area);
+	CHECK_EQ(aml_area_hwloc_ranked_create(&area, nullptr, AML_AREA_HWLOC_RANK_LATENCY), AML_SUCCESS);
+	CHECK_EQ(aml_area_hwloc_preferred_destroy(&area), AML_SUCCESS);
+}
+
 int main()
 {
+	by_hwlocs_policies();
 	aml_area_data data{ { nullptr, AML_AREA_LINUX_POLICY_INTERLEAVE }, 0 };
 	aml_area_ops ops{ shark_mmap, aml_area_linux_munmap, aml_area_linux_fprintf };
 	aml_area area{ &ops, &data };

@@ -4,7 +4,9 @@
  *
  * Not under valgrind: it has a malloc of its own.
  */
+#define AML_WITHOUT_HWLOC_H
 #include <aml.h>
+#include <aml/area/hwloc.h>
 #include <aml/area/linux.h>
 
 #include "check.h"
@@ -13,8 +15,19 @@ static size_t refused;
 static int refusals;
 
 #ifndef __SANITIZE_ADDRESS__
-/* The C library's own, under its other name. */
+/* The C library's own, under their other names. */
 void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+
+void *calloc(size_t count, size_t size)
+{
+	if (refused != 0 && count * size == refused) {
+		refusals++;
+		errno = ENOMEM;
+		return NULL;
+	}
+	return __libc_calloc(count, size);
+}
 
 void *malloc(size_t size)
 {
@@ -55,6 +68,24 @@ static void areas(void)
 	aml_area_linux_destroy(&area);
 }
 
+static void hwloc_areas(void)
+{
+	struct aml_area *area = &aml_area_hwloc_default;
+	size_t block = sizeof(struct aml_area) + sizeof(struct aml_area_hwloc_data);
+	unsigned nodes;
+
+	WITHOUT(block, aml_area_hwloc_create(&area, NULL, HWLOC_MEMBIND_BIND), AML_ENOMEM);
+	CHECK(area == NULL);
+	CHECK_EQ(aml_area_hwloc_ranked_create(&area, NULL, AML_AREA_HWLOC_RANK_DISTANCE), AML_SUCCESS);
+	nodes = ((struct aml_area_hwloc_preferred_data *)area->data)->num_nodes;
+	CHECK_EQ(aml_area_hwloc_preferred_destroy(&area), AML_SUCCESS);
+	/* An object and a number for each node. */
+	block = sizeof(struct aml_area) + sizeof(struct aml_area_hwloc_preferred_data) + nodes * (sizeof(void *) + sizeof(unsigned));
+	area = &aml_area_hwloc_default;
+	WITHOUT(block, aml_area_hwloc_ranked_create(&area, NULL, AML_AREA_HWLOC_RANK_DISTANCE), AML_ENOMEM);
+	CHECK(area == NULL);
+}
+
 static void bitmaps(void)
 {
 	struct aml_bitmap map, *made = &map;
@@ -75,6 +106,7 @@ int main(void)
 	SKIP("the sanitizer has a malloc of its own");
 #endif
 	areas();
+	hwloc_areas();
 	bitmaps();
 	return 0;
 }
