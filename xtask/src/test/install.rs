@@ -21,6 +21,7 @@ const FILES: [&str; 23] = [
     "lib/libareas.a",
     "include/areas.h",
     "include/areas/aml.h",
+    "include/areas/aml/area/hwloc.h",
     "include/areas/aml/area/linux.h",
     "include/areas/aml-0.1/aml.h",
     "include/areas/be/OS.h",

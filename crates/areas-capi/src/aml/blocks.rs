@@ -26,9 +26,9 @@ pub(super) struct Addresses(u64);
 
 impl Hasher for Addresses {
     fn write_usize(&mut self, address: usize) {
-        const ODD: u128 = 0x9e37_79b9_7f4a_7c15;
-        let product = u128::from(self.0 ^ address as u64) * ODD;
-        self.0 = (product >> 64) as u64 ^ product as u64;
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let product = (self.0 ^ address as u64).wrapping_mul(ODD);
+        self.0 = product ^ product >> 32;
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -60,9 +60,9 @@ struct Block {
     /// Its neighbours in the list of free blocks of its order; of records that are not in use, the next one.
     previous: Index,
     next: Index,
-    order: u8,
+    order: u32,
     /// The order of its pool.
-    whole: u8,
+    whole: u32,
     free: bool,
 }
 
@@ -114,8 +114,6 @@ impl Blocks {
             self.pools.range(..end).next_back().is_some_and(|(&other, &size)| other + (1 << size) > base);
         if !overlaps {
             self.pools.insert(base, order);
-            // Orders are below 64.
-            let order = order as u8;
             let whole = Block {
                 start: base,
                 base,
@@ -142,7 +140,7 @@ impl Blocks {
         let index = self.free[large_enough.trailing_zeros() as usize];
         self.unlink(index);
         // The upper halves of what is too large are free.
-        while u32::from(self.blocks[index].order) > order {
+        while self.blocks[index].order > order {
             self.halve(index);
         }
         self.used += 1;
@@ -164,7 +162,7 @@ impl Blocks {
         }
         self.put(index);
         let Block { start, order, whole, .. } = self.blocks[index];
-        Some((order == whole && self.whole > 1).then_some((start, whole.into())))
+        Some((order == whole && self.whole > 1).then_some((start, whole)))
     }
 
     /// Forgets a pool that is wholly free.
@@ -180,7 +178,7 @@ impl Blocks {
 
     fn is_free(&self, base: usize, order: u32) -> bool {
         let block = self.at.get(&base).map(|&index| &self.blocks[index]);
-        block.is_some_and(|block| block.free && u32::from(block.order) == order)
+        block.is_some_and(|block| block.free && block.order == order)
     }
 
     /// Whether anything is out.
@@ -238,7 +236,7 @@ impl Blocks {
     /// Puts a block into the list of its order.
     fn put(&mut self, index: Index) {
         let block = &mut self.blocks[index];
-        let order = usize::from(block.order);
+        let order = block.order as usize;
         block.free = true;
         block.previous = NONE;
         block.next = self.free[order];
@@ -263,7 +261,7 @@ impl Blocks {
         match self.blocks.get_mut(previous) {
             Some(previous) => previous.next = next,
             None => {
-                self.free[usize::from(order)] = next;
+                self.free[order as usize] = next;
                 self.some &= !(u64::from(next == NONE) << order);
             }
         }
@@ -340,7 +338,7 @@ mod tests {
             assert_eq!(blocks.some >> order & 1 == 0, blocks.free[order] == NONE);
             let (mut index, mut previous) = (blocks.free[order], NONE);
             while let Some(block) = blocks.blocks.get(index) {
-                assert!(block.free && usize::from(block.order) == order && block.previous == previous);
+                assert!(block.free && block.order as usize == order && block.previous == previous);
                 (previous, index) = (index, block.next);
                 free -= 1;
             }

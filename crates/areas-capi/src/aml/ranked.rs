@@ -116,7 +116,7 @@ unsafe fn make(out: *mut *mut Area, nodes: Result<Vec<Node>>) -> c_int {
     let os_indexes = numanodes.wrapping_add(count).cast::<c_uint>();
     for (index, node) in nodes.iter().enumerate() {
         // SAFETY: the block has room for as many numbers behind the objects.
-        unsafe { os_indexes.add(index).write(node.get()) };
+        unsafe { os_indexes.wrapping_add(index).write(node.get()) };
     }
     let data = RankedData { num_nodes: c_uint::try_from(count).unwrap_or(0), numanodes, os_indexes };
     let at = made.wrapping_byte_add(std::mem::offset_of!(Made, data));
@@ -236,7 +236,7 @@ unsafe fn order(data: *const RankedData) -> Result<Vec<Node>> {
             .help("aml_area_hwloc_preferred_create fills them in"));
     }
     // SAFETY: as many numbers as it says (the caller's promise).
-    let number = |index| Node::new(unsafe { data.os_indexes.add(index).read() });
+    let number = |index| Node::new(unsafe { data.os_indexes.wrapping_add(index).read() });
     (0..data.num_nodes as usize).map(number).collect()
 }
 
