@@ -13,7 +13,7 @@ use super::{Done, Run, readme};
 use crate::{install, process};
 
 /// What has to be there, whatever else is.
-const FILES: [&str; 23] = [
+const FILES: [&str; 24] = [
     "lib/libareas.so",
     "lib/libareas.so.0",
     "lib/libareas-cut.so",
