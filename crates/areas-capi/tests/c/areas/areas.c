@@ -189,6 +189,8 @@ static void measuring(void)
 	CHECK_EQ(runs.resident, 3 * PAGE);
 	CHECK_EQ(on_node[0] + on_node[1] + on_node[2] + on_node[3], 3 * PAGE);
 	CHECK(on_node[node_of(start)] >= PAGE);
+	CHECK_EQ(residency.knows_pages, 1);
+	CHECK_EQ(residency.node_unknown, 0);
 	/* Whoever returns something else than 0 hears no more. */
 	OK(areas_measure(area, &residency, stop, &calls));
 	CHECK_EQ(calls, 1);
