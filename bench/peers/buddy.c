@@ -208,8 +208,8 @@ static int dispatched_free(void *allocator, void *start)
 /* How many are out at most: half of them are, on the average. */
 #define SLOTS 4096
 
-/* A place at a time, in no order: what is there is given back; where nothing is, so many bytes are taken as the dice say: from 1 to
- * 64 KiB, each power of two as often. With a size in `work`, all have that. */
+/* A place at a time, in no order: what is there is given back; where nothing is, so many bytes are taken as the dice say: from 1
+ * to 128 KiB, each power of two as often. With a size in `work`, all have that. */
 static int64_t play(const struct work *work, const struct allocator *with, void **slots, uint64_t *dice)
 {
     int64_t start = peer_now();

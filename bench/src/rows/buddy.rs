@@ -39,7 +39,8 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         )
     };
     // One for each case. They stay, with nothing out.
-    for (case, size) in [("sizes from 1 byte to 128 KiB, at random", 0), ("64 bytes", 64), ("4 KiB", 4096)] {
+    let cases = [("sizes from 1 byte to 128 KiB, at random", 0, Some(1.0)), ("64 B", 64, None), ("4 KiB", 4096, None)];
+    for (case, size, target) in cases {
         let mut data = ptr::null_mut();
         // SAFETY: a place for a pointer, an area that stays, and no options.
         ensure!(unsafe { create(&raw mut data, area, ptr::null_mut()) } == 0, "aml_allocator_buddy_create");
@@ -48,7 +49,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         let by = Work { from: ptr::from_mut(ours).cast(), ..work };
         let ours = peer.side("aml_alloc, aml_free", "peer_buddy_by", by)?;
         let contest = Contest::new(format!("{case}; half of 4,096 places are out"), SHORT, ours)
-            .against(peer.side("a buddy of AML's manner, in C", "peer_buddy", work)?, 1.0);
+            .against(peer.side("a buddy of AML's manner, in C", "peer_buddy", work)?, target);
         bench.contest(contest)?;
         peer.call("peer_buddy_end", by)?;
     }

@@ -17,6 +17,7 @@ extern "C" {
 /* At compile time. Placement on nodes is there; it needs no libnuma. */
 #define AML_HAVE_BACKEND_LIBNUMA 1
 #define AML_HAVE_BACKEND_CUDA 0
+/* In AML this promises a topology and replica sets, too. The areas of aml/area/hwloc.h are there whatever it says. */
 #define AML_HAVE_BACKEND_HWLOC 0
 #define AML_HAVE_BACKEND_OPENCL 0
 #define AML_HAVE_BACKEND_ZE 0
