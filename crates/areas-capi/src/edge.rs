@@ -79,7 +79,8 @@ pub(crate) fn guarded<T>(broken: T, body: impl FnOnce() -> T) -> T {
 }
 
 /// The same for a `body` without a cancellation point (pthreads(7)), but in what is guarded itself: allocating from tables takes a few
-/// nanoseconds, and the state of the thread as many. A deferred `pthread_cancel` waits for such a point.
+/// nanoseconds, and the state of the thread as many. A deferred `pthread_cancel` waits for such a point. It is not said that the thread
+/// is inside ([`is_inside`]): what it may hold is an allocator's table, which nobody else waits for who may be called in there.
 #[inline]
 pub(crate) fn caught<T>(broken: T, body: impl FnOnce() -> T) -> T {
     // As above.
