@@ -1,7 +1,8 @@
-// AML's areas on other machines than the default one: three nodes of unequal size, and eight small ones. What is there is moved from each node to
-// each, by linux and by hwloc areas; weights hold.
-// vm: --nodes "2:512 0:128 0:256"
-// vm: --nodes "2:384 1:96 0:64 0:64 0:64 0:64 0:64 0:64"
+// AML's areas on other machines than the default one: three nodes of unequal size, eight small ones, and a node whose memory is added while the
+// program runs. What is there is moved from each node to each; weights hold.
+// vm: --nodes "2:512 0:128 0:256" -- from_each to_all weights_hold sets_of
+// vm: --nodes "2:384 1:96 0:64 0:64 0:64 0:64 0:64 0:64" -- from_each to_all weights_hold sets_of
+// vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1 -- a_node_that_is_added
 
 #include "aml/sets.h"
 
@@ -164,6 +165,71 @@ static void sets_of_hwlocs(void)
 	}
 }
 
+/* Brings the memory of a node in; how many parts of it there were. */
+static int brought_in(int node)
+{
+	char folder[64], file[512];
+	struct dirent *entry;
+	int count = 0;
+	DIR *parts;
+
+	snprintf(folder, sizeof folder, "/sys/devices/system/node/node%d", node);
+	parts = opendir(folder);
+	CHECK(parts != NULL);
+	while ((entry = readdir(parts)) != NULL) {
+		unsigned number;
+
+		if (sscanf(entry->d_name, "memory%u", &number) != 1)
+			continue;
+		snprintf(file, sizeof file, "%s/memory%u/state", folder, number);
+		setting(file, "online_movable");
+		count++;
+	}
+	closedir(parts);
+	return count;
+}
+
+/* Node 1 has no memory at first, and is refused; then it has, and what is there moves to it, while an area of "all" has it by itself. */
+static void a_node_that_is_added(void)
+{
+	struct hwloc_bitmap_s set = set_of(2);
+	struct aml_bitmap mask;
+	struct aml_area *area, *all;
+	int counts[MOST];
+	char *ptr;
+
+	aml_bitmap_zero(&mask);
+	aml_bitmap_set(&mask, 1);
+	CHECK_EQ(aml_area_linux_create(&area, &mask, AML_AREA_LINUX_POLICY_BIND), -AML_EDOM);
+	CHECK_EQ(aml_area_hwloc_create(&area, &set, HWLOC_MEMBIND_BIND), -AML_EDOM);
+	CHECK_EQ(aml_area_hwloc_create(&all, NULL, HWLOC_MEMBIND_INTERLEAVE), AML_SUCCESS);
+	ptr = (char *)aml_area_mmap(all, PAGES * PAGE, NULL);
+	CHECK(ptr != NULL);
+	touch(ptr, PAGES);
+	counted(ptr, counts);
+	CHECK_EQ(counts[0], PAGES / 2);
+	CHECK_EQ(counts[2], PAGES / 2);
+	CHECK(brought_in(1) > 0);
+	area = area_over(2, AML_AREA_LINUX_POLICY_BIND);
+	CHECK_EQ(aml_area_linux_mbind((struct aml_area_linux_data *)area->data, ptr, PAGES * PAGE), AML_SUCCESS);
+	counted(ptr, counts);
+	CHECK_EQ(counts[1], PAGES);
+	CHECK_EQ(aml_area_linux_check_binding((struct aml_area_linux_data *)area->data, ptr, PAGES * PAGE), 1);
+	CHECK_EQ(aml_area_munmap(all, ptr, PAGES * PAGE), AML_SUCCESS);
+	/* All are what they are now. */
+	ptr = (char *)aml_area_mmap(all, PAGES * PAGE, NULL);
+	CHECK(ptr != NULL);
+	touch(ptr, PAGES);
+	counted(ptr, counts);
+	for (int node = 0; node < 3; node++)
+		CHECK_EQ(counts[node], PAGES / 3);
+	CHECK_EQ(aml_area_munmap(all, ptr, PAGES * PAGE), AML_SUCCESS);
+	aml_area_hwloc_destroy(&all);
+	aml_area_linux_destroy(&area);
+	from_each_node_to_each();
+	to_all_others();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -171,6 +237,7 @@ int main(int argc, char **argv)
 		{ "to_all_others", to_all_others },
 		{ "weights_hold", weights_hold },
 		{ "sets_of_hwlocs", sets_of_hwlocs },
+		{ "a_node_that_is_added", a_node_that_is_added },
 	};
 
 	return run_tests(tests, sizeof tests / sizeof *tests, argc, argv);
