@@ -8,9 +8,10 @@ use std::ffi::{c_char, c_int, c_void};
 use areas::{Error, Kind, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
+use super::asked::{Asked, Wish, check_allowed};
 use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null, print};
 use super::hwloc_sets::{self, Bitmap};
-use super::linux::{Asked, Wish, check, check_allowed, map_placed, unmap};
+use super::linux::{check, map_placed, unmap};
 use super::nodes;
 use crate::edge::guarded;
 

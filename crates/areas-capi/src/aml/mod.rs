@@ -9,6 +9,7 @@
 mod allocator;
 mod area;
 mod area_allocator;
+mod asked;
 mod bitmap;
 mod blocks;
 mod buddy;

@@ -8,9 +8,10 @@ use std::ffi::{c_int, c_void};
 use areas::{Error, Kind, Result, range};
 
 use super::area::{Area, Data, Munmap, operation};
+use super::asked::{Asked, Wish};
 use super::bitmap::Bitmap;
 use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null};
-use super::linux::{Asked, Wish, allowed, bind, check, forget, in_the_block, make, map_placed, unmap};
+use super::linux::{allowed, bind, check, forget, in_the_block, make, map_placed, unmap};
 use super::nodes::{self, Bitmask, Owned};
 use crate::edge::guarded;
 
