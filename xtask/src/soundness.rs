@@ -50,6 +50,10 @@ const NOT_UNDER_EITHER: Unable = &[
         "what_cannot_be_taken_in_stays_in_line",
         "it limits addresses (RLIMIT_AS), of which the sanitizer has terabytes",
     ),
+    (
+        "what_was_refused_or_could_not_be_taken_in_is_claimed_no_longer_than_that",
+        "it limits addresses, too",
+    ),
 ];
 
 const NOT_UNDER_ADDRESS: Unable = &[(
@@ -65,6 +69,11 @@ const NOT_UNDER_THREAD: Unable = &[
         "they count in tens of thousands, in whose time the sanitizer shows nothing that hundreds do not",
     ),
     ("ten_thousand_areas_of_another_team", "as scale"),
+    ("locked_memory::", "they lock all that is mapped (mlockall), of which the sanitizer has terabytes"),
+    (
+        "after_a_log_out_areas_are_found_without_a_call_of_their_holder",
+        "it counts the threads, of which the sanitizer has one of its own",
+    ),
 ];
 
 /// Unit tests that make no system calls which miri lacks, by parts of their names: those of the library.
