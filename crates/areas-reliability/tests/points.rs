@@ -86,6 +86,8 @@ operations! {
     join: "join";
     join_clearing: "join-clearing";
     join_without_area: "join-without-area";
+    join_once: "join-once";
+    publish_first: "publish-first";
     keep: "keep";
     reap: "reap";
     publish: "publish";

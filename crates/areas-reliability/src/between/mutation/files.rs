@@ -1,11 +1,15 @@
 //! Changes of the peer itself, of the registry's folder and its control file, and of what a socket carries.
 
 use std::fs::{self, DirBuilder, File, Permissions};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 
 use anyhow::{Context as _, Result};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 
+use super::super::looker::whole;
 use super::super::looking::By;
 use super::super::peer::Peer;
 use super::{Deed, How, Mutation, Scene, new, own};
@@ -25,6 +29,43 @@ const fn folder(
 
 const FOLDER: &[By] = &[By::Registry, By::Transfer, By::Giving];
 
+/// Record locks of the peer's on the control file.
+const fn locked(name: &'static str, what: &'static str, act: fn(&mut Peer) -> Result<()>) -> Mutation {
+    new(name, what, Scene::Own, How::PeerStopped(act)).ways(FOLDER)
+}
+
+/// Where in the control file the bytes of the ids are that are given (docs/design/transfer.md).
+const IDS_AT: i64 = 1 << 32;
+
+/// The control file, open for as long as the peer lives: its record locks go with the first descriptor of it that is closed.
+fn control(peer: &Peer) -> Result<ManuallyDrop<File>> {
+    Ok(ManuallyDrop::new(File::options().read(true).write(true).open(peer.space()?.join("control"))?))
+}
+
+/// Locks what of a range nobody else has: there are claims of givers, the peer's own too. A length of 0 is all that follows.
+fn lock_free(file: &File, start: i64, len: i64) -> Result<()> {
+    let mut lock = whole(libc::F_WRLCK)?;
+    (lock.l_start, lock.l_len) = (start, len);
+    match fcntl(file, FcntlArg::F_SETLK(&lock)) {
+        Ok(_) => return Ok(()),
+        Err(Errno::EAGAIN | Errno::EACCES) => {}
+        Err(errno) => return Err(errno).context("fcntl(F_SETLK)"),
+    }
+    fcntl(file, FcntlArg::F_GETLK(&mut lock)).context("fcntl(F_GETLK)")?;
+    if i32::from(lock.l_type) == libc::F_UNLCK {
+        return lock_free(file, start, len);
+    }
+    let (taken, behind) = (lock.l_start, lock.l_start + lock.l_len);
+    if taken > start {
+        lock_free(file, start, taken - start)?;
+    }
+    let end = start + len;
+    if lock.l_len > 0 && (len == 0 || behind < end) {
+        lock_free(file, behind, if len == 0 { 0 } else { end - behind })?;
+    }
+    Ok(())
+}
+
 /// What a socket carries.
 const fn socket(
     name: &'static str,
@@ -35,7 +76,7 @@ const fn socket(
     new(name, what, scene, How::Peer(act)).ways(&[By::Socket])
 }
 
-pub(super) static ALL: [Mutation; 28] = [
+pub(super) static ALL: [Mutation; 29] = [
     done("peer-stopped", "the peer is stopped", Deed::Stop).harmless(),
     done("peer-killed", "the peer is killed", Deed::Kill),
     own("peer-exec", "the peer becomes another program", |_| {
@@ -69,21 +110,17 @@ pub(super) static ALL: [Mutation; 28] = [
     })
     .ways(FOLDER)
     .harmless(),
-    new(
+    locked(
         "control-locked",
-        "the control file is locked by the peer, which is stopped",
-        Scene::Own,
-        How::PeerStopped(|peer| {
-            let file = File::options().read(true).write(true).open(peer.space()?.join("control"))?;
-            let lock = super::super::looker::whole(libc::F_WRLCK)?;
-            nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETLK(&lock)).context("fcntl(F_SETLK)")?;
-            // Kept for as long as the peer lives.
-            let _ = std::os::fd::IntoRawFd::into_raw_fd(file);
-            Ok(())
-        }),
+        "what is written in the control file is locked by the peer, which is stopped",
+        |peer| lock_free(&*control(peer)?, 0, IDS_AT),
     )
-    .ways(FOLDER)
     .harmless(),
+    locked(
+        "ids-claimed",
+        "all ids that are free to be given are claimed by the peer, which is stopped",
+        |peer| lock_free(&*control(peer)?, IDS_AT, 0),
+    ),
     folder("folder-gone", "the registry's folder is removed, with all in it", |registry| {
         Ok(fs::remove_dir_all(registry)?)
     }),
