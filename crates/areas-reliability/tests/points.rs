@@ -114,11 +114,14 @@ operations! {
     clone_locked: "clone-locked";
     clone_frozen: "clone-frozen";
     clone_resizable: "clone-resizable";
+    migrate: "migrate";
     grow: "grow";
     machine_grow_pool: "grow-pool";
     resize: "resize";
     resize_beyond: "resize-beyond";
+    resize_in_arena: "resize-in-arena";
     shrink: "shrink";
+    cut: "cut";
     protect: "protect";
     freeze: "freeze";
     freeze_locked: "freeze-locked";

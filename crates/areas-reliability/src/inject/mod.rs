@@ -392,8 +392,16 @@ fn about(pid: i32, call: &Call, registry: &str) -> String {
         }
         "symlinkat" => text_at(pid, call.args[2]),
         "readlink" => text_at(pid, call.args[0]),
-        "mmap" if call.args[1] == 4096 && call.args[2] == libc::PROT_NONE as u64 => {
-            "a page of addresses".to_owned()
+        "mmap" => {
+            let exactly = call.args[3] & libc::MAP_FIXED_NOREPLACE as u64 != 0;
+            let page = call.args[1] == 4096 && call.args[2] == libc::PROT_NONE as u64;
+            match (page, exactly) {
+                (true, false) => "a page of addresses",
+                (true, true) => "a page at an address",
+                (false, true) => "an exact address",
+                (false, false) => "",
+            }
+            .to_owned()
         }
         "bind" | "cachestat" | "close" | "dup3" | "fallocate" | "fchmod" | "fcntl" | "flock" | "fstat"
         | "fstatfs" | "ftruncate" | "getdents64" | "lseek" | "pidfd_getfd" | "pread64" | "pwrite64"

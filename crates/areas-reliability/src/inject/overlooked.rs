@@ -113,6 +113,9 @@ const POPULATING: &[&str] = &[
     "fill",
 ];
 
+/// What makes resizable areas wherever they may lie.
+const ROOMY: &[&str] = &["create-resizable", "clone-resizable"];
+
 /// What a process opens on its way into the registry; a word with a `=` is the whole of it.
 const FOLDERS: &[&str] = &["the registry", "pid-", "=teams", "=control", "=."];
 
@@ -134,6 +137,18 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["munmap"], "what was mapped to set pages aside stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
     rule(&["mmap"], "an object that is not sealed, and that somebody may be about to seal: it is tried again until that is decided")
         .only(&[EPERM]),
+    // Room to grow. (What fails for want of descriptors or memory is asked for anew by the next area.)
+    rule(&["openat", "read"], "where there is room to grow: unknown, so the kernel chooses the addresses, and the area grows as far as its reserve")
+        .about(&["/maps"])
+        .of(ROOMY),
+    rule(&["mmap"], "whether the kernel gives what it shows as free: unknown, so it chooses the addresses")
+        .about(&["=a page at an address"])
+        .of(ROOMY),
+    rule(&["munmap"], "the page by which that was tried stays taken where the kernel does not take it back: an area that would lie there is put elsewhere")
+        .of(ROOMY),
+    rule(&["mmap"], "addresses with room behind them: the kernel chooses others, and where it has none either, that is told")
+        .about(&["=an exact address"])
+        .of(ROOMY),
     rule(&["mmap"], "the anchor below which areas' memory hangs: without it, the kernel chooses each time")
         .about(&["=a page of addresses"])
         .lacking(),

@@ -95,6 +95,24 @@ pub(super) fn resize_beyond() -> Result<Box<dyn Act>> {
     resizing(|area| area.resize(6 * SIZE), |area| has_size(area, 6 * SIZE, 6 * SIZE))
 }
 
+/// At whatever address: where there is room to grow (docs/design/room-to-grow.md).
+pub(super) fn resize_in_arena() -> Result<Box<dyn Act>> {
+    let mut area = areas::builder(2 * SIZE).resizable(4 * SIZE)?;
+    area.write_at(0, &pattern(VICTIM, SIZE))?;
+    area.publish(VICTIM)?;
+    let address = area.as_ptr().addr();
+    With::new(
+        (area, address),
+        |(area, _)| area.resize(6 * SIZE),
+        |(area, address)| {
+            is(area.as_ptr().addr() == *address, || "it has moved".to_owned())?;
+            has_size(area, 6 * SIZE, 6 * SIZE)
+        },
+    )
+    .unchanged(|(area, _)| has_size(area, 2 * SIZE, 4 * SIZE))
+    .boxed()
+}
+
 pub(super) fn shrink() -> Result<Box<dyn Act>> {
     resizing(|area| area.resize(SIZE), |area| has_size(area, SIZE, 4 * SIZE))
 }

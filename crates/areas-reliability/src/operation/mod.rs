@@ -6,9 +6,11 @@
 //! | `making.rs` | new areas of every kind |
 //! | `finding.rs` | find, list, walk, wait, clone |
 //! | `changing.rs` | size, protection, freezing, populating, passing on |
+//! | `cutting.rs` | areas of which the program has unmapped a part |
 //! | `handing.rs` | areas that change hands |
 
 mod changing;
+mod cutting;
 mod finding;
 pub(crate) mod handing;
 mod joining;
@@ -189,7 +191,7 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 47] = [
+pub(crate) static ALL: [Operation; 50] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
@@ -228,12 +230,20 @@ pub(crate) static ALL: [Operation; 47] = [
     Operation::new("clone-locked", "clone a locked area", finding::clone_locked).cold(),
     Operation::new("clone-frozen", "clone a frozen area", finding::clone_frozen),
     Operation::new("clone-resizable", "clone a resizable area", finding::clone_resizable).cold(),
+    Operation::new("migrate", "move another team's area, without a clone", finding::migrate).cold(),
     Operation::new("grow", "grow a published area", changing::grow),
     Operation::new("grow-pool", "grow a published area in pages of the pool", changing::grow_in_pool)
         .needing(pool_has_pages),
     Operation::new("resize", "make a published area larger, within its reserve", changing::resize),
     Operation::new("resize-beyond", "the same, beyond its reserve", changing::resize_beyond).cold(),
+    Operation::new(
+        "resize-in-arena",
+        "the same, beyond the reserve of one that lies where there is room",
+        changing::resize_in_arena,
+    )
+    .cold(),
     Operation::new("shrink", "make a published area smaller", changing::shrink),
+    Operation::new("cut", "let go of a part in the middle that is unmapped", cutting::cut),
     Operation::new("protect", "take the right to write from a published area", changing::protect),
     Operation::new("freeze", "freeze a published area", changing::freeze),
     Operation::new("freeze-locked", "freeze a locked area", changing::freeze_locked),

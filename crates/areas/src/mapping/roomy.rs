@@ -207,9 +207,12 @@ fn arena() -> Option<&'static Arena> {
         arena
     };
     let found = known(ARENA.load(Ordering::Acquire)).or_else(|| {
-        let made = find_arena()
-            .map_or(&raw const NONE, |arena| Box::into_raw(Box::new(arena)).cast_const())
-            .cast_mut();
+        let made = match find_arena() {
+            Ok(arena) => Box::into_raw(Box::new(arena)).cast_const(),
+            Err(errno) if may_pass(errno) => return None,
+            Err(_) => &raw const NONE,
+        };
+        let made = made.cast_mut();
         match ARENA.compare_exchange(std::ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => known(made),
             // Another thread was quicker. What was made here is some words that are left over, once.
@@ -219,20 +222,26 @@ fn arena() -> Option<&'static Arena> {
     found.filter(|arena| arena.wide.slots > 0)
 }
 
+/// Whether what keeps us from finding the arena may be over when the next area is made: descriptors or memory that are missing.
+fn may_pass(errno: sys::Errno) -> bool {
+    matches!(errno, sys::Errno::MFILE | sys::Errno::NFILE | sys::Errno::NOMEM | sys::Errno::AGAIN)
+}
+
 #[cold]
-fn find_arena() -> Option<Arena> {
-    let maps = sys::text::read_lossy("/proc/thread-self/maps").ok()?;
+fn find_arena() -> sys::Result<Arena> {
+    let maps = sys::maps::read_own().map_err(sys::maps::errno_of)?;
     let (ram, swap) = sys::process::memory();
-    let arena = Arena::within(&maps, ram.saturating_add(swap))?;
+    let arena = Arena::within(&maps, ram.saturating_add(swap)).ok_or(sys::Errno::NOSPC)?;
     // Not every kernel gives what it shows as free: valgrind has addresses of its own.
     let page = PageSize::base().bytes();
     for part in [arena.wide, arena.dense] {
-        drop(Mapping::new(&reserved(At::Exactly(part.start + part.unit * (part.slots - 1)), page)).ok()?);
+        let last = At::Exactly(part.start + part.unit * (part.slots - 1));
+        drop(Mapping::at_exactly(&reserved(last, page))?);
     }
     let generous = !maps.contains("/vgpreload_")
         && sys::process::limit(Limit::AddressSpace).is_none()
         && sys::process::limit(Limit::LockedMemory).is_none_or(|limit| limit <= LOCKS_SOME);
-    Some(Arena { generous, ..arena })
+    Ok(Arena { generous, ..arena })
 }
 
 /// Which slots are in use. Each word is a hint, right or wrong by itself, so that no order is needed.

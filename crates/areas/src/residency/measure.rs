@@ -10,7 +10,7 @@ use super::object::{Cache, Piece, State, measure_object};
 use super::table::{Table, View};
 use super::{Builder, Residency, Where};
 use crate::error::{Error, Kind, Result};
-use crate::mapping::{Mapping, Sharing};
+use crate::mapping::{BackedBy, Mapping};
 use crate::object::Object;
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -57,9 +57,9 @@ pub(crate) fn measure_range(
     let base = mapping.check(range.start, range.len(), mapping.span())?;
     let view = View { base, range };
     let mut ruler = Ruler::new(mapping.page_size());
-    let cache = match (object, mapping.sharing()) {
+    let cache = match (object, mapping.backed_by()) {
         (Some(object), _) => Cache::of(object, &mut ruler.table, Some(&view))?,
-        (None, Sharing::Shared) if mapping.page_size() == PageSize::base() && is_shared_anonymous(&view) => {
+        (None, BackedBy::Inherited) if mapping.page_size() == PageSize::base() => {
             if !mapping.protection().contains(Protection::READ) {
                 let error = Error::new(Kind::ReadOnly, format!("measure {}", Bytes::from(view.range.len())));
                 return Err(error.detail(format!("its protection is {}", mapping.protection())).help(
@@ -117,24 +117,6 @@ fn whole_pages(mapping: &Mapping, len: usize) -> Result<usize> {
     let end = mapping.page_size().round_up(len).unwrap_or(usize::MAX);
     mapping.check(0, end, mapping.span())?;
     Ok(end)
-}
-
-/// Whether the memory at an address is shared and has no file that a user knows of.
-fn is_shared_anonymous(view: &View) -> bool {
-    let maps = sys::text::read_to_string("/proc/thread-self/maps").unwrap_or_default();
-    shared_anonymous_in(&maps, view.base.addr().get())
-}
-
-fn shared_anonymous_in(maps: &str, address: usize) -> bool {
-    maps.lines().any(|line| {
-        let Some((range, rest)) = line.split_once(' ') else { return false };
-        let Some((start, end)) = range.split_once('-') else { return false };
-        let (Ok(start), Ok(end)) = (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)) else {
-            return false;
-        };
-        let is_anonymous = || rest.ends_with(" /dev/zero (deleted)") || rest.contains(" [anon_shmem:");
-        (start..end).contains(&address) && is_anonymous()
-    })
 }
 
 /// What a measurement works with: the page tables, the buffers, and what it has found so far.
@@ -353,16 +335,5 @@ mod tests {
         check(&[(0, 4), (6, 8)], &[(4, 6), (8, 9)], &[]);
         check(&[(0, 4), (6, 8)], &[(2, 7)], &[(2, 4), (6, 7)]);
         check(&[(0, 9)], &[(1, 2), (3, 4), (8, 12)], &[(1, 2), (3, 4), (8, 9)]);
-    }
-
-    #[test]
-    fn shared_memory_without_a_file() {
-        let maps = "1000-2000 rw-s 00000000 00:01 5    /dev/zero (deleted)\n\
-                    2000-3000 rw-s 00000000 00:01 6    /memfd:areas:x (deleted)\n\
-                    3000-4000 rw-s 00000000 00:01 7    [anon_shmem:ring]\n";
-        let cases = [(0x1000, true), (0x1fff, true), (0x2000, false), (0x3000, true), (0x4000, false)];
-        for (address, expected) in cases {
-            assert_eq!(shared_anonymous_in(maps, address), expected, "{address:#x}");
-        }
     }
 }

@@ -176,7 +176,7 @@ const fn ioctl_number(size: usize) -> libc::Ioctl {
     (3 << 30 | (size as u32) << 16 | (b'f' as u32) << 8 | 17) as libc::Ioctl
 }
 
-fn errno_of(error: std::io::Error) -> Errno {
+pub(crate) fn errno_of(error: std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
 }
 
