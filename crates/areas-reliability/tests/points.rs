@@ -114,7 +114,6 @@ operations! {
     clone_locked: "clone-locked";
     clone_frozen: "clone-frozen";
     clone_resizable: "clone-resizable";
-    migrate: "migrate";
     grow: "grow";
     machine_grow_pool: "grow-pool";
     resize: "resize";

@@ -15,6 +15,7 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("fallocate", &[ENOSPC, EINTR, EIO, EFBIG, EPERM]),
     ("fchmod", &[EPERM, EIO, EROFS]),
     ("fcntl(F_ADD_SEALS)", &[EPERM, EBUSY, EINVAL]),
+    ("fcntl(F_DUPFD_CLOEXEC)", &[EMFILE, EBADF]),
     ("fcntl(F_GETFL)", &[EBADF]),
     ("fcntl(F_GETLK)", &[EBADF, EINTR, EINVAL]),
     ("fcntl(F_GET_SEALS)", &[EINVAL]),

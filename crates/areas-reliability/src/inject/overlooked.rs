@@ -80,10 +80,12 @@ const REGISTRY: &[&str] = &[
     "wait-in-vain",
     "clone-published",
     "resize-beyond",
+    "resize-in-arena",
     "walk",
     "transfer-own",
     "transfer",
     "take-in",
+    "cut",
 ];
 const LOOKING: &[&str] = &[
     "reap",
@@ -99,6 +101,7 @@ const LOOKING: &[&str] = &[
     "clone-frozen",
     "clone-resizable",
     "resize-beyond",
+    "resize-in-arena",
     "walk",
     "transfer",
 ];
@@ -258,7 +261,15 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["memfd_create"], "a sandbox that allows no objects: whether another's is one is told by its having no name")
         .only(&[EPERM])
         .of(LOOKING),
-    rule(&["newfstatat"], "whether an inherited number still leads to the object: taken for so unless nothing is open there").of(&["fork"]),
+    rule(&["newfstatat"], "whether an inherited number still leads to the object: taken for so unless nothing is open there")
+        .of(&["fork", "cut"]),
+    rule(&["fstat"], "a part that cannot be published yet is by the team's next call").about(&["areas table"]).of(&["cut"]),
+    rule(&["statx", "fstat", "fallocate"], "what was cut off is given back to the kernel now, or with the last part of the object")
+        .about(&["/memfd:area:"])
+        .of(&["cut"]),
+    rule(&["openat", "read"], "how many mappings there are, to be said in the error of pages that are not had: the next way is taken")
+        .about(&["/maps"])
+        .of(&["create-contiguous"]),
     rule(&["fcntl(F_GETLK)"], "whether a team lives is asked of its descriptor in /proc instead"),
     rule(&["fcntl(F_GET_SEALS)"], "the answer that it is no memory object, and so no table")
         .about(&["areas table"])
@@ -275,12 +286,12 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["openat", "read", "mmap", "mremap"],
          "clones of teams that are kept from us are not asked whether they have room. (Where it is we who have no descriptor or memory, it is told.)")
         .only(&[EACCES, EPERM, EIO, ESRCH, EAGAIN])
-        .of(&["resize-beyond"]),
+        .of(&["resize-beyond", "resize-in-arena"]),
     rule(&["openat", "read", "mmap", "mremap", "fstat", "statx", "memfd_create"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
     rule(&["fstat", "statx"], "the same: a table that cannot be looked at")
         .only(&[EBADF, EOVERFLOW, EACCES, ENOENT, ELOOP])
         .about(&["areas table", "/memfd:areas "])
-        .of(&["resize-beyond"]),
+        .of(&["resize-beyond", "resize-in-arena"]),
     rule(&["openat", "read"], "whether a process without more areas lives is asked of `kill` instead").about(&["/status"]).of(&["walk"]),
     rule(&["futex(WAIT)"], "a slice of waiting that ends early: it looks, and goes on").of(&["wait", "wait-in-vain"]),
     rule(&["fstat"], "what the handle by which descriptors are taken is: without one, the object is opened through /proc instead")

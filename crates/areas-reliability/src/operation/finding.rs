@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use areas::registry::{self, Source};
-use areas::{Area, Frozen, Kind, Migration, NodeSet, Policy, Resizable, Shared};
+use areas::{Area, Frozen, Kind, Resizable, Shared};
 
 use super::joining::{is_bystanders, list_into};
 use super::{Act, With, is, told};
@@ -198,30 +198,6 @@ pub(super) fn clone_resizable() -> Result<Box<dyn Act>> {
             let mut bytes = vec![0; SIZE];
             told(clone.read_at(0, &mut bytes))?;
             is(bytes == pattern(NAMES[4], SIZE), || "it has other bytes".to_owned())
-        },
-    )
-    .boxed()
-}
-
-/// All of its pages are on their node already, or come there: the bystander has it mapped, and this process asks.
-pub(super) fn migrate() -> Result<Box<dyn Act>> {
-    know(NAMES[0])?;
-    With::new(
-        (registry::find(NAMES[0])?, None::<Migration>),
-        |(source, migration)| {
-            *migration = Some(source.migrate(Policy::Interleave(NodeSet::ALL))?);
-            Ok(())
-        },
-        |(source, migration)| {
-            let Some(migration) = migration else { return Err("it says nothing".to_owned()) };
-            is(migration.is_placed() || !migration.stayed().is_empty(), || format!("{migration:?}"))?;
-            let policies = told(source.policies())?;
-            let placed = matches!(policies[..], [Policy::Interleave(_)]);
-            is(placed == migration.is_placed(), || {
-                format!("{migration:?}, and the kernel says {policies:?}")
-            })?;
-            is_right(Some(source))?;
-            has_pattern(&told(source.open())?, NAMES[0], SIZE)
         },
     )
     .boxed()

@@ -191,7 +191,7 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 50] = [
+pub(crate) static ALL: [Operation; 49] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
@@ -230,7 +230,6 @@ pub(crate) static ALL: [Operation; 50] = [
     Operation::new("clone-locked", "clone a locked area", finding::clone_locked).cold(),
     Operation::new("clone-frozen", "clone a frozen area", finding::clone_frozen),
     Operation::new("clone-resizable", "clone a resizable area", finding::clone_resizable).cold(),
-    Operation::new("migrate", "move another team's area, without a clone", finding::migrate).cold(),
     Operation::new("grow", "grow a published area", changing::grow),
     Operation::new("grow-pool", "grow a published area in pages of the pool", changing::grow_in_pool)
         .needing(pool_has_pages),
