@@ -66,6 +66,8 @@ enum Role {
         #[command(flatten)]
         changes: between::Changes,
     },
+    /// Puts the reports of single operations together, which lie in FOLDER/OPERATION (`between --operation OPERATION --report FOLDER/OPERATION`)
+    BetweenTogether { folder: PathBuf },
     /// Names the operations
     Operations,
     /// Names the operations that look
@@ -158,6 +160,7 @@ fn run(role: &Role) -> Result<bool> {
         Role::Holder { prefix, count } => scale::hold(prefix, *count).context("holder"),
         Role::Looker { size, traced } => scale::look(*size, *traced).context("looker"),
         Role::Between { options, changes } => between::main(options, changes),
+        Role::BetweenTogether { folder } => between::together(folder),
         Role::BetweenOperations => {
             between::operations();
             Ok(true)

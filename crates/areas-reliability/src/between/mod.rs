@@ -30,7 +30,7 @@ use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Options;
 use crate::report::{self as reports, Bar};
@@ -53,10 +53,10 @@ pub(crate) struct Changes {
 }
 
 /// What came of an operation and a change.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) operation: &'static str,
-    pub(crate) mutation: &'static str,
+    pub(crate) operation: String,
+    pub(crate) mutation: String,
     pub(crate) points: usize,
     pub(crate) left_out: usize,
     pub(crate) missed: usize,
@@ -130,14 +130,16 @@ fn one(
     let _held = match looking.needs() {
         Ok(held) => held,
         Err(why) => {
-            let (operation, mutation, skipped) = (looking.name, "all of them", Some(why));
+            let (operation, mutation) = (looking.name.to_owned(), "all of them".to_owned());
+            let skipped = Some(why);
             rows.push(Row { operation, mutation, skipped, ..Row::default() });
             return Ok(());
         }
     };
     for mutation in mutation::all().filter(wanted) {
         if let Some(why) = no_silence.filter(|_| mutation.silent) {
-            let (operation, mutation, skipped) = (looking.name, mutation.name, Some(why.clone()));
+            let (operation, mutation) = (looking.name.to_owned(), mutation.name.to_owned());
+            let skipped = Some(why.clone());
             rows.push(Row { operation, mutation, skipped, ..Row::default() });
             continue;
         }
@@ -149,14 +151,15 @@ fn one(
                     let scene = mutation.scene;
                     let wrong =
                         format!("{}, undisturbed, {scene:?}: {}", looking.name, plain(&outcome.wrong));
-                    let (operation, mutation) = (looking.name, "none");
+                    let (operation, mutation) = (looking.name.to_owned(), "none".to_owned());
                     rows.push(Row { operation, mutation, wrong: vec![wrong], ..Row::default() });
                     trial = Trial::new(strangers)?;
                 }
                 unknown.insert(outcome)
             }
         };
-        let mut row = Row { operation: looking.name, mutation: mutation.name, ..Row::default() };
+        let (operation, name) = (looking.name.to_owned(), mutation.name.to_owned());
+        let mut row = Row { operation, mutation: name, ..Row::default() };
         let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for point in points(&reference.calls) {
             *number += 1;
@@ -199,7 +202,7 @@ fn one(
         (of().map(|row| row.missed).sum::<usize>(), of().map(|row| row.points).sum::<usize>());
     if missed > MISSED_AT_LEAST && missed * 5 > points {
         let wrong = format!("{}: {missed} of {points} runs did not come to their call", looking.name);
-        let (operation, mutation) = (looking.name, "all of them");
+        let (operation, mutation) = (looking.name.to_owned(), "all of them".to_owned());
         rows.push(Row { operation, mutation, wrong: vec![wrong], ..Row::default() });
     }
     Ok(())
@@ -233,6 +236,19 @@ fn listed(calls: &[String]) -> String {
         [first, .., last] => format!("{} calls, {first} to {last}", calls.len()),
         [] => "no call".to_owned(),
     }
+}
+
+/// Puts the reports of single operations together, each in a folder of the operation's name: so that several are run side by side.
+pub(crate) fn together(folder: &Path) -> Result<bool> {
+    let mut rows: Vec<Row> = Vec::new();
+    for looking in &looking::ALL {
+        let path = folder.join(looking.name).join("between-calls.json");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let of: Vec<Row> = serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        rows.extend(of);
+    }
+    reports::write(folder, "between-calls", &rows, &report::chapter(&rows))?;
+    Ok(rows.iter().all(|row| row.wrong.is_empty()))
 }
 
 pub(crate) fn operations() {
