@@ -198,6 +198,28 @@ fn open_files() {
     "#);
 }
 
+/// Where there is room to grow is read from a file: an area that is made without a descriptor for that does not settle it for those to come.
+#[test]
+fn room_to_grow_is_found_when_there_are_descriptors_again() {
+    test!("room_to_grow_is_found_when_there_are_descriptors_again").alone(Stage::ordinary(), || {
+        limit(Resource::Nofile, 64);
+        let mut hoard: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        // For the object, and for nothing else.
+        drop(hoard.pop().unwrap());
+        let squeezed = areas::builder(4096).resizable(4096).unwrap();
+        assert!(File::open("/dev/null").is_err());
+        drop(hoard);
+        let mut areas: Vec<_> = (0..4).map(|_| areas::builder(4096).resizable(4096).unwrap()).collect();
+        for area in &mut areas {
+            let before = area.as_ptr();
+            area.resize(64 << 20).unwrap();
+            assert_eq!(area.as_ptr(), before);
+        }
+        drop(squeezed);
+        String::new()
+    });
+}
+
 #[test]
 fn the_first_published_area_needs_several_descriptors() {
     let told = test!("the_first_published_area_needs_several_descriptors").alone(Stage::ordinary(), || {
