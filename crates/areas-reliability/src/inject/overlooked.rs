@@ -153,7 +153,7 @@ pub(crate) static RULES: &[Rule] = &[
         .about(&["=an exact address"])
         .of(ROOMY),
     rule(&["mmap"], "the anchor below which areas' memory hangs: without it, the kernel chooses each time")
-        .about(&["=a page of addresses"])
+        .about(&["=a page of addresses", "=a page at an address"])
         .lacking(),
     rule(&["fcntl(F_GETFL)"], "whether the descriptor may write: `fallocate` tells").of(&["grow-pool"]),
     rule(&["statx", "lseek"], "the standard library asks how long a text of the kernel's is before it reads it: a hint")
