@@ -40,7 +40,7 @@ const PARTS: [&str; 21] = [
 ];
 
 /// The names of types there and here.
-const TYPES: [(&str, &str); 32] = [
+const TYPES: [(&str, &str); 33] = [
     ("Handle", "areas_area"),
     ("Attributes", "areas_attributes"),
     ("Cloning", "areas_cloning"),
@@ -57,6 +57,7 @@ const TYPES: [(&str, &str); 32] = [
     ("Nodes", "areas_nodeset"),
     ("Placed", "areas_placement"),
     ("Source", "areas_provider"),
+    ("Counts", "areas_statistics"),
     ("Operations", "areas_provider_operations"),
     ("Asked", "areas_request"),
     ("Mapped", "areas_mapping"),
@@ -76,7 +77,7 @@ const TYPES: [(&str, &str); 32] = [
 ];
 
 /// Structures that begin with their size, and so with a macro.
-const SIZED: [&str; 10] = [
+const SIZED: [&str; 11] = [
     "attributes",
     "cloning",
     "info",
@@ -86,6 +87,7 @@ const SIZED: [&str; 10] = [
     "migration",
     "provider_operations",
     "receiving",
+    "statistics",
     "targets",
 ];
 

@@ -16,6 +16,13 @@ int main(void)
 	FIELD(areas_placement, home);
 	FIELD(areas_placement, reserved);
 	FIELD(areas_placement, nodes);
+	SIZE(areas_statistics);
+	FIELD(areas_statistics, size_of_this);
+	FIELD(areas_statistics, mapped);
+	FIELD(areas_statistics, peak);
+	FIELD(areas_statistics, maps);
+	FIELD(areas_statistics, unmaps);
+	FIELD(areas_statistics, failures);
 	SIZE(areas_provider_operations);
 	FIELD(areas_provider_operations, size_of_this);
 	FIELD(areas_provider_operations, map);

@@ -42,6 +42,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 #define AREAS_MIGRATION AREAS_BEGUN(areas_migration)
 #define AREAS_PROVIDER_OPERATIONS AREAS_BEGUN(areas_provider_operations)
 #define AREAS_RECEIVING AREAS_BEGUN(areas_receiving)
+#define AREAS_STATISTICS AREAS_BEGUN(areas_statistics)
 #define AREAS_TARGETS AREAS_BEGUN(areas_targets)
 
 
@@ -315,6 +316,24 @@ typedef struct areas_placement {
     // The nodes that the policy names. An empty set is an error where it must name some.
     struct areas_nodeset nodes;
 } areas_placement;
+
+// What was counted of a provider. Begin with AREAS_STATISTICS.
+//
+// Other threads go on meanwhile, so the members are not of the very same instant; but `mapped <= peak` and `unmaps <= maps` always hold.
+typedef struct areas_statistics {
+    // sizeof(areas_statistics).
+    size_t size_of_this;
+    // Bytes of addresses that are mapped now: whole pages, a reserve included.
+    size_t mapped;
+    // The largest value that `mapped` ever had.
+    size_t peak;
+    // How many mappings were made.
+    uint64_t maps;
+    // How many of them have been unmapped.
+    uint64_t unmaps;
+    // How many requests ended in an error.
+    uint64_t failures;
+} areas_statistics;
 
 // What a provider of one's own does. Begin with AREAS_PROVIDER_OPERATIONS. The functions may be called by any thread, several at
 // once.
@@ -724,6 +743,16 @@ struct areas_provider *areas_provider_spilled(const struct areas_provider *inner
 
 // `inner` (NULL: the kernel) with at most so many bytes of addresses mapped at once. More is AREAS_ERROR_LIMIT.
 struct areas_provider *areas_provider_limited(const struct areas_provider *inner, size_t bytes);
+
+// `inner` (NULL: the kernel) with counters of what it maps, unmaps, and refuses: areas_provider_statistics reads them.
+struct areas_provider *areas_provider_counted(const struct areas_provider *inner);
+
+// Tells what was counted of a provider that areas_provider_counted made; at any time, by any thread, while others map and unmap. A mapping
+// is counted until its addresses are unmapped, however that comes about.
+//
+// AREAS_ERROR_UNSUPPORTED for any other provider, also for a layer over one that counts; AREAS_ERROR_INVALID_INPUT for NULL.
+int areas_provider_statistics(const struct areas_provider *provider,
+                              struct areas_statistics *statistics);
 
 // `inner` (NULL: the kernel) with so many inaccessible pages before and behind each area.
 struct areas_provider *areas_provider_guarded(const struct areas_provider *inner, size_t pages);

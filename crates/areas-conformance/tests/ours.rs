@@ -83,6 +83,15 @@ fn limited() {
 }
 
 #[test]
+fn counted() {
+    let counted = SYSTEM.counted();
+    conforms(&check(&counted), &[]);
+    let told = counted.statistics();
+    assert_eq!((told.mapped, told.maps), (0, told.unmaps), "{told:?}");
+    assert!(told.peak > 0 && told.maps > 0 && told.failures > 0, "{told:?}");
+}
+
+#[test]
 fn striped() {
     static STRIPED: Striped<System> = Striped::new(System::new(), NodeSet::ALL, 3);
     conforms(&check(&STRIPED), &[]);
@@ -106,6 +115,7 @@ fn one_over_another() {
     conforms(&check(&SYSTEM.placed(placement.policy()).guarded(1).limited(64 << 20)), &[]);
     conforms(&check(&SYSTEM.limited(64 << 20).striped(NodeSet::ALL, 2).guarded(2)), &[]);
     conforms(&check(&SYSTEM.guarded(1).spilled([node()]).or(SYSTEM.limited(64 << 20))), &[]);
+    conforms(&check(&SYSTEM.counted().guarded(1).counted()), &[]);
     let boxed: &dyn Provider = &SYSTEM.guarded(1);
     conforms(&check(&boxed.or(SYSTEM).placed(placement).limited(64 << 20)), &[]);
 }

@@ -94,5 +94,10 @@ fn main() -> Result<()> {
     // A mapping goes back to the provider that made it; dropping it does as well.
     budget.unmap(held)?;
     println!("  and then  {}", Bytes::from(budget.used()));
+
+    // Statistics, which any thread may read at any time.
+    let counted = System::new().counted();
+    show("With counters:", &counted, SIZE, Pages::Base)?;
+    println!("  counted   {:?}", counted.statistics());
     Ok(())
 }

@@ -2,40 +2,79 @@
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
+use std::ffi::c_int;
 use std::fmt;
 use std::sync::Arc;
 
-use areas::{Mapping, Provider, Rejected, Request, Result, System};
+use areas::provider::Counted;
+use areas::{Error, Kind, Mapping, Provider, Rejected, Request, Result, System};
 
-use super::errors::{invalid, made};
+use super::errors::{invalid, made, status};
 use super::nodes::{Nodes, node};
 use super::placement::{Placed, placement_at};
+use super::sized::{Versioned, room};
 use crate::edge::guarded;
 
 /// Where areas come from. It is made by the functions below, used by any number of threads at once, and let go by
 /// areas_provider_release: areas and layers that came from it keep what they need of it.
 #[derive(Clone)]
-pub struct Source(Arc<dyn Provider>);
+pub struct Source {
+    provider: Arc<dyn Provider>,
+    /// The same one, where it is a layer that counts.
+    counted: Option<Arc<Counted<Source>>>,
+}
 
 impl Source {
     pub(super) fn new(provider: impl Provider + 'static) -> Self {
-        Source(Arc::new(provider))
+        Source { provider: Arc::new(provider), counted: None }
+    }
+
+    fn counting(inner: Source) -> Self {
+        let counted = Arc::new(inner.counted());
+        Source { provider: counted.clone(), counted: Some(counted) }
     }
 }
 
+/// What was counted of a provider. Begin with AREAS_STATISTICS.
+///
+/// Other threads go on meanwhile, so the members are not of the very same instant; but `mapped <= peak` and `unmaps <= maps` always hold.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Counts {
+    /// sizeof(areas_statistics).
+    pub size_of_this: usize,
+    /// Bytes of addresses that are mapped now: whole pages, a reserve included.
+    pub mapped: usize,
+    /// The largest value that `mapped` ever had.
+    pub peak: usize,
+    /// How many mappings were made.
+    pub maps: u64,
+    /// How many of them have been unmapped.
+    pub unmaps: u64,
+    /// How many requests ended in an error.
+    pub failures: u64,
+}
+
+// SAFETY: numbers, the first a `usize`.
+unsafe impl Versioned for Counts {
+    const NAME: &'static str = "areas_statistics";
+    const FIRST: usize = 48;
+}
+const _: () = assert!(size_of::<Counts>() == 48);
+
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.provider.fmt(f)
     }
 }
 
 impl Provider for Source {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
-        self.0.map(request)
+        self.provider.map(request)
     }
 
     fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
-        self.0.unmap(mapping)
+        self.provider.unmap(mapping)
     }
 }
 
@@ -132,6 +171,48 @@ pub unsafe extern "C" fn areas_provider_spilled(
 pub unsafe extern "C" fn areas_provider_limited(inner: *const Source, bytes: usize) -> *mut Source {
     // SAFETY: C's promise.
     made(|| Ok(Source::new(unsafe { source_or_system(inner) }.limited(bytes))))
+}
+
+/// `inner` (NULL: the kernel) with counters of what it maps, unmaps, and refuses: areas_provider_statistics reads them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_provider_counted(inner: *const Source) -> *mut Source {
+    // SAFETY: C's promise.
+    made(|| Ok(Source::counting(unsafe { source_or_system(inner) })))
+}
+
+/// Tells what was counted of a provider that areas_provider_counted made; at any time, by any thread, while others map and unmap. A mapping
+/// is counted until its addresses are unmapped, however that comes about.
+///
+/// AREAS_ERROR_UNSUPPORTED for any other provider, also for a layer over one that counts; AREAS_ERROR_INVALID_INPUT for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_provider_statistics(
+    provider: *const Source,
+    statistics: *mut Counts,
+) -> c_int {
+    status(|| {
+        const WHAT: &str = "tell the statistics of a provider";
+        // SAFETY: NULL, or as many bytes as it says (C's promise).
+        let room = unsafe { room(statistics) }?;
+        // SAFETY: NULL or a provider that was not released (C's promise).
+        let provider = unsafe { provider.as_ref() }.ok_or_else(|| invalid(WHAT, "the provider is NULL"))?;
+        let Some(counted) = &provider.counted else {
+            return Err(Error::new(Kind::Unsupported, WHAT)
+                .detail(format!("{provider:?} does not count"))
+                .help("make a layer that does, areas_provider_counted, and ask that one"));
+        };
+        let told = counted.statistics();
+        let counts = Counts {
+            size_of_this: 0,
+            mapped: told.mapped,
+            peak: told.peak,
+            maps: told.maps,
+            unmaps: told.unmaps,
+            failures: told.failures,
+        };
+        // SAFETY: C's promise, as above.
+        unsafe { room.fill(&counts) };
+        Ok(())
+    })
 }
 
 /// `inner` (NULL: the kernel) with so many inaccessible pages before and behind each area.

@@ -35,7 +35,7 @@ impl Mapping {
         let slot = self.slot.take();
         self.left();
         (self.apart, self.slot) = (false, slot);
-        let others = parts.iter().skip(1).map(|part| self.part(part)).collect();
+        let mut others: Vec<_> = parts.iter().skip(1).map(|part| self.part(part)).collect();
         match parts.first() {
             Some(first) => {
                 // SAFETY: `start < span`, and `base..base+span` was one range of ours (invariant), so that the sum does not overflow.
@@ -51,6 +51,9 @@ impl Mapping {
                 (self.size, self.span, self.slot) = (0, 0, None);
             }
         }
+        // What is kept is counted less, and then each part for itself: never more than there is.
+        self.tally_span();
+        self.tally_parts(&mut others);
         others
     }
 

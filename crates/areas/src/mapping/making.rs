@@ -345,11 +345,13 @@ impl Mapping {
             drop(tail.home.take());
             home.join(self.base, self.span, more);
             self.span = span;
+            self.tally_span();
             return Ok(());
         }
         // From here on the range belongs to this mapping.
         let _ = std::mem::ManuallyDrop::new(Mapping::new(&plan)?);
         self.span = span;
+        self.tally_span();
         Ok(())
     }
 
@@ -391,6 +393,7 @@ impl Mapping {
             };
             if gone.is_ok() {
                 self.span = span;
+                self.tally_span();
             }
         }
     }

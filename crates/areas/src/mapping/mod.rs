@@ -17,6 +17,7 @@ mod reservation;
 mod rights;
 mod roomy;
 mod taken;
+mod tally;
 
 use std::any::Any;
 use std::fmt;
@@ -37,6 +38,7 @@ pub(crate) use reservation::reserved;
 #[cfg(fuzzing)]
 pub(crate) use roomy::fuzz as fuzz_arena;
 pub use roomy::roomy_maximum;
+pub(crate) use tally::Counters;
 
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::page::PageSize;

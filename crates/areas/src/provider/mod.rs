@@ -30,6 +30,7 @@
 
 pub(crate) mod address;
 mod answer;
+mod counted;
 mod guarded;
 mod limited;
 mod or;
@@ -44,6 +45,7 @@ pub(crate) mod transparent;
 use std::fmt;
 
 pub(crate) use address::is_free;
+pub use counted::{Counted, Statistics};
 pub use guarded::Guarded;
 pub use limited::Limited;
 pub use or::Or;
@@ -103,6 +105,14 @@ pub trait Provider: fmt::Debug + Send + Sync {
         Self: Sized,
     {
         Limited::new(self, bytes)
+    }
+
+    /// This provider with counters of what it maps, unmaps, and refuses.
+    fn counted(self) -> Counted<Self>
+    where
+        Self: Sized,
+    {
+        Counted::new(self)
     }
 
     /// This provider with blocks of so many pages on each of the nodes in turn.

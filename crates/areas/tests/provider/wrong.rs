@@ -129,13 +129,14 @@ fn no_area_is_over_anything_else() {
         let other = Other { file, object, answer };
         let node = areas::allowed_nodes().unwrap().first().unwrap();
         let placed = Placed::new(&other, Policy::Local.into());
-        let layers: [(&str, &dyn Provider); 7] = [
+        let layers: [(&str, &dyn Provider); 8] = [
             ("none", &other),
             ("or", &refusing().or(&other)),
             ("striped", &(&other).striped(node.into(), 1)),
             ("spilled", &(&other).spilled([node])),
             ("guarded", &(&other).guarded(1)),
             ("limited", &(&other).limited(1 << 20)),
+            ("counted", &(&other).counted()),
             ("placed", &placed),
         ];
         for (layer, provider) in layers {

@@ -5,6 +5,9 @@
 
 #include "check.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #define PAGE ((size_t)4096)
 
 /* What a provider of ours knows. */
@@ -252,9 +255,99 @@ static void layers(void)
 	areas_provider_release(limited);
 }
 
+/* What is counted is what the kernel has mapped, read while threads map and unmap. */
+static atomic_int mapping;
+
+static void *map_and_unmap(void *context)
+{
+	areas_attributes wanted = asked((const areas_provider *)context, AREAS_PRIVATE);
+	for (int round = 0; round < 200; round++) {
+		areas_area *area = areas_create(&wanted);
+		CHECK(area != NULL);
+		areas_release(area);
+	}
+	mapping--;
+	return NULL;
+}
+
+static void statistics(void)
+{
+	areas_statistics told = AREAS_STATISTICS;
+	areas_provider *counted, *guarded;
+	areas_attributes wanted;
+	areas_area *one, *two;
+	pthread_t threads[3];
+	char *end;
+
+	CHECK_EQ(areas_provider_statistics(NULL, &told), AREAS_ERROR_INVALID_INPUT);
+	counted = areas_provider_counted(NULL);
+	CHECK(counted != NULL);
+	CHECK_EQ(areas_provider_statistics(counted, NULL), AREAS_ERROR_INVALID_INPUT);
+	told.size_of_this = 47;
+	CHECK_EQ(areas_provider_statistics(counted, &told), AREAS_ERROR_INVALID_INPUT);
+	told.size_of_this = sizeof told;
+	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
+	CHECK(told.mapped == 0 && told.peak == 0 && told.maps == 0 && told.unmaps == 0 && told.failures == 0);
+
+	/* A layer over it is counted below, and does not count itself. */
+	guarded = areas_provider_guarded(counted, 1);
+	CHECK_EQ(areas_provider_statistics(guarded, &told), AREAS_ERROR_UNSUPPORTED);
+	CHECK(strstr(areas_error_remedy(), "areas_provider_counted") != NULL);
+	wanted = asked(guarded, AREAS_PRIVATE);
+	one = areas_create(&wanted);
+	wanted = asked(counted, AREAS_GROWABLE);
+	wanted.size = PAGE + 1;
+	wanted.max = 10 * PAGE;
+	two = areas_create(&wanted);
+	CHECK(one != NULL && two != NULL);
+	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
+	CHECK_EQ(told.mapped, 13 * PAGE);
+	CHECK_EQ(told.peak, 13 * PAGE);
+	CHECK_EQ(told.maps, 2);
+	CHECK_EQ(told.unmaps, 0);
+	end = (char *)areas_address(two) + 10 * PAGE;
+	CHECK_STR(check_maps(end - 1), "rw-s");
+	areas_release(two);
+	CHECK_STR(check_maps(end - 1), "");
+	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
+	CHECK_EQ(told.mapped, 3 * PAGE);
+	CHECK_EQ(told.peak, 13 * PAGE);
+	CHECK_EQ(told.unmaps, 1);
+	/* An address that is taken: the kernel's refusal. */
+	wanted = asked(counted, AREAS_PRIVATE);
+	wanted.address = areas_address(one);
+	wanted.address_form = AREAS_EXACTLY;
+	CHECK_EQ(told.failures, 0);
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_ADDRESS_IN_USE);
+	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
+	CHECK_EQ(told.failures, 1);
+	CHECK_EQ(told.mapped, 3 * PAGE);
+	CHECK_EQ(told.maps, 2);
+	areas_release(one);
+	areas_provider_release(guarded);
+
+	mapping = 3;
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(pthread_create(&threads[i], NULL, map_and_unmap, counted), 0);
+	while (mapping > 0) {
+		CHECK_EQ(areas_provider_statistics(counted, &told), 0);
+		CHECK(told.mapped <= told.peak && told.unmaps <= told.maps && told.mapped <= 9 * PAGE);
+	}
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(pthread_join(threads[i], NULL), 0);
+	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
+	CHECK_EQ(told.mapped, 0);
+	CHECK_EQ(told.peak, 13 * PAGE);
+	CHECK_EQ(told.maps, 602);
+	CHECK_EQ(told.unmaps, 602);
+	areas_provider_release(counted);
+}
+
 int main(void)
 {
 	custom();
 	layers();
+	statistics();
 	return 0;
 }
