@@ -40,7 +40,7 @@ const PARTS: [&str; 21] = [
 ];
 
 /// The names of types there and here.
-const TYPES: [(&str, &str); 33] = [
+const TYPES: [(&str, &str); 34] = [
     ("Handle", "areas_area"),
     ("Attributes", "areas_attributes"),
     ("Cloning", "areas_cloning"),
@@ -58,6 +58,7 @@ const TYPES: [(&str, &str); 33] = [
     ("Placed", "areas_placement"),
     ("Source", "areas_provider"),
     ("Counts", "areas_statistics"),
+    ("Part", "areas_part"),
     ("Operations", "areas_provider_operations"),
     ("Asked", "areas_request"),
     ("Mapped", "areas_mapping"),

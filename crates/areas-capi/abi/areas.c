@@ -16,6 +16,9 @@ int main(void)
 	FIELD(areas_placement, home);
 	FIELD(areas_placement, reserved);
 	FIELD(areas_placement, nodes);
+	SIZE(areas_part);
+	FIELD(areas_part, node);
+	FIELD(areas_part, weight);
 	SIZE(areas_statistics);
 	FIELD(areas_statistics, size_of_this);
 	FIELD(areas_statistics, mapped);

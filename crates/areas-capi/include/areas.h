@@ -317,6 +317,14 @@ typedef struct areas_placement {
     struct areas_nodeset nodes;
 } areas_placement;
 
+// A part of an area that is split: its node, and how large it is beside the others.
+typedef struct areas_part {
+    // The node.
+    uint32_t node;
+    // Its share of the sum of all weights; not 0.
+    uint32_t weight;
+} areas_part;
+
 // What was counted of a provider. Begin with AREAS_STATISTICS.
 //
 // Other threads go on meanwhile, so the members are not of the very same instant; but `mapped <= peak` and `unmaps <= maps` always hold.
@@ -740,6 +748,12 @@ struct areas_provider *areas_provider_striped(const struct areas_provider *inner
 
 // `inner` (NULL: the kernel) with nodes that are filled one after the other, in the order given. NULL for no nodes.
 struct areas_provider *areas_provider_spilled(const struct areas_provider *inner, const uint32_t *order, size_t count);
+
+// `inner` (NULL: the kernel) with contiguous parts of each area, in the order given, as large as their weights say, each bound to its node; they begin between
+// huge pages where each has room for one, else at the nearest page. NULL for no parts, and for a weight of 0.
+struct areas_provider *areas_provider_split(const struct areas_provider *inner,
+                                            const struct areas_part *parts,
+                                            size_t count);
 
 // `inner` (NULL: the kernel) with at most so many bytes of addresses mapped at once. More is AREAS_ERROR_LIMIT.
 struct areas_provider *areas_provider_limited(const struct areas_provider *inner, size_t bytes);

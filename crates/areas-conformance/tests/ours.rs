@@ -103,6 +103,12 @@ fn spilled() {
 }
 
 #[test]
+fn split() {
+    conforms(&check(&SYSTEM.split([(node(), 1), (node(), 2)])), &[]);
+    conforms(&check(&SYSTEM.limited(64 << 20).split([(node(), 1)]).guarded(1)), &[]);
+}
+
+#[test]
 fn guarded() {
     static GUARDED: Guarded<System> = Guarded::new(System::new(), 1);
     conforms(&check(&GUARDED), &[]);

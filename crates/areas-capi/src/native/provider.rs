@@ -166,6 +166,45 @@ pub unsafe extern "C" fn areas_provider_spilled(
     })
 }
 
+/// A part of an area that is split: its node, and how large it is beside the others.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Part {
+    /// The node.
+    pub node: u32,
+    /// Its share of the sum of all weights; not 0.
+    pub weight: u32,
+}
+
+/// `inner` (NULL: the kernel) with contiguous parts of each area, in the order given, as large as their weights say, each bound to its node; they begin between
+/// huge pages where each has room for one, else at the nearest page. NULL for no parts, and for a weight of 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_provider_split(
+    inner: *const Source,
+    parts: *const Part,
+    count: usize,
+) -> *mut Source {
+    made(|| {
+        const WHAT: &str = "make a provider that splits";
+        if parts.is_null() || count == 0 || count > 1024 {
+            return Err(invalid(WHAT, "the parts are NULL, none, or more than 1024"));
+        }
+        let mut list = Vec::with_capacity(count);
+        for index in 0..count {
+            // SAFETY: the array has `count` parts (C's promise).
+            let at = unsafe { parts.add(index) };
+            // SAFETY: as above; any bits are a part.
+            let part = unsafe { at.read_unaligned() };
+            if part.weight == 0 {
+                return Err(invalid(WHAT, "a weight is 0"));
+            }
+            list.push((node(part.node)?, part.weight));
+        }
+        // SAFETY: C's promise.
+        Ok(Source::new(unsafe { source_or_system(inner) }.split(list)))
+    })
+}
+
 /// `inner` (NULL: the kernel) with at most so many bytes of addresses mapped at once. More is AREAS_ERROR_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_limited(inner: *const Source, bytes: usize) -> *mut Source {

@@ -38,6 +38,7 @@ mod parts;
 mod placed;
 mod request;
 mod spilled;
+mod split;
 mod striped;
 mod system;
 pub(crate) mod transparent;
@@ -53,6 +54,7 @@ pub use placed::Placed;
 pub use request::{Address, Backing, Request};
 pub(crate) use spilled::LEFT_FREE;
 pub use spilled::Spilled;
+pub use split::Split;
 pub use striped::Striped;
 pub use system::{System, allowed_nodes};
 pub(crate) use system::{is_left_to_the_kernel, refuse_impossible, resolve, take_pool_pages};
@@ -129,6 +131,14 @@ pub trait Provider: fmt::Debug + Send + Sync {
         Self: Sized,
     {
         Spilled::new(self, order)
+    }
+
+    /// This provider with contiguous parts of each mapping on these nodes, by weight.
+    fn split(self, parts: impl IntoIterator<Item = (Node, u32)>) -> Split<Self>
+    where
+        Self: Sized,
+    {
+        Split::new(self, parts)
     }
 
     /// This provider with so many inaccessible pages before and behind each mapping.

@@ -81,6 +81,40 @@ fn stripes_of_pool_pages() {
     assert_eq!([0, 1, 2, 3].map(|node| pool_free(node, HUGE)), [4; 4]);
 }
 
+/// Contiguous parts by weight, page by page; between huge pages where each part has room for one.
+#[test]
+fn parts_by_weight() {
+    guest!();
+    let _cpu = OnCpu::of_node(0);
+    for (parts, expected) in [
+        (vec![(2, 1), (0, 3)], vec![(2, 25), (0, 75)]),
+        (vec![(1, 1), (3, 1), (1, 2)], vec![(1, 25), (3, 25), (1, 50)]),
+        (vec![(3, 7)], vec![(3, 100)]),
+    ] {
+        let provider = System::new().split(parts.iter().map(|&(on, weight)| (node(on), weight)));
+        let expected: Vec<u32> =
+            expected.into_iter().flat_map(|(on, pages)| std::iter::repeat_n(on, pages)).collect();
+        let mut private = areas::builder(100 * PAGE).provider(&provider).private().unwrap();
+        private.fill(1);
+        assert_eq!(pages::nodes_of(private.as_ptr(), private.mapped(), PAGE), expected);
+        assert!(private.verify().unwrap().holds());
+        let mut shared = areas::builder(100 * PAGE).provider(&provider).shared().unwrap();
+        shared.populate().unwrap();
+        assert_eq!(expand(&shared.residency().unwrap(), PAGE), expected, "{parts:?}");
+        assert!(shared.verify().unwrap().holds());
+    }
+    // 2.5 huge pages on each of two nodes: none is cut.
+    let provider = System::new().split([(node(1), 1), (node(2), 1)]);
+    let mut area = areas::builder(5 * HUGE).pages(Pages::Auto).provider(&provider).shared().unwrap();
+    area.populate().unwrap();
+    let found = expand(&area.residency().unwrap(), PAGE);
+    let first = found.iter().take_while(|&&on| on == 1).count() * PAGE;
+    assert!(first == 2 * HUGE || first == 3 * HUGE, "{first}");
+    assert!(found[first / PAGE..].iter().all(|&on| on == 2));
+    assert_eq!(area.granted().gathered, 5 * HUGE);
+    assert!(area.verify().unwrap().holds());
+}
+
 /// What the first node has room for, then the next one: where the mapping's own policies say.
 #[test]
 fn a_list_of_nodes_is_filled_in_order() {

@@ -7,6 +7,7 @@ mod mappings_run_out;
 mod or;
 mod reservation;
 mod spilled;
+mod split;
 mod striped;
 mod support;
 

@@ -129,11 +129,12 @@ fn no_area_is_over_anything_else() {
         let other = Other { file, object, answer };
         let node = areas::allowed_nodes().unwrap().first().unwrap();
         let placed = Placed::new(&other, Policy::Local.into());
-        let layers: [(&str, &dyn Provider); 8] = [
+        let layers: [(&str, &dyn Provider); 9] = [
             ("none", &other),
             ("or", &refusing().or(&other)),
             ("striped", &(&other).striped(node.into(), 1)),
             ("spilled", &(&other).spilled([node])),
+            ("split", &(&other).split([(node, 1)])),
             ("guarded", &(&other).guarded(1)),
             ("limited", &(&other).limited(1 << 20)),
             ("counted", &(&other).counted()),
@@ -150,7 +151,7 @@ fn no_area_is_over_anything_else() {
             ];
             for (kind, result) in errors {
                 let error = result.expect_err(&format!("{says}, {layer}, {kind}"));
-                if !matches!(layer, "striped" | "spilled" | "placed" | "guarded") {
+                if !matches!(layer, "striped" | "spilled" | "split" | "placed" | "guarded") {
                     let facts = error.facts().unwrap_or_default();
                     assert!(
                         facts.contains("its provider ") && facts.contains(says),

@@ -226,6 +226,24 @@ static void layers(void)
 	CHECK(area != NULL);
 	areas_release(area);
 
+	{
+		areas_part parts[] = { { 0, 1 }, { 0, 2 } }, wrong[] = { { 0, 1 }, { 0, 0 } }, nowhere[] = { { 5000, 1 } };
+		areas_provider *split = areas_provider_split(NULL, parts, 2);
+		wanted = asked(split, AREAS_SHARED);
+		area = areas_create(&wanted);
+		CHECK(area != NULL);
+		CHECK_EQ(areas_populate(area, NULL, NULL), 0);
+		CHECK_EQ(areas_verify(area, &found, NULL, NULL), 0);
+		CHECK_EQ(found.in_place, 3 * PAGE);
+		areas_release(area);
+		areas_provider_release(split);
+		CHECK(areas_provider_split(NULL, NULL, 1) == NULL);
+		CHECK(areas_provider_split(NULL, parts, 0) == NULL);
+		CHECK(areas_provider_split(NULL, wrong, 2) == NULL);
+		CHECK(areas_provider_split(NULL, nowhere, 1) == NULL);
+		CHECK_EQ(areas_error_number(), AREAS_ERROR_INVALID_INPUT);
+	}
+
 	/* One that cannot, or else another; a layer over one of the program's own. */
 	operations.map = shark_map;
 	operations.done = shark_done;
