@@ -50,10 +50,7 @@ const NOT_UNDER_EITHER: Unable = &[
         "what_cannot_be_taken_in_stays_in_line",
         "it limits addresses (RLIMIT_AS), of which the sanitizer has terabytes",
     ),
-    (
-        "what_was_refused_or_could_not_be_taken_in_is_claimed_no_longer_than_that",
-        "it limits addresses, too",
-    ),
+    ("what_was_refused_or_could_not_be_taken_in_is_claimed_no_longer_than_that", "it limits addresses, too"),
 ];
 
 const NOT_UNDER_ADDRESS: Unable = &[(

@@ -213,8 +213,14 @@ impl Area<Resizable> {
         let whose = self.to_string();
         let what = || whose.clone();
         let steps = Steps::new(self, &whose, &what);
-        // What the program has mapped over the reserve is not ours to unmap. (A call that few make; where the kernel cannot be asked, it is what it was.)
-        let lost = self.mapping.lost().unwrap_or_default();
+        // What the program has mapped over the reserve is not ours to unmap. (A call that few make.)
+        let lost = match self.mapping.lost() {
+            Ok(lost) => lost,
+            // Where there is no /proc, or none for us, it is what it was.
+            Err(sys::Errno::NOENT | sys::Errno::ACCESS | sys::Errno::PERM) => Vec::new(),
+            // No descriptor or memory to ask at this moment: the reserve stays.
+            Err(_) => return,
+        };
         if lost.first().is_some_and(|lost| lost.start < kept) {
             return;
         }
