@@ -133,11 +133,13 @@ fn distances(info: &NodeInfo, oddities: &[Oddity]) -> String {
 
 /// `0-3`, `0-1 (2-3 offline)`, `none`, or `?` where what tells them cannot be read.
 fn cpus(info: &NodeInfo, oddities: &[Oddity]) -> String {
-    let online = match info.cpus.is_empty() && is_odd(info, &["cpulist", "cpumap"], oddities) {
-        true => "?".to_owned(),
-        false => info.cpus.to_string(),
-    };
+    let online = if are_known(info, oddities) { info.cpus.to_string() } else { "?".to_owned() };
     if info.offline_cpus.is_empty() { online } else { format!("{online} ({} offline)", info.offline_cpus) }
+}
+
+/// Whether what sysfs says of its CPUs could be read.
+fn are_known(info: &NodeInfo, oddities: &[Oddity]) -> bool {
+    !(info.cpus.is_empty() && is_odd(info, &["cpulist", "cpumap"], oddities))
 }
 
 /// `16.0 GiB`, `16.0 GiB direct`: where each address has one place in it, what lies far apart may push each other out.
@@ -167,7 +169,11 @@ struct NodesJson {
 impl NodesJson {
     fn new(topology: &Topology, allowed: Option<NodeSet>) -> Self {
         NodesJson {
-            nodes: topology.nodes().iter().map(|info| NodeJson::new(info, allowed)).collect(),
+            nodes: topology
+                .nodes()
+                .iter()
+                .map(|info| NodeJson::new(info, allowed, topology.oddities()))
+                .collect(),
             cpus_without_node: cpu_list(&topology.cpus_without_node()),
             offline_cpus: cpu_list(topology.offline_cpus()),
             oddities: topology.oddities().iter().map(OddityJson::from).collect(),
@@ -203,7 +209,8 @@ struct NodeJson {
     /// Null for another machine's.
     allowed: Option<bool>,
     has_memory: Option<bool>,
-    cpus: String,
+    /// Null where they are not known; empty for a node that has none.
+    cpus: Option<String>,
     offline_cpus: String,
     memory: Option<u64>,
     free: Option<u64>,
@@ -219,7 +226,7 @@ struct NodeJson {
 }
 
 impl NodeJson {
-    fn new(info: &NodeInfo, allowed: Option<NodeSet>) -> Self {
+    fn new(info: &NodeInfo, allowed: Option<NodeSet>, oddities: &[Oddity]) -> Self {
         let memory = info.memory;
         let distances: Vec<_> = info.distances().collect();
         NodeJson {
@@ -227,7 +234,7 @@ impl NodeJson {
             online: info.online,
             allowed: allowed.map(|allowed| allowed.contains(info.node)),
             has_memory: info.has_memory,
-            cpus: cpu_list(&info.cpus),
+            cpus: are_known(info, oddities).then(|| cpu_list(&info.cpus)),
             offline_cpus: cpu_list(&info.offline_cpus),
             memory: memory.and_then(|memory| memory.total),
             free: memory.and_then(|memory| memory.free),

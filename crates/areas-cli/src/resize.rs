@@ -14,6 +14,12 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
     let size = in_memory(resize.size)?;
     let source = resize.area.find()?;
     let before = source.info()?;
+    if source.ends_before_its_object() {
+        return Err(Error::new(Kind::Unsupported, format!("resize area {} to {}", before.id, resize.size))
+            .detail("its holder has unmapped what was behind it, and has other areas in the same memory")
+            .help("only its holder can resize it")
+            .into());
+    }
     match ClosedExtent::from(before.extent) {
         // Without a clone of our own: another process may have made it larger than could be mapped.
         ClosedExtent::Resizable { .. } if size <= before.size => source.shrink(size)?,

@@ -68,7 +68,8 @@ impl Source {
     /// done where the area was made larger than any machine. One that is no larger than `size`, rounded up to whole pages, stays as it is.
     ///
     /// # Errors
-    /// As [`open_resizable`](Source::open_resizable) for writing; [`Kind::InvalidInput`] for a size of 0, or of more bytes than there are addresses.
+    /// As [`open_resizable`](Source::open_resizable) for writing; [`Kind::InvalidInput`] for a size of 0, or of more bytes than there are addresses;
+    /// [`Kind::Unsupported`] where it [ends before its object](Source::ends_before_its_object).
     #[doc(alias = "ftruncate")]
     pub fn shrink(&self, size: usize) -> Result<()> {
         let record = self.record();
@@ -79,7 +80,19 @@ impl Source {
                 .detail("the size is 0, or more than there are addresses"));
         };
         let object = self.cloning().resizable_object(true, what)?;
+        if object.is_capped() {
+            return Err(Error::new(Kind::Unsupported, what())
+                .detail("its holder has unmapped what was behind it, and has other areas in the same memory")
+                .help("only its holder can resize it"));
+        }
         if object.size() > wanted { object.resize(wanted, record.placement, &whose) } else { Ok(()) }
+    }
+
+    /// Whether its holder has [unmapped](Area::reconcile) what was behind it, so that other areas may be in the same memory there. Its size is then its holder's
+    /// own: who resizes a clone of it resizes that clone.
+    #[must_use]
+    pub fn ends_before_its_object(&self) -> bool {
+        self.record().piece.limit.is_some()
     }
 
     /// Clones a frozen area: its bytes can be lent.

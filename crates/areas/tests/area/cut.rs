@@ -129,6 +129,11 @@ fn the_middle_goes_and_two_are_left_under_one_name() {
             // Each measures its own pages.
             assert_eq!(area.residency().unwrap().resident(), area.size() as u64);
         }
+        // Whoever else makes the first one smaller would take the second one's memory; the second one ends where the memory does.
+        let [before, behind] = [first, second].map(|area| registry::get(area.id().unwrap()).unwrap());
+        assert!(before.ends_before_its_object() && !behind.ends_before_its_object());
+        assert_eq!(before.shrink(page()).unwrap_err().kind(), Kind::Unsupported);
+        assert_eq!((numbers(first), numbers(second)), (pages(0..6), pages(9..16)));
         // A clone is one of the part, by its own mapping.
         let clone = registry::get(second.id().unwrap()).unwrap().open_resizable().unwrap();
         assert_eq!(numbers(&clone), pages(9..16));
