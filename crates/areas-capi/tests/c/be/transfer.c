@@ -206,6 +206,39 @@ static void the_giver_dies_at_once(void)
 	check_child(child, 0);
 }
 
+/* Who never calls again is given no more than the kernel keeps for it; what is refused stays the giver's. */
+static void to_who_takes_nothing_in(void)
+{
+	int to[2], from[2], given;
+	area_info info;
+	area_id id, there = B_OK;
+	void *address;
+	pid_t child;
+	CHECK(pipe(to) == 0 && pipe(from) == 0);
+	child = check_fork();
+	if (child == 0) {
+		call(FIND);
+		check_tell(from[1], 'r');
+		check_hear(to[0]);
+		_exit(0);
+	}
+	CHECK_EQ(check_hear(from[0]), 'r');
+	for (given = 0; given < 4096; given++) {
+		id = gift(&address);
+		there = _kern_transfer_area(id, &address, B_ANY_ADDRESS, child);
+		if (there < 0)
+			break;
+	}
+	CHECK(given > 0);
+	CHECK_EQ(there, B_ERROR);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	CHECK_STR((char *)info.address, "given");
+	CHECK_EQ(delete_area(id), B_OK);
+	check_tell(to[1], 'e');
+	check_child(child, 0);
+	CHECK(close(to[0]) == 0 && close(to[1]) == 0 && close(from[0]) == 0 && close(from[1]) == 0);
+}
+
 int main(void)
 {
 	int first;
@@ -213,5 +246,6 @@ int main(void)
 	for (first = FIND; first < FIRST_CALLS; first++)
 		to_who_has_only_looked(first);
 	the_giver_dies_at_once();
+	to_who_takes_nothing_in();
 	return 0;
 }
