@@ -281,10 +281,6 @@ impl<'a> CloneBuilder<'a> {
     fn finish(&self, object: Object, protection: Protection) -> Result<Area<Shared>> {
         let record = self.source.record();
         let mut object = object.fresh();
-        if object.mark_held()? {
-            // Whoever made it keeps its memory from now on, whatever he unmaps of it. What he had unmapped before, he has told of.
-            self.source.refuse_cut()?;
-        }
         headroom::keep(|| format!("clone area {} {:?}", record.id, record.name))?;
         let told = record.extent.max();
         if let Extent::Resizable { max } = object.extent()
@@ -312,6 +308,11 @@ impl<'a> CloneBuilder<'a> {
             request = request.inside(reservation, offset);
         }
         let mapping = System::new().map(&request)?;
+        // Not before there is a clone that could lose something, and before anything of it is used.
+        if object.mark_held()? {
+            // Whoever made it keeps its memory from now on, whatever he unmaps of it. What he had unmapped before, he has told of.
+            self.source.refuse_cut()?;
+        }
         let mut area: Area<Shared> = Area::over(mapping, Some(object), record.placement);
         let what = || format!("clone area {} {:?}", record.id, record.name);
         area.take_missing(what)?;

@@ -102,6 +102,25 @@ static void nobody_else_has_it(void)
 	CHECK_EQ(delete_area(id), B_OK);
 }
 
+/* A clone that comes to nothing is nobody. */
+static void nobody_got_it(void)
+{
+	char *base;
+	void *address;
+	area_info info;
+	area_id id = make(&base);
+	address = base;
+	CHECK_EQ(clone_area("clone", &address, B_EXACT_ADDRESS, RW, id), B_BAD_VALUE);
+	CHECK_EQ(clone_area("clone", &address, B_CLONE_ADDRESS, RW, id), B_BAD_VALUE);
+	CHECK_EQ(munmap(base + (PAGES - 8) * PAGE, 8 * PAGE), 0);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	CHECK_EQ(info.ram_size, (PAGES - 8) * PAGE);
+	CHECK_EQ(pages_of(base), PAGES - 8);
+	CHECK_EQ(resize_area(id, SIZE), B_OK);
+	CHECK_EQ(base[(PAGES - 8) * PAGE], 0);
+	CHECK_EQ(delete_area(id), B_OK);
+}
+
 /* Another team has it: whatever the maker unmaps, its clone has all of it, and goes on to have it. */
 static void somebody_has_it(void)
 {
@@ -262,6 +281,7 @@ int main(void)
 	if (!check_knows_holders())
 		SKIP("this kernel has no flags of memory objects (before Linux 6.0): what is unmapped keeps its memory");
 	nobody_else_has_it();
+	nobody_got_it();
 	told_before();
 	return 0;
 }
