@@ -228,7 +228,12 @@ pub(super) fn at_exact<T>(
     make: impl Fn() -> areas::Result<T>,
 ) -> areas::Result<T> {
     match make() {
-        Err(error) if error.kind() == Kind::AddressInUse && clear(entered, address, size) => make(),
+        Err(error) if error.kind() == Kind::AddressInUse => {
+            // Of an area that the program has unmapped nothing is in the way, not its reserve either.
+            entered.look_at(&(address..address.saturating_add(size)));
+            clear(entered, address, size);
+            make()
+        }
         other => other,
     }
 }

@@ -274,9 +274,28 @@ static void told_before(void)
 	CHECK_EQ(area_for(base), B_ERROR);
 }
 
+/* Of an area that was unmapped whole, with no call since, nothing is in the way of an exact address: what was reserved behind it neither. */
+static void its_reserve_is_in_nobodys_way(void)
+{
+	char *base;
+	void *address;
+	area_info info;
+	area_id id = make(&base), other;
+	CHECK_EQ(munmap(base, SIZE), 0);
+	address = base;
+	other = create_area("other", &address, B_EXACT_ADDRESS, SIZE + PAGE, B_NO_LOCK, RW);
+	CHECK(other > 0);
+	CHECK(address == base);
+	base[SIZE] = 'o';
+	CHECK_EQ(get_area_info(id, &info), B_BAD_VALUE);
+	CHECK_EQ(area_for(base + SIZE), other);
+	CHECK_EQ(delete_area(other), B_OK);
+}
+
 int main(void)
 {
 	somebody_has_it();
+	its_reserve_is_in_nobodys_way();
 	handed_over();
 	if (!check_knows_holders())
 		SKIP("this kernel has no flags of memory objects (before Linux 6.0): what is unmapped keeps its memory");
