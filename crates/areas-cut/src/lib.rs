@@ -16,6 +16,7 @@ mod next;
 use std::ffi::{c_int, c_void};
 
 use listeners::{Taken, What, before};
+use next::Next;
 
 /// To the end of all addresses.
 const ALL: usize = usize::MAX;
@@ -48,13 +49,8 @@ unsafe extern "C" fn mmap(
     file: c_int,
     offset: i64,
 ) -> *mut c_void {
-    let taken = over(start, length, flags);
     // SAFETY: the caller's promise, passed on.
-    let mapped = unsafe { next::mmap(start, length, protection, flags, file, offset) };
-    if let Some(taken) = taken {
-        taken.after();
-    }
-    mapped
+    unsafe { map_by(&next::MMAP, start, length, protection, flags, file, offset) }
 }
 
 /// The same: offsets have 64 bits here.
@@ -70,9 +66,26 @@ unsafe extern "C" fn mmap64(
     file: c_int,
     offset: i64,
 ) -> *mut c_void {
+    // SAFETY: the caller's promise, passed on.
+    unsafe { map_by(&next::MMAP64, start, length, protection, flags, file, offset) }
+}
+
+/// Maps by one of the two functions for it, and has the library look where something was replaced.
+///
+/// # Safety
+/// As mmap(2).
+unsafe fn map_by(
+    function: &Next,
+    start: *mut c_void,
+    length: usize,
+    protection: c_int,
+    flags: c_int,
+    file: c_int,
+    offset: i64,
+) -> *mut c_void {
     let taken = over(start, length, flags);
     // SAFETY: the caller's promise, passed on.
-    let mapped = unsafe { next::mmap64(start, length, protection, flags, file, offset) };
+    let mapped = unsafe { next::map(function, start, length, protection, flags, file, offset) };
     if let Some(taken) = taken {
         taken.after();
     }

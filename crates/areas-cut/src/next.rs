@@ -9,7 +9,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// One function of the next object.
-struct Next {
+pub(crate) struct Next {
     name: &'static CStr,
     found: AtomicPtr<c_void>,
 }
@@ -35,8 +35,8 @@ impl Next {
 }
 
 static MUNMAP: Next = Next::new(c"munmap");
-static MMAP: Next = Next::new(c"mmap");
-static MMAP64: Next = Next::new(c"mmap64");
+pub(crate) static MMAP: Next = Next::new(c"mmap");
+pub(crate) static MMAP64: Next = Next::new(c"mmap64");
 static MREMAP: Next = Next::new(c"mremap");
 static SHMAT: Next = Next::new(c"shmat");
 
@@ -73,9 +73,11 @@ pub(crate) unsafe fn munmap(start: *mut c_void, length: usize) -> c_int {
     }
 }
 
+/// By [`MMAP`] or [`MMAP64`].
+///
 /// # Safety
 /// As mmap(2).
-unsafe fn map(
+pub(crate) unsafe fn map(
     function: &Next,
     start: *mut c_void,
     length: usize,
@@ -94,34 +96,6 @@ unsafe fn map(
             address(mapped)
         }
     }
-}
-
-/// # Safety
-/// As mmap(2).
-pub(crate) unsafe fn mmap(
-    start: *mut c_void,
-    length: usize,
-    protection: c_int,
-    flags: c_int,
-    file: c_int,
-    offset: i64,
-) -> *mut c_void {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { map(&MMAP, start, length, protection, flags, file, offset) }
-}
-
-/// # Safety
-/// As mmap(2).
-pub(crate) unsafe fn mmap64(
-    start: *mut c_void,
-    length: usize,
-    protection: c_int,
-    flags: c_int,
-    file: c_int,
-    offset: i64,
-) -> *mut c_void {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { map(&MMAP64, start, length, protection, flags, file, offset) }
 }
 
 /// # Safety

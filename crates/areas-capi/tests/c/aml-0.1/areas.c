@@ -2,23 +2,9 @@
 #include <aml.h>
 #include <aml/area/linux.h>
 
-#include "check.h"
+#include "aml/fails.h"
 
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
-
-#define FAILS(call, code) \
-	do { \
-		aml_errno = AML_SUCCESS; \
-		CHECK_EQ(call, -(code)); \
-		CHECK_EQ(aml_errno, code); \
-	} while (0)
-
-#define GIVES_NULL(call, code) \
-	do { \
-		aml_errno = AML_SUCCESS; \
-		CHECK((call) == NULL); \
-		CHECK_EQ(aml_errno, code); \
-	} while (0)
 
 static const int bindings[] = { AML_AREA_LINUX_BINDING_FLAG_BIND, AML_AREA_LINUX_BINDING_FLAG_INTERLEAVE,
 	AML_AREA_LINUX_BINDING_FLAG_PREFERRED };

@@ -9,26 +9,11 @@
 
 #include <sys/syscall.h>
 
-#include "check.h"
+#include "aml/fails.h"
 
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 
 /* A call failed with this number: given as a negative one, and told by aml_errno. */
-#define FAILS(call, code) \
-	do { \
-		aml_errno = AML_SUCCESS; \
-		CHECK_EQ(call, -(code)); \
-		CHECK_EQ(aml_errno, code); \
-	} while (0)
-
-/* The same for a call that gives a pointer. */
-#define GIVES_NULL(call, code) \
-	do { \
-		aml_errno = AML_SUCCESS; \
-		CHECK((call) == NULL); \
-		CHECK_EQ(aml_errno, code); \
-	} while (0)
-
 static struct aml_area_mmap_options *options(struct aml_area_linux_mmap_options *of)
 {
 	return (struct aml_area_mmap_options *)of;

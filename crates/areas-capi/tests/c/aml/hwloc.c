@@ -1,24 +1,11 @@
 /* AML's hwloc areas: what is there, and each error. With sets of the program's own; hwloc_real.c has hwloc's. */
 #include "aml/sets.h"
+#include "aml/fails.h"
 
 #include <sched.h>
 #include <sys/syscall.h>
 
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
-
-#define FAILS(call, code) \
-	do { \
-		aml_errno = AML_SUCCESS; \
-		CHECK_EQ(call, -(code)); \
-		CHECK_EQ(aml_errno, code); \
-	} while (0)
-
-#define GIVES_NULL(call, code) \
-	do { \
-		aml_errno = AML_SUCCESS; \
-		CHECK((call) == NULL); \
-		CHECK_EQ(aml_errno, code); \
-	} while (0)
 
 static const hwloc_membind_policy_t policies[] = { HWLOC_MEMBIND_DEFAULT, HWLOC_MEMBIND_FIRSTTOUCH, HWLOC_MEMBIND_BIND,
 	HWLOC_MEMBIND_INTERLEAVE };

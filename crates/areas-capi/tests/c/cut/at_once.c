@@ -9,7 +9,7 @@
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
-#include "check.h"
+#include "cut/left.h"
 
 #define PAGE ((size_t)B_PAGE_SIZE)
 #define RW (B_READ_AREA | B_WRITE_AREA)
@@ -58,21 +58,6 @@ static void is_gone(area_id area)
 	area_info info;
 	CHECK_EQ(get_area_info(area, &info), B_BAD_VALUE);
 	CHECK_EQ(delete_area(area), B_BAD_VALUE);
-}
-
-/* Nothing of areas is mapped, but the team's table. */
-static void nothing_is_left(void)
-{
-	FILE *file = fopen("/proc/self/maps", "re");
-	ssize_t cookie = 0;
-	area_info info;
-	char line[512];
-	CHECK(file != NULL);
-	while (fgets(line, sizeof line, file) != NULL)
-		if (strstr(line, "/memfd:") != NULL && strstr(line, "areas table") == NULL)
-			check_failed(__FILE__, __LINE__, "left: %s", line);
-	fclose(file);
-	CHECK(get_next_area_info(B_CURRENT_TEAM, &cookie, &info) != B_OK);
 }
 
 static void unmapped(void)

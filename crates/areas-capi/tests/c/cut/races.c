@@ -14,7 +14,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "check.h"
+#include "cut/left.h"
 
 #define PAGE ((size_t)B_PAGE_SIZE)
 #define RW (B_READ_AREA | B_WRITE_AREA)
@@ -277,20 +277,6 @@ static int descriptors(void)
 	}
 	closedir(folder);
 	return count;
-}
-
-static void nothing_is_left(void)
-{
-	FILE *file = fopen("/proc/self/maps", "re");
-	ssize_t cookie = 0;
-	area_info info;
-	char line[512];
-	CHECK(file != NULL);
-	while (fgets(line, sizeof line, file) != NULL)
-		if (strstr(line, "/memfd:") != NULL && strstr(line, "areas table") == NULL)
-			check_failed(__FILE__, __LINE__, "left: %s", line);
-	fclose(file);
-	CHECK(get_next_area_info(B_CURRENT_TEAM, &cookie, &info) != B_OK);
 }
 
 int main(void)
