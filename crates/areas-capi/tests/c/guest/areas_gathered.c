@@ -83,6 +83,40 @@ static int round_of(const int *list, int count, int weighted, int *order)
 	return length;
 }
 
+/*
+ * The nodes of the pages of a block that is in memory. A page that compaction is moving at this moment is in no page table
+ * (ENOENT, and no "present" in pagemap); it comes back by itself, and nothing is touched here to bring it.
+ */
+static void block_nodes(const void *at, int *on)
+{
+	for (int tries = 0; tries < 200; tries++) {
+		int moving = 0;
+
+		raw_nodes(at, IN_BLOCK, on);
+		for (size_t page = 0; page < IN_BLOCK; page++)
+			moving += on[page] == -ENOENT;
+		if (moving == 0)
+			return;
+		usleep(10 * 1000);
+	}
+}
+
+/* What pagemap says of a block that is in memory: as above. */
+static void block_words(int table, const void *at, uint64_t *words)
+{
+	for (int tries = 0; tries < 200; tries++) {
+		size_t present = 0;
+
+		CHECK_EQ(pread(table, words, IN_BLOCK * sizeof *words, (off_t)((uintptr_t)at / PAGE * 8)),
+			 (ssize_t)(IN_BLOCK * sizeof *words));
+		for (size_t page = 0; page < IN_BLOCK; page++)
+			present += words[page] >> 63;
+		if (present == IN_BLOCK)
+			return;
+		usleep(10 * 1000);
+	}
+}
+
 /* The node of each block whose pages are all on one, or -1; and how many of the blocks are huge pages, by their page frames. */
 static int look(const char *start, int blocks, int *found)
 {
@@ -95,12 +129,12 @@ static int look(const char *start, int blocks, int *found)
 		const char *at = start + (size_t)block * HUGE_PAGE;
 		int whole = 1;
 
-		raw_nodes(at, IN_BLOCK, on);
+		block_nodes(at, on);
 		found[block] = on[0];
 		for (size_t page = 1; page < IN_BLOCK; page++)
 			if (on[page] != on[0])
 				found[block] = -1;
-		CHECK_EQ(pread(table, words, sizeof words, (off_t)((uintptr_t)at / PAGE * 8)), (ssize_t)sizeof words);
+		block_words(table, at, words);
 		for (size_t page = 0; page < IN_BLOCK; page++) {
 			CHECK(words[page] >> 63);
 			whole &= (words[page] << 9) == ((words[0] << 9) + ((uint64_t)page << 9));
@@ -458,7 +492,7 @@ static void stripes_stay_where_they_were_cut(void)
 		populate(area);
 		huge = look(areas_address(area), blocks, found);
 		for (int block = 0; block < blocks; block++) {
-			raw_nodes((char *)areas_address(area) + (size_t)block * HUGE_PAGE, IN_BLOCK, on);
+			block_nodes((char *)areas_address(area) + (size_t)block * HUGE_PAGE, on);
 			for (size_t page = 0; page < IN_BLOCK; page++)
 				CHECK_EQ(on[page], order[((size_t)block * IN_BLOCK + page) / widths[which] % (size_t)length]);
 		}
@@ -550,7 +584,7 @@ static void what_cannot_be_had_on_its_node_is_base_pages(void)
 		if (found[block] >= 0)
 			continue;
 		/* Its pages go round by themselves. */
-		raw_nodes((char *)areas_address(area) + (size_t)block * HUGE_PAGE, IN_BLOCK, on);
+		block_nodes((char *)areas_address(area) + (size_t)block * HUGE_PAGE, on);
 		for (size_t page = 0; page + (size_t)length < IN_BLOCK; page++)
 			CHECK_EQ(on[page], on[page + (size_t)length]);
 		for (size_t page = 0; page < IN_BLOCK; page++)
