@@ -84,27 +84,42 @@ static int round_of(const int *list, int count, int weighted, int *order)
 }
 
 /*
- * The nodes of the pages of a block that is in memory. A page that compaction is moving at this moment is in no page table
- * (ENOENT, and no "present" in pagemap); it comes back by itself, and nothing is touched here to bring it.
+ * Brings the pages of a block that is in memory back into this process's page table: one that compaction is moving at this
+ * moment is in none for a while, and one that a collapse has tried to take stays in none until it is touched. None is made by
+ * that: mincore(2) knows of pages that nobody has mapped.
  */
-static void block_nodes(const void *at, int *on)
+static void map_again(const char *at, int tries)
 {
-	for (int tries = 0; tries < 200; tries++) {
-		int moving = 0;
+	unsigned char in_memory[IN_BLOCK];
 
-		raw_nodes(at, IN_BLOCK, on);
-		for (size_t page = 0; page < IN_BLOCK; page++)
-			moving += on[page] == -ENOENT;
-		if (moving == 0)
-			return;
-		usleep(10 * 1000);
+	CHECK(tries < 200);
+	usleep(10 * 1000);
+	CHECK_EQ(mincore((void *)(uintptr_t)at, HUGE_PAGE, in_memory), 0);
+	for (size_t page = 0; page < IN_BLOCK; page++) {
+		CHECK_EQ(in_memory[page] & 1, 1);
+		(void)((const volatile char *)at)[page * PAGE];
 	}
 }
 
-/* What pagemap says of a block that is in memory: as above. */
-static void block_words(int table, const void *at, uint64_t *words)
+/* The nodes of the pages of a block that is in memory. */
+static void block_nodes(const char *at, int *on)
 {
-	for (int tries = 0; tries < 200; tries++) {
+	for (int tries = 0;; tries++) {
+		int absent = 0;
+
+		raw_nodes(at, IN_BLOCK, on);
+		for (size_t page = 0; page < IN_BLOCK; page++)
+			absent += on[page] == -ENOENT;
+		if (absent == 0)
+			return;
+		map_again(at, tries);
+	}
+}
+
+/* What pagemap says of a block that is in memory. */
+static void block_words(int table, const char *at, uint64_t *words)
+{
+	for (int tries = 0;; tries++) {
 		size_t present = 0;
 
 		CHECK_EQ(pread(table, words, IN_BLOCK * sizeof *words, (off_t)((uintptr_t)at / PAGE * 8)),
@@ -113,7 +128,7 @@ static void block_words(int table, const void *at, uint64_t *words)
 			present += words[page] >> 63;
 		if (present == IN_BLOCK)
 			return;
-		usleep(10 * 1000);
+		map_again(at, tries);
 	}
 }
 
