@@ -1,0 +1,201 @@
+//! The module's functions: making areas, finding them, and the machine's nodes.
+
+use std::time::{Duration, Instant};
+
+use areas::registry::{self, Source};
+use areas::{Error, Kind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Protection, Topology};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::errors::raised;
+use crate::holding::{Any, Holding, name_to_python};
+use crate::progress::Told;
+
+/// How long is waited at a time before signals are looked for.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Where pages are to come from, of the words of `policy=` and `nodes=`.
+pub(crate) fn placement(
+    policy: Option<&str>,
+    nodes: Option<&str>,
+    home: Option<u32>,
+) -> Result<Placement, Error> {
+    let nodes = nodes.map(str::parse::<NodeSet>).transpose()?;
+    let policy = match (policy, nodes) {
+        (None, None) => Policy::Default,
+        (None, nodes) => Policy::from_parts("bind", nodes)?,
+        (Some(text), None) if text.contains(':') => text.parse()?,
+        (Some(name @ ("default" | "local")), nodes) => Policy::from_parts(name, nodes)?,
+        (Some(name), nodes) => Policy::from_parts(name, Some(nodes.unwrap_or(NodeSet::ALL)))?,
+    };
+    let placement = Placement::new(policy);
+    Ok(match home {
+        Some(node) => placement.home(areas::Node::new(node)?),
+        None => placement,
+    })
+}
+
+/// What pages are meant by the words of `huge=`.
+fn pages(huge: Option<&str>) -> Result<Pages, Error> {
+    let of = |text: &str| {
+        let bytes = text.parse::<areas::Bytes>()?;
+        usize::try_from(bytes.0).ok().and_then(PageSize::of).ok_or_else(|| {
+            Error::new(Kind::InvalidInput, format!("read {text:?} as a page size"))
+                .detail("a page size is a power of two from 4 KiB to 16 GiB")
+        })
+    };
+    Ok(match huge {
+        None | Some("no") => Pages::Base,
+        Some("auto") => Pages::Auto,
+        Some(text) => match text.strip_prefix("prefer:") {
+            Some(size) => Pages::PreferPool(of(size)?),
+            None => Pages::Pool(of(text)?),
+        },
+    })
+}
+
+/// Makes an area of so many bytes. It is published when it is complete.
+#[pyfunction]
+#[pyo3(signature = (nbytes, *, name=None, max_nbytes=None, policy=None, nodes=None, home=None, huge=None, lock=None, populate=false, dump=true, progress=None))]
+#[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+pub(crate) fn create(
+    py: Python<'_>,
+    nbytes: usize,
+    name: Option<Vec<u8>>,
+    max_nbytes: Option<usize>,
+    policy: Option<&str>,
+    nodes: Option<&str>,
+    home: Option<u32>,
+    huge: Option<&str>,
+    lock: Option<&str>,
+    populate: bool,
+    dump: bool,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Holding> {
+    let mut told = Told::new(progress);
+    let made = py.detach(|| {
+        let mut builder = areas::builder(nbytes)
+            .place(placement(policy, nodes, home)?)
+            .pages(pages(huge)?)
+            .lock(lock.map_or(Ok(Lock::None), str::parse)?)
+            .dump(dump);
+        if let Some(max) = max_nbytes {
+            builder = builder.growable(max);
+        }
+        let mut area = builder.shared_or_empty()?;
+        if populate {
+            area.populate_with(&mut |progress| told.tell(progress))?;
+        }
+        if let Some(name) = name {
+            area.publish(name)?;
+        }
+        Ok(area)
+    });
+    told.finish()?;
+    let area = made.map_err(|error: Error| raised(py, &error))?;
+    Ok(Holding::over(Any::Shared(area)))
+}
+
+/// Opens what was found.
+fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any, Error> {
+    let cloning = source.cloning();
+    let cloning = if keep_name { cloning.same_name() } else { cloning };
+    if write {
+        return Ok(Any::Shared(cloning.protection(Protection::READ_WRITE).open()?));
+    }
+    if source.is_frozen()? {
+        return Ok(Any::Frozen(cloning.open_frozen()?));
+    }
+    Ok(Any::Shared(cloning.protection(Protection::READ).open()?))
+}
+
+/// The oldest area of that name, opened.
+#[pyfunction]
+#[pyo3(signature = (name, *, write=false, keep_name=true))]
+pub(crate) fn find(py: Python<'_>, name: Vec<u8>, write: bool, keep_name: bool) -> PyResult<Holding> {
+    let found = py.detach(|| open(&registry::find(&name)?, write, keep_name));
+    found.map(Holding::over).map_err(|error| raised(py, &error))
+}
+
+/// The same once there is one.
+#[pyfunction]
+#[pyo3(signature = (name, timeout=None, *, write=false, keep_name=true))]
+pub(crate) fn wait(
+    py: Python<'_>,
+    name: Vec<u8>,
+    timeout: Option<f64>,
+    write: bool,
+    keep_name: bool,
+) -> PyResult<Holding> {
+    let begun = Instant::now();
+    let whole = timeout.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO));
+    loop {
+        let left = whole.map(|whole| whole.saturating_sub(begun.elapsed()));
+        let slice = left.map_or(SLICE, |left| left.min(SLICE));
+        let found = py.detach(|| open(&registry::wait(&name, Some(slice))?, write, keep_name));
+        py.check_signals()?;
+        match found {
+            Ok(area) => return Ok(Holding::over(area)),
+            // It went as it was opened: another one may come.
+            Err(error) if error.kind() == Kind::NoSuchArea && left != Some(Duration::ZERO) => {}
+            Err(error) if error.kind() == Kind::TimedOut && left != Some(Duration::ZERO) => {}
+            Err(error) => return Err(raised(py, &error)),
+        }
+    }
+}
+
+/// All areas that can be seen, as dictionaries; and the processes that cannot be looked into.
+#[pyfunction]
+pub(crate) fn list(py: Python<'_>) -> PyResult<(Bound<'_, PyList>, Bound<'_, PyList>)> {
+    let listing = py
+        .detach(|| {
+            let listing = registry::list()?;
+            let infos: Vec<_> = listing.areas.iter().filter_map(|source| source.info().ok()).collect();
+            Ok((infos, listing.unreadable))
+        })
+        .map_err(|error: Error| raised(py, &error))?;
+    let areas = PyList::empty(py);
+    for info in &listing.0 {
+        let area = PyDict::new(py);
+        area.set_item("id", info.id.get())?;
+        area.set_item("name", name_to_python(py, &info.name)?)?;
+        area.set_item("pid", info.pid)?;
+        area.set_item("nbytes", info.size)?;
+        area.set_item("max_nbytes", info.extent.max())?;
+        area.set_item("writable", info.protection.contains(Protection::WRITE))?;
+        area.set_item("lock", info.lock.name())?;
+        area.set_item("placement", info.placement.to_string())?;
+        area.set_item("page_size", info.page_size.bytes())?;
+        areas.append(area)?;
+    }
+    let unreadable = PyList::empty(py);
+    for team in &listing.1 {
+        let told = PyDict::new(py);
+        told.set_item("pid", team.pid)?;
+        told.set_item("command", team.command.as_deref())?;
+        told.set_item("reason", team.reason.as_str())?;
+        unreadable.append(told)?;
+    }
+    Ok((areas, unreadable))
+}
+
+/// The machine's nodes, as dictionaries: number, bytes of memory, CPUs.
+#[pyfunction]
+pub(crate) fn nodes(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    let topology = py.detach(Topology::read).map_err(|error| raised(py, &error))?;
+    let allowed = areas::allowed_nodes().map_err(|error| raised(py, &error))?;
+    let nodes = PyList::empty(py);
+    for info in topology.nodes() {
+        let node = PyDict::new(py);
+        node.set_item("node", info.node.get())?;
+        node.set_item("allowed", allowed.contains(info.node))?;
+        nodes.append(node)?;
+    }
+    Ok(nodes)
+}
+
+/// The nodes that this process may use, as the kernel writes them: `0-3,8`.
+#[pyfunction]
+pub(crate) fn allowed_nodes(py: Python<'_>) -> PyResult<String> {
+    areas::allowed_nodes().map(|nodes| nodes.to_string()).map_err(|error| raised(py, &error))
+}

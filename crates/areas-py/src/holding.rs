@@ -1,0 +1,360 @@
+//! What this process holds of one area: the library's area, and how many Python objects may write it.
+//!
+//! # Invariants
+//!
+//! - The address and the mapped bytes never change while a [`Core`] lives: a growable area is mapped as far as it may grow, and freezing
+//!   replaces the pages in place.
+//! - `writers` counts the [`Memory`] objects that lend the pages for writing. It is 0 before pages become read-only, and none is made
+//!   until that is over: so no living Python object finds its pages read-only under it.
+//! - A long call takes the area out of its slot, and puts it back. The mutex of the slot is never held while the interpreter is
+//!   released or Python code runs; so no thread holds it when another one forks.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use areas::{Area, Error, Frozen, Kind, Protection, Rejected, Shared};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::errors::raised;
+use crate::memory::Memory;
+use crate::progress::Told;
+
+/// An area of either kind.
+#[derive(Debug)]
+pub(crate) enum Any {
+    Shared(Area<Shared>),
+    Frozen(Area<Frozen>),
+}
+
+/// Calls the same method of either kind.
+macro_rules! of_any {
+    ($any:expr, $area:ident => $call:expr) => {
+        match $any {
+            Any::Shared($area) => $call,
+            Any::Frozen($area) => $call,
+        }
+    };
+}
+pub(crate) use of_any;
+
+impl Any {
+    pub(crate) fn is_frozen(&self) -> bool {
+        matches!(self, Any::Frozen(_))
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        match self {
+            Any::Shared(area) => area.protection().contains(Protection::WRITE),
+            Any::Frozen(_) => false,
+        }
+    }
+}
+
+/// Where the area is.
+#[derive(Debug)]
+enum Slot {
+    Here(Box<Any>),
+    /// A long call of that process has it.
+    Taken {
+        what: &'static str,
+        pid: u32,
+        thread: std::thread::ThreadId,
+    },
+}
+
+/// One area of this process.
+#[derive(Debug)]
+pub(crate) struct Core {
+    slot: Mutex<Slot>,
+    writers: AtomicUsize,
+    address: usize,
+}
+
+/// How long is slept at a time, where one call waits for another one.
+const SLICE: Duration = Duration::from_millis(2);
+
+/// From this size on, unmapping takes long enough to release the interpreter for.
+const LARGE: usize = 4 << 20;
+
+impl Core {
+    pub(crate) fn new(area: Any) -> Arc<Self> {
+        let address = of_any!(&area, area => area.as_ptr().addr());
+        Arc::new(Core { slot: Mutex::new(Slot::Here(Box::new(area))), writers: AtomicUsize::new(0), address })
+    }
+
+    pub(crate) fn address(&self) -> usize {
+        self.address
+    }
+
+    pub(crate) fn writers(&self) -> &AtomicUsize {
+        &self.writers
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the area, shortly: nothing that blocks, no Python.
+    pub(crate) fn look<R>(&self, py: Python<'_>, look: impl FnOnce(&Any) -> R) -> PyResult<R> {
+        loop {
+            if let Slot::Here(any) = &*self.slot() {
+                return Ok(look(any));
+            }
+            self.wait(py)?;
+        }
+    }
+
+    /// Waits a moment for the call that has the area.
+    fn wait(&self, py: Python<'_>) -> PyResult<()> {
+        let (what, own) = match &*self.slot() {
+            Slot::Here(_) => return Ok(()),
+            Slot::Taken { what, pid, thread } => {
+                (*what, *pid == std::process::id() && *thread != std::thread::current().id())
+            }
+        };
+        if !own {
+            return Err(raised(
+                py,
+                &Error::new(Kind::Busy, "use an area")
+                    .detail(format!(
+                        "it is in the middle of `{what}`: this is its progress function, or a child that was forked meanwhile"
+                    ))
+                    .help("use it when that call has returned; in a child, find the area anew"),
+            ));
+        }
+        py.detach(|| std::thread::sleep(SLICE));
+        py.check_signals()
+    }
+
+    /// Makes a long call with the interpreter released. The area is put back whatever comes of it.
+    pub(crate) fn run<R: Send>(
+        &self,
+        py: Python<'_>,
+        what: &'static str,
+        call: impl FnOnce(Any) -> (Any, R) + Send,
+    ) -> PyResult<R> {
+        let taken = || Slot::Taken { what, pid: std::process::id(), thread: std::thread::current().id() };
+        let any = loop {
+            {
+                let mut slot = self.slot();
+                if matches!(&*slot, Slot::Here(_))
+                    && let Slot::Here(any) = std::mem::replace(&mut *slot, taken())
+                {
+                    break any;
+                }
+            }
+            self.wait(py)?;
+        };
+        let (any, result) = py.detach(|| call(*any));
+        *self.slot() = Slot::Here(Box::new(any));
+        Ok(result)
+    }
+}
+
+impl Drop for Core {
+    /// Unmapping much memory takes a while: others may run meanwhile.
+    fn drop(&mut self) {
+        let slot = self.slot.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let taken = Slot::Taken { what: "drop", pid: 0, thread: std::thread::current().id() };
+        let Slot::Here(any) = std::mem::replace(slot, taken) else { return };
+        let mapped = of_any!(&*any, area => area.mapped());
+        let mut any = Some(any);
+        if mapped >= LARGE {
+            // Where the interpreter ends there is none to release.
+            let _ = Python::try_attach(|py| {
+                let any = any.take();
+                py.detach(|| drop(any));
+            });
+        }
+        drop(any);
+    }
+}
+
+/// What this process holds of an area: `areas.Area` is made over it.
+#[pyclass(frozen, module = "areas._areas")]
+#[derive(Debug)]
+pub(crate) struct Holding {
+    core: Arc<Core>,
+}
+
+impl Holding {
+    pub(crate) fn over(area: Any) -> Self {
+        Holding { core: Core::new(area) }
+    }
+}
+
+/// A name as Python has it: text where it is text, else bytes.
+pub(crate) fn name_to_python<'py>(py: Python<'py>, name: &areas::Name) -> PyResult<Bound<'py, PyAny>> {
+    match std::str::from_utf8(name.as_bytes()) {
+        Ok(text) => Ok(text.into_pyobject(py)?.into_any()),
+        Err(_) => Ok(PyBytes::new(py, name.as_bytes()).into_any()),
+    }
+}
+
+#[pymethods]
+impl Holding {
+    /// A reference to its memory, for writing where that may be and is asked for.
+    ///
+    /// Raises ReadOnly or Frozen where writing is asked for and cannot be.
+    #[pyo3(signature = (write=None))]
+    fn lease(&self, py: Python<'_>, write: Option<bool>) -> PyResult<Memory> {
+        let leased = self.core.look(py, |any| {
+            let write = write.unwrap_or_else(|| any.is_writable());
+            if write && !any.is_writable() {
+                let kind = if any.is_frozen() { Kind::Frozen } else { Kind::ReadOnly };
+                let name = of_any!(any, area => area.to_string());
+                return Err(Error::new(kind, format!("write {name}"))
+                    .detail(match any.is_frozen() {
+                        true => "it is frozen: no process writes it any more",
+                        false => "it was opened for reading",
+                    })
+                    .help(match any.is_frozen() {
+                        true => "copy it: `a.array.copy()`",
+                        false => "open it for writing: `areas.find(name, write=True)`",
+                    }));
+            }
+            let size = of_any!(any, area => area.size());
+            Ok(Memory::new(&self.core, size, write))
+        })?;
+        leased.map_err(|error| raised(py, &error))
+    }
+
+    /// Its bytes now.
+    #[getter]
+    fn nbytes(&self, py: Python<'_>) -> PyResult<usize> {
+        self.core.look(py, |any| of_any!(any, area => area.size()))
+    }
+
+    /// Whether no process can write it any more.
+    #[getter]
+    fn frozen(&self, py: Python<'_>) -> PyResult<bool> {
+        self.core.look(py, Any::is_frozen)
+    }
+
+    /// Whether this process may not write it.
+    #[getter]
+    fn readonly(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(!self.core.look(py, Any::is_writable)?)
+    }
+
+    /// Its id, or None where it is not published.
+    #[getter]
+    fn id(&self, py: Python<'_>) -> PyResult<Option<i32>> {
+        self.core.look(py, |any| of_any!(any, area => area.id().map(areas::AreaId::get)))
+    }
+
+    /// Its name, or None.
+    #[getter]
+    fn name<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let name = self.core.look(py, |any| of_any!(any, area => area.name().cloned()))?;
+        name.map(|name| name_to_python(py, &name)).transpose()
+    }
+
+    /// The address of its first byte in this process.
+    #[getter]
+    fn address(&self) -> usize {
+        self.core.address()
+    }
+
+    /// How many living objects of this process may write it: arrays, memoryviews and the like.
+    #[getter]
+    fn writers(&self) -> usize {
+        self.core.writers().load(Ordering::Acquire)
+    }
+
+    /// Makes all of it read-only for all processes. Waits for so many seconds for writers.
+    fn freeze(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
+        let patience = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::ZERO);
+        let deadline = Instant::now().checked_add(patience);
+        self.wait_for_writers(py, deadline)?;
+        let left = deadline.map_or(patience, |end| end.saturating_duration_since(Instant::now()));
+        let frozen = self.core.run(py, "freeze", |any| match any {
+            Any::Frozen(area) => {
+                let error = Error::new(Kind::Frozen, format!("freeze {area}")).detail("it is frozen already");
+                (Any::Frozen(area), Err(error))
+            }
+            Any::Shared(area) if self.writers() > 0 => {
+                let error = self.still_written(&area.to_string());
+                (Any::Shared(area), Err(error))
+            }
+            Any::Shared(area) => match area.freeze_within(left) {
+                Ok(area) => (Any::Frozen(area), Ok(())),
+                Err(Rejected { error, value }) => (Any::Shared(value), Err(error)),
+            },
+        })?;
+        frozen.map_err(|error| raised(py, &error))
+    }
+
+    /// Grows it to so many bytes.
+    fn grow(&self, py: Python<'_>, nbytes: usize) -> PyResult<()> {
+        let grown = self.core.run(py, "grow", |any| match any {
+            Any::Shared(area) => {
+                let grown = area.grow(nbytes);
+                (Any::Shared(area), grown)
+            }
+            Any::Frozen(area) => {
+                let error = Error::new(Kind::Frozen, format!("grow {area}")).detail("it is frozen");
+                (Any::Frozen(area), Err(error))
+            }
+        })?;
+        grown.map_err(|error| raised(py, &error))
+    }
+
+    /// Brings all of its pages into memory. `progress` is called with bytes done and bytes in all.
+    #[pyo3(signature = (progress=None))]
+    fn populate(&self, py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<()> {
+        let mut told = Told::new(progress);
+        let done = self.core.run(py, "populate", |mut any| {
+            let done = of_any!(&mut any, area => area.populate_with(&mut |progress| told.tell(progress)));
+            (any, done)
+        })?;
+        told.finish()?;
+        done.map_err(|error| raised(py, &error))
+    }
+
+    /// Publishes it under a name; its id.
+    fn publish(&self, py: Python<'_>, name: Vec<u8>) -> PyResult<i32> {
+        let id = self.core.run(py, "publish", |mut any| {
+            let id = of_any!(&mut any, area => area.publish(&name));
+            (any, id)
+        })?;
+        id.map(areas::AreaId::get).map_err(|error| raised(py, &error))
+    }
+}
+
+impl Holding {
+    /// Waits until no object of this process may write it, or until the deadline.
+    fn wait_for_writers(&self, py: Python<'_>, deadline: Option<Instant>) -> PyResult<()> {
+        let mut collected = false;
+        while self.writers() > 0 {
+            if !collected {
+                // Objects in cycles go when they are looked for.
+                py.import("gc")?.call_method0("collect")?;
+                collected = true;
+                continue;
+            }
+            if deadline.is_some_and(|end| Instant::now() >= end) {
+                let name = self.core.look(py, |any| of_any!(any, area => area.to_string()))?;
+                return Err(raised(py, &self.still_written(&name)));
+            }
+            py.detach(|| std::thread::sleep(SLICE));
+            py.check_signals()?;
+        }
+        Ok(())
+    }
+
+    fn still_written(&self, name: &str) -> Error {
+        let detail = match self.writers() {
+            1 => "an object of this process can still write it: an array, a view of one, or a memoryview"
+                .to_owned(),
+            some => format!(
+                "{some} objects of this process can still write it: arrays, views of them, or memoryviews"
+            ),
+        };
+        Error::new(Kind::Busy, format!("freeze {name}"))
+            .detail(detail)
+            .help("drop them first (`del`, or leave the function that has them); write through `a.array[…] = …` and keep no array")
+    }
+}

@@ -1,0 +1,118 @@
+//! Memory that Python objects refer to: the buffer that arrays and memoryviews are made over.
+
+#![expect(unsafe_code, reason = "fills the interpreter's buffer structure; each block has its proof")]
+
+use std::os::raw::c_int;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use crate::holding::{Any, Core, name_to_python, of_any};
+
+/// A reference to an area's memory. Arrays, memoryviews and capsules over it keep it alive, and it keeps the mapping.
+///
+/// It exports the buffer protocol: one dimension of bytes (format `B`), read-only where the area was opened for reading or is
+/// frozen. The number of bytes is that of the moment in which it was made.
+#[pyclass(frozen, weakref, module = "areas._areas")]
+#[derive(Debug)]
+pub(crate) struct Memory {
+    core: Arc<Core>,
+    size: usize,
+    write: bool,
+}
+
+impl Memory {
+    /// To be called where the area is looked at, so that it is not being frozen.
+    pub(crate) fn new(core: &Arc<Core>, size: usize, write: bool) -> Self {
+        if write {
+            core.writers().fetch_add(1, Ordering::AcqRel);
+        }
+        Memory { core: core.clone(), size, write }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.write {
+            self.core.writers().fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+#[pymethods]
+impl Memory {
+    /// Its bytes.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.size
+    }
+
+    fn __len__(&self) -> usize {
+        self.size
+    }
+
+    /// Whether it may not be written through this object.
+    #[getter]
+    fn readonly(&self) -> bool {
+        !self.write
+    }
+
+    /// Whether no process can write it any more.
+    #[getter]
+    fn frozen(&self, py: Python<'_>) -> PyResult<bool> {
+        self.core.look(py, Any::is_frozen)
+    }
+
+    /// The address of its first byte in this process.
+    #[getter]
+    fn address(&self) -> usize {
+        self.core.address()
+    }
+
+    /// The id of its area, or None where that is not published.
+    #[getter]
+    fn id(&self, py: Python<'_>) -> PyResult<Option<i32>> {
+        self.core.look(py, |any| of_any!(any, area => area.id().map(areas::AreaId::get)))
+    }
+
+    /// The name of its area, or None.
+    #[getter]
+    fn name<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let name = self.core.look(py, |any| of_any!(any, area => area.name().cloned()))?;
+        name.map(|name| name_to_python(py, &name)).transpose()
+    }
+
+    /// Fills a view: the view owns a reference to this object, which is all that keeps the memory.
+    ///
+    /// # Safety
+    /// The interpreter calls it with a view that is to be filled.
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        if view.is_null() {
+            return Err(PyBufferError::new_err("cannot lend memory: there is no view to fill"));
+        }
+        let memory = slf.get();
+        if !memory.write && flags & ffi::PyBUF_WRITABLE == ffi::PyBUF_WRITABLE {
+            return Err(PyBufferError::new_err(
+                "cannot lend memory for writing: the area is frozen, or was opened for reading (open it with write=True)",
+            ));
+        }
+        let size = isize::try_from(memory.size)
+            .map_err(|_| PyBufferError::new_err("cannot lend memory: it has more bytes than a view can"))?;
+        let address = std::ptr::with_exposed_provenance_mut(memory.core.address());
+        // SAFETY:
+        // - `view` is not null (checked), and the interpreter's to be filled;
+        // - `address..address+size` is mapped as long as `slf` lives, of which the view gets a reference: the size never shrinks
+        //   below what it was (sealed), and the address never changes (`Core`'s invariants);
+        // - it is lent for writing only where `write` is set, and then stays writable as long as `slf` lives (`writers`).
+        let filled = unsafe {
+            ffi::PyBuffer_FillInfo(view, slf.as_ptr(), address, size, c_int::from(!memory.write), flags)
+        };
+        match filled {
+            0 => Ok(()),
+            _ => Err(PyErr::fetch(slf.py())),
+        }
+    }
+}

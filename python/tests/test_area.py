@@ -1,0 +1,141 @@
+"""Areas: made, found, frozen, grown, closed; lifetime by reference."""
+
+import gc
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import areas
+
+
+@pytest.fixture
+def name(request):
+    return f"test: {request.node.name} {os.getpid()}"
+
+
+def holders_of(name):
+    return [info for info in areas.list() if info.name == name]
+
+
+def mapped_areas():
+    """How many mappings of areas this process has: from the kernel."""
+    with open("/proc/self/maps") as maps:
+        return sum("/memfd:area" in line for line in maps)
+
+
+def test_what_is_written_is_found(name):
+    with areas.create(name, shape=(3, 4), dtype="f8") as a:
+        a.array[1, 2] = 42.0
+        with areas.find(name) as found:
+            assert found.readonly
+            assert found.array.view("f8")[6] == 42.0
+            assert not found.array.flags.writeable
+    assert holders_of(name) == []
+
+
+def test_another_process_finds_it(name):
+    with areas.create(name, shape=5, dtype="u1") as a:
+        a.array[:] = [1, 2, 3, 4, 5]
+        code = f"import areas; print(bytes(areas.find({name!r}).buf))"
+        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert out.stdout.strip() == repr(bytes([1, 2, 3, 4, 5]))
+
+
+def test_arrays_outlive_the_area_and_then_the_mapping_goes(name):
+    before = mapped_areas()
+    a = areas.create(name, shape=1000, dtype="i4")
+    view = a.array[10:20]
+    window = memoryview(a.memory)
+    a.close()
+    view[:] = 7
+    assert window[40] == 7
+    assert mapped_areas() == before + 1
+    del view
+    assert mapped_areas() == before + 1
+    del window
+    gc.collect()
+    assert mapped_areas() == before
+
+
+def test_a_frozen_area_is_read_only_here_too(name):
+    a = areas.create(name, shape=10, dtype="u2")
+    a.array[:] = 5
+    a.freeze()
+    assert a.frozen and not a.array.flags.writeable
+    with pytest.raises(ValueError):
+        a.array[0] = 1
+    with pytest.raises(ValueError):
+        a.array.flags.writeable = True
+    with pytest.raises(areas.Frozen):
+        a.freeze()
+    assert areas.find(name).frozen
+
+
+def test_freeze_counts_who_may_write_in_this_process(name):
+    a = areas.create(name, shape=10, dtype="u2")
+    kept = a.array[2:4]
+    with pytest.raises(areas.Busy, match="object of this process can still write it") as caught:
+        a.freeze(timeout=0.05)
+    assert caught.value.errno == 16 and "del" in caught.value.remedy
+    kept[0] = 3
+    del kept
+    assert a.freeze().array[2] == 3
+
+
+def test_freeze_names_another_process(name):
+    with areas.create(name, nbytes=4096) as a:
+        code = (
+            f"import areas; a = areas.find({name!r}, write=True)\n"
+            "b = a.array; print(flush=True); input()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as other:
+            other.stdout.readline()
+            with pytest.raises(areas.Busy, match=str(other.pid)):
+                a.freeze(timeout=0.05)
+            other.communicate("\n")
+        a.freeze()
+
+
+def test_it_grows_for_all(name):
+    a = areas.create(name, shape=(2, 3), dtype="i8", max_shape=(100, 3))
+    a.array[:] = 1
+    other = areas.find(name)
+    grown = a.grow((100, 3))
+    assert grown.shape == (100, 3) and grown.sum() == 6
+    grown[99, 2] = 9
+    assert other.nbytes == 4096 and other.array.view("i8")[299] == 9
+    with pytest.raises(areas.InvalidInput):
+        a.grow((10000, 3))
+
+
+def test_errors_are_oserrors_with_a_remedy(name):
+    with pytest.raises(areas.NotFound) as caught:
+        areas.find(name)
+    assert isinstance(caught.value, FileNotFoundError) and isinstance(caught.value, areas.Error)
+    assert caught.value.errno == 2 and name in str(caught.value)
+    with pytest.raises(areas.TimedOut):
+        areas.wait(name, 0.05)
+    with pytest.raises(areas.InvalidInput):
+        areas.create(name, shape=3, dtype=object)
+    a = areas.create(name, nbytes=10)
+    a.close()
+    a.close()
+    with pytest.raises(areas.Closed):
+        _ = a.array
+
+
+def test_put_copies_and_freezes(name):
+    data = np.arange(24, dtype="f4").reshape(2, 3, 4)
+    a = areas.put(data, name)
+    assert a.frozen and (a.array == data).all() and a.array.shape == (2, 3, 4)
+    assert type(a.array + 1) is np.ndarray
+
+
+def test_empty_arrays(name):
+    a = areas.create(name, shape=(0, 3), dtype="f8")
+    assert a.array.shape == (0, 3) and a.nbytes == 0
