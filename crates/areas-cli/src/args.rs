@@ -9,8 +9,9 @@ use areas::{Bytes, Name};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
+use crate::ls::Column;
 use crate::placing::{Place, Placing};
-use crate::target::Target;
+use crate::target::{Pattern, Target};
 
 /// Chunks of memory as first-class things: named, placed, shared, frozen, measured.
 ///
@@ -31,7 +32,7 @@ pub(crate) struct Args {
 const AFTER_LONG_HELP: &str = "\
 Start with `areas tour`: it shows everything on a real file, in under a minute.
 
-Sizes: bytes, or a number with K, M, G, T or P (powers of 1024): 4096, 64M, 1GiB.
+Sizes: bytes, or a number with K, M, G, T or P (powers of 1024): 4096, 0x1000, 64M, 1.5GiB.
 Nodes: numbers and ranges, as `areas nodes` lists them: 0-3,8; or `all` for those allowed; or `fastest`, `nearest`, \
 `roomiest` for the one that is that for the CPU on which this command runs.
 
@@ -129,11 +130,44 @@ pub(crate) struct Holding {
 }
 
 /// List all areas that can be seen
+///
+/// The last line has what all take together (memory that several areas share counts once), what processes hold that nobody publishes, and the
+/// registry that was looked in.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  areas ls --sort ram                        # what takes most, first
+  areas ls 'frame*' --columns id,name,object,command
+  areas ls --group                           # a row a memory, with all areas over it
+  areas ls --no-headings --bytes --columns id,size | while read id size; do …; done")]
 pub(crate) struct Ls {
+    /// Only these: ids, names, and patterns of names with `*`, `?` and `[…]`
+    #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Pattern::new))]
+    pub(crate) areas: Vec<Pattern>,
     /// Also memory that no process publishes: unnamed areas and clones
     #[arg(long)]
     pub(crate) all: bool,
+    /// Only what this process publishes
+    #[arg(long)]
+    pub(crate) pid: Option<u32>,
+    /// Sort by this: the largest size first, else the lowest number, or the alphabet
+    #[arg(long, value_name = "COLUMN", hide_possible_values = true)]
+    pub(crate) sort: Option<Column>,
+    /// The other way round
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// Areas over one memory as one row
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) group: bool,
+    /// What to show
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',', conflicts_with = "json")]
+    pub(crate) columns: Vec<Column>,
+    /// Rows only: no headings, no total
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) no_headings: bool,
+    /// Sizes in bytes, all digits
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) bytes: bool,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -45,7 +45,7 @@ pub(crate) struct Holders {
 
 impl Holders {
     fn command(&mut self, info: &Info) -> Option<String> {
-        self.commands.entry(info.pid).or_insert_with(|| info.command()).clone()
+        self.commands.entry(info.pid).or_insert_with(|| command_of(info)).clone()
     }
 }
 
@@ -169,8 +169,30 @@ impl Report {
             page_nodes_known: self.knows_pages,
             page_size: info.page_size.bytes(),
             created: self.created().map(|created| created.to_string()),
+            object: object_of(info.object),
+            offset: info.offset,
         }
     }
+}
+
+/// What a holder's program is called; of this command itself with what it runs behind `--`, for which it holds the area.
+fn command_of(info: &Info) -> Option<String> {
+    let command = info.command()?;
+    if command != "areas" {
+        return Some(command);
+    }
+    let line = std::fs::read(format!("/proc/{}/cmdline", info.pid)).unwrap_or_default();
+    let mut arguments = line.split(|&byte| byte == 0).skip_while(|&argument| argument != b"--").skip(1);
+    let run = arguments.next().filter(|run| !run.is_empty());
+    Some(match run.map(|run| run.rsplit(|&byte| byte == b'/').next().unwrap_or(run)) {
+        Some(run) => format!("{command} -- {}", String::from_utf8_lossy(run)),
+        None => command,
+    })
+}
+
+/// A memory object, by device and inode: `1:4711`.
+pub(crate) fn object_of((device, inode): (u64, u64)) -> String {
+    format!("{device}:{inode}")
 }
 
 /// An answer, or `None` where the question cannot be answered for this area.
@@ -214,4 +236,8 @@ pub(crate) struct AreaJson {
     page_nodes_known: Option<bool>,
     page_size: usize,
     created: Option<String>,
+    /// Device and inode of the memory object: areas with the same one share their memory.
+    object: String,
+    /// Where in the object the area begins.
+    offset: usize,
 }

@@ -34,7 +34,16 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
             .help("create it with `--resizable MAX` if it is to shrink")
             .into());
         }
-        ClosedExtent::Fixed | ClosedExtent::Growable { .. } => source.open()?.grow(size)?,
+        ClosedExtent::Fixed => {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("resize area {} to {}", before.id, resize.size),
+            )
+            .detail(format!("it has {:#} for as long as it lives", Bytes::from(before.size)))
+            .help("create it with `--growable MAX` or `--resizable MAX` if its size is to change")
+            .into());
+        }
+        ClosedExtent::Growable { .. } => source.open()?.grow(size)?,
     }
     if !quiet {
         let after = source.info()?.size;

@@ -17,15 +17,20 @@ use crate::report::{AreaJson, Report};
 pub(crate) fn run(show: &Show) -> Result<ExitCode> {
     let source = show.area.find()?;
     let report = Report::of(&source)?;
-    let holders = holders(&source, &report)?;
+    let listing = registry::list()?.areas;
+    let holders = holders(&source, &report, &listing);
+    let namesakes = namesakes(&report, &listing);
     let map = if show.map { Some(Map::new(source.residency()?, report.is_locked())) } else { None };
     if show.json {
         let holders = holders.iter().map(HolderJson::from).collect();
         let map = map.as_ref().map(Map::to_json);
-        json::print(ShowJson { area: report.to_json(), swapped: report.swapped, holders, map }, false)?;
+        json::print(
+            ShowJson { area: report.to_json(), swapped: report.swapped, holders, namesakes, map },
+            false,
+        )?;
     } else {
         let terminal = Terminal::stdout();
-        output::print(&text(&report, &holders, terminal))?;
+        output::print(&text(&report, &holders, &namesakes, terminal))?;
         if let Some(map) = map {
             output::print(&format!("\n{}", map.draw(terminal)))?;
         }
@@ -34,19 +39,29 @@ pub(crate) fn run(show: &Show) -> Result<ExitCode> {
 }
 
 /// Who has the memory, and the areas that they have published over it.
-fn holders(source: &Source, report: &Report) -> areas::Result<Vec<(Holder, Vec<i32>)>> {
-    let listing = registry::list()?;
+fn holders(source: &Source, report: &Report, listing: &[Source]) -> Vec<(Holder, Vec<i32>)> {
     let same: Vec<(u32, i32)> = listing
-        .areas
         .iter()
         .filter(|area| area.info().is_ok_and(|info| info.object == report.info.object))
         .map(|area| (area.pid(), area.id().get()))
         .collect();
     let ids = |pid| same.iter().filter(|(holder, _)| *holder == pid).map(|&(_, id)| id).collect();
-    Ok(source.holders().into_iter().map(|holder| (holder.clone(), ids(holder.pid))).collect())
+    source.holders().into_iter().map(|holder| (holder.clone(), ids(holder.pid))).collect()
 }
 
-fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> String {
+/// Areas of the same name over other memory: whoever asks for the name finds the oldest.
+fn namesakes(report: &Report, listing: &[Source]) -> Vec<i32> {
+    let mut ids: Vec<i32> = listing
+        .iter()
+        .filter(|area| *area.name() == report.info.name)
+        .filter(|area| area.info().is_ok_and(|info| info.object != report.info.object))
+        .map(|area| area.id().get())
+        .collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn text(report: &Report, holders: &[(Holder, Vec<i32>)], namesakes: &[i32], terminal: Terminal) -> String {
     let info = &report.info;
     let both = |bytes: u64| match bytes {
         0..1024 => format!("{bytes} B"),
@@ -63,6 +78,49 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> 
     if report.swapped != Some(0) {
         lines.push(("swapped", maybe(report.swapped)));
     }
+    lines.extend(on_nodes(report));
+    lines.push(("pages", pages(report)));
+    lines.push((
+        "policy",
+        report.policy().unwrap_or_else(|| format!("unknown; {} was asked for", info.placement)),
+    ));
+    lines.push(("lock", report.lock()));
+    if info.lock != Lock::None {
+        lines.push(("locked", maybe(report.locked.map(|locked| locked.bytes))));
+    }
+    lines.push(("protection", info.protection.to_string()));
+    lines.push((
+        "frozen",
+        report.frozen.map_or("unknown", |frozen| if frozen { "yes" } else { "no" }).to_owned(),
+    ));
+    lines.push(("created", report.created().map_or("unknown".to_owned(), |created| created.to_string())));
+    let command = report.command.as_deref().unwrap_or("?");
+    lines.push(("mapped at", format!("{:#x} in process {} ({command})", info.address, info.pid)));
+    for (holder, ids) in holders {
+        lines.push(("held by", held_by(holder, ids)));
+    }
+    if !namesakes.is_empty() {
+        let ids: Vec<String> = namesakes.iter().map(i32::to_string).collect();
+        lines
+            .push(("same name", format!("other memory: area {}; the name finds the oldest", ids.join(", "))));
+    }
+
+    let title = format!("area {} {:?}", info.id, info.name);
+    let mut text = terminal.paint(Look::Bold, &title) + "\n";
+    let mut before = "";
+    for (label, value) in lines {
+        let shown = if label == before { "" } else { label };
+        // What programs are called is not ours.
+        let value = escape_invisible(&value);
+        text += &format!("  {}  {value}\n", terminal.paint(Look::Dim, &format!("{shown:<10}")));
+        before = label;
+    }
+    text
+}
+
+/// What of it is on which node.
+fn on_nodes(report: &Report) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
     match &report.nodes {
         Some(nodes) => {
             let unknown = report.node_unknown.unwrap_or(0);
@@ -84,38 +142,7 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], terminal: Terminal) -> 
         }
         None => lines.push(("on node", "unknown".to_owned())),
     }
-    lines.push(("pages", pages(report)));
-    lines.push((
-        "policy",
-        report.policy().unwrap_or_else(|| format!("unknown; {} was asked for", info.placement)),
-    ));
-    lines.push(("lock", report.lock()));
-    if info.lock != Lock::None {
-        lines.push(("locked", maybe(report.locked.map(|locked| locked.bytes))));
-    }
-    lines.push(("protection", info.protection.to_string()));
-    lines.push((
-        "frozen",
-        report.frozen.map_or("unknown", |frozen| if frozen { "yes" } else { "no" }).to_owned(),
-    ));
-    lines.push(("created", report.created().map_or("unknown".to_owned(), |created| created.to_string())));
-    let command = report.command.as_deref().unwrap_or("?");
-    lines.push(("mapped at", format!("{:#x} in process {} ({command})", info.address, info.pid)));
-    for (holder, ids) in holders {
-        lines.push(("held by", held_by(holder, ids)));
-    }
-
-    let title = format!("area {} {:?}", info.id, info.name);
-    let mut text = terminal.paint(Look::Bold, &title) + "\n";
-    let mut before = "";
-    for (label, value) in lines {
-        let shown = if label == before { "" } else { label };
-        // What programs are called is not ours.
-        let value = escape_invisible(&value);
-        text += &format!("  {}  {value}\n", terminal.paint(Look::Dim, &format!("{shown:<10}")));
-        before = label;
-    }
-    text
+    lines
 }
 
 fn pages(report: &Report) -> String {
@@ -152,6 +179,8 @@ struct ShowJson {
     area: AreaJson,
     swapped: Option<u64>,
     holders: Vec<HolderJson>,
+    /// Areas of the same name over other memory.
+    namesakes: Vec<i32>,
     /// Its parts in order, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     map: Option<Vec<PartJson>>,

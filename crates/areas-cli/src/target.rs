@@ -48,6 +48,48 @@ impl Target {
     }
 }
 
+/// Areas as they are named for a listing: one as [`Target`] has it, or all whose names fit a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    One(Target),
+    Names(glob::Pattern),
+}
+
+impl Pattern {
+    pub(crate) fn new(text: OsString) -> areas::Result<Self> {
+        let forced =
+            [b"name:".as_slice(), HEX.as_bytes()].iter().any(|start| text.as_bytes().starts_with(start));
+        match text.to_str() {
+            Some(pattern) if !forced && pattern.contains(['*', '?', '[']) => {
+                glob::Pattern::new(pattern).map(Pattern::Names).map_err(|error| {
+                    Error::new(Kind::InvalidInput, format!("read {pattern:?} as a pattern of names"))
+                        .detail(format!("at character {}: {}", error.pos + 1, error.msg))
+                        .help(format!("an area that is called so is `name:{pattern}`"))
+                })
+            }
+            _ => Target::new(text).map(Pattern::One),
+        }
+    }
+
+    /// Whether it is this area.
+    pub(crate) fn fits(&self, id: AreaId, name: &Name) -> bool {
+        match self {
+            Pattern::One(Target::Id(digits)) => digits.parse() == Ok(id.get()),
+            Pattern::One(Target::Name(asked)) => asked == name,
+            Pattern::Names(pattern) => pattern.matches(&String::from_utf8_lossy(name.as_bytes())),
+        }
+    }
+
+    /// Whether it is memory that was made under this name.
+    pub(crate) fn fits_label(&self, label: &[u8]) -> bool {
+        match self {
+            Pattern::One(Target::Id(_)) => false,
+            Pattern::One(Target::Name(asked)) => asked.as_bytes() == label,
+            Pattern::Names(pattern) => pattern.matches(&String::from_utf8_lossy(label)),
+        }
+    }
+}
+
 /// A name that is not UTF-8, in the form that [`Target::new`] takes; `None` for text, which JSON can hold.
 pub(crate) fn in_hex(name: &Name) -> Option<String> {
     let bytes = name.as_bytes();
@@ -111,6 +153,30 @@ mod tests {
         assert_eq!(text, "hex:61ff01");
         assert_eq!(Target::new(text.into()).unwrap(), Target::Name(name));
         assert_eq!(in_hex(&Name::new("größe\n").unwrap()), None);
+    }
+
+    #[test]
+    fn patterns_fit_names() {
+        let id = AreaId::new(17).unwrap();
+        let fits = |pattern: &str, name: &str| {
+            Pattern::new(pattern.into()).unwrap().fits(id, &Name::new(name).unwrap())
+        };
+        for (pattern, name, expected) in [
+            ("frame*", "frame 1", true),
+            ("frame*", "a frame", false),
+            ("f?ame", "frame", true),
+            ("[a-c]*", "b", true),
+            ("name:f*", "frame", false),
+            ("name:f*", "f*", true),
+            ("17", "frame", true),
+            ("18", "18", false),
+            ("frame", "frame", true),
+            ("frame", "frames", false),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern:?} {name:?}");
+        }
+        assert!(Pattern::new("[a".into()).is_err());
+        assert!(Pattern::new("f*".into()).unwrap().fits_label(b"frame"));
     }
 
     #[test]

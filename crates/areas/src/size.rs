@@ -9,9 +9,10 @@ use crate::error::{Error, Kind, Result};
 
 /// A number of bytes that reads and prints with binary units.
 ///
-/// `K`, `M`, `G`, `T`, `P` are powers of 1024, with or without `B` or `iB`, in either case. It prints the largest unit
-/// that divides it exactly, otherwise the plain number, so that printing never rounds; `{:#}` prints three digits and
-/// may round.
+/// `K`, `M`, `G`, `T`, `P` are powers of 1024, with or without `B` or `iB`, in either case; before a unit there may be a
+/// decimal fraction (`1.5G`), which is read to the nearest byte; `0x1000` is read as hexadecimal. It prints the largest
+/// unit that divides it exactly, otherwise the plain number, so that printing never rounds; `{:#}` prints three digits
+/// and may round.
 ///
 /// ```
 /// use areas::Bytes;
@@ -69,32 +70,68 @@ impl FromStr for Bytes {
     type Err = Error;
 
     /// # Errors
-    /// [`Kind::InvalidInput`] for anything but digits followed by an optional unit, and for more than `u64` holds.
+    /// [`Kind::InvalidInput`] for anything but a number with an optional unit, and for more than `u64` holds.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = |why: &str| {
+        read(text.trim()).map(Bytes).map_err(|why| {
             Error::new(Kind::InvalidInput, format!("read {text:?} as a size"))
                 .detail(why.to_owned())
-                .help("write bytes, or a number with K, M, G, T or P: `4096`, `64M`, `1GiB`")
-        };
-        let trimmed = text.trim();
-        let digits = trimmed.len() - trimmed.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (number, unit) = trimmed.split_at(digits);
-        if number.is_empty() {
-            return Err(wrong("it does not start with a digit"));
-        }
-        let shift = match unit.trim_start().to_ascii_uppercase().as_str() {
-            "" | "B" => 0,
-            "K" | "KB" | "KIB" => 10,
-            "M" | "MB" | "MIB" => 20,
-            "G" | "GB" | "GIB" => 30,
-            "T" | "TB" | "TIB" => 40,
-            "P" | "PB" | "PIB" => 50,
-            _ => return Err(wrong("the unit is unknown")),
-        };
-        let too_large = || wrong("it is more than 2^64 - 1 bytes");
-        let value: u64 = number.parse().map_err(|_| too_large())?;
-        value.checked_mul(1 << shift).map(Bytes).ok_or_else(too_large)
+                .help("write bytes, or a number with K, M, G, T or P: `4096`, `0x1000`, `64M`, `1.5GiB`")
+        })
     }
+}
+
+/// What a text says, or why it says nothing.
+fn read(text: &str) -> Result<u64, &'static str> {
+    const TOO_LARGE: &str = "it is more than 2^64 - 1 bytes";
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err("behind 0x there are hexadecimal digits and no unit");
+        }
+        return u64::from_str_radix(digits, 16).map_err(|_| TOO_LARGE);
+    }
+    let (whole, behind) = digits(text);
+    if whole.is_empty() {
+        return Err("it does not start with a digit");
+    }
+    let (fraction, unit) = match behind.strip_prefix('.') {
+        Some(behind) => digits(behind),
+        None => ("0", behind),
+    };
+    if fraction.is_empty() {
+        return Err("behind the point there is no digit");
+    }
+    let shift = match unit.trim_start().to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
+        "P" | "PB" | "PIB" => 50,
+        _ => return Err("the unit is unknown"),
+    };
+    if shift == 0 && behind.starts_with('.') {
+        return Err("there is no part of a byte: a number with a point has a unit");
+    }
+    let whole: u64 = whole.parse().map_err(|_| TOO_LARGE)?;
+    whole
+        .checked_mul(1 << shift)
+        .and_then(|bytes| bytes.checked_add(part_of(fraction, shift)))
+        .ok_or(TOO_LARGE)
+}
+
+/// The digits that a text starts with, and the rest.
+fn digits(text: &str) -> (&str, &str) {
+    text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len())
+}
+
+/// The bytes, to the nearest one, that these decimal digits behind the point are of 2^`shift`. 2^50 has 16 digits: what comes
+/// behind the eighteenth makes no difference.
+fn part_of(fraction: &str, shift: u32) -> u64 {
+    let counted = &fraction[..fraction.len().min(18)];
+    let value = counted.bytes().fold(0, |value: u128, digit| value * 10 + u128::from(digit - b'0'));
+    let scale = 10_u128.pow(u32::try_from(counted.len()).unwrap_or(18));
+    // Less than 2^50 + 1, as the fraction is less than one.
+    u64::try_from(((value << shift) + scale / 2) / scale).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -117,7 +154,26 @@ mod tests {
             ("", None),
             ("M", None),
             ("-1", None),
-            ("1.5G", None),
+            ("1.5G", Some(3 << 29)),
+            ("1.50 GiB", Some(3 << 29)),
+            ("1.23 GiB", Some(1_320_702_444)),
+            ("0.0009765625K", Some(1)),
+            ("0.00001K", Some(0)),
+            ("1.999999999999999999999999P", Some(2 << 50)),
+            ("16383.9999P", Some(18_446_743_961_119_560_932)),
+            ("0x1000", Some(4096)),
+            ("0XfF", Some(255)),
+            ("0xffffffffffffffff", Some(u64::MAX)),
+            ("0x10000000000000000", None),
+            ("0x", None),
+            ("0x+1", None),
+            ("0x10K", None),
+            ("1.5", None),
+            ("1.5B", None),
+            ("1.G", None),
+            (".5G", None),
+            ("1.5.5G", None),
+            ("1,5G", None),
             ("1Q", None),
             ("1 G B", None),
         ];

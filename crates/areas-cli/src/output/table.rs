@@ -89,6 +89,13 @@ impl Table {
         text
     }
 
+    /// The rows alone, a line each, however long: for other programs.
+    pub(crate) fn without_headings(mut self, terminal: Terminal) -> String {
+        self.columns.iter_mut().for_each(|(heading, _)| *heading = "");
+        let text = self.render(Terminal { columns: None, colours: false, ..terminal });
+        text.split_once('\n').map_or(String::new(), |(_, rows)| rows.to_owned())
+    }
+
     /// How many rows there are.
     fn count(&self) -> usize {
         self.ends.len() / self.columns.len().max(1)

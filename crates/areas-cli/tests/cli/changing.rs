@@ -99,9 +99,14 @@ fn no_more_is_said_to_be_mapped_than_the_holder_has_mapped() {
 fn a_fixed_area_has_its_size() {
     let registry = Registry::new();
     let _holder = registry.hold(["create", "--name", "fixed", "--size", "1M"]);
-    let ran = registry.run(["resize", "fixed", "2M"]);
-    assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("its size is fixed at 1 MiB"), "{ran:?}");
+    // The area cannot, which is no wrong usage of the command.
+    for size in ["2M", "4K"] {
+        let ran = registry.run(["resize", "fixed", size]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("it has 1.00 MiB for as long as it lives"), "{ran:?}");
+        assert!(ran.stderr.contains("--growable MAX"), "{ran:?}");
+    }
+    assert_eq!(registry.show("fixed")["size"], 1 << 20);
 }
 
 #[test]

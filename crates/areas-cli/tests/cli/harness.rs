@@ -101,6 +101,12 @@ impl Registry {
     }
 }
 
+/// What the last line of `areas ls` says of the areas it lists, without what else there is on the machine, and where was looked.
+pub(crate) fn total_of(listing: &str) -> &str {
+    let line = listing.lines().last().unwrap_or_default();
+    line.split_once("; ").map_or(line, |(total, _)| total)
+}
+
 /// The search path, with the program's folder first.
 pub(crate) fn path_with_areas() -> String {
     let folder = Path::new(AREAS).parent().unwrap().display();

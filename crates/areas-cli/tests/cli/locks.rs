@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use areas::Lock;
 use serde_json::Value;
 
-use crate::harness::{Registry, can_run, wait_for};
+use crate::harness::{Registry, can_run, total_of, wait_for};
 
 const SIZE: usize = 64 << 10;
 const PART: usize = 16 << 10;
@@ -81,7 +81,7 @@ impl Drop for Program {
 }
 
 fn last_line(registry: &Registry) -> String {
-    registry.run(["ls"]).stdout().lines().last().unwrap().to_owned()
+    total_of(&registry.run(["ls"]).stdout()).to_owned()
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn locked_bytes_are_added_up() {
     let registry = Registry::new();
     let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--lock", "full"]);
     let text = registry.run(["ls"]).stdout();
-    assert!(text.ends_with("1 area, 1.00 MiB in RAM, 1.00 MiB locked\n"), "{text}");
+    assert_eq!(total_of(&text), "1 area, 1.00 MiB in RAM, 1.00 MiB locked");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn what_cannot_be_measured_is_told_as_asked() {
     let ran = hidden("areas ls");
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let text = ran.stdout();
-    assert!(text.ends_with("1 area, 1.00 MiB in RAM, 1.00 MiB locked as asked\n"), "{text}");
+    assert_eq!(total_of(&text), "1 area, 1.00 MiB in RAM, 1.00 MiB locked as asked");
     assert!(text.contains("full (asked)"), "{text}");
     let list: Value = serde_json::from_str(&hidden("areas ls --json").stdout()).unwrap();
     assert_eq!(list["total"]["locked"], Value::Null);

@@ -6,6 +6,7 @@ mod changing;
 mod command;
 mod harness;
 mod help;
+mod listing;
 mod locks;
 mod looking;
 mod machines;

@@ -62,7 +62,9 @@ fn a_missing_folder_is_made_by_the_first_holder() {
     let registry = Registry::new();
     let folder = registry.file("new");
     let ran = Ran::of(registry.areas(["ls"]).env("AREAS_DIR", &folder));
-    assert_eq!((ran.code, ran.stdout().as_str()), (Some(0), "0 areas, 0 B in RAM\n"));
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
+    let expected = format!("AREAS_DIR names {}, and there is no such folder", folder.display());
+    assert!(ran.stderr.contains(&expected), "{ran:?}");
     assert!(!folder.exists(), "looking makes nothing");
     let command = ["create", "--name", "x", "--size", "1M", "--", "true"];
     let ran = Ran::of(registry.areas(command).env("AREAS_DIR", &folder));

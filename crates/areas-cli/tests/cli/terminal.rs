@@ -66,6 +66,46 @@ fn progress_on_terminals_only() {
     assert_eq!((ran.stdout().as_str(), ran.stderr.as_str()), ("", ""));
 }
 
+/// What is no text may make a terminal do things: it is asked for, or goes elsewhere.
+#[test]
+fn bytes_that_are_no_text_are_not_written_to_a_terminal_unasked() {
+    let registry = Registry::new();
+    let held = |name: &str, bytes: &[u8]| {
+        let file = registry.file(name);
+        std::fs::write(&file, bytes).unwrap();
+        registry.hold(["put", file.to_str().unwrap(), "--name", name])
+    };
+    let _text = held("text", "größe\n".repeat(1000).as_bytes());
+    let _escapes = held("escapes", b"some text \x1b[31m red");
+    let Some(text) = shown(&registry, "cat text", &[]) else { return };
+    assert_eq!(text, "größe\r\n".repeat(1000));
+    for (typed, expected) in [("n\n", false), ("\n", false), ("y\n", true)] {
+        let mut command = registry.program("script");
+        command.args([
+            "--quiet",
+            "--return",
+            "--echo",
+            "never",
+            "--command",
+            "areas cat escapes",
+            "/dev/null",
+        ]);
+        command.env("PATH", path_with_areas());
+        let ran = Ran::fed(&mut command, typed.as_bytes());
+        let text = ran.stdout();
+        assert!(
+            text.contains("has bytes that are no text: write it to the terminal all the same? [y/N]"),
+            "{text:?}"
+        );
+        assert_eq!(text.contains('\x1b'), expected, "{typed:?}: {text:?}");
+        assert_eq!(ran.code, Some(if expected { 0 } else { 1 }), "{typed:?}: {text:?}");
+    }
+    // Nobody can be asked.
+    let text = shown(&registry, "cat escapes < /dev/null", &[]).unwrap();
+    assert!(text.contains("it has bytes that are no text") && !text.contains('\x1b'), "{text:?}");
+    assert_eq!(registry.run(["cat", "escapes"]).output, b"some text \x1b[31m red");
+}
+
 #[test]
 fn as_wide_as_the_terminal() {
     let registry = Registry::new();

@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::harness::{AREAS, Holder, Ran, Registry, bytes_of, is_root, skipped};
+use crate::harness::{AREAS, Holder, Ran, Registry, bytes_of, is_root, skipped, total_of};
 
 const NOBODY: u32 = 65534;
 
@@ -79,7 +79,7 @@ fn an_ordinary_user_can_do_all_of_it() {
     holder.signal(Signal::KILL);
     holder.wait();
     let ran = Ran::of(&mut user.areas(&user.registry(), &["ls"]));
-    assert_eq!(ran.stdout(), "0 areas, 0 B in RAM\n");
+    assert_eq!(total_of(&ran.stdout()), "0 areas, 0 B in RAM");
     registry.assert_empty();
 }
 
@@ -137,7 +137,7 @@ fn a_team_that_cannot_be_read_is_listed() {
     command.args(["put".as_ref(), file.as_os_str(), "--name".as_ref(), "hidden".as_ref()]);
     let holder = Holder::start(command.env("AREAS_DIR", user.registry()));
     let ran = Ran::of(&mut user.areas(&user.registry(), &["ls"]));
-    assert_eq!((ran.code, ran.stdout().as_str()), (Some(0), "0 areas, 0 B in RAM\n"));
+    assert_eq!((ran.code, total_of(&ran.stdout())), (Some(0), "0 areas, 0 B in RAM"));
     let expected = format!("areas: process {} (areas) holds areas that cannot be read: ", holder.pid());
     assert!(ran.stderr.starts_with(&expected), "{ran:?}");
     let ran = Ran::of(&mut user.areas(&user.registry(), &["ls", "--json"]));

@@ -1,0 +1,197 @@
+//! `areas ls`: every area that can be seen, and who cannot be looked into.
+
+mod columns;
+mod json;
+mod rows;
+mod total;
+
+use std::process::ExitCode;
+
+use areas::registry::{self, Listing, Source, Unpublished};
+use areas::{Error, Kind};
+use unicode_width::UnicodeWidthStr;
+
+pub(crate) use columns::Column;
+
+use crate::args::Ls;
+use crate::failure::Result;
+use crate::output;
+use crate::output::style::{Look, Terminal};
+use crate::output::table::Table;
+use crate::report::{Holders, Report};
+use rows::Rows;
+use total::{Objects, in_words};
+
+/// What is told where an area was asked for and there is none.
+const NO_SUCH_AREA: u8 = 3;
+
+pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
+    let mut listing = registry::list()?;
+    is_there()?;
+    listing.areas.retain(|source| is_asked_for(ls, source));
+    let found = listing.areas.len();
+    match (ls.json, quiet) {
+        (true, _) => in_json(ls, listing)?,
+        (false, true) => ids(ls, listing)?,
+        (false, false) => in_a_table(ls, listing)?,
+    }
+    if found == 0 && !ls.areas.is_empty() {
+        output::complain("there is no such area; `areas ls` lists all");
+        return Ok(ExitCode::from(NO_SUCH_AREA));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error where AREAS_DIR names a folder and there is none: whoever mistypes it would be told that there are no areas.
+fn is_there() -> areas::Result<()> {
+    let Some(named) = std::env::var_os("AREAS_DIR").filter(|named| !named.is_empty()) else { return Ok(()) };
+    match std::fs::metadata(&named) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
+            Kind::Registry,
+            "list areas",
+        )
+        .detail(format!("AREAS_DIR names {}, and there is no such folder", named.display()))
+        .help(
+            "whoever first publishes an area there makes it; without AREAS_DIR, /dev/shm/areas-UID is listed",
+        )),
+        // What else may be wrong with it the registry says.
+        _ => Ok(()),
+    }
+}
+
+fn is_asked_for(ls: &Ls, source: &Source) -> bool {
+    let by_name =
+        ls.areas.is_empty() || ls.areas.iter().any(|pattern| pattern.fits(source.id(), source.name()));
+    by_name && ls.pid.is_none_or(|pid| source.pid() == pid)
+}
+
+/// Ids, one a line.
+fn ids(ls: &Ls, listing: Listing) -> Result<()> {
+    let mut ids: Vec<String> = Vec::with_capacity(listing.areas.len());
+    if ls.sort.is_none() {
+        ids.extend(listing.areas.iter().map(|area| format!("{}\n", area.id())));
+        if ls.reverse {
+            ids.reverse();
+        }
+    } else {
+        let mut reports = Vec::new();
+        each(ls, listing.areas, |report| reports.push(report))?;
+        rows::sort(&mut reports, ls);
+        ids.extend(reports.iter().map(|report| format!("{}\n", report.info.id)));
+    }
+    output::print(&ids.concat())
+}
+
+fn in_json(ls: &Ls, listing: Listing) -> Result<()> {
+    let mut objects = Objects::default();
+    let mut reports = Vec::with_capacity(listing.areas.len());
+    let lost = each(ls, listing.areas, |report| {
+        objects.add(&report);
+        reports.push(report);
+    })?;
+    rows::sort(&mut reports, ls);
+    // What was found not to be where its table says is told among what is not published, so that comes after the areas.
+    let unpublished = nobody_publishes(ls)?;
+    json::print(ls, &reports, &unpublished, &listing.unreadable, objects.total())?;
+    lost.iter().for_each(|error| output::complain(&error.to_string()));
+    Ok(())
+}
+
+fn in_a_table(ls: &Ls, listing: Listing) -> Result<()> {
+    let mut rows = Rows::new(ls, columns_of(ls));
+    let mut objects = Objects::default();
+    let lost = each(ls, listing.areas, |report| {
+        objects.add(&report);
+        rows.add(report);
+    })?;
+    let unpublished = nobody_publishes(ls)?;
+    let shown: &[Unpublished] = if ls.all { &unpublished } else { &[] };
+    let table = rows.finish(shown);
+    let terminal = Terminal::stdout();
+    let total = objects.total();
+    let mut text = match total.areas + shown.len() {
+        0 => String::new(),
+        _ if ls.no_headings => table.without_headings(terminal),
+        _ => table.render(terminal),
+    };
+    if !ls.no_headings {
+        text += &terminal.paint(Look::Dim, &summary(ls, &total.to_string(), &unpublished, terminal)?);
+        text.push('\n');
+    }
+    output::print(&text)?;
+    for team in &listing.unreadable {
+        let command = team.command.as_deref().map_or(String::new(), |command| format!(" ({command})"));
+        let reason = &team.reason;
+        output::complain(&format!("process {}{command} holds areas that cannot be read: {reason}", team.pid));
+    }
+    lost.iter().for_each(|error| output::complain(&error.to_string()));
+    if let (Some(why), Some(path)) = (registry::path_remark()?, registry::path()?) {
+        output::complain(&format!("the registry is {}: {why}", path.display()));
+    }
+    Ok(())
+}
+
+fn columns_of(ls: &Ls) -> Vec<Column> {
+    match ls.columns.is_empty() {
+        true => columns::USUAL.to_vec(),
+        false => ls.columns.clone(),
+    }
+}
+
+/// The end: what all take together, what nobody publishes, and where was looked. It is one line where there is room for one.
+fn summary(ls: &Ls, total: &str, unpublished: &[Unpublished], terminal: Terminal) -> areas::Result<String> {
+    let mut parts = vec![total.to_owned()];
+    if !unpublished.is_empty() {
+        let allocated = unpublished.iter().map(|memory| memory.allocated).sum();
+        let hint = if ls.all { "" } else { " (ls --all)" };
+        parts.push(format!("not published: {}, {} allocated{hint}", unpublished.len(), in_words(allocated)));
+    }
+    if let Some(path) = registry::path()? {
+        let user = rustix::process::geteuid();
+        parts.push(format!("registry {} of user {user}", path.display()));
+    }
+    let one_line = parts.join("; ");
+    let fits = terminal.columns.is_none_or(|columns| one_line.width() <= columns.into());
+    Ok(if fits { one_line } else { parts.join("\n") })
+}
+
+/// Memory that processes hold as areas' and that nobody publishes, of what was asked for.
+fn nobody_publishes(ls: &Ls) -> areas::Result<Vec<Unpublished>> {
+    let mut unpublished = registry::unpublished()?;
+    unpublished.retain(|memory| {
+        let by_name = ls.areas.is_empty() || ls.areas.iter().any(|pattern| pattern.fits_label(&memory.label));
+        by_name && ls.pid.is_none_or(|pid| memory.holders.iter().any(|holder| holder.pid == pid))
+    });
+    Ok(unpublished)
+}
+
+/// What can be told of each, one after the other: of many areas, what is told takes less memory than what is known. Areas that go
+/// while we look are left out: they are gone. What is said of those that are still listed and cannot be opened is given back.
+fn each(ls: &Ls, areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Result<Vec<Error>> {
+    let with_policy = ls.json || ls.columns.contains(&Column::Policy) || ls.sort == Some(Column::Policy);
+    let mut holders = Holders::default();
+    let mut lost = Vec::new();
+    registry::measure_each(areas, |area, measured| {
+        match Report::measured(area, measured, &mut holders) {
+            Ok(report) if with_policy => tell(report.with_policy(area)),
+            Ok(report) => tell(report),
+            Err(error) if error.kind() == Kind::NoSuchArea => {
+                if registry::get(area.id()).is_ok() {
+                    lost.push(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    })?;
+    Ok(lost)
+}
+
+/// Areas as a table, one a row, as `areas ls` shows them.
+pub(crate) fn table<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Table {
+    let mut table = Table::new(columns::USUAL.iter().map(|column| column.heading()));
+    for report in reports {
+        columns::USUAL.iter().for_each(|column| table.cell(column.content(report, false)));
+    }
+    table
+}
