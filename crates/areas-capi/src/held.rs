@@ -52,6 +52,11 @@ impl Held {
         with!(self, area => area.reserve())
     }
 
+    /// Bytes of addresses that hold bytes of it, in whole pages.
+    pub(crate) fn mapped(&self) -> usize {
+        with!(self, area => area.mapped())
+    }
+
     /// Which of its addresses the kernel no longer has as its own.
     fn missing(&self) -> Result<Vec<Range<usize>>> {
         with!(self, area => area.missing())

@@ -3,10 +3,12 @@
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
 use std::ffi::{c_char, c_void};
+use std::ops::Range;
+use std::sync::Arc;
 
 use areas::closed::ClosedLock;
 use areas::registry::{self, Source};
-use areas::{AreaId, Error, Kind, Lock, Name, Protection};
+use areas::{Address, AreaId, Error, Kind, Lock, Name, Protection, Reservation};
 
 use super::errors::{
     BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ERROR, NAME_NOT_FOUND, NO_MEMORY, NOT_ALLOWED, OK, Status, refused,
@@ -287,6 +289,13 @@ enum Moved {
     There(AreaId),
 }
 
+/// Where an area is to be handed over to.
+#[derive(Clone, Copy)]
+struct Target {
+    team: i32,
+    spec: Spec,
+}
+
 /// What `_kern_transfer_area` does. The id that it has from now on; in another team, as soon as that has taken it in.
 ///
 /// # Safety
@@ -295,40 +304,57 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
     refuse_the_kernels(spec)?;
     // SAFETY: C's promise: NULL or a pointer.
     let wanted = unsafe { layout::wanted(address, "transfer an area") }?;
-    let mut spec = Spec::new(spec, wanted.addr())?;
+    let target = Target { team, spec: Spec::new(spec, wanted.addr())? };
+    let mut blocked = None;
+    // SAFETY: C's promise, as above.
+    let attempt = |blocked: &mut _| unsafe { transfer_once(id, address, target, blocked) };
+    let done = attempt(&mut blocked);
+    match blocked.take() {
+        // Not in the middle of that: other areas are looked at, and this one's reserve may be what is there.
+        Some(Range { start, end }) => {
+            places::make_way(start, end - start).map_err(status_of)?;
+            attempt(&mut blocked)
+        }
+        None => done,
+    }
+}
+
+/// Tries to. Where addresses of this team are not free that the caller chose, they are told.
+///
+/// # Safety
+/// As C's.
+unsafe fn transfer_once(
+    id: i32,
+    address: *mut *mut c_void,
+    Target { team, mut spec }: Target,
+    blocked: &mut Option<Range<usize>>,
+) -> Result<i32, Status> {
     with_own(id, "transfer an area", |entered, held| {
         let Some(number) = u32::try_from(team).ok().filter(|&team| team > 0) else {
             return Err(wrong(BAD_TEAM_ID, "transfer an area", "no team has that number: 0 or less"));
         };
         let Some(mut area) = held.take() else { return Err(BAD_VALUE) };
-        places::trim_for(spec, &mut area);
+        let (mapped, span) = (area.mapped(), area.span());
         if spec == Spec::Clone {
             spec = Spec::Exact(area.as_ptr().addr());
         }
-        let at = match spec.address(area.span()) {
+        let at = match spec.address(mapped) {
             Ok(at) => at,
             Err(status) => {
                 *held = Some(area);
                 return Err(status);
             }
         };
-        macro_rules! hand_over {
-            ($area:expr, $kind:path) => {
-                match $area.transfer(number, at) {
-                    Ok(areas::Transfer::Own(area)) => Ok(Moved::Here(Box::new($kind(area)))),
-                    Ok(areas::Transfer::Given(id)) => Ok(Moved::There(id)),
-                    // No other outcome is known to this edge: the area is not here any more.
-                    Ok(_) => Err((Error::new(Kind::System, "transfer an area"), None)),
-                    Err(rejected) => Err((rejected.error, Some($kind(rejected.value)))),
-                }
-            };
+        let is_here = number == std::process::id();
+        let inside = if is_here { places::reserved_place(entered, spec, mapped) } else { None };
+        if let (Spec::Exact(start), true) = (spec, is_here)
+            && registry::may_overlap(start, mapped)
+        {
+            // The program has unmapped what is said to be there, or it is in the way.
+            entered.look_at(&(start..start + mapped));
         }
-        let done = match area {
-            Held::Resizable(area) => hand_over!(area, Held::Resizable),
-            Held::Shared(area) => hand_over!(area, Held::Shared),
-            Held::Frozen(area) => hand_over!(area, Held::Frozen),
-        };
-        match done {
+        places::trim_for(spec, &mut area);
+        match hand_over(area, number, at, inside) {
             Ok(Moved::There(id)) => Ok(id.get()),
             Ok(Moved::Here(area)) => {
                 // SAFETY: C's promise, as above.
@@ -336,11 +362,48 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
                 entered.keep(*area).map_err(status_of)
             }
             Err((error, area)) => {
-                *held = area;
+                if let (Spec::Exact(start), true, Kind::AddressInUse | Kind::OutOfRange) =
+                    (spec, is_here, error.kind())
+                {
+                    *blocked = Some(start..start + mapped);
+                }
+                *held = area.map(|mut area| {
+                    places::untrim(&mut area, span);
+                    area
+                });
                 Err(status_of(error))
             }
         }
     })
+}
+
+/// Hands an area over to addresses of a team, or into reserved addresses of this one.
+fn hand_over(
+    area: Held,
+    team: u32,
+    at: Address,
+    inside: Option<(Arc<Reservation>, usize)>,
+) -> Result<Moved, (Error, Option<Held>)> {
+    macro_rules! hand_over {
+        ($area:expr, $kind:path) => {{
+            let done = match inside {
+                Some((range, offset)) => $area.transfer_inside(&range, offset).map(areas::Transfer::Own),
+                None => $area.transfer(team, at),
+            };
+            match done {
+                Ok(areas::Transfer::Own(area)) => Ok(Moved::Here(Box::new($kind(area)))),
+                Ok(areas::Transfer::Given(id)) => Ok(Moved::There(id)),
+                // No other outcome is known to this edge: the area is not here any more.
+                Ok(_) => Err((Error::new(Kind::System, "transfer an area"), None)),
+                Err(rejected) => Err((rejected.error, Some($kind(rejected.value)))),
+            }
+        }};
+    }
+    match area {
+        Held::Resizable(area) => hand_over!(area, Held::Resizable),
+        Held::Shared(area) => hand_over!(area, Held::Shared),
+        Held::Frozen(area) => hand_over!(area, Held::Frozen),
+    }
 }
 
 /// Either way a number.

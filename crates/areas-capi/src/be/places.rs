@@ -274,6 +274,25 @@ pub(super) fn trim_for(spec: Spec, held: &mut Held) {
     }
 }
 
+/// It was not: it has again what it had.
+pub(super) fn untrim(held: &mut Held, span: usize) {
+    if let Held::Resizable(area) = held
+        && area.reserve() < span
+    {
+        // Another thread may have something there by now.
+        let _ = area.widen_reserve(span);
+    }
+}
+
+/// Has addresses that an area is to be moved to looked at, and what areas of ours have reserved of them given back: for a thread that is in the middle of
+/// nothing with any area.
+pub(super) fn make_way(address: usize, size: usize) -> areas::Result<()> {
+    let entered = Entered::new()?;
+    entered.look_at(&(address..address.saturating_add(size)));
+    clear(&entered, address, size);
+    Ok(())
+}
+
 /// Gives back all that areas of ours have reserved in a range, and do not use.
 pub(super) fn clear_reserves(entered: &Entered, range: &Range<usize>) {
     for place in entered.below(range.end) {
@@ -307,6 +326,19 @@ pub(super) enum Place<'a> {
     Inside(&'a Arc<Reservation>, usize),
 }
 
+/// Where in a reserved range an area of `size` bytes is to be: at the exact address, whatever is there; at or above a base, at the first free place of
+/// the range that has it. `None` where that is not reserved, or all of it taken.
+pub(super) fn reserved_place(entered: &Entered, spec: Spec, size: usize) -> Option<(Arc<Reservation>, usize)> {
+    let (Spec::Exact(wanted) | Spec::Base(wanted)) = spec else { return None };
+    let (range, offset) = ranges::holding(entered, wanted)?;
+    let fits = |offset: &usize| range.room_at(*offset) >= size;
+    let offset = match spec {
+        Spec::Exact(_) => Some(offset),
+        _ => (offset.next_multiple_of(page())..range.span()).step_by(page()).find(fits),
+    };
+    offset.map(|offset| (range, offset))
+}
+
 /// Finds room, and has the area made there.
 pub(super) fn make_somewhere(entered: &Entered, wish: &Wish, make: &Make<'_>) -> Result<Held, Status> {
     let &Wish { size, spec, lock, room } = wish;
@@ -316,25 +348,14 @@ pub(super) fn make_somewhere(entered: &Entered, wish: &Wish, make: &Make<'_>) ->
         Spec::Exact(address) | Spec::Base(address) => Some(address),
         _ => None,
     };
-    if let Some((range, offset)) = wanted.and_then(|at| ranges::holding(entered, at)) {
-        let fits = |offset: usize| range.room_at(offset) >= size;
-        let exact = matches!(spec, Spec::Exact(_));
-        let at = range.address() + offset;
-        if exact && !fits(offset) {
+    if let Some((range, offset)) = reserved_place(entered, spec, size) {
+        if range.room_at(offset) < size {
+            let at = range.address() + offset;
             entered.look_at(&(at..at + size));
             clear(entered, at, size);
         }
-        // At or above: the first free place of the reserved range.
-        let place = match exact {
-            true => Some(offset),
-            false => {
-                (offset.next_multiple_of(page())..range.span()).step_by(page()).find(|&offset| fits(offset))
-            }
-        };
-        if let Some(offset) = place {
-            let room = room_in(range.room_at(offset).max(size));
-            return make(Place::Inside(&range, offset), room).map_err(status_of);
-        }
+        let room = room_in(range.room_at(offset).max(size));
+        return make(Place::Inside(&range, offset), room).map_err(status_of);
     }
     if let (Spec::Exact(_), Lock::None, Some(room)) = (spec, lock, room.filter(|&room| room > size))
         && let Ok(held) = make(Place::At(address), room)

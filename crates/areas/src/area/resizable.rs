@@ -287,7 +287,7 @@ impl<K: Access> Area<K> {
     }
 
     /// Announces how many addresses it has now.
-    fn note_span(&mut self) {
+    pub(super) fn note_span(&mut self) {
         let span = self.mapping.span();
         if let Some(object) = &mut self.object {
             object.widen(span);
@@ -371,7 +371,7 @@ fn own_file(object: &Object) -> Result<BorrowedFd<'_>> {
 }
 
 /// An area as [`reserve`] sees it.
-struct Steps<'a, K: Access> {
+pub(super) struct Steps<'a, K: Access> {
     area: &'a Area<K>,
     whose: &'a str,
     what: &'a dyn Fn() -> String,
@@ -380,7 +380,7 @@ struct Steps<'a, K: Access> {
 }
 
 impl<'a, K: Access> Steps<'a, K> {
-    fn new(area: &'a Area<K>, whose: &'a str, what: &'a dyn Fn() -> String) -> Self {
+    pub(super) fn new(area: &'a Area<K>, whose: &'a str, what: &'a dyn Fn() -> String) -> Self {
         Steps { area, whose, what, closed: Cell::new(false) }
     }
 

@@ -1,11 +1,15 @@
 //! Handing an area over to another team, and taking what another team has handed over.
 
-use super::{Access, Area, Frozen, Received, Resizable, Shared};
+use std::sync::Arc;
+
+use super::resizable::Steps;
+use super::{Access, Area, Frozen, Received, Resizable, Shared, reserve};
 use crate::error::{Error, Kind, Rejected, Result};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Reservation};
 use crate::object::Extent;
-use crate::provider::{Address, Provider, Request, System};
+use crate::provider::{Address, Wish, map_with_room};
 use crate::registry::{AreaId, Arrival, Publication, Transferred};
+use crate::size::Bytes;
 use crate::sys;
 
 /// What became of an area that was transferred.
@@ -37,8 +41,9 @@ impl Area<$kind> {
     /// [`get`](crate::registry::get) of it works at once, being such a call; in a third one after the other team has called. (Where the registry's folder is
     /// removed and made again while the area is on its way, it may get another id: [`Transferred::id`] says which.)
     ///
-    /// `Address::Exactly` must be free there when it is offered; if it is taken by the time it is taken in, the area
-    /// comes to lie elsewhere, and says so there ([`granted`](Area::granted)).
+    /// `Address::Exactly` must be free there for its bytes when it is offered; if it is taken by the time it is taken in, the area
+    /// comes to lie elsewhere, and says so there ([`granted`](Area::granted)). Of a resizable area's reserve it has as much there as is free behind,
+    /// and none where addresses are limited: [`reserve`](Area::reserve) says how much.
     ///
     /// # Errors
     /// The area comes back as it was, with
@@ -55,6 +60,18 @@ impl Area<$kind> {
     pub fn transfer(self, team: u32, address: Address) -> Result<Transfer<$kind>, Rejected<Self>> {
         self.hand_over(team, address)
     }
+
+    /// The same within this process, into addresses that were reserved, `offset` bytes from their beginning.
+    ///
+    /// # Errors
+    /// The area comes back as it was, with [`Kind::OutOfRange`] or [`Kind::AddressInUse`] where the reservation ends before it does, or has something else
+    /// there; as [`transfer`](Area::transfer).
+    pub fn transfer_inside(mut self, reservation: &Arc<Reservation>, offset: usize) -> Result<Self, Rejected<Self>> {
+        match self.move_to(Address::Any, Some((reservation, offset))) {
+            Ok(()) => Ok(self),
+            Err(error) => Err(Rejected::new(error, self)),
+        }
+    }
 }
     )*};
 }
@@ -64,7 +81,7 @@ impl<K: Access> Area<K> {
     fn hand_over(mut self, team: u32, address: Address) -> Result<Transfer<K>, Rejected<Self>> {
         let own = team == sys::process::pid();
         let done =
-            if own { self.move_to(address).map(|()| None) } else { self.offer(team, address).map(Some) };
+            if own { self.move_to(address, None).map(|()| None) } else { self.offer(team, address).map(Some) };
         match done {
             Err(error) => Err(Rejected::new(error, self)),
             Ok(None) => Ok(Transfer::Own(self)),
@@ -93,7 +110,12 @@ impl<K: Access> Area<K> {
         let fd = object
             .own_fd()
             .map_err(|_| crate::object::closed(format!("transfer {self} to process {team}")))?;
-        publication.offer(team, address, fd)
+        // Its reserve is wherever there is room for it, so that it need not be free.
+        let used = match object.extent() {
+            Extent::Resizable { .. } => self.used().max(self.mapping.page_size().bytes()),
+            _ => self.mapping.span(),
+        };
+        publication.offer(team, address, used as u64, fd)
     }
 
     fn refuse_unaligned(&self, team: u32, address: Address) -> Result<()> {
@@ -109,33 +131,69 @@ impl<K: Access> Area<K> {
     }
 
     /// Moves it to other addresses, under a new id.
-    fn move_to(&mut self, address: Address) -> Result<()> {
+    fn move_to(&mut self, address: Address, home: Option<(&Arc<Reservation>, usize)>) -> Result<()> {
         let whose = self.to_string();
-        let publication = self.published(|| format!("transfer {whose} within this process"))?;
-        let object = super::object_of(self.object.as_ref());
-        let request = Request::object(object).at(address).protection(self.protection());
-        let mut mapping = System::new().map(&request)?;
-        // What was asked of the place of its parts; the policy of pool pages lies on the mapping, and is asked for anew.
-        for (range, placement) in self.mapping.asked().parts() {
-            mapping.place(range, &placement)?;
+        self.published(|| format!("transfer {whose} within this process"))?;
+        let protection = self.protection();
+        let Some(object) = &mut self.object else { unreachable!("what is published has an object") };
+        let before = object.span();
+        // The policy of pool pages lies on the mapping, and is asked for anew below.
+        let mapping = map_with_room(object, &Wish { address, home, protection, placement: None })?;
+        let moved = self.move_over(mapping, before, &whose);
+        if let (Err(_), Some(object)) = (&moved, &mut self.object)
+            && object.span() != before
+        {
+            object.widen(before);
+            self.note_span();
         }
-        super::dress(&mapping, Some(object), self.undumped);
-        let unlocked = self.lock_as_well(&mapping, &whose)?;
-        let name = self.name.clone().unwrap_or_else(|| unreachable!("what is published has a name"));
+        moved
+    }
+
+    /// The same, once its new addresses are there; before, it had `before` bytes of them.
+    fn move_over(&mut self, mut mapping: Mapping, before: usize, whose: &str) -> Result<()> {
+        // What was asked of the place of its parts.
+        for (range, placement) in self.mapping.asked().parts() {
+            let range = range.start..range.end.min(mapping.span());
+            if range.start < range.end {
+                mapping.place(range, &placement)?;
+            }
+        }
+        super::dress(&mapping, self.object.as_ref(), self.undumped);
+        let unlocked = self.lock_as_well(&mapping, whose)?;
         // Locked first: what may not be accessed cannot be brought in.
         let guarded = if self.mapping.is_guarded() { mapping.guard_lowest_page() } else { Ok(()) };
-        let replaced = guarded.and_then(|()| publication.replace(self.announcement(name, &mapping, object)));
+        let replaced = guarded.and_then(|()| self.replace_by(&mapping, before, whose));
         if let Err(error) = replaced {
             drop(mapping);
             if unlocked {
                 // It was locked a moment ago, with the same limits.
-                let _ = self.lock.apply(self.mapping.base(), self.used(), &whose);
+                let _ = self.lock.apply(self.mapping.base(), self.used(), whose);
             }
             return Err(error);
         }
         mapping.take_over_notes(&mut self.mapping);
         self.mapping = mapping;
         Ok(())
+    }
+
+    /// Publishes it where it is now. With fewer addresses than it had, it is first announced with those, where it was: so nobody grows it beyond them from then on.
+    fn replace_by(&self, mapping: &Mapping, before: usize, whose: &str) -> Result<()> {
+        let span = mapping.span();
+        if span < before {
+            let what = || format!("transfer {whose} within this process");
+            let kept = reserve::trim(&Steps::new(self, whose, &what), span)?;
+            if kept > span {
+                return Err(Error::new(Kind::AddressInUse, what())
+                    .detail(format!(
+                        "another holder has just grown it to {}, for which there is no room at its new addresses",
+                        Bytes::from(kept)
+                    ))
+                    .help("choose other addresses"));
+            }
+        }
+        let publication = self.published(|| format!("transfer {whose} within this process"))?;
+        let name = self.name.clone().unwrap_or_else(|| unreachable!("what is published has a name"));
+        publication.replace(self.announcement(name, mapping, super::object_of(self.object.as_ref())))
     }
 
     /// Locks the new mapping as the old one is. Both count against the limit: where there is no room for two, the old one

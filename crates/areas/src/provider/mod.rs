@@ -42,6 +42,7 @@ mod split;
 mod striped;
 mod system;
 pub(crate) mod transparent;
+mod with_room;
 
 use std::fmt;
 
@@ -58,6 +59,7 @@ pub use split::Split;
 pub use striped::Striped;
 pub use system::{System, allowed_nodes};
 pub(crate) use system::{is_left_to_the_kernel, refuse_impossible, resolve, take_pool_pages};
+pub(crate) use with_room::{Wish, map_with_room};
 
 use crate::error::{Rejected, Result};
 use crate::mapping::Mapping;

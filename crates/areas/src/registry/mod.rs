@@ -364,14 +364,15 @@ impl Publication {
         Ok(taken.map(|(arrival, frozen)| (Publication(arrival.key()), arrival, frozen)))
     }
 
-    /// Offers the area to another team, which has it from then on. The id that it will have there.
+    /// Offers the area to another team, which has it from then on. The id that it will have there. At exact addresses `used` bytes must be free.
     pub(crate) fn offer(
         &self,
         team: u32,
         address: Address,
+        used: u64,
         descriptor: std::os::fd::BorrowedFd<'_>,
     ) -> Result<AreaId> {
-        state::state()?.offer(self.0, team, address, descriptor)
+        state::state()?.offer(self.0, team, (address, used), descriptor)
     }
 
     /// Publishes the area anew, under a new id.

@@ -15,7 +15,7 @@ use crate::object::{Extent, Object};
 use crate::page::PageSize;
 use crate::physical;
 use crate::protection::Protection;
-use crate::provider::{Address, Provider, Request, System, resolve, take_pool_pages};
+use crate::provider::{Address, Wish, map_with_room, resolve, take_pool_pages};
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::memory::Advice;
@@ -227,15 +227,17 @@ impl Parcel {
         Acceptance::DEFAULT.check(&self.object, record.lock, &what).map_err(|error| {
             error.help("`registry::refuse_transfer` drops it; a giver can send it over a socket instead, to who accepts more (`ReceiveOptions`)")
         })?;
-        let mut request = Request::object(&self.object).at(*address).protection(self.protection);
         // The policy of base pages lies on the object, that of pool pages on each mapping.
-        if record.page != PageSize::base() && !record.placement.is_default() {
-            request = request.placed(resolve(record.placement)?);
-        }
-        let mapping = System::new().map(&request).or_else(|error| match address {
+        let placement = match record.page != PageSize::base() && !record.placement.is_default() {
+            true => Some(resolve(record.placement)?),
+            false => None,
+        };
+        let wish = Wish { address: *address, home: None, protection: self.protection, placement };
+        let object = &mut self.object;
+        let mapping = map_with_room(object, &wish).or_else(|error| match address {
             Address::Exactly(address) if is_of_the_place(&error) => {
                 // They were free when it was offered. To drop its only copy for that would help nobody.
-                let mut mapping = System::new().map(&request.clone().at(Address::Any))?;
+                let mut mapping = map_with_room(object, &Wish { address: Address::Any, ..wish })?;
                 mapping.record_fallback(format!("addresses from {address:#x} on"), "others", error);
                 Ok(mapping)
             }

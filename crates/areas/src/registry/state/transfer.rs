@@ -1,12 +1,13 @@
 //! Giving areas to other teams, and taking in what they give to ours.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::{Ordering, fence};
 
 use super::{Key, Known, State};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::lock::Lock;
 use crate::mapping::Mapping;
-use crate::object::{Object, closed};
+use crate::object::{Extent, Object, closed};
 use crate::place::Placement;
 use crate::provider::{Address, is_free};
 use crate::registry::claim::Claim;
@@ -87,7 +88,8 @@ impl State {
     }
 
     fn take_in(&mut self, parcel: &mut Parcel) -> Result<(Key, Mapping)> {
-        let mapping = parcel.map()?;
+        let before = parcel.object.span();
+        let mut mapping = parcel.map()?;
         let area = Announcement {
             descriptor: parcel.object.as_fd().as_raw_fd(),
             address: mapping.as_ptr().addr() as u64,
@@ -97,10 +99,59 @@ impl State {
             protection: mapping.protection(),
             ..parcel.offer.record.area.clone()
         };
-        let (key, _) = self.publish_claimed(area, parcel.claim.as_ref())?;
-        // Whoever has the id by now sees it in our table.
-        parcel.claim = None;
-        Ok((key, mapping))
+        let published = self.publish_claimed(area, parcel.claim.as_ref());
+        let published = published.and_then(|(key, _)| self.follow_growth(key, parcel, &mut mapping).map(|()| key));
+        match published {
+            Ok(key) => {
+                // Whoever has the id by now sees it in our table.
+                parcel.claim = None;
+                Ok((key, mapping))
+            }
+            Err(error) => {
+                if let Extent::Resizable { .. } = parcel.object.extent()
+                    && !parcel.object.is_capped()
+                {
+                    // The next look may find more room.
+                    parcel.object.widen(before);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the addresses that a resizable area lacks by now: who grew it while nobody could see it here did not ask for them
+    /// (`area/reserve.rs`, "joins").
+    ///
+    /// # Errors
+    /// It is not published any more then: where it was to be there are no addresses for it, and the next look has it elsewhere.
+    fn follow_growth(&mut self, key: Key, parcel: &mut Parcel, mapping: &mut Mapping) -> Result<()> {
+        let object = &mut parcel.object;
+        let Extent::Resizable { .. } = object.extent() else { return Ok(()) };
+        if object.is_capped() || parcel.offer.record.lock != Lock::None {
+            return Ok(());
+        }
+        fence(Ordering::SeqCst);
+        let size = object.size_in_pages();
+        if size <= mapping.span() {
+            return Ok(());
+        }
+        let extended = object
+            .own_fd()
+            .map_err(|_| closed("take in an area that has grown".to_owned()))
+            .and_then(|fd| mapping.extend(size, fd));
+        if let Err(error) = extended {
+            if let (Some(number), Some(team)) = (self.forget(key), &mut self.own) {
+                // Only a mapping that is gone could refuse, and then there is nothing to take back.
+                let _ = team.withdraw(number);
+            }
+            return Err(Error::new(Kind::AddressInUse, "take in an area that another holder has grown on its way")
+                .help("look again: it comes to lie elsewhere then")
+                .caused_by(error));
+        }
+        object.widen(size);
+        let (span, extent) = (size as u64, object.extent());
+        self.update(key, |area| (area.span, area.extent) = (span, extent));
+        Ok(())
     }
 
     /// Drops what could not be taken in. Whether there was something.
@@ -170,12 +221,13 @@ impl State {
         Ok(())
     }
 
-    /// Offers an area of ours to another team. From the moment of success on, that team has it too. The id that it will have there.
+    /// Offers an area of ours to another team. From the moment of success on, that team has it too. The id that it will have there. At an exact
+    /// address so many bytes must be free.
     pub(in crate::registry) fn offer(
         &mut self,
         key: Key,
         pid: u32,
-        address: Address,
+        (address, used): (Address, u64),
         descriptor: BorrowedFd<'_>,
     ) -> Result<AreaId> {
         let Some(record) = self.own_record(key) else {
@@ -213,13 +265,10 @@ impl State {
         let mut refused = None;
         for peer in peers {
             if let Address::Exactly(start) = address
-                && peer.maps().is_some_and(|maps| !is_free(&maps, start, record.span))
+                && peer.maps().is_some_and(|maps| !is_free(&maps, start, used))
             {
                 return Err(Error::new(Kind::AddressInUse, what)
-                    .detail(format!(
-                        "{start:#x} is no address at which process {pid} has {} bytes free",
-                        record.span
-                    ))
+                    .detail(format!("{start:#x} is no address at which process {pid} has {used} bytes free"))
                     .help("choose another address, or let its kernel choose one"));
             }
             let Some(directory) = self.directory.as_ref().filter(|_| peer.has_door()) else { continue };
