@@ -74,5 +74,6 @@ closed! {
         Hmat { class: u8 },
         Distance,
         Free,
+        Capacity,
     }
 }

@@ -1,13 +1,14 @@
 //! Placing a part of an area anew, comparing with what is, and moving what is elsewhere.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::{Access, Area};
 use crate::error::{Error, Kind, Result};
 use crate::migrate::{self, Here, Migration, first_huge_page};
-use crate::place::Placement;
+use crate::place::{Node, Placement};
 use crate::populate::Progress;
-use crate::provider::resolve;
+use crate::provider::{resolve, split};
 use crate::verify::{self, Verification};
 
 impl<K: Access> Area<K> {
@@ -23,23 +24,54 @@ impl<K: Access> Area<K> {
     #[doc(alias = "mbind")]
     pub fn place(&mut self, range: Range<usize>, placement: impl Into<Placement>) -> Result<()> {
         let placement = resolve(placement.into())?;
+        let part = self.placeable(&range, &placement)?;
+        let whole = part.start == 0 && part.end >= self.mapping.span();
+        self.mapping.place(part, &placement)?;
+        if whole {
+            self.note_placement(placement);
+        }
+        Ok(())
+    }
+
+    /// Divides a part into contiguous pieces, in the order given, each bound to its node and as large as its weight says: new pages come
+    /// from there from now on. `area.place_split(0..area.size(), [(node 0, 1), (node 1, 3)])` puts the first quarter on node 0. What
+    /// [`split`](crate::Provider::split) does to a whole area as it is made.
+    ///
+    /// Where each piece has room for a huge page, all begin between huge pages, else at the nearest page; where there are fewer pages than
+    /// pieces, some get none. A node may be named more than once. Pages that are there already stay: [`verify`](Area::verify) tells which are
+    /// elsewhere. The area's own [`placement`](Area::placement) stays what it was: no single one describes it.
+    ///
+    /// `range` is in bytes, as for [`place`](Area::place). Where the kernel refuses a piece, all of the range is placed as before.
+    ///
+    /// # Errors
+    /// As [`place`](Area::place); [`Kind::InvalidInput`] for no pieces, or a weight of 0.
+    #[doc(alias = "UMF_NUMA_MODE_SPLIT")]
+    pub fn place_split(
+        &mut self,
+        range: Range<usize>,
+        parts: impl IntoIterator<Item = (Node, u32)>,
+    ) -> Result<()> {
+        let parts: Vec<_> = parts.into_iter().collect();
+        let how = split::in_words(&parts);
+        split::check(&parts, || format!("split {self} into {how}"))?;
+        let part = self.placeable(&range, &how)?;
+        split::place_or_undo(&mut self.mapping, part, &parts)
+    }
+
+    /// The whole pages of a range that is about to be placed.
+    fn placeable(&self, range: &Range<usize>, how: &dyn fmt::Display) -> Result<Range<usize>> {
         if let Some(object) = &self.object {
-            object.refuse_physical(|| format!("place {self} as {placement}"))?;
+            object.refuse_physical(|| format!("place {self} as {how}"))?;
         }
         let page = self.mapping.page_size();
         if range.start > range.end || !range.start.is_multiple_of(page.bytes()) {
             return Err(Error::new(
                 Kind::InvalidInput,
-                format!("place bytes {}..{} of {self} as {placement}", range.start, range.end),
+                format!("place bytes {}..{} of {self} as {how}", range.start, range.end),
             )
             .detail(format!("a part begins at a multiple of the page size, {page}, and ends behind that")));
         }
-        let end = page.round_up(range.end).unwrap_or(usize::MAX);
-        self.mapping.place(range.start..end, &placement)?;
-        if range.start == 0 && end >= self.mapping.span() {
-            self.note_placement(placement);
-        }
-        Ok(())
+        Ok(range.start..page.round_up(range.end).unwrap_or(usize::MAX))
     }
 
     /// Measures, and compares with what was asked: by the builder, by [`place`](Area::place) for a part of it, by the

@@ -343,14 +343,44 @@ impl Mapping {
         Ok(())
     }
 
+    /// How a range is placed now, part by part: as was asked, and where nothing was, as the kernel has it at the beginning of that part.
+    ///
+    /// # Errors
+    /// [`Kind::System`] with what `get_mempolicy` said.
+    pub(crate) fn placed_before(&self, range: &Range<usize>) -> Result<Vec<(Range<usize>, Placement)>> {
+        let mut parts = Vec::new();
+        let mut at = range.start;
+        let asked = self
+            .asked
+            .parts()
+            .map(|(part, placement)| (part.start.max(range.start)..part.end.min(range.end), placement));
+        let asked: Vec<_> = asked.filter(|(part, _)| !part.is_empty()).collect();
+        let end = (range.end..range.end, Placement::default());
+        for (part, placement) in asked.into_iter().chain([end]) {
+            if at < part.start {
+                parts.push((at..part.start, Placement::new(self.policy_at(at)?)));
+            }
+            at = part.end;
+            if !part.is_empty() {
+                parts.push((part, placement));
+            }
+        }
+        Ok(parts)
+    }
+
     /// The policy that the kernel has for the first page. (A home node does not show.)
     ///
     /// # Errors
     /// [`Kind::System`] with what `get_mempolicy` said.
     pub fn policy(&self) -> Result<Policy> {
-        sys::policy::policy_at(self.base).map_err(|errno| {
+        self.policy_at(0)
+    }
+
+    fn policy_at(&self, offset: usize) -> Result<Policy> {
+        let address = self.check(offset, 1, self.span)?;
+        sys::policy::policy_at(address).map_err(|errno| {
             Error::new(Kind::System, "ask for the policy of a mapping")
-                .call(format!("get_mempolicy({:p}, MPOL_F_ADDR)", self.base), errno)
+                .call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
         })
     }
 

@@ -8,10 +8,12 @@ mod node;
 mod nodeset;
 mod placement;
 mod policy;
+mod space;
 mod target;
 
 pub use node::Node;
 pub use nodeset::{NodeSet, Nodes};
 pub use placement::Placement;
 pub use policy::Policy;
+pub use space::{MemorySpace, Space};
 pub use target::{Ranked, Source, Targets};

@@ -6,7 +6,7 @@ use std::fmt;
 use super::node::Node;
 use super::nodeset::NodeSet;
 use crate::error::{Error, Kind, Result};
-use crate::topology::{Access, NodeInfo, Topology};
+use crate::topology::{Access, Memory, NodeInfo, Topology};
 
 /// A question to a [`Topology`]: which nodes are best, from where, among which?
 ///
@@ -24,10 +24,10 @@ use crate::topology::{Access, NodeInfo, Topology};
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct Targets<'a> {
-    topology: &'a Topology,
+    pub(super) topology: &'a Topology,
     allowed: NodeSet,
     origin: Origin,
-    or_distance: bool,
+    pub(super) or_distance: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ pub struct Ranked {
     /// The node.
     pub node: Node,
     /// What it was ranked by; the unit depends on the question and on `source`: MB/s or MiB/s for a bandwidth of the
-    /// HMAT (see [`Access`]), nanoseconds for a latency of it, bytes for free memory, and no unit for a distance.
+    /// HMAT (see [`Access`]), nanoseconds for a latency of it, bytes for free memory and for capacity, and no unit for a distance.
     pub value: u64,
     /// Where the value comes from.
     pub source: Source,
@@ -64,6 +64,8 @@ pub enum Source {
     Distance,
     /// Free memory at the moment when the topology was read.
     Free,
+    /// All memory that the kernel manages there (`MemTotal`).
+    Capacity,
 }
 
 impl fmt::Display for Source {
@@ -72,6 +74,7 @@ impl fmt::Display for Source {
             Source::Hmat { class } => write!(f, "HMAT access{class}"),
             Source::Distance => f.write_str("distance"),
             Source::Free => f.write_str("free memory"),
+            Source::Capacity => f.write_str("capacity"),
         }
     }
 }
@@ -128,10 +131,7 @@ impl<'a> Targets<'a> {
     /// - As [`nearest`](Targets::nearest).
     /// - [`Kind::Unsupported`] if the bandwidth of no node is known from there and the fallback is not allowed.
     pub fn highest_bandwidth(&self) -> Result<Vec<Ranked>> {
-        self.by_speed("bandwidth", |access| {
-            let read = access.read_bandwidth?;
-            Some((read, (Reverse(read), Reverse(access.write_bandwidth.unwrap_or(0)))))
-        })
+        self.by_speed("bandwidth", bandwidth)
     }
 
     /// The nodes with the lowest read latency first; equals by write latency. Nodes of which it is not known are treated
@@ -140,10 +140,7 @@ impl<'a> Targets<'a> {
     /// # Errors
     /// As [`highest_bandwidth`](Targets::highest_bandwidth).
     pub fn lowest_latency(&self) -> Result<Vec<Ranked>> {
-        self.by_speed("latency", |access| {
-            let read = access.read_latency?;
-            Some((read, (read, access.write_latency.unwrap_or(u64::MAX))))
-        })
+        self.by_speed("latency", latency)
     }
 
     /// The nodes with the most free memory first, in bytes. What the kernel could reclaim does not count; see
@@ -153,26 +150,55 @@ impl<'a> Targets<'a> {
     /// - [`Kind::NodeNotAllowed`] and [`Kind::InvalidInput`] as [`nearest`](Targets::nearest).
     /// - [`Kind::Unsupported`] if the kernel tells of none of them how much memory is free. Those of which it does not are left out.
     pub fn most_free(&self) -> Result<Vec<Ranked>> {
+        self.by_size("free memory", Source::Free, |memory| memory.free)
+    }
+
+    /// The nodes with the most memory first, in bytes: all that the kernel manages there, used or not.
+    ///
+    /// # Errors
+    /// As [`most_free`](Targets::most_free).
+    pub fn highest_capacity(&self) -> Result<Vec<Ranked>> {
+        self.by_size("capacity", Source::Capacity, |memory| memory.total)
+    }
+
+    fn by_size(
+        &self,
+        property: &str,
+        source: Source,
+        of: impl Fn(&Memory) -> Option<u64>,
+    ) -> Result<Vec<Ranked>> {
         let from = self.initiator()?;
         let candidates = self.candidates()?;
         let ranked = candidates.iter().filter_map(|info| {
-            let free = info.memory?.free?;
-            let ranked = Ranked { node: info.node, value: free, source: Source::Free };
-            Some((Reverse(free), self.tie(info.node, from), ranked))
+            let value = of(info.memory.as_ref()?)?;
+            let ranked = Ranked { node: info.node, value, source };
+            Some((Reverse(value), self.tie(info.node, from), ranked))
         });
         let ranked: Vec<_> = ranked.collect();
         if ranked.is_empty() {
-            return Err(self.unknown("free memory", candidates.iter().map(|info| info.node).collect()));
+            return Err(self.unknown(property, candidates.iter().map(|info| info.node).collect()));
         }
         Ok(sorted(ranked))
     }
 
-    fn by_speed<K: Ord>(
-        &self,
-        property: &str,
-        key: impl Fn(&Access) -> Option<(u64, K)>,
-    ) -> Result<Vec<Ranked>> {
+    fn by_speed<K: Ord>(&self, property: &str, key: impl Fn(&Access) -> Keyed<K>) -> Result<Vec<Ranked>> {
         let from = self.initiator()?;
+        let (known, rest) = self.speeds(from, key)?;
+        let mut ranked = sorted(known);
+        if self.or_distance && !rest.is_empty() {
+            ranked.extend(self.by_distance(rest, from)?);
+        } else if ranked.is_empty() {
+            return Err(self.unknown_speed(property, rest.iter().map(|info| info.node).collect()));
+        }
+        Ok(ranked)
+    }
+
+    /// The nodes whose speed is known from there, with what they are ranked by; and those of which it is not.
+    pub(super) fn speeds<K: Ord>(
+        &self,
+        from: Option<Node>,
+        key: impl Fn(&Access) -> Keyed<K>,
+    ) -> Result<Speeds<'a, K>> {
         let (mut known, mut rest) = (Vec::new(), Vec::new());
         for info in self.candidates()? {
             let mut classes =
@@ -185,18 +211,10 @@ impl<'a> Targets<'a> {
                 None => rest.push(info),
             }
         }
-        let mut ranked = sorted(known);
-        if self.or_distance && !rest.is_empty() {
-            ranked.extend(self.by_distance(rest, from)?);
-        } else if ranked.is_empty() {
-            return Err(self.unknown(property, rest.iter().map(|info| info.node).collect()).help(
-                "the firmware's ACPI HMAT would tell it; choose by distance instead, or allow that fallback",
-            ));
-        }
-        Ok(ranked)
+        Ok((known, rest))
     }
 
-    fn by_distance(&self, candidates: Vec<&NodeInfo>, from: Option<Node>) -> Result<Vec<Ranked>> {
+    pub(super) fn by_distance(&self, candidates: Vec<&NodeInfo>, from: Option<Node>) -> Result<Vec<Ranked>> {
         let ranked = candidates.into_iter().map(|info| {
             let unknown = || self.unknown("distance", NodeSet::single(info.node));
             let value = u64::from(self.distance(info.node, from).ok_or_else(unknown)?);
@@ -206,7 +224,7 @@ impl<'a> Targets<'a> {
     }
 
     /// The nodes to choose from.
-    fn candidates(&self) -> Result<Vec<&'a NodeInfo>> {
+    pub(super) fn candidates(&self) -> Result<Vec<&'a NodeInfo>> {
         let nodes = self.topology.with_memory() & self.allowed;
         if nodes.is_empty() {
             return Err(Error::new(Kind::NodeNotAllowed, self.question())
@@ -217,7 +235,7 @@ impl<'a> Targets<'a> {
     }
 
     /// The node that the question is asked from, if it is asked from somewhere.
-    fn initiator(&self) -> Result<Option<Node>> {
+    pub(super) fn initiator(&self) -> Result<Option<Node>> {
         match self.origin {
             Origin::Anywhere => Ok(None),
             Origin::Node(node) => match self.topology.node(node) {
@@ -261,6 +279,12 @@ impl<'a> Targets<'a> {
         }
     }
 
+    pub(super) fn unknown_speed(&self, property: &str, nodes: NodeSet) -> Error {
+        self.unknown(property, nodes).help(
+            "the firmware's ACPI HMAT would tell it; choose by distance instead, or allow that fallback",
+        )
+    }
+
     fn unknown(&self, property: &str, nodes: NodeSet) -> Error {
         let noun = if nodes.len() == 1 { "node" } else { "nodes" };
         Error::new(Kind::Unsupported, format!("{} by {property}", self.question()))
@@ -268,7 +292,25 @@ impl<'a> Targets<'a> {
     }
 }
 
-fn sorted<K: Ord, T: Ord>(mut ranked: Vec<(K, T, Ranked)>) -> Vec<Ranked> {
+/// A value, and what to order by.
+pub(super) type Keyed<K> = Option<(u64, K)>;
+
+/// Nodes with what they are ordered by, and those of which that is not known.
+pub(super) type Speeds<'a, K> = (Vec<(K, (u32, Node), Ranked)>, Vec<&'a NodeInfo>);
+
+/// The highest read bandwidth first; equals by write bandwidth.
+pub(super) fn bandwidth(access: &Access) -> Keyed<impl Ord + use<>> {
+    let read = access.read_bandwidth?;
+    Some((read, (Reverse(read), Reverse(access.write_bandwidth.unwrap_or(0)))))
+}
+
+/// The lowest read latency first; equals by write latency.
+pub(super) fn latency(access: &Access) -> Keyed<impl Ord + use<>> {
+    let read = access.read_latency?;
+    Some((read, (read, access.write_latency.unwrap_or(u64::MAX))))
+}
+
+pub(super) fn sorted<K: Ord, T: Ord>(mut ranked: Vec<(K, T, Ranked)>) -> Vec<Ranked> {
     ranked.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
     ranked.into_iter().map(|(_, _, ranked)| ranked).collect()
 }

@@ -38,7 +38,7 @@ mod parts;
 mod placed;
 mod request;
 mod spilled;
-mod split;
+pub(crate) mod split;
 mod striped;
 mod system;
 pub(crate) mod transparent;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::parts::map_placed_by;
 use super::{Provider, Request, resolve};
 use crate::error::{Errno, Error, Kind, Rejected, Result};
-use crate::mapping::{BackedBy, Mapping};
+use crate::mapping::{BackedBy, Mapping, out_of_range};
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement, Policy};
 
@@ -31,13 +31,13 @@ impl<P> Split<P> {
 }
 
 /// The parts in words: "1 of node 0, 3 of node 1".
-fn in_words(parts: &[(Node, u32)]) -> String {
+pub(crate) fn in_words(parts: &[(Node, u32)]) -> String {
     let words: Vec<_> = parts.iter().map(|(node, weight)| format!("{weight} of node {node}")).collect();
     words.join(", ")
 }
 
 /// Refuses a list that divides nothing, and nodes that may not be used.
-fn check(parts: &[(Node, u32)], what: impl Fn() -> String) -> Result<()> {
+pub(crate) fn check(parts: &[(Node, u32)], what: impl Fn() -> String) -> Result<()> {
     if parts.is_empty() || parts.iter().any(|&(_, weight)| weight == 0) {
         return Err(Error::new(Kind::InvalidInput, what()).detail("the list is empty, or a weight is 0"));
     }
@@ -104,6 +104,26 @@ fn place(mapping: &mut Mapping, range: Range<usize>, parts: &[(Node, u32)]) -> R
         })?;
     }
     Ok(())
+}
+
+/// The same for a part of a mapping that is placed already: where a piece is refused, all of them are placed as they were.
+///
+/// (What was asked before is known. Where nothing was, it is what the kernel has at the beginning of that stretch; a home node of
+/// somebody else's does not show.)
+pub(crate) fn place_or_undo(mapping: &mut Mapping, range: Range<usize>, parts: &[(Node, u32)]) -> Result<()> {
+    if range.end > mapping.span() {
+        return Err(out_of_range(range.start, range.len(), mapping.span()));
+    }
+    if range.is_empty() {
+        return Ok(());
+    }
+    let before = mapping.placed_before(&range)?;
+    place(mapping, range, parts).inspect_err(|_| {
+        for (part, placement) in before {
+            // What was placed so a moment ago; what is refused now is reported by the error that led here.
+            let _ = mapping.place(part, &placement);
+        }
+    })
 }
 
 impl<P: Provider> Provider for Split<P> {

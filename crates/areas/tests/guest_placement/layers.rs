@@ -5,7 +5,7 @@
 use areas::{Kind, PageSize, Pages, Placement, Policy, Provider as _, System};
 
 use crate::support::child::{Ended, in_child};
-use crate::support::machine::{OnCpu, crowd, free, pool, pool_free, vmstat};
+use crate::support::machine::{OnCpu, Setting, crowd, free, pool, pool_free, vmstat};
 use crate::support::memory::expand;
 use crate::support::{HUGE, MIB, PAGE, guest, node, nodes, pages};
 
@@ -112,6 +112,72 @@ fn parts_by_weight() {
     assert!(first == 2 * HUGE || first == 3 * HUGE, "{first}");
     assert!(found[first / PAGE..].iter().all(|&on| on == 2));
     assert_eq!(area.granted().gathered, 5 * HUGE);
+    assert!(area.verify().unwrap().holds());
+}
+
+/// Parts of an area, each divided by itself: what is there stays, what comes goes where it belongs, in all clones.
+#[test]
+fn parts_of_parts_by_weight() {
+    guest!();
+    let _cpu = OnCpu::of_node(0);
+    let list = |list: &[(u32, u32)]| list.iter().map(|&(on, weight)| (node(on), weight)).collect::<Vec<_>>();
+    let mut shared = areas::builder(100 * PAGE).shared().unwrap();
+    shared.write_at(0, b"here already").unwrap();
+    shared.place_split(0..40 * PAGE, list(&[(2, 1), (3, 3)])).unwrap();
+    shared.place_split(60 * PAGE..90 * PAGE, list(&[(1, 1), (3, 1), (1, 1)])).unwrap();
+    let mut clone = shared.cloning().open().unwrap();
+    clone.populate().unwrap();
+    let stretches = [(0, 1), (2, 9), (3, 30), (0, 20), (1, 10), (3, 10), (1, 10), (0, 10)];
+    let expected: Vec<u32> =
+        stretches.into_iter().flat_map(|(on, pages)| std::iter::repeat_n(on, pages)).collect();
+    assert_eq!(pages::nodes_of(shared.as_ptr(), shared.mapped(), PAGE), expected);
+    let answer = shared.verify().unwrap();
+    assert_eq!((answer.in_place(), answer.elsewhere()), (99 * PAGE as u64, PAGE as u64), "{answer}");
+    // Divided anew, over the borders of what was asked before.
+    let mut private = areas::builder(64 * PAGE).place(Policy::Bind(nodes([1]))).private().unwrap();
+    private.place_split(16 * PAGE..48 * PAGE, list(&[(3, 1), (2, 1)])).unwrap();
+    private.place_split(24 * PAGE..64 * PAGE, list(&[(0, 1), (1, 4)])).unwrap();
+    private.fill(1);
+    let stretches = [(1, 16), (3, 8), (0, 8), (1, 32)];
+    let expected: Vec<u32> =
+        stretches.into_iter().flat_map(|(on, pages)| std::iter::repeat_n(on, pages)).collect();
+    assert_eq!(pages::nodes_of(private.as_ptr(), private.mapped(), PAGE), expected);
+    assert!(private.verify().unwrap().holds());
+}
+
+/// Each piece is a mapping of its own to the kernel: where there may be no more of them, all is placed as it was.
+#[test]
+fn a_split_that_is_refused_half_way_leaves_all_as_it_was() {
+    guest!();
+    let mut area = areas::builder(64 * PAGE).place(Policy::Bind(nodes([1]))).private().unwrap();
+    area.place(32 * PAGE..40 * PAGE, Policy::Interleave(nodes([0, 2]))).unwrap();
+    let policies = |area: &areas::Area<areas::Private>| {
+        let maps = pages::numa_maps(area.as_ptr(), area.mapped());
+        maps.iter().map(|map| map.policy.clone()).collect::<Vec<_>>()
+    };
+    let before = policies(&area);
+    assert_eq!(before, ["bind:1", "interleave:0,2", "bind:1"]);
+    let parts: Vec<_> = [3, 2, 3, 2, 0].into_iter().map(|on| (node(on), 1)).collect();
+    let mut refused = 0;
+    for spare in 0..64 {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap().lines().count() + spare;
+        let limit = Setting::set("/proc/sys/vm/max_map_count".into(), &maps.to_string());
+        let answer = area.place_split(4 * PAGE..44 * PAGE, parts.iter().copied());
+        drop(limit);
+        match answer {
+            Err(error) => {
+                assert_eq!(error.errno(), Some(areas::Errno::NOMEM), "{error}");
+                assert!(format!("{error:#}").contains("use fewer parts"), "{error:#}");
+                assert_eq!(policies(&area), before, "with {spare} mappings to spare");
+                refused += 1;
+            }
+            Ok(()) => break,
+        }
+    }
+    // 3 mappings become 7, one after the other.
+    assert!((3..64).contains(&refused), "refused {refused} times");
+    assert_eq!(policies(&area), ["bind:1", "bind:3", "bind:2", "bind:3", "bind:2", "bind:0", "bind:1"]);
+    area.fill(1);
     assert!(area.verify().unwrap().holds());
 }
 

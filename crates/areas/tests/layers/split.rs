@@ -48,3 +48,41 @@ fn all_parts_have_their_policy_before_a_layer_below_writes() {
     drop((&filling).split([(node(), 1), (node(), 1)]).map(&Request::new(5 * page())).unwrap());
     assert_eq!(*filling.0.lock().unwrap(), [Policy::Bind(node().into())]);
 }
+
+#[test]
+fn a_part_of_an_area_is_split_where_it_is() {
+    let parts = [(node(), 1), (node(), 3)];
+    let bound = format!("bind:{}", node());
+    let mut private = areas::builder(8 * page()).private().unwrap();
+    private.place_split(2 * page()..6 * page(), parts).unwrap();
+    let at = private.as_ptr().addr();
+    let told = policies(&(at..at + private.mapped()));
+    let expected = [(2 * page(), bound.clone()), (6 * page(), "default".to_owned())];
+    assert_eq!(told[told.len() - 2..], expected, "{told:?}");
+    private.populate().unwrap();
+    let answer = private.verify().unwrap();
+    assert!(answer.holds() && answer.in_place() == 8 * page() as u64, "{answer}");
+    // What is asked of the whole is no single placement; what was asked of it before stays told.
+    private.place_split(0..8 * page(), parts).unwrap();
+    assert_eq!(private.placement(), Policy::Default.into());
+    // Nothing of a part is nothing to do; the reserve counts when the area has grown.
+    private.place_split(3 * page()..3 * page(), parts).unwrap();
+    let mut growing = areas::builder(page()).growable(8 * page()).shared().unwrap();
+    growing.place_split(0..8 * page(), parts).unwrap();
+    growing.grow(8 * page()).unwrap();
+    growing.populate().unwrap();
+    assert_eq!(growing.verify().unwrap().in_place(), 8 * page() as u64);
+    for (range, parts, kind, text) in [
+        (0..page(), vec![], Kind::InvalidInput, "the list is empty, or a weight is 0"),
+        (0..page(), vec![(node(), 0)], Kind::InvalidInput, "the list is empty, or a weight is 0"),
+        (0..page(), vec![(unknown_node(), 1)], Kind::NodeNotAllowed, "may not be used"),
+        (1..page(), vec![(node(), 1)], Kind::InvalidInput, "begins at a multiple of the page size"),
+        (page()..9 * page(), vec![(node(), 1)], Kind::OutOfRange, "bytes"),
+        (0..usize::MAX, vec![(node(), 1)], Kind::OutOfRange, "bytes"),
+        (9 * page()..9 * page(), vec![(node(), 1)], Kind::OutOfRange, "bytes"),
+    ] {
+        let error = growing.place_split(range.clone(), parts).unwrap_err();
+        assert_eq!(error.kind(), kind, "{range:?}: {error}");
+        assert!(error.to_string().contains(text), "{range:?}: {error}");
+    }
+}
