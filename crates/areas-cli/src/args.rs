@@ -10,6 +10,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::ls::Column;
+use crate::choice::Origin;
 use crate::placing::{Place, Placing};
 use crate::target::{Pattern, Target};
 
@@ -34,7 +35,9 @@ Start with `areas tour`: it shows everything on a real file, in under a minute.
 
 Sizes: bytes, or a number with K, M, G, T or P (powers of 1024): 4096, 0x1000, 64M, 1.5GiB.
 Nodes: numbers and ranges, as `areas nodes` lists them: 0-3,8; or `all` for those allowed; or `fastest`, `nearest`, \
-`roomiest` for the one that is that for the CPU on which this command runs.
+`roomiest` for the one that is that for the CPU on which this command runs; or a memory space of `areas nodes`: \
+`highest-capacity`, `highest-bandwidth`, `lowest-latency`. Both are seen from elsewhere with `@`: `lowest-latency@node1`, \
+`fastest@cpu3`.
 
 Exit status: 0, 1 failed, 2 wrong usage, 3 no such area, 4 timed out; 128+n when signal n ended it; that of COMMAND where \
 there is one.
@@ -70,7 +73,8 @@ pub(crate) enum Command {
 Examples:
   areas put model.bin --name model --policy interleave --freeze
   tar c FOLDER | areas put - --name archive
-  areas put data --name data -- ./worker    # there as long as the worker runs")]
+  areas put data --name data -- ./worker    # there as long as the worker runs
+  areas put data --name data --split 0:1,1:3    # the first quarter on node 0, the rest on node 1")]
 pub(crate) struct Put {
     /// The file; `-` is the standard input
     pub(crate) file: PathBuf,
@@ -253,11 +257,17 @@ pub(crate) struct Cat {
 ///
 /// What the kernel does not tell is left out. A file of sysfs that cannot be read, or makes no sense, is named on standard error, and
 /// what it should have told is left out, or `?`. CACHE is a cache on the memory's own side, in front of that node.
+///
+/// Then the memory spaces: the nodes that are best at something, equals together, for --nodes of other commands. UNKNOWN are those of which it
+/// is not known. Without --from, bandwidth and latency are the best for each node with CPUs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Nodes {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// See the memory spaces from a CPU or a node: `cpu3`, `node1`
+    #[arg(long, value_name = "cpuN|nodeN")]
+    pub(crate) from: Option<Origin>,
     /// Of another machine: a folder with a copy of its /sys
     #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub(crate) sysfs: Option<PathBuf>,

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use areas::closed::ClosedSource;
-use areas::place::{Ranked, Targets};
-use areas::{Bytes, NodeSet, Topology};
+use areas::place::{MemorySpace, Ranked, Space, Targets};
+use areas::{Bytes, Error, Kind, Node, NodeSet, Topology};
 
 use crate::output;
 
@@ -12,24 +12,78 @@ use crate::output;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     These(NodeSet),
-    /// The highest bandwidth, seen from the CPU on which we run.
+    /// The one node that is best, seen from the CPU on which we run, or from there.
+    Best(Best, Option<Origin>),
+    /// All nodes of a memory space, for the machine as a whole, or seen from there.
+    Space(Space, Option<Origin>),
+}
+
+/// What one node is best at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Best {
+    /// The highest bandwidth.
     Fastest,
-    /// The smallest distance from that CPU.
+    /// The smallest distance.
     Nearest,
     /// The most free memory.
     Roomiest,
 }
 
-impl FromStr for Choice {
-    type Err = areas::Error;
+/// From where nodes are looked at: `cpu3`, `node1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Cpu(u32),
+    Node(Node),
+}
+
+impl FromStr for Origin {
+    type Err = Error;
 
     fn from_str(text: &str) -> areas::Result<Self> {
-        Ok(match text {
-            "fastest" => Choice::Fastest,
-            "nearest" => Choice::Nearest,
-            "roomiest" => Choice::Roomiest,
-            _ => Choice::These(text.parse()?),
-        })
+        let number = |prefix| text.strip_prefix(prefix)?.parse().ok();
+        if let Some(cpu) = number("cpu") {
+            return Ok(Origin::Cpu(cpu));
+        }
+        match number("node") {
+            Some(node) => Node::new(node).map(Origin::Node),
+            None => Err(Error::new(Kind::InvalidInput, format!("look at nodes from {text:?}"))
+                .detail("it names neither a CPU nor a node")
+                .help("name one: `cpu3`, `node1`")),
+        }
+    }
+}
+
+impl Origin {
+    /// The question, seen from there.
+    pub(crate) fn ask(self, targets: Targets<'_>) -> Targets<'_> {
+        match self {
+            Origin::Cpu(cpu) => targets.from_cpu(cpu),
+            Origin::Node(node) => targets.from_node(node),
+        }
+    }
+}
+
+impl FromStr for Choice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> areas::Result<Self> {
+        let (word, from) = match text.split_once('@') {
+            Some((word, from)) => (word, Some(from.parse()?)),
+            None => (text, None),
+        };
+        let best = match word {
+            "fastest" => Some(Best::Fastest),
+            "nearest" => Some(Best::Nearest),
+            "roomiest" => Some(Best::Roomiest),
+            _ => None,
+        };
+        // `all` is that of the moment in which memory is mapped.
+        let space = word.parse().ok().filter(|space| *space != Space::All);
+        match (best, space) {
+            (Some(best), _) => Ok(Choice::Best(best, from)),
+            (None, Some(space)) => Ok(Choice::Space(space, from)),
+            (None, None) => Ok(Choice::These(text.parse()?)),
+        }
     }
 }
 
@@ -40,34 +94,74 @@ impl Choice {
             return Ok(nodes);
         }
         let topology = Topology::read()?;
-        let mut targets = Targets::of(&topology).within(areas::allowed_nodes()?).or_distance();
-        if let Ok(cpu) = u32::try_from(rustix::thread::sched_getcpu()) {
-            targets = targets.from_cpu(cpu);
-        }
-        let (word, ranked) = match self {
-            Choice::Fastest => ("fastest", targets.highest_bandwidth()?),
-            Choice::Nearest => ("nearest", targets.nearest()?),
-            _ => ("roomiest", targets.most_free()?),
+        let targets = Targets::of(&topology).within(areas::allowed_nodes()?);
+        let (nodes, remark) = match self {
+            Choice::These(nodes) => return Ok(nodes),
+            Choice::Best(best, from) => one(best, from, targets)?,
+            Choice::Space(space, from) => {
+                let targets = from.map_or(targets, |from| from.ask(targets));
+                let found = targets.space(space)?;
+                let noun = if found.nodes().len() == 1 { "node" } else { "nodes" };
+                let unknown = match found.unknown() {
+                    unknown if unknown.is_empty() => String::new(),
+                    unknown => format!("; of node {unknown} it is not known"),
+                };
+                let figures = figures(&found);
+                (found.nodes(), format!("{space} is {noun} {} ({figures}){unknown}", found.nodes()))
+            }
         };
-        // Without a node the ranking is an error.
-        let Some(best) = ranked.first() else { return Ok(NodeSet::EMPTY) };
         if !quiet {
-            output::complain(&format!("{word} is node {} ({})", best.node, by(word, best)));
+            output::complain(&remark);
         }
-        Ok(NodeSet::single(best.node))
+        Ok(nodes)
     }
 }
 
-/// What a node was chosen by.
-fn by(word: &str, ranked: &Ranked) -> String {
-    match ClosedSource::from(ranked.source) {
-        ClosedSource::Hmat { class } => format!("{} MB/s, HMAT access{class}", ranked.value),
-        ClosedSource::Free => format!("{:#} free", Bytes(ranked.value)),
-        ClosedSource::Distance if word == "fastest" => {
-            format!("distance {}: the firmware tells no bandwidth", ranked.value)
+/// The one node that is best, and why.
+fn one(best: Best, from: Option<Origin>, targets: Targets<'_>) -> areas::Result<(NodeSet, String)> {
+    let mut targets = targets.or_distance();
+    if let Some(from) = from {
+        targets = from.ask(targets);
+    } else if let Ok(cpu) = u32::try_from(rustix::thread::sched_getcpu()) {
+        targets = targets.from_cpu(cpu);
+    }
+    let (word, ranked) = match best {
+        Best::Fastest => ("fastest", targets.highest_bandwidth()?),
+        Best::Nearest => ("nearest", targets.nearest()?),
+        Best::Roomiest => ("roomiest", targets.most_free()?),
+    };
+    // Without a node the ranking is an error.
+    let Some(first) = ranked.first() else { return Ok((NodeSet::EMPTY, String::new())) };
+    let why = match ClosedSource::from(first.source) {
+        ClosedSource::Distance if best == Best::Fastest => {
+            format!("distance {}: the firmware tells no bandwidth", first.value)
         }
+        _ => figure(first, "MB/s"),
+    };
+    Ok((NodeSet::single(first.node), format!("{word} is node {} ({why})", first.node)))
+}
+
+/// What a node was chosen by; `unit` is that of the firmware's figure.
+fn figure(ranked: &Ranked, unit: &str) -> String {
+    match ClosedSource::from(ranked.source) {
+        ClosedSource::Hmat { class } => format!("{} {unit}, HMAT access{class}", ranked.value),
+        ClosedSource::Free => format!("{:#} free", Bytes(ranked.value)),
+        ClosedSource::Capacity => format!("{:#}", Bytes(ranked.value)),
         ClosedSource::Distance => format!("distance {}", ranked.value),
     }
+}
+
+/// What the nodes of a space were chosen by, each figure once.
+pub(crate) fn figures(space: &MemorySpace) -> String {
+    let unit = if space.space() == Space::LowestLatency { "ns" } else { "MB/s" };
+    let mut told: Vec<String> = Vec::new();
+    for ranked in space.figures() {
+        let figure = figure(ranked, unit);
+        if !told.contains(&figure) {
+            told.push(figure);
+        }
+    }
+    told.join("; ")
 }
 
 #[cfg(test)]
@@ -77,9 +171,22 @@ mod tests {
     #[test]
     fn by_number_or_by_word() {
         let cases = [
-            ("fastest", Some(Choice::Fastest)),
-            ("nearest", Some(Choice::Nearest)),
-            ("roomiest", Some(Choice::Roomiest)),
+            ("fastest", Some(Choice::Best(Best::Fastest, None))),
+            ("nearest", Some(Choice::Best(Best::Nearest, None))),
+            ("roomiest", Some(Choice::Best(Best::Roomiest, None))),
+            ("nearest@cpu12", Some(Choice::Best(Best::Nearest, Some(Origin::Cpu(12))))),
+            ("highest-capacity", Some(Choice::Space(Space::HighestCapacity, None))),
+            ("highest-bandwidth", Some(Choice::Space(Space::HighestBandwidth, None))),
+            (
+                "lowest-latency@node0",
+                Some(Choice::Space(Space::LowestLatency, Node::new(0).ok().map(Origin::Node))),
+            ),
+            ("lowest-latency@", None),
+            ("lowest-latency@0", None),
+            ("lowest-latency@node1024", None),
+            ("lowest-latency@cpu-1", None),
+            ("all@cpu0", None),
+            ("0@cpu0", None),
             ("0-3", "0-3".parse().ok().map(Choice::These)),
             ("all", Some(Choice::These(NodeSet::ALL))),
             ("slowest", None),
@@ -93,7 +200,8 @@ mod tests {
     #[test]
     fn one_node_is_everything_at_once() {
         // Whatever the machine: the best node is one that may be used.
-        for choice in [Choice::Fastest, Choice::Nearest, Choice::Roomiest] {
+        for choice in ["fastest", "nearest", "roomiest", "highest-capacity", "highest-capacity@cpu0"] {
+            let choice: Choice = choice.parse().unwrap();
             let nodes = choice.resolve(true).unwrap();
             assert_eq!(nodes.len(), 1);
             assert!(nodes.is_subset(&areas::allowed_nodes().unwrap()));

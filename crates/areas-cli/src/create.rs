@@ -12,10 +12,8 @@ use crate::output::progress::Bar;
 
 pub(crate) fn run(create: &Create, quiet: bool) -> Result<ExitCode> {
     let size = in_memory(create.size)?;
-    let mut ask = areas::builder(size)
-        .place(create.placing.placement(quiet)?)
-        .pages(create.placing.pages())
-        .lock(create.placing.lock()?);
+    let placement = create.placing.placement(quiet)?;
+    let mut ask = create.placing.builder(size, placement).lock(create.placing.lock()?);
     if let Some(max) = create.growable {
         ask = ask.growable(in_memory(max)?);
     }
@@ -34,7 +32,7 @@ fn populated<K: Access>(mut area: Area<K>, create: &Create, quiet: bool) -> Resu
         let bar = Bar::new("populating", Some(create.size.0), quiet);
         area.populate_with(&mut bar.follow())?;
     }
-    output::tell_granted(&area, quiet);
+    output::tell_granted(&area, create.placing.asked(area.placement()), quiet);
     Ok(area)
 }
 

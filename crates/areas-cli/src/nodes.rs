@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use areas::place::{MemorySpace, Ranked, Space, Targets};
 use areas::topology::{Access, CacheIndexing, CpuSet, HugePool, MemorySideCache, NodeInfo, Oddity};
-use areas::{Bytes, Node, NodeSet, Topology, escape_invisible};
+use areas::{Bytes, Error, Node, NodeSet, Topology, escape_invisible};
 use serde::Serialize;
 
 use crate::args::Nodes;
+use crate::choice::{self, Origin};
 use crate::failure::Result;
 use crate::output;
 use crate::output::json::{self, in_order};
@@ -19,12 +21,14 @@ pub(crate) fn run(nodes: &Nodes) -> Result<ExitCode> {
         Some(root) => (Topology::read_from(root)?, None),
         None => (Topology::read()?, Some(areas::allowed_nodes()?)),
     };
+    let spaces = spaces(&topology, allowed, nodes.from)?;
     if nodes.json {
-        json::print(NodesJson::new(&topology, allowed), false)?;
+        json::print(NodesJson::new(&topology, allowed, &spaces), false)?;
         return Ok(ExitCode::SUCCESS);
     }
     let table = table(&topology, allowed).render(Terminal::stdout());
-    output::print(&(table + &beside_nodes(&topology)))?;
+    let spaces = spaces_table(&spaces).render(Terminal::stdout());
+    output::print(&(table + &beside_nodes(&topology) + "\n" + &spaces))?;
     let oddities = topology.oddities();
     for oddity in oddities.iter().take(MOST_ODDITIES) {
         output::complain(&oddity.to_string());
@@ -33,6 +37,50 @@ pub(crate) fn run(nodes: &Nodes) -> Result<ExitCode> {
         output::complain(&format!("and {} more: --json tells all", oddities.len() - MOST_ODDITIES));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The memory spaces, or why one is not known.
+type Spaces = Vec<(Space, Result<MemorySpace, Error>)>;
+
+/// Which nodes are in which memory space: of those that may be used.
+fn spaces(topology: &Topology, allowed: Option<NodeSet>, from: Option<Origin>) -> Result<Spaces> {
+    let mut targets = Targets::of(topology);
+    if let Some(allowed) = allowed {
+        targets = targets.within(allowed);
+    }
+    if let Some(from) = from {
+        targets = from.ask(targets);
+        // Where there is no such CPU or node, that is said once.
+        targets.space(Space::All)?;
+    }
+    Ok(Space::LIST.into_iter().map(|space| (space, targets.space(space))).collect())
+}
+
+/// A space a row: its nodes, what they were chosen by, and of which that is not known.
+fn spaces_table(spaces: &Spaces) -> Table {
+    let mut table = Table::new([
+        ("SPACE", Holds::Words),
+        ("NODES", Holds::Words),
+        ("UNKNOWN", Holds::Words),
+        ("BY", Holds::Text),
+    ]);
+    for (space, found) in spaces {
+        let row = match found {
+            Ok(found) => [
+                found.nodes().to_string(),
+                if found.unknown().is_empty() { String::new() } else { found.unknown().to_string() },
+                choice::figures(found),
+            ],
+            Err(error) => ["?".to_owned(), String::new(), why(error)],
+        };
+        table.row([space.to_string()].into_iter().chain(row));
+    }
+    table.without_empty_columns()
+}
+
+/// Why a space is not known, without what was tried.
+fn why(error: &Error) -> String {
+    error.facts().map_or_else(|| error.to_string(), str::to_owned)
 }
 
 /// More are not told but in JSON.
@@ -158,6 +206,8 @@ fn pool(pool: &HugePool) -> String {
 #[derive(Debug, Serialize)]
 struct NodesJson {
     nodes: Vec<NodeJson>,
+    /// The memory spaces.
+    spaces: Vec<SpaceJson>,
     /// CPUs that are online and in no node.
     cpus_without_node: String,
     /// All CPUs that are there and offline.
@@ -167,8 +217,9 @@ struct NodesJson {
 }
 
 impl NodesJson {
-    fn new(topology: &Topology, allowed: Option<NodeSet>) -> Self {
+    fn new(topology: &Topology, allowed: Option<NodeSet>, spaces: &Spaces) -> Self {
         NodesJson {
+            spaces: spaces.iter().map(|(space, found)| SpaceJson::new(*space, found)).collect(),
             nodes: topology
                 .nodes()
                 .iter()
@@ -183,6 +234,45 @@ impl NodesJson {
 
 fn cpu_list(cpus: &CpuSet) -> String {
     if cpus.is_empty() { String::new() } else { cpus.to_string() }
+}
+
+/// A memory space: nodes that are the best of those that may be used, by what the kernel or the firmware says.
+#[derive(Debug, Serialize)]
+struct SpaceJson {
+    space: &'static str,
+    /// Null where nothing is known; `why` says so then.
+    nodes: Option<Vec<u32>>,
+    /// Nodes of which the figure is not known: they are left out.
+    unknown: Option<Vec<u32>>,
+    figures: Vec<FigureJson>,
+    why: Option<String>,
+}
+
+/// What a node was chosen by: bytes, MB/s or ns, as the space has it.
+#[derive(Debug, Serialize)]
+struct FigureJson {
+    node: u32,
+    value: u64,
+    source: String,
+}
+
+impl SpaceJson {
+    fn new(space: Space, found: &Result<MemorySpace, Error>) -> Self {
+        let ids = |nodes: NodeSet| nodes.iter().map(Node::get).collect();
+        let known = found.as_ref().ok();
+        let figure = |ranked: &Ranked| FigureJson {
+            node: ranked.node.get(),
+            value: ranked.value,
+            source: ranked.source.to_string(),
+        };
+        SpaceJson {
+            space: space.name(),
+            nodes: known.map(|found| ids(found.nodes())),
+            unknown: known.map(|found| ids(found.unknown())),
+            figures: known.map(|found| found.figures().iter().map(figure).collect()).unwrap_or_default(),
+            why: found.as_ref().err().map(why),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]

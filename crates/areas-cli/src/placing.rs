@@ -1,6 +1,10 @@
 //! Where an area's pages shall be, of which size, and whether they stay: the options that put and create share.
 
-use areas::{Lock, NodeSet, PageSize, Pages, Placement, Policy};
+use std::str::FromStr;
+
+use areas::{
+    AreaBuilder, Error, Kind, Lock, Node, NodeSet, PageSize, Pages, Placement, Policy, Provider as _, System,
+};
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 
@@ -13,8 +17,8 @@ pub(crate) struct Place {
     /// Which nodes its pages come from; with --nodes alone it is `bind`
     #[arg(long, value_parser = PossibleValuesParser::new(Policy::NAMES))]
     pub(crate) policy: Option<String>,
-    /// The nodes of the policy: `0-3,8`, or `fastest`, `nearest`, `roomiest`; interleaving without it takes all that are
-    /// allowed
+    /// The nodes of the policy: `0-3,8`, `fastest`, `nearest`, `roomiest`, or a memory space: `highest-bandwidth`; interleaving without
+    /// it takes all that are allowed
     #[arg(long)]
     pub(crate) nodes: Option<Choice>,
 }
@@ -25,6 +29,9 @@ pub(crate) struct Place {
 pub(crate) struct Placing {
     #[command(flatten)]
     pub(crate) place: Place,
+    /// Contiguous parts, each on its node, as large as its weight says: `0:1,1:3` is a quarter on node 0, and the rest on node 1
+    #[arg(long, value_name = "NODE[:WEIGHT],…", conflicts_with_all = ["policy", "nodes"])]
+    split: Option<Split>,
     /// Huge pages: from the kernel's pool (2M, 1G) or an error, as it can be had (auto), or none
     #[arg(long, value_enum, value_name = "PAGES", default_value_t = Huge::Never)]
     pub(crate) huge: Huge,
@@ -61,9 +68,63 @@ impl Place {
     }
 }
 
+/// Nodes with weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Split(Vec<(Node, u32)>);
+
+impl FromStr for Split {
+    type Err = Error;
+
+    fn from_str(text: &str) -> areas::Result<Self> {
+        let part = |part: &str| {
+            let (node, weight) = part.split_once(':').unwrap_or((part, "1"));
+            let node = Node::new(node.parse().ok()?).ok()?;
+            Some((node, weight.parse().ok().filter(|&weight| weight > 0)?))
+        };
+        text.split(',').map(part).collect::<Option<_>>().map(Split).ok_or_else(|| {
+            Error::new(Kind::InvalidInput, format!("split an area into {text:?}"))
+                .detail("it is no list of nodes, each with a weight of 1 or more")
+                .help("name the nodes in order: `0:1,1:3`")
+        })
+    }
+}
+
 impl Placing {
     pub(crate) fn placement(&self, quiet: bool) -> areas::Result<Placement> {
         self.place.placement(quiet)
+    }
+
+    /// Where the pages are while they are read: on the nodes of the parts, if it is split.
+    pub(crate) fn stage(&self, placement: Placement) -> Placement {
+        match &self.split {
+            Some(Split(parts)) => Policy::Bind(parts.iter().map(|&(node, _)| node).collect()).into(),
+            None => placement,
+        }
+    }
+
+    /// An area of that size, placed as was asked. (What divides it stays as long as this program runs.)
+    pub(crate) fn builder(&self, size: usize, placement: Placement) -> AreaBuilder<'static> {
+        let ask = areas::builder(size).place(placement).pages(self.pages());
+        match &self.split {
+            Some(Split(parts)) => ask.provider(Box::leak(Box::new(System::new().split(parts.clone())))),
+            None => ask,
+        }
+    }
+
+    /// What was asked of its place, in words, if pages may be elsewhere.
+    pub(crate) fn asked(&self, placement: Placement) -> Option<String> {
+        let allowed = areas::allowed_nodes().unwrap_or(NodeSet::ALL);
+        match &self.split {
+            Some(Split(parts)) => {
+                let words: Vec<_> =
+                    parts.iter().map(|(node, weight)| format!("{weight} of node {node}")).collect();
+                Some(words.join(", "))
+            }
+            None => {
+                let named = placement.policy().nodes()?;
+                (!allowed.is_subset(&named)).then(|| placement.to_string())
+            }
+        }
     }
 
     pub(crate) fn pages(&self) -> Pages {
@@ -83,6 +144,27 @@ impl Placing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_by_weight() {
+        let node = |id| Node::new(id).unwrap();
+        let cases = [
+            ("0", Some(vec![(node(0), 1)])),
+            ("0:1,1:3", Some(vec![(node(0), 1), (node(1), 3)])),
+            ("2,0:7,2", Some(vec![(node(2), 1), (node(0), 7), (node(2), 1)])),
+            ("", None),
+            ("0,", None),
+            ("0:", None),
+            ("0:0", None),
+            ("0:-1", None),
+            ("0-1", None),
+            ("1024:1", None),
+            ("0:1:1", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<Split>().ok(), expected.map(Split), "{text:?}");
+        }
+    }
 
     #[test]
     fn policies_and_nodes() {

@@ -14,13 +14,13 @@ pub(crate) fn run(put: &Put, quiet: bool) -> Result<ExitCode> {
     let placement = put.placing.placement(quiet)?;
     let (pages, lock) = (put.placing.pages(), put.placing.lock()?);
     let contents = Contents::open(&put.file)?;
-    let ask = |size| areas::builder(size).place(placement).pages(pages).lock(lock);
-    let mut area = contents.into_area(ask, placement, quiet)?;
+    let ask = |size| put.placing.builder(size, placement).lock(lock);
+    let mut area = contents.into_area(ask, put.placing.stage(placement), quiet)?;
     // Filling goes past the mapping: huge pages are gathered, and lazily locked ones stay, once they are mapped.
     if pages == Pages::Auto || lock == Lock::Lazy {
         area.populate()?;
     }
-    output::tell_granted(&area, quiet);
+    output::tell_granted(&area, put.placing.asked(placement), quiet);
     let area =
         if put.freeze { Held::Frozen(area.freeze().map_err(Error::from)?) } else { Held::Shared(area) };
     hold(area, &put.holding, quiet)

@@ -7,7 +7,7 @@ pub(crate) mod table;
 
 use std::io::{self, Write};
 
-use areas::{Access, Area, NodeSet, Placement, escape_invisible};
+use areas::{Access, Area, escape_invisible};
 
 use crate::failure::{Failure, Result};
 use crate::stdio;
@@ -36,8 +36,9 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "areas: {text}");
 }
 
-/// Remarks on what an area was given instead of what was asked, and on pages that are not where they were asked to be.
-pub(crate) fn tell_granted<K: Access>(area: &Area<K>, quiet: bool) {
+/// Remarks on what an area was given instead of what was asked, and on pages that are not where they were asked to be: `asked` says where, if
+/// they may be elsewhere.
+pub(crate) fn tell_granted<K: Access>(area: &Area<K>, asked: Option<String>, quiet: bool) {
     if quiet {
         return;
     }
@@ -46,17 +47,11 @@ pub(crate) fn tell_granted<K: Access>(area: &Area<K>, quiet: bool) {
         let because = fallback.because.facts().map_or_else(|| fallback.because.to_string(), str::to_owned);
         complain(&format!("{}, instead of {}: {because}", fallback.given, fallback.asked));
     }
-    if may_be_elsewhere(area.placement()) {
+    if let Some(asked) = asked {
         match area.verify() {
             Ok(verification) if verification.holds() => {}
-            Ok(verification) => complain(&format!("asked was {}: {verification}", area.placement())),
+            Ok(verification) => complain(&format!("asked was {asked}: {verification}")),
             Err(error) => complain(&format!("where the pages are is not known: {error}")),
         }
     }
-}
-
-/// Whether there is a node that may be used and was not asked for.
-fn may_be_elsewhere(placement: Placement) -> bool {
-    let allowed = areas::allowed_nodes().unwrap_or(NodeSet::ALL);
-    placement.policy().nodes().is_some_and(|nodes| !allowed.is_subset(&nodes))
 }

@@ -317,5 +317,8 @@ fn nodes_are_those_of_the_machine() {
     assert!(usable["memory"].as_u64().unwrap() > usable["free"].as_u64().unwrap());
     let text = registry.run(["nodes"]).stdout();
     assert!(text.starts_with("NODE  ALLOWED  CPUS"), "{text}");
-    assert_eq!(text.lines().count(), nodes.len() + 1);
+    let (table, spaces) = text.split_once("\n\n").unwrap();
+    assert_eq!(table.lines().count(), nodes.len() + 1);
+    assert!(spaces.lines().nth(1).unwrap().starts_with("all "), "{spaces}");
+    assert_eq!((spaces.lines().count(), list["spaces"].as_array().unwrap().len()), (5, 4));
 }

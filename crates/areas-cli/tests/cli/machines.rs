@@ -85,6 +85,69 @@ fn memory_side_caches_are_shown() {
     assert_eq!((&told["oddities"], &told["cpus_without_node"]), (&json!([]), &json!("")));
 }
 
+/// The spaces of a machine whose firmware tells bandwidths of some nodes, seen from all of it and from one of its CPUs.
+#[test]
+fn memory_spaces_are_shown() {
+    let registry = Registry::new();
+    let mut files = CACHED.to_vec();
+    files.extend([
+        ("devices/system/node/node0/access1/initiators/node0/uevent", ""),
+        ("devices/system/node/node0/access1/initiators/read_bandwidth", "131072\n"),
+        ("devices/system/node/node1/access1/initiators/node1/uevent", ""),
+        ("devices/system/node/node1/access1/initiators/read_bandwidth", "131072\n"),
+        ("devices/system/node/node1/access1/initiators/read_latency", "90\n"),
+    ]);
+    let root = tree(&registry, &files);
+    let (table, errors) = text(&registry, &root);
+    assert_eq!(errors, "");
+    insta::assert_snapshot!(table.split_once("\n\n").unwrap().1, @"
+    SPACE              NODES  UNKNOWN  BY
+    all                0-2
+    highest-capacity   0-1             504 GiB
+    highest-bandwidth  0-1             131072 MB/s, HMAT access1
+    lowest-latency     1-2    0        90 ns, HMAT access1; 220 ns, HMAT access1
+    ");
+    let told = json(&registry, &root);
+    assert_eq!(
+        told["spaces"][0],
+        json!({ "space": "all", "nodes": [0, 1, 2], "unknown": [], "figures": [], "why": null })
+    );
+    assert_eq!(told["spaces"][2]["nodes"], json!([0, 1]));
+    assert_eq!(
+        told["spaces"][2]["figures"][1],
+        json!({ "node": 1, "value": 131_072, "source": "HMAT access1" })
+    );
+    let sysfs = ["nodes".as_ref(), "--sysfs".as_ref(), root.as_os_str()];
+    let from = |from: &str| registry.run([&sysfs[..], &["--from".as_ref(), from.as_ref()]].concat());
+    insta::assert_snapshot!(from("cpu40").stdout().split_once("\n\n").unwrap().1, @"
+    SPACE              NODES  UNKNOWN  BY
+    all                0-2
+    highest-capacity   0-1             504 GiB
+    highest-bandwidth  1      0,2      131072 MB/s, HMAT access1
+    lowest-latency     1      0,2      90 ns, HMAT access1
+    ");
+    insta::assert_snapshot!(from("node2").stdout().split_once("\n\n").unwrap().1, @"
+    SPACE              NODES  BY
+    all                0-2
+    highest-capacity   0-1    504 GiB
+    highest-bandwidth  ?      the kernel does not tell the bandwidth of nodes 0-2
+    lowest-latency     ?      the kernel does not tell the latency of nodes 0-2
+    ");
+    insta::assert_snapshot!(from("node3").stderr, @"
+    areas: cannot choose a node among all for node 3: node 3 does not exist; nodes 0-2 are online
+      help: `areas nodes` lists the nodes of this machine
+    ");
+    insta::assert_snapshot!(from("cpu64").stderr, @"
+    areas: cannot choose a node among all for CPU 64: CPU 64 is on no node; CPUs 0-63 are online
+    ");
+    assert_eq!((from("node3").code, from("cpu64").code, from("3").code), (Some(1), Some(2), Some(2)));
+    let machine_readable =
+        registry.run([&sysfs[..], &["--from", "node2", "--json"].map(AsRef::as_ref)].concat());
+    let told: Value = serde_json::from_str(&machine_readable.stdout()).unwrap();
+    assert_eq!(told["spaces"][3]["nodes"], Value::Null);
+    assert_eq!(told["spaces"][3]["why"], "the kernel does not tell the latency of nodes 0-2");
+}
+
 #[test]
 fn what_cannot_be_read_is_unknown_and_said_so() {
     let registry = Registry::new();
@@ -107,6 +170,12 @@ fn what_cannot_be_read_is_unknown_and_said_so() {
        2  ?                   256 GiB  256 GiB                   ?            22  48000 MB/s   220 ns
     CPU 64 is in no node
     CPU 65 is offline
+
+    SPACE              NODES  UNKNOWN  BY
+    all                0-2
+    highest-capacity   0-1             504 GiB
+    highest-bandwidth  2      0-1      48000 MB/s, HMAT access1
+    lowest-latency     2      0-1      220 ns, HMAT access1
     ");
     let errors = errors.replace(&root.display().to_string(), "[SYS]");
     insta::assert_snapshot!(errors, @r#"
@@ -141,7 +210,7 @@ fn a_tree_that_is_odd_all_over() {
     let odd = registry.file("\u{1b}[31msys");
     fs::rename(root, &odd).unwrap();
     let (table, errors) = text(&registry, &odd);
-    assert_eq!(table.lines().count(), 41);
+    assert_eq!(table.split_once("\n\n").unwrap().0.lines().count(), 41);
     assert_eq!(errors.lines().count(), 11);
     assert!(errors.ends_with("areas: and 30 more: --json tells all\n"), "{errors}");
     assert!(!errors.contains('\u{1b}') && errors.contains("is not a number"), "{errors}");

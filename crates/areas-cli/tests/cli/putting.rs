@@ -112,6 +112,43 @@ fn placed_locked_frozen() {
     }
 }
 
+/// Contiguous parts, from a file and from a stream; and a memory space for the nodes of a policy.
+#[test]
+fn split_and_spaces() {
+    let registry = Registry::new();
+    let file = registry.file_of("file", (3 << 20) + 5);
+    let file = file.to_str().unwrap();
+    let put = ["put", file, "--name", "x", "--split", "0:1,0:3"];
+    let mut holder = registry.hold(put);
+    assert_eq!(registry.show("x")["policy"], "bind:0");
+    assert!(registry.run(["cat", "x"]).output == bytes_of((3 << 20) + 5));
+    holder.signal(Signal::TERM);
+    assert_eq!(holder.wait(), 128 + 15);
+    let ran = registry.shell("head -c 5000000 /dev/zero | areas put - --name x --split 0,0 -- areas show x");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout().contains("bind:0"), "{ran:?}");
+    let create = ["create", "--name", "x", "--size", "3M", "--populate"];
+    let _holder = registry.hold([&create[..], &["--split", "0"]].concat());
+    assert_eq!(registry.show("x")["resident"], 3 << 20);
+    for (options, code, text) in [
+        (&["--split", "0:1", "--nodes", "0"][..], 2, "cannot be used with"),
+        (&["--split", "0:0"], 2, "it is no list of nodes"),
+        (&["--split", "1023"], 1, "may not be used"),
+        (&["--nodes", "highest-capacity@cpu99999"], 2, "CPU 99999 is on no node"),
+        (&["--nodes", "highest-capacity@9"], 2, "it names neither a CPU nor a node"),
+    ] {
+        let ran = registry.run([&create[..], options].concat());
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        assert!(ran.stderr.contains(text), "{ran:?}");
+    }
+    let ran = registry.run(
+        [&["create", "--name", "y", "--size", "1M", "--nodes", "highest-capacity"], &["--", "true"][..]]
+            .concat(),
+    );
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.starts_with("areas: highest-capacity is node"), "{ran:?}");
+}
+
 #[test]
 fn interleaving_takes_all_nodes_that_are_allowed() {
     let registry = Registry::new();

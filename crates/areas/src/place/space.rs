@@ -76,12 +76,19 @@ impl FromStr for Space {
 /// The nodes of a memory space on a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemorySpace {
+    space: Space,
     nodes: NodeSet,
     figures: Vec<Ranked>,
     unknown: NodeSet,
 }
 
 impl MemorySpace {
+    /// Which one it is.
+    #[must_use]
+    pub fn space(&self) -> Space {
+        self.space
+    }
+
     /// Its nodes: never empty. `Policy::Interleave(space.nodes())` spreads memory over them.
     #[must_use]
     pub fn nodes(&self) -> NodeSet {
@@ -132,23 +139,24 @@ impl Targets<'_> {
             Space::All => {
                 self.initiator()?;
                 let nodes = self.candidates()?.iter().map(|info| info.node).collect();
-                Ok(MemorySpace { nodes, figures: Vec::new(), unknown: NodeSet::EMPTY })
+                Ok(MemorySpace { space, nodes, figures: Vec::new(), unknown: NodeSet::EMPTY })
             }
             Space::HighestCapacity => {
                 let mut ranked = self.highest_capacity()?;
                 let known: NodeSet = ranked.iter().map(|ranked| ranked.node).collect();
                 let most = ranked.first().map_or(0, |best| best.value);
                 ranked.retain(|ranked| ranked.value >= most - most / EQUAL);
-                self.made_of(ranked, known)
+                self.made_of(space, ranked, known)
             }
-            Space::HighestBandwidth => self.fastest("bandwidth", bandwidth),
-            Space::LowestLatency => self.fastest("latency", latency),
+            Space::HighestBandwidth => self.fastest(space, "bandwidth", bandwidth),
+            Space::LowestLatency => self.fastest(space, "latency", latency),
         }
     }
 
     /// Those with the best speed, for each origin.
     fn fastest<K: Ord>(
         &self,
+        space: Space,
         property: &str,
         key: impl Fn(&Access) -> Keyed<K> + Copy,
     ) -> Result<MemorySpace> {
@@ -182,14 +190,14 @@ impl Targets<'_> {
         };
         let mut ranked: Vec<Ranked> = sorted(best.into_iter().map(by_node).collect());
         ranked.dedup_by_key(|ranked| ranked.node);
-        self.made_of(ranked, known)
+        self.made_of(space, ranked, known)
     }
 
     /// A space of these nodes, where the figure is known of those.
-    fn made_of(&self, mut figures: Vec<Ranked>, known: NodeSet) -> Result<MemorySpace> {
+    fn made_of(&self, space: Space, mut figures: Vec<Ranked>, known: NodeSet) -> Result<MemorySpace> {
         let all: NodeSet = self.candidates()?.iter().map(|info| info.node).collect();
         figures.sort_by_key(|ranked| ranked.node);
         let nodes: NodeSet = figures.iter().map(|ranked: &Ranked| -> Node { ranked.node }).collect();
-        Ok(MemorySpace { nodes, figures, unknown: all - known })
+        Ok(MemorySpace { space, nodes, figures, unknown: all - known })
     }
 }
