@@ -40,7 +40,7 @@ const PARTS: [&str; 21] = [
 ];
 
 /// The names of types there and here.
-const TYPES: [(&str, &str); 34] = [
+const TYPES: [(&str, &str); 35] = [
     ("Handle", "areas_area"),
     ("Attributes", "areas_attributes"),
     ("Cloning", "areas_cloning"),
@@ -63,6 +63,7 @@ const TYPES: [(&str, &str); 34] = [
     ("Asked", "areas_request"),
     ("Mapped", "areas_mapping"),
     ("MachineNode", "areas_node"),
+    ("SideCache", "areas_side_cache"),
     ("OnArea", "areas_on_area"),
     ("OnUnreadable", "areas_on_unreadable"),
     ("OnHolder", "areas_on_holder"),

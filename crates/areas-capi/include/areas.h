@@ -249,6 +249,51 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The lock of an areas_receiving counts.
 #define AREAS_RECEIVE_LOCK_AT_MOST 2
 
+// Where a line may lie in a cache: the kernel does not tell.
+#define AREAS_INDEXING_UNKNOWN 0
+
+// Each address has one place: two that are far apart may push each other out.
+#define AREAS_INDEXING_DIRECT 1
+
+// An address has several places.
+#define AREAS_INDEXING_INDEXED 2
+
+// Something that the firmware does not describe.
+#define AREAS_INDEXING_OTHER 3
+
+// When a cache writes to what lies behind it: the kernel does not tell.
+#define AREAS_WRITES_UNKNOWN 0
+
+// Later, when the line goes.
+#define AREAS_WRITES_BACK 1
+
+// At once.
+#define AREAS_WRITES_THROUGH 2
+
+// Something that the firmware does not describe.
+#define AREAS_WRITES_OTHER 3
+
+// The kernel tells how much memory a node has: `total` counts.
+#define AREAS_KNOWS_TOTAL 1
+
+// The same of `free`.
+#define AREAS_KNOWS_FREE 2
+
+// The same of `available`.
+#define AREAS_KNOWS_AVAILABLE 4
+
+// The kernel tells whether a node has memory: `has_memory` counts.
+#define AREAS_KNOWS_HAS_MEMORY 8
+
+// The kernel tells a node's CPUs: `has_cpus` counts.
+#define AREAS_KNOWS_CPUS 16
+
+// The kernel tells a node's memory tier: `tier` counts.
+#define AREAS_KNOWS_TIER 32
+
+// The kernel tells a node's weight for weighted interleaving: `weight` counts.
+#define AREAS_KNOWS_WEIGHT 64
+
 // The nearest nodes first, by the distances that the firmware tells (SLIT; 10 is a node itself).
 #define AREAS_NEAREST 0
 
@@ -260,6 +305,12 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 
 // Those with the most free memory first, in bytes.
 #define AREAS_MOST_FREE 3
+
+// Those with the most memory first, in bytes, used or not.
+#define AREAS_HIGHEST_CAPACITY 4
+
+// All nodes that have memory: for areas_space alone.
+#define AREAS_ALL_NODES 5
 
 // For the machine as a whole.
 #define AREAS_FROM_ANYWHERE 0
@@ -278,6 +329,9 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 
 // Ranked by free memory.
 #define AREAS_BY_FREE 2
+
+// Ranked by all memory that a node has.
+#define AREAS_BY_CAPACITY 3
 
 // What is asked of a provider: given to its `map`, and gone when that returns.
 typedef struct areas_request areas_request;
@@ -643,6 +697,22 @@ typedef struct areas_receiving {
     uint32_t lock_at_most;
 } areas_receiving;
 
+// A cache on a node's memory side, in front of its memory, for all who access it. What the kernel does not tell is 0.
+typedef struct areas_side_cache {
+    // Its level: 1 is next to the memory.
+    uint32_t level;
+    // AREAS_INDEXING_UNKNOWN or another.
+    uint32_t indexing;
+    // AREAS_WRITES_UNKNOWN or another.
+    uint32_t writes;
+    // 0.
+    uint32_t reserved;
+    // Bytes.
+    uint64_t size;
+    // Bytes that a miss takes from what lies behind it.
+    uint64_t line_size;
+} areas_side_cache;
+
 // A node of this machine.
 typedef struct areas_node {
     // sizeof(areas_node).
@@ -661,6 +731,20 @@ typedef struct areas_node {
     uint64_t free;
     // Bytes that a new area can still get without swapping, about; 0 where the kernel does not tell.
     uint64_t available;
+    // A union of AREAS_KNOWS_TOTAL and others: what the kernel tells of it.
+    uint32_t known;
+    // Whether it is online: 1 or 0.
+    uint32_t online;
+    // Whether it has memory: 1 or 0.
+    uint32_t has_memory;
+    // Its memory tier: a lower number is faster memory.
+    uint32_t tier;
+    // Pages a turn in weighted interleaving.
+    uint32_t weight;
+    // How many caches are in front of its memory; 0 for most nodes.
+    uint32_t cache_count;
+    // They, by level, until the function returns; NULL for none.
+    const struct areas_side_cache *caches;
 } areas_node;
 
 // Is told of a node, in order. Whatever it returns but 0 ends the walk.
@@ -670,7 +754,7 @@ typedef int (*areas_on_node)(const struct areas_node *node, void *context);
 typedef struct areas_targets {
     // sizeof(areas_targets).
     size_t size_of_this;
-    // AREAS_NEAREST or another question.
+    // AREAS_NEAREST or another question; for areas_space one that it knows.
     uint32_t by;
     // AREAS_FROM_ANYWHERE or another.
     uint32_t from;
@@ -1086,6 +1170,17 @@ int areas_place(struct areas_area *area,
                 size_t size,
                 const struct areas_placement *placement);
 
+// Divides a part of an area, `size` bytes from `offset` on, in whole pages, into contiguous pieces in the order given, as large as their weights say,
+// each bound to its node: new pages come from there from now on. The pieces begin between huge pages where each has room for one, else at the nearest
+// page. Pages that are there already stay: areas_verify tells which are elsewhere. Where the kernel refuses a piece, all is placed as before.
+//
+// AREAS_ERROR_INVALID_INPUT for no pieces, more than 1024, or a weight of 0; otherwise as areas_place.
+int areas_place_split(struct areas_area *area,
+                      size_t offset,
+                      size_t size,
+                      const struct areas_part *parts,
+                      size_t count);
+
 // Places a whole area anew, and moves the pages that are elsewhere, huge ones whole. Both functions may be NULL; they must not use the
 // area's handle.
 //
@@ -1183,6 +1278,16 @@ int areas_distance(uint32_t from, uint32_t to);
 int areas_rank(const struct areas_targets *targets,
                areas_on_ranked on_ranked,
                void *context);
+
+// Tells the nodes of a memory space: all that are equally good, to put into a placement. `targets->by` is AREAS_ALL_NODES, AREAS_HIGHEST_CAPACITY
+// (up to a sixteenth less counts as equal), AREAS_HIGHEST_BANDWIDTH or AREAS_LOWEST_LATENCY. Bandwidth and latency are seen from the origin; from anywhere, they
+// are the best for each node with CPUs, together. `unknown`, which may be NULL, becomes the nodes whose figure is not known from there: they are
+// left out, unless `or_distance` took them. How many nodes there are.
+//
+// AREAS_ERROR_UNSUPPORTED where nothing is known; otherwise as areas_rank. The sets are as they were then.
+int areas_space(const struct areas_targets *targets,
+                struct areas_nodeset *nodes,
+                struct areas_nodeset *unknown);
 
 #ifdef __cplusplus
 }  // extern "C"

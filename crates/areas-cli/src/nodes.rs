@@ -163,31 +163,18 @@ fn state(info: &NodeInfo, allowed: Option<NodeSet>) -> &'static str {
     }
 }
 
-/// Whether one of these files of a node made no sense.
-fn is_odd(info: &NodeInfo, files: &[&str], oddities: &[Oddity]) -> bool {
-    oddities.iter().any(|oddity| {
-        let name = oddity.file.file_name().and_then(|name| name.to_str());
-        oddity.node == Some(info.node) && name.is_some_and(|name| files.contains(&name))
-    })
-}
-
 /// `10 20 17`
 fn distances(info: &NodeInfo, oddities: &[Oddity]) -> String {
-    match info.distances().len() == 0 && is_odd(info, &["distance"], oddities) {
-        true => "?".to_owned(),
-        false => info.distances().map(|(_, distance)| distance.to_string()).collect::<Vec<_>>().join(" "),
+    match info.knows_distances(oddities) {
+        false => "?".to_owned(),
+        true => info.distances().map(|(_, distance)| distance.to_string()).collect::<Vec<_>>().join(" "),
     }
 }
 
 /// `0-3`, `0-1 (2-3 offline)`, `none`, or `?` where what tells them cannot be read.
 fn cpus(info: &NodeInfo, oddities: &[Oddity]) -> String {
-    let online = if are_known(info, oddities) { info.cpus.to_string() } else { "?".to_owned() };
+    let online = if info.knows_cpus(oddities) { info.cpus.to_string() } else { "?".to_owned() };
     if info.offline_cpus.is_empty() { online } else { format!("{online} ({} offline)", info.offline_cpus) }
-}
-
-/// Whether what sysfs says of its CPUs could be read.
-fn are_known(info: &NodeInfo, oddities: &[Oddity]) -> bool {
-    !(info.cpus.is_empty() && is_odd(info, &["cpulist", "cpumap"], oddities))
 }
 
 /// `16.0 GiB`, `16.0 GiB direct`: where each address has one place in it, what lies far apart may push each other out.
@@ -324,7 +311,7 @@ impl NodeJson {
             online: info.online,
             allowed: allowed.map(|allowed| allowed.contains(info.node)),
             has_memory: info.has_memory,
-            cpus: are_known(info, oddities).then(|| cpu_list(&info.cpus)),
+            cpus: info.knows_cpus(oddities).then(|| cpu_list(&info.cpus)),
             offline_cpus: cpu_list(&info.offline_cpus),
             memory: memory.and_then(|memory| memory.total),
             free: memory.and_then(|memory| memory.free),

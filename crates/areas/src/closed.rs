@@ -10,6 +10,7 @@ use crate::object::Extent;
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Policy, Source};
 use crate::residency::Where;
+use crate::topology::{CacheIndexing, CacheWrites};
 
 macro_rules! closed {
     ($($open:ident => $closed:ident {
@@ -69,6 +70,16 @@ closed! {
         NoRoom,
         Gone,
         Other(errno: crate::Errno),
+    }
+    CacheIndexing => ClosedCacheIndexing {
+        Direct,
+        Indexed,
+        Other,
+    }
+    CacheWrites => ClosedCacheWrites {
+        Back,
+        Through,
+        Other,
     }
     Source => ClosedSource {
         Hmat { class: u8 },

@@ -12,6 +12,7 @@ use super::area::{Handle, change, each};
 use super::changes::{OnProgress, teller};
 use super::errors::{invalid, status};
 use super::placement::{Placed, placement_at};
+use super::provider::{Part, parts_at};
 use super::sized::{Versioned, room};
 use super::verification::Verified;
 
@@ -98,6 +99,32 @@ pub unsafe extern "C" fn areas_place(
             .checked_add(size)
             .ok_or_else(|| invalid(WHAT, "it ends behind the last address there is"))?;
         each!(area, area => area.place(offset..end, placement))
+    })
+}
+
+/// Divides a part of an area, `size` bytes from `offset` on, in whole pages, into contiguous pieces in the order given, as large as their weights say,
+/// each bound to its node: new pages come from there from now on. The pieces begin between huge pages where each has room for one, else at the nearest
+/// page. Pages that are there already stay: areas_verify tells which are elsewhere. Where the kernel refuses a piece, all is placed as before.
+///
+/// AREAS_ERROR_INVALID_INPUT for no pieces, more than 1024, or a weight of 0; otherwise as areas_place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_place_split(
+    area: *mut Handle,
+    offset: usize,
+    size: usize,
+    parts: *const Part,
+    count: usize,
+) -> c_int {
+    status(|| {
+        const WHAT: &str = "split a part of an area";
+        // SAFETY: C's promise.
+        let area = unsafe { change(area, WHAT) }?;
+        // SAFETY: NULL, or as many as C says.
+        let parts = unsafe { parts_at(parts, count, WHAT) }?;
+        let end = offset
+            .checked_add(size)
+            .ok_or_else(|| invalid(WHAT, "it ends behind the last address there is"))?;
+        each!(area, area => area.place_split(offset..end, parts))
     })
 }
 

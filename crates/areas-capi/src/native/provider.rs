@@ -176,6 +176,32 @@ pub struct Part {
     pub weight: u32,
 }
 
+/// The parts that C points to.
+///
+/// # Safety
+/// NULL, or as many parts as `count` says.
+pub(super) unsafe fn parts_at(
+    parts: *const Part,
+    count: usize,
+    what: &'static str,
+) -> Result<Vec<(areas::Node, u32)>> {
+    if parts.is_null() || count == 0 || count > 1024 {
+        return Err(invalid(what, "the parts are NULL, none, or more than 1024"));
+    }
+    let mut list = Vec::with_capacity(count);
+    for index in 0..count {
+        // SAFETY: the array has `count` parts (the caller).
+        let at = unsafe { parts.add(index) };
+        // SAFETY: as above; any bits are a part.
+        let part = unsafe { at.read_unaligned() };
+        if part.weight == 0 {
+            return Err(invalid(what, "a weight is 0"));
+        }
+        list.push((node(part.node)?, part.weight));
+    }
+    Ok(list)
+}
+
 /// `inner` (NULL: the kernel) with contiguous parts of each area, in the order given, as large as their weights say, each bound to its node; they begin between
 /// huge pages where each has room for one, else at the nearest page. NULL for no parts, and for a weight of 0.
 #[unsafe(no_mangle)]
@@ -186,20 +212,8 @@ pub unsafe extern "C" fn areas_provider_split(
 ) -> *mut Source {
     made(|| {
         const WHAT: &str = "make a provider that splits";
-        if parts.is_null() || count == 0 || count > 1024 {
-            return Err(invalid(WHAT, "the parts are NULL, none, or more than 1024"));
-        }
-        let mut list = Vec::with_capacity(count);
-        for index in 0..count {
-            // SAFETY: the array has `count` parts (C's promise).
-            let at = unsafe { parts.add(index) };
-            // SAFETY: as above; any bits are a part.
-            let part = unsafe { at.read_unaligned() };
-            if part.weight == 0 {
-                return Err(invalid(WHAT, "a weight is 0"));
-            }
-            list.push((node(part.node)?, part.weight));
-        }
+        // SAFETY: C's promise.
+        let list = unsafe { parts_at(parts, count, WHAT) }?;
         // SAFETY: C's promise.
         Ok(Source::new(unsafe { source_or_system(inner) }.split(list)))
     })

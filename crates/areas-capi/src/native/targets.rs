@@ -5,9 +5,9 @@
 use std::ffi::{c_int, c_void};
 
 use areas::closed::ClosedSource;
-use areas::place::{Ranked, Targets};
+use areas::place::{Ranked, Space, Targets};
 use areas::topology::Topology;
-use areas::{Error, Kind};
+use areas::{Error, Kind, Result};
 
 use super::errors::{invalid, number};
 use super::nodes::{Nodes, node};
@@ -21,6 +21,10 @@ pub const AREAS_HIGHEST_BANDWIDTH: u32 = 1;
 pub const AREAS_LOWEST_LATENCY: u32 = 2;
 /// Those with the most free memory first, in bytes.
 pub const AREAS_MOST_FREE: u32 = 3;
+/// Those with the most memory first, in bytes, used or not.
+pub const AREAS_HIGHEST_CAPACITY: u32 = 4;
+/// All nodes that have memory: for areas_space alone.
+pub const AREAS_ALL_NODES: u32 = 5;
 
 /// For the machine as a whole.
 pub const AREAS_FROM_ANYWHERE: u32 = 0;
@@ -35,7 +39,7 @@ pub const AREAS_FROM_NODE: u32 = 2;
 pub struct Wanted {
     /// sizeof(areas_targets).
     pub size_of_this: usize,
-    /// AREAS_NEAREST or another question.
+    /// AREAS_NEAREST or another question; for areas_space one that it knows.
     pub by: u32,
     /// AREAS_FROM_ANYWHERE or another.
     pub from: u32,
@@ -60,6 +64,8 @@ pub const AREAS_BY_DISTANCE: u32 = 0;
 pub const AREAS_BY_HMAT: u32 = 1;
 /// Ranked by free memory.
 pub const AREAS_BY_FREE: u32 = 2;
+/// Ranked by all memory that a node has.
+pub const AREAS_BY_CAPACITY: u32 = 3;
 
 /// A node in a ranking, and the value that put it there.
 #[derive(Clone, Copy, Debug)]
@@ -76,10 +82,36 @@ pub struct Best {
 /// Is told of a node, best first. Whatever it returns but 0 ends the walk.
 pub type OnRanked = Option<unsafe extern "C" fn(ranked: *const Best, context: *mut c_void) -> c_int>;
 
+fn nonsense(what: &'static str, word: &str, it: u32) -> Error {
+    Error::new(Kind::InvalidInput, what).detail(format!("no {word} has number {it}"))
+}
+
+impl Wanted {
+    /// The question, but for what is asked.
+    fn question<'m>(&self, what: &'static str, machine: &'m Topology) -> Result<Targets<'m>> {
+        let mut question = Targets::of(machine);
+        if !self.within.set().is_empty() {
+            question = question.within(self.within.set());
+        }
+        match self.or_distance {
+            0 => {}
+            1 => question = question.or_distance(),
+            _ => return Err(invalid(what, "or_distance is neither 0 nor 1")),
+        }
+        Ok(match self.from {
+            AREAS_FROM_ANYWHERE => question,
+            AREAS_FROM_CPU => question.from_cpu(self.origin),
+            AREAS_FROM_NODE => question.from_node(node(self.origin)?),
+            other => return Err(nonsense(what, "origin", other)),
+        })
+    }
+}
+
 fn described(ranked: &Ranked) -> Best {
     let source = match ClosedSource::from(ranked.source) {
         ClosedSource::Hmat { .. } => AREAS_BY_HMAT,
         ClosedSource::Free => AREAS_BY_FREE,
+        ClosedSource::Capacity => AREAS_BY_CAPACITY,
         ClosedSource::Distance => AREAS_BY_DISTANCE,
     };
     Best { node: ranked.node.get(), source, value: ranked.value }
@@ -103,32 +135,15 @@ pub unsafe extern "C" fn areas_rank(
         let Some(tell) = on_ranked else {
             return Err(invalid(WHAT, "the function to tell is NULL"));
         };
-        if wanted.or_distance > 1 {
-            return Err(invalid(WHAT, "or_distance is neither 0 nor 1"));
-        }
-        let nonsense = |word: &str, it: u32| {
-            Error::new(Kind::InvalidInput, WHAT).detail(format!("no {word} has number {it}"))
-        };
         let machine = Topology::read()?;
-        let mut question = Targets::of(&machine);
-        if !wanted.within.set().is_empty() {
-            question = question.within(wanted.within.set());
-        }
-        if wanted.or_distance == 1 {
-            question = question.or_distance();
-        }
-        question = match wanted.from {
-            AREAS_FROM_ANYWHERE => question,
-            AREAS_FROM_CPU => question.from_cpu(wanted.origin),
-            AREAS_FROM_NODE => question.from_node(node(wanted.origin)?),
-            other => return Err(nonsense("origin", other)),
-        };
+        let question = wanted.question(WHAT, &machine)?;
         let ranking = match wanted.by {
             AREAS_NEAREST => question.nearest(),
             AREAS_HIGHEST_BANDWIDTH => question.highest_bandwidth(),
             AREAS_LOWEST_LATENCY => question.lowest_latency(),
             AREAS_MOST_FREE => question.most_free(),
-            other => return Err(nonsense("question", other)),
+            AREAS_HIGHEST_CAPACITY => question.highest_capacity(),
+            other => return Err(nonsense(WHAT, "question", other)),
         }?;
         let mut told = 0;
         for ranked in &ranking {
@@ -140,5 +155,43 @@ pub unsafe extern "C" fn areas_rank(
             }
         }
         Ok(told)
+    })
+}
+
+/// Tells the nodes of a memory space: all that are equally good, to put into a placement. `targets->by` is AREAS_ALL_NODES, AREAS_HIGHEST_CAPACITY
+/// (up to a sixteenth less counts as equal), AREAS_HIGHEST_BANDWIDTH or AREAS_LOWEST_LATENCY. Bandwidth and latency are seen from the origin; from anywhere, they
+/// are the best for each node with CPUs, together. `unknown`, which may be NULL, becomes the nodes whose figure is not known from there: they are
+/// left out, unless `or_distance` took them. How many nodes there are.
+///
+/// AREAS_ERROR_UNSUPPORTED where nothing is known; otherwise as areas_rank. The sets are as they were then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_space(
+    targets: *const Wanted,
+    nodes: *mut Nodes,
+    unknown: *mut Nodes,
+) -> c_int {
+    number(|| {
+        const WHAT: &str = "tell the nodes of a memory space";
+        // SAFETY: NULL, or as many bytes as it says (C's promise).
+        let wanted = unsafe { read(targets) }?;
+        if nodes.is_null() {
+            return Err(invalid(WHAT, "the pointer to the set is NULL"));
+        }
+        let space = match wanted.by {
+            AREAS_ALL_NODES => Space::All,
+            AREAS_HIGHEST_CAPACITY => Space::HighestCapacity,
+            AREAS_HIGHEST_BANDWIDTH => Space::HighestBandwidth,
+            AREAS_LOWEST_LATENCY => Space::LowestLatency,
+            other => return Err(nonsense(WHAT, "memory space", other)),
+        };
+        let machine = Topology::read()?;
+        let found = wanted.question(WHAT, &machine)?.space(space)?;
+        // SAFETY: not NULL (checked), and then room for a set (C's promise).
+        unsafe { nodes.write_unaligned(Nodes::of(found.nodes())) };
+        if !unknown.is_null() {
+            // SAFETY: as above.
+            unsafe { unknown.write_unaligned(Nodes::of(found.unknown())) };
+        }
+        Ok(c_int::try_from(found.nodes().len()).unwrap_or(c_int::MAX))
     })
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::cpuset::CpuSet;
+use super::oddity::Oddity;
 use crate::place::{Node, NodeSet};
 
 /// What the kernel tells of one node. A fact that it does not tell is `None` or empty, never a guess.
@@ -46,6 +47,27 @@ impl NodeInfo {
     #[must_use]
     pub fn has_cpus(&self) -> bool {
         !self.cpus.is_empty()
+    }
+
+    /// Whether what sysfs says of its CPUs could be read, going by the [`Topology::oddities`](super::Topology::oddities) of the same reading: if not,
+    /// `cpus` is empty for want of better knowledge.
+    #[must_use]
+    pub fn knows_cpus(&self, oddities: &[Oddity]) -> bool {
+        !(self.cpus.is_empty() && self.is_odd(&["cpulist", "cpumap"], oddities))
+    }
+
+    /// Whether the distances from it could be read; as [`knows_cpus`](NodeInfo::knows_cpus).
+    #[must_use]
+    pub fn knows_distances(&self, oddities: &[Oddity]) -> bool {
+        !(self.distances.is_empty() && self.is_odd(&["distance"], oddities))
+    }
+
+    /// Whether one of these files of it made no sense.
+    fn is_odd(&self, files: &[&str], oddities: &[Oddity]) -> bool {
+        oddities.iter().any(|oddity| {
+            let name = oddity.file.file_name().and_then(|name| name.to_str());
+            oddity.node == Some(self.node) && name.is_some_and(|name| files.contains(&name))
+        })
     }
 
     /// How far another node's memory is, seen from this node: 10 is local, 20 takes twice as long (the firmware's

@@ -544,6 +544,10 @@ static void forking(void)
 static int on_node(const areas_node *node, void *context)
 {
 	CHECK(node->size_of_this == sizeof *node);
+	CHECK((node->cache_count > 0) == (node->caches != NULL));
+	CHECK(node->known & AREAS_KNOWS_TOTAL || node->total == 0);
+	if (node->allowed)
+		CHECK(node->online && node->known & AREAS_KNOWS_CPUS && node->known & AREAS_KNOWS_HAS_MEMORY);
 	if (node->allowed)
 		++*(int *)context;
 	return 0;

@@ -150,6 +150,7 @@ static void null(void)
 	areas_migration migration = AREAS_MIGRATION;
 	areas_grant grant = AREAS_GRANT;
 	areas_placement placement;
+	areas_part part = { 0, 1 };
 	areas_nodeset nodes;
 	memset(&placement, 0, sizeof placement);
 
@@ -172,6 +173,7 @@ static void null(void)
 	FAILS(areas_measure_range(NULL, PAGE, &residency, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_verify(NULL, &verification, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_place(NULL, 0, PAGE, &placement), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_place_split(NULL, 0, PAGE, &part, 1), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_migrate(NULL, &placement, &migration, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_transfer(NULL, 1, AREAS_ANYWHERE, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_send(NULL, 0, 0), AREAS_ERROR_INVALID_INPUT);
@@ -251,6 +253,7 @@ static void areas(void)
 	areas_cloning how = AREAS_CLONING;
 	areas_info info = AREAS_INFO;
 	areas_placement placement;
+	areas_part part = { 0, 1 };
 	areas_migration migration = AREAS_MIGRATION;
 	areas_residency residency = AREAS_RESIDENCY;
 	areas_receiving receiving = AREAS_RECEIVING;
@@ -275,6 +278,18 @@ static void areas(void)
 	FAILS(areas_protect(area, 0x4000), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_freeze(area, -1), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_place(area, 0, PAGE, NULL), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_place_split(area, 0, PAGE, NULL, 1), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_place_split(area, 0, PAGE, &part, 0), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_place_split(area, 0, PAGE, &part, 1025), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_place_split(area, 1, PAGE, &part, 1), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_place_split(area, PAGE, SIZE_MAX, &part, 1), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_place_split(area, 2 * PAGE, PAGE, &part, 1), AREAS_ERROR_OUT_OF_RANGE);
+	part.node = 1023;
+	FAILS(areas_place_split(area, 0, PAGE, &part, 1), AREAS_ERROR_NODE_NOT_ALLOWED);
+	part.node = 5000;
+	FAILS(areas_place_split(area, 0, PAGE, &part, 1), AREAS_ERROR_INVALID_INPUT);
+	part = (areas_part){ 0, 0 };
+	FAILS(areas_place_split(area, 0, PAGE, &part, 1), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_place(area, 1, PAGE, &placement), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_place(area, PAGE, SIZE_MAX, &placement), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_place(area, 2 * PAGE, PAGE, &placement), AREAS_ERROR_OUT_OF_RANGE);

@@ -235,6 +235,10 @@ static void layers(void)
 		CHECK_EQ(areas_populate(area, NULL, NULL), 0);
 		CHECK_EQ(areas_verify(area, &found, NULL, NULL), 0);
 		CHECK_EQ(found.in_place, 3 * PAGE);
+		CHECK_EQ(areas_place_split(area, PAGE, 2 * PAGE, parts, 2), 0);
+		CHECK_EQ(areas_place_split(area, PAGE, 0, parts, 2), 0);
+		CHECK_EQ(areas_verify(area, &found, NULL, NULL), 0);
+		CHECK_EQ(found.in_place, 3 * PAGE);
 		areas_release(area);
 		areas_provider_release(split);
 		CHECK(areas_provider_split(NULL, NULL, 1) == NULL);

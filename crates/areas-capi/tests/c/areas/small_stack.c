@@ -22,6 +22,8 @@ static areas_verification verification = AREAS_VERIFICATION;
 static areas_migration migration = AREAS_MIGRATION;
 static areas_nodeset nodes;
 static areas_placement placement;
+static const areas_part part = { 0, 1 };
+static areas_targets space = AREAS_TARGETS;
 static areas_grant grant = AREAS_GRANT;
 static areas_targets targets = AREAS_TARGETS;
 static char bytes[4096];
@@ -156,6 +158,7 @@ static void measuring(void)
 	CHECK_EQ(areas_measure_range(bytes, sizeof bytes, &residency, NULL, NULL), 0);
 	CHECK_EQ(areas_verify(area, &verification, NULL, NULL), 0);
 	CHECK_EQ(areas_place(area, 0, PAGE, &placement), 0);
+	CHECK_EQ(areas_place_split(area, 0, PAGE, &part, 1), 0);
 	CHECK_EQ(areas_migrate(area, &placement, &migration, NULL, NULL, NULL), 0);
 	CHECK_EQ(areas_migrate_id(areas_find("theirs"), &placement, &migration, NULL, NULL, NULL), 0);
 	areas_release(area);
@@ -167,6 +170,8 @@ static void machine(void)
 	CHECK(areas_nodes(on_node, NULL) > 0);
 	(void)areas_distance(0, 0);
 	(void)areas_rank(&targets, on_ranked, NULL);
+	space.by = AREAS_LOWEST_LATENCY;
+	(void)areas_space(&space, &nodes, NULL);
 }
 
 static void passing(void)

@@ -4,6 +4,8 @@
  */
 #include <areas.h>
 
+#include <string.h>
+
 #include "check.h"
 
 static int nodes_told, stop_after;
@@ -49,6 +51,9 @@ static void answers(void)
 	CHECK_EQ(rank(&wanted), nodes);
 	CHECK_EQ(last.source, AREAS_BY_FREE);
 	CHECK(last.value > 0);
+	wanted.by = AREAS_HIGHEST_CAPACITY;
+	CHECK_EQ(rank(&wanted), nodes);
+	CHECK_EQ(last.source, AREAS_BY_CAPACITY);
 	wanted.from = AREAS_FROM_CPU;
 	CHECK_EQ(rank(&wanted), nodes);
 	wanted.from = AREAS_FROM_NODE;
@@ -81,7 +86,9 @@ static void errors(void)
 	CHECK_EQ(areas_rank(&wanted, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	none.size_of_this = 0;
 	CHECK_EQ(rank(&none), AREAS_ERROR_INVALID_INPUT);
-	wanted.by = 4;
+	wanted.by = AREAS_ALL_NODES;
+	CHECK_EQ(rank(&wanted), AREAS_ERROR_INVALID_INPUT);
+	wanted.by = 6;
 	CHECK_EQ(rank(&wanted), AREAS_ERROR_INVALID_INPUT);
 	wanted.by = AREAS_NEAREST;
 	wanted.from = 3;
@@ -103,9 +110,58 @@ static void errors(void)
 	CHECK_EQ(nodes_told, 0);
 }
 
+static int bits(const areas_nodeset *set)
+{
+	int count = 0;
+	for (int word = 0; word < 16; word++)
+		count += __builtin_popcountll(set->words[word]);
+	return count;
+}
+
+/* The spaces of the machine that there is: what is not known is an error, and no guess. */
+static void spaces(void)
+{
+	areas_targets wanted = AREAS_TARGETS;
+	areas_nodeset nodes, unknown, before;
+	int all = 0, found;
+	CHECK(areas_nodes(count, &all) > 0);
+	wanted.by = AREAS_ALL_NODES;
+	CHECK_EQ(areas_space(&wanted, &nodes, NULL), all);
+	CHECK_EQ(bits(&nodes), all);
+	wanted.by = AREAS_HIGHEST_CAPACITY;
+	found = areas_space(&wanted, &nodes, &unknown);
+	CHECK(found >= 1 && found <= all);
+	CHECK_EQ(bits(&nodes), found);
+	CHECK_EQ(bits(&unknown), 0);
+	before = nodes;
+	for (wanted.by = AREAS_HIGHEST_BANDWIDTH; wanted.by <= AREAS_LOWEST_LATENCY; wanted.by++) {
+		wanted.or_distance = 0;
+		found = areas_space(&wanted, &nodes, &unknown);
+		if (found == AREAS_ERROR_UNSUPPORTED) {
+			CHECK(memcmp(&nodes, &before, sizeof nodes) == 0);
+			CHECK(strstr(areas_error_text(), "does not tell") != NULL);
+		} else {
+			CHECK(found >= 1 && bits(&unknown) + found >= 1);
+		}
+		wanted.or_distance = 1;
+		CHECK(areas_space(&wanted, &nodes, &unknown) >= 1);
+		before = nodes;
+	}
+	wanted.by = AREAS_NEAREST;
+	CHECK_EQ(areas_space(&wanted, &nodes, NULL), AREAS_ERROR_INVALID_INPUT);
+	wanted.by = AREAS_ALL_NODES;
+	CHECK_EQ(areas_space(&wanted, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
+	CHECK_EQ(areas_space(NULL, &nodes, NULL), AREAS_ERROR_INVALID_INPUT);
+	wanted.from = AREAS_FROM_CPU;
+	wanted.origin = 999999;
+	CHECK_EQ(areas_space(&wanted, &nodes, NULL), AREAS_ERROR_INVALID_INPUT);
+	CHECK(memcmp(&nodes, &before, sizeof nodes) == 0);
+}
+
 int main(void)
 {
 	answers();
+	spaces();
 	errors();
 	return 0;
 }

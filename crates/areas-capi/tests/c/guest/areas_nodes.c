@@ -142,10 +142,64 @@ static void layers_place(void)
 	areas_release(area);
 }
 
+/* A part of an area, divided: pages that come in later are where they belong. */
+static void a_part_is_split(void)
+{
+	const areas_part parts[] = { { 3, 1 }, { 1, 3 } };
+	areas_area *area = area_over(AREAS_DEFAULT, 0, NULL, AREAS_SHARED);
+	areas_verification verified = AREAS_VERIFICATION;
+	int found[PAGES];
+
+	CHECK_EQ(areas_place_split(area, 16 * PAGE, 16 * PAGE, parts, 2), 0);
+	touch(areas_address(area), PAGES);
+	raw_nodes(areas_address(area), PAGES, found);
+	for (int at = 16; at < 32; at++)
+		CHECK_EQ(found[at], at < 20 ? 3 : 1);
+	CHECK_EQ(areas_verify(area, &verified, NULL, NULL), 0);
+	CHECK(verified.holds);
+	areas_release(area);
+}
+
+/* The default machine: node 2 is large and slow, node 3 small and fast. */
+static void spaces_are_told(void)
+{
+	areas_targets wanted = AREAS_TARGETS;
+	areas_nodeset nodes, unknown;
+	areas_attributes asked = AREAS_ATTRIBUTES;
+	areas_area *area;
+	int found[PAGES];
+
+	wanted.by = AREAS_ALL_NODES;
+	CHECK_EQ(areas_space(&wanted, &nodes, &unknown), 4);
+	CHECK_EQ(nodes.words[0], 15);
+	CHECK_EQ(unknown.words[0], 0);
+	wanted.by = AREAS_HIGHEST_CAPACITY;
+	CHECK_EQ(areas_space(&wanted, &nodes, &unknown), 1);
+	CHECK_EQ(nodes.words[0], 4);
+	wanted.from = AREAS_FROM_NODE;
+	for (wanted.by = AREAS_HIGHEST_BANDWIDTH; wanted.by <= AREAS_LOWEST_LATENCY; wanted.by++) {
+		CHECK_EQ(areas_space(&wanted, &nodes, &unknown), 1);
+		CHECK_EQ(nodes.words[0], 8);
+	}
+	asked.size = PAGES * PAGE;
+	asked.placement.policy = AREAS_BIND;
+	asked.placement.nodes = nodes;
+	area = areas_create(&asked);
+	CHECK(area != NULL);
+	touch(areas_address(area), PAGES);
+	raw_nodes(areas_address(area), PAGES, found);
+	for (int at = 0; at < PAGES; at++)
+		CHECK_EQ(found[at], 3);
+	areas_release(area);
+}
+
 static int seen(const areas_node *node, void *context)
 {
 	CHECK_EQ(node->node, (uint32_t)*(int *)context);
-	CHECK(node->allowed && node->total > 0);
+	CHECK(node->allowed && node->total > 0 && node->online && node->has_memory);
+	CHECK_EQ(node->known, AREAS_KNOWS_TOTAL | AREAS_KNOWS_FREE | AREAS_KNOWS_AVAILABLE | AREAS_KNOWS_HAS_MEMORY |
+				      AREAS_KNOWS_CPUS | AREAS_KNOWS_TIER | AREAS_KNOWS_WEIGHT);
+	CHECK(node->weight >= 1 && node->cache_count == 0 && node->caches == NULL);
 	++*(int *)context;
 	return 0;
 }
@@ -167,6 +221,8 @@ int main(int count, char **words)
 		{ "a_page_that_is_elsewhere_is_named_and_moved", a_page_that_is_elsewhere_is_named_and_moved },
 		{ "a_part_is_placed_for_itself", a_part_is_placed_for_itself },
 		{ "layers_place", layers_place },
+		{ "a_part_is_split", a_part_is_split },
+		{ "spaces_are_told", spaces_are_told },
 		{ "the_machine_is_told", the_machine_is_told },
 	};
 
