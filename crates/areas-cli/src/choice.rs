@@ -151,17 +151,18 @@ fn figure(ranked: &Ranked, unit: &str) -> String {
     }
 }
 
-/// What the nodes of a space were chosen by, each figure once.
+/// What the nodes of a space were chosen by: once, where it is the same for all.
 pub(crate) fn figures(space: &MemorySpace) -> String {
     let unit = if space.space() == Space::LowestLatency { "ns" } else { "MB/s" };
-    let mut told: Vec<String> = Vec::new();
-    for ranked in space.figures() {
-        let figure = figure(ranked, unit);
-        if !told.contains(&figure) {
-            told.push(figure);
+    let figures: Vec<_> = space.figures().iter().map(|ranked| (ranked.node, figure(ranked, unit))).collect();
+    match figures.first() {
+        Some((_, first)) if figures.iter().all(|(_, figure)| figure == first) => first.clone(),
+        _ => {
+            let each: Vec<_> =
+                figures.iter().map(|(node, figure)| format!("node {node}: {figure}")).collect();
+            each.join("; ")
         }
     }
-    told.join("; ")
 }
 
 #[cfg(test)]

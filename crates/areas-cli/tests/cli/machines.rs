@@ -105,7 +105,7 @@ fn memory_spaces_are_shown() {
     all                0-2
     highest-capacity   0-1             504 GiB
     highest-bandwidth  0-1             131072 MB/s, HMAT access1
-    lowest-latency     1-2    0        90 ns, HMAT access1; 220 ns, HMAT access1
+    lowest-latency     1-2    0        node 1: 90 ns, HMAT access1; node 2: 220 ns, HMAT access1
     ");
     let told = json(&registry, &root);
     assert_eq!(
