@@ -9,8 +9,8 @@ use areas::{Bytes, Name};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
-use crate::ls::Column;
 use crate::choice::Origin;
+use crate::ls::Column;
 use crate::placing::{Place, Placing};
 use crate::target::{Pattern, Target};
 

@@ -328,7 +328,11 @@ pub(super) enum Place<'a> {
 
 /// Where in a reserved range an area of `size` bytes is to be: at the exact address, whatever is there; at or above a base, at the first free place of
 /// the range that has it. `None` where that is not reserved, or all of it taken.
-pub(super) fn reserved_place(entered: &Entered, spec: Spec, size: usize) -> Option<(Arc<Reservation>, usize)> {
+pub(super) fn reserved_place(
+    entered: &Entered,
+    spec: Spec,
+    size: usize,
+) -> Option<(Arc<Reservation>, usize)> {
     let (Spec::Exact(wanted) | Spec::Base(wanted)) = spec else { return None };
     let (range, offset) = ranges::holding(entered, wanted)?;
     let fits = |offset: &usize| range.room_at(*offset) >= size;

@@ -80,8 +80,11 @@ can_be_transferred!(Shared, Resizable, Frozen);
 impl<K: Access> Area<K> {
     fn hand_over(mut self, team: u32, address: Address) -> Result<Transfer<K>, Rejected<Self>> {
         let own = team == sys::process::pid();
-        let done =
-            if own { self.move_to(address, None).map(|()| None) } else { self.offer(team, address).map(Some) };
+        let done = if own {
+            self.move_to(address, None).map(|()| None)
+        } else {
+            self.offer(team, address).map(Some)
+        };
         match done {
             Err(error) => Err(Rejected::new(error, self)),
             Ok(None) => Ok(Transfer::Own(self)),

@@ -55,7 +55,8 @@ pub(crate) fn map_with_room(object: &mut Object, wish: &Wish<'_>) -> Result<Mapp
     let is_limited = matches!(error.kind(), Kind::Limit | Kind::NoMemory);
     let (span, page) = (object.span(), object.page_size().bytes());
     let used = object.size_in_pages().max(page);
-    let has_reserve = matches!(object.extent(), Extent::Resizable { .. }) && !object.is_capped() && used < span;
+    let has_reserve =
+        matches!(object.extent(), Extent::Resizable { .. }) && !object.is_capped() && used < span;
     if !(is_blocked || is_limited) || !has_reserve {
         return Err(error);
     }

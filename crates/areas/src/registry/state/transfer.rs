@@ -100,7 +100,8 @@ impl State {
             ..parcel.offer.record.area.clone()
         };
         let published = self.publish_claimed(area, parcel.claim.as_ref());
-        let published = published.and_then(|(key, _)| self.follow_growth(key, parcel, &mut mapping).map(|()| key));
+        let published =
+            published.and_then(|(key, _)| self.follow_growth(key, parcel, &mut mapping).map(|()| key));
         match published {
             Ok(key) => {
                 // Whoever has the id by now sees it in our table.
@@ -144,9 +145,12 @@ impl State {
                 // Only a mapping that is gone could refuse, and then there is nothing to take back.
                 let _ = team.withdraw(number);
             }
-            return Err(Error::new(Kind::AddressInUse, "take in an area that another holder has grown on its way")
-                .help("look again: it comes to lie elsewhere then")
-                .caused_by(error));
+            return Err(Error::new(
+                Kind::AddressInUse,
+                "take in an area that another holder has grown on its way",
+            )
+            .help("look again: it comes to lie elsewhere then")
+            .caused_by(error));
         }
         object.widen(size);
         let (span, extent) = (size as u64, object.extent());
