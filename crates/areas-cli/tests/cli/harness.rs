@@ -295,7 +295,9 @@ pub(crate) fn can_run(test: &str, command: &[&str]) -> bool {
 
 /// Replaces what differs from run to run: numbers of areas and processes, addresses, times.
 pub(crate) fn without_chance(area: &mut Value) {
-    for (field, stand_in) in [("id", "ID"), ("pid", "PID"), ("address", "ADDRESS"), ("created", "CREATED")] {
+    for (field, stand_in) in
+        [("id", "ID"), ("pid", "PID"), ("address", "ADDRESS"), ("created", "CREATED"), ("object", "OBJECT")]
+    {
         if let Some(value) = area.get_mut(field) {
             assert!(!value.is_null(), "{field}");
             *value = format!("[{stand_in}]").into();
