@@ -21,6 +21,10 @@ pub(crate) struct Place {
     /// it takes all that are allowed
     #[arg(long)]
     pub(crate) nodes: Option<Choice>,
+    /// While the machine balances (kernel.numa_balancing), the kernel may move pages to the node of the CPU that uses them, among
+    /// the nodes of `bind` (Linux 5.15) or `preferred-many` (6.10); without it, pages that have a policy stay where they are
+    #[arg(long)]
+    pub(crate) balanced: bool,
 }
 
 /// Where its pages are
@@ -64,7 +68,8 @@ impl Place {
             }
             (Some(name), nodes) => Policy::from_parts(name, nodes)?,
         };
-        Ok(policy.into())
+        let placement = Placement::from(policy);
+        Ok(if self.balanced { placement.balanced() } else { placement })
     }
 }
 
@@ -185,9 +190,14 @@ mod tests {
         ];
         for (policy, nodes, expected) in cases {
             let place =
-                Place { policy: policy.map(str::to_owned), nodes: nodes.map(|nodes| nodes.parse().unwrap()) };
-            let placement = place.placement(true).ok().map(|placement| placement.to_string());
-            assert_eq!(placement.as_deref(), expected, "{policy:?} {nodes:?}");
+                |balanced| {
+                let nodes = nodes.map(|nodes| nodes.parse().unwrap());
+                let place = Place { policy: policy.map(str::to_owned), nodes, balanced };
+                place.placement(true).ok().map(|placement| placement.to_string())
+            };
+            assert_eq!(place(false).as_deref(), expected, "{policy:?} {nodes:?}");
+            let balanced = expected.map(|expected| format!("{expected}, balanced"));
+            assert_eq!(place(true), balanced, "{policy:?} {nodes:?}");
         }
     }
 }

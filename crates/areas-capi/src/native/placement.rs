@@ -23,6 +23,11 @@ pub const AREAS_INTERLEAVE: u32 = 5;
 /// The same, each node as many pages a turn as its weight says (Linux 6.9).
 pub const AREAS_WEIGHTED_INTERLEAVE: u32 = 6;
 
+/// In the flags of a placement with AREAS_BIND (Linux 5.15) or AREAS_PREFERRED_MANY (6.10): while the machine balances
+/// (kernel.numa_balancing), the kernel may move pages to the node of the CPU that uses them most, among the nodes of the policy.
+/// Without it, memory with a policy is not balanced.
+pub const AREAS_BALANCED: u32 = 1;
+
 /// Where pages shall come from. Zeroed, it asks for nothing.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -33,8 +38,8 @@ pub struct Placed {
     pub has_home: u32,
     /// The home node.
     pub home: u32,
-    /// 0.
-    pub reserved: u32,
+    /// 0, or AREAS_BALANCED.
+    pub flags: u32,
     /// The nodes that the policy names. An empty set is an error where it must name some.
     pub nodes: Nodes,
 }
@@ -44,8 +49,8 @@ impl Placed {
     pub(super) fn placement(&self) -> Result<Placement> {
         const WHAT: &str = "use a placement";
         let set = self.nodes.set();
-        if self.reserved != 0 || self.has_home > 1 {
-            return Err(invalid(WHAT, "its reserved field is not 0, or has_home neither 0 nor 1"));
+        if self.flags & !AREAS_BALANCED != 0 || self.has_home > 1 {
+            return Err(invalid(WHAT, "its flags are neither 0 nor AREAS_BALANCED, or has_home neither 0 nor 1"));
         }
         let names_none = matches!(self.policy, AREAS_DEFAULT | AREAS_LOCAL);
         if names_none != set.is_empty() {
@@ -71,7 +76,10 @@ impl Placed {
                 );
             }
         };
-        let placement = Placement::new(policy);
+        let mut placement = Placement::new(policy);
+        if self.flags & AREAS_BALANCED != 0 {
+            placement = placement.balanced();
+        }
         Ok(if self.has_home == 1 { placement.home(node(self.home)?) } else { placement })
     }
 
@@ -91,7 +99,7 @@ impl Placed {
             policy: number,
             has_home: u32::from(placement.home_node().is_some()),
             home: placement.home_node().map_or(0, areas::Node::get),
-            reserved: 0,
+            flags: if placement.is_balanced() { AREAS_BALANCED } else { 0 },
             nodes: Nodes::of(policy.nodes().unwrap_or_default()),
         }
     }
@@ -129,7 +137,8 @@ mod tests {
             Policy::WeightedInterleave(set),
         ];
         for policy in policies {
-            for placement in [Placement::new(policy), Placement::new(policy).home(node)] {
+            let plain = Placement::new(policy);
+            for placement in [plain, plain.home(node), plain.balanced(), plain.home(node).balanced()] {
                 assert_eq!(Placed::of(placement).placement().unwrap(), placement);
             }
         }

@@ -12,6 +12,7 @@
 mod arranged;
 mod builder;
 mod clone;
+mod current;
 mod cut;
 mod freeze;
 mod frozen;
@@ -205,9 +206,14 @@ impl<K: Access> Area<K> {
         self.lock
     }
 
-    /// What was asked of its place. (Where it *is*, [`residency`](Area::residency) measures.)
+    /// Its placement: what was asked here, or what the kernel has by now. (Where its pages *are*, [`residency`](Area::residency)
+    /// measures.)
+    ///
+    /// Whoever has a shared area mapped too may place it anew, as `areas move` does. So the kernel is asked for the policy of the first
+    /// page (not of private areas and pages of the pool, whose policy is this process's own): where it is not what was asked for that
+    /// page, it is told, and no home node, as the kernel does not show one. Where a sandbox forbids the question, it is what was asked.
     pub fn placement(&self) -> Placement {
-        self.placement
+        self.placement_now()
     }
 
     /// What was actually given.

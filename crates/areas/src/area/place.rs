@@ -77,15 +77,19 @@ impl<K: Access> Area<K> {
     /// Measures, and compares with what was asked: by the builder, by [`place`](Area::place) for a part of it, by the
     /// provider for blocks of stripes. With interleaving, what counts is whose turn each page is ([`Verification`]).
     ///
+    /// Where another holder of a shared area has placed it anew, or a part of it, that counts: the kernel's policy is asked for at each
+    /// part's ends and at least once in 2 MiB (smaller parts that others placed may be overlooked).
+    ///
     /// # Errors
     /// As [`residency`](Area::residency); [`Kind::NotPermitted`] where a sandbox hides which node single pages are on.
     pub fn verify(&self) -> Result<Verification> {
         let residency = self.residency()?.all_located()?;
         let asked = self.mapping.asked();
         let first = first_huge_page(&self.mapping, self.object.as_ref());
-        Ok(match asked.is_empty() {
-            false => verify::verify(&residency, first, asked.parts()),
-            true => verify::verify(&residency, first, [(0..self.mapping.span(), self.placement)].into_iter()),
+        Ok(match self.placed_now() {
+            Some(now) => verify::verify(&residency, first, now.into_iter()),
+            None if !asked.is_empty() => verify::verify(&residency, first, asked.parts()),
+            None => verify::verify(&residency, first, [(0..self.mapping.span(), self.placement)].into_iter()),
         })
     }
 

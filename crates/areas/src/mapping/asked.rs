@@ -26,6 +26,7 @@ type Part = (Range<usize>, Placement);
 pub(crate) struct Small {
     policy: SmallPolicy,
     home: Option<Node>,
+    balanced: bool,
 }
 
 /// The policies that are asked for most.
@@ -44,7 +45,7 @@ impl Small {
             Policy::Preferred(node) => SmallPolicy::Preferred(*node),
             _ => return None,
         };
-        Some(Small { policy, home: placement.home_node() })
+        Some(Small { policy, home: placement.home_node(), balanced: placement.is_balanced() })
     }
 
     fn whole(self) -> Placement {
@@ -53,15 +54,15 @@ impl Small {
             words[0] = word;
             NodeSet::from_words(words)
         };
-        let placement = Placement::new(match self.policy {
+        let mut placement = Placement::new(match self.policy {
             SmallPolicy::Bind(word) => Policy::Bind(set(word)),
             SmallPolicy::Interleave(word) => Policy::Interleave(set(word)),
             SmallPolicy::Preferred(node) => Policy::Preferred(node),
         });
-        match self.home {
-            Some(home) => placement.home(home),
-            None => placement,
+        if let Some(home) = self.home {
+            placement = placement.home(home);
         }
+        if self.balanced { placement.balanced() } else { placement }
     }
 }
 
@@ -181,7 +182,8 @@ mod tests {
         ] {
             let policy: Policy = text.parse().unwrap();
             let home = Node::new(5).unwrap();
-            for placement in [Placement::new(policy), Placement::new(policy).home(home)] {
+            let plain = Placement::new(policy);
+            for placement in [plain, plain.home(home), plain.balanced(), plain.home(home).balanced()] {
                 let made = Small::new(&placement);
                 assert_eq!(made.is_some(), small, "{text}");
                 assert!(made.is_none_or(|made| made.whole() == placement), "{text}: {made:?}");

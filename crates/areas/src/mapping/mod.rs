@@ -331,7 +331,7 @@ impl Mapping {
         let len = range.len();
         let start = self.check(range.start, len, self.span)?;
         let failed = |call: String, errno: sys::Errno| refused_placement(len, placement, call, errno);
-        sys::policy::bind(start, len, placement.policy_ref()).map_err(|errno| {
+        sys::policy::bind(start, len, placement).map_err(|errno| {
             failed(format!("mbind({start:p}, {}, {})", Bytes::from(len), placement.policy()), errno)
         })?;
         if let Some(home) = placement.home_node() {

@@ -7,7 +7,7 @@ use super::nodeset::NodeSet;
 use super::policy::Policy;
 use crate::error::{Error, Kind, Result};
 
-/// Where memory is asked to live: a [`Policy`], and a home node if one is wanted.
+/// Where memory is asked to live: a [`Policy`], a home node if one is wanted, and whether the kernel may move pages about in it.
 ///
 /// It is what was *asked*; where pages really are is measured. It is made of constants, so that it can stand in a
 /// static:
@@ -22,12 +22,13 @@ use crate::error::{Error, Kind, Result};
 pub struct Placement {
     policy: Policy,
     home: Option<Node>,
+    balanced: bool,
 }
 
 impl Placement {
-    /// That policy, without a home node.
+    /// That policy, without a home node and not balanced.
     pub const fn new(policy: Policy) -> Self {
-        Placement { policy, home: None }
+        Placement { policy, home: None, balanced: false }
     }
 
     /// Searches for free pages from this node outwards, instead of from the node of the touching CPU
@@ -36,6 +37,19 @@ impl Placement {
     #[doc(alias = "set_mempolicy_home_node")]
     pub const fn home(mut self, node: Node) -> Self {
         self.home = Some(node);
+        self
+    }
+
+    /// Lets the kernel move pages to the node of the CPU that uses them most, among the nodes of the policy and to no other
+    /// (`MPOL_F_NUMA_BALANCING`; numactl's `--balancing`). Only [`Policy::Bind`] (Linux 5.15) and [`Policy::PreferredMany`] (6.10)
+    /// know it: [`Placement::resolve`] refuses it with others, and a kernel without it is [`Kind::Unsupported`].
+    ///
+    /// It counts while the machine balances (`/proc/sys/kernel/numa_balancing` is not 0). There, memory with no policy is
+    /// balanced by itself, over all nodes, locked or not; memory with any policy, [`Policy::Local`] among them, is not, but for this. Pages
+    /// of the pool never move by themselves.
+    #[doc(alias = "MPOL_F_NUMA_BALANCING")]
+    pub const fn balanced(mut self) -> Self {
+        self.balanced = true;
         self
     }
 
@@ -69,11 +83,17 @@ impl Placement {
         self.home
     }
 
+    /// Whether the kernel may move pages among the nodes of the policy.
+    #[must_use]
+    pub const fn is_balanced(&self) -> bool {
+        self.balanced
+    }
+
     /// Whether nothing was asked: [`Policy::Default`] and no home node.
     #[must_use]
     #[inline]
     pub const fn is_default(&self) -> bool {
-        matches!(self.policy, Policy::Default) && self.home.is_none()
+        matches!(self.policy, Policy::Default) && self.home.is_none() && !self.balanced
     }
 
     /// The placement for the nodes that this process may use: [`NodeSet::ALL`] becomes `allowed`, and everything else
@@ -82,7 +102,7 @@ impl Placement {
     ///
     /// # Errors
     /// - [`Kind::NodeNotAllowed`] if a node of the policy, or the home node, is not in `allowed`.
-    /// - [`Kind::InvalidInput`] for a policy over the empty set, and for a home node with a policy that knows none.
+    /// - [`Kind::InvalidInput`] for a policy over the empty set, and for a home node or balancing with a policy that knows none.
     pub fn resolve(self, allowed: NodeSet) -> Result<Self> {
         let what = || format!("place memory as {self}");
         let mut resolved = self;
@@ -96,8 +116,16 @@ impl Placement {
             not_allowed(nodes - allowed, allowed, what)?;
             resolved.policy = self.policy.over(nodes);
         }
+        let knows_more = matches!(self.policy, Policy::Bind(_) | Policy::PreferredMany(_));
+        if self.balanced && !knows_more {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail(format!("policy {} knows no balancing", self.policy.name()))
+                .help(
+                    "use `bind` or `preferred-many`; memory with policy `default` is balanced by itself, where the machine does so",
+                ));
+        }
         if let Some(home) = self.home {
-            if !matches!(self.policy, Policy::Bind(_) | Policy::PreferredMany(_)) {
+            if !knows_more {
                 return Err(Error::new(Kind::InvalidInput, what())
                     .detail(format!("policy {} knows no home node", self.policy.name()))
                     .help("use `bind` or `preferred-many`, or leave the home node out"));
@@ -127,9 +155,9 @@ impl From<Policy> for Placement {
 impl fmt::Display for Placement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.policy)?;
-        match self.home {
-            Some(home) => write!(f, ", home {home}"),
-            None => Ok(()),
+        if let Some(home) = self.home {
+            write!(f, ", home {home}")?;
         }
+        if self.balanced { f.write_str(", balanced") } else { Ok(()) }
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn resolve(placement: Placement) -> Result<Placement> {
 /// Whether a placement need not be resolved for memory that the kernel is about to map and place: of a single node it says itself
 /// whether it may be used. (Of several it would silently take those that are allowed.)
 pub(crate) fn is_left_to_the_kernel(placement: &Placement) -> bool {
-    placement.is_one_node() && placement.home_node().is_none()
+    placement.is_one_node() && placement.home_node().is_none() && !placement.is_balanced()
 }
 
 /// The nodes that this process may take memory from: its cpuset, among others.

@@ -202,7 +202,7 @@ fn place_by(
     start: NonNull<u8>,
     len: usize,
     placement: &Placement,
-    bind: impl Fn(NonNull<u8>, usize, &Policy) -> sys::Result<()>,
+    bind: impl Fn(NonNull<u8>, usize, &Placement) -> sys::Result<()>,
 ) -> Result<()> {
     let policy = placement.policy_ref();
     // The kernel rounds it up to no bytes, and says that it has placed them.
@@ -224,10 +224,10 @@ fn place_by(
             _ => refused_placement(len, placement, call.clone(), errno),
         }
     };
-    match bind(start, len, policy) {
+    match bind(start, len, placement) {
         Ok(()) => {}
         Err(errno) => match (errno, whole_huge_pages(start, len)) {
-            (sys::Errno::INVAL, Some(whole)) => bind(start, whole, policy).map_err(failed)?,
+            (sys::Errno::INVAL, Some(whole)) => bind(start, whole, placement).map_err(failed)?,
             _ => return Err(failed(errno)),
         },
     }

@@ -11,7 +11,7 @@ use linux_raw_sys::mempolicy as raw;
 
 use super::memory::last_errno;
 use super::{Errno, Result};
-use crate::place::{Node, NodeSet, Policy};
+use crate::place::{Node, NodeSet, Placement, Policy};
 
 /// Words of a mask, and what the kernel must be told of its length.
 const MASK_WORDS: usize = 16;
@@ -46,34 +46,36 @@ fn mask_of<'a>(policy: &'a Policy, made: &'a mut NodeSet) -> Option<&'a NodeSet>
     }
 }
 
-/// Sets the policy of a range in which no page need be yet: `mbind` without any move flag.
+/// Sets the policy of a range in which no page need be yet, and whether it is balanced: `mbind` without any move flag. (A home
+/// node is a call of its own.)
 ///
 /// The range begins at a page (a huge one for huge pages). The nodes must have been checked: the kernel silently
 /// intersects masks that are only partly allowed.
 #[inline]
-pub(crate) fn bind(address: NonNull<u8>, len: usize, policy: &Policy) -> Result<()> {
-    mbind(address, len, policy, 0)
+pub(crate) fn bind(address: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
+    mbind(address, len, placement, 0)
 }
 
 /// The same, and pages that are there and that no other process has mapped are moved to the policy's nodes (`MPOL_MF_MOVE`). Pages that
 /// cannot be moved stay, and that is no error.
-pub(crate) fn bind_and_move(address: NonNull<u8>, len: usize, policy: &Policy) -> Result<()> {
-    mbind(address, len, policy, raw::MPOL_MF_MOVE)
+pub(crate) fn bind_and_move(address: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
+    mbind(address, len, placement, raw::MPOL_MF_MOVE)
 }
 
 #[inline]
-fn mbind(address: NonNull<u8>, len: usize, policy: &Policy, flags: u32) -> Result<()> {
+fn mbind(address: NonNull<u8>, len: usize, placement: &Placement, flags: u32) -> Result<()> {
+    let policy = placement.policy_ref();
     let mut made = NodeSet::EMPTY;
     let (pointer, maxnode) = match mask_of(policy, &mut made) {
         None => (std::ptr::null(), 0),
         // No more than is set: the kernel looks at each word.
         Some(nodes) => (nodes.words().as_ptr(), nodes.words_in_use() * 64 + 1),
     };
-    let mode = mode_of(policy);
+    let mode = mode_of(policy) as u32 | if placement.is_balanced() { raw::MPOL_F_NUMA_BALANCING } else { 0 };
     // SAFETY: the mask outlives the call and has MASK_WORDS words, which `maxnode` does not exceed; a policy decides where
     // pages come from, a flag whether they are moved there, and neither changes content.
     let status = unsafe {
-        libc::syscall(libc::SYS_mbind, address.as_ptr(), len, mode as libc::c_ulong, pointer, maxnode, flags)
+        libc::syscall(libc::SYS_mbind, address.as_ptr(), len, libc::c_ulong::from(mode), pointer, maxnode, flags)
     };
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
@@ -101,6 +103,11 @@ pub(crate) fn from_number(number: u32, nodes: NodeSet) -> Option<Policy> {
 
 /// The policy of the memory at an address, as the kernel has it. Faults nothing in.
 pub(crate) fn policy_at(address: NonNull<u8>) -> Result<Policy> {
+    Ok(placement_at(address)?.policy())
+}
+
+/// The same, and whether it is balanced. A home node does not show.
+pub(crate) fn placement_at(address: NonNull<u8>) -> Result<Placement> {
     let mut mode: libc::c_int = 0;
     let mut words = [0_u64; MASK_WORDS];
     // SAFETY: `mode` and `words` outlive the call, and the kernel writes at most MAXNODE - 1 bits, which fit.
@@ -117,8 +124,10 @@ pub(crate) fn policy_at(address: NonNull<u8>) -> Result<Policy> {
     if status != 0 {
         return Err(last_errno());
     }
-    let number = u32::try_from(mode).map_err(|_| Errno::INVAL)? & !raw::MPOL_MODE_FLAGS;
-    from_number(number, NodeSet::from_words(words)).ok_or(Errno::INVAL)
+    let told = u32::try_from(mode).map_err(|_| Errno::INVAL)?;
+    let policy = from_number(told & !raw::MPOL_MODE_FLAGS, NodeSet::from_words(words)).ok_or(Errno::INVAL)?;
+    let placement = Placement::new(policy);
+    Ok(if told & raw::MPOL_F_NUMA_BALANCING != 0 { placement.balanced() } else { placement })
 }
 
 /// The policy that this thread brings pages in by, where their memory has none of its own.

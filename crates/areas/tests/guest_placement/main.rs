@@ -24,6 +24,7 @@
 // vm: --kernel linux-image-cloud-amd64 -- containers:: cpuset:: gathered:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing::
 
 mod absent;
+mod balancing;
 mod calls;
 mod containers;
 mod cpuset;
@@ -35,6 +36,7 @@ mod low;
 mod migrate;
 mod movers;
 mod numactl;
+mod offline;
 mod policies;
 mod pools;
 mod populate;
@@ -47,3 +49,4 @@ mod sandbox;
 mod sharing;
 mod support;
 mod swap;
+mod tiers;

@@ -100,7 +100,7 @@ static void creating(void)
 	WRONG(placement.policy, 7, AREAS_ERROR_INVALID_INPUT);
 	WRONG(placement.policy, AREAS_BIND, AREAS_ERROR_INVALID_INPUT); /* no nodes */
 	WRONG(placement.nodes.words[0], 1, AREAS_ERROR_INVALID_INPUT); /* no policy */
-	WRONG(placement.reserved, 1, AREAS_ERROR_INVALID_INPUT);
+	WRONG(placement.flags, 2, AREAS_ERROR_INVALID_INPUT);
 	WRONG(placement.has_home, 2, AREAS_ERROR_INVALID_INPUT);
 	wanted = asked();
 	wanted.placement.policy = AREAS_BIND;

@@ -36,7 +36,10 @@ pub(super) mod field {
     pub(in super::super) const HOME: usize = 82;
     pub(in super::super) const LOCK: usize = 84;
     pub(in super::super) const PAGE: usize = 85;
+    /// The kernel's number, and [`BALANCED`].
     pub(in super::super) const POLICY: usize = 86;
+    /// Set in the byte of the policy if it is balanced.
+    pub(in super::super) const BALANCED: u8 = 0x80;
     pub(in super::super) const NAME_LEN: usize = 87;
     pub(in super::super) const NEXT_OF_NAME: usize = 88;
     pub(in super::super) const LAST_OF_NAME: usize = 92;
@@ -151,7 +154,8 @@ pub(super) fn encode(id: AreaId, created: u64, area: &Announcement, hash: u64) -
     put(field::HOME, &home.to_le_bytes()[..2]);
     put(field::LOCK, &[area.lock.number()]);
     put(field::PAGE, &[area.page.log2()]);
-    put(field::POLICY, &[sys::policy::number_of(&area.placement.policy())]);
+    let balanced = if area.placement.is_balanced() { field::BALANCED } else { 0 };
+    put(field::POLICY, &[sys::policy::number_of(&area.placement.policy()) | balanced]);
     #[expect(clippy::cast_possible_truncation, reason = "a name has at most 255 bytes")]
     put(field::NAME_LEN, &[name.len() as u8]);
     let nodes = area.placement.policy().nodes().unwrap_or(NodeSet::EMPTY);
@@ -197,8 +201,11 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
         }
         _ => return None,
     }
-    let policy = sys::policy::from_number(u32::from(bytes[field::POLICY]), NodeSet::from_words(words))?;
-    let mut placement = Placement::new(policy);
+    let number = u32::from(bytes[field::POLICY] & !field::BALANCED);
+    let mut placement = Placement::new(sys::policy::from_number(number, NodeSet::from_words(words))?);
+    if bytes[field::POLICY] & field::BALANCED != 0 {
+        placement = placement.balanced();
+    }
     if let Some(home) =
         u32::from(u16::from_le_bytes([bytes[field::HOME], bytes[field::HOME + 1]])).checked_sub(1)
     {

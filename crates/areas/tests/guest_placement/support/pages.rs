@@ -159,3 +159,14 @@ pub(crate) fn advise(start: *mut u8, len: usize, advice: i32) -> Result<(), i32>
 pub(crate) fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
+
+/// The mode and the flags of the policy at an address (`get_mempolicy`).
+pub(crate) fn mode(at: *const u8) -> i32 {
+    let mut mode = -1;
+    // SAFETY: the number outlives the call; without a mask nothing else is written, and no page is touched.
+    let result = unsafe {
+        libc::syscall(libc::SYS_get_mempolicy, &raw mut mode, std::ptr::null_mut::<u64>(), 0, at, 2)
+    };
+    assert_eq!(result, 0, "get_mempolicy: {}", std::io::Error::last_os_error());
+    mode
+}
