@@ -74,6 +74,12 @@ fn entered(what: impl FnOnce(&Entered)) -> bool {
         && edge::guarded(false, || Entered::new().map(|entered| what(&entered)).is_ok())
 }
 
+/// Whether there is one: then areas are cut at once, and nobody need ask whether the memory of one is still there.
+pub(crate) fn is_there() -> bool {
+    // SAFETY: as in `register`.
+    unsafe { areas_cut_registrar }.is_some()
+}
+
 /// Has the interposer tell us from now on, if there is one. Before the first area.
 pub(crate) fn register() {
     // SAFETY: a word of this object, which the loader has filled in before any code of ours ran, and nobody writes. 0 is `None`;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use areas::closed::ClosedLock;
-use areas::registry::{self, Source};
+use areas::registry::{self, AtAddress, Source};
 use areas::{Address, AreaId, Error, Kind, Lock, Name, Protection, Reservation};
 
 use super::errors::{
@@ -21,6 +21,7 @@ use super::places::{
 use super::words::{lock_of, protection_of, without_overcommitting};
 use crate::edge::guarded;
 use crate::held::{self, Entered, Held, open};
+use crate::interposer;
 
 /// The name of a call's argument, cut as BeOS cuts it.
 ///
@@ -455,11 +456,28 @@ unsafe extern "C" fn find_area(name: *const c_char) -> i32 {
         let text = unsafe { layout::text::<{ NAME_LENGTH - 1 }>(name) };
         let Some((bytes, len)) = text else { return wrong(BAD_ADDRESS, "find an area", "the name is NULL") };
         registry::join_once();
-        match registry::find(&bytes[..len]) {
-            Ok(source) => source.id().get(),
+        match find(&bytes[..len]) {
+            Ok(id) => id.get(),
             Err(error) => refused(NAME_NOT_FOUND, error),
         }
     })
+}
+
+/// The oldest area of a name: of this team's own, one of which the program has not unmapped all.
+fn find(name: &[u8]) -> areas::Result<AreaId> {
+    for _ in 0..MOST_CUTS {
+        let source = registry::find(name)?;
+        if !source.is_own() || interposer::is_there() {
+            return Ok(source.id());
+        }
+        registry::ask_by_address();
+        match registry::mapped_at(source.address()) {
+            AtAddress::Mapped(id) if id == source.id() => return Ok(id),
+            _ if source.is_mapped() => return Ok(source.id()),
+            _ => Entered::new()?.settle_own(&source)?,
+        }
+    }
+    registry::find(name).map(|source| source.id())
 }
 
 /// The caller's own area that holds an address.
@@ -468,22 +486,39 @@ extern "C" fn area_for(address: *mut c_void) -> i32 {
     let address = address.addr();
     // Mostly it is known, and there is nothing to guard. In this order: what was taken away before this call is known to be gone by now, or still being
     // looked at.
-    if held::is_settled()
-        && let Some(id) = registry::known_id_at(address)
-    {
-        return id.get();
+    if held::is_settled() {
+        if interposer::is_there() {
+            if let Some(id) = registry::known_id_at(address) {
+                return id.get();
+            }
+        } else if let AtAddress::Mapped(id) = registry::mapped_at(address) {
+            return id.get();
+        }
     }
-    let known = || match held::is_settled() {
-        true => registry::id_at(address),
-        false => Entered::new()?.look_for(address),
-    };
     guarded(ERROR, || {
         registry::join_once();
-        match known() {
+        match look_up(address) {
             Ok(id) => id.get(),
             Err(error) => refused(ERROR, error),
         }
     })
+}
+
+/// The same, of what is not known without a mutex.
+fn look_up(address: usize) -> areas::Result<AreaId> {
+    if !held::is_settled() {
+        return Entered::new()?.look_for(address);
+    }
+    let id = registry::id_at(address)?;
+    if interposer::is_there() {
+        return Ok(id);
+    }
+    registry::ask_by_address();
+    match registry::mapped_at(address) {
+        // What is not asked is believed: no descriptor is free at this moment.
+        AtAddress::Mapped(id) | AtAddress::NotAsked(id) => Ok(id),
+        AtAddress::Elsewhere(_) | AtAddress::Unknown => Entered::new()?.look_for(address),
+    }
 }
 
 /// Deletes one of the caller's own areas.

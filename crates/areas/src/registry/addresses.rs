@@ -197,6 +197,17 @@ impl Addresses {
         self.undisturbed(|| self.look(address))?
     }
 
+    /// The same with all of its words.
+    #[cfg(not(loom))]
+    pub(super) fn find_whole(&self, address: u64) -> Option<Entry> {
+        let look = || {
+            let (chunk, at) = self.place(address)?;
+            let entry = chunk.entry(at);
+            (address < entry[END]).then_some(entry)
+        };
+        self.undisturbed(look)?
+    }
+
     /// Whether an entry has one of the addresses from `start` to `end`; `None` where that could not be told.
     pub(super) fn reach_into(&self, start: u64, end: u64) -> Option<bool> {
         let last = end.checked_sub(1)?;

@@ -18,6 +18,7 @@ use crate::mapping::Canary;
 use crate::object::Extent;
 use crate::sys;
 use crate::sys::file::Identity;
+use crate::sys::maps::{At, Region};
 
 /// One a process, for ever.
 static HERE: OnceLock<Here> = OnceLock::new();
@@ -126,6 +127,17 @@ impl Place {
         }
     }
 
+    /// Whether what is mapped at an address is the byte of its object that belongs there, and all before it, too. (But its first page, which may be a mapping of its
+    /// own: whoever has lost it alone is still the same area, and begins behind it.)
+    fn is_mapped_up_to(&self, region: &Region, address: u64) -> bool {
+        let wanted = self.first.wrapping_add(address.wrapping_sub(self.start));
+        let found = region.offset.wrapping_add(address.wrapping_sub(region.start as u64));
+        region.shared
+            && region.file == self.object
+            && found == wanted
+            && region.start as u64 <= self.start.saturating_add(self.page)
+    }
+
     /// The same, with more of it sure.
     pub(super) fn sure_up_to(self, sure: u64) -> Self {
         Place { sure: self.sure.max(sure), ..self }
@@ -187,6 +199,39 @@ pub(super) fn id_at(address: u64) -> Option<AreaId> {
     }
     let place = Place::read(&entry)?;
     (place.has(address) == Has::Yes).then_some(place.id)
+}
+
+/// The id of the area that has an address, and whether the kernel has its memory there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtAddress {
+    /// It has, or it cannot be asked (before Linux 6.11; no `/proc`).
+    Mapped(AreaId),
+    /// Not all of it up to there: the program has unmapped some, or it is more than one mapping.
+    Elsewhere(AreaId),
+    /// Nobody has asked yet: [`ask_by_address`](super::ask_by_address).
+    NotAsked(AreaId),
+    /// No area, as far as is known here.
+    Unknown,
+}
+
+/// The same as [`id_at`], and asks the kernel: one system call.
+#[inline]
+pub(super) fn mapped_at(address: u64) -> AtAddress {
+    let unknown = AtAddress::Unknown;
+    let Some(here) = HERE.get().filter(|here| here.canary.is_set()) else { return unknown };
+    let Some(place) = ADDRESSES.find_whole(address).and_then(|entry| Place::read(&entry)) else { return unknown };
+    if place.has(address) != Has::Yes {
+        return unknown;
+    }
+    let Ok(wanted) = usize::try_from(address) else { return unknown };
+    let told = match sys::maps::at(wanted) {
+        At::Mapped(region) if place.is_mapped_up_to(&region, address) => AtAddress::Mapped(place.id),
+        At::Mapped(_) | At::Nothing => AtAddress::Elsewhere(place.id),
+        At::CannotBeAsked => AtAddress::Mapped(place.id),
+        At::NotAsked => AtAddress::NotAsked(place.id),
+    };
+    // A child that was forked meanwhile (by a signal handler) has asked by its parent's descriptor.
+    if here.canary.is_set() { told } else { unknown }
 }
 
 /// Whether a range may reach into an area of ours. Only `false` says something.

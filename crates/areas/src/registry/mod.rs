@@ -46,6 +46,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[doc(hidden)]
+pub use by_address::AtAddress;
 pub use holders::Holder;
 pub(crate) use holders::writers;
 pub use id::AreaId;
@@ -68,6 +70,7 @@ use crate::object::Extent;
 use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::Address;
+use crate::sys;
 use crate::sys::file::Identity;
 
 /// The oldest live area of that name that this process may read.
@@ -212,6 +215,27 @@ pub fn id_at(address: usize) -> Result<AreaId> {
 #[must_use]
 pub fn known_id_at(address: usize) -> Option<AreaId> {
     by_address::id_at(address as u64)
+}
+
+/// The same, and whether the kernel has the area's memory there: one system call, once [`ask_by_address`] was called. For the C edge, whose programs unmap
+/// parts of areas themselves.
+#[doc(hidden)]
+#[must_use]
+pub fn mapped_at(address: usize) -> AtAddress {
+    by_address::mapped_at(address as u64)
+}
+
+/// Opens what [`mapped_at`] asks the kernel by, and keeps it open: a descriptor. Where there is none, areas are believed to be where they were made.
+#[doc(hidden)]
+pub fn ask_by_address() {
+    sys::maps::keep_open();
+}
+
+/// Whether the kernel is asked: for tests.
+#[doc(hidden)]
+#[must_use]
+pub fn asks_by_address() -> bool {
+    sys::maps::at(0) == sys::maps::At::Nothing
 }
 
 /// Whether a range of addresses may reach into a published area of this process, its reserve included: `false` is sure. It waits for nobody, and makes no

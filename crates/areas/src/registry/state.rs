@@ -141,6 +141,7 @@ impl State {
     fn become_child(&mut self) {
         // Our parent's ids, first: with the canary set they would be believed.
         self.places.clear();
+        sys::maps::leave_to_parent();
         self.here.canary.set();
         self.here.is_team.store(false, Ordering::Relaxed);
         self.not_again_before = 0;

@@ -7,11 +7,13 @@ use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use linux_raw_sys::general::{procmap_query, procmap_query_flags as flag};
 
 use super::file::Identity;
+use super::guarded::Guarded;
 use super::memory::last_errno;
 use super::{Errno, Result};
 
@@ -114,6 +116,85 @@ pub(crate) fn within(range: Range<usize>) -> Result<Vec<Region>> {
     }
 }
 
+/// What is mapped at one address, as far as it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    Mapped(Region),
+    Nothing,
+    /// No descriptor is kept open to ask by: [`keep_open`].
+    NotAsked,
+    /// This kernel answers no questions, or not to us.
+    CannotBeAsked,
+}
+
+/// The number of a descriptor of this process's `maps` that stays open, so that a question is one system call. Whoever has it asks: it is
+/// closed under nobody but by the program.
+///
+/// A number that the program has closed, and another file has, answers nothing that could be taken for an answer: no file but a `maps` knows
+/// the question.
+static KEPT: AtomicI32 = AtomicI32::new(NOT_OPEN);
+const NOT_OPEN: i32 = -1;
+/// It makes no sense to try again.
+const NO_USE: i32 = -2;
+/// Its owner.
+static OWNER: Mutex<Option<Guarded>> = Mutex::new(None);
+
+/// What is mapped at an address: one system call, which opens and allocates nothing, and waits for nobody.
+#[inline]
+pub(crate) fn at(address: usize) -> At {
+    let number = KEPT.load(Ordering::Acquire);
+    match number {
+        NO_USE => return At::CannotBeAsked,
+        ..0 => return At::NotAsked,
+        _ => {}
+    }
+    match query(number, address, 0) {
+        Ok(Some(region)) => At::Mapped(region),
+        Ok(None) => At::Nothing,
+        // Another thread is being killed, or no memory for it: another time.
+        Err(Errno::INTR | Errno::NOMEM | Errno::SRCH) => At::NotAsked,
+        Err(_) => {
+            // The program has closed it, and may have another file there.
+            let _ = KEPT.compare_exchange(number, NOT_OPEN, Ordering::AcqRel, Ordering::Relaxed);
+            At::NotAsked
+        }
+    }
+}
+
+/// Opens what [`at`] asks by, if it is not open.
+pub(crate) fn keep_open() {
+    // Who finds it taken asks the next time.
+    let Ok(mut owner) = OWNER.try_lock() else { return };
+    if KEPT.load(Ordering::Acquire) != NOT_OPEN {
+        return;
+    }
+    let opened = super::text::open(OWN).map_err(errno_of);
+    // Whether it answers at all: the lowest address that is mapped.
+    let answers = opened.as_ref().is_ok_and(|file| asked(file, 0..1).is_some());
+    match opened {
+        Ok(file) if answers => {
+            let number = file.as_raw_fd();
+            if let Ok(kept) = Guarded::new(file.into()) {
+                // The one before is not ours to close any more: its number answered no question.
+                std::mem::forget(owner.replace(kept));
+                KEPT.store(number, Ordering::Release);
+            }
+        }
+        Ok(_) | Err(Errno::NOENT | Errno::ACCESS | Errno::PERM) => KEPT.store(NO_USE, Ordering::Release),
+        // No descriptor, or no memory for one, at this moment.
+        Err(_) => {}
+    }
+}
+
+/// In a forked child: what is kept open is its parent's maps.
+pub(crate) fn leave_to_parent() {
+    KEPT.store(NOT_OPEN, Ordering::Release);
+    // Where another thread of the parent was about to open it, that is none of ours.
+    if let Ok(mut owner) = OWNER.try_lock() {
+        drop(owner.take());
+    }
+}
+
 fn in_text(mut file: File) -> Result<Vec<Region>> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(errno_of)?;
@@ -151,16 +232,21 @@ fn asked(file: &File, range: Range<usize>) -> Option<Result<Vec<Region>>> {
 
 /// The mapping that has an address, or the next one above it.
 fn at_or_above(maps: &File, address: usize) -> Result<Option<Region>> {
+    query(maps.as_raw_fd(), address, flag::PROCMAP_QUERY_COVERING_OR_NEXT_VMA as u64)
+}
+
+/// The mapping that is asked for, if there is one.
+fn query(number: i32, address: usize, flags: u64) -> Result<Option<Region>> {
     // SAFETY: a structure of numbers, of which 0 is one.
     let mut query: procmap_query = unsafe { std::mem::zeroed() };
     query.size = size_of::<procmap_query>() as u64;
-    query.query_flags = flag::PROCMAP_QUERY_COVERING_OR_NEXT_VMA as u64;
+    query.query_flags = flags;
     query.query_addr = address as u64;
     /// `_IOWR('f', 17, struct procmap_query)`.
     const PROCMAP_QUERY: libc::Ioctl = ioctl_number(size_of::<procmap_query>());
     // SAFETY: the kernel reads and writes one structure of the size that it says, which outlives the call; it asks for no name and no build
     // id, so that nothing else is written.
-    let status = unsafe { libc::ioctl(maps.as_raw_fd(), PROCMAP_QUERY, &raw mut query) };
+    let status = unsafe { libc::ioctl(number, PROCMAP_QUERY, &raw mut query) };
     match status {
         0 => Region::of(&query).map(Some).ok_or(Errno::RANGE),
         _ => match last_errno() {
