@@ -40,7 +40,7 @@ const PARTS: [&str; 21] = [
 ];
 
 /// The names of types there and here.
-const TYPES: [(&str, &str); 35] = [
+const TYPES: [(&str, &str); 36] = [
     ("Handle", "areas_area"),
     ("Attributes", "areas_attributes"),
     ("Cloning", "areas_cloning"),
@@ -73,6 +73,7 @@ const TYPES: [(&str, &str); 35] = [
     ("OnMisplaced", "areas_on_misplaced"),
     ("OnStayed", "areas_on_stayed"),
     ("OnNode", "areas_on_node"),
+    ("OnDone", "areas_on_done"),
     ("Wanted", "areas_targets"),
     ("Best", "areas_ranked"),
     ("OnRanked", "areas_on_ranked"),

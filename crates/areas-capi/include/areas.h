@@ -397,6 +397,9 @@ typedef struct areas_statistics {
     uint64_t failures;
 } areas_statistics;
 
+// Is told that memory that was given is not used any more.
+typedef void (*areas_on_done)(void *context);
+
 // What a provider of one's own does. Begin with AREAS_PROVIDER_OPERATIONS. The functions may be called by any thread, several at
 // once.
 typedef struct areas_provider_operations {
@@ -858,6 +861,17 @@ struct areas_provider *areas_provider_guarded(const struct areas_provider *inner
 // `first` (NULL: the kernel), or else `second` (NULL: the kernel). What the first could not do is told by areas_granted.
 struct areas_provider *areas_provider_or(const struct areas_provider *first,
                                          const struct areas_provider *second);
+
+// A provider over memory that the program gives: private areas are parts of its whole pages, zeroed as they are handed out, and never unmapped. It is to be
+// mapped, readable, writable, and nobody else's, until `done` is called with `context` (by any thread, when the provider was released and the last area over it
+// is gone), or for ever where `done` is NULL. What would change the memory as such is AREAS_ERROR_UNSUPPORTED: placements, locks, addresses. Areas that find no
+// room are AREAS_ERROR_NO_MEMORY.
+//
+// NULL for NULL, and for memory without a whole page: `done` is not called then.
+struct areas_provider *areas_provider_fixed(void *memory,
+                                            size_t size,
+                                            areas_on_done done,
+                                            void *context);
 
 // Lets a provider go. What came from it stays. NULL is nothing to do.
 void areas_provider_release(struct areas_provider *provider);

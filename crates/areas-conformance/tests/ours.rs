@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use areas::provider::{Guarded, Limited, Or, Striped};
+use areas::provider::{Fixed, Guarded, Limited, Or, Striped};
 use areas::{Mapping, Node, NodeSet, Placed, Placement, Policy, Provider, Request, Result, System};
 use areas_conformance::{Outcome, Report, Suite, check};
 
@@ -106,6 +106,25 @@ fn spilled() {
 fn split() {
     conforms(&check(&SYSTEM.split([(node(), 1), (node(), 2)])), &[]);
     conforms(&check(&SYSTEM.limited(64 << 20).split([(node(), 1)]).guarded(1)), &[]);
+}
+
+/// Memory that somebody else gives: all but what would change it.
+#[test]
+fn fixed() {
+    let whole = SYSTEM.map(&Request::new(64 << 20)).unwrap();
+    let fixed = Fixed::of(whole).unwrap();
+    conforms(&check(&fixed), &["shared"]);
+    assert_eq!((fixed.free(), fixed.largest()), (64 << 20, 64 << 20));
+    let counted = fixed.counted();
+    conforms(&Suite::new(&counted).sizes([1, 4097, 100_000]).run(), &["shared"]);
+    let told = counted.statistics();
+    assert_eq!((told.mapped, told.maps), (0, told.unmaps), "{told:?}");
+    // Somebody's own slice: its pages are there already.
+    let slice: &'static mut [u8] = Box::leak(vec![0xa5; 16 << 20].into_boxed_slice());
+    let borrowed = Fixed::borrowed(slice).unwrap();
+    conforms(&Suite::new(&borrowed).may_touch(true).run(), &["shared", "untouched"]);
+    let all = borrowed.size();
+    assert_eq!((borrowed.free(), borrowed.largest()), (all, all));
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::fmt;
-use std::sync::Arc;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use areas::provider::Counted;
+use areas::provider::{Counted, Fixed};
 use areas::{Error, Kind, Mapping, Provider, Rejected, Request, Result, System};
 
 use super::errors::{invalid, made, status};
@@ -283,6 +284,58 @@ pub unsafe extern "C" fn areas_provider_or(first: *const Source, second: *const 
         let first = unsafe { source_or_system(first) };
         // SAFETY: C's promise.
         Ok(Source::new(first.or(unsafe { source_or_system(second) })))
+    })
+}
+
+/// Is told that memory that was given is not used any more.
+pub type OnDone = Option<unsafe extern "C" fn(context: *mut c_void)>;
+
+/// Whoever gave memory: told once, when nothing of it is in use any more.
+struct Giver {
+    done: OnDone,
+    context: *mut c_void,
+}
+
+// SAFETY: a function and a context that any thread may use (C's promise).
+unsafe impl Send for Giver {}
+// SAFETY: as above.
+unsafe impl Sync for Giver {}
+
+impl Drop for Giver {
+    fn drop(&mut self) {
+        if let Some(done) = self.done {
+            // SAFETY: C's own function, with its context, for the only time.
+            unsafe { done(self.context) };
+        }
+    }
+}
+
+/// A provider over memory that the program gives: private areas are parts of its whole pages, zeroed as they are handed out, and never unmapped. It is to be
+/// mapped, readable, writable, and nobody else's, until `done` is called with `context` (by any thread, when the provider was released and the last area over it
+/// is gone), or for ever where `done` is NULL. What would change the memory as such is AREAS_ERROR_UNSUPPORTED: placements, locks, addresses. Areas that find no
+/// room are AREAS_ERROR_NO_MEMORY.
+///
+/// NULL for NULL, and for memory without a whole page: `done` is not called then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_provider_fixed(
+    memory: *mut c_void,
+    size: usize,
+    done: OnDone,
+    context: *mut c_void,
+) -> *mut Source {
+    made(|| {
+        const WHAT: &str = "make a provider over memory that was given";
+        let start = NonNull::new(memory.cast::<u8>()).ok_or_else(|| invalid(WHAT, "the memory is NULL"))?;
+        if start.addr().get().checked_add(size).is_none() {
+            return Err(invalid(WHAT, "it ends behind the last address there is"));
+        }
+        let giver = Giver { done: None, context };
+        // The giver is told of the end of what was made, and not of what was refused.
+        let giver = Arc::new(Mutex::new(giver));
+        // SAFETY: C's promise.
+        let fixed = unsafe { Fixed::from_raw_parts(start, size, giver.clone()) }?;
+        giver.lock().unwrap_or_else(PoisonError::into_inner).done = done;
+        Ok(Source::new(fixed))
     })
 }
 

@@ -138,6 +138,10 @@ impl<K: Access> Area<K> {
     /// [`Kind::System`] with what the kernel said.
     #[doc(alias = "MADV_DONTDUMP")]
     pub fn exclude_from_dump(&mut self) -> Result<()> {
+        self.mapping.refuse_given(
+            || format!("leave {self} out of core dumps"),
+            "leave the whole memory out (madvise) before it is given to a provider",
+        )?;
         self.mapping.advise(sys::memory::Advice::DontDump).map_err(|errno| {
             Error::new(Kind::System, format!("leave {self} out of core dumps"))
                 .call("madvise(MADV_DONTDUMP)", errno)
@@ -437,6 +441,10 @@ impl<K: Access> Area<K> {
 
     /// Applies a lock to the bytes that are there, after bringing them in where that is what it means.
     fn apply_lock(&mut self, lock: Lock, whose: &str) -> Result<()> {
+        self.mapping.refuse_given(
+            || format!("lock {whose} as {lock}"),
+            "lock the whole memory before it is given to a provider",
+        )?;
         let (base, len) = (self.mapping.base(), self.used());
         if len == 0 || self.is_physical() {
             // An empty area has a page of addresses and no byte that could stay in RAM; physical memory cannot but stay.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{Access, Area};
 use crate::error::{Error, Kind, Result};
+use crate::mapping::PLACE_THE_WHOLE;
 use crate::migrate::{self, Here, Migration, first_huge_page};
 use crate::place::{Node, Placement};
 use crate::populate::Progress;
@@ -122,6 +123,7 @@ impl<K: Access> Area<K> {
         if let Some(object) = &self.object {
             object.refuse_physical(|| format!("move {self} to {placement}"))?;
         }
+        self.mapping.refuse_given(|| format!("move {self} to {placement}"), PLACE_THE_WHOLE)?;
         let len = self.used();
         let migration =
             migrate::run(&mut Here::new(&mut self.mapping, self.object.as_ref(), len), placement, progress)?;

@@ -231,7 +231,7 @@ impl Mapping {
     }
 
     #[inline]
-    fn of(plan: &Plan<'_>, base: NonNull<u8>) -> Self {
+    pub(super) fn of(plan: &Plan<'_>, base: NonNull<u8>) -> Self {
         let &Plan { size, span, page, protection, sharing, .. } = plan;
         Mapping {
             base,

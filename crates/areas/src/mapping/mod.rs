@@ -8,6 +8,8 @@ mod asked;
 mod backing;
 mod canary;
 mod claim;
+mod extents;
+mod given;
 mod guard;
 pub(crate) mod headroom;
 mod kept;
@@ -308,7 +310,9 @@ impl Mapping {
             // SAFETY: the range is ours alone (invariant), and nothing uses it again (the caller).
             None => unsafe { sys::memory::unmap(self.base, self.span) }.inspect(|()| self.left()),
             // SAFETY: as above; the addresses stay taken, so that nobody else can come to be there.
-            Some(home) => unsafe { home.take_back(self.base, self.span) },
+            Some(home) if home.given.is_none() => unsafe { home.take_back(self.base, self.span) },
+            // SAFETY: as above.
+            Some(home) => unsafe { home.take_memory_back(self.base, self.span, self.protection) },
         }
     }
 
@@ -329,6 +333,7 @@ impl Mapping {
     #[inline]
     pub(crate) fn place(&mut self, range: Range<usize>, placement: &Placement) -> Result<()> {
         let len = range.len();
+        self.refuse_given(|| format!("place {} as {placement}", Bytes::from(len)), PLACE_THE_WHOLE)?;
         let start = self.check(range.start, len, self.span)?;
         let failed = |call: String, errno: sys::Errno| refused_placement(len, placement, call, errno);
         sys::policy::bind(start, len, placement).map_err(|errno| {
@@ -389,6 +394,9 @@ impl Mapping {
         sys::memory::advise(self.base, self.span, advice)
     }
 }
+
+/// What to do instead of placing a part of memory that was given.
+pub(crate) const PLACE_THE_WHOLE: &str = "place the whole memory before it is given to a provider";
 
 impl Drop for Mapping {
     #[inline]

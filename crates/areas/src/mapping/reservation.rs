@@ -17,6 +17,8 @@ use crate::sys;
 use crate::sys::memory::{At, MapFlags};
 
 use super::Mapping;
+use super::extents::Extents;
+use super::given::Given;
 use super::taken::Ranges;
 
 /// A range of addresses that is taken, without memory: what touches it faults.
@@ -31,16 +33,20 @@ use super::taken::Ranges;
 /// - Parts of `taken` may lie behind `span`: there they are also in `released`. What is in `lost` is in `gone`.
 #[derive(Debug)]
 pub struct Reservation {
-    base: NonNull<u8>,
-    span: usize,
-    parts: Mutex<Parts>,
+    pub(super) base: NonNull<u8>,
+    pub(super) span: usize,
+    pub(super) parts: Mutex<Parts>,
+    /// The memory behind it, if it is not addresses alone (`given.rs`). Then the range is not ours to unmap.
+    pub(super) given: Option<Given>,
 }
 
 /// The parts of a reservation, by offset.
 #[derive(Debug, Default)]
-struct Parts {
+pub(super) struct Parts {
     /// In use.
-    taken: Ranges,
+    pub(super) taken: Ranges,
+    /// Of one with memory: what nobody uses.
+    pub(super) free: Extents,
     /// Not the reservation's any more, and in no use of it: released, or left to whoever comes first.
     gone: Ranges,
     /// Of those, what a failed call or the program has left: reserved again as soon as nothing is mapped there and somebody asks for it.
@@ -50,6 +56,11 @@ struct Parts {
 }
 
 impl Parts {
+    /// Of so many bytes of memory, none of them in use.
+    pub(super) fn of_memory(span: usize) -> Self {
+        Parts { free: Extents::of(0..span as u64), ..Parts::default() }
+    }
+
     /// What is in the way of a mapping.
     fn in_the_way(&self, range: &Range<usize>) -> Option<Range<usize>> {
         self.taken.overlapping(range).or_else(|| self.gone.overlapping(range))
@@ -84,21 +95,27 @@ impl Parts {
 static GATE: RwLock<()> = RwLock::new(());
 
 /// The parts of a reservation, for one thread at a time.
-struct Held<'a> {
+pub(crate) struct Held<'a, T> {
     // Let go first.
-    parts: MutexGuard<'a, Parts>,
+    parts: MutexGuard<'a, T>,
     _gate: RwLockReadGuard<'static, ()>,
 }
 
-impl Deref for Held<'_> {
-    type Target = Parts;
+/// The same of whatever is divided so: a forked child finds it whole.
+pub(crate) fn hold<T>(parts: &Mutex<T>) -> Held<'_, T> {
+    let gate = GATE.read().unwrap_or_else(PoisonError::into_inner);
+    Held { parts: parts.lock().unwrap_or_else(PoisonError::into_inner), _gate: gate }
+}
+
+impl<T> Deref for Held<'_, T> {
+    type Target = T;
 
     fn deref(&self) -> &Self::Target {
         &self.parts
     }
 }
 
-impl DerefMut for Held<'_> {
+impl<T> DerefMut for Held<'_, T> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.parts
     }
@@ -161,13 +178,17 @@ impl Reservation {
     pub(crate) fn of(mapping: Mapping) -> Arc<Self> {
         // From here on the reservation unmaps the range, not the mapping.
         let mapping = std::mem::ManuallyDrop::new(mapping);
-        Arc::new(Reservation { base: mapping.base(), span: mapping.span(), parts: Mutex::default() })
+        Arc::new(Reservation {
+            base: mapping.base(),
+            span: mapping.span(),
+            parts: Mutex::default(),
+            given: None,
+        })
     }
 
     /// Who has the parts of one must not ask for others', nor for anything that a thread that forks has: it may be waiting at the gate.
-    fn hold(&self) -> Held<'_> {
-        let gate = GATE.read().unwrap_or_else(PoisonError::into_inner);
-        Held { parts: self.parts.lock().unwrap_or_else(PoisonError::into_inner), _gate: gate }
+    pub(super) fn hold(&self) -> Held<'_, Parts> {
+        hold(&self.parts)
     }
 
     /// The first address.
@@ -250,7 +271,7 @@ impl Reservation {
         })
     }
 
-    fn pointer(&self, offset: usize) -> NonNull<u8> {
+    pub(super) fn pointer(&self, offset: usize) -> NonNull<u8> {
         debug_assert!(offset <= self.span, "of no part that lies behind");
         // SAFETY: `offset <= span`, and `base..base+span` was one mapping of ours (invariant).
         unsafe { self.base.add(offset) }
@@ -313,6 +334,10 @@ impl Reservation {
 
     /// Takes lost parts in a range back that nobody else has come to be in: they are reserved addresses again.
     fn reclaim(&self, parts: &mut Parts, range: Range<usize>) {
+        if self.given.is_some() {
+            // Whoever gave the memory has the addresses.
+            return;
+        }
         let mut at = range.start;
         while let Some(lost) = parts.lost.overlapping(&(at..range.end)) {
             at = lost.end;
@@ -420,7 +445,7 @@ impl Reservation {
 }
 
 /// Before there is any reservation.
-fn prepare(size: usize) -> Result<()> {
+pub(crate) fn prepare(size: usize) -> Result<()> {
     forking::ready().map_err(|errno| {
         Error::new(Kind::System, format!("reserve {} of addresses", Bytes::from(size)))
             .call("pthread_atfork", errno)
@@ -444,6 +469,13 @@ pub(super) fn still_reserved(start: usize, len: usize) -> bool {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let gone = std::mem::take(&mut self.parts.get_mut().unwrap_or_else(PoisonError::into_inner).gone);
+        if let Some(given) = &mut self.given {
+            if let Some(owned) = &mut given.owned {
+                // Nothing but what the program has taken away itself is no longer its own.
+                owned.let_go(&gone.iter().collect::<Vec<_>>());
+            }
+            return;
+        }
         let mut start = 0;
         for part in gone.iter().chain(std::iter::once(self.span..self.span)) {
             if part.start > start {

@@ -31,6 +31,7 @@
 pub(crate) mod address;
 mod answer;
 mod counted;
+mod fixed;
 mod guarded;
 mod limited;
 mod or;
@@ -48,6 +49,7 @@ use std::fmt;
 
 pub(crate) use address::is_free;
 pub use counted::{Counted, Statistics};
+pub use fixed::{Fixed, Lent};
 pub use guarded::Guarded;
 pub use limited::Limited;
 pub use or::Or;

@@ -237,6 +237,16 @@ pub(crate) fn advise(address: NonNull<u8>, len: usize, advice: Advice) -> Result
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
+/// Gives the pages of a range back to the kernel, which has fresh ones, full of zeros, for the next touch (`MADV_DONTNEED`).
+///
+/// # Safety
+/// The range is private anonymous memory of the caller's, who relies on nothing that is in it.
+pub(crate) unsafe fn forget_pages(address: NonNull<u8>, len: usize) -> Result<()> {
+    // SAFETY: the caller's promise; unmapped ranges give ENOMEM.
+    let status = unsafe { libc::syscall(libc::SYS_madvise, address.as_ptr(), len, libc::MADV_DONTNEED) };
+    if status == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
 /// Locks the range in RAM: now, or each page as it comes in.
 pub(crate) fn lock(address: NonNull<u8>, len: usize, on_fault: bool) -> Result<()> {
     let address = address.as_ptr().cast::<c_void>();

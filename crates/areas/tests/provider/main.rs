@@ -7,6 +7,7 @@ mod support;
 
 mod custom;
 mod files;
+mod fixed;
 mod policies;
 mod system;
 mod wrong;

@@ -277,6 +277,56 @@ static void layers(void)
 	areas_provider_release(limited);
 }
 
+static void given_back(void *context)
+{
+	++*(int *)context;
+}
+
+/* Memory of the program's own: areas are parts of it, and it is told when it is not used any more. */
+static void over_memory_that_is_given(void)
+{
+	int done = 0;
+	char *memory = aligned_alloc(PAGE, 8 * PAGE), *first;
+	areas_provider *fixed;
+	areas_attributes wanted;
+	areas_area *one, *two;
+	CHECK(memory != NULL);
+	memset(memory, 7, 8 * PAGE);
+	CHECK(areas_provider_fixed(NULL, PAGE, given_back, &done) == NULL);
+	CHECK(areas_provider_fixed(memory + 1, PAGE, given_back, &done) == NULL);
+	CHECK(areas_provider_fixed(memory, SIZE_MAX, given_back, &done) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_INVALID_INPUT);
+	CHECK_EQ(done, 0);
+	fixed = areas_provider_fixed(memory, 8 * PAGE, given_back, &done);
+	CHECK(fixed != NULL);
+	wanted = asked(fixed, AREAS_PRIVATE);
+	wanted.size = 5 * PAGE;
+	one = areas_create(&wanted);
+	CHECK(one != NULL);
+	first = areas_address(one);
+	CHECK(first >= memory && first + 5 * PAGE <= memory + 8 * PAGE);
+	for (size_t at = 0; at < 5 * PAGE; at++)
+		CHECK_EQ(first[at], 0);
+	memset(first, 1, 5 * PAGE);
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_NO_MEMORY);
+	wanted.size = 3 * PAGE;
+	two = areas_create(&wanted);
+	CHECK(two != NULL);
+	wanted.kind = AREAS_SHARED;
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_UNSUPPORTED);
+	CHECK_EQ(areas_protect(two, AREAS_READ), 0);
+	areas_provider_release(fixed);
+	areas_release(one);
+	CHECK_EQ(done, 0);
+	areas_release(two);
+	CHECK_EQ(done, 1);
+	/* All of it is the program's again, to read and to write. */
+	memset(memory, 9, 8 * PAGE);
+	free(memory);
+}
+
 /* What is counted is what the kernel has mapped, read while threads map and unmap. */
 static atomic_int mapping;
 
@@ -368,6 +418,7 @@ static void statistics(void)
 
 int main(void)
 {
+	over_memory_that_is_given();
 	custom();
 	layers();
 	statistics();
