@@ -33,6 +33,7 @@ pub struct Suite<'a> {
     sizes: Vec<usize>,
     may_touch: bool,
     may_keep: bool,
+    stored: bool,
     skipped: Vec<(String, String)>,
 }
 
@@ -48,6 +49,7 @@ impl<'a> Suite<'a> {
             sizes: vec![1, page - 1, page, page + 1, 17 * page, 1 << 20, (4 << 20) + 1],
             may_touch: false,
             may_keep: false,
+            stored: false,
             skipped: Vec::new(),
         }
     }
@@ -70,6 +72,13 @@ impl<'a> Suite<'a> {
         self
     }
 
+    /// It stores what its areas hold, in a file or on a device: its plain request is for [`Backing::Stored`](areas::Backing::Stored), and what it gives is read
+    /// and written by copies.
+    pub fn stored(mut self, stored: bool) -> Self {
+        self.stored = stored;
+        self
+    }
+
     /// Leaves one check out. The report says so, with the reason; a name that no check has is reported as a failure.
     pub fn skip(mut self, name: impl Into<String>, reason: impl Into<String>) -> Self {
         self.skipped.push((name.into(), reason.into()));
@@ -84,6 +93,7 @@ impl<'a> Suite<'a> {
             sizes: &self.sizes,
             may_touch: self.may_touch,
             may_keep: self.may_keep,
+            stored: self.stored,
         };
         let mut findings: Vec<Finding> = ALL
             .iter()

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use areas::provider::{Fixed, Guarded, Limited, Or, Striped};
+use areas::provider::{Fixed, Guarded, Limited, Or, Storage, Striped};
 use areas::{Mapping, Node, NodeSet, Placed, Placement, Policy, Provider, Request, Result, System};
 use areas_conformance::{Outcome, Report, Suite, check};
 
@@ -125,6 +125,23 @@ fn fixed() {
     conforms(&Suite::new(&borrowed).may_touch(true).run(), &["shared", "untouched"]);
     let all = borrowed.size();
     assert_eq!((borrowed.free(), borrowed.largest()), (all, all));
+}
+
+/// A file, and a private copy of one: of what it stores.
+#[test]
+fn storage() {
+    let path = std::env::temp_dir().join(format!("areas-conformance-{}", std::process::id()));
+    let open =
+        || std::fs::File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
+    open().set_len(64 << 20).unwrap();
+    let storage = Storage::of(open()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let suite = Suite::new(&storage).stored(true);
+    conforms(&suite.run(), &["shared", "untouched"]);
+    assert_eq!((storage.free(), storage.largest()), (64 << 20, 64 << 20));
+    let guarded = (&storage).counted().guarded(1).limited(64 << 20);
+    conforms(&Suite::new(&guarded).stored(true).run(), &["shared", "untouched"]);
+    assert_eq!(storage.free(), 64 << 20);
 }
 
 #[test]

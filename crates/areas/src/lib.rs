@@ -146,7 +146,7 @@ mod verify;
 
 pub use area::{
     Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, ReceiveOptions,
-    Received, Resizable, Shared, SharedSlice, Transfer, builder, receive,
+    Received, Resizable, Shared, SharedSlice, Stored, Transfer, builder, receive,
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;

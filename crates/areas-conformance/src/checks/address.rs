@@ -2,7 +2,7 @@
 
 use areas::{Address, Mapping, PageSize, Provider, Request, Reservation, System};
 
-use super::{Bench, Check, broken, write_pattern};
+use super::{Bench, Check, broken, bytes_of, write_pattern};
 use crate::maps;
 use crate::notes::Notes;
 
@@ -28,7 +28,7 @@ fn overlap(bench: &Bench<'_>, notes: &mut Notes) {
                 notes.wrong(format!("{range:x?} and {other:x?} overlap"));
             }
         }
-        if mapping.as_bytes().is_ok_and(|bytes| broken(bytes, number).is_some()) {
+        if bytes_of(mapping).is_ok_and(|bytes| broken(&bytes, number).is_some()) {
             notes.wrong(format!("what was written to {range:x?} is not there any more"));
         }
     }
@@ -46,13 +46,13 @@ fn exact(bench: &Bench<'_>, notes: &mut Notes) {
     // An address at which nothing was a moment ago. (Another thread may take it: that is an error, too.)
     let free = Reservation::new(size, PageSize::base().bytes()).map(|reservation| reservation.address());
     let Some(address) = notes.expect("addresses for the check", free) else { return };
-    match bench.map(&Request::new(size).at(Address::Exactly(address))) {
+    match bench.map(&bench.request(size).at(Address::Exactly(address))) {
         Err(error) => notes.seen(format!("refused: {error}")),
         Ok(mapping) if mapping.as_ptr().addr() == address => notes.seen("it is there"),
         Ok(mapping) => notes.wrong(format!("asked for {address:#x}, got {:p}", mapping.as_ptr())),
     }
     let odd = address + 1;
-    match bench.map(&Request::new(size).at(Address::Exactly(odd))) {
+    match bench.map(&bench.request(size).at(Address::Exactly(odd))) {
         Err(_) => {}
         Ok(mapping) => {
             notes.wrong(format!("asked for {odd:#x}, no page begins there, got {:p}", mapping.as_ptr()))
@@ -79,7 +79,7 @@ fn taken(bench: &Bench<'_>, notes: &mut Notes) {
     let before = maps::entries(&maps::range(&victim));
     // Just there, and reaching into it from both sides.
     for (start, size) in [(page, page), (page, 1), (0, 3 * page), (0, page + 1)] {
-        let request = Request::new(size).at(Address::Exactly(around.address() + start));
+        let request = bench.request(size).at(Address::Exactly(around.address() + start));
         match bench.map(&request) {
             Err(error) => notes.seen(format!("refused: {:?}", error.kind())),
             Ok(mapping) => notes.wrong(format!(
@@ -107,7 +107,7 @@ fn reservation(bench: &Bench<'_>, notes: &mut Notes) {
     let whole = Reservation::new(size.next_multiple_of(page) + 2 * page, page);
     let Some(whole) = notes.expect("addresses for the check", whole) else { return };
     let expected = whole.address() + page;
-    match bench.map(&Request::new(size).inside(&whole, page)) {
+    match bench.map(&bench.request(size).inside(&whole, page)) {
         Err(error) => notes.seen(format!("refused: {error}")),
         Ok(mapping) if mapping.as_ptr().addr() != expected => {
             notes.wrong(format!("asked for {expected:#x}, got {:p}", mapping.as_ptr()));
@@ -123,7 +123,7 @@ fn reservation(bench: &Bench<'_>, notes: &mut Notes) {
             }
         }
     }
-    if let Ok(mapping) = bench.map(&Request::new(2 * page).inside(&whole, whole.span() - page)) {
+    if let Ok(mapping) = bench.map(&bench.request(2 * page).inside(&whole, whole.span() - page)) {
         notes.wrong(format!("asked for more than there is room, got {:p}", mapping.as_ptr()));
     }
 }
@@ -137,7 +137,7 @@ pub(super) const ALIGNMENT: Check = Check {
 fn alignment(bench: &Bench<'_>, notes: &mut Notes) {
     for align in [64 << 10, PageSize::HUGE_2M.bytes()] {
         let what = areas::Bytes::from(align);
-        match bench.map(&Request::new(bench.small()).aligned(align)) {
+        match bench.map(&bench.request(bench.small()).aligned(align)) {
             Err(error) => notes.seen(format!("{what} refused: {:?}", error.kind())),
             Ok(mapping) if mapping.as_ptr().addr().is_multiple_of(align) => {
                 notes.seen(format!("{what} given"))
@@ -145,7 +145,7 @@ fn alignment(bench: &Bench<'_>, notes: &mut Notes) {
             Ok(mapping) => notes.wrong(format!("asked for a multiple of {what}, got {:p}", mapping.as_ptr())),
         }
     }
-    if let Ok(mapping) = bench.map(&Request::new(bench.small()).aligned(5000)) {
+    if let Ok(mapping) = bench.map(&bench.request(bench.small()).aligned(5000)) {
         notes.wrong(format!(
             "asked for a multiple of 5000 B, which is no power of two, got {:p}",
             mapping.as_ptr()

@@ -9,7 +9,9 @@ mod shared;
 mod size;
 mod threads;
 
-use areas::{Mapping, Provider, Request, Result};
+use std::borrow::Cow;
+
+use areas::{BackedBy, Backing, Mapping, Provider, Request, Result};
 
 use crate::notes::Notes;
 
@@ -28,16 +30,30 @@ pub(crate) struct Bench<'a> {
     pub(crate) sizes: &'a [usize],
     pub(crate) may_touch: bool,
     pub(crate) may_keep: bool,
+    pub(crate) stored: bool,
 }
 
 impl Bench<'_> {
+    /// What every provider of its kind has to fulfil: private memory, or what it stores.
+    fn request(&self, size: usize) -> Request<'static> {
+        match self.stored {
+            true => Request::new(size).backed_by(Backing::Stored),
+            false => Request::new(size),
+        }
+    }
+
+    /// How the kernel shows what others may write, or may not.
+    fn shown(&self) -> char {
+        if self.stored { 's' } else { 'p' }
+    }
+
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
         self.provider.map(request)
     }
 
     /// A plain request, which every provider has to fulfil.
     fn plain(&self, size: usize, notes: &mut Notes) -> Option<Mapping> {
-        notes.expect(&format!("{size} B"), self.map(&Request::new(size)))
+        notes.expect(&format!("{size} B"), self.map(&self.request(size)))
     }
 
     /// The largest size up to a bound, or the smallest one: for checks that need many mappings.
@@ -93,10 +109,29 @@ impl Pattern {
     }
 }
 
-/// Writes the pattern all over private memory.
+/// Writes the pattern all over memory: as bytes that it lends, or by copies where it is stored.
 fn write_pattern(mapping: &mut Mapping, salt: usize) -> Result<()> {
+    if is_stored(mapping) {
+        let mut bytes = vec![0; mapping.size()];
+        Pattern::new(salt).write(&mut bytes);
+        return mapping.copy_in(0, &bytes);
+    }
     Pattern::new(salt).write(mapping.as_bytes_mut()?);
     Ok(())
+}
+
+/// The bytes of memory that has the pattern.
+fn bytes_of(mapping: &Mapping) -> Result<Cow<'_, [u8]>> {
+    if is_stored(mapping) {
+        let mut bytes = vec![0; mapping.size()];
+        mapping.copy_out(0, &mut bytes)?;
+        return Ok(Cow::Owned(bytes));
+    }
+    mapping.as_bytes().map(Cow::Borrowed)
+}
+
+fn is_stored(mapping: &Mapping) -> bool {
+    matches!(mapping.backed_by(), BackedBy::File { .. })
 }
 
 /// Where the pattern is broken first.

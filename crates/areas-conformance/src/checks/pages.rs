@@ -1,6 +1,6 @@
 //! Which pages: of the size that was asked for, and none before it is placed.
 
-use areas::{PageSize, Pages, Request};
+use areas::{PageSize, Pages};
 
 use super::{Bench, Check};
 use crate::maps;
@@ -42,7 +42,7 @@ pub(super) const POOL: Check = Check {
 
 fn pool(bench: &Bench<'_>, notes: &mut Notes) {
     for page in [PageSize::HUGE_2M, PageSize::HUGE_1G] {
-        match bench.map(&Request::new(bench.small()).pages(Pages::Pool(page))) {
+        match bench.map(&bench.request(bench.small()).pages(Pages::Pool(page))) {
             Err(error) => notes.seen(format!("{page} refused: {:?}", error.kind())),
             Ok(mapping) => {
                 let kernel = maps::kernel_page_size(mapping.as_ptr().addr());
@@ -68,7 +68,7 @@ pub(super) const FALLBACK: Check = Check {
 fn fallback(bench: &Bench<'_>, notes: &mut Notes) {
     let wanted = PageSize::HUGE_2M;
     for (name, pages) in [("preferred", Pages::PreferPool(wanted)), ("automatic", Pages::Auto)] {
-        match bench.map(&Request::new(bench.small()).pages(pages)) {
+        match bench.map(&bench.request(bench.small()).pages(pages)) {
             Err(error) => notes.seen(format!("{name}: refused: {:?}", error.kind())),
             Ok(mapping) if mapping.page_size() == wanted => notes.seen(format!("{name}: {wanted} given")),
             Ok(mapping) => match mapping.fallbacks().last() {

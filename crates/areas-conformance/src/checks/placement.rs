@@ -103,7 +103,7 @@ fn unknown_node(bench: &Bench<'_>, notes: &mut Notes) {
         Policy::Bind(NodeSet::EMPTY),
     ];
     for policy in policies {
-        match bench.map(&Request::new(bench.small()).placed(policy)) {
+        match bench.map(&bench.request(bench.small()).placed(policy)) {
             Err(error) => notes.seen(format!("refused: {:?}", error.kind())),
             Ok(mapping) => {
                 let has =

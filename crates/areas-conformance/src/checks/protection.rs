@@ -18,7 +18,7 @@ fn shown(bench: &Bench<'_>, notes: &mut Notes) {
     for &size in bench.sizes {
         let Some(mut mapping) = bench.plain(size, notes) else { continue };
         let range = maps::range(&mapping);
-        compare(&format!("{size} B"), &mapping, "rw-p", notes);
+        compare(&format!("{size} B"), &mapping, &format!("rw-{}", bench.shown()), notes);
         let Some(()) = notes.expect(&format!("{size} B: changing the protection"), maps::mark(&mut mapping))
         else {
             continue;
@@ -28,7 +28,7 @@ fn shown(bench: &Bench<'_>, notes: &mut Notes) {
             shown => notes.wrong(format!("{size} B: it says {range:x?}, the kernel {shown:x?}")),
         }
     }
-    notes.seen("rw-p from the first byte to the last page");
+    notes.seen(format!("rw-{} from the first byte to the last page", bench.shown()));
 }
 
 fn compare(what: &str, mapping: &Mapping, expected: &str, notes: &mut Notes) -> bool {
@@ -57,7 +57,7 @@ fn protection(bench: &Bench<'_>, notes: &mut Notes) {
     let size = bench.small();
     let (mut given, mut refused) = (Vec::new(), Vec::new());
     for asked in asked {
-        let mut mapping = match bench.map(&Request::new(size).protection(asked)) {
+        let mut mapping = match bench.map(&bench.request(size).protection(asked)) {
             Ok(mapping) => mapping,
             Err(error) if asked == Protection::READ_WRITE => {
                 notes.wrong(format!("{asked}: {error}"));
@@ -71,9 +71,11 @@ fn protection(bench: &Bench<'_>, notes: &mut Notes) {
         if mapping.protection() != asked {
             notes.wrong(format!("asked for {asked}, got {}", mapping.protection()));
         }
-        compare(&format!("asked for {asked}"), &mapping, &format!("{asked}p"), notes);
-        if mapping.as_bytes().is_ok() != asked.contains(Protection::READ)
-            || mapping.as_bytes_mut().is_ok() != asked.contains(Protection::READ_WRITE)
+        compare(&format!("asked for {asked}"), &mapping, &format!("{asked}{}", bench.shown()), notes);
+        // What is stored lends no bytes, whatever may be done with it.
+        let lends = |may: bool| may && !bench.stored;
+        if mapping.as_bytes().is_ok() != lends(asked.contains(Protection::READ))
+            || mapping.as_bytes_mut().is_ok() != lends(asked.contains(Protection::READ_WRITE))
         {
             notes.wrong(format!("asked for {asked}: the bytes are lent otherwise"));
         }
@@ -105,6 +107,7 @@ fn backing(bench: &Bench<'_>, notes: &mut Notes) {
     // Whether others may write what we see; how the kernel shows it.
     let cases = [
         ("private", Request::new(size), false, "rw-p"),
+        ("stored", Request::new(size).backed_by(Backing::Stored), true, "rw-s"),
         ("inherited", Request::new(size).backed_by(Backing::Inherited), true, "rw-s"),
         ("object", Request::object(&object), true, "rw-s"),
         ("file", Request::new(size).backed_by(file(true)), true, "rw-s"),
@@ -113,7 +116,9 @@ fn backing(bench: &Bench<'_>, notes: &mut Notes) {
     let (mut given, mut refused) = (Vec::new(), Vec::new());
     for (name, request, shared, expected) in cases {
         match bench.map(&request) {
-            Err(error) if name == "private" => notes.wrong(format!("{name}: {error}")),
+            Err(error) if name == if bench.stored { "stored" } else { "private" } => {
+                notes.wrong(format!("{name}: {error}"))
+            }
             Err(_) => refused.push(name.to_owned()),
             Ok(mapping) => {
                 let wanted = match request.backing() {
@@ -121,6 +126,10 @@ fn backing(bench: &Bench<'_>, notes: &mut Notes) {
                     Backing::File { offset, shared, .. } => Some(BackedBy::File { offset, shared }),
                     Backing::Inherited => Some(BackedBy::Inherited),
                     Backing::Private => Some(BackedBy::Private),
+                    Backing::Stored if !matches!(mapping.backed_by(), BackedBy::File { .. }) => {
+                        notes.wrong(format!("{name}: got {}", mapping.backed_by()));
+                        None
+                    }
                     _ => None,
                 };
                 if let Some(wanted) = wanted.filter(|&wanted| wanted != mapping.backed_by()) {

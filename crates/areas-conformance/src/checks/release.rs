@@ -59,7 +59,7 @@ fn drop_alone(bench: &Bench<'_>, notes: &mut Notes) {
     }
     // One that counts what it lends, but only hears of `unmap`, has nothing left some time.
     for round in 0..ROUNDS {
-        if let Err(error) = bench.map(&Request::new(bench.medium())) {
+        if let Err(error) = bench.map(&bench.request(bench.medium())) {
             notes.wrong(format!("after {round} that were dropped: {error}"));
             return;
         }
@@ -79,7 +79,7 @@ fn leaks(bench: &Bench<'_>, notes: &mut Notes) {
     let size = bench.medium();
     let mut failed = None;
     let grown = usage::growth(ROUNDS, size, || {
-        let round = bench.map(&Request::new(size)).and_then(|mapping| Ok(bench.provider.unmap(mapping)?));
+        let round = bench.map(&bench.request(size)).and_then(|mapping| Ok(bench.provider.unmap(mapping)?));
         if let Err(error) = round {
             failed.get_or_insert(error);
         }

@@ -1,15 +1,15 @@
 //! As many bytes as were asked for, or an error.
 
-use areas::{Bytes, Request};
+use areas::Bytes;
 
-use super::{Bench, Check, broken, write_pattern};
+use super::{Bench, Check, broken, bytes_of, write_pattern};
 use crate::notes::Notes;
 use crate::usage;
 
 pub(super) const ZERO: Check = Check { name: "zero-size", expected: "a size of 0 is an error", run: zero };
 
 fn zero(bench: &Bench<'_>, notes: &mut Notes) {
-    match bench.map(&Request::new(0)) {
+    match bench.map(&bench.request(0)) {
         Ok(mapping) => notes.wrong(format!("asked for 0 B, got {} B", mapping.size())),
         Err(error) => notes.seen(format!("{error}")),
     }
@@ -28,13 +28,13 @@ fn impossible(bench: &Bench<'_>, notes: &mut Notes) {
         None => notes.wrong("/proc/meminfo does not say how much RAM there is"),
     }
     for &size in &sizes {
-        if let Ok(mapping) = bench.map(&Request::new(size)) {
+        if let Ok(mapping) = bench.map(&bench.request(size)) {
             let told =
                 if size == usize::MAX { "usize::MAX".to_owned() } else { Bytes::from(size).to_string() };
             notes.wrong(format!("asked for {told}, got {} B", mapping.size()));
         }
     }
-    let refused = || sizes.iter().for_each(|&size| drop(bench.map(&Request::new(size))));
+    let refused = || sizes.iter().for_each(|&size| drop(bench.map(&bench.request(size))));
     for grown in usage::growth(50, bench.medium().max(64 << 10), refused) {
         notes.wrong(format!("refusing them leaves something behind: {grown}"));
     }
@@ -71,8 +71,8 @@ fn bytes(bench: &Bench<'_>, notes: &mut Notes) {
         if notes.expect(&format!("writing {size} B"), write_pattern(&mut mapping, size)).is_none() {
             continue;
         }
-        let Some(bytes) = notes.expect(&format!("reading {size} B"), mapping.as_bytes()) else { continue };
-        if let Some(offset) = broken(bytes, size) {
+        let Some(bytes) = notes.expect(&format!("reading {size} B"), bytes_of(&mapping)) else { continue };
+        if let Some(offset) = broken(&bytes, size) {
             notes.wrong(format!("{size} B: the byte at {offset} is not what was written"));
         }
     }

@@ -1,8 +1,6 @@
 //! Four threads at a time: each gets what it asked for, and nobody else's.
 
-use areas::Request;
-
-use super::{Bench, Check, broken, write_pattern};
+use super::{Bench, Check, broken, bytes_of, write_pattern};
 use crate::notes::Notes;
 
 pub(super) const THREADS: Check = Check {
@@ -33,7 +31,7 @@ fn worker(bench: &Bench<'_>, number: usize) -> Vec<String> {
     for round in 0..ROUNDS {
         // Another size for each thread, none larger than the small one.
         let size = bench.small().saturating_sub(number).max(1);
-        let mut mapping = match bench.map(&Request::new(size)) {
+        let mut mapping = match bench.map(&bench.request(size)) {
             Ok(mapping) => mapping,
             Err(error) => {
                 wrong.push(format!("round {round}: {error}"));
@@ -48,8 +46,8 @@ fn worker(bench: &Bench<'_>, number: usize) -> Vec<String> {
             wrong.push(format!("writing: {error}"));
         }
         std::thread::yield_now();
-        match mapping.as_bytes() {
-            Ok(bytes) if broken(bytes, salt).is_none() => {}
+        match bytes_of(&mapping) {
+            Ok(bytes) if broken(&bytes, salt).is_none() => {}
             Ok(_) => wrong.push("another thread's bytes are in it".to_owned()),
             Err(error) => wrong.push(format!("reading: {error}")),
         }

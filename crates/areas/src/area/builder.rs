@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Access, Area, Private, Resizable, Shared};
+use super::{Access, Area, Private, Resizable, Shared, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, Reservation, headroom};
@@ -13,7 +13,7 @@ use crate::page::{PageSize, Pages};
 use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::{
-    Address, Provider, Request, System, is_left_to_the_kernel, resolve, take_pool_pages, transparent,
+    Address, Backing, Provider, Request, System, is_left_to_the_kernel, resolve, take_pool_pages, transparent,
 };
 use crate::registry::{LABEL, Name};
 use crate::size::Bytes;
@@ -200,6 +200,34 @@ impl<'a> AreaBuilder<'a> {
         let placement = self.resolved()?;
         let request = Request::new(self.size).at(self.address).pages(self.pages).protection(self.protection);
         let mapping = self.map(&place(self.at_home(request), placement), "private")?;
+        self.finish(mapping, None, placement)
+    }
+
+    /// Makes an area of stored bytes: a part of the file or device that its provider is over
+    /// ([`Storage`](crate::provider::Storage)).
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] where the provider stores nothing (the kernel itself does not), and for a lock; [`Kind::InvalidInput`] for a size of 0, a name, or
+    /// growth; [`Kind::NoMemory`] where no part of it is free that is large enough; as the request meets the file.
+    pub fn stored(&self) -> Result<Area<Stored>> {
+        if self.name.is_some() || self.extent != Wanted::Fixed {
+            return Err(Error::new(Kind::InvalidInput, self.what("stored"))
+                .detail("only shared areas have names and can grow")
+                .help("leave `.name()` and `.growable()` out: others open the file"));
+        }
+        if self.lock != Lock::None {
+            return Err(Error::new(Kind::Unsupported, self.what("stored"))
+                .detail(format!("it is to be locked as {}", self.lock))
+                .help("a device's memory stays where it is; put a file that is to stay in RAM into a shared area"));
+        }
+        headroom::keep(|| self.what("stored"))?;
+        let placement = self.resolved()?;
+        let request = Request::new(self.size)
+            .backed_by(Backing::Stored)
+            .at(self.address)
+            .pages(self.pages)
+            .protection(self.protection);
+        let mapping = self.map(&place(self.at_home(request), placement), "stored")?;
         self.finish(mapping, None, placement)
     }
 

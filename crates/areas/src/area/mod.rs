@@ -8,6 +8,7 @@
 //! | [`Area<Shared>`] | everybody who has a clone | nothing: copies, atomic words, raw pointers |
 //! | [`Area<Resizable>`] | everybody who has a clone, and its size may shrink | nothing: copies through the kernel |
 //! | [`Area<Frozen>`] | nobody, ever again | `&[u8]` |
+//! | [`Area<Stored>`] | whoever has the file or device open | nothing: copies through the kernel |
 
 mod arranged;
 mod builder;
@@ -25,6 +26,7 @@ mod receiving;
 mod reserve;
 mod resizable;
 mod shared;
+mod stored;
 mod transfer;
 
 use std::fmt;
@@ -41,6 +43,7 @@ pub use private::Private;
 pub use receiving::{ReceiveOptions, receive};
 pub use resizable::Resizable;
 pub use shared::{Shared, SharedSlice};
+pub use stored::Stored;
 pub use transfer::Transfer;
 
 use crate::error::{Error, Kind, Result};

@@ -106,6 +106,11 @@ mod tests {
         assert_eq!(Extents::of(7..7).take(1, 1, 0), None);
     }
 
+    fn bytes(start: u64, len: u64) -> Range<usize> {
+        let start = usize::try_from(start).unwrap();
+        start..start + usize::try_from(len).unwrap()
+    }
+
     proptest! {
         #[test]
         fn behave_like_bytes(
@@ -118,18 +123,18 @@ mod tests {
                 if take {
                     let align = 1 << log;
                     let fits = |start: u64| (base + start).is_multiple_of(align)
-                        && model.get(start as usize..(start + len) as usize).is_some_and(|bytes| !bytes.contains(&true));
+                        && model.get(bytes(start, len)).is_some_and(|bytes| !bytes.contains(&true));
                     match extents.take(len, align, base) {
                         Some(start) => {
                             prop_assert!(fits(start), "{start} {len} {align}");
-                            model[start as usize..(start + len) as usize].fill(true);
+                            model[bytes(start, len)].fill(true);
                             held.push((start, len));
                         }
                         None => prop_assert!(!(0..200).any(fits), "{len} {align} {extents:?}"),
                     }
                 } else if !held.is_empty() {
                     let (start, len) = held.swap_remove(which.index(held.len()));
-                    model[start as usize..(start + len) as usize].fill(false);
+                    model[bytes(start, len)].fill(false);
                     extents.give_back(start, len);
                 }
                 let free = model.iter().filter(|&&taken| !taken).count() as u64;

@@ -18,6 +18,7 @@ mod refusal;
 mod reservation;
 mod rights;
 mod roomy;
+mod stored;
 mod taken;
 mod tally;
 
@@ -32,11 +33,12 @@ pub(crate) use asked::Asked;
 pub use backing::BackedBy;
 pub(crate) use canary::Canary;
 pub(crate) use claim::Claim;
+pub(crate) use extents::Extents;
 pub(crate) use kept::missing;
 pub(crate) use making::Plan;
 pub(crate) use refusal::{in_words, out_of_range, refused, refused_placement};
 pub use reservation::Reservation;
-pub(crate) use reservation::reserved;
+pub(crate) use reservation::{hold, prepare, reserved};
 #[cfg(fuzzing)]
 pub(crate) use roomy::fuzz as fuzz_arena;
 pub use roomy::roomy_maximum;

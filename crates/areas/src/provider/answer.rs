@@ -18,7 +18,7 @@ impl Request<'_> {
             Backing::Private => Some(BackedBy::Private),
             Backing::Inherited => Some(BackedBy::Inherited),
             Backing::Object(object) => Some(BackedBy::object(object)),
-            Backing::File { .. } => None,
+            Backing::File { .. } | Backing::Stored => None,
         }
     }
 
@@ -38,6 +38,10 @@ impl Request<'_> {
             (Backing::File { offset, shared, .. }, None) => {
                 differs.note("backing", BackedBy::File { offset, shared }, mapping.backed_by());
             }
+            (Backing::Stored, None) => match mapping.backed_by() {
+                BackedBy::File { .. } => {}
+                other => differs.0.push(format!("backing: asked for a file or a device, given {other}")),
+            },
             (_, None) => {}
         }
         differs.note("size", self.size(), mapping.size());

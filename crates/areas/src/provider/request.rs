@@ -57,6 +57,9 @@ pub enum Backing<'a> {
         /// Whether writes reach the file.
         shared: bool,
     },
+    /// A part of what its provider stores: a file, or a memory device ([`Storage`](super::Storage)). Which part is the provider's choice, and what it holds is
+    /// what is stored there. As a file's its bytes are not lent.
+    Stored,
 }
 
 /// Places the parts of a mapping, before any page is there.

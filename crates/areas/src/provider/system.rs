@@ -150,6 +150,11 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
                 .map_err(|_| crate::object::closed(format!("map {} of an object", Bytes::from(size))))?;
             (object.span(), Sharing::Shared, flags, Some((fd, object.offset())))
         }
+        Backing::Stored => {
+            return Err(Error::new(Kind::Unsupported, format!("map {} that is stored", Bytes::from(size)))
+                .detail("the kernel has no file of its own")
+                .help("ask a provider over a file or a device: `Storage::of(file)`"));
+        }
         Backing::File { file, offset, shared: true } => {
             (size, Sharing::Shared, MapFlags::SHARED, Some((file, offset)))
         }
@@ -252,7 +257,7 @@ fn stands_apart(request: &Request<'_>, placement: Option<&Placement>) -> bool {
     match request.backing() {
         Backing::Private => placement.is_some(),
         Backing::Object(_) => true,
-        Backing::Inherited | Backing::File { .. } => false,
+        Backing::Inherited | Backing::File { .. } | Backing::Stored => false,
     }
 }
 

@@ -71,6 +71,13 @@ pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
     fs::fstat(file).map(|raw| stat_of(&raw))
 }
 
+/// The numbers of a device, if it is one of characters.
+pub(crate) fn device_numbers(file: BorrowedFd<'_>) -> Result<Option<(u32, u32)>> {
+    let raw = fs::fstat(file)?;
+    let is_device = raw.st_mode & libc::S_IFMT == libc::S_IFCHR;
+    Ok(is_device.then(|| (fs::major(raw.st_rdev), fs::minor(raw.st_rdev))))
+}
+
 /// What an open folder is, asked by its own name in it: EACCES where this process, as it is now, may not search it.
 pub(crate) fn stat_within(folder: BorrowedFd<'_>) -> Result<Stat> {
     fs::statat(folder, c".", AtFlags::empty()).map(|raw| stat_of(&raw))

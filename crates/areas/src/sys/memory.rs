@@ -265,6 +265,12 @@ pub(crate) fn unlock(address: NonNull<u8>, len: usize) -> Result<()> {
     unsafe { mm::munlock(address.as_ptr().cast::<c_void>(), len) }
 }
 
+/// Has the kernel write what was changed of a file's range, and waits for that.
+pub(crate) fn sync(address: NonNull<u8>, len: usize) -> Result<()> {
+    // SAFETY: writing back changes no content; an unmapped range gives ENOMEM.
+    unsafe { mm::msync(address.as_ptr().cast::<c_void>(), len, mm::MsyncFlags::SYNC) }
+}
+
 /// Has the kernel copy bytes from one address of this process to another one (`process_vm_writev` on ourselves): what cannot be read or
 /// written is an error or a smaller number, never a signal.
 ///

@@ -9,6 +9,7 @@ mod custom;
 mod files;
 mod fixed;
 mod policies;
+mod storage;
 mod system;
 mod wrong;
 
