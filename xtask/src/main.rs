@@ -1,7 +1,7 @@
 //! The project's own tools: `cargo xtask test` checks everything, `cargo xtask reliability` kills and fails at every
 //! system call, `cargo xtask bench` compares areas with their peers, `cargo xtask storm` lets many processes do everything at once and die, `cargo xtask vm` runs a program on
 //! a machine with several NUMA nodes, `cargo xtask install` puts everything where other programs look for it, `cargo xtask headers`
-//! writes `areas.h`, `cargo xtask fresh` tries the README's commands in a new Debian root. They are Rust like the rest, so that a clone needs nothing but cargo.
+//! writes `areas.h`, `cargo xtask wheel` builds the Python package, `cargo xtask fresh` tries the README's commands in a new Debian root. They are Rust like the rest, so that a clone needs nothing but cargo.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -14,6 +14,7 @@ mod fuzz;
 mod headers;
 mod install;
 mod process;
+mod python;
 mod reliability;
 mod soundness;
 mod storm;
@@ -44,6 +45,7 @@ enum Task {
     Test(test::Options),
     Storm(storm::Options),
     Vm(Box<vm::Options>),
+    Wheel(python::Options),
 }
 
 fn main() -> ExitCode {
@@ -58,5 +60,6 @@ fn main() -> ExitCode {
         Task::Test(options) => test::main(&options),
         Task::Storm(options) => storm::main(&options),
         Task::Vm(options) => vm::main(&options),
+        Task::Wheel(options) => python::main(&options),
     }
 }

@@ -35,7 +35,12 @@ pub(crate) fn target_folder() -> PathBuf {
 pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(workspace());
-    // What cargo told xtask about its package is not true of what is built now.
+    without_our_package(&mut command);
+    command
+}
+
+/// What cargo told xtask about its package is not true of what `command` builds.
+pub(crate) fn without_our_package(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
         if ours.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {

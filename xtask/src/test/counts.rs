@@ -70,6 +70,28 @@ impl Counts {
         }
         counts
     }
+
+    /// From pytest's last line, `1 failed, 3 passed, 2 skipped, 1 error in 0.12s`. A failure that was expected passes; an error in
+    /// what a test needs is a failure.
+    pub(crate) fn of_pytest(output: &str) -> Self {
+        let output = without_colors(output);
+        let of_line = |line: &str| -> Option<Self> {
+            let (numbers, seconds) = line.trim_matches(['=', ' ']).rsplit_once(" in ")?;
+            let seconds = seconds.split_once('s')?.0;
+            seconds.parse::<f64>().ok()?;
+            let mut counts = Self::default();
+            for (number, what) in numbered(numbers, ',') {
+                match what {
+                    "passed" | "xfailed" => counts.passed += number,
+                    "failed" | "xpassed" | "error" | "errors" => counts.failed += number,
+                    "skipped" => counts.skipped += number,
+                    _ => {}
+                }
+            }
+            Some(counts)
+        };
+        output.lines().rev().find_map(of_line).unwrap_or_default()
+    }
 }
 
 /// The tests that libtest says passed, in its order: lines `test NAME ... ok`.
@@ -134,6 +156,19 @@ mod tests {
         let output =
             "running 3 tests\ntest a::one ... ok\ntest a::two ... FAILED\ntest b ... \x1b[32mok\x1b[0m\n";
         assert_eq!(passed_tests(output), ["a::one", "b"]);
+    }
+
+    #[test]
+    fn pytest_is_read() {
+        let check =
+            |output: &str, expected: &str| assert_eq!(Counts::of_pytest(output).to_string(), expected);
+        check("", "0 passed, 0 failed");
+        check("..s [100%]\n2 passed, 1 skipped, 3 deselected in 0.51s\n", "2 passed, 0 failed, 1 skipped");
+        check(
+            "=== \x1b[31m1 failed\x1b[0m, 2 passed, 1 xfailed, 2 errors, 1 warning in 75.20s (0:01:15) ===\nnoise in x",
+            "3 passed, 3 failed",
+        );
+        check("no tests ran in 0.01s", "0 passed, 0 failed");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | `guests.rs`, `c_guests.rs` | tests on machines with several NUMA nodes, in Rust and in C |
 //! | `c/` | C and C++ programs against the C interfaces |
 //! | `install.rs` | building with what is installed |
+//! | `python/` | the Python package, in each Python that is here |
 //! | `native.rs` | the library depends on nothing in C |
 //! | `counts.rs`, `skips.rs` | what ran, and what could not |
 
@@ -17,6 +18,7 @@ mod counts;
 mod guests;
 mod install;
 mod native;
+mod python;
 mod readme;
 mod set_up;
 mod skips;
@@ -41,7 +43,7 @@ use skips::SkipLog;
 /// Skipped checks are listed before it. Of a failed step without tests of its own, the step counts as one failure.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Formatting, clippy, tests and a short storm only: no docs, doctests, C programs, examples, tour, install or guests
+    /// Formatting, clippy, tests and a short storm only: no docs, doctests, C or Python programs, examples, tour, install or guests
     #[arg(long)]
     quick: bool,
     /// No guests: they need QEMU, fetched once, and some minutes
@@ -71,7 +73,7 @@ struct Step {
     run: fn(&Run) -> Result<Done>,
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step { name: "set-up", quick: true, tests: true, run: set_up::run },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
@@ -79,6 +81,7 @@ const STEPS: [Step; 16] = [
     Step { name: "pure-rust", quick: true, tests: false, run: steps::pure_rust },
     Step { name: "tests", quick: true, tests: true, run: steps::tests },
     Step { name: "c", quick: false, tests: true, run: c::run },
+    Step { name: "python", quick: false, tests: true, run: python::run },
     Step { name: "doctests", quick: false, tests: true, run: steps::doctests },
     Step { name: "examples", quick: false, tests: false, run: steps::examples },
     Step { name: "tour", quick: false, tests: false, run: steps::tour },

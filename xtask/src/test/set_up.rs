@@ -18,6 +18,8 @@ enum Sign {
     Program(&'static str),
     /// A file below `/usr/include`.
     Header(&'static str),
+    /// A module of the `python3` in PATH.
+    Module(&'static str),
 }
 
 /// Something that a step needs and that a new machine lacks.
@@ -38,8 +40,12 @@ const fn header(name: &'static str, packages: &'static str, steps: &'static [&'s
     Need { sign: Sign::Header(name), packages, steps }
 }
 
+const fn module(name: &'static str, packages: &'static str, steps: &'static [&'static str]) -> Need {
+    Need { sign: Sign::Module(name), packages, steps }
+}
+
 /// What the steps call, beyond what every Debian has (a shell, coreutils, `cmp`, `grep`, `tar`).
-const NEEDS: [Need; 27] = [
+const NEEDS: [Need; 28] = [
     program("gcc", "gcc libc6-dev", &["tests", "c", "install", "bench", "guests"]),
     program("cc", "gcc libc6-dev", &["tests", "bench"]),
     program("g++", "g++", &["c", "bench", "fuzz"]),
@@ -51,16 +57,18 @@ const NEEDS: [Need; 27] = [
     program("pkg-config", "pkg-config", &["install"]),
     program("cmake", "cmake", &["install"]),
     program("setpriv", "util-linux", &["tests", "guests"]),
-    program("unshare", "util-linux", &["tests"]),
+    program("unshare", "util-linux", &["tests", "python"]),
     program("prlimit", "util-linux", &["tests"]),
-    program("mount", "mount", &["tests"]),
+    program("mount", "mount", &["tests", "python"]),
     program("script", "bsdutils", &["tests"]),
     program("perl", "perl-base", &["tests"]),
     program("ps", "procps", &["tests"]),
     program("bash", "bash", &["tests"]),
     program("ldd", "libc-bin", &["guests"]),
     program("numactl", "numactl", &["guests"]),
-    program("python3", "python3", &["bench"]),
+    program("python3", "python3", &["python", "bench"]),
+    // Debian keeps both apart from its Python; the second is CPython's own tests.
+    module("ensurepip", "python3-venv libpython3-testsuite", &["python"]),
     program("ipcs", "util-linux", &["bench"]),
     program("lsipc", "util-linux", &["bench"]),
     header("numa.h", "libnuma-dev", &["c", "bench"]),
@@ -128,6 +136,7 @@ fn present(sign: Sign) -> bool {
     match sign {
         Sign::Program(name) => process::which(name).is_some(),
         Sign::Header(name) => Path::new("/usr/include").join(name).exists(),
+        Sign::Module(name) => answers(Command::new("python3").args(["-I", "-c", &format!("import {name}")])),
     }
 }
 

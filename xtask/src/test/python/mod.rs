@@ -1,0 +1,210 @@
+//! The Python package, as its users get it: a wheel, the source folder and the source archive are installed by pip, and the tests in
+//! `python/tests` run with the wheel in each Python from 3.11 on that is here.
+//!
+//! | file | what |
+//! |---|---|
+//! | `areas_ci.py` | pytest's plugin: filters, and skips said aloud |
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::counts::Counts;
+use super::{Done, Run};
+use crate::process;
+use crate::python::{self, Builder, Environment, Interpreter, Missing};
+
+/// For all tests in one Python.
+const TESTS_LIMIT: Duration = Duration::from_secs(900);
+/// For pip, with a build of everything.
+const INSTALL_LIMIT: Duration = Duration::from_secs(1800);
+/// For a few lines of Python.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(60);
+
+/// Puts an array, finds it from another process, and prints the path of the package.
+const FIRST_USE: &str = "import areas, subprocess, sys, numpy
+a = areas.put(numpy.arange(6.0), name=f'first-use-{sys.argv[1]}', freeze=True)
+other = f'import areas; print(areas.find({a.name!r}).array.sum())'
+print(subprocess.run([sys.executable, '-c', other], stdout=subprocess.PIPE, text=True, check=True).stdout.strip(), areas.__file__)";
+
+/// The step.
+pub(super) fn run(run: &Run) -> Result<Done> {
+    if !has_tests(&run.options.filter)? {
+        return Ok(Done::skipped("no test in Python has such a name"));
+    }
+    let pythons = python::usable(python::interpreters());
+    let Some(first) = pythons.first() else {
+        return skipped(run, "there is no Python 3.11 or newer here");
+    };
+    let builder = match Builder::new(first)? {
+        Ok(builder) => builder,
+        Err(Missing(why)) => return skipped(run, &why),
+    };
+    let wheel = builder.wheel(&process::target_folder().join("python/wheels"))?;
+    let mut done = Done::default();
+    // An interrupted choice of one test is to be quick.
+    if run.options.filter.is_empty() {
+        done.counts.passed += by_pip(run, &builder, first, &wheel)?;
+    }
+    for python in &pythons {
+        match Environment::prepare(&python.minor(), python, &["test"])? {
+            Ok(environment) => {
+                environment.install(&wheel)?;
+                add(&mut done, tests(run, &environment)?);
+            }
+            Err(Missing(why)) => note(run, &format!("python{}", python.minor()), &why)?,
+        }
+    }
+    Ok(done)
+}
+
+/// Of several failures, the last one tells; all are in the output.
+fn add(all: &mut Done, one: Done) {
+    all.counts += one.counts;
+    if all.verdict == super::Verdict::Passed {
+        all.verdict = one.verdict;
+    }
+}
+
+fn skipped(run: &Run, why: &str) -> Result<Done> {
+    note(run, "python", why)?;
+    Ok(Done::skipped(why))
+}
+
+fn note(run: &Run, what: &str, why: &str) -> Result<()> {
+    eprintln!("python: SKIPPED: {what}: {why}");
+    run.skips.note(what, why)
+}
+
+/// What pip makes of the wheel, the folder and the archive; each is a check.
+fn by_pip(run: &Run, builder: &Builder, python: &Interpreter, wheel: &Path) -> Result<u64> {
+    // With its dependencies, into an environment that has nothing.
+    let environment = Environment::empty("from-wheel", python)?;
+    run.program(environment.pip("install").arg(wheel), INSTALL_LIMIT)?;
+    first_use(run, &environment, "wheel")?;
+    let environment = Environment::empty("from-folder", python)?;
+    let mut pip = environment.pip("install");
+    process::without_our_package(&mut pip).env("CARGO_TARGET_DIR", process::target_folder());
+    run.program(pip.arg(python::sources()), INSTALL_LIMIT)?;
+    first_use(run, &environment, "folder")?;
+    let archive = builder.archive(&process::target_folder().join("python/wheels"))?;
+    let again = builder.wheel_from(&archive)?;
+    environment.install(&again)?;
+    first_use(run, &environment, "archive")?;
+    Ok(3)
+}
+
+/// That what was installed works.
+fn first_use(run: &Run, environment: &Environment, name: &str) -> Result<()> {
+    let mut program = Command::new(environment.program("python"));
+    // -P: not what lies in the current folder.
+    program.args(["-P", "-c", FIRST_USE, name]).current_dir("/");
+    let ran = run.program(&mut program, PROGRAM_LIMIT)?;
+    ensure!(ran.output.starts_with("15.0 /"), "the first use of the {name} says: {}", ran.output);
+    Ok(())
+}
+
+/// Everything in `python/tests`, with what is installed in `environment`.
+fn tests(run: &Run, environment: &Environment) -> Result<Done> {
+    let plugin = process::workspace().join("xtask/src/test/python");
+    let registry = Registry::new(&environment.interpreter)?;
+    let mut pytest = Command::new(environment.program("pytest"));
+    pytest.args(["-p", "areas_ci", "-p", "no:cacheprovider", "-q", "--color=no", "--durations=8"]);
+    pytest.args(["--timeout=180", "-o", "faulthandler_timeout=150", "--rootdir"]).arg(python::sources());
+    pytest.arg(tests_folder()).current_dir(&registry.0);
+    pytest.env("PYTHONPATH", plugin).env("PYTHONDONTWRITEBYTECODE", "1");
+    pytest.env("AREAS_DIR", registry.0.join("registry")).env("HYPOTHESIS_STORAGE_DIRECTORY", &registry.0);
+    pytest.env("AREAS_TEST_FILTER", run.options.filter.join("\n"));
+    let ran = run.start(&mut pytest, Some(TESTS_LIMIT))?;
+    let mut counts = Counts::of_pytest(&ran.output);
+    // The log has them.
+    counts.passed += std::mem::take(&mut counts.skipped);
+    // pytest's 5: the filter left nothing.
+    let nothing = !run.options.filter.is_empty() && ran.status.code() == Some(5);
+    if ran.timed_out {
+        return Ok(Done::failed(counts, format!("pytest was still running after {TESTS_LIMIT:?}")));
+    }
+    if !ran.status.success() && !nothing {
+        let python = &environment.interpreter;
+        return Ok(Done::failed(counts, format!("pytest failed in {python} ({})", ran.status)));
+    }
+    ensure!(nothing || counts.passed > 0, "pytest says that it ran no test in {}", environment.interpreter);
+    Ok(Done::counted(counts))
+}
+
+/// A folder for one run of the tests: where they start, with a registry that no other run has.
+struct Registry(PathBuf);
+
+impl Registry {
+    fn new(python: &Interpreter) -> Result<Self> {
+        let folder =
+            std::env::temp_dir().join(format!("areas-python-{}-{}", python.minor(), std::process::id()));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn tests_folder() -> PathBuf {
+    python::sources().join("tests")
+}
+
+/// Whether the filter may mean tests in Python: the whole step is built for none.
+fn has_tests(filter: &[String]) -> Result<bool> {
+    if filter.is_empty() {
+        return Ok(true);
+    }
+    let folder = tests_folder();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("test_") && named(&name, &fs::read_to_string(&path)?, filter) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a file has tests whose names contain one of these: `FILE`, `test_NAME`, or pytest's `FILE::NAME`.
+fn named(file: &str, text: &str, filter: &[String]) -> bool {
+    let parts = |part: &String| -> bool {
+        let names = text.lines().filter_map(|line| {
+            let line = line.trim_start().trim_start_matches("async ");
+            line.strip_prefix("def ").or_else(|| line.strip_prefix("class "))
+        });
+        let mut names = names.filter_map(|rest| rest.split(['(', ':']).next());
+        let part = part.split('[').next().unwrap_or_default();
+        let last = part.rsplit("::").next().unwrap_or_default();
+        part.split("::").all(|piece| piece.is_empty() || file.contains(piece) || text.contains(piece))
+            && (file.contains(last)
+                || names.any(|name| name.to_lowercase().starts_with("test") && name.contains(last)))
+    };
+    filter.iter().any(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_looked_for_in_names_of_tests() {
+        let text = "class TestList:\n    def test_find(self):\n        pass\ndef helper_x(): pass\n";
+        let check = |filter: &str, expected: bool| {
+            assert_eq!(named("test_area.py", text, &[filter.to_owned()]), expected, "{filter}");
+        };
+        check("find", true);
+        check("test_area", true);
+        check("TestList", true);
+        check("test_area.py::TestList::test_find[1]", true);
+        check("helper_x", false);
+        check("registry::squatters", false);
+    }
+}
