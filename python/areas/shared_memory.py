@@ -297,3 +297,38 @@ def install() -> None:
         "SharedMemoryServer": _manager.SharedMemoryServer,
     }.items():
         setattr(managers, name, value)
+
+
+# What this module takes of the library, in one place.
+
+
+def _create(name: str, size: int) -> areas.Area:
+    """A new block under a name that must be nobody's."""
+    try:
+        areas.find(name, keep_name=False).close()
+    except FileNotFoundError:
+        return areas.create(name, nbytes=size)
+    raise areas.NameTaken(f"cannot make shared memory {name!r} of {size} bytes: the name is taken")
+
+
+def _attach(name: str) -> areas.Area:
+    """The block of that name, for writing; for reading where it is frozen."""
+    try:
+        return areas.find(name, write=True)
+    except areas.Frozen:
+        return areas.find(name)
+
+
+def _is_retired(area: areas.Area) -> bool:
+    """Whether somebody unlinked it."""
+    return area.id is None
+
+
+def _retire(area: areas.Area) -> bool:
+    """Takes its name away for everybody. Whether it had one until now."""
+    return area.id is not None
+
+
+def _object(area: areas.Area) -> object:
+    """Which memory it is: equal for all who have the same."""
+    return area.id

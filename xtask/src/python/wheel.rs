@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(1800);
 /// newer with venv, and a registry of packages for maturin.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Where to put both [default: wheels, in the target folder]
+    /// Where to put both [default: dist, in the target folder]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
@@ -49,9 +49,10 @@ fn run(options: &Options) -> Result<Vec<PathBuf>> {
     };
     let out = match &options.out {
         Some(folder) => std::path::absolute(folder)?,
-        None => process::target_folder().join("wheels"),
+        // Not wheels: maturin leaves there what pip has it build.
+        None => process::target_folder().join("dist"),
     };
-    let wheel = builder.wheel(&out)?;
+    let wheel = builder.wheel(&out, &["--strip"])?;
     let archive = builder.archive(&out)?;
     // What cannot be built from is no source archive.
     builder.wheel_from(&archive)?;
@@ -68,10 +69,10 @@ impl Builder {
     }
 
     /// The wheel, alone in `out` with its name's beginning.
-    pub(crate) fn wheel(&self, out: &Path) -> Result<PathBuf> {
+    pub(crate) fn wheel(&self, out: &Path, more: &[&str]) -> Result<PathBuf> {
         remove(out, ".whl")?;
         let mut maturin = self.maturin("build");
-        maturin.args(["--release", "--locked", "--out"]).arg(out);
+        maturin.args(["--release", "--locked", "--out"]).arg(out).args(more);
         maturin.arg("--interpreter").arg(self.0.program("python"));
         command(&mut maturin, LIMIT)?;
         let wheel = only(out, ".whl")?;

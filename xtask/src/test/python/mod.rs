@@ -43,7 +43,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         Ok(builder) => builder,
         Err(Missing(why)) => return skipped(run, &why),
     };
-    let wheel = builder.wheel(&process::target_folder().join("python/wheels"))?;
+    let wheel = builder.wheel(&process::target_folder().join("python/wheels"), &[])?;
     let mut done = Done::default();
     // An interrupted choice of one test is to be quick.
     if run.options.filter.is_empty() {
