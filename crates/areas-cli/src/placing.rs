@@ -189,8 +189,7 @@ mod tests {
             (Some("default"), Some("0"), None),
         ];
         for (policy, nodes, expected) in cases {
-            let place =
-                |balanced| {
+            let place = |balanced| {
                 let nodes = nodes.map(|nodes| nodes.parse().unwrap());
                 let place = Place { policy: policy.map(str::to_owned), nodes, balanced };
                 place.placement(true).ok().map(|placement| placement.to_string())

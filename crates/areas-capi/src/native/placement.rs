@@ -50,7 +50,10 @@ impl Placed {
         const WHAT: &str = "use a placement";
         let set = self.nodes.set();
         if self.flags & !AREAS_BALANCED != 0 || self.has_home > 1 {
-            return Err(invalid(WHAT, "its flags are neither 0 nor AREAS_BALANCED, or has_home neither 0 nor 1"));
+            return Err(invalid(
+                WHAT,
+                "its flags are neither 0 nor AREAS_BALANCED, or has_home neither 0 nor 1",
+            ));
         }
         let names_none = matches!(self.policy, AREAS_DEFAULT | AREAS_LOCAL);
         if names_none != set.is_empty() {

@@ -12,17 +12,19 @@ use crate::report::{AreaJson, Report, object_of};
 pub(super) fn print(
     ls: &Ls,
     reports: &[Report],
-    unpublished: &[Unpublished],
+    unpublished: Option<&[Unpublished]>,
     unreadable: &[UnreadableTeam],
     total: Total,
 ) -> Result<()> {
-    let not_published = NotPublished {
-        memories: unpublished.len(),
-        allocated: unpublished.iter().map(|memory| memory.allocated).sum(),
-    };
+    let not_published = unpublished.map(|memories| NotPublished {
+        memories: memories.len(),
+        allocated: memories.iter().map(|memory| memory.allocated).sum(),
+    });
     let content = ListJson {
         areas: reports.iter().map(Report::to_json).collect(),
-        unpublished: ls.all.then(|| unpublished.iter().map(UnpublishedJson::from).collect()),
+        unpublished: unpublished
+            .filter(|_| ls.all)
+            .map(|memories| memories.iter().map(UnpublishedJson::from).collect()),
         unreadable: unreadable.iter().map(UnreadableJson::from).collect(),
         total: TotalJson { total, not_published },
         registry: registry::path()?.map(|path| path.display().to_string()),
@@ -46,7 +48,8 @@ struct ListJson {
 struct TotalJson {
     #[serde(flatten)]
     total: Total,
-    not_published: NotPublished,
+    /// Null where it is not counted: of very many areas only where that is asked for (`--all`).
+    not_published: Option<NotPublished>,
 }
 
 /// What nobody publishes, all together: told whether it is listed or not.

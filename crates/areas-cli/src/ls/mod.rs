@@ -22,6 +22,10 @@ use crate::report::{Holders, Report};
 use rows::Rows;
 use total::{Objects, in_words};
 
+/// Up to so many areas, what nobody publishes is counted unasked: each process has to be asked for all that it has open and mapped, which
+/// takes as long again as the listing.
+const COUNTED_UP_TO: usize = 1000;
+
 /// What is told where an area was asked for and there is none.
 const NO_SUCH_AREA: u8 = 3;
 
@@ -91,8 +95,8 @@ fn in_json(ls: &Ls, listing: Listing) -> Result<()> {
     })?;
     rows::sort(&mut reports, ls);
     // What was found not to be where its table says is told among what is not published, so that comes after the areas.
-    let unpublished = nobody_publishes(ls)?;
-    json::print(ls, &reports, &unpublished, &listing.unreadable, objects.total())?;
+    let unpublished = nobody_publishes(ls, reports.len())?;
+    json::print(ls, &reports, unpublished.as_deref(), &listing.unreadable, objects.total())?;
     lost.iter().for_each(|error| output::complain(&error.to_string()));
     Ok(())
 }
@@ -104,18 +108,19 @@ fn in_a_table(ls: &Ls, listing: Listing) -> Result<()> {
         objects.add(&report);
         rows.add(report);
     })?;
-    let unpublished = nobody_publishes(ls)?;
-    let shown: &[Unpublished] = if ls.all { &unpublished } else { &[] };
+    let total = objects.total();
+    let unpublished = nobody_publishes(ls, total.areas)?;
+    let shown = unpublished.as_deref().filter(|_| ls.all).unwrap_or_default();
     let table = rows.finish(shown);
     let terminal = Terminal::stdout();
-    let total = objects.total();
     let mut text = match total.areas + shown.len() {
         0 => String::new(),
         _ if ls.no_headings => table.without_headings(terminal),
         _ => table.render(terminal),
     };
     if !ls.no_headings {
-        text += &terminal.paint(Look::Dim, &summary(ls, &total.to_string(), &unpublished, terminal)?);
+        text +=
+            &terminal.paint(Look::Dim, &summary(ls, &total.to_string(), unpublished.as_deref(), terminal)?);
         text.push('\n');
     }
     output::print(&text)?;
@@ -139,12 +144,21 @@ fn columns_of(ls: &Ls) -> Vec<Column> {
 }
 
 /// The end: what all take together, what nobody publishes, and where was looked. It is one line where there is room for one.
-fn summary(ls: &Ls, total: &str, unpublished: &[Unpublished], terminal: Terminal) -> areas::Result<String> {
+fn summary(
+    ls: &Ls,
+    total: &str,
+    unpublished: Option<&[Unpublished]>,
+    terminal: Terminal,
+) -> areas::Result<String> {
     let mut parts = vec![total.to_owned()];
-    if !unpublished.is_empty() {
-        let allocated = unpublished.iter().map(|memory| memory.allocated).sum();
-        let hint = if ls.all { "" } else { " (ls --all)" };
-        parts.push(format!("not published: {}, {} allocated{hint}", unpublished.len(), in_words(allocated)));
+    match unpublished {
+        None => parts.push("not published: not counted (ls --all)".to_owned()),
+        Some([]) => {}
+        Some(memories) => {
+            let allocated = memories.iter().map(|memory| memory.allocated).sum();
+            let hint = if ls.all { "" } else { " (ls --all)" };
+            parts.push(format!("not published: {}, {} allocated{hint}", memories.len(), in_words(allocated)));
+        }
     }
     if let Some(path) = registry::path()? {
         let user = rustix::process::geteuid();
@@ -155,14 +169,17 @@ fn summary(ls: &Ls, total: &str, unpublished: &[Unpublished], terminal: Terminal
     Ok(if fits { one_line } else { parts.join("\n") })
 }
 
-/// Memory that processes hold as areas' and that nobody publishes, of what was asked for.
-fn nobody_publishes(ls: &Ls) -> areas::Result<Vec<Unpublished>> {
+/// Memory that processes hold as areas' and that nobody publishes, of what was asked for; `None` where it is not counted.
+fn nobody_publishes(ls: &Ls, areas: usize) -> areas::Result<Option<Vec<Unpublished>>> {
+    if areas > COUNTED_UP_TO && !ls.all {
+        return Ok(None);
+    }
     let mut unpublished = registry::unpublished()?;
     unpublished.retain(|memory| {
         let by_name = ls.areas.is_empty() || ls.areas.iter().any(|pattern| pattern.fits_label(&memory.label));
         by_name && ls.pid.is_none_or(|pid| memory.holders.iter().any(|holder| holder.pid == pid))
     });
-    Ok(unpublished)
+    Ok(Some(unpublished))
 }
 
 /// What can be told of each, one after the other: of many areas, what is told takes less memory than what is known. Areas that go

@@ -152,7 +152,8 @@ mod tests {
     #[test]
     fn what_others_ask_of_an_object_is_told() {
         let page = PageSize::base().bytes();
-        let on = |policy: fn(NodeSet) -> Policy| Placement::new(policy(NodeSet::single(Node::new(0).unwrap())));
+        let on =
+            |policy: fn(NodeSet) -> Policy| Placement::new(policy(NodeSet::single(Node::new(0).unwrap())));
         let (bind, interleave) = (on(Policy::Bind), on(Policy::Interleave));
         let area = crate::builder(100 * page).place(bind).shared().unwrap();
         let mut other = crate::residency::map_window(area.object(), &(0..100 * page)).unwrap();

@@ -219,7 +219,9 @@ pub enum AtAddress {
 pub(super) fn mapped_at(address: u64) -> AtAddress {
     let unknown = AtAddress::Unknown;
     let Some(here) = HERE.get().filter(|here| here.canary.is_set()) else { return unknown };
-    let Some(place) = ADDRESSES.find_whole(address).and_then(|entry| Place::read(&entry)) else { return unknown };
+    let Some(place) = ADDRESSES.find_whole(address).and_then(|entry| Place::read(&entry)) else {
+        return unknown;
+    };
     if place.has(address) != Has::Yes {
         return unknown;
     }

@@ -176,7 +176,10 @@ pub(crate) fn keep_open() {
             let number = file.as_raw_fd();
             if let Ok(kept) = Guarded::new(file.into()) {
                 // The one before is not ours to close any more: its number answered no question.
-                #[expect(clippy::mem_forget, reason = "dropped, it would look at a number that may be anybody's")]
+                #[expect(
+                    clippy::mem_forget,
+                    reason = "dropped, it would look at a number that may be anybody's"
+                )]
                 std::mem::forget(owner.replace(kept));
                 KEPT.store(number, Ordering::Release);
             }

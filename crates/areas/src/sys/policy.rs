@@ -75,7 +75,15 @@ fn mbind(address: NonNull<u8>, len: usize, placement: &Placement, flags: u32) ->
     // SAFETY: the mask outlives the call and has MASK_WORDS words, which `maxnode` does not exceed; a policy decides where
     // pages come from, a flag whether they are moved there, and neither changes content.
     let status = unsafe {
-        libc::syscall(libc::SYS_mbind, address.as_ptr(), len, libc::c_ulong::from(mode), pointer, maxnode, flags)
+        libc::syscall(
+            libc::SYS_mbind,
+            address.as_ptr(),
+            len,
+            libc::c_ulong::from(mode),
+            pointer,
+            maxnode,
+            flags,
+        )
     };
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }

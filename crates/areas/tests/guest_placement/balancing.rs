@@ -16,9 +16,8 @@ const BALANCED: i32 = 1 << 13;
 
 /// Has the kernel balance, and look often.
 fn balancing() -> Vec<Setting> {
-    let knob = |name: &str, value| {
-        Setting::set(format!("/sys/kernel/debug/sched/numa_balancing/{name}"), value)
-    };
+    let knob =
+        |name: &str, value| Setting::set(format!("/sys/kernel/debug/sched/numa_balancing/{name}"), value);
     let quick = [knob("scan_delay_ms", "1"), knob("scan_period_min_ms", "20")];
     let mut all = vec![Setting::set("/proc/sys/kernel/numa_balancing".into(), "1")];
     all.extend(quick);
@@ -140,9 +139,8 @@ fn balancing_is_for_bind_and_preferred_many() {
         assert!(error.to_string().contains("knows no balancing"), "{error:#}");
     }
     for sort in Sort::BASE {
-        let mode = |placement: Placement| {
-            Ok::<_, areas::Error>(pages::mode(placed(sort, 1, placement)?.start()))
-        };
+        let mode =
+            |placement: Placement| Ok::<_, areas::Error>(pages::mode(placed(sort, 1, placement)?.start()));
         let bind = Placement::new(Policy::Bind(set));
         assert_eq!(mode(bind).unwrap() & BALANCED, 0);
         assert_eq!(mode(bind.balanced()).unwrap() & BALANCED, BALANCED);
