@@ -111,6 +111,64 @@ mod tests {
         thread::spawn(move || look(&record, written))
     }
 
+    /// A note beside a record: which of two places has it (that may change), and what is there, two words that belong together.
+    struct Noted {
+        generation: AtomicU64,
+        place: AtomicU64,
+        places: [[AtomicU64; 2]; 2],
+    }
+
+    impl Noted {
+        fn absent() -> Arc<Self> {
+            let word = || AtomicU64::new(0);
+            let places = [[word(), word()], [word(), word()]];
+            Arc::new(Noted { generation: word(), place: word(), places })
+        }
+
+        fn put(&self, place: usize, value: u64) {
+            self.places[place].iter().for_each(|word| word.store(value, Ordering::Relaxed));
+        }
+
+        /// As a table's writer changes it: first the note, in the place that has none, then what leads there.
+        fn set(&self, place: usize, value: u64) {
+            self.put(place, value);
+            let Ok(()) = protocol::change(&Word(&self.generation), || {
+                self.place.store(place as u64, Ordering::Relaxed);
+                Ok(())
+            });
+        }
+
+        /// As a reader copies it.
+        fn copy(&self) -> Result<[u64; 2], Infallible> {
+            let place = usize::try_from(self.place.load(Ordering::Relaxed)).unwrap();
+            fence(Ordering::Acquire);
+            Ok([0, 1].map(|i: usize| self.places[place][i].load(Ordering::Relaxed)))
+        }
+    }
+
+    /// Unlike what else changes in a record: with the mark, too, which is how a record looks whose owner was stopped.
+    #[test]
+    fn a_note_is_whole_even_while_it_changes() {
+        model(|| {
+            let noted = Noted::absent();
+            let Ok(()) = protocol::fill(&Word(&noted.generation), || {
+                noted.put(0, 1);
+                Ok(())
+            });
+            let reader = noted.clone();
+            let reader = thread::spawn(move || {
+                let Ok(seen) = protocol::read(&Word(&reader.generation), PATIENCE, || reader.copy());
+                if let Some((_, words)) = seen {
+                    assert!((1..=3).contains(&words[0]) && words[0] == words[1], "{words:?}");
+                }
+            });
+            noted.set(1, 2);
+            // In the place that the first one had.
+            noted.set(0, 3);
+            reader.join().unwrap();
+        });
+    }
+
     #[test]
     fn a_new_record_is_seen_whole_or_not_at_all() {
         model(|| {

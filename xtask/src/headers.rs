@@ -15,7 +15,7 @@ use crate::process;
 pub(crate) struct Options {}
 
 /// The files that have a part of the header, in its order.
-const PARTS: [&str; 21] = [
+const PARTS: [&str; 22] = [
     "errors",
     "words",
     "nodes",
@@ -23,6 +23,7 @@ const PARTS: [&str; 21] = [
     "provider",
     "custom",
     "area",
+    "notes",
     "attributes",
     "clones",
     "info",

@@ -47,6 +47,8 @@ int main(void)
 	FIELD(areas_attributes, reserved);
 	FIELD(areas_attributes, placement);
 	FIELD(areas_attributes, flags);
+	FIELD(areas_attributes, note);
+	FIELD(areas_attributes, note_size);
 	SIZE(areas_cloning);
 	FIELD(areas_cloning, size_of_this);
 	FIELD(areas_cloning, name);
@@ -54,6 +56,8 @@ int main(void)
 	FIELD(areas_cloning, address_form);
 	FIELD(areas_cloning, address);
 	FIELD(areas_cloning, room);
+	FIELD(areas_cloning, note);
+	FIELD(areas_cloning, note_size);
 	SIZE(areas_info);
 	FIELD(areas_info, size_of_this);
 	FIELD(areas_info, id);
@@ -74,6 +78,8 @@ int main(void)
 	FIELD(areas_info, inode);
 	FIELD(areas_info, name);
 	FIELD(areas_info, command);
+	FIELD(areas_info, note_size);
+	FIELD(areas_info, note);
 	SIZE(areas_holder);
 	FIELD(areas_holder, pid);
 	FIELD(areas_holder, mapped);

@@ -209,6 +209,9 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The same, each node as many pages a turn as its weight says (Linux 6.9).
 #define AREAS_WEIGHTED_INTERLEAVE 6
 
+// The most bytes that a note has.
+#define AREAS_LONGEST_NOTE 256
+
 // Core dumps of this process leave the area out. (Growable and resizable ones always are left out. Of other areas the kernel writes
 // every page, and takes memory for those that were never touched. For a clone, madvise(MADV_DONTDUMP) does the same.)
 #define AREAS_NOT_DUMPED 1
@@ -448,6 +451,10 @@ typedef struct areas_attributes {
     struct areas_placement placement;
     // 0, or AREAS_NOT_DUMPED.
     uint64_t flags;
+    // What is noted beside it for those who find it: bytes that mean what the program says; NULL is nothing. For areas that are not private.
+    const void *note;
+    // How many bytes that is: at most AREAS_LONGEST_NOTE.
+    size_t note_size;
 } areas_attributes;
 
 // How a published area is to be cloned. Begin with AREAS_CLONING: what may be done with the clone is what may be done with its
@@ -466,6 +473,10 @@ typedef struct areas_cloning {
     void *address;
     // How many bytes of addresses the clone of a resizable area takes to grow into; 0 is as many as the source has.
     size_t room;
+    // What is noted beside the clone; NULL is what is noted beside its source.
+    const void *note;
+    // How many bytes that is: at most AREAS_LONGEST_NOTE.
+    size_t note_size;
 } areas_cloning;
 
 // What is known of an area at the moment of asking. Begin with AREAS_INFO.
@@ -508,6 +519,10 @@ typedef struct areas_info {
     char name[256];
     // The command name of its holder, ended by NUL; empty where it cannot be read.
     char command[64];
+    // How many bytes its holder has noted beside it; 0 is nothing.
+    size_t note_size;
+    // These bytes: its holder's word, unchecked.
+    uint8_t note[AREAS_LONGEST_NOTE];
 } areas_info;
 
 // Is told of an area. Whatever it returns but 0 ends the walk.
@@ -932,6 +947,16 @@ int32_t areas_id(const struct areas_area *area);
 //
 // AREAS_ERROR_UNSUPPORTED for private areas, which have none.
 int areas_descriptor(const struct areas_area *area);
+
+// Notes something beside an area for those who find it, in place of what was noted before: up to AREAS_LONGEST_NOTE bytes that mean what
+// the program says (a type and a shape, a version). NULL and 0 take it back. Whoever looks meanwhile reads the old note or the new one,
+// whole (`note` in areas_info). Where the area is not published yet, it is told with the name. Clones that exist keep theirs.
+//
+// AREAS_ERROR_INVALID_INPUT for a longer one; AREAS_ERROR_UNSUPPORTED for private areas; AREAS_ERROR_LIMIT where this process has published
+// so many areas that there is no room for it: what was noted stays.
+int areas_set_note(struct areas_area *area,
+                   const void *bytes,
+                   size_t size);
 
 // Makes an area. NULL if it cannot be had as it was asked for.
 //

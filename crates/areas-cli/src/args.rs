@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use areas::{Bytes, Name};
+use areas::{Bytes, Name, Note};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
@@ -119,6 +119,9 @@ pub(crate) struct Holding {
     /// The name that others find it by: 1 to 255 bytes
     #[arg(long, value_parser = OsStringValueParser::new().try_map(name))]
     pub(crate) name: Name,
+    /// Note something beside it for those who find it: up to 256 bytes that mean what you say, a type and a shape for instance
+    #[arg(long, value_name = "NOTE", value_parser = OsStringValueParser::new().try_map(note))]
+    pub(crate) note: Option<Note>,
     /// Tell that it is ready as JSON, on one line
     #[arg(long, conflicts_with = "command")]
     pub(crate) json: bool,
@@ -320,6 +323,10 @@ fn address(text: &str) -> Result<usize, String> {
         None => text.parse(),
     }
     .map_err(|error| error.to_string())
+}
+
+fn note(text: OsString) -> areas::Result<Note> {
+    Note::new(text.as_bytes())
 }
 
 fn name(text: OsString) -> areas::Result<Name> {

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use areas::registry;
-use areas::{Area, AreaId, Bytes, Error, Frozen, Kind, Name, Resizable, Shared};
+use areas::{Area, AreaId, Bytes, Error, Frozen, Kind, Name, Note, Resizable, Shared};
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use signal_hook::consts::signal::{SIGINT, SIGQUIT, SIGWINCH};
 
@@ -38,6 +38,14 @@ impl Held {
         }
     }
 
+    fn set_note(&mut self, note: &Note) -> areas::Result<()> {
+        match self {
+            Held::Shared(area) => area.set_note(note.as_bytes()),
+            Held::Resizable(area) => area.set_note(note.as_bytes()),
+            Held::Frozen(area) => area.set_note(note.as_bytes()),
+        }
+    }
+
     fn size(&self) -> usize {
         match self {
             Held::Shared(area) => area.size(),
@@ -52,6 +60,9 @@ pub(crate) fn hold(mut area: Held, holding: &Holding, quiet: bool) -> Result<Exi
     let (sender, events) = mpsc::channel();
     // First of all, so that no signal between the ready line and here ends us in another way.
     signals::watch(!holding.command.is_empty(), sender.clone())?;
+    if let Some(note) = &holding.note {
+        area.set_note(note)?;
+    }
     let id = area.publish(&holding.name)?;
     let code = match holding.command.split_first() {
         None => {

@@ -159,6 +159,11 @@ impl Report {
             locked: self.locked.map(|locked| locked.bytes),
             unlocked: self.locked.map(|locked| locked.lost),
             protection: info.protection.to_string(),
+            note: std::str::from_utf8(info.note.as_bytes())
+                .ok()
+                .map(str::to_owned)
+                .filter(|_| !info.note.is_empty()),
+            note_bytes: target::bytes_in_hex(info.note.as_bytes()),
             frozen: self.frozen,
             pid: info.pid,
             command: self.command.clone(),
@@ -222,6 +227,10 @@ pub(crate) struct AreaJson {
     locked: Option<u64>,
     unlocked: Option<u64>,
     protection: String,
+    /// What its holder has noted beside it, where it is UTF-8; null where there is nothing.
+    note: Option<String>,
+    /// The same where it is not UTF-8: `hex:` and its bytes.
+    note_bytes: Option<String>,
     frozen: Option<bool>,
     pid: u32,
     command: Option<String>,

@@ -93,6 +93,9 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], namesakes: &[i32], term
         "frozen",
         report.frozen.map_or("unknown", |frozen| if frozen { "yes" } else { "no" }).to_owned(),
     ));
+    if !info.note.is_empty() {
+        lines.push(("note", format!("{} ({} B)", info.note, info.note.as_bytes().len())));
+    }
     lines.push(("created", report.created().map_or("unknown".to_owned(), |created| created.to_string())));
     let command = report.command.as_deref().unwrap_or("?");
     lines.push(("mapped at", format!("{:#x} in process {} ({command})", info.address, info.pid)));

@@ -92,7 +92,11 @@ impl Pattern {
 
 /// A name that is not UTF-8, in the form that [`Target::new`] takes; `None` for text, which JSON can hold.
 pub(crate) fn in_hex(name: &Name) -> Option<String> {
-    let bytes = name.as_bytes();
+    bytes_in_hex(name.as_bytes())
+}
+
+/// The same of any bytes.
+pub(crate) fn bytes_in_hex(bytes: &[u8]) -> Option<String> {
     std::str::from_utf8(bytes).is_err().then(|| {
         let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{HEX}{digits}")

@@ -158,7 +158,7 @@ pub use place::{Node, NodeSet, Placement, Policy};
 pub use populate::Progress;
 pub use protection::Protection;
 pub use provider::{Address, Backing, Placed, Provider, Request, System, allowed_nodes};
-pub use registry::{AreaId, Name};
+pub use registry::{AreaId, Name, Note};
 pub use residency::{Residency, Run, Where};
 pub use size::Bytes;
 pub use sys::copy::Word;

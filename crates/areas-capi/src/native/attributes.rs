@@ -8,6 +8,7 @@ use areas::{Error, Kind, Result};
 
 use super::area::{Any, Handle};
 use super::errors::{invalid, made};
+use super::notes::note;
 use super::placement::Placed;
 use super::provider::{Source, source};
 use super::sized::{Versioned, read};
@@ -48,6 +49,10 @@ pub struct Attributes {
     pub placement: Placed,
     /// 0, or AREAS_NOT_DUMPED.
     pub flags: u64,
+    /// What is noted beside it for those who find it: bytes that mean what the program says; NULL is nothing. For areas that are not private.
+    pub note: *const c_void,
+    /// How many bytes that is: at most AREAS_LONGEST_NOTE.
+    pub note_size: usize,
 }
 
 /// Core dumps of this process leave the area out. (Growable and resizable ones always are left out. Of other areas the kernel writes
@@ -62,7 +67,7 @@ unsafe impl Versioned for Attributes {
 
 impl Attributes {
     /// # Safety
-    /// The name is NULL or a string, the provider NULL or one that was not released.
+    /// The name is NULL or a string, the note NULL or as many bytes as its size says, the provider NULL or one that was not released.
     unsafe fn make(&self) -> Result<Any> {
         const WHAT: &str = "make an area";
         if self.reserved != 0 {
@@ -92,6 +97,10 @@ impl Attributes {
         if !self.name.is_null() {
             // SAFETY: a string (the caller) that is not NULL (checked).
             builder = builder.name(unsafe { CStr::from_ptr(self.name) }.to_bytes());
+        }
+        // SAFETY: NULL, or as many bytes as it says (the caller).
+        if let Some(note) = unsafe { note(self.note, self.note_size, WHAT) }? {
+            builder = builder.note(note);
         }
         Ok(match self.kind {
             AREAS_SHARED => Any::Shared(builder.shared()?),

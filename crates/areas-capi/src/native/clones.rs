@@ -9,6 +9,7 @@ use areas::{AreaId, Kind, Protection, Result};
 
 use super::area::{Any, Handle};
 use super::errors::{invalid, made, text};
+use super::notes::note;
 use super::sized::{Versioned, read};
 use super::words;
 
@@ -30,6 +31,10 @@ pub struct Cloning {
     pub address: *mut c_void,
     /// How many bytes of addresses the clone of a resizable area takes to grow into; 0 is as many as the source has.
     pub room: usize,
+    /// What is noted beside the clone; NULL is what is noted beside its source.
+    pub note: *const c_void,
+    /// How many bytes that is: at most AREAS_LONGEST_NOTE.
+    pub note_size: usize,
 }
 
 // SAFETY: numbers and addresses, the first a `usize`.
@@ -41,7 +46,7 @@ unsafe impl Versioned for Cloning {
 /// Makes a clone of whatever kind the source is.
 ///
 /// # Safety
-/// `how` is NULL, or has as many bytes as it says, and a name that is NULL or a string.
+/// `how` is NULL, or has as many bytes as it says, a name that is NULL or a string, and a note that is NULL or as many bytes as its size says.
 unsafe fn make(source: &Source, how: *const Cloning) -> Result<Any> {
     let mut cloning = source.cloning();
     let info = source.info()?;
@@ -56,6 +61,10 @@ unsafe fn make(source: &Source, how: *const Cloning) -> Result<Any> {
         if let Some(asked) = words::protection(how.protection)? {
             cloning = cloning.protection(asked);
             protection = asked;
+        }
+        // SAFETY: NULL, or as many bytes as it says (the caller).
+        if let Some(note) = unsafe { note(how.note, how.note_size, "clone an area") }? {
+            cloning = cloning.note(note);
         }
         if how.room != 0 {
             cloning = cloning.room(how.room);

@@ -5,10 +5,11 @@
 use std::ffi::{c_char, c_int, c_void};
 
 use areas::registry::Info;
-use areas::{Extent, Result};
+use areas::{Extent, Note, Result};
 
 use super::area::{Any, Handle, each, look};
 use super::errors::status;
+use super::notes::AREAS_LONGEST_NOTE;
 use super::placement::Placed;
 use super::sized::{Versioned, room};
 use super::words::{self, AREAS_FROZEN, AREAS_PRIVATE};
@@ -55,6 +56,10 @@ pub struct Told {
     pub name: [c_char; 256],
     /// The command name of its holder, ended by NUL; empty where it cannot be read.
     pub command: [c_char; 64],
+    /// How many bytes its holder has noted beside it; 0 is nothing.
+    pub note_size: usize,
+    /// These bytes: its holder's word, unchecked.
+    pub note: [u8; AREAS_LONGEST_NOTE],
 }
 
 // SAFETY: numbers and addresses, the first a `usize`.
@@ -69,6 +74,14 @@ fn field<const N: usize>(bytes: &[u8]) -> [c_char; N] {
     for (to, &byte) in field[..N - 1].iter_mut().zip(bytes) {
         // Signed on some machines, unsigned on others.
         *to = c_char::from_ne_bytes([byte]);
+    }
+    field
+}
+
+fn note_field(note: &Note) -> [u8; AREAS_LONGEST_NOTE] {
+    let mut field = [0; AREAS_LONGEST_NOTE];
+    for (to, &byte) in field.iter_mut().zip(note.as_bytes()) {
+        *to = byte;
     }
     field
 }
@@ -97,6 +110,8 @@ impl Told {
             inode: info.object.1,
             name: field(info.name.as_bytes()),
             command: field(info.command().as_deref().unwrap_or_default().as_bytes()),
+            note_size: info.note.as_bytes().len(),
+            note: note_field(&info.note),
         }
     }
 
@@ -143,6 +158,8 @@ impl Told {
             inode: 0,
             name: field(area.name().map(areas::Name::as_bytes).unwrap_or_default()),
             command: [0; 64],
+            note_size: area.note().as_bytes().len(),
+            note: note_field(area.note()),
         }))
     }
 }

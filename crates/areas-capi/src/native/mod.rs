@@ -9,6 +9,7 @@
 //! | `forgetting.rs` | addresses that the program has taken away from areas itself |
 //! | `changes.rs` | publishing, resizing, protecting, freezing, populating |
 //! | `granted.rs`, `residency.rs`, `verification.rs`, `migration.rs` | what was given, where it is, whether that is right, and moving it |
+//! | `notes.rs` | what is noted beside an area |
 //! | `copying.rs` | bytes in and out, checked |
 //! | `passing.rs` | areas that change hands |
 //! | `provider.rs`, `custom.rs` | where areas come from: the kernel, layers, a C program's own |
@@ -32,6 +33,7 @@ mod info;
 mod machine;
 mod migration;
 mod nodes;
+mod notes;
 mod passing;
 mod placement;
 mod provider;

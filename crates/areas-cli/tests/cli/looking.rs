@@ -37,6 +37,34 @@ fn nothing_is_no_error() {
     assert_eq!(ran.stdout(), "");
 }
 
+/// Its holder's word: a terminal is not told to obey it.
+#[test]
+fn a_note_is_shown() {
+    let registry = Registry::new();
+    let shown = |note: &[u8]| {
+        let words = ["create", "--size", "4096", "--name", "noted", "--note"].map(OsString::from);
+        let _holder = registry.hold(words.into_iter().chain([OsStr::from_bytes(note).to_owned()]));
+        let text = registry.run(["show", "noted"]).stdout();
+        let json = registry.show("noted");
+        assert_eq!(registry.list()[0]["note"], json["note"]);
+        let line = text.lines().find(|line| line.trim_start().starts_with("note ")).map(str::to_owned);
+        (line.unwrap_or_default(), json["note"].clone(), json["note_bytes"].clone())
+    };
+    let (line, note, bytes) = shown(b"u1 (2, 2048)");
+    assert!(line.ends_with("u1 (2, 2048) (12 B)"), "{line}");
+    assert_eq!((note, bytes), ("u1 (2, 2048)".into(), Value::Null));
+    let (line, note, bytes) = shown(b"\x1b[2Jx");
+    assert!(line.ends_with("[2Jx (5 B)") && !line.contains('\x1b'), "{line:?}");
+    assert_eq!((note, bytes), ("\u{1b}[2Jx".into(), Value::Null));
+    let (line, note, bytes) = shown(&[0xff, 1]);
+    assert!(line.contains(r"\xff"), "{line:?}");
+    assert_eq!((note, bytes), (Value::Null, "hex:ff01".into()));
+    assert_eq!(shown(b""), (String::new(), Value::Null, Value::Null));
+    let ran = registry.run(["create", "--size", "4096", "--name", "noted", "--note", &"x".repeat(257)]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("257 bytes"), "{ran:?}");
+}
+
 #[test]
 fn memory_that_nobody_publishes_is_listed_where_that_is_asked() {
     let registry = Registry::new();

@@ -15,7 +15,7 @@ use crate::protection::Protection;
 use crate::provider::{
     Address, Backing, Provider, Request, System, is_left_to_the_kernel, resolve, take_pool_pages, transparent,
 };
-use crate::registry::{LABEL, Name};
+use crate::registry::{LABEL, Name, Note};
 use crate::size::Bytes;
 
 /// What is asked of a new area. It can be used many times: the terminal calls take `&self`.
@@ -24,6 +24,7 @@ use crate::size::Bytes;
 pub struct AreaBuilder<'a> {
     pub(super) size: usize,
     name: Option<Vec<u8>>,
+    note: Option<Vec<u8>>,
     placement: Placement,
     pub(super) pages: Pages,
     pub(super) lock: Lock,
@@ -59,6 +60,7 @@ pub fn builder(size: usize) -> AreaBuilder<'static> {
     AreaBuilder {
         size,
         name: None,
+        note: None,
         placement: Placement::default(),
         pages: Pages::Base,
         lock: Lock::None,
@@ -75,6 +77,20 @@ impl<'a> AreaBuilder<'a> {
     /// Publishes it under that name as soon as it is there. For shared areas.
     pub fn name(mut self, name: impl AsRef<[u8]>) -> Self {
         self.name = Some(name.as_ref().to_owned());
+        self
+    }
+
+    /// Notes something beside it for those who find it: up to 256 bytes that mean what the program says, a type and a shape for instance. For shared areas.
+    ///
+    /// ```
+    /// let area = areas::builder(4096).name("frames").note(b"u1 (2, 2048)").shared()?;
+    /// let found = areas::registry::find("frames")?;
+    /// assert_eq!(found.note().as_bytes(), b"u1 (2, 2048)");
+    /// # drop(area);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    pub fn note(mut self, note: impl AsRef<[u8]>) -> Self {
+        self.note = Some(note.as_ref().to_owned());
         self
     }
 
@@ -190,10 +206,10 @@ impl<'a> AreaBuilder<'a> {
     /// made after a fork could not keep; [`Kind::NodeNotAllowed`], [`Kind::NoMemory`],
     /// [`Kind::Limit`], [`Kind::AddressInUse`] as the request meets the machine.
     pub fn private(&self) -> Result<Area<Private>> {
-        if self.name.is_some() || self.extent != Wanted::Fixed {
+        if self.name.is_some() || self.note.is_some() || self.extent != Wanted::Fixed {
             return Err(Error::new(Kind::InvalidInput, self.what("private"))
-                .detail("only shared areas have names and can grow")
-                .help("use `.shared()`, or leave `.name()` and `.growable()` out"));
+                .detail("only shared areas have names and notes, and can grow")
+                .help("use `.shared()`, or leave `.name()`, `.note()` and `.growable()` out"));
         }
         self.refuse_private()?;
         headroom::keep(|| self.what("private"))?;
@@ -257,6 +273,7 @@ impl<'a> AreaBuilder<'a> {
     }
 
     fn shared_of_any_size(&self, name: Option<Name>) -> Result<Area<Shared>> {
+        let note = self.noted()?;
         let placement = self.resolved()?;
         if let Wanted::Growable(max) = self.extent
             && self.lock != Lock::None
@@ -267,10 +284,15 @@ impl<'a> AreaBuilder<'a> {
         }
         headroom::keep(|| self.what("shared"))?;
         let mut area: Area<Shared> = self.in_pages(placement)?;
+        area.note = note;
         if let Some(name) = name {
             area.publish_new(name)?;
         }
         Ok(area)
+    }
+
+    fn noted(&self) -> Result<Note> {
+        self.note.as_deref().map_or_else(|| Ok(Note::default()), Note::new)
     }
 
     /// An area of an object, in the pages that were asked for, or in others where that was allowed.
@@ -311,6 +333,7 @@ impl<'a> AreaBuilder<'a> {
     /// As [`shared`](AreaBuilder::shared); [`Kind::InvalidInput`] for a lock with a reserve, as a reserve cannot be locked.
     pub fn resizable(&self, max: usize) -> Result<Area<Resizable>> {
         let name = self.name.as_deref().map(Name::new).transpose()?;
+        let note = self.noted()?;
         let what = || self.what("resizable");
         if self.size == 0 {
             return Err(Error::new(Kind::InvalidInput, what()).detail("the size is 0"));
@@ -328,6 +351,7 @@ impl<'a> AreaBuilder<'a> {
         let placement = self.resolved()?;
         let wanted = AreaBuilder { extent: Wanted::Resizable(max), ..self.clone() };
         let mut area: Area<Resizable> = wanted.in_pages(placement)?;
+        area.note = note;
         if let Some(name) = name {
             area.publish_new(name)?;
         }

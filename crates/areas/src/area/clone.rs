@@ -11,7 +11,7 @@ use crate::page::PageSize;
 use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::{Address, Provider, Request, System};
-use crate::registry::{Name, Rights, Source};
+use crate::registry::{Name, Note, Rights, Source};
 use crate::size::Bytes;
 
 /// How a published area is to be cloned. Its lock is inherited; its protection, name and address are the clone's own.
@@ -20,6 +20,7 @@ use crate::size::Bytes;
 pub struct CloneBuilder<'a> {
     source: &'a Source,
     name: Option<Vec<u8>>,
+    note: Option<Vec<u8>>,
     protection: Option<Protection>,
     address: Address,
     room: Option<usize>,
@@ -33,6 +34,7 @@ impl Source {
         CloneBuilder {
             source: self,
             name: None,
+            note: None,
             protection: None,
             address: Address::Any,
             room: None,
@@ -149,6 +151,12 @@ impl<'a> CloneBuilder<'a> {
     pub fn same_name(self) -> Self {
         let name = self.source.name().as_bytes().to_owned();
         self.name(name)
+    }
+
+    /// What is noted beside the clone; without this, what was noted beside its source when that was found.
+    pub fn note(mut self, note: impl AsRef<[u8]>) -> Self {
+        self.note = Some(note.as_ref().to_owned());
+        self
     }
 
     /// What may be done with the clone's pages; without this, what may be done with the source's.
@@ -299,6 +307,7 @@ impl<'a> CloneBuilder<'a> {
             object.widen(room);
         }
         let name = self.name.as_deref().map(Name::new).transpose()?;
+        let note = self.note.as_deref().map_or_else(|| Ok(record.note.clone()), Note::new)?;
         let placement = clone_placement(record.placement, object.page_size())?;
         let mut request = Request::object(&object).at(self.address).protection(protection);
         if let Some(placement) = placement {
@@ -314,6 +323,7 @@ impl<'a> CloneBuilder<'a> {
             self.source.refuse_cut()?;
         }
         let mut area: Area<Shared> = Area::over(mapping, Some(object), record.placement);
+        area.note = note;
         let what = || format!("clone area {} {:?}", record.id, record.name);
         area.take_missing(what)?;
         if record.lock != Lock::None {

@@ -130,6 +130,7 @@ impl<K: Access> Area<K> {
             mapping,
             object,
             name: self.name.clone(),
+            note: self.note.clone(),
             lock: self.lock,
             placement: self.placement,
             gather: self.gather,

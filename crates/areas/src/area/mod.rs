@@ -55,7 +55,7 @@ use crate::place::Placement;
 use crate::populate::{self, Job, Populated, Progress, Refused};
 use crate::protection::Protection;
 use crate::provider::{take_pool_pages, transparent};
-use crate::registry::{Announcement, AreaId, Name, Publication};
+use crate::registry::{Announcement, AreaId, Name, Note, Publication};
 use crate::residency::{self, Residency};
 use crate::size::Bytes;
 use crate::sys;
@@ -84,6 +84,7 @@ pub struct Area<K: Access> {
     mapping: Mapping,
     object: Option<Object>,
     name: Option<Name>,
+    note: Note,
     lock: Lock,
     placement: Placement,
     /// Whether base pages may be gathered into transparent huge ones.
@@ -123,6 +124,7 @@ impl<K: Access> Area<K> {
             mapping,
             object,
             name: None,
+            note: Note::default(),
             lock: Lock::None,
             placement,
             gather: false,
@@ -192,6 +194,13 @@ impl<K: Access> Area<K> {
     #[must_use]
     pub fn name(&self) -> Option<&Name> {
         self.name.as_ref()
+    }
+
+    /// What is noted beside it, as this holder tells it: what was given at its making, what its source had when it was cloned, or what
+    /// `set_note` has put there. [`Note::as_bytes`] is empty where that is nothing.
+    #[must_use]
+    pub fn note(&self) -> &Note {
+        &self.note
     }
 
     /// Its id, if it is published (and was so by this process, not by the one that forked it).
@@ -374,13 +383,25 @@ impl<K: Access> Area<K> {
 
     /// The same area as another kind.
     fn into_kind<L: Access>(self) -> Area<L> {
-        let Area { publication, mapping, object, name, lock, placement, gather, gathered, undumped, kind: _ } =
-            self;
+        let Area {
+            publication,
+            mapping,
+            object,
+            name,
+            note,
+            lock,
+            placement,
+            gather,
+            gathered,
+            undumped,
+            kind: _,
+        } = self;
         Area {
             publication,
             mapping,
             object,
             name,
+            note,
             lock,
             placement,
             gather,
@@ -439,6 +460,7 @@ impl<K: Access> Area<K> {
             lock: self.lock,
             page: object.page_size(),
             placement: self.placement,
+            note: self.note.clone(),
         }
     }
 
@@ -545,6 +567,25 @@ macro_rules! can_be_published {
             /// As [`publish`](Area::publish).
             pub fn publish_named(&mut self, name: Name) -> Result<AreaId> {
                 self.publish_as(name)
+            }
+
+            /// Notes something beside it, up to 256 bytes that mean what the program says, in place of what was noted before; an empty
+            /// note takes it back. Whoever finds the area by this holder reads it ([`Source::note`](crate::registry::Source::note),
+            /// [`Info::note`](crate::registry::Info::note)): the old one or the new one, whole. Where the area is not published yet, it is told
+            /// with the name.
+            ///
+            /// A note is its holder's. Clones that exist keep theirs.
+            ///
+            /// # Errors
+            /// [`Kind::InvalidInput`] for a note of more than [`Note::MAX`] bytes; [`Kind::Limit`] where this process has published so many
+            /// areas that there is no room for it: what was noted stays.
+            pub fn set_note(&mut self, note: impl AsRef<[u8]>) -> Result<()> {
+                let note = Note::new(note)?;
+                if let Some(publication) = &self.publication {
+                    publication.set_note(note.clone())?;
+                }
+                self.note = note;
+                Ok(())
             }
         }
     )*};

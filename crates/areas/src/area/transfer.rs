@@ -236,7 +236,7 @@ impl Transferred {
     /// [`Kind::NoSuchArea`] if it was taken already.
     pub fn take(&self) -> Result<Received> {
         let taken = Publication::take(self)?;
-        let Some((publication, Arrival { mapping, object, name, lock, placement, .. }, frozen)) = taken
+        let Some((publication, Arrival { mapping, object, name, lock, placement, note, .. }, frozen)) = taken
         else {
             return Err(Error::new(
                 Kind::NoSuchArea,
@@ -253,6 +253,7 @@ impl Transferred {
         let mut area: Area<Shared> = Area::over(mapping, Some(object), placement);
         area.publication = Some(publication);
         area.name = Some(name);
+        area.note = note;
         area.lock = lock;
         // It may have been frozen since it came, and pages of the pool taken away before.
         let frozen = frozen && area.take_missing_of_frozen(String::new).is_ok();

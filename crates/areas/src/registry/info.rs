@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::id::AreaId;
 use super::name::Name;
+use super::note::Note;
 use super::source::Source;
 use super::table::Record;
 use crate::lock::Lock;
@@ -50,6 +51,8 @@ pub struct Info {
     pub offset: usize,
     /// The physical address at which it begins, if it is memory that was set aside when the machine booted.
     pub physical: Option<u64>,
+    /// What its holder has noted beside it: its word, unchecked.
+    pub note: Note,
     /// Nanoseconds since boot at which it was published.
     pub created_since_boot: u64,
 }
@@ -85,6 +88,7 @@ impl Info {
             },
             offset: usize::try_from(record.piece.first).unwrap_or(usize::MAX),
             physical: record.physical.as_ref().map(|range| range.start),
+            note: record.note.clone(),
             created_since_boot: record.created,
         }
     }

@@ -28,6 +28,7 @@ mod locked;
 mod look;
 mod mapped;
 mod name;
+mod note;
 mod offer;
 mod order;
 mod own;
@@ -57,6 +58,7 @@ pub use locked::{Locked, Locks};
 pub use look::{Look, Measured};
 pub(crate) use mapped::Mapped;
 pub use name::Name;
+pub use note::Note;
 pub(crate) use peer::Rights;
 pub use source::Source;
 pub(crate) use state::{Arrival, Whole, whole};
@@ -373,6 +375,11 @@ impl Publication {
         if let Ok(mut state) = state::state() {
             state.update(self.0, |area| area.placement = placement);
         }
+    }
+
+    /// Tells what is noted beside the area from now on.
+    pub(crate) fn set_note(&self, note: Note) -> Result<()> {
+        state::state()?.set_note(self.0, note)
     }
 
     /// Tells how many bytes of addresses the area has now, and up to where it may grow.

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::claim::Claim;
 use super::id::AreaId;
+use super::note::Note;
 use super::table::{RECORD_BYTES, Record};
 use crate::acceptance::Acceptance;
 use crate::error::{Error, Kind, Result};
@@ -35,11 +36,12 @@ pub(super) struct Offer {
 impl Offer {
     const MAGIC: [u8; 8] = *b"AREAgift";
     /// A team's table says which one it takes.
-    pub(super) const VERSION: u32 = 3;
+    pub(super) const VERSION: u32 = 4;
     /// Its memory, and the claim to its id.
     pub(super) const DESCRIPTORS: usize = 2;
     const RECORD: usize = 32;
-    pub(super) const BYTES: usize = Offer::RECORD + RECORD_BYTES;
+    const NOTE: usize = Offer::RECORD + RECORD_BYTES;
+    pub(super) const BYTES: usize = Offer::NOTE + Note::MAX;
 
     pub(super) fn encode(&self) -> [u8; Offer::BYTES] {
         let (form, address) = match self.address {
@@ -55,13 +57,18 @@ impl Offer {
         bytes[12] = form;
         bytes[16..24].copy_from_slice(&(address as u64).to_le_bytes());
         bytes[24..28].copy_from_slice(&self.id.get().to_le_bytes());
-        bytes[Offer::RECORD..].copy_from_slice(&self.record.to_bytes());
+        let note = self.record.note.as_bytes();
+        #[expect(clippy::cast_possible_truncation, reason = "a note has at most 256 bytes")]
+        bytes[28..30].copy_from_slice(&(note.len() as u16).to_le_bytes());
+        bytes[Offer::RECORD..Offer::NOTE].copy_from_slice(&self.record.to_bytes());
+        bytes[Offer::NOTE..][..note.len()].copy_from_slice(note);
         bytes
     }
 
     /// `None` for what no library of this format makes.
     pub(super) fn decode(bytes: &[u8; Offer::BYTES]) -> Option<Self> {
-        let (head, record) = bytes.split_at(Offer::RECORD);
+        let (head, rest) = bytes.split_at(Offer::RECORD);
+        let (record, note) = rest.split_at(RECORD_BYTES);
         let version = u32::from_le_bytes(head[8..12].try_into().ok()?);
         if head[..8] != Offer::MAGIC || version != Offer::VERSION {
             return None;
@@ -76,7 +83,10 @@ impl Offer {
             _ => return None,
         };
         let id = AreaId::new(i32::from_le_bytes(head[24..28].try_into().ok()?)).ok()?;
-        Some(Offer { record: Record::from_bytes(record.try_into().ok()?)?, address, id })
+        let len = u16::from_le_bytes(head[28..30].try_into().ok()?);
+        let mut record = Record::from_bytes(record.try_into().ok()?)?;
+        record.area.note = Note::from_table(note.get(..usize::from(len))?)?;
+        Some(Offer { record, address, id })
     }
 }
 
@@ -294,6 +304,7 @@ mod tests {
             lock: Lock::Lazy,
             page: PageSize::base(),
             placement: Placement::default(),
+            note: Note::new([b'n'; 256]).unwrap(),
         };
         Offer {
             record: Record { id: AreaId::from_parts(3, 9), created: 5, area },
@@ -319,7 +330,7 @@ mod tests {
     #[test]
     fn another_format_is_none_of_ours() {
         let good = offer(Address::Any, b"ring").encode();
-        for (at, byte) in [(0, b'B'), (7, 0), (8, 1), (8, 2), (12, 5), (12, 255), (27, 0x80)] {
+        for (at, byte) in [(0, b'B'), (7, 0), (8, 1), (8, 2), (12, 5), (12, 255), (27, 0x80), (29, 2)] {
             let mut bytes = good;
             bytes[at] = byte;
             assert_eq!(Offer::decode(&bytes), None, "{at}");

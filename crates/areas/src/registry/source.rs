@@ -8,6 +8,7 @@ use super::id::AreaId;
 use super::info::Info;
 use super::look::{Look, Measured};
 use super::name::Name;
+use super::note::Note;
 use super::own::{open_own, stat_own};
 use super::peer::{Folders, OWN_DESCRIPTORS, Opened, Peer, Rights, open_object_at};
 use super::table::Record;
@@ -85,6 +86,12 @@ impl Source {
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.record.name
+    }
+
+    /// What its holder had noted beside it when it was looked up: its word, unchecked. [`Note::as_bytes`] is empty where that is nothing.
+    #[must_use]
+    pub fn note(&self) -> &Note {
+        &self.record.note
     }
 
     /// Where it begins in the process that holds it: meaningful there only.

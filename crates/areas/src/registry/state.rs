@@ -20,6 +20,7 @@ use super::by_address::{self, Here, Place, Places};
 use super::claim::Claim;
 use super::directory::{Directory, Link, Now};
 use super::id::AreaId;
+use super::note::Note;
 use super::offer::Parcel;
 use super::peer::forget_kept_tables;
 use super::table::Announcement;
@@ -421,12 +422,22 @@ impl State {
     pub(super) fn update(&mut self, key: Key, change: impl FnOnce(&mut Announcement)) {
         let Some(held) = self.held.get_mut(&key) else { return };
         change(&mut held.area);
-        if let (Some(team), Some(number)) = (&self.own, held.number) {
-            let _ = team.table().update(number, &held.area);
+        if let (Some(team), Some(number)) = (&mut self.own, held.number) {
+            let _ = team.update(number, &held.area);
         }
         if let Some(id) = self.id_of(key) {
             self.show(key, id);
         }
+    }
+
+    /// Tells what is noted beside an area from now on. Where there is no room for it, what was noted stays.
+    pub(super) fn set_note(&mut self, key: Key, note: Note) -> Result<()> {
+        let Some(held) = self.held.get_mut(&key) else { return Ok(()) };
+        if let (Some(team), Some(number)) = (&mut self.own, held.number) {
+            team.set_note(number, &held.area.name, &note)?;
+        }
+        held.area.note = note;
+        Ok(())
     }
 
     pub(super) fn id_of(&self, key: Key) -> Option<AreaId> {

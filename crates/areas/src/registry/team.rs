@@ -7,6 +7,7 @@ use super::directory::{Directory, Link, any_below};
 use super::door::Door;
 use super::id::{AreaId, FIRST_GIVEN, SLOTS};
 use super::name::Name;
+use super::note::Note;
 use super::offer::Offer;
 use super::peer::{TABLE_SEALS, is_proven_dead};
 use super::process::ProcessStat;
@@ -228,6 +229,22 @@ impl Team {
         let number =
             number.ok_or_else(|| Error::new(Kind::Limit, what(&area.name)).detail("the table is full"))?;
         Ok((number, id))
+    }
+
+    /// Changes what a record says of its place, extent and addresses.
+    pub(super) fn update(&mut self, number: u32, area: &Announcement) -> Result<()> {
+        self.table.make_way(number, area)?;
+        self.table.update(number, area)
+    }
+
+    /// Changes what is noted beside an area.
+    pub(super) fn set_note(&mut self, number: u32, name: &Name, note: &Note) -> Result<()> {
+        if self.table.set_note(number, note)? {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Limit, format!("note {} bytes beside area {name:?}", note.as_bytes().len()))
+            .detail(format!("its table has {RECORDS} places, and all of them are taken"))
+            .help("drop some areas, or hold them in several processes"))
     }
 
     pub(super) fn withdraw(&mut self, number: u32) -> Result<()> {

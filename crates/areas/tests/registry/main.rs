@@ -23,6 +23,7 @@ mod machine_memory;
 mod missing;
 mod names;
 mod namespaces;
+mod notes;
 mod pid;
 mod removed;
 mod resizing;

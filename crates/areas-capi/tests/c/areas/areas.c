@@ -354,6 +354,73 @@ static void names(void)
 	CHECK_EQ(areas_find("named"), AREAS_ERROR_NO_SUCH_AREA);
 }
 
+/* What is noted beside an area: with its making, changed, taken back, of a clone. */
+static void noting(void)
+{
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	areas_cloning how = AREAS_CLONING;
+	areas_info info = AREAS_INFO;
+	areas_area *area, *clone, *private_area;
+	unsigned char longest[AREAS_LONGEST_NOTE + 1];
+	struct {
+		size_t size_of_this;
+		char rest[576 - sizeof(size_t)];
+	} older;
+	memset(longest, 0xff, sizeof longest);
+	wanted.size = PAGE;
+	wanted.name = "noted";
+	wanted.note = "u1\0(2,2)";
+	wanted.note_size = 8;
+	area = create(&wanted);
+	OK(areas_get(areas_find("noted"), &info));
+	CHECK_EQ(info.note_size, 8);
+	CHECK_EQ(memcmp(info.note, "u1\0(2,2)", 8), 0);
+	CHECK_EQ(info.note[8], 0);
+	OK(areas_set_note(area, longest, AREAS_LONGEST_NOTE));
+	OK(areas_get(areas_find("noted"), &info));
+	CHECK_EQ(info.note_size, AREAS_LONGEST_NOTE);
+	CHECK_EQ(memcmp(info.note, longest, AREAS_LONGEST_NOTE), 0);
+	CHECK_EQ(areas_set_note(area, longest, AREAS_LONGEST_NOTE + 1), AREAS_ERROR_INVALID_INPUT);
+	CHECK_EQ(areas_set_note(area, NULL, 1), AREAS_ERROR_INVALID_INPUT);
+	CHECK_EQ(areas_set_note(NULL, "x", 1), AREAS_ERROR_INVALID_INPUT);
+	clone = areas_clone_named("noted", &how);
+	CHECK(clone != NULL);
+	OK(areas_look(clone, &info));
+	CHECK_EQ(info.note_size, AREAS_LONGEST_NOTE);
+	areas_release(clone);
+	how.note = "own";
+	how.note_size = 3;
+	how.name = "noted too";
+	clone = areas_clone_named("noted", &how);
+	CHECK(clone != NULL);
+	OK(areas_set_note(area, NULL, 0));
+	OK(areas_get(areas_find("noted"), &info));
+	CHECK_EQ(info.note_size, 0);
+	OK(areas_get(areas_find("noted too"), &info));
+	CHECK_EQ(info.note_size, 3);
+	CHECK_EQ(memcmp(info.note, "own", 3), 0);
+	areas_release(clone);
+	areas_release(area);
+	/* A program that was built before there were notes gets what it knows. */
+	area = plain("noted", PAGE, AREAS_SHARED);
+	memset(&older, 0x55, sizeof older);
+	older.size_of_this = 568;
+	OK(areas_get(areas_id(area), (areas_info *)(void *)&older));
+	CHECK_EQ(older.rest[568 - sizeof(size_t)], 0x55);
+	areas_release(area);
+	wanted.note_size = AREAS_LONGEST_NOTE + 1;
+	CHECK(areas_create(&wanted) == NULL);
+	wanted.note = NULL;
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_find("noted"), AREAS_ERROR_NO_SUCH_AREA);
+	wanted.note_size = 0;
+	wanted.name = NULL;
+	wanted.kind = AREAS_PRIVATE;
+	private_area = create(&wanted);
+	CHECK_EQ(areas_set_note(private_area, "x", 1), AREAS_ERROR_UNSUPPORTED);
+	areas_release(private_area);
+}
+
 static void freezing(void)
 {
 	areas_info info = AREAS_INFO;
@@ -572,6 +639,7 @@ int main(int count, char **words)
 	measuring();
 	placing();
 	names();
+	noting();
 	freezing();
 	dumping();
 	locking();

@@ -17,8 +17,8 @@ impl State {
                 self.leave(before.address, key);
                 self.addresses.insert(now.address, key);
             }
-            if let (Some(team), Some(number)) = (&self.own, number) {
-                let _ = team.table().update(number, &now);
+            if let (Some(team), Some(number)) = (&mut self.own, number) {
+                let _ = team.update(number, &now);
             }
             // Readers forget what was sure of it before they are shown what is.
             self.places.remove(now.address);

@@ -15,6 +15,7 @@ use crate::registry::directory::Directory;
 use crate::registry::door::{Door, Refused};
 use crate::registry::id::AreaId;
 use crate::registry::name::Name;
+use crate::registry::note::Note;
 use crate::registry::offer::{Offer, Parcel};
 use crate::registry::peer::{Peer, Reason, State as PeerState, examine};
 use crate::registry::process::process_lives;
@@ -35,6 +36,7 @@ pub(crate) struct Arrival {
     pub(crate) name: Name,
     pub(crate) lock: Lock,
     pub(crate) placement: Placement,
+    pub(crate) note: Note,
     from: u32,
     former: AreaId,
 }
@@ -75,8 +77,9 @@ impl State {
             match self.take_in(&mut parcel) {
                 Ok((key, mapping)) => {
                     let Parcel { offer: Offer { record, .. }, object, from, .. } = parcel;
-                    let (former, Announcement { name, lock, placement, .. }) = (record.id, record.area);
-                    self.arrivals.push(Arrival { key, mapping, object, name, lock, placement, from, former });
+                    let (former, Announcement { name, lock, placement, note, .. }) = (record.id, record.area);
+                    let arrival = Arrival { key, mapping, object, name, lock, placement, note, from, former };
+                    self.arrivals.push(arrival);
                 }
                 Err(error) => {
                     self.stuck = Some(parcel);

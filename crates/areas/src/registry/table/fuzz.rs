@@ -4,10 +4,12 @@ use std::cell::RefCell;
 
 use super::super::id::AreaId;
 use super::super::name::Name;
+use super::super::note::Note;
 use super::super::offer::Offer;
 use super::super::order::Order;
+use super::layout::of_short;
 use super::layout::{BY_SEQUENCE, INDEX, RECORD_BYTES, RECORDS_AT, header};
-use super::record::{decode, encode, field, u64_of};
+use super::record::{decode, encode, field, u32_of};
 use super::*;
 use crate::object::{Extent, Piece};
 use crate::provider::{Backing, Provider, Request, System};
@@ -43,6 +45,8 @@ fn honest() -> Table {
             lock: Lock::Lazy,
             page: PageSize::base(),
             placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX),
+            // Some in a place of their own.
+            note: Note::new(vec![b'n'; (sequence % 3) as usize * 100]).expect("a note"),
         };
         let id = AreaId::from_parts(7, sequence);
         table.insert(id, sequence.into(), &area).expect("it is written").expect("there is room");
@@ -114,7 +118,7 @@ pub(crate) fn record(bytes: &[u8]) {
     record[..len].copy_from_slice(&bytes[..len]);
     if let Some(decoded) = decode(&record) {
         assert!(decoded.name.as_bytes().len() <= Name::MAX);
-        let hash = u64_of(&record, field::HASH);
+        let hash = of_short(u32_of(&record, field::HASH));
         let again = encode(decoded.id, decoded.created, &decoded.area, hash);
         assert_eq!(decode(&again).as_ref(), Some(&decoded));
     }

@@ -5,7 +5,7 @@ use super::super::id::{FIRST_GIVEN, SEQUENCES};
 /// "AREAS" and the format version: another version is another format.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"AREAS\0\0\0");
 /// The format that this library writes and reads.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// How many areas a team can publish.
 pub(crate) const RECORDS: u32 = 1 << 16;
@@ -75,6 +75,19 @@ pub(super) fn hash_of(name: &[u8]) -> u64 {
     (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// What of a hash an index needs, its slot and its tag, in 32 bits.
+pub(super) fn short(hash: u64) -> u32 {
+    const { assert!(LARGEST_INDEX == 17, "the tag begins where the largest slot ends") }
+    #[expect(clippy::cast_possible_truncation, reason = "the slot is in the lowest 17 bits")]
+    let slot = hash as u32 & 0x1_ffff;
+    tag_of(hash) | slot
+}
+
+/// A hash of that slot and that tag.
+pub(super) fn of_short(short: u32) -> u64 {
+    u64::from(short & 0x1_ffff) | u64::from(short & !0x1_ffff) << 32
+}
+
 /// An entry of the index: a tag of the hash (15 bits) and the record + 1 (17 bits).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry(pub(super) u32);
@@ -140,7 +153,7 @@ pub(super) fn record_at(record: u32) -> usize {
     RECORDS_AT + record as usize * FIRST_BYTES
 }
 
-/// Where the second part of a record is.
+/// Where the second part of a record is: its own, or the place of somebody's note.
 pub(super) fn rest_at(record: u32) -> usize {
     RESTS_AT + record as usize * REST_BYTES
 }

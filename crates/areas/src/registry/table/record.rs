@@ -4,8 +4,9 @@ use std::ops::{Deref, Range};
 
 use super::super::id::AreaId;
 use super::super::name::Name;
+use super::super::note::Note;
 pub(crate) use super::layout::RECORD_BYTES;
-use super::layout::{FIRST_BYTES, hash_of};
+use super::layout::{FIRST_BYTES, REST_BYTES, hash_of, short};
 use crate::lock::Lock;
 use crate::object::{Extent, Piece};
 use crate::page::PageSize;
@@ -19,7 +20,10 @@ pub(super) mod field {
     pub(in super::super) const GENERATION: usize = 0;
     pub(in super::super) const ID: usize = 8;
     pub(in super::super) const DESCRIPTOR: usize = 12;
+    /// Of the name: its owner's.
     pub(in super::super) const HASH: usize = 16;
+    /// In which record's second part its note is, + 1; 0 if it has none. It may change.
+    pub(in super::super) const NOTE: usize = 20;
     pub(in super::super) const CREATED: usize = 24;
     pub(in super::super) const DEVICE: usize = 32;
     pub(in super::super) const INODE: usize = 40;
@@ -57,6 +61,10 @@ pub(super) mod field {
 
 const _: () = assert!(field::MORE_NODES + 15 * size_of::<u64>() == RECORD_BYTES);
 
+/// A second part that has a note: its length, and the note.
+pub(super) const NOTE_AT: usize = size_of::<u32>();
+const _: () = assert!(NOTE_AT + Note::MAX <= REST_BYTES);
+
 /// What an area tells of itself when it is published: all that another process needs to know to describe and to map it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Announcement {
@@ -78,6 +86,8 @@ pub(crate) struct Announcement {
     pub(crate) lock: Lock,
     pub(crate) page: PageSize,
     pub(crate) placement: Placement,
+    /// What its holder has noted beside it.
+    pub(crate) note: Note,
 }
 
 /// A published area: what it tells of itself, and what its team adds.
@@ -98,7 +108,7 @@ impl Deref for Record {
 }
 
 impl Record {
-    /// The same bytes as in a table, for a message.
+    /// The same bytes as in a table, for a message: all but the note.
     pub(crate) fn to_bytes(&self) -> [u8; RECORD_BYTES] {
         encode(self.id, self.created, &self.area, hash_of(self.name.as_bytes()))
     }
@@ -140,7 +150,7 @@ pub(super) fn encode(id: AreaId, created: u64, area: &Announcement, hash: u64) -
     };
     put(field::ID, &id.get().to_le_bytes());
     put(field::DESCRIPTOR, &area.descriptor.to_le_bytes());
-    put(field::HASH, &hash.to_le_bytes());
+    put(field::HASH, &short(hash).to_le_bytes());
     put(field::CREATED, &created.to_le_bytes());
     put(field::DEVICE, &area.object.device.to_le_bytes());
     put(field::INODE, &area.object.inode.to_le_bytes());
@@ -187,7 +197,7 @@ fn piece_of(kind: u8, first: u64, span: u64, page: PageSize) -> Option<Piece> {
         .then_some(Piece { first, limit })
 }
 
-/// `None` for what no owner of ours writes. Of a record without a second part, what is in place of that is not looked at.
+/// `None` for what no owner of ours writes. The note is elsewhere. Of a record without a second part, what is in place of that is not looked at.
 pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
     let len = usize::from(bytes[field::NAME_LEN]);
     let mut words = [0; 16];
@@ -249,6 +259,7 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
         lock: Lock::from_number(bytes[field::LOCK])?,
         page,
         placement,
+        note: Note::default(),
     };
     let id = AreaId::new(u32_of(bytes, field::ID).cast_signed()).ok()?;
     Some(Record { id, created: u64_of(bytes, field::CREATED), area })

@@ -3,12 +3,13 @@
 use std::sync::atomic::{Ordering, fence};
 
 use super::super::id::{AreaId, SEQUENCES};
+use super::super::note::Note;
 use super::layout::{
     BLOCK, BY_SEQUENCE, Entry, FIRST_BYTES, MAGIC, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which,
     hash_of, header, record_at, rest_at,
 };
 use super::protocol::{self, MOVING, Mark};
-use super::record::{Record, decode, field, has_rest};
+use super::record::{NOTE_AT, Record, decode, field, has_rest, u32_of};
 use crate::error::{Error, Result};
 use crate::mapping::Mapping;
 use crate::protection::Protection;
@@ -117,9 +118,32 @@ impl View {
             return None;
         }
         let mut bytes = [0; RECORD_BYTES];
-        let copy = || self.bytes(record, &mut bytes);
-        let (generation, ()) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
-        decode(&bytes).map(|decoded| (generation & !MOVING, decoded))
+        let copy = || {
+            self.bytes(record, &mut bytes)?;
+            match u32_of(&bytes, field::NOTE).checked_sub(1) {
+                None => Ok(Some(Note::default())),
+                Some(place) => self.note(place),
+            }
+        };
+        let (generation, note) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
+        let mut decoded = decode(&bytes)?;
+        decoded.area.note = note?;
+        Some((generation & !MOVING, decoded))
+    }
+
+    /// Copies a note as it is now: whole, if the record that leads there is the same behind this. `None` for what no owner of ours writes.
+    #[cold]
+    fn note(&self, place: u32) -> Result<Option<Note>> {
+        // Behind the load that led here, so that not even of a record that its owner has not finished changing the note is half an old one.
+        fence(Ordering::Acquire);
+        if place >= RECORDS {
+            return Ok(None);
+        }
+        let len = self.u32_at(rest_at(place)) as usize;
+        let mut bytes = [0; Note::MAX];
+        let Some(bytes) = bytes.get_mut(..len).filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
+        self.0.read(rest_at(place) + NOTE_AT, bytes, TABLE_BYTES)?;
+        Ok(Note::from_table(bytes))
     }
 
     /// Copies a record's bytes as they are now: the second part where there is one.

@@ -4,12 +4,13 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::super::id::{AreaId, SEQUENCES, SLOTS};
 use super::super::name::Name;
+use super::super::note::Note;
 use super::layout::{
     BLOCK, BLOCKS, BY_SEQUENCE, Entry, FIRST_BYTES, LARGEST_INDEX, MAGIC, RECORD_BYTES, RECORDS,
-    SMALLEST_INDEX, TABLE_BYTES, VERSION, Which, hash_of, header, record_at, rest_at,
+    SMALLEST_INDEX, TABLE_BYTES, VERSION, Which, hash_of, header, of_short, record_at, rest_at,
 };
 use super::protocol;
-use super::record::{Announcement, encode, field, has_rest, u32_of, u64_of};
+use super::record::{Announcement, NOTE_AT, encode, field, has_rest, u32_of};
 use super::view::{DoorAt, Owner, View};
 use crate::error::Result;
 use crate::mapping::Mapping;
@@ -119,10 +120,9 @@ impl Table {
             return Ok(None);
         }
         self.make_room()?;
-        let fresh = self.view.high_water();
-        let number = self.free.pop().unwrap_or(fresh);
         let hash = hash_of(area.name.as_bytes());
-        let bytes = encode(id, created, area, hash);
+        let mut bytes = encode(id, created, area, hash);
+        let Some((number, fresh)) = self.place_for(&area.note, &mut bytes)? else { return Ok(None) };
         // The first word is the generation, and the protocol's alone.
         let from = field::GENERATION + size_of::<u64>();
         protocol::fill(&self.view.mark(number), || {
@@ -137,6 +137,92 @@ impl Table {
         Ok(Some(number))
     }
 
+    /// The number that the next record will have, which is fresh where it is the second one given; its note is in its place. `None` if the table is full.
+    fn place_for(&mut self, note: &Note, bytes: &mut [u8; RECORD_BYTES]) -> Result<Option<(u32, u32)>> {
+        let apart = match !note.is_empty() && has_rest(bytes) {
+            true => match self.place_apart()? {
+                Some(place) => Some(place),
+                None => return Ok(None),
+            },
+            false => None,
+        };
+        if let Some(place) = apart
+            && self.is_full()
+        {
+            self.free.push(place);
+            return Ok(None);
+        }
+        let fresh = self.view.high_water();
+        let number = self.free.pop().unwrap_or(fresh);
+        if !note.is_empty() {
+            let place = apart.unwrap_or(number);
+            self.put_note(place, note)?;
+            bytes[field::NOTE..][..4].copy_from_slice(&(place + 1).to_le_bytes());
+        }
+        Ok(Some((number, fresh)))
+    }
+
+    /// A place for a note that cannot be in its record's own second part: that of a record which nobody takes for one meanwhile. `None` if the table is full.
+    fn place_apart(&mut self) -> Result<Option<u32>> {
+        if let Some(place) = self.free.pop() {
+            return Ok(Some(place));
+        }
+        let fresh = self.view.high_water();
+        if fresh == RECORDS {
+            return Ok(None);
+        }
+        // Absent, and written: who looks there fills no hole.
+        protocol::withdraw(&self.view.mark(fresh))?;
+        self.put(header::HIGH_WATER, fresh + 1)?;
+        Ok(Some(fresh))
+    }
+
+    fn put_note(&self, place: u32, note: &Note) -> Result<()> {
+        let bytes = note.as_bytes();
+        self.put(rest_at(place), u32::try_from(bytes.len()).unwrap_or(0))?;
+        self.view.0.write(rest_at(place) + NOTE_AT, bytes, TABLE_BYTES)
+    }
+
+    /// Changes what is noted beside a record: in another place, to which one word leads, so that even an owner who is stopped in between leaves the old
+    /// one or the new one, whole. `false` if the table is full.
+    pub(crate) fn set_note(&mut self, number: u32, note: &Note) -> Result<bool> {
+        let mut has_rest = [0];
+        self.view.0.read(record_at(number) + field::HAS_REST, &mut has_rest, TABLE_BYTES)?;
+        self.move_note(number, note, has_rest[0] == 0)
+    }
+
+    /// Before an update after which the record has a second part of its own: sees to it that its note is elsewhere, if there is room.
+    pub(crate) fn make_way(&mut self, number: u32, area: &Announcement) -> Result<()> {
+        let more_nodes = || area.placement.policy().nodes().is_some_and(|nodes| nodes.first_word().is_none());
+        if self.word(record_at(number) + field::NOTE) == number + 1
+            && more_nodes()
+            && let Some((_, record)) = self.view.record(number)
+        {
+            self.move_note(number, &record.area.note, false)?;
+        }
+        Ok(())
+    }
+
+    /// The same, to a place that may be the record's own second part, or may not.
+    fn move_note(&mut self, number: u32, note: &Note, may_be_own: bool) -> Result<bool> {
+        let at = record_at(number) + field::NOTE;
+        let before = self.word(at).checked_sub(1);
+        let place = match note.is_empty() {
+            true => None,
+            false if may_be_own && before != Some(number) => Some(number),
+            false => match self.place_apart()? {
+                None => return Ok(false),
+                place => place,
+            },
+        };
+        if let Some(place) = place {
+            self.put_note(place, note)?;
+        }
+        protocol::change(&self.view.mark(number), || self.put(at, place.map_or(0, |place| place + 1)))?;
+        self.free.extend(before.filter(|&before| before != number));
+        Ok(true)
+    }
+
     /// Takes a record back: from now on nobody finds it.
     pub(crate) fn remove(&mut self, number: u32) -> Result<()> {
         let mut bytes = [0; RECORD_BYTES];
@@ -145,6 +231,8 @@ impl Table {
         let sequence = u32_of(&bytes, field::ID) % SEQUENCES;
         self.put(BY_SEQUENCE + sequence as usize * 4, 0_u32)?;
         protocol::withdraw(&self.view.mark(number))?;
+        let note = u32_of(&bytes, field::NOTE).checked_sub(1).filter(|&place| place != number);
+        self.free.extend(note);
         self.free.push(number);
         self.live -= 1;
         self.count_change()
@@ -183,6 +271,10 @@ impl Table {
             ..record.area
         };
         let bytes = encode(record.id, record.created, &record.area, 0);
+        if has_rest(&bytes) && self.word(at + field::NOTE) == number + 1 {
+            // There was no room for both ([`make_way`](Table::make_way)): what is noted stays.
+            return Ok(());
+        }
         let changed = [
             (field::HOME, 2),
             (field::POLICY, 1),
@@ -280,7 +372,7 @@ impl Table {
 
     /// Takes a record out of its name's chain. The first one's "last" names the end, every other one's its predecessor.
     fn index_remove(&mut self, number: u32, bytes: &[u8; RECORD_BYTES]) -> Result<()> {
-        let hash = u64_of(bytes, field::HASH);
+        let hash = of_short(u32_of(bytes, field::HASH));
         let len = usize::from(bytes[field::NAME_LEN]);
         let Ok((offset, first)) = self.entry_of(hash, &bytes[field::NAME..field::NAME + len]) else {
             return Ok(());
@@ -325,7 +417,7 @@ impl Table {
             if entry == Entry::EMPTY || entry == Entry::GONE {
                 continue;
             }
-            let hash = self.view.u64_at(record_at(entry.record()) + field::HASH);
+            let hash = of_short(self.word(record_at(entry.record()) + field::HASH));
             let free = (0..next.slots())
                 .map(|probe| next.offset_of(hash.wrapping_add(probe)))
                 .find(|&offset| self.word(offset) == Entry::EMPTY.0);

@@ -14,6 +14,7 @@ mod hand;
 mod identity;
 mod launch;
 mod mute;
+mod notes;
 mod raw;
 mod reply;
 mod resizing;

@@ -15,7 +15,7 @@ use rustix::thread::CapabilitySet;
 
 use super::channel::{Channel, Ear};
 use super::reply::SEPARATOR;
-use super::{area, bystanders, forge, identity, launch, mute, raw, resizing, walking, workload};
+use super::{area, bystanders, forge, identity, launch, mute, notes, raw, resizing, walking, workload};
 
 /// Why a command was not done.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ pub(crate) struct Holdings {
 }
 
 impl Holdings {
-    fn keep(&mut self, area: Area<Shared>) -> String {
+    pub(crate) fn keep(&mut self, area: Area<Shared>) -> String {
         let id = area.id().map_or("-".to_owned(), |id| id.to_string());
         self.areas.insert(self.next, area);
         self.next += 1;
@@ -79,7 +79,7 @@ impl Holdings {
         self.source.as_ref().ok_or_else(|| Failure::Helper("nothing is remembered".to_owned()))
     }
 
-    fn area(&self, handle: &str) -> Result<&Area<Shared>, Failure> {
+    pub(crate) fn area(&self, handle: &str) -> Result<&Area<Shared>, Failure> {
         self.areas.get(&handle.parse()?).ok_or_else(|| Failure::Helper(format!("no area {handle}")))
     }
 }
@@ -255,6 +255,7 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         ["remembered", "fork", threads, children] => {
             workload::fork_while_asked(holdings.remembered()?, threads.parse()?, children.parse()?)
         }
+        ["note", ..] => notes::perform(&words[1..], holdings),
         ["keep"] => Ok(registry::keep().map(|()| String::new())?),
         ["path"] => Ok(registry::path()?.map_or("-".to_owned(), |path| path.display().to_string())),
         ["become", user, group, capability] => {
