@@ -116,6 +116,10 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Nobody writes it any more. No area is made so: areas_freeze.
 #define AREAS_FROZEN 4
 
+// A part of what its provider stores, a file or a memory device (areas_provider_file): it holds what is stored there, and stays when the area goes. What lies
+// beyond the end of a file that was cut short faults; areas_read_at and areas_write_at say AREAS_ERROR_OUT_OF_RANGE instead.
+#define AREAS_STORED 5
+
 // Loads.
 #define AREAS_READ 1
 
@@ -211,6 +215,8 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 
 // The most bytes that a note has.
 #define AREAS_LONGEST_NOTE 256
+// What is written to areas stays with them, and does not reach the file.
+#define AREAS_FILE_COPIED 1
 
 // Core dumps of this process leave the area out. (Growable and resizable ones always are left out. Of other areas the kernel writes
 // every page, and takes memory for those that were never touched. For a clone, madvise(MADV_DONTDUMP) does the same.)
@@ -429,7 +435,7 @@ typedef struct areas_attributes {
     const char *name;
     // Where it shall come from, instead of the kernel as it is; or NULL.
     const struct areas_provider *provider;
-    // AREAS_SHARED, AREAS_PRIVATE, AREAS_GROWABLE or AREAS_RESIZABLE.
+    // AREAS_SHARED, AREAS_PRIVATE, AREAS_GROWABLE, AREAS_RESIZABLE or AREAS_STORED.
     uint32_t kind;
     // A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is reading and writing, AREAS_NOTHING is nothing.
     uint32_t protection;
@@ -888,6 +894,15 @@ struct areas_provider *areas_provider_fixed(void *memory,
                                             areas_on_done done,
                                             void *context);
 
+// A provider over an open file, or an open memory device (/dev/daxX.Y): areas of kind AREAS_STORED are parts of its whole pages as it is now, the smallest free part that is
+// large enough, the first ones from the beginning. They hold what is stored there. The file stays open as long as the provider or an area over it: the
+// number is copied, and still the program's. `flags` is 0 or AREAS_FILE_COPIED.
+//
+// NULL with AREAS_ERROR_INVALID_INPUT for a file of less than a page, a number that is not open, and flags that mean nothing; AREAS_ERROR_UNSUPPORTED for what is neither a
+// file nor a memory device; AREAS_ERROR_IO where the kernel does not tell how large a device is; AREAS_ERROR_LIMIT where there is no descriptor.
+struct areas_provider *areas_provider_file(int file,
+                                           uint32_t flags);
+
 // Lets a provider go. What came from it stays. NULL is nothing to do.
 void areas_provider_release(struct areas_provider *provider);
 
@@ -945,7 +960,7 @@ int32_t areas_id(const struct areas_area *area);
 
 // The descriptor of the memory object behind an area: it stays the area's, and is open as long as the handle is.
 //
-// AREAS_ERROR_UNSUPPORTED for private areas, which have none.
+// AREAS_ERROR_UNSUPPORTED for private and stored areas, which have none.
 int areas_descriptor(const struct areas_area *area);
 
 // Notes something beside an area for those who find it, in place of what was noted before: up to AREAS_LONGEST_NOTE bytes that mean what
@@ -1095,6 +1110,11 @@ int areas_widen(struct areas_area *area,
 int areas_trim(struct areas_area *area,
                size_t span);
 
+// Has the kernel write what was changed of a stored area to its file, and waits for that.
+//
+// AREAS_ERROR_UNSUPPORTED for other kinds, and for memory devices, which the CPUs write past the kernel; AREAS_ERROR_IO where it cannot be written.
+int areas_sync(struct areas_area *area);
+
 // Changes what may be done with an area's pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or AREAS_NOTHING. Its clones are
 // not affected.
 //
@@ -1143,7 +1163,7 @@ int areas_write_at(struct areas_area *area,
 
 // Copies bytes from one area to another, or within one where the two ranges do not overlap.
 //
-// Between a resizable area and a shared one it cannot be done in one go: areas_read_at, areas_write_at (AREAS_ERROR_UNSUPPORTED).
+// Between a resizable or stored area and one that is not private it cannot be done in one go: areas_read_at, areas_write_at (AREAS_ERROR_UNSUPPORTED).
 // Otherwise errors as theirs; AREAS_ERROR_INVALID_INPUT for ranges that overlap, by way of clones as well.
 int areas_copy(const struct areas_area *from,
                size_t offset,
@@ -1155,7 +1175,7 @@ int areas_copy(const struct areas_area *from,
 // are to be. All of it is in RAM then. `on_progress` may be NULL; it is called on this thread, and must not use the area's handle.
 //
 // AREAS_ERROR_IO if the file cannot be read or has fewer bytes, AREAS_ERROR_NO_MEMORY as areas_populate, AREAS_ERROR_READ_ONLY,
-// AREAS_ERROR_FROZEN, AREAS_ERROR_LIMIT, AREAS_ERROR_UNSUPPORTED for private and resizable areas.
+// AREAS_ERROR_FROZEN, AREAS_ERROR_LIMIT, AREAS_ERROR_UNSUPPORTED for private, resizable and stored areas.
 int areas_fill(struct areas_area *area,
                int file,
                areas_on_progress on_progress,

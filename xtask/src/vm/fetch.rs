@@ -12,8 +12,24 @@ use super::setup::{BUSYBOX, Kernel};
 use crate::process;
 
 /// Drivers that a test may ask for, and those that the guest's own ports need in kernels without them built in.
-const MODULES: [&str; 8] =
-    ["virtio_pci", "virtio_console", "virtio_blk", "zram", "brd", "loop", "device_dax", "kmem"];
+const MODULES: [&str; 11] = [
+    "virtio_pci",
+    "virtio_console",
+    "virtio_blk",
+    "zram",
+    "brd",
+    "loop",
+    "device_dax",
+    "kmem",
+    "nd_e820",
+    "nd_pmem",
+    "dax_pmem",
+];
+
+/// Whether a kernel's folder is whole, with all modules that are picked today.
+pub(super) fn is_complete(folder: &Path) -> bool {
+    fs::read_to_string(folder.join("complete")).is_ok_and(|modules| modules == MODULES.join(" "))
+}
 
 /// One attempt at fetching, with the machine's package lists or with our own.
 #[derive(Debug)]
@@ -31,7 +47,7 @@ impl Fetch<'_> {
             self.unpack_package("busybox-static", &self.cache.join("root"))?;
         }
         match folder {
-            Some(folder) if !folder.join("complete").exists() => self.kernel(kernel, folder),
+            Some(folder) if !is_complete(folder) => self.kernel(kernel, folder),
             _ => Ok(()),
         }
     }
@@ -76,7 +92,7 @@ impl Fetch<'_> {
         for rest in ["boot", "lib", "usr"] {
             remove_folder(&folder.join(rest))?;
         }
-        File::create(folder.join("complete"))?;
+        fs::write(folder.join("complete"), MODULES.join(" "))?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::fetch::{Fetch, remove_folder};
+use super::fetch::{Fetch, is_complete, remove_folder};
 use crate::process;
 
 pub(super) const BUSYBOX: &str = "root/bin/busybox";
@@ -145,7 +145,7 @@ pub(crate) fn prepare(cache: &Path, kernel: &Kernel) -> Result<Kit> {
     let folder = kernel.folder().map(|name| cache.join(name));
     let missing = !qemu.exists()
         || !cache.join(BUSYBOX).exists()
-        || folder.as_ref().is_some_and(|folder| !folder.join("complete").exists());
+        || folder.as_ref().is_some_and(|folder| !is_complete(folder));
     if missing {
         let start = Instant::now();
         eprintln!("vm: fetching QEMU and a Linux kernel from Debian, once, into {} …", cache.display());

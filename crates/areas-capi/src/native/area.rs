@@ -5,7 +5,7 @@
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use areas::{Area, Error, Frozen, Kind, Private, Received, Resizable, Result, Shared};
+use areas::{Area, Error, Frozen, Kind, Private, Received, Resizable, Result, Shared, Stored};
 
 use super::errors::{failed, invalid, number};
 use crate::edge::guarded;
@@ -35,6 +35,7 @@ pub(super) enum Any {
     Shared(Area<Shared>),
     Resizable(Area<Resizable>),
     Frozen(Area<Frozen>),
+    Stored(Area<Stored>),
 }
 
 /// Does the same with an area of whatever kind.
@@ -45,6 +46,7 @@ macro_rules! each {
             $crate::native::area::Any::Shared($area) => $what,
             $crate::native::area::Any::Resizable($area) => $what,
             $crate::native::area::Any::Frozen($area) => $what,
+            $crate::native::area::Any::Stored($area) => $what,
         }
     };
 }
@@ -61,10 +63,10 @@ impl Any {
         })
     }
 
-    /// The object's descriptor, of all kinds but private ones.
+    /// The object's descriptor, of all kinds that have one.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Any::Private(_) => None,
+            Any::Private(_) | Any::Stored(_) => None,
             Any::Shared(area) => Some(area.as_fd()),
             Any::Resizable(area) => Some(area.as_fd()),
             Any::Frozen(area) => Some(area.as_fd()),
@@ -181,14 +183,16 @@ pub unsafe extern "C" fn areas_id(area: *const Handle) -> i32 {
 
 /// The descriptor of the memory object behind an area: it stays the area's, and is open as long as the handle is.
 ///
-/// AREAS_ERROR_UNSUPPORTED for private areas, which have none.
+/// AREAS_ERROR_UNSUPPORTED for private and stored areas, which have none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_descriptor(area: *const Handle) -> c_int {
     number(|| {
         const WHAT: &str = "tell the descriptor of an area";
         // SAFETY: C's promise.
         let area = unsafe { look(area, WHAT) }?;
-        let none = || Error::new(Kind::Unsupported, WHAT).detail("it is private memory, and has no object");
+        let none = || {
+            Error::new(Kind::Unsupported, WHAT).detail("it is private or stored memory, and has no object")
+        };
         area.descriptor().map(|descriptor| descriptor.as_raw_fd()).ok_or_else(none)
     })
 }

@@ -12,7 +12,9 @@ use super::notes::note;
 use super::placement::Placed;
 use super::provider::{Source, source};
 use super::sized::{Versioned, read};
-use super::words::{self, AREAS_FROZEN, AREAS_GROWABLE, AREAS_PRIVATE, AREAS_RESIZABLE, AREAS_SHARED};
+use super::words::{
+    self, AREAS_FROZEN, AREAS_GROWABLE, AREAS_PRIVATE, AREAS_RESIZABLE, AREAS_SHARED, AREAS_STORED,
+};
 
 /// What is asked of a new area. Begin with AREAS_ATTRIBUTES: zeroed, readable and writable, shared, in base pages, placed nowhere
 /// in particular, not locked, not published.
@@ -27,7 +29,7 @@ pub struct Attributes {
     pub name: *const c_char,
     /// Where it shall come from, instead of the kernel as it is; or NULL.
     pub provider: *const Source,
-    /// AREAS_SHARED, AREAS_PRIVATE, AREAS_GROWABLE or AREAS_RESIZABLE.
+    /// AREAS_SHARED, AREAS_PRIVATE, AREAS_GROWABLE, AREAS_RESIZABLE or AREAS_STORED.
     pub kind: u32,
     /// A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is reading and writing, AREAS_NOTHING is nothing.
     pub protection: u32,
@@ -107,6 +109,7 @@ impl Attributes {
             AREAS_PRIVATE => Any::Private(builder.private()?),
             AREAS_GROWABLE => Any::Shared(builder.growable(self.max).shared()?),
             AREAS_RESIZABLE => Any::Resizable(builder.resizable(self.max.max(self.size))?),
+            AREAS_STORED => Any::Stored(builder.stored()?),
             AREAS_FROZEN => {
                 return Err(invalid(WHAT, "nobody could fill a frozen area")
                     .help("make a shared one, fill it, areas_freeze"));

@@ -33,6 +33,7 @@ pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -
                     .detail("it is private memory")
                     .help("make it shared: kind AREAS_SHARED"));
             }
+            Any::Stored(_) => return Err(stored(WHAT)),
             Any::Shared(area) => area.publish(name),
             Any::Resizable(area) => area.publish(name),
             Any::Frozen(area) => area.publish(name),
@@ -69,7 +70,7 @@ pub unsafe extern "C" fn areas_resize(area: *mut Handle, size: usize) -> c_int {
             Any::Resizable(area) => area.resize(size),
             Any::Shared(area) if !matches!(area.object().extent(), areas::Extent::Fixed) => area.grow(size),
             Any::Frozen(_) => Err(Error::new(Kind::Frozen, WHAT).detail("it is frozen: its size is, too")),
-            Any::Private(_) | Any::Shared(_) => Err(Error::new(Kind::Unsupported, WHAT)
+            Any::Private(_) | Any::Shared(_) | Any::Stored(_) => Err(Error::new(Kind::Unsupported, WHAT)
                 .detail("it was made with a fixed size")
                 .help("make it growable or resizable: kind AREAS_GROWABLE, AREAS_RESIZABLE")),
         }
@@ -107,6 +108,30 @@ pub unsafe extern "C" fn areas_trim(area: *mut Handle, span: usize) -> c_int {
                 Ok(())
             }
             _ => Err(not_resizable(WHAT)),
+        }
+    })
+}
+
+/// The error for what others do with the file behind an area.
+pub(super) fn stored(what: &'static str) -> Error {
+    Error::new(Kind::Unsupported, what)
+        .detail("it is stored in a file or on a device, which others open themselves")
+        .help("copy what it holds into a shared area: kind AREAS_SHARED")
+}
+
+/// Has the kernel write what was changed of a stored area to its file, and waits for that.
+///
+/// AREAS_ERROR_UNSUPPORTED for other kinds, and for memory devices, which the CPUs write past the kernel; AREAS_ERROR_IO where it cannot be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_sync(area: *mut Handle) -> c_int {
+    status(|| {
+        const WHAT: &str = "write an area to its file";
+        // SAFETY: C's promise.
+        match unsafe { change(area, WHAT) }? {
+            Any::Stored(area) => area.sync(),
+            _ => Err(Error::new(Kind::Unsupported, WHAT)
+                .detail("it is stored nowhere")
+                .help("make it of kind AREAS_STORED, over a provider of areas_provider_file")),
         }
     })
 }
@@ -171,6 +196,7 @@ fn freeze(area: Any, patience: Duration) -> (Any, Result<()>) {
             let error = Error::new(Kind::Frozen, format!("freeze {area}")).detail("it is frozen already");
             (Any::Frozen(area), Err(error))
         }
+        Any::Stored(area) => (Any::Stored(area), Err(stored("freeze an area"))),
         Any::Private(area) => {
             let error = Error::new(Kind::Unsupported, format!("freeze {area}"))
                 .detail("it is private memory")

@@ -46,6 +46,7 @@ pub unsafe extern "C" fn areas_read_at(
             Any::Frozen(area) => sealed(area, offset, size, WHAT).map(|bytes| into.copy_from_slice(bytes)),
             Any::Shared(area) => area.read_at(offset, into),
             Any::Resizable(area) => area.read_at(offset, into),
+            Any::Stored(area) => area.read_at(offset, into),
         }
     })
 }
@@ -80,7 +81,7 @@ pub unsafe extern "C" fn areas_write_at(
 
 /// Copies bytes from one area to another, or within one where the two ranges do not overlap.
 ///
-/// Between a resizable area and a shared one it cannot be done in one go: areas_read_at, areas_write_at (AREAS_ERROR_UNSUPPORTED).
+/// Between a resizable or stored area and one that is not private it cannot be done in one go: areas_read_at, areas_write_at (AREAS_ERROR_UNSUPPORTED).
 /// Otherwise errors as theirs; AREAS_ERROR_INVALID_INPUT for ranges that overlap, by way of clones as well.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_copy(
@@ -108,7 +109,7 @@ pub unsafe extern "C" fn areas_copy(
                     Ok(())
                 }
                 Any::Frozen(area) => Err(frozen(area.to_string())),
-                Any::Resizable(_) => Err(not_in_one()),
+                Any::Resizable(_) | Any::Stored(_) => Err(not_in_one()),
             };
         }
         // SAFETY: C's promise; the two are not the same (looked at).
@@ -129,6 +130,11 @@ pub unsafe extern "C" fn areas_copy(
                 // SAFETY: `size` bytes that are mapped and writable (`private`), of no other area, and that nobody uses meanwhile (C's promise).
                 from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
             }
+            (Any::Stored(from), Any::Private(to)) => {
+                let into = private(to, at, size, Protection::WRITE, WHAT)?;
+                // SAFETY: as above.
+                from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
+            }
             (Any::Resizable(from), Any::Private(to)) => {
                 // First a look, so that nothing is copied that is not all there. (Who shrinks it after the look makes it a part.)
                 let all = from.size();
@@ -139,9 +145,9 @@ pub unsafe extern "C" fn areas_copy(
                 // SAFETY: as above.
                 from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
             }
-            (Any::Shared(_), Any::Resizable(_)) | (Any::Resizable(_), Any::Shared(_) | Any::Resizable(_)) => {
-                Err(not_in_one())
-            }
+            (Any::Stored(_), _)
+            | (_, Any::Stored(_) | Any::Resizable(_))
+            | (Any::Resizable(_), Any::Shared(_)) => Err(not_in_one()),
         }
     })
 }
@@ -150,7 +156,7 @@ pub unsafe extern "C" fn areas_copy(
 /// are to be. All of it is in RAM then. `on_progress` may be NULL; it is called on this thread, and must not use the area's handle.
 ///
 /// AREAS_ERROR_IO if the file cannot be read or has fewer bytes, AREAS_ERROR_NO_MEMORY as areas_populate, AREAS_ERROR_READ_ONLY,
-/// AREAS_ERROR_FROZEN, AREAS_ERROR_LIMIT, AREAS_ERROR_UNSUPPORTED for private and resizable areas.
+/// AREAS_ERROR_FROZEN, AREAS_ERROR_LIMIT, AREAS_ERROR_UNSUPPORTED for private, resizable and stored areas.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_fill(
     area: *mut Handle,
@@ -171,8 +177,8 @@ pub unsafe extern "C" fn areas_fill(
         match area {
             Any::Shared(area) => area.fill_from(file, &mut teller(on_progress, context)),
             Any::Frozen(area) => Err(frozen(area.to_string())),
-            Any::Private(_) | Any::Resizable(_) => Err(Error::new(Kind::Unsupported, WHAT)
-                .detail("it is private memory, or may shrink meanwhile")
+            Any::Private(_) | Any::Resizable(_) | Any::Stored(_) => Err(Error::new(Kind::Unsupported, WHAT)
+                .detail("it is private or stored memory, or may shrink meanwhile")
                 .help("read the file into it, or make it shared: kind AREAS_SHARED")),
         }
     })
@@ -190,6 +196,7 @@ fn put(area: &mut Any, offset: usize, bytes: &[u8], what: &'static str) -> Resul
         }
         Any::Shared(area) => area.write_at(offset, bytes),
         Any::Resizable(area) => area.write_at(offset, bytes),
+        Any::Stored(area) => area.write_at(offset, bytes),
         Any::Frozen(area) => Err(frozen(area.to_string())),
     }
 }

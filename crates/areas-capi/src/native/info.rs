@@ -12,7 +12,7 @@ use super::errors::status;
 use super::notes::AREAS_LONGEST_NOTE;
 use super::placement::Placed;
 use super::sized::{Versioned, room};
-use super::words::{self, AREAS_FROZEN, AREAS_PRIVATE};
+use super::words::{self, AREAS_FROZEN, AREAS_PRIVATE, AREAS_STORED};
 
 /// What is known of an area at the moment of asking. Begin with AREAS_INFO.
 #[derive(Clone, Copy, Debug)]
@@ -121,17 +121,18 @@ impl Told {
         let extent = match area {
             Any::Shared(area) => area.object().extent(),
             Any::Resizable(area) => area.object_to_ask().extent(),
-            Any::Private(_) | Any::Frozen(_) => Extent::Fixed,
+            Any::Private(_) | Any::Frozen(_) | Any::Stored(_) => Extent::Fixed,
         };
         let (kind, max) = words::extent(extent);
         let frozen = match area {
             Any::Shared(area) => area.object().is_frozen()?,
             Any::Resizable(area) => area.object_to_ask().is_frozen()?,
-            Any::Private(_) | Any::Frozen(_) => false,
+            Any::Private(_) | Any::Frozen(_) | Any::Stored(_) => false,
         };
         let kind = match area {
             Any::Private(_) => AREAS_PRIVATE,
             Any::Frozen(_) => AREAS_FROZEN,
+            Any::Stored(_) => AREAS_STORED,
             _ if frozen => AREAS_FROZEN,
             _ => kind,
         };

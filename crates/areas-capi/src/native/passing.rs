@@ -10,6 +10,7 @@ use areas::registry;
 use areas::{Area, Error, Kind, PageSize, ReceiveOptions, Rejected, Result, Transfer};
 
 use super::area::{Any, Handle, handle, look};
+use super::changes::stored;
 use super::errors::{invalid, made, made_or_not_yet, number, status};
 use super::sized::{Versioned, read};
 use super::words::{self, time};
@@ -51,6 +52,7 @@ pub unsafe extern "C" fn areas_transfer(
                 let error = Error::new(Kind::Unsupported, WHAT).detail("it is private memory");
                 (Some(Any::Private(area)), Err(error))
             }
+            Any::Stored(area) => (Some(Any::Stored(area)), Err(stored(WHAT))),
             Any::Shared(area) => transfer!(area, Any::Shared),
             Any::Resizable(area) => transfer!(area, Any::Resizable),
             Any::Frozen(area) => transfer!(area, Any::Frozen),
@@ -135,6 +137,7 @@ pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) 
             (Any::Shared(area), _) => Area::send_read_only(area, to),
             (Any::Frozen(area), _) => area.send(to),
             (Any::Private(_), _) => Err(Error::new(Kind::Unsupported, WHAT).detail("it is private memory")),
+            (Any::Stored(_), _) => Err(stored(WHAT)),
             (Any::Resizable(_), _) => Err(Error::new(Kind::Unsupported, WHAT)
                 .detail("its size may shrink under the receiver, and with it what could be accessed")
                 .help("freeze it, or make it growable")),

@@ -339,6 +339,27 @@ pub unsafe extern "C" fn areas_provider_fixed(
     })
 }
 
+/// What is written to areas stays with them, and does not reach the file.
+pub const AREAS_FILE_COPIED: u32 = 1;
+
+/// A provider over an open file, or an open memory device (/dev/daxX.Y): areas of kind AREAS_STORED are parts of its whole pages as it is now, the smallest free part that is
+/// large enough, the first ones from the beginning. They hold what is stored there. The file stays open as long as the provider or an area over it: the
+/// number is copied, and still the program's. `flags` is 0 or AREAS_FILE_COPIED.
+///
+/// NULL with AREAS_ERROR_INVALID_INPUT for a file of less than a page, a number that is not open, and flags that mean nothing; AREAS_ERROR_UNSUPPORTED for what is neither a
+/// file nor a memory device; AREAS_ERROR_IO where the kernel does not tell how large a device is; AREAS_ERROR_LIMIT where there is no descriptor.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_provider_file(file: c_int, flags: u32) -> *mut Source {
+    made(|| {
+        const WHAT: &str = "make a provider over a file";
+        if flags > AREAS_FILE_COPIED {
+            return Err(invalid(WHAT, "the flags mean nothing"));
+        }
+        let storage = areas::provider::Storage::of_number(file)?;
+        Ok(Source::new(if flags == AREAS_FILE_COPIED { storage.copied() } else { storage }))
+    })
+}
+
 /// Lets a provider go. What came from it stays. NULL is nothing to do.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_release(provider: *mut Source) {

@@ -19,6 +19,9 @@ pub const AREAS_GROWABLE: u32 = 2;
 pub const AREAS_RESIZABLE: u32 = 3;
 /// Nobody writes it any more. No area is made so: areas_freeze.
 pub const AREAS_FROZEN: u32 = 4;
+/// A part of what its provider stores, a file or a memory device (areas_provider_file): it holds what is stored there, and stays when the area goes. What lies
+/// beyond the end of a file that was cut short faults; areas_read_at and areas_write_at say AREAS_ERROR_OUT_OF_RANGE instead.
+pub const AREAS_STORED: u32 = 5;
 
 /// Loads.
 pub const AREAS_READ: u32 = 1;

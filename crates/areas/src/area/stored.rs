@@ -37,7 +37,8 @@ impl Area<Stored> {
     /// Has the kernel write what was changed to where it is stored, and waits for that. (Of a private copy of a file nothing is.)
     ///
     /// # Errors
-    /// [`Kind::Io`](crate::Kind::Io) with what the kernel said.
+    /// [`Kind::Io`](crate::Kind::Io) with what the kernel said; [`Kind::Unsupported`](crate::Kind::Unsupported) for a memory device, which the CPUs write
+    /// past the kernel: against a power failure their caches are flushed by the program.
     #[doc(alias = "msync")]
     pub fn sync(&self) -> Result<()> {
         self.mapping.sync()

@@ -65,11 +65,18 @@ impl Mapping {
     /// Has the kernel write what was changed of a shared file to where it is stored, and waits for that.
     ///
     /// # Errors
-    /// [`Kind::Io`] with what msync said.
+    /// [`Kind::Io`] with what msync said; [`Kind::Unsupported`] where there is nothing that the kernel could write back.
     pub(crate) fn sync(&self) -> Result<()> {
         sys::memory::sync(self.base, self.span).map_err(|errno| {
-            Error::new(Kind::Io, format!("write {} to the file", Bytes::from(self.span)))
-                .call(format!("msync({:p}, {}, MS_SYNC)", self.base, self.span), errno)
+            let what = format!("write {} to where it is stored", Bytes::from(self.span));
+            let call = format!("msync({:p}, {}, MS_SYNC)", self.base, self.span);
+            match errno {
+                sys::Errno::INVAL => Error::new(Kind::Unsupported, what)
+                    .call(call, errno)
+                    .detail("a memory device is written by the CPUs themselves, past the kernel")
+                    .help("flush their caches where it is to survive a power failure (CLWB and a fence, as libpmem does)"),
+                _ => Error::new(Kind::Io, what).call(call, errno),
+            }
         })
     }
 }

@@ -86,6 +86,20 @@ impl Storage {
         Self::of_either(file.into(), Path::new("/sys"))
     }
 
+    /// The same by the number of a descriptor, which is copied: for C.
+    ///
+    /// # Errors
+    /// As [`of`](Storage::of); [`Kind::InvalidInput`] for a number that is not open, [`Kind::Limit`] where there is no descriptor.
+    #[doc(hidden)]
+    pub fn of_number(number: i32) -> Result<Self> {
+        let file = sys::file::copy_of_number(number).map_err(|errno| {
+            let kind = if errno == sys::Errno::BADF { Kind::InvalidInput } else { Kind::Limit };
+            Error::new(kind, "make areas out of an open file")
+                .call(format!("fcntl({number}, F_DUPFD)"), errno)
+        })?;
+        Self::of(file)
+    }
+
     fn of_either(file: OwnedFd, sysfs: &Path) -> Result<Self> {
         let what = "make areas out of an open file";
         let asked = |errno: sys::Errno| Error::new(Kind::Io, what).call("fstat", errno);
@@ -192,6 +206,12 @@ impl Storage {
                 "leave the placement out; or take a private copy of a file: `storage.copied()`",
             );
         }
+        if !self.shared && self.pool.device.is_some() {
+            return refused(
+                "a device has no private copies".to_owned(),
+                "read it into a private area, or take a part of the device itself",
+            );
+        }
         match request.page_request() {
             Pages::Base if self.pool.device.is_none() => Ok(()),
             Pages::Base | Pages::PreferPool(_) | Pages::Auto if self.pool.device.is_some() => Ok(()),
@@ -243,11 +263,19 @@ impl Storage {
         let protection = request.wanted_protection();
         let file = Some((file, part.offset));
         let plan = Plan { at, size, span, page, protection, sharing, flags, file, placement: None };
-        match request.home() {
+        let mapped = match request.home() {
             Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset),
             None if at == At::Anywhere && align > page.bytes() => Mapping::aligned(&plan, align),
             None => Mapping::new(&plan),
-        }
+        };
+        // What is said of large pages elsewhere is about the pool.
+        mapped.map_err(|error| match (error.errno(), self.pool.device) {
+            (Some(errno), Some(_)) => Error::new(error.kind(), what())
+                .call(format!("mmap(…, {}, MAP_SHARED, {:#x})", Bytes::from(span), part.offset), errno)
+                .detail("the device does not let itself be mapped so: its driver may have let go of it")
+                .help("look at /sys/bus/dax/devices: its driver is to be device_dax"),
+            _ => error,
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "check.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -327,6 +328,84 @@ static void over_memory_that_is_given(void)
 	free(memory);
 }
 
+/* Parts of a file: what they hold stays, and what is cut off is an error. */
+static void over_a_file(void)
+{
+	char name[] = "/tmp/areas-c-XXXXXX", bytes[8] = "";
+	int file = mkstemp(name);
+	areas_provider *provider, *copied;
+	areas_attributes wanted;
+	areas_info info = AREAS_INFO;
+	areas_area *one, *two, *private;
+	CHECK(file >= 0);
+	CHECK_EQ(unlink(name), 0);
+	CHECK(areas_provider_file(file, 0) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_INVALID_INPUT);
+	CHECK(areas_provider_file(-1, 0) == NULL);
+	CHECK(areas_provider_file(987654, 0) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_INVALID_INPUT);
+	CHECK_EQ(ftruncate(file, 4 * PAGE), 0);
+	CHECK(areas_provider_file(file, 2) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_INVALID_INPUT);
+	provider = areas_provider_file(file, 0);
+	copied = areas_provider_file(file, AREAS_FILE_COPIED);
+	CHECK(provider != NULL && copied != NULL);
+	CHECK_EQ(pwrite(file, "stored", 6, 0), 6);
+	wanted = asked(provider, AREAS_STORED);
+	wanted.size = 2 * PAGE;
+	one = areas_create(&wanted);
+	CHECK(one != NULL);
+	CHECK_EQ(areas_read_at(one, 0, bytes, 6), 0);
+	CHECK(memcmp(bytes, "stored", 6) == 0);
+	CHECK(memcmp(areas_address(one), "stored", 6) == 0);
+	CHECK_EQ(areas_write_at(one, PAGE, "there", 5), 0);
+	CHECK_EQ(areas_sync(one), 0);
+	CHECK_EQ(pread(file, bytes, 5, PAGE), 5);
+	CHECK(memcmp(bytes, "there", 5) == 0);
+	CHECK_EQ(areas_look(one, &info), 0);
+	CHECK_EQ(info.kind, AREAS_STORED);
+	CHECK_EQ(info.size, 2 * PAGE);
+	/* A copy of the same bytes. */
+	wanted.provider = copied;
+	two = areas_create(&wanted);
+	CHECK(two != NULL);
+	CHECK_EQ(areas_write_at(two, 0, "copied", 6), 0);
+	CHECK_EQ(areas_read_at(one, 0, bytes, 6), 0);
+	CHECK(memcmp(bytes, "stored", 6) == 0);
+	wanted = asked(NULL, AREAS_PRIVATE);
+	private = areas_create(&wanted);
+	CHECK(private != NULL);
+	CHECK_EQ(areas_copy(two, 0, private, 3, 6), 0);
+	CHECK(memcmp((char *)areas_address(private) + 3, "copied", 6) == 0);
+	CHECK_EQ(areas_copy(private, 3, one, 0, 6), 0);
+	CHECK_EQ(areas_copy(one, 0, two, 0, 6), AREAS_ERROR_UNSUPPORTED);
+	CHECK_EQ(areas_copy(one, 0, one, PAGE, 6), AREAS_ERROR_UNSUPPORTED);
+	/* What others would do with it. */
+	CHECK_EQ(areas_publish(one, "stored"), AREAS_ERROR_UNSUPPORTED);
+	CHECK_EQ(areas_freeze(one, 0), AREAS_ERROR_UNSUPPORTED);
+	CHECK_EQ(areas_resize(one, PAGE), AREAS_ERROR_UNSUPPORTED);
+	CHECK_EQ(areas_descriptor(one), AREAS_ERROR_UNSUPPORTED);
+	CHECK_EQ(areas_sync(private), AREAS_ERROR_UNSUPPORTED);
+	areas_provider_release(provider);
+	areas_provider_release(copied);
+	/* Cut short: an error, and no signal. */
+	CHECK_EQ(ftruncate(file, 0), 0);
+	CHECK_EQ(areas_read_at(one, 0, bytes, 1), AREAS_ERROR_OUT_OF_RANGE);
+	CHECK_EQ(areas_write_at(one, 0, bytes, 1), AREAS_ERROR_OUT_OF_RANGE);
+	areas_release(one);
+	areas_release(two);
+	areas_release(private);
+	/* The kernel stores nothing by itself. */
+	wanted = asked(NULL, AREAS_STORED);
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_UNSUPPORTED);
+	CHECK_EQ(close(file), 0);
+	file = open("/dev/null", O_RDWR);
+	CHECK(areas_provider_file(file, 0) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_UNSUPPORTED);
+	CHECK_EQ(close(file), 0);
+}
+
 /* What is counted is what the kernel has mapped, read while threads map and unmap. */
 static atomic_int mapping;
 
@@ -419,6 +498,7 @@ static void statistics(void)
 int main(void)
 {
 	over_memory_that_is_given();
+	over_a_file();
 	custom();
 	layers();
 	statistics();
