@@ -153,6 +153,7 @@ int main(void)
 	FIELD(areas_receiving, milliseconds);
 	FIELD(areas_receiving, flags);
 	FIELD(areas_receiving, lock_at_most);
+	FIELD(areas_receiving, room);
 	SIZE(areas_node);
 	FIELD(areas_node, size_of_this);
 	FIELD(areas_node, node);

@@ -217,6 +217,10 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 #define AREAS_LONGEST_NOTE 256
 // What is written to areas stays with them, and does not reach the file.
 #define AREAS_FILE_COPIED 1
+// In the flags of a placement with AREAS_BIND (Linux 5.15) or AREAS_PREFERRED_MANY (6.10): while the machine balances
+// (kernel.numa_balancing), the kernel may move pages to the node of the CPU that uses them most, among the nodes of the policy.
+// Without it, memory with a policy is not balanced.
+#define AREAS_BALANCED 1
 
 // Core dumps of this process leave the area out. (Growable and resizable ones always are left out. Of other areas the kernel writes
 // every page, and takes memory for those that were never touched. For a clone, madvise(MADV_DONTDUMP) does the same.)
@@ -257,6 +261,9 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 
 // The lock of an areas_receiving counts.
 #define AREAS_RECEIVE_LOCK_AT_MOST 2
+
+// For areas_from_descriptor only: memory that may shrink is taken, too, as a resizable area.
+#define AREAS_RECEIVE_RESIZABLE 4
 
 // Where a line may lie in a cache: the kernel does not tell.
 #define AREAS_INDEXING_UNKNOWN 0
@@ -374,8 +381,8 @@ typedef struct areas_placement {
     uint32_t has_home;
     // The home node.
     uint32_t home;
-    // 0.
-    uint32_t reserved;
+    // 0, or AREAS_BALANCED.
+    uint32_t flags;
     // The nodes that the policy names. An empty set is an error where it must name some.
     struct areas_nodeset nodes;
 } areas_placement;
@@ -715,10 +722,12 @@ typedef struct areas_receiving {
     uint64_t pages;
     // With AREAS_RECEIVE_TIMEOUT, how long to wait; 0 only looks.
     uint64_t milliseconds;
-    // A union of AREAS_RECEIVE_TIMEOUT and AREAS_RECEIVE_LOCK_AT_MOST.
+    // A union of AREAS_RECEIVE_TIMEOUT, AREAS_RECEIVE_LOCK_AT_MOST and AREAS_RECEIVE_RESIZABLE.
     uint32_t flags;
     // With AREAS_RECEIVE_LOCK_AT_MOST, the lock that is applied where the area is said to have a stronger one.
     uint32_t lock_at_most;
+    // For areas_from_descriptor only: bytes of addresses that memory takes which may grow; 0 is none to grow into.
+    size_t room;
 } areas_receiving;
 
 // A cache on a node's memory side, in front of its memory, for all who access it. What the kernel does not tell is 0.
@@ -1318,6 +1327,17 @@ struct areas_area *areas_receive_with(int from, const struct areas_receiving *ho
 //
 // AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what is first in the queue is no message of ours.
 int areas_discard(int from);
+
+// Makes an area of the memory object (memfd) behind a descriptor, whoever made it, with the rights that the descriptor has,
+// within the bounds of `how`; NULL is AREAS_RECEIVING. The descriptor stays the caller's. The area has no name, is not locked
+// and not published; its kind is the kernel's word: frozen, shared or resizable. No call waits for another process, whatever
+// the descriptor is of. NULL if it cannot be had.
+//
+// AREAS_ERROR_INVALID_INPUT for what is no memory object, and for one that may shrink (without AREAS_RECEIVE_RESIZABLE);
+// AREAS_ERROR_LIMIT: beyond a bound, no descriptor free; AREAS_ERROR_NOT_PERMITTED for a descriptor that is not open for reading;
+// otherwise as areas_create.
+struct areas_area *areas_from_descriptor(int descriptor,
+                                         const struct areas_receiving *how);
 
 // Tells the nodes of this machine. How many were told.
 //

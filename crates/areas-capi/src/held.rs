@@ -11,107 +11,28 @@ use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
 };
 
+/// An area of any kind that has an id.
+pub(crate) use areas::AnyArea as Held;
 use areas::registry::{self, Source};
-use areas::{
-    Area, AreaId, Error, Frozen, Kind, Name, PageSize, Protection, Received, Resizable, Result, Shared,
-};
+use areas::{Area, AreaId, Error, Kind, Name, PageSize, Protection, Rejected, Resizable, Result};
 
 use crate::forking;
 use crate::slot::Slot;
 
-/// An area of any kind that has an id.
-#[derive(Debug)]
-pub(crate) enum Held {
-    Resizable(Area<Resizable>),
-    Shared(Area<Shared>),
-    Frozen(Area<Frozen>),
+/// A resizable area as BeOS's calls make it: as a stack (`B_STACK_AREA`) it ends in a fault, at its lowest page, unless it
+/// has no other.
+pub(crate) fn resizable(mut area: Area<Resizable>) -> Result<Held> {
+    guard_stack(&mut area)?;
+    Ok(Held::Resizable(area))
 }
 
-/// Does the same with an area of whatever kind.
-macro_rules! with {
-    ($held:expr, $area:ident => $what:expr) => {
-        match $held {
-            Held::Resizable($area) => $what,
-            Held::Shared($area) => $what,
-            Held::Frozen($area) => $what,
-        }
-    };
-}
-
-impl Held {
-    pub(crate) fn id(&self) -> Option<AreaId> {
-        with!(self, area => area.id())
+/// What came from another process, as BeOS's calls have it.
+fn received(mut received: Held) -> Held {
+    if let Held::Resizable(area) = &mut received {
+        // Without the guard rather than not at all.
+        let _ = guard_stack(area);
     }
-
-    pub(crate) fn as_ptr(&self) -> *mut u8 {
-        with!(self, area => area.as_ptr())
-    }
-
-    /// Bytes of addresses.
-    pub(crate) fn span(&self) -> usize {
-        with!(self, area => area.reserve())
-    }
-
-    /// Bytes of addresses that hold bytes of it, in whole pages.
-    pub(crate) fn mapped(&self) -> usize {
-        with!(self, area => area.mapped())
-    }
-
-    /// Which of its addresses the kernel no longer has as its own.
-    fn missing(&self) -> Result<Vec<Range<usize>>> {
-        with!(self, area => area.missing())
-    }
-
-    /// Without some of its addresses: what is left, in order.
-    fn cut(self, lost: &[Range<usize>]) -> Result<Vec<Self>, (Error, Self)> {
-        macro_rules! cut {
-            ($area:expr, $kind:path) => {
-                match $area.cut(lost) {
-                    Ok(parts) => Ok(parts.into_iter().map($kind).collect()),
-                    Err(rejected) => Err((rejected.error, $kind(rejected.value))),
-                }
-            };
-        }
-        match self {
-            Held::Resizable(area) => cut!(area, Held::Resizable),
-            Held::Shared(area) => cut!(area, Held::Shared),
-            Held::Frozen(area) => cut!(area, Held::Frozen),
-        }
-    }
-
-    /// Lets go of it, and of its memory where that is nobody else's.
-    pub(crate) fn discard(self) {
-        with!(self, area => area.discard());
-    }
-
-    /// Notes that its memory is elsewhere, too.
-    fn note_holder(&self) {
-        with!(self, area => area.note_holder());
-    }
-
-    pub(crate) fn protect(&mut self, protection: Protection) -> Result<()> {
-        with!(self, area => area.protect(protection))
-    }
-
-    /// A resizable area as BeOS's calls make it: as a stack (`B_STACK_AREA`) it ends in a fault, at its lowest page, unless it has no other.
-    pub(crate) fn resizable(mut area: Area<Resizable>) -> Result<Self> {
-        guard_stack(&mut area)?;
-        Ok(Held::Resizable(area))
-    }
-
-    /// What came from another process; nothing for a kind that did not exist when this was written.
-    fn received(received: Received) -> Option<Self> {
-        Some(match received {
-            Received::Resizable(mut area) => {
-                // Without the guard rather than not at all.
-                let _ = guard_stack(&mut area);
-                Held::Resizable(area)
-            }
-            Received::Frozen(area) => Held::Frozen(area),
-            Received::Shared(area) => Held::Shared(area),
-            _ => return None,
-        })
-    }
+    received
 }
 
 fn guard_stack(area: &mut Area<Resizable>) -> Result<()> {
@@ -203,7 +124,7 @@ pub(crate) fn forget_range(range: Range<usize>) -> Result<()> {
     // No call of this thread's is under way, so that it holds no mutex that others may wait for.
     entered.each_in(&range, true, |place, held| {
         let Some(area) = &*held else { return Ok(()) };
-        let (start, end) = (area.as_ptr().addr(), area.as_ptr().addr() + area.span());
+        let (start, end) = (area.as_ptr().addr(), area.as_ptr().addr() + area.reserve());
         let lost = range.start.max(start)..range.end.min(end);
         if lost.is_empty() {
             return Ok(());
@@ -334,7 +255,7 @@ impl Entered {
             end = key;
             let held = open(&place);
             let Some(area) = &*held else { continue };
-            if area.as_ptr().addr() + area.span() <= range.start {
+            if area.as_ptr().addr() + area.reserve() <= range.start {
                 break;
             }
             area.note_holder();
@@ -374,7 +295,7 @@ impl Entered {
             };
             let Some(area) = &*held else { continue };
             let address = area.as_ptr().addr();
-            if address + area.span() <= range.start {
+            if address + area.reserve() <= range.start {
                 // Areas do not overlap, and the others lie below.
                 break;
             }
@@ -389,7 +310,7 @@ impl Entered {
     /// Lets go of some of an area's addresses, in bytes from its beginning.
     fn cut(&self, place: &Place, held: &mut Option<Held>, lost: &[Range<usize>]) -> Result<()> {
         let Some(area) = held.take() else { return Ok(()) };
-        let (start, span) = (area.as_ptr().addr(), area.span());
+        let (start, span) = (area.as_ptr().addr(), area.reserve());
         // Whoever finds a part by its id finds its place, too, and waits there until it is known what is left. The first part keeps the area's own.
         let mut behind: Vec<usize> = lost.iter().map(|range| range.end).filter(|&end| end < span).collect();
         let head = lost.first().filter(|range| range.start == 0).map(|range| range.end);
@@ -405,7 +326,7 @@ impl Entered {
         }
         let (mut parts, error) = match area.cut(lost) {
             Ok(parts) => (parts, None),
-            Err((error, area)) => (vec![area], Some(error)),
+            Err(Rejected { error, value }) => (vec![value], Some(error)),
         };
         for part in parts.drain(1.min(parts.len())..) {
             let address = part.as_ptr().addr();
@@ -446,7 +367,7 @@ impl Entered {
         let place = all().empty_place();
         let mut inside = open(&place);
         all().places.insert(address, place.clone());
-        match with!(&mut held, area => area.publish_named(name)) {
+        match held.publish_named(name) {
             Ok(id) => {
                 *inside = Some(held);
                 Ok(id.get())
@@ -463,8 +384,8 @@ impl Entered {
     fn notice(&self, held: &Held) {
         let address = held.as_ptr().addr();
         // Once it is published, it is one of those that are there.
-        if registry::may_overlap(address, held.span()) {
-            self.look_at(&(address..address + held.span()));
+        if registry::may_overlap(address, held.reserve()) {
+            self.look_at(&(address..address + held.reserve()));
         }
     }
 
@@ -496,10 +417,8 @@ impl Entered {
     pub(crate) fn take_transferred(&self) {
         for transferred in registry::transferred().unwrap_or_default() {
             // Another thread may have been quicker.
-            if let Ok(received) = transferred.take()
-                && let Some(held) = Held::received(received)
-            {
-                let _ = self.keep(held);
+            if let Ok(area) = transferred.take() {
+                let _ = self.keep(received(area));
             }
         }
     }

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use areas::{Access, Address, Area, Error, Kind};
+use areas::{Access, Address, AnyArea, Area, Error, Kind};
 
 use crate::args::Create;
 use crate::failure::Result;
-use crate::hold::{Held, hold};
+use crate::hold::hold;
 use crate::output;
 use crate::output::progress::Bar;
 
@@ -21,8 +21,8 @@ pub(crate) fn run(create: &Create, quiet: bool) -> Result<ExitCode> {
         ask = ask.at(Address::Exactly(address));
     }
     let held = match create.resizable {
-        Some(max) => Held::Resizable(populated(ask.resizable(in_memory(max)?)?, create, quiet)?),
-        None => Held::Shared(populated(ask.shared()?, create, quiet)?),
+        Some(max) => AnyArea::Resizable(populated(ask.resizable(in_memory(max)?)?, create, quiet)?),
+        None => AnyArea::Shared(populated(ask.shared()?, create, quiet)?),
     };
     hold(held, &create.holding, quiet)
 }

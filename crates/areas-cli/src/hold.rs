@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use areas::registry;
-use areas::{Area, AreaId, Bytes, Error, Frozen, Kind, Name, Note, Resizable, Shared};
+use areas::{AnyArea, AreaId, Bytes, Error, Kind};
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use signal_hook::consts::signal::{SIGINT, SIGQUIT, SIGWINCH};
 
@@ -21,49 +21,15 @@ use crate::signals::{self, Event};
 /// How often a holder looks after its publication: whether the registry's folder is still there.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
-/// An area that is complete.
-#[derive(Debug)]
-pub(crate) enum Held {
-    Shared(Area<Shared>),
-    Resizable(Area<Resizable>),
-    Frozen(Area<Frozen>),
-}
-
-impl Held {
-    fn publish(&mut self, name: &Name) -> areas::Result<AreaId> {
-        match self {
-            Held::Shared(area) => area.publish(name.as_bytes()),
-            Held::Resizable(area) => area.publish(name.as_bytes()),
-            Held::Frozen(area) => area.publish(name.as_bytes()),
-        }
-    }
-
-    fn set_note(&mut self, note: &Note) -> areas::Result<()> {
-        match self {
-            Held::Shared(area) => area.set_note(note.as_bytes()),
-            Held::Resizable(area) => area.set_note(note.as_bytes()),
-            Held::Frozen(area) => area.set_note(note.as_bytes()),
-        }
-    }
-
-    fn size(&self) -> usize {
-        match self {
-            Held::Shared(area) => area.size(),
-            Held::Resizable(area) => area.size(),
-            Held::Frozen(area) => area.size(),
-        }
-    }
-}
-
 /// Publishes an area under its name and holds it; gives the exit code.
-pub(crate) fn hold(mut area: Held, holding: &Holding, quiet: bool) -> Result<ExitCode> {
+pub(crate) fn hold(mut area: AnyArea, holding: &Holding, quiet: bool) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel();
     // First of all, so that no signal between the ready line and here ends us in another way.
     signals::watch(!holding.command.is_empty(), sender.clone())?;
     if let Some(note) = &holding.note {
-        area.set_note(note)?;
+        area.set_note(note.as_bytes())?;
     }
-    let id = area.publish(&holding.name)?;
+    let id = area.publish_named(holding.name.clone())?;
     let code = match holding.command.split_first() {
         None => {
             tell_ready(id, &area, holding, quiet)?;
@@ -82,14 +48,14 @@ pub(crate) fn hold(mut area: Held, holding: &Holding, quiet: bool) -> Result<Exi
 }
 
 /// The one line on stdout.
-fn tell_ready(id: AreaId, area: &Held, holding: &Holding, quiet: bool) -> Result<()> {
+fn tell_ready(id: AreaId, area: &AnyArea, holding: &Holding, quiet: bool) -> Result<()> {
     if holding.json {
         return json::print(Report::of(&registry::get(id)?)?.to_json(), true);
     }
     if quiet {
         return output::print(&format!("{id}\n"));
     }
-    let frozen = if matches!(area, Held::Frozen(_)) { ", frozen" } else { "" };
+    let frozen = if area.is_frozen() { ", frozen" } else { "" };
     output::print(&format!(
         "area {id} {:?}, {:#}{frozen}: held by process {} until it ends\n",
         holding.name,

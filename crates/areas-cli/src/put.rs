@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use areas::{Error, Lock, Pages};
+use areas::{AnyArea, Error, Lock, Pages};
 
 use crate::args::Put;
 use crate::contents::Contents;
 use crate::failure::Result;
-use crate::hold::{Held, hold};
+use crate::hold::hold;
 use crate::output;
 
 pub(crate) fn run(put: &Put, quiet: bool) -> Result<ExitCode> {
@@ -22,6 +22,6 @@ pub(crate) fn run(put: &Put, quiet: bool) -> Result<ExitCode> {
     }
     output::tell_granted(&area, put.placing.asked(placement), quiet);
     let area =
-        if put.freeze { Held::Frozen(area.freeze().map_err(Error::from)?) } else { Held::Shared(area) };
+        if put.freeze { AnyArea::Frozen(area.freeze().map_err(Error::from)?) } else { AnyArea::Shared(area) };
     hold(area, &put.holding, quiet)
 }

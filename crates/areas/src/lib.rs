@@ -36,7 +36,7 @@
 //! next call into the [`registry`], under a new id; until then it is on its way, and nobody finds it.
 //!
 //! ```
-//! use areas::{Address, Received, Transfer, registry};
+//! use areas::{Address, AnyArea, Transfer, registry};
 //! // In the process that is to get something: it joins, and waits.
 //! registry::join()?;
 //!
@@ -49,7 +49,7 @@
 //!
 //! // And in the one that gets it:
 //! for came in registry::transferred()? {
-//!     if let Received::Shared(area) = came.take()? {
+//!     if let AnyArea::Shared(area) = came.take()? {
 //!         println!("{area} from process {}", came.from());
 //!     }
 //! }
@@ -79,8 +79,34 @@
 //!   what another process does not keep: copies ([`Area::read_at`], [`Area::write_at`]), atomic words ([`Area::load`],
 //!   [`Area::store`]), [`SharedSlice`], raw pointers.
 //! - Data that many read and nobody changes any more: [`Area::freeze`], an [`Area`]`<`[`Frozen`]`>`. It lends `&[u8]`.
-//! - Somebody else's area: [`registry::find`], a [`registry::Source`]; then `open`, `open_read_only` or `open_frozen`.
+//! - Somebody else's area: [`registry::find`], a [`registry::Source`]; then `open`, `open_read_only` or `open_frozen`, or
+//!   `open_any`, which gives an [`AnyArea`] of the kind that it is.
+//! - Memory behind a descriptor that came some other way: [`AnyArea::from_descriptor`].
 //! - Memory from somewhere of your own: a [`Provider`]. Mapped memory without the rest: [`System`] and its [`Mapping`].
+//!
+//! # Lending bytes to other libraries
+//!
+//! Frozen and private areas are owners of bytes (`AsRef<[u8]>`, at one address for as long as they are held; `Send`, `Sync`, `UnwindSafe`,
+//! `'static`): libraries that share bytes take them as they are, without a copy, and give them back with the last reference. With
+//! [`bytes`](https://docs.rs/bytes), and by way of it Arrow:
+//!
+//! ```
+//! let area = areas::builder(4096).shared()?;
+//! area.write_at(0, &7_u64.to_le_bytes())?;
+//! let frozen = area.freeze().map_err(|rejected| rejected.error)?;
+//! let address = frozen.as_ptr().cast_const();
+//!
+//! let bytes = bytes::Bytes::from_owner(frozen);
+//! assert_eq!(bytes.as_ptr(), address); // in place
+//!
+//! let column = arrow_buffer::ScalarBuffer::<u64>::from(arrow_buffer::Buffer::from(bytes));
+//! assert_eq!(column[0], 7);
+//! drop(column); // and the area is gone
+//! # Ok::<(), areas::Error>(())
+//! ```
+//!
+//! `Buffer::from_custom_allocation(start, len, Arc::new(frozen))` takes one, too (its constructor is unsafe: start and length are the caller's word). What
+//! others may write ([`Shared`], [`Resizable`]) lends no bytes, and cannot be given to such a library in safe code.
 //!
 //! # What it does not do
 //!
@@ -145,8 +171,8 @@ mod turns;
 mod verify;
 
 pub use area::{
-    Access, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private, ReceiveOptions,
-    Received, Resizable, Shared, SharedSlice, Stored, Transfer, builder, receive,
+    Access, AnyArea, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private,
+    ReceiveOptions, Received, Resizable, Shared, SharedSlice, Stored, Transfer, builder, receive,
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;

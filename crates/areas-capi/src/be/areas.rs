@@ -77,7 +77,7 @@ unsafe fn create(
         // What demands something of page frames has a fixed size: those next to it cannot be had for the asking.
         Ok(match ClosedLock::from(lock) {
             ClosedLock::None | ClosedLock::Lazy | ClosedLock::Full => {
-                Held::resizable(builder.resizable(room)?)?
+                held::resizable(builder.resizable(room)?)?
             }
             ClosedLock::Contiguous | ClosedLock::Low | ClosedLock::Full32 | ClosedLock::Contiguous32 => {
                 Held::Shared(builder.shared()?)
@@ -191,7 +191,7 @@ fn make_clone(
                 Place::Inside(range, offset) => builder.inside(range, offset).room(room),
             };
             let mut held = match resizable {
-                true => Held::resizable(builder.open_resizable()?)?,
+                true => held::resizable(builder.open_resizable()?)?,
                 false => Held::Shared(builder.open()?),
             };
             if rights != protection {
@@ -259,7 +259,7 @@ fn resize(id: i32, size: usize) -> Result<Status, Status> {
         }
         if let Some(area) = held {
             let start = area.as_ptr().addr();
-            entered.notice_growth(&(start + area.span()..start.saturating_add(size)));
+            entered.notice_growth(&(start + area.reserve()..start.saturating_add(size)));
         }
         let done = match held {
             Some(Held::Resizable(area)) => places::resize(entered, area, size),
@@ -335,7 +335,7 @@ unsafe fn transfer_once(
             return Err(wrong(BAD_TEAM_ID, "transfer an area", "no team has that number: 0 or less"));
         };
         let Some(mut area) = held.take() else { return Err(BAD_VALUE) };
-        let (mapped, span) = (area.mapped(), area.span());
+        let (mapped, span) = (area.mapped(), area.reserve());
         if spec == Spec::Clone {
             spec = Spec::Exact(area.as_ptr().addr());
         }
@@ -404,6 +404,8 @@ fn hand_over(
         Held::Resizable(area) => hand_over!(area, Held::Resizable),
         Held::Shared(area) => hand_over!(area, Held::Shared),
         Held::Frozen(area) => hand_over!(area, Held::Frozen),
+        // BeOS's calls make none, and none has an id.
+        Held::Private(_) => Err((Error::new(Kind::Unsupported, "transfer an area"), Some(area))),
     }
 }
 

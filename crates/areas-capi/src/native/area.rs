@@ -3,9 +3,10 @@
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
 use std::ffi::{c_int, c_void};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 
-use areas::{Area, Error, Frozen, Kind, Private, Received, Resizable, Result, Shared, Stored};
+pub(super) use areas::AnyArea as Any;
+use areas::{Error, Kind, Result};
 
 use super::errors::{failed, invalid, number};
 use crate::edge::guarded;
@@ -28,16 +29,6 @@ const _: () = {
     any_thread::<super::custom::Mapped>();
 };
 
-/// An area of any kind.
-#[derive(Debug)]
-pub(super) enum Any {
-    Private(Area<Private>),
-    Shared(Area<Shared>),
-    Resizable(Area<Resizable>),
-    Frozen(Area<Frozen>),
-    Stored(Area<Stored>),
-}
-
 /// Does the same with an area of whatever kind.
 macro_rules! each {
     ($any:expr, $area:ident => $what:expr) => {
@@ -51,28 +42,6 @@ macro_rules! each {
     };
 }
 pub(super) use each;
-
-impl Any {
-    /// What came from another process; an error for a kind that did not exist when this was written.
-    pub(super) fn received(received: Received) -> Result<Self> {
-        Ok(match received {
-            Received::Shared(area) => Any::Shared(area),
-            Received::Resizable(area) => Any::Resizable(area),
-            Received::Frozen(area) => Any::Frozen(area),
-            _ => return Err(Error::new(Kind::Unsupported, "take an area").detail("it is of an unknown kind")),
-        })
-    }
-
-    /// The object's descriptor, of all kinds that have one.
-    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Any::Private(_) | Any::Stored(_) => None,
-            Any::Shared(area) => Some(area.as_fd()),
-            Any::Resizable(area) => Some(area.as_fd()),
-            Any::Frozen(area) => Some(area.as_fd()),
-        }
-    }
-}
 
 impl Handle {
     pub(super) fn new(area: Any) -> Self {

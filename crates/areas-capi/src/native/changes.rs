@@ -34,9 +34,7 @@ pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -
                     .help("make it shared: kind AREAS_SHARED"));
             }
             Any::Stored(_) => return Err(stored(WHAT)),
-            Any::Shared(area) => area.publish(name),
-            Any::Resizable(area) => area.publish(name),
-            Any::Frozen(area) => area.publish(name),
+            area => area.publish(name),
         };
         Ok(id?.get())
     })

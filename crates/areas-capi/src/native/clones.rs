@@ -5,7 +5,7 @@
 use std::ffi::{CStr, c_char, c_void};
 
 use areas::registry::{self, Source};
-use areas::{AreaId, Kind, Protection, Result};
+use areas::{AreaId, Result};
 
 use super::area::{Any, Handle};
 use super::errors::{invalid, made, text};
@@ -49,8 +49,6 @@ unsafe impl Versioned for Cloning {
 /// `how` is NULL, or has as many bytes as it says, a name that is NULL or a string, and a note that is NULL or as many bytes as its size says.
 unsafe fn make(source: &Source, how: *const Cloning) -> Result<Any> {
     let mut cloning = source.cloning();
-    let info = source.info()?;
-    let mut protection = info.protection;
     if !how.is_null() {
         // SAFETY: as many bytes as it says (the caller).
         let how = unsafe { read(how) }?;
@@ -60,7 +58,6 @@ unsafe fn make(source: &Source, how: *const Cloning) -> Result<Any> {
         };
         if let Some(asked) = words::protection(how.protection)? {
             cloning = cloning.protection(asked);
-            protection = asked;
         }
         // SAFETY: NULL, or as many bytes as it says (the caller).
         if let Some(note) = unsafe { note(how.note, how.note_size, "clone an area") }? {
@@ -74,25 +71,7 @@ unsafe fn make(source: &Source, how: *const Cloning) -> Result<Any> {
             cloning = cloning.name(unsafe { CStr::from_ptr(how.name) }.to_bytes());
         }
     }
-    let resizable = matches!(info.extent, areas::Extent::Resizable { .. });
-    // Only an area that its holder cannot write can be frozen: all others are spared the look.
-    if !info.protection.contains(Protection::WRITE)
-        && !protection.contains(Protection::WRITE)
-        && source.is_frozen()?
-    {
-        if protection != Protection::READ {
-            return Err(areas::Error::new(
-                Kind::Frozen,
-                format!("clone area {} with protection {protection}", info.id),
-            )
-            .detail("it is frozen, and is for reading"));
-        }
-        return cloning.open_frozen().map(Any::Frozen);
-    }
-    Ok(match resizable {
-        true => Any::Resizable(cloning.open_resizable()?),
-        false => Any::Shared(cloning.open()?),
-    })
+    cloning.open_any()
 }
 
 /// Clones the area of that id: the same memory, under an id and at addresses of the clone's own. `how` may be NULL. NULL if it

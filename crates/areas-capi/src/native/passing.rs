@@ -90,7 +90,7 @@ pub unsafe extern "C-unwind" fn areas_take(milliseconds: i64, from: *mut u32) ->
                 }
                 other => other?,
             };
-            let area = Any::received(transferred.take()?)?;
+            let area = transferred.take()?;
             if !from.is_null() {
                 // SAFETY: not NULL (checked), and then room for a number (C's promise).
                 unsafe { from.write_unaligned(transferred.from()) };
@@ -149,6 +149,8 @@ pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) 
 pub const AREAS_RECEIVE_TIMEOUT: u32 = 1;
 /// The lock of an areas_receiving counts.
 pub const AREAS_RECEIVE_LOCK_AT_MOST: u32 = 2;
+/// For areas_from_descriptor only: memory that may shrink is taken, too, as a resizable area.
+pub const AREAS_RECEIVE_RESIZABLE: u32 = 4;
 
 /// What a receiver takes on. Begin with AREAS_RECEIVING: the defaults, which are safe for root. What is beyond a bound stays in the
 /// socket's queue.
@@ -169,10 +171,12 @@ pub struct Receiving {
     pub pages: u64,
     /// With AREAS_RECEIVE_TIMEOUT, how long to wait; 0 only looks.
     pub milliseconds: u64,
-    /// A union of AREAS_RECEIVE_TIMEOUT and AREAS_RECEIVE_LOCK_AT_MOST.
+    /// A union of AREAS_RECEIVE_TIMEOUT, AREAS_RECEIVE_LOCK_AT_MOST and AREAS_RECEIVE_RESIZABLE.
     pub flags: u32,
     /// With AREAS_RECEIVE_LOCK_AT_MOST, the lock that is applied where the area is said to have a stronger one.
     pub lock_at_most: u32,
+    /// For areas_from_descriptor only: bytes of addresses that memory takes which may grow; 0 is none to grow into.
+    pub room: usize,
 }
 
 // SAFETY: numbers, the first a `usize`.
@@ -182,7 +186,15 @@ unsafe impl Versioned for Receiving {
 }
 
 impl Receiving {
-    fn options(&self) -> Result<ReceiveOptions> {
+    /// For areas_receive_with: without what is for descriptors alone.
+    fn of_socket(&self) -> Result<ReceiveOptions> {
+        if self.room != 0 {
+            return Err(invalid("receive an area over a socket", "the room is for areas_from_descriptor"));
+        }
+        self.options(AREAS_RECEIVE_TIMEOUT | AREAS_RECEIVE_LOCK_AT_MOST)
+    }
+
+    fn options(&self, known: u32) -> Result<ReceiveOptions> {
         type Bound = fn(ReceiveOptions, usize) -> ReceiveOptions;
         const WHAT: &str = "receive an area over a socket";
         let mut options = ReceiveOptions::new();
@@ -204,7 +216,7 @@ impl Receiving {
             options =
                 options.pages(sizes.ok_or_else(|| invalid(WHAT, "no machine has pages of such sizes"))?);
         }
-        if self.flags & !(AREAS_RECEIVE_TIMEOUT | AREAS_RECEIVE_LOCK_AT_MOST) != 0 {
+        if self.flags & !known != 0 {
             return Err(invalid(WHAT, "the flags mean nothing"));
         }
         if self.flags & AREAS_RECEIVE_TIMEOUT != 0 {
@@ -212,6 +224,12 @@ impl Receiving {
         }
         if self.flags & AREAS_RECEIVE_LOCK_AT_MOST != 0 {
             options = options.lock_at_most(words::lock(self.lock_at_most)?);
+        }
+        if self.flags & AREAS_RECEIVE_RESIZABLE != 0 {
+            options = options.resizable();
+        }
+        if self.room != 0 {
+            options = options.room(self.room);
         }
         Ok(options)
     }
@@ -231,7 +249,7 @@ pub extern "C-unwind" fn areas_receive(from: c_int) -> *mut Handle {
     wait_for_bytes(from);
     made(|| {
         let from = socket(from, "receive an area over a socket")?;
-        Ok(Handle::new(Any::received(areas::receive(from)?)?))
+        Ok(Handle::new(areas::receive(from)?))
     })
 }
 
@@ -244,9 +262,9 @@ pub unsafe extern "C-unwind" fn areas_receive_with(from: c_int, how: *const Rece
     }
     made(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
-        let options = unsafe { read(how) }?.options()?;
+        let options = unsafe { read(how) }?.of_socket()?;
         let from = socket(from, "receive an area over a socket")?;
-        Ok(Handle::new(Any::received(options.receive(from)?)?))
+        Ok(Handle::new(options.receive(from)?))
     })
 }
 
@@ -257,7 +275,7 @@ pub unsafe extern "C-unwind" fn areas_receive_with(from: c_int, how: *const Rece
 unsafe fn waits_as_the_socket_does(how: *const Receiving) -> bool {
     // SAFETY: the caller's promise.
     let how = unsafe { read(how) };
-    how.is_ok_and(|how| how.flags & AREAS_RECEIVE_TIMEOUT == 0 && how.options().is_ok())
+    how.is_ok_and(|how| how.flags & AREAS_RECEIVE_TIMEOUT == 0 && how.of_socket().is_ok())
 }
 
 /// Drops the area that is first in a socket's queue, without a look at it: 1, or 0 if there was none. It does not wait.
@@ -268,5 +286,32 @@ pub extern "C" fn areas_discard(from: c_int) -> c_int {
     number(|| {
         let from = socket(from, "drop an area that came over a socket")?;
         ReceiveOptions::new().discard(from).map(c_int::from)
+    })
+}
+
+/// Makes an area of the memory object (memfd) behind a descriptor, whoever made it, with the rights that the descriptor has,
+/// within the bounds of `how`; NULL is AREAS_RECEIVING. The descriptor stays the caller's. The area has no name, is not locked
+/// and not published; its kind is the kernel's word: frozen, shared or resizable. No call waits for another process, whatever
+/// the descriptor is of. NULL if it cannot be had.
+///
+/// AREAS_ERROR_INVALID_INPUT for what is no memory object, and for one that may shrink (without AREAS_RECEIVE_RESIZABLE);
+/// AREAS_ERROR_LIMIT: beyond a bound, no descriptor free; AREAS_ERROR_NOT_PERMITTED for a descriptor that is not open for reading;
+/// otherwise as areas_create.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_from_descriptor(descriptor: c_int, how: *const Receiving) -> *mut Handle {
+    made(|| {
+        const WHAT: &str = "make an area of a descriptor";
+        let options = match how.is_null() {
+            true => ReceiveOptions::new(),
+            // SAFETY: as many bytes as it says (C's promise).
+            false => unsafe { read(how) }?.options(AREAS_RECEIVE_LOCK_AT_MOST | AREAS_RECEIVE_RESIZABLE)?,
+        };
+        if descriptor < 0 {
+            return Err(invalid(WHAT, "the descriptor is negative"));
+        }
+        // SAFETY: not -1 (checked). It stays open for the call, or C's promise is broken and the kernel says EBADF, or it is
+        // another file: which is looked at as any stranger's is.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        Ok(Handle::new(options.of_descriptor(descriptor)?))
     })
 }

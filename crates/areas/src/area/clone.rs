@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Area, Frozen, Resizable, Shared};
+use super::{AnyArea, Area, Frozen, Resizable, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Reservation, headroom};
@@ -103,6 +103,15 @@ impl Source {
     /// As [`CloneBuilder::open_frozen`].
     pub fn open_frozen(&self) -> Result<Area<Frozen>> {
         self.cloning().open_frozen()
+    }
+
+    /// Clones it as the kind that it is, with the protection that it has: frozen where it is frozen, by
+    /// the time that it is opened.
+    ///
+    /// # Errors
+    /// As [`CloneBuilder::open_any`].
+    pub fn open_any(&self) -> Result<AnyArea> {
+        self.cloning().open_any()
     }
 
     /// Measures where its pages are, by a mapping of our own that faults nothing in.
@@ -284,6 +293,63 @@ impl<'a> CloneBuilder<'a> {
             .help("clone it as shared: `open_read_only`; or have its holder freeze it"));
         }
         Ok(self.finish(object, Protection::READ)?.into_kind())
+    }
+
+    /// Makes a clone of whichever kind the area is: the kernel's word at the moment at which it is opened,
+    /// so that nothing can change between a question and the opening.
+    ///
+    /// Without a [`protection`](CloneBuilder::protection) it has the one of its source, and no right to
+    /// write where nobody may write any more (frozen), or no more writers are let in (`F_SEAL_FUTURE_WRITE`).
+    /// A protection that was asked for is kept, or an error.
+    ///
+    /// # Errors
+    /// As [`open`](CloneBuilder::open); [`Kind::Frozen`] for a frozen area with a protection other than
+    /// [`READ`](Protection::READ).
+    pub fn open_any(&self) -> Result<AnyArea> {
+        match self.open_any_once() {
+            // It was frozen after the look at its seals: it stays so.
+            Err(error) if error.kind() == Kind::Frozen && self.protection.is_none() => self.open_any_once(),
+            other => other,
+        }
+    }
+
+    fn open_any_once(&self) -> Result<AnyArea> {
+        let record = self.source.record();
+        let asked = self.protection.unwrap_or(record.protection);
+        let what = || format!("clone area {} {:?} with protection {asked}", record.id, record.name);
+        let frozen = || {
+            Error::new(Kind::Frozen, what())
+                .detail("it is frozen, and is for reading")
+                .help("ask for no protection, or for `Protection::READ`")
+        };
+        let mut write = asked.contains(Protection::WRITE);
+        if write && let Some(why) = self.source.forbids_writing() {
+            write = false;
+            if self.protection.is_some() {
+                let read_only =
+                    || Error::new(Kind::ReadOnly, what()).detail(why).help("ask for `Protection::READ`");
+                return Err(if self.source.is_frozen()? { frozen() } else { read_only() });
+            }
+        }
+        let object = match self.source.open_object(if write { Rights::Writing } else { Rights::Reading }) {
+            // What is frozen can be opened for reading only, by all but root.
+            Err(error) if write && error.kind() == Kind::Unreadable => {
+                let object = self.source.open_object(Rights::Reading)?;
+                if object.was_frozen() { object } else { return Err(error) }
+            }
+            other => other?,
+        };
+        if object.was_frozen() {
+            return match self.protection {
+                Some(asked) if asked != Protection::READ => Err(frozen()),
+                _ => Ok(AnyArea::Frozen(self.finish(object, Protection::READ)?.into_kind())),
+            };
+        }
+        let lets_write = write && (self.protection.is_some() || !object.refused_writers());
+        let protection = if lets_write { asked } else { asked - Protection::WRITE };
+        let resizable = matches!(object.extent(), Extent::Resizable { .. });
+        let area = self.finish(object, protection)?;
+        Ok(if resizable { AnyArea::Resizable(area.into_kind()) } else { AnyArea::Shared(area) })
     }
 
     fn finish(&self, object: Object, protection: Protection) -> Result<Area<Shared>> {

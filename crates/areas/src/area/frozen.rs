@@ -42,3 +42,12 @@ impl Deref for Area<Frozen> {
         self.as_bytes()
     }
 }
+
+/// The bytes, for what takes an owner of bytes: `bytes::Bytes::from_owner(area)` shares them without a copy.
+///
+/// They stay at one address for as long as the area is held, wherever the area itself is moved to.
+impl AsRef<[u8]> for Area<Frozen> {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}

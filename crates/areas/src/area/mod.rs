@@ -10,11 +10,13 @@
 //! | [`Area<Frozen>`] | nobody, ever again | `&[u8]` |
 //! | [`Area<Stored>`] | whoever has the file or device open | nothing: copies through the kernel |
 
+mod any;
 mod arranged;
 mod builder;
 mod clone;
 mod current;
 mod cut;
+mod descriptors;
 mod freeze;
 mod frozen;
 mod guard;
@@ -34,11 +36,11 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+pub use any::{AnyArea, Received};
 pub use builder::{AreaBuilder, builder};
 pub use clone::CloneBuilder;
 pub use freeze::FREEZE_PATIENCE;
 pub use frozen::Frozen;
-pub use passing::Received;
 pub use private::Private;
 pub use receiving::{ReceiveOptions, receive};
 pub use resizable::Resizable;

@@ -5,24 +5,12 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{Area, Frozen, Resizable, Shared};
+use super::{Area, Frozen, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
 use crate::object::Object;
 use crate::registry::Name;
 use crate::sys;
-
-/// What came from another process: over a socket, or [transferred](crate::registry::Transferred).
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Received {
-    /// Others may write it.
-    Shared(Area<Shared>),
-    /// Others may write it, and change its size.
-    Resizable(Area<Resizable>),
-    /// Nobody writes it any more.
-    Frozen(Area<Frozen>),
-}
 
 impl Area<Shared> {
     /// Sends it over a connected Unix socket, with the rights that this process has. The receiver takes it with [`receive`](crate::receive).

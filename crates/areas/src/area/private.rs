@@ -63,3 +63,21 @@ impl DerefMut for Area<Private> {
         }
     }
 }
+
+/// The bytes, which stay at one address for as long as the area is held, wherever the area itself is moved to.
+///
+/// # Panics
+/// As dereferencing it.
+impl AsRef<[u8]> for Area<Private> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+/// # Panics
+/// As dereferencing it.
+impl AsMut<[u8]> for Area<Private> {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}

@@ -6,8 +6,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::passing::{Message, Received};
-use super::{Area, Shared};
+use super::passing::Message;
+use super::{AnyArea, Area, Shared};
 use crate::acceptance::Acceptance;
 use crate::error::{Error, Kind, Result, remedy};
 use crate::lock::Lock;
@@ -17,6 +17,7 @@ use crate::page::PageSize;
 use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::{Provider, Request, System};
+use crate::registry::Name;
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::socket::{For, Packet};
@@ -32,7 +33,7 @@ const WHAT: &str = "receive an area over a socket";
 ///
 /// # Errors
 /// As [`ReceiveOptions::receive`].
-pub fn receive(socket: impl AsFd) -> Result<Received> {
+pub fn receive(socket: impl AsFd) -> Result<AnyArea> {
     ReceiveOptions::new().receive(socket)
 }
 
@@ -66,8 +67,12 @@ pub fn receive(socket: impl AsFd) -> Result<Received> {
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an area is received by `receive`"]
 pub struct ReceiveOptions {
-    accept: Acceptance,
+    pub(super) accept: Acceptance,
     timeout: Option<Duration>,
+    /// For descriptors alone: how many bytes of addresses what may grow takes.
+    pub(super) room: Option<usize>,
+    /// For descriptors alone: whether what may shrink is taken.
+    pub(super) resizable: bool,
 }
 
 impl Default for ReceiveOptions {
@@ -79,7 +84,7 @@ impl Default for ReceiveOptions {
 impl ReceiveOptions {
     /// The defaults.
     pub const fn new() -> Self {
-        ReceiveOptions { accept: Acceptance::DEFAULT, timeout: None }
+        ReceiveOptions { accept: Acceptance::DEFAULT, timeout: None, room: None, resizable: false }
     }
 
     /// Accepts areas of at most so many bytes.
@@ -144,7 +149,7 @@ impl ReceiveOptions {
     /// - [`Kind::NotPermitted`] where what its lock says cannot be measured (page frames take `CAP_SYS_ADMIN`), or where a security module
     ///   keeps the descriptor from this process;
     /// - as for new areas.
-    pub fn receive(&self, socket: impl AsFd) -> Result<Received> {
+    pub fn receive(&self, socket: impl AsFd) -> Result<AnyArea> {
         let socket = socket.as_fd();
         let mut waiting = Waiting::begin(socket, self.timeout)?;
         let mut again = false;
@@ -209,7 +214,7 @@ impl ReceiveOptions {
     }
 
     /// Maps what came; after an error nothing of it is mapped.
-    fn open(&self, parcel: Parcel) -> Result<Received, Refused> {
+    fn open(&self, parcel: Parcel) -> Result<AnyArea, Refused> {
         let never = |detail: &str| Refused {
             error: Error::new(Kind::InvalidInput, WHAT).detail(detail.to_owned()),
             never: true,
@@ -230,19 +235,35 @@ impl ReceiveOptions {
         let object = Object::adopt(descriptor, told, message.exact)
             .map_err(|error| Refused { never: error.kind() == Kind::InvalidInput, error })?;
         let writable = flags.map_err(|errno| Error::new(Kind::System, WHAT).call("fcntl(F_GETFL)", errno))?;
-        headroom::keep(|| WHAT.to_owned())?;
-        let lock = self.accept.check(&object, message.lock, WHAT)?;
-        let frozen = object.was_frozen();
+        Ok(self.map_object(object, writable, (message.name, message.lock), WHAT)?)
+    }
+
+    /// Maps an object that came from elsewhere, within the bounds, with the rights of its descriptor and the
+    /// lock that is claimed for it.
+    pub(super) fn map_object(
+        &self,
+        object: Object,
+        writable: bool,
+        (name, claimed): (Option<Name>, Lock),
+        what: &'static str,
+    ) -> Result<AnyArea> {
+        headroom::keep(|| what.to_owned())?;
+        let lock = self.accept.check(&object, claimed, what)?;
+        let (frozen, resizable) = (object.was_frozen(), matches!(object.extent(), Extent::Resizable { .. }));
         let protection =
             if writable && !object.refused_writers() { Protection::READ_WRITE } else { Protection::READ };
         let mapping = System::new().map(&Request::object(&object).protection(protection))?;
         let mut area: Area<Shared> = Area::over(mapping, Some(object), Placement::default());
-        area.name = message.name;
-        area.take_missing(|| WHAT.to_owned())?;
+        area.name = name;
+        area.take_missing(|| what.to_owned())?;
         let whose = area.to_string();
         area.apply_lock(lock, &whose)?;
-        area.prove_lock(lock, || WHAT.to_owned())?;
-        Ok(if frozen { Received::Frozen(area.into_kind()) } else { Received::Shared(area) })
+        area.prove_lock(lock, || what.to_owned())?;
+        Ok(match (frozen, resizable) {
+            (true, _) => AnyArea::Frozen(area.into_kind()),
+            (false, true) => AnyArea::Resizable(area.into_kind()),
+            (false, false) => AnyArea::Shared(area),
+        })
     }
 }
 

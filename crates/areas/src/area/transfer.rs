@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::resizable::Steps;
-use super::{Access, Area, Frozen, Received, Resizable, Shared, reserve};
+use super::{Access, AnyArea, Area, Frozen, Resizable, Shared, reserve};
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::mapping::{Mapping, Reservation};
 use crate::object::Extent;
@@ -234,7 +234,7 @@ impl Transferred {
     ///
     /// # Errors
     /// [`Kind::NoSuchArea`] if it was taken already.
-    pub fn take(&self) -> Result<Received> {
+    pub fn take(&self) -> Result<AnyArea> {
         let taken = Publication::take(self)?;
         let Some((publication, Arrival { mapping, object, name, lock, placement, note, .. }, frozen)) = taken
         else {
@@ -258,9 +258,9 @@ impl Transferred {
         // It may have been frozen since it came, and pages of the pool taken away before.
         let frozen = frozen && area.take_missing_of_frozen(String::new).is_ok();
         Ok(match (frozen, resizable) {
-            (true, _) => Received::Frozen(area.into_kind()),
-            (false, true) => Received::Resizable(area.into_kind()),
-            (false, false) => Received::Shared(area),
+            (true, _) => AnyArea::Frozen(area.into_kind()),
+            (false, true) => AnyArea::Resizable(area.into_kind()),
+            (false, false) => AnyArea::Shared(area),
         })
     }
 }

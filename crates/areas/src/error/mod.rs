@@ -10,6 +10,7 @@ pub(crate) mod remedy;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 pub use errno::Errno;
 
@@ -80,6 +81,11 @@ struct Facts {
     help: Option<Cow<'static, str>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
+
+/// What is in it is only read: nothing that a panic left half done can be seen through it, its causes included. (So areas, which
+/// keep the errors that made them fall back, may be had on both sides of `catch_unwind`, as Arrow's buffers want of their owners.)
+impl UnwindSafe for Error {}
+impl RefUnwindSafe for Error {}
 
 impl Error {
     /// A new error: `what` completes the sentence "cannot …", with the values that matter in it.

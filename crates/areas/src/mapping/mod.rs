@@ -25,6 +25,7 @@ mod tally;
 use std::any::Any;
 use std::fmt;
 use std::ops::Range;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -122,6 +123,10 @@ struct Notes {
     /// Dropped once the addresses are unmapped.
     attached: Vec<Box<dyn Any + Send + Sync>>,
 }
+
+// What a provider attached is dropped, and not looked at: nothing that a panic left half done is seen through it.
+impl UnwindSafe for Notes {}
+impl RefUnwindSafe for Notes {}
 
 // SAFETY: a mapping is an address range of the process, not of a thread; nothing in it is bound to the thread that made it.
 unsafe impl Send for Mapping {}

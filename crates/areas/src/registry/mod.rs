@@ -59,7 +59,7 @@ pub use look::{Look, Measured};
 pub(crate) use mapped::Mapped;
 pub use name::Name;
 pub use note::Note;
-pub(crate) use peer::Rights;
+pub(crate) use peer::{Rights, is_memory};
 pub use source::Source;
 pub(crate) use state::{Arrival, Whole, whole};
 pub(crate) use table::{Announcement, Record};

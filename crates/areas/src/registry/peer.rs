@@ -39,8 +39,9 @@ use crate::sys::object::SealFlags;
 pub(super) use folders::Folders;
 use missing::Missing;
 pub(crate) use object::Rights;
+pub(crate) use object::is_memory;
 pub(super) use object::is_shown;
-use object::{Folder, Looked, is_memory, look, open_looked, open_object_in};
+use object::{Folder, Looked, look, open_looked, open_object_in};
 pub(super) use object::{OWN_DESCRIPTORS, Opened, is_object, known_pages, open_object_at};
 use taking::Taking;
 

@@ -101,6 +101,11 @@ pub(crate) fn copy_of_number(number: i32) -> Result<OwnedFd> {
     }
     // SAFETY: as in `stat_number`: the number is borrowed for one call, and of one that is not open the kernel says EBADF.
     let file = unsafe { BorrowedFd::borrow_raw(number) };
+    copy_of(file)
+}
+
+/// A copy of a descriptor of this process: close-on-exec, and never 0, 1 or 2.
+pub(crate) fn copy_of(file: BorrowedFd<'_>) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(file, 3)
 }
 

@@ -7,6 +7,7 @@ mod support;
 
 mod access;
 mod addresses;
+mod any;
 mod clones;
 mod contiguous;
 mod cut;
@@ -19,6 +20,7 @@ mod growth;
 mod huge;
 mod huge_growth;
 mod kin;
+mod lent;
 mod locks;
 mod measured;
 mod races;

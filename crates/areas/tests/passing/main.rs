@@ -7,6 +7,7 @@ mod support;
 
 mod between;
 mod bounds;
+mod descriptors;
 mod kinds;
 mod pool;
 mod rights;

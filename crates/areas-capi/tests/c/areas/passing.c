@@ -4,6 +4,8 @@
  * Not under valgrind: it does not know pidfd_getfd.
  */
 #include <areas.h>
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "check.h"
@@ -157,8 +159,50 @@ static void transferring(void)
 	CHECK_EQ(areas_find("given"), AREAS_ERROR_NO_SUCH_AREA);
 }
 
+/* Memory that somebody made, by its descriptor alone. */
+static void of_descriptors(void)
+{
+	areas_receiving how = AREAS_RECEIVING;
+	areas_info info = AREAS_INFO;
+	areas_area *area, *again;
+	int memory = memfd_create("a stranger's", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	CHECK(memory > 0);
+	CHECK_EQ(ftruncate(memory, 2 * PAGE), 0);
+	CHECK(areas_from_descriptor(memory, NULL) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_INVALID_INPUT);
+	how.flags = AREAS_RECEIVE_RESIZABLE;
+	how.room = 8 * PAGE;
+	area = areas_from_descriptor(memory, &how);
+	CHECK(area != NULL);
+	CHECK_EQ(areas_look(area, &info), 0);
+	CHECK_EQ(info.kind, AREAS_RESIZABLE);
+	CHECK_EQ(areas_size(area), 2 * PAGE);
+	CHECK_EQ(areas_resize(area, 4 * PAGE), 0);
+	strcpy((char *)areas_address(area) + 3 * PAGE, "by its descriptor");
+	areas_release(area);
+	/* The descriptor stays ours. */
+	CHECK_EQ(fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+	area = areas_from_descriptor(memory, NULL);
+	CHECK(area != NULL);
+	CHECK_EQ(areas_look(area, &info), 0);
+	CHECK_EQ(info.kind, AREAS_SHARED);
+	CHECK_STR((char *)areas_address(area) + 3 * PAGE, "by its descriptor");
+	CHECK(areas_publish(area, "by its descriptor") > 0);
+	CHECK_EQ(areas_freeze(area, AREAS_PATIENCE), 0);
+	again = areas_from_descriptor(areas_descriptor(area), NULL);
+	CHECK(again != NULL);
+	CHECK_EQ(areas_look(again, &info), 0);
+	CHECK_EQ(info.kind, AREAS_FROZEN);
+	CHECK(areas_address(again) != areas_address(area));
+	CHECK_STR(check_maps(areas_address(again)), "r--s");
+	areas_release(again);
+	areas_release(area);
+	close(memory);
+}
+
 int main(void)
 {
+	of_descriptors();
 	sending();
 	bounds();
 	transferring();

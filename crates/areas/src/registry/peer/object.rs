@@ -90,7 +90,7 @@ pub(in crate::registry) fn known_pages(stat: &Stat, record: &Record) -> Option<P
 }
 
 /// Whether it is a memory object of such pages: those have a device of their own, on which nobody can make anything else.
-pub(super) fn is_memory(stat: &Stat, page: PageSize) -> sys::Result<bool> {
+pub(crate) fn is_memory(stat: &Stat, page: PageSize) -> sys::Result<bool> {
     let known = &DEVICES[usize::from(page.log2()) % 64];
     let mut device = known.load(Ordering::Relaxed);
     if device == 0 {

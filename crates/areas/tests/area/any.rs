@@ -1,0 +1,89 @@
+//! Areas of whichever kind: what is opened is what the kernel says at that moment, whatever changes meanwhile.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use areas::{AnyArea, Kind, Protection, registry};
+
+use super::page;
+
+fn name(what: &str) -> String {
+    format!("any: {what} {}", std::process::id())
+}
+
+fn open(name: &str) -> AnyArea {
+    registry::find(name).unwrap().open_any().unwrap()
+}
+
+#[test]
+fn each_kind_is_opened_as_what_it_is() {
+    let (shared, growable, resizable, frozen, read_only) =
+        (name("shared"), name("growable"), name("resizable"), name("frozen"), name("read-only"));
+    let _shared = areas::builder(page()).name(&shared).shared().unwrap();
+    let _growable = areas::builder(page()).growable(4 * page()).name(&growable).shared().unwrap();
+    let _resizable = areas::builder(page()).name(&resizable).resizable(4 * page()).unwrap();
+    let _frozen = areas::builder(page()).name(&frozen).shared().unwrap().freeze().unwrap();
+    let mut held = areas::builder(page()).name(&read_only).shared().unwrap();
+    held.protect(Protection::READ).unwrap();
+    let area = open(&shared).into_shared().unwrap();
+    assert_eq!((area.protection(), area.size()), (Protection::READ_WRITE, page()));
+    assert_eq!(open(&growable).reserve(), 4 * page());
+    let mut area = open(&resizable).into_resizable().unwrap();
+    area.resize(2 * page()).unwrap();
+    let area = open(&frozen).into_frozen().unwrap();
+    assert_eq!((area.protection(), area[0]), (Protection::READ, 0));
+    assert_eq!(open(&read_only).into_shared().unwrap().protection(), Protection::READ);
+    // Another kind than was hoped for comes back whole.
+    let rejected = open(&frozen).into_shared().unwrap_err();
+    assert_eq!((rejected.error.kind(), rejected.value.is_frozen()), (Kind::InvalidInput, true));
+    let asked = registry::find(&frozen).unwrap();
+    let error = asked.cloning().protection(Protection::READ_WRITE).open_any().unwrap_err();
+    assert_eq!(error.kind(), Kind::Frozen, "{error}");
+    assert!(asked.cloning().protection(Protection::READ).open_any().unwrap().is_frozen());
+}
+
+#[test]
+fn a_private_area_is_one_of_any_kind_too() {
+    let mut any = AnyArea::from(areas::builder(page()).private().unwrap());
+    assert!(any.descriptor().is_none() && any.object().is_none() && any.id().is_none());
+    assert_eq!(any.publish("any").unwrap_err().kind(), Kind::Unsupported);
+    let mut bytes = [1; 4];
+    any.read_at(page() - 4, &mut bytes).unwrap();
+    assert_eq!((bytes, any.read_at(usize::MAX, &mut bytes).unwrap_err().kind()), ([0; 4], Kind::OutOfRange));
+    any.populate().unwrap();
+    assert_eq!(any.residency().unwrap().resident(), page() as u64);
+    any.protect(Protection::empty()).unwrap();
+    assert_eq!(any.read_at(0, &mut bytes).unwrap_err().kind(), Kind::ReadOnly);
+}
+
+/// One thread freezes areas, another one opens each again and again: it is shared or frozen, never an error but for its end.
+#[test]
+fn what_is_frozen_meanwhile_opens_as_one_or_the_other() {
+    const ROUNDS: usize = 300;
+    let (done, name) = (AtomicBool::new(false), name("race"));
+    let mut frozen = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..ROUNDS {
+                let area = areas::builder(page()).name(&name).shared().unwrap();
+                area.write_at(0, b"frozen").unwrap();
+                // An opener's mapping is in the way as long as it is writable.
+                let area = area.freeze_within(std::time::Duration::from_secs(30)).unwrap();
+                assert_eq!(&area[..6], b"frozen");
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) {
+            let Ok(source) = registry::find(&name) else { continue };
+            match source.open_any() {
+                Ok(AnyArea::Frozen(area)) => {
+                    assert_eq!(&area[..6], b"frozen");
+                    frozen += 1;
+                }
+                Ok(AnyArea::Shared(area)) => assert_eq!(area.size(), page()),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => assert_eq!(error.kind(), Kind::NoSuchArea, "{error}"),
+            }
+        }
+    });
+    assert!(frozen > 0);
+}
