@@ -7,6 +7,7 @@ use std::ffi::{c_int, c_void};
 use areas::{Error, Kind, Note, Result};
 
 use super::area::{Any, Handle, change};
+use super::changes::stored;
 use super::errors::{invalid, status};
 
 /// The most bytes that a note has.
@@ -52,6 +53,7 @@ pub unsafe extern "C" fn areas_set_note(area: *mut Handle, bytes: *const c_void,
             Any::Private(_) => Err(Error::new(Kind::Unsupported, WHAT)
                 .detail("it is private memory, which nobody finds")
                 .help("make it shared: kind AREAS_SHARED")),
+            Any::Stored(_) => Err(stored(WHAT)),
             Any::Shared(area) => area.set_note(note),
             Any::Resizable(area) => area.set_note(note),
             Any::Frozen(area) => area.set_note(note),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::{Area, Frozen, Granted, Private, ReceiveOptions, Resizable, Shared};
+use super::{Area, Frozen, Granted, Private, ReceiveOptions, Resizable, Shared, Stored};
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::lock::Lock;
 use crate::mapping::out_of_range;
@@ -14,7 +14,7 @@ use crate::protection::Protection;
 use crate::registry::{AreaId, Name};
 use crate::residency::Residency;
 
-/// An area of memory, of any kind. (Those of files and devices, [`Stored`](crate::Stored), are made as what they are.)
+/// An area of memory, of any kind.
 ///
 /// It is what calls return that learn the kind from the kernel, in the same look that opens the
 /// memory: [`Source::open_any`](crate::registry::Source::open_any), [`receive`](crate::receive),
@@ -43,9 +43,11 @@ pub enum AnyArea {
     Resizable(Area<Resizable>),
     /// Nobody writes it any more.
     Frozen(Area<Frozen>),
+    /// Bytes of a file or a memory device: made as that, and never what a call finds or receives.
+    Stored(Area<Stored>),
 }
 
-/// What came from another process: [`AnyArea`] by its former name. (It is never private.)
+/// What came from another process: [`AnyArea`] by its former name. (It is never private or stored.)
 pub type Received = AnyArea;
 
 /// Does the same with an area of whatever kind.
@@ -56,6 +58,7 @@ macro_rules! each {
             AnyArea::Shared($area) => $what,
             AnyArea::Resizable($area) => $what,
             AnyArea::Frozen($area) => $what,
+            AnyArea::Stored($area) => $what,
         }
     };
 }
@@ -169,18 +172,34 @@ impl AnyArea {
         each!(self, area => area.publish_as(name))
     }
 
-    /// The object behind it; `None` for private memory.
+    /// Notes something beside it for those who find it: `set_note` of its kind.
+    ///
+    /// # Errors
+    /// As there; [`Kind::Unsupported`] for private and stored memory, which nobody finds.
+    pub fn set_note(&mut self, note: impl AsRef<[u8]>) -> Result<()> {
+        match self {
+            AnyArea::Private(_) | AnyArea::Stored(_) => {
+                let why = format!("it is {} memory, which nobody finds", self.kind_word());
+                Err(Error::new(Kind::Unsupported, format!("note something beside {self}")).detail(why))
+            }
+            AnyArea::Shared(area) => area.set_note(note),
+            AnyArea::Resizable(area) => area.set_note(note),
+            AnyArea::Frozen(area) => area.set_note(note),
+        }
+    }
+
+    /// The object behind it; `None` for private and stored memory.
     #[must_use]
     pub fn object(&self) -> Option<&Object> {
         match self {
-            AnyArea::Private(_) => None,
+            AnyArea::Private(_) | AnyArea::Stored(_) => None,
             AnyArea::Shared(area) => Some(area.object()),
             AnyArea::Resizable(area) => Some(area.object()),
             AnyArea::Frozen(area) => Some(area.object()),
         }
     }
 
-    /// The object's descriptor, which stays the area's; `None` for private memory.
+    /// The object's descriptor, which stays the area's; `None` for private and stored memory.
     #[must_use]
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.object().map(AsFd::as_fd)
@@ -200,6 +219,7 @@ impl AnyArea {
             AnyArea::Private(area) => copy(area.as_bytes()?, into),
             AnyArea::Shared(area) => area.read_at(offset, into),
             AnyArea::Resizable(area) => area.read_at(offset, into),
+            AnyArea::Stored(area) => area.read_at(offset, into),
             AnyArea::Frozen(area) if !area.protection().contains(Protection::READ) => {
                 let what = format!("read {area}");
                 let detail = format!("its protection is {}", area.protection());
@@ -280,6 +300,7 @@ impl AnyArea {
     fn kind_word(&self) -> &'static str {
         match self {
             AnyArea::Private(_) => "private",
+            AnyArea::Stored(_) => "stored",
             AnyArea::Shared(_) => "shared",
             AnyArea::Resizable(_) => "resizable",
             AnyArea::Frozen(_) => "frozen",
@@ -303,7 +324,7 @@ macro_rules! from_kinds {
         }
     )*};
 }
-from_kinds!(Private, Shared, Resizable, Frozen);
+from_kinds!(Private, Shared, Resizable, Frozen, Stored);
 
 /// As the area of its kind prints.
 impl fmt::Display for AnyArea {

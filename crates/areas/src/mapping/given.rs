@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "hands out raw memory; each block has its proof")]
 
 use std::any::Any;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
@@ -28,6 +29,10 @@ pub(super) struct Given {
     /// Dropped once nothing of the memory is in use any more.
     _kept: Option<Box<dyn Any + Send + Sync>>,
 }
+
+// What keeps the memory is dropped, and not looked at: nothing that a panic left half done is seen through it.
+impl UnwindSafe for Given {}
+impl RefUnwindSafe for Given {}
 
 impl std::fmt::Debug for Given {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -16,6 +16,7 @@ fn kind(area: &AnyArea) -> &'static str {
         AnyArea::Shared(_) => "shared",
         AnyArea::Resizable(_) => "resizable",
         AnyArea::Frozen(_) => "frozen",
+        AnyArea::Stored(_) => "stored",
     }
 }
 
