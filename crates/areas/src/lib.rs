@@ -156,6 +156,8 @@ mod page;
 mod physical;
 pub mod place;
 mod populate;
+#[doc(hidden)]
+pub mod presence;
 mod protection;
 pub mod provider;
 pub mod range;

@@ -469,28 +469,34 @@ impl Object {
 
     /// Another open file of the same object, which the kernel lets read only.
     pub(crate) fn reopen_read_only(&self) -> Result<OwnedFd> {
+        self.reopen(sys::file::OFlags::RDONLY, "open an object for reading only")
+    }
+
+    /// Another open file of the same object.
+    pub(crate) fn reopen(&self, flags: sys::file::OFlags, what: &'static str) -> Result<OwnedFd> {
         use std::os::fd::AsRawFd;
-        const WHAT: &str = "open an object for reading only";
         // A thread can have descriptors of its own, and the first one may have left: then /proc/self shows others.
         let path = format!("/proc/thread-self/fd/{}", self.fd.as_fd().as_raw_fd());
         let failed = |errno| {
-            let error = |kind| Error::new(kind, WHAT).call(format!("open({path:?}, O_RDONLY)"), errno);
+            let mode = if flags.contains(sys::file::OFlags::RDWR) { "O_RDWR" } else { "O_RDONLY" };
+            let error = |kind| Error::new(kind, what).call(format!("open({path:?}, {mode})"), errno);
             match errno {
+                sys::Errno::ACCESS | sys::Errno::PERM if mode == "O_RDWR" => error(Kind::NotPermitted)
+                    .help("it may be opened for reading only: ask for a right to write it"),
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
                 _ => error(Kind::System).help("/proc must be mounted"),
             }
         };
         if !self.fd.is_intact() {
-            return Err(closed("open an object for reading only".to_owned()));
+            return Err(closed(what.to_owned()));
         }
         let path = CString::new(path.as_str()).map_err(|_| failed(sys::Errno::INVAL))?;
-        let again =
-            sys::file::open_at(sys::file::CWD, &path, sys::file::OFlags::RDONLY, 0).map_err(&failed)?;
+        let again = sys::file::open_at(sys::file::CWD, &path, flags, 0).map_err(&failed)?;
         // Freezing relies on it that this is the same object.
         match sys::file::stat(again.as_fd()) {
             Ok(stat) if stat.identity == self.identity() => Ok(again),
             Ok(_) => Err(failed(sys::Errno::STALE)),
-            Err(errno) => Err(Error::new(Kind::System, WHAT).call("fstat", errno)),
+            Err(errno) => Err(Error::new(Kind::System, what).call("fstat", errno)),
         }
     }
 

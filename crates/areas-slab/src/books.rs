@@ -1,0 +1,316 @@
+//! The owner's books: which block is where, and what became of it. In private memory, where no other process writes.
+
+use std::alloc::Layout;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use areas::presence::Presence;
+use areas::{Area, Bytes, Error, Extent, Kind, Result, Shared};
+use offset_allocator::{Allocation, Allocator};
+
+use crate::layout::{GRANULE, Table, Word};
+
+/// The number of the owner's mark; a reader's is its own and one.
+pub(crate) const OWNER: u32 = 0;
+
+/// What became of a slot's block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// There is none.
+    Empty,
+    /// The owner has slices of it.
+    Owned,
+    /// The owner has none any more, and has given it to others, who have not all taken it.
+    Given,
+    /// Its generation has ended; others still read it.
+    Ended,
+}
+
+struct Slot {
+    generation: u32,
+    fate: Fate,
+    /// How often it was given away, and when the last time.
+    gives: u32,
+    given: Option<Instant>,
+    block: Option<Allocation>,
+    /// In granules.
+    len: u32,
+}
+
+impl Slot {
+    const NEW: Slot = Slot { generation: 0, fate: Fate::Empty, gives: 0, given: None, block: None, len: 0 };
+}
+
+/// How full a slab is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Bytes that all blocks together can have, room to grow included.
+    pub capacity: usize,
+    /// Bytes of blocks that the owner has slices of.
+    pub owned: usize,
+    /// Bytes of blocks that were given away and that not all have taken.
+    pub given: usize,
+    /// Bytes of blocks that the owner has dropped and that others still read.
+    pub read: usize,
+    /// Bytes that no block has.
+    pub free: usize,
+    /// The largest block that is sure to be had now.
+    pub largest: usize,
+    /// How many blocks there are, of `slots` that there can be.
+    pub blocks: usize,
+    /// How many blocks there can be at once.
+    pub slots: usize,
+}
+
+/// Where a new block is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+    pub(crate) offset: usize,
+}
+
+pub(crate) struct Books {
+    allocator: Allocator,
+    /// In granules.
+    capacity: u32,
+    /// Up to where the area is known to reach, in bytes.
+    reach: usize,
+    slots: Vec<Slot>,
+    /// Slots without a block, below the highest one.
+    empty: Vec<u32>,
+    /// Blocks that wait for others.
+    waiting: VecDeque<u32>,
+}
+
+impl Books {
+    /// Of an area that holds a table, and blocks up to its end, or as far as it may grow.
+    pub(crate) fn new(table: &Table) -> Result<Self> {
+        let most = match table.area.object().extent() {
+            Extent::Growable { max } => max,
+            _ => table.area.size(),
+        };
+        let too_large = || {
+            Error::new(Kind::InvalidInput, format!("make a slab of {}", Bytes::from(most)))
+                .detail(format!("a slab has at most {}", Bytes::from(MAX_GRANULES as usize * GRANULE)))
+                .help("make several")
+        };
+        let granules = most.saturating_sub(table.geometry.data()) / GRANULE;
+        let capacity =
+            u32::try_from(granules).ok().filter(|&all| all <= MAX_GRANULES).ok_or_else(too_large)?;
+        if capacity == 0 {
+            let whole = table.geometry.data() + GRANULE;
+            return Err(Error::new(Kind::InvalidInput, format!("make a slab of {}", Bytes::from(most)))
+                .detail(format!(
+                    "the table of {} slots and {} readers leaves no room for blocks",
+                    table.geometry.slots, table.geometry.readers
+                ))
+                .help(format!("make it larger than {}, or `slots` fewer", Bytes::from(whole))));
+        }
+        // Each block, each gap between two, and one more while a block is cut.
+        let allocator = Allocator::with_max_allocs(capacity, table.geometry.slots * 2 + 8);
+        let (slots, empty, waiting) = (Vec::new(), Vec::new(), VecDeque::new());
+        Ok(Books { allocator, capacity, reach: table.area.size(), slots, empty, waiting })
+    }
+
+    /// Takes a block, after a look at some of those that wait.
+    pub(crate) fn take(&mut self, table: &Table, layout: Layout) -> Result<Block> {
+        // Few at a time, so that none waits for long and no call takes long.
+        self.settle(table, 2, None);
+        if let Some(block) = self.try_take(table, layout)? {
+            return Ok(block);
+        }
+        if self.settle(table, usize::MAX, None) > 0
+            && let Some(block) = self.try_take(table, layout)?
+        {
+            return Ok(block);
+        }
+        Err(self.full(table, layout))
+    }
+
+    fn try_take(&mut self, table: &Table, layout: Layout) -> Result<Option<Block>> {
+        let slots = table.geometry.slots as usize;
+        if self.empty.is_empty() && self.slots.len() >= slots {
+            return Ok(None);
+        }
+        let len = layout.size().max(1).div_ceil(GRANULE);
+        // Blocks begin at granules: for more, some are left out before.
+        let extra = layout.align().saturating_sub(GRANULE) / GRANULE;
+        let Some(granules) = u32::try_from(len + extra).ok().filter(|&all| all <= self.capacity) else {
+            return Ok(None);
+        };
+        let Some(allocation) = self.allocator.allocate(granules) else { return Ok(None) };
+        let data = table.geometry.data();
+        let offset = (data + allocation.offset as usize * GRANULE).next_multiple_of(layout.align());
+        let end = data + (allocation.offset as usize + granules as usize) * GRANULE;
+        if let Err(error) = self.reach(&table.area, end) {
+            self.allocator.free(allocation);
+            return Err(error);
+        }
+        let slot = match self.empty.pop() {
+            Some(slot) => slot,
+            None => {
+                let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+                self.slots.push(Slot::NEW);
+                slot
+            }
+        };
+        let generation = self.slots[slot as usize].generation.wrapping_add(1);
+        let shown = table
+            .view()
+            .set_highest(u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
+            .and_then(|()| table.view().show(slot, generation, offset, layout.size()));
+        if let Err(error) = shown {
+            self.empty.push(slot);
+            self.allocator.free(allocation);
+            return Err(error);
+        }
+        self.slots[slot as usize] =
+            Slot { generation, fate: Fate::Owned, block: Some(allocation), len: granules, ..Slot::NEW };
+        Ok(Some(Block { slot, generation, offset }))
+    }
+
+    /// Grows the area to reach so far, by more than is needed where that is to be had.
+    fn reach(&mut self, area: &Area<Shared>, end: usize) -> Result<()> {
+        if end <= self.reach {
+            return Ok(());
+        }
+        let ahead = end.max(self.reach + self.reach / 4).min(area.reserve());
+        area.grow(ahead).or_else(|error| if ahead > end { area.grow(end) } else { Err(error) })?;
+        self.reach = area.size();
+        Ok(())
+    }
+
+    /// Notes that a block was given away once more.
+    pub(crate) fn give(&mut self, slot: u32) -> Result<()> {
+        let slot = &mut self.slots[slot as usize];
+        if slot.gives >= u32::from(Word::MAX_TAKES) {
+            return Err(Error::new(Kind::Limit, "give a slice away")
+                .detail(format!("it was given {} times, and no more are counted", slot.gives))
+                .help("keep it, and send its handle: `Slice::handle`"));
+        }
+        slot.gives += 1;
+        slot.given = Some(Instant::now());
+        Ok(())
+    }
+
+    /// The owner has no slice of a block any more.
+    pub(crate) fn drop_owned(&mut self, table: &Table, slot: u32) {
+        self.slots[slot as usize].fate = Fate::Given;
+        if !self.try_free(table, slot, None) {
+            self.waiting.push_back(slot);
+        }
+    }
+
+    /// Looks at so many of the blocks that wait for others, at each once: frees those that nobody reads any more. How many.
+    pub(crate) fn settle(&mut self, table: &Table, most: usize, older: Option<Duration>) -> usize {
+        let mut freed = 0;
+        for _ in 0..self.waiting.len().min(most) {
+            let Some(slot) = self.waiting.pop_front() else { break };
+            match self.try_free(table, slot, older) {
+                true => freed += 1,
+                false => self.waiting.push_back(slot),
+            }
+        }
+        freed
+    }
+
+    /// Frees a block that the owner has dropped, if others let it: those it was given to have taken it (or had `older` for that), and
+    /// nobody reads it.
+    fn try_free(&mut self, table: &Table, number: u32, older: Option<Duration>) -> bool {
+        let slot = &mut self.slots[number as usize];
+        if slot.fate == Fate::Given {
+            let late = older.is_some_and(|older| slot.given.is_none_or(|given| given.elapsed() >= older));
+            if !late && slot.gives > takes(table, number, slot.generation) {
+                return false;
+            }
+            let ended = slot.generation.wrapping_add(1);
+            if table.view().end(number, ended).is_err() {
+                return false;
+            }
+            slot.fate = Fate::Ended;
+        }
+        if is_read(table, number, slot.generation) {
+            return false;
+        }
+        // The generation that has ended, so that the next one is live.
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.fate = Fate::Empty;
+        if let Some(block) = slot.block.take() {
+            self.allocator.free(block);
+        }
+        self.empty.push(number);
+        true
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        let mut usage = Usage { capacity: self.capacity as usize * GRANULE, ..Usage::default() };
+        for slot in &self.slots {
+            let bytes = slot.len as usize * GRANULE;
+            match slot.fate {
+                Fate::Empty => continue,
+                Fate::Owned => usage.owned += bytes,
+                Fate::Given => usage.given += bytes,
+                Fate::Ended => usage.read += bytes,
+            }
+            usage.blocks += 1;
+        }
+        let report = self.allocator.storage_report();
+        usage.free = report.total_free_space as usize * GRANULE;
+        usage.largest = report.largest_free_region as usize * GRANULE;
+        usage
+    }
+
+    /// Why a block cannot be had.
+    #[cold]
+    fn full(&self, table: &Table, layout: Layout) -> Error {
+        let usage = self.usage();
+        let what = format!("take {} from the slab in {}", Bytes::from(layout.size()), table.area);
+        let slots = table.geometry.slots as usize;
+        if usage.blocks >= slots {
+            return Error::new(Kind::Limit, what)
+                .detail(format!(
+                    "it has {slots} slots, all in use: {} given away and not taken, {} that others read",
+                    Bytes::from(usage.given),
+                    Bytes::from(usage.read)
+                ))
+                .help("make it with more: `SlabBuilder::slots`; or drop slices");
+        }
+        Error::new(Kind::NoMemory, what)
+            .detail(format!(
+                "of {}, {} are the owner's, {} given away and not taken, {} read by others; the largest block that is free has {}",
+                Bytes::from(usage.capacity),
+                Bytes::from(usage.owned),
+                Bytes::from(usage.given),
+                Bytes::from(usage.read),
+                Bytes::from(usage.largest)
+            ))
+            .help("drop slices; wait for readers: `alloc_within`; take back what nobody took: `take_back`; or make it larger, or growable")
+    }
+}
+
+/// So many granules can be told apart, and searched.
+const MAX_GRANULES: u32 = 1 << 31;
+
+/// How often a block was taken by those it was given to.
+fn takes(table: &Table, slot: u32, generation: u32) -> u32 {
+    let takes =
+        |reader| table.view().word(slot, reader).map_or(0, |word| u32::from(word.of(generation).takes));
+    (0..table.geometry.readers).map(takes).sum()
+}
+
+/// Whether a process that lives reads a block. Of a word that cannot be read, or a process that cannot be looked for, it is taken to be so.
+fn is_read(table: &Table, slot: u32, generation: u32) -> bool {
+    (0..table.geometry.readers).any(|reader| {
+        let reads = table.view().word(slot, reader).is_ok_and(|word| word.of(generation).reads);
+        // The mark of a process that died is free, or another's, who cannot have begun to read what had ended before it came.
+        reads && Presence::is_taken(table.area.object(), reader + 1..reader + 2).unwrap_or(true)
+    })
+}
+
+impl std::fmt::Debug for Books {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Books").field("usage", &self.usage()).finish_non_exhaustive()
+    }
+}

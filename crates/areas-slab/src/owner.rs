@@ -1,0 +1,381 @@
+//! The owner's side: a slab, and the slices that its process has of it.
+
+use std::alloc::Layout;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use areas::presence::Presence;
+use areas::{Area, AreaId, Error, Extent, Kind, Rejected, Result, Shared};
+
+use crate::books::{Books, OWNER, Usage};
+use crate::handle::Handle;
+use crate::layout::{Geometry, MAX_READERS, MAX_SLOTS, Table};
+
+/// How a slab is to be made.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a slab is made by `over`"]
+pub struct SlabBuilder {
+    slots: Option<u32>,
+    readers: u32,
+}
+
+impl Default for SlabBuilder {
+    fn default() -> Self {
+        SlabBuilder::new()
+    }
+}
+
+impl SlabBuilder {
+    /// The defaults: a slot for each 4 KiB (256 at least, 65536 at most), and 56 readers.
+    pub const fn new() -> Self {
+        SlabBuilder { slots: None, readers: 56 }
+    }
+
+    /// How many blocks there can be at once: 1 to 2^24. Each takes 32 bytes of the area, and 4 for each reader.
+    pub const fn slots(mut self, slots: u32) -> Self {
+        self.slots = Some(slots);
+        self
+    }
+
+    /// How many processes can read it at once: 1 to 1024.
+    pub const fn readers(mut self, readers: u32) -> Self {
+        self.readers = readers;
+        self
+    }
+
+    /// Makes a slab in an area of any placement, pages and size; what was in the area is gone. A growable one grows as it fills.
+    ///
+    /// # Errors
+    /// The area comes back.
+    /// - [`Kind::InvalidInput`] for numbers out of their range, and an area that has no room for the table of the slots;
+    /// - [`Kind::Busy`] if it is in another slab's use: its owner, or a reader of it, lives;
+    /// - [`Kind::ReadOnly`] for an area that may not be written; [`Kind::NotPermitted`], [`Kind::System`] where the memory cannot be opened
+    ///   anew (`/proc` is not mounted).
+    pub fn over(&self, area: Area<Shared>) -> Result<Slab, Rejected<Area<Shared>>> {
+        self.make(area, false)
+    }
+
+    fn make(&self, area: Area<Shared>, fresh: bool) -> Result<Slab, Rejected<Area<Shared>>> {
+        let ready = match self.prepare(&area, fresh) {
+            Ok(ready) => ready,
+            Err(error) => return Err(Rejected { error, value: area }),
+        };
+        let (geometry, nonce, presence) = ready;
+        let table = Table { area, geometry, nonce };
+        match Books::new(&table) {
+            Ok(books) => Ok(Slab(Arc::new(Owner { books: Mutex::new(books), presence, table }))),
+            Err(error) => Err(Rejected { error, value: table.area }),
+        }
+    }
+
+    fn prepare(&self, area: &Area<Shared>, fresh: bool) -> Result<(Geometry, u64, Presence)> {
+        let what = || format!("make a slab in {area}");
+        let most = match area.object().extent() {
+            Extent::Growable { max } => max,
+            _ => area.size(),
+        };
+        let by_size = u32::try_from((most / 4096).clamp(256, 1 << 16)).unwrap_or(1 << 16);
+        let geometry = Geometry { readers: self.readers, slots: self.slots.unwrap_or(by_size) };
+        if !(1..=MAX_READERS).contains(&geometry.readers) || !(1..=MAX_SLOTS).contains(&geometry.slots) {
+            return Err(Error::new(Kind::InvalidInput, what()).detail(format!(
+                "{} slots and {} readers were asked for: 1 to {MAX_SLOTS} and 1 to {MAX_READERS} can be",
+                geometry.slots, geometry.readers
+            )));
+        }
+        let busy = |who: &str| {
+            Error::new(Kind::Busy, what())
+                .detail(who.to_owned())
+                .help("make an area of its own for each slab")
+        };
+        let presence = Presence::take(area.object(), OWNER..OWNER + 1)?
+            .ok_or_else(|| busy("another slab is in it, whose owner lives"))?;
+        if Presence::is_taken(area.object(), 1..MAX_READERS + 1)? {
+            return Err(busy("a slab was in it, and others still read its slices"));
+        }
+        if geometry.data() > area.size() && geometry.data() < most {
+            area.grow(geometry.data())?;
+        }
+        if geometry.data() >= most {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail(format!(
+                    "the table of {} slots and {} readers has {} bytes, and the area {most}",
+                    geometry.slots,
+                    geometry.readers,
+                    geometry.data()
+                ))
+                .help("make the area larger, or `slots` or `readers` fewer"));
+        }
+        let nonce = nonce();
+        Table::begin(area, geometry, nonce, fresh)?;
+        Ok((geometry, nonce, presence))
+    }
+}
+
+/// A number that no other slab has: of the randomness that the standard library takes from the kernel.
+fn nonce() -> u64 {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    if let Ok(since) = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
+        hasher.write_u128(since.as_nanos());
+    }
+    hasher.finish()
+}
+
+pub(crate) struct Owner {
+    // In the order in which they go: nobody finds the area any more before the mark is free.
+    table: Table,
+    books: Mutex<Books>,
+    presence: Presence,
+}
+
+impl Owner {
+    fn books(&self, what: &'static str) -> Result<MutexGuard<'_, Books>> {
+        // Before the mutex: another thread of the parent may have held it as this process was forked.
+        if self.presence.is_inherited() {
+            return Err(Error::new(Kind::NotPermitted, what)
+                .detail("the slab is the parent's: a forked child has none of it")
+                .help("make one in the child; or have the parent give slices to it"));
+        }
+        Ok(self.books.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Many small arrays in one area: one descriptor and one mapping for all of them, in each process.
+///
+/// The process that makes it owns it: it alone takes blocks ([`alloc`](Slab::alloc), [`put`](Slab::put)), and keeps the books of them in its
+/// private memory. Others [`open`](crate::open) slices by their handles. A block is used anew when its owner has dropped it and nobody
+/// reads it any more: who reads says so in the area, and whose process is dead, killed or not, reads nothing.
+///
+/// All its methods may be called by several threads at once. In a forked child they are errors.
+#[derive(Clone)]
+pub struct Slab(Arc<Owner>);
+
+impl Slab {
+    /// Makes one of `size` bytes, its table included, in an area of that name.
+    ///
+    /// # Errors
+    /// As for new areas, and as [`SlabBuilder::over`].
+    pub fn create(name: impl AsRef<[u8]>, size: usize) -> Result<Self> {
+        let area = areas::builder(size).shared()?;
+        let mut slab = SlabBuilder::new().make(area, true).map_err(|rejected| rejected.error)?;
+        // Not before it is whole: who finds it opens it.
+        slab.publish(name)?;
+        Ok(slab)
+    }
+
+    /// Publishes its area under a name, as [`Area::publish`] does, before there are other handles of this slab.
+    ///
+    /// # Errors
+    /// As there; [`Kind::Busy`] if there are slices of it, or clones of this value.
+    pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+        let Some(owner) = Arc::get_mut(&mut self.0) else {
+            return Err(Error::new(Kind::Busy, format!("publish the slab in {}", self.0.table.area))
+                .detail("there are slices of it, or clones of this value")
+                .help("publish it first, or publish the area before the slab is made"));
+        };
+        owner.table.area.publish(name)
+    }
+
+    /// Starts to make one otherwise: over an area of one's own, or with other numbers.
+    pub fn builder() -> SlabBuilder {
+        SlabBuilder::new()
+    }
+
+    /// The area that it is in. (Who writes there otherwise than by slices breaks the slab.)
+    #[must_use]
+    pub fn area(&self) -> &Area<Shared> {
+        &self.0.table.area
+    }
+
+    /// Takes a block of that size, at a multiple of that alignment of its area (at least 64 bytes, at most a base page). It holds
+    /// whatever its bytes held before.
+    ///
+    /// # Errors
+    /// [`Kind::NoMemory`] if no block is free that is so large, [`Kind::Limit`] if no slot is; as [`Area::grow`];
+    /// [`Kind::InvalidInput`] for a larger alignment; [`Kind::NotPermitted`] in a forked child.
+    pub fn alloc(&self, layout: Layout) -> Result<Slice> {
+        const WHAT: &str = "take a block from a slab";
+        if layout.align() > 4096 {
+            return Err(Error::new(Kind::InvalidInput, WHAT).detail(format!(
+                "an alignment of {} bytes was asked for, and at most 4096 are to be had",
+                layout.align()
+            )));
+        }
+        let block = self.0.books(WHAT)?.take(&self.0.table, layout)?;
+        Ok(Slice(Arc::new(Owned {
+            owner: self.0.clone(),
+            slot: block.slot,
+            generation: block.generation,
+            offset: block.offset,
+            len: layout.size(),
+        })))
+    }
+
+    /// The same, and waits for so long until readers have let go of enough.
+    ///
+    /// # Errors
+    /// As [`alloc`](Slab::alloc), after that time.
+    pub fn alloc_within(&self, layout: Layout, timeout: Duration) -> Result<Slice> {
+        const LONGEST_STEP: Duration = Duration::from_millis(5);
+        let deadline = Instant::now().checked_add(timeout);
+        let mut step = Duration::from_micros(20);
+        loop {
+            let error = match self.alloc(layout) {
+                Err(error) if [Kind::NoMemory, Kind::Limit].contains(&error.kind()) => error,
+                other => return other,
+            };
+            let left = deadline.map_or(LONGEST_STEP, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Err(error);
+            }
+            std::thread::sleep(step.min(left));
+            step = (step * 2).min(LONGEST_STEP);
+        }
+    }
+
+    /// Takes a block for bytes and copies them in.
+    ///
+    /// # Errors
+    /// As [`alloc`](Slab::alloc).
+    pub fn put(&self, bytes: &[u8]) -> Result<Slice> {
+        let layout = Layout::from_size_align(bytes.len(), 1).map_err(|error| {
+            Error::new(Kind::InvalidInput, "put bytes into a slab").detail(error.to_string())
+        })?;
+        let slice = self.alloc(layout)?;
+        slice.write_at(0, bytes)?;
+        Ok(slice)
+    }
+
+    /// Looks at all blocks that were dropped here and that others may still read, and frees those that nobody does. How many. (Taking
+    /// blocks does so as it needs to.)
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] in a forked child.
+    pub fn reclaim(&self) -> Result<usize> {
+        Ok(self.0.books("reclaim blocks of a slab")?.settle(&self.0.table, usize::MAX, None))
+    }
+
+    /// Takes back what was [given](Slice::give) away so long ago or longer, and was not taken by all: because who was to take it is
+    /// dead, say. Who comes to take it finds it gone; who reads it by now goes on. How many blocks are free by that.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] in a forked child.
+    pub fn take_back(&self, older: Duration) -> Result<usize> {
+        Ok(self.0.books("take slices back")?.settle(&self.0.table, usize::MAX, Some(older)))
+    }
+
+    /// How full it is.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] in a forked child.
+    pub fn usage(&self) -> Result<Usage> {
+        let mut usage = self.0.books("look at a slab")?.usage();
+        usage.slots = self.0.table.geometry.slots as usize;
+        Ok(usage)
+    }
+}
+
+impl std::fmt::Debug for Slab {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slab")
+            .field("area", &self.0.table.area)
+            .field("geometry", &self.0.table.geometry)
+            .finish()
+    }
+}
+
+/// A block in the process that owns the slab. A clone is the same block, which is dropped with the last of them.
+///
+/// Others may read it, and whoever may write the area may write it: so it lends no reference, as [`Shared`] areas do not.
+#[derive(Clone)]
+pub struct Slice(Arc<Owned>);
+
+struct Owned {
+    owner: Arc<Owner>,
+    slot: u32,
+    generation: u32,
+    offset: usize,
+    len: usize,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // In a forked child the block is not its own.
+        if let Ok(mut books) = self.owner.books("drop a slice") {
+            books.drop_owned(&self.owner.table, self.slot);
+        }
+    }
+}
+
+impl Slice {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.len == 0
+    }
+
+    /// Where it begins in the slab's area, in bytes.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.0.offset
+    }
+
+    /// Where it begins. Valid as long as a clone of this slice is held; others may write there at any moment.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.0.owner.table.area.as_ptr().wrapping_add(self.0.offset)
+    }
+
+    /// Copies bytes out.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`] beyond its length.
+    pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
+        self.0.owner.table.area.slice(self.0.offset, self.0.len)?.read_at(offset, into)
+    }
+
+    /// Copies bytes in.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`] beyond its length.
+    pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
+        self.0.owner.table.area.slice(self.0.offset, self.0.len)?.write_at(offset, bytes)
+    }
+
+    /// A handle that is good as long as a clone of this slice is held: others [`open`](crate::open) it, and what they have opened stays
+    /// until they drop it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        let Owned { owner, slot, generation, offset, len } = &*self.0;
+        let area = owner.table.area.id().map_or(0, AreaId::get);
+        let (offset, len) = (*offset as u64, *len as u64);
+        Handle { area, nonce: owner.table.nonce, slot: *slot, generation: *generation, offset, len }
+    }
+
+    /// A handle to give away: one process [takes](crate::take) it, once, and the block stays until it has, whatever becomes of this
+    /// slice. Where nobody takes it (the process that was to is dead), [`Slab::take_back`] ends the wait.
+    ///
+    /// # Errors
+    /// [`Kind::Limit`] after 32,767 times, [`Kind::NotPermitted`] in a forked child.
+    pub fn give(&self) -> Result<Handle> {
+        self.0.owner.books("give a slice away")?.give(self.0.slot)?;
+        Ok(self.handle())
+    }
+}
+
+impl std::fmt::Debug for Slice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slice")
+            .field("offset", &self.0.offset)
+            .field("len", &self.0.len)
+            .finish_non_exhaustive()
+    }
+}
