@@ -11,7 +11,7 @@ use crate::mapping::out_of_range;
 use crate::object::Object;
 use crate::place::Placement;
 use crate::protection::Protection;
-use crate::registry::{AreaId, Name};
+use crate::registry::{AreaId, Name, Note};
 use crate::residency::Residency;
 
 /// An area of memory, of any kind.
@@ -170,6 +170,12 @@ impl AnyArea {
     pub fn publish_named(&mut self, name: Name) -> Result<AreaId> {
         // Private ones are refused there.
         each!(self, area => area.publish_as(name))
+    }
+
+    /// What is noted beside it: [`Area::note`].
+    #[must_use]
+    pub fn note(&self) -> &Note {
+        each!(self, area => area.note())
     }
 
     /// Notes something beside it for those who find it: `set_note` of its kind.
