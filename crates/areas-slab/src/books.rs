@@ -8,7 +8,8 @@ use areas::presence::Presence;
 use areas::{Area, Bytes, Error, Extent, Kind, Result, Shared};
 use offset_allocator::{Allocation, Allocator};
 
-use crate::layout::{GRANULE, Table, Word};
+use crate::layout::{GRANULE, Table};
+use crate::protocol::{self, Word};
 
 /// The number of the owner's mark; a reader's is its own and one.
 pub(crate) const OWNER: u32 = 0;
@@ -219,19 +220,19 @@ impl Books {
     /// Frees a block that the owner has dropped, if others let it: those it was given to have taken it (or had `older` for that), and
     /// nobody reads it.
     fn try_free(&mut self, table: &Table, number: u32, older: Option<Duration>) -> bool {
-        let slot = &mut self.slots[number as usize];
+        let (slot, at) = (&mut self.slots[number as usize], table.view().slot(number));
         if slot.fate == Fate::Given {
             let late = older.is_some_and(|older| slot.given.is_none_or(|given| given.elapsed() >= older));
-            if !late && slot.gives > takes(table, number, slot.generation) {
-                return false;
-            }
-            let ended = slot.generation.wrapping_add(1);
-            if table.view().end(number, ended).is_err() {
+            let taken = protocol::takes(&at, slot.generation).is_ok_and(|takes| takes >= slot.gives);
+            if !late && !taken || protocol::end(&at, slot.generation.wrapping_add(1)).is_err() {
                 return false;
             }
             slot.fate = Fate::Ended;
         }
-        if is_read(table, number, slot.generation) {
+        // Of a process that cannot be looked for it is taken that it lives.
+        let lives =
+            |reader: u32| Presence::is_taken(table.area.object(), reader + 1..reader + 2).unwrap_or(true);
+        if protocol::is_read(&at, slot.generation, lives).unwrap_or(true) {
             return false;
         }
         // The generation that has ended, so that the next one is live.
@@ -292,22 +293,6 @@ impl Books {
 
 /// So many granules can be told apart, and searched.
 const MAX_GRANULES: u32 = 1 << 31;
-
-/// How often a block was taken by those it was given to.
-fn takes(table: &Table, slot: u32, generation: u32) -> u32 {
-    let takes =
-        |reader| table.view().word(slot, reader).map_or(0, |word| u32::from(word.of(generation).takes));
-    (0..table.geometry.readers).map(takes).sum()
-}
-
-/// Whether a process that lives reads a block. Of a word that cannot be read, or a process that cannot be looked for, it is taken to be so.
-fn is_read(table: &Table, slot: u32, generation: u32) -> bool {
-    (0..table.geometry.readers).any(|reader| {
-        let reads = table.view().word(slot, reader).is_ok_and(|word| word.of(generation).reads);
-        // The mark of a process that died is free, or another's, who cannot have begun to read what had ended before it came.
-        reads && Presence::is_taken(table.area.object(), reader + 1..reader + 2).unwrap_or(true)
-    })
-}
 
 impl std::fmt::Debug for Books {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

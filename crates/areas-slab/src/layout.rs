@@ -17,6 +17,8 @@ use std::sync::atomic::fence;
 
 use areas::{Area, Error, Kind, Result, Shared};
 
+use crate::protocol::{Slot, Word};
+
 /// `AREAslab`.
 const MAGIC: u64 = u64::from_le_bytes(*b"AREAslab");
 const VERSION: u32 = 1;
@@ -67,43 +69,6 @@ impl Geometry {
     fn word(self, slot: u32, reader: u32) -> usize {
         self.slot(slot) + SLOT + reader as usize * 4
     }
-}
-
-/// A reader's word about one slot: whether it reads the block, and how often it has taken the block as given, both of one
-/// generation. Of another one it says nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Word {
-    pub(crate) tag: u16,
-    pub(crate) takes: u16,
-    pub(crate) reads: bool,
-}
-
-impl Word {
-    /// A block can be taken so often by one reader.
-    pub(crate) const MAX_TAKES: u16 = (1 << 15) - 1;
-
-    pub(crate) fn new(generation: u32, takes: u16, reads: bool) -> Self {
-        Word { tag: tag(generation), takes, reads }
-    }
-
-    fn pack(self) -> u32 {
-        u32::from(self.tag) << 16 | u32::from(self.takes & Word::MAX_TAKES) << 1 | u32::from(self.reads)
-    }
-
-    fn unpack(word: u32) -> Self {
-        let [low, high] = [word & 0xffff, word >> 16].map(|half| u16::try_from(half).unwrap_or(0));
-        Word { tag: high, takes: low >> 1, reads: low & 1 != 0 }
-    }
-
-    /// What it says of a block of that generation.
-    pub(crate) fn of(self, generation: u32) -> Self {
-        if self.tag == tag(generation) { self } else { Word { tag: tag(generation), ..Word::default() } }
-    }
-}
-
-/// Live generations are odd: the bit that says so tells nothing apart.
-fn tag(generation: u32) -> u16 {
-    u16::try_from((generation >> 1) & 0xffff).unwrap_or(0)
 }
 
 /// A slab's area, as both sides see it.
@@ -162,26 +127,18 @@ pub(crate) struct View<'a> {
     pub(crate) geometry: Geometry,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
     /// Makes a block known: a generation that is live, last of all.
     pub(crate) fn show(self, slot: u32, generation: u32, offset: usize, len: usize) -> Result<()> {
         let at = self.geometry.slot(slot);
         self.area.store(at + AT_OFFSET, offset as u64, Release)?;
         self.area.store(at + AT_LEN, len as u64, Release)?;
-        self.area.store(at, generation, SeqCst)
+        self.area.store(at, generation, Release)
     }
 
-    /// Ends a generation: whoever reads the block by now is seen by a look at the readers' words after this, whoever comes later sees
-    /// that it has ended (a store, a fence and a load here and there).
-    pub(crate) fn end(self, slot: u32, generation: u32) -> Result<()> {
-        self.area.store(self.geometry.slot(slot), generation, SeqCst)?;
-        fence(SeqCst);
-        Ok(())
-    }
-
-    /// The generation that a slot has now.
-    pub(crate) fn generation(self, slot: u32) -> Result<u32> {
-        self.area.load(self.geometry.slot(slot), SeqCst)
+    /// One of its slots.
+    pub(crate) fn slot(self, slot: u32) -> At<'a> {
+        At { view: self, slot }
     }
 
     /// Where the owner says that a slot's block is, and how long.
@@ -198,16 +155,40 @@ impl View<'_> {
     pub(crate) fn set_highest(self, highest: u32) -> Result<()> {
         self.area.store(AT_HIGHEST, highest, Release)
     }
+}
 
-    pub(crate) fn word(self, slot: u32, reader: u32) -> Result<Word> {
-        Ok(Word::unpack(self.area.load(self.geometry.word(slot, reader), SeqCst)?))
+/// One slot of a slab's area.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<'a> {
+    view: View<'a>,
+    slot: u32,
+}
+
+impl Slot for At<'_> {
+    type Error = Error;
+
+    fn generation(&self) -> Result<u32> {
+        self.view.area.load(self.view.geometry.slot(self.slot), Acquire)
     }
 
-    /// Says a reader's word: what the reader loads after this is no older.
-    pub(crate) fn say(self, slot: u32, reader: u32, word: Word) -> Result<()> {
-        self.area.store(self.geometry.word(slot, reader), word.pack(), SeqCst)?;
+    fn set_generation(&self, generation: u32) -> Result<()> {
+        self.view.area.store(self.view.geometry.slot(self.slot), generation, Release)
+    }
+
+    fn word(&self, reader: u32) -> Result<Word> {
+        Ok(Word::unpack(self.view.area.load(self.view.geometry.word(self.slot, reader), Acquire)?))
+    }
+
+    fn say(&self, reader: u32, word: Word) -> Result<()> {
+        self.view.area.store(self.view.geometry.word(self.slot, reader), word.pack(), Release)
+    }
+
+    fn readers(&self) -> u32 {
+        self.view.geometry.readers
+    }
+
+    fn fence(&self) {
         fence(SeqCst);
-        Ok(())
     }
 }
 

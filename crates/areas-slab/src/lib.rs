@@ -50,6 +50,7 @@ mod books;
 mod handle;
 mod layout;
 mod owner;
+mod protocol;
 mod reader;
 
 pub use books::Usage;

@@ -184,7 +184,6 @@ impl Slab {
     }
 
     /// The area that it is in. (Who writes there otherwise than by slices breaks the slab.)
-    #[must_use]
     pub fn area(&self) -> &Area<Shared> {
         &self.0.table.area
     }

@@ -10,7 +10,8 @@ use areas::{Area, AreaId, Error, Kind, Protection, Rejected, Result, Shared};
 
 use crate::books::OWNER;
 use crate::handle::Handle;
-use crate::layout::{Table, Word, no_slab};
+use crate::layout::{Geometry, Table, View, no_slab};
+use crate::protocol::{self, Slot, Word};
 
 /// A slab as a process that reads it has it: one mapping and one descriptor, for all slices.
 ///
@@ -53,7 +54,7 @@ impl Reader {
         }
     }
 
-    fn prepare(area: &Area<Shared>) -> Result<(crate::layout::Geometry, u64, Presence)> {
+    fn prepare(area: &Area<Shared>) -> Result<(Geometry, u64, Presence)> {
         let what = || format!("read the slab in {area}");
         if !area.protection().contains(Protection::READ_WRITE) {
             return Err(Error::new(Kind::ReadOnly, what())
@@ -77,13 +78,13 @@ impl Reader {
     /// What a process read that had this place before and died, nobody reads any more. How often it took what, still counts.
     fn forget_predecessor(
         area: &Area<Shared>,
-        (geometry, _, presence): &(crate::layout::Geometry, u64, Presence),
+        (geometry, _, presence): &(Geometry, u64, Presence),
     ) -> Result<()> {
-        let (view, reader) = (crate::layout::View { area, geometry: *geometry }, presence.number() - 1);
+        let (view, reader) = (View { area, geometry: *geometry }, presence.number() - 1);
         for slot in 0..view.highest()? {
-            let word = view.word(slot, reader)?;
+            let (slot, word) = (view.slot(slot), view.slot(slot).word(reader)?);
             if word.reads {
-                view.say(slot, reader, Word { reads: false, ..word })?;
+                protocol::finish(&slot, reader, word)?;
             }
         }
         Ok(())
@@ -122,7 +123,6 @@ impl Reader {
     }
 
     /// The area that it is in.
-    #[must_use]
     pub fn area(&self) -> &Area<Shared> {
         &self.0.table.area
     }
@@ -150,7 +150,7 @@ impl Reader {
             let end = offset.checked_add(len);
             offset >= table.geometry.data() && end.is_some_and(|end| end <= table.area.size())
         };
-        if handle.slot >= table.geometry.slots || handle.generation % 2 == 0 {
+        if handle.slot >= table.geometry.slots || handle.generation.is_multiple_of(2) {
             return Err(wrong(handle, "it names no slot"));
         }
         range.filter(fits).ok_or_else(|| wrong(handle, "it reaches beyond the area"))
@@ -191,11 +191,11 @@ impl Attached {
     /// Says that this process reads a block, and looks whether it was in time.
     fn begin(&self, handle: &Handle, takes: bool) -> Result<()> {
         let mut held = self.held()?;
-        let (view, reader, slot) = (self.table.view(), self.reader(), handle.slot);
+        let (at, reader, slot) = (self.table.view().slot(handle.slot), self.reader(), handle.slot);
         let known = held.get(&slot).filter(|known| known.generation == handle.generation);
         let before = match known {
             Some(known) => Word::new(handle.generation, known.takes, known.leases > 0),
-            None => view.word(slot, reader)?.of(handle.generation),
+            None => at.word(reader)?.of(handle.generation),
         };
         if held.get(&slot).is_some_and(|other| other.leases > 0 && other.generation != handle.generation) {
             // The slot's block is of a generation that this process reads.
@@ -205,15 +205,9 @@ impl Attached {
             return Err(Error::new(Kind::Limit, format!("take {handle}"))
                 .detail(format!("this process has taken it {} times", before.takes)));
         }
-        let word = Word { reads: true, takes: before.takes + u16::from(takes), ..before };
-        if word != before {
-            view.say(slot, reader, word)?;
-        }
-        // What is read already stays, ended or not.
-        if !before.reads && view.generation(slot)? != handle.generation {
-            view.say(slot, reader, Word { reads: false, ..word })?;
+        let Some(word) = protocol::begin(&at, reader, handle.generation, before, takes)? else {
             return Err(gone(handle, "its owner has dropped it"));
-        }
+        };
         let leases = known.map_or(0, |known| known.leases) + 1;
         held.insert(slot, Held { generation: handle.generation, takes: word.takes, leases });
         Ok(())
@@ -235,7 +229,8 @@ impl Attached {
         if entry.get().leases == 0 {
             let Held { generation, takes, .. } = entry.remove();
             // Only where the program has taken the rights away; then the end of the process ends it.
-            let _ = self.table.view().say(slot, self.reader(), Word::new(generation, takes, false));
+            let word = Word::new(generation, takes, true);
+            let _ = protocol::finish(&self.table.view().slot(slot), self.reader(), word);
         }
     }
 }
