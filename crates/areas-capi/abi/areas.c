@@ -80,6 +80,8 @@ int main(void)
 	FIELD(areas_info, command);
 	FIELD(areas_info, note_size);
 	FIELD(areas_info, note);
+	FIELD(areas_info, retired);
+	FIELD(areas_info, reserved2);
 	SIZE(areas_holder);
 	FIELD(areas_holder, pid);
 	FIELD(areas_holder, mapped);

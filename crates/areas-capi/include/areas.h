@@ -536,6 +536,10 @@ typedef struct areas_info {
     size_t note_size;
     // These bytes: its holder's word, unchecked.
     uint8_t note[AREAS_LONGEST_NOTE];
+    // 1 if its memory is retired (areas_retire): its holder keeps it, and nobody else gets it. 0 for one that is not published.
+    uint32_t retired;
+    // 0.
+    uint32_t reserved2;
 } areas_info;
 
 // Is told of an area. Whatever it returns but 0 ends the walk.
@@ -1085,6 +1089,18 @@ int areas_forget_range(void *start,
 // AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
 int32_t areas_publish(struct areas_area *area,
                       const char *name);
+
+// Takes an area's name and id back: nobody finds it by this holder any more. It stays mapped, and other holders' clones are found as before. It can be
+// published again, under any name. 1 if it was published, 0 if not.
+int areas_unpublish(struct areas_area *area);
+
+// Retires an area's memory: nobody finds, opens, clones or is given it any more, by whatever holder and under whatever name, for ever. Who has it keeps
+// it, and may send it over a socket. This process's areas over it are withdrawn as areas_unpublish does; those of other holders are still listed, with
+// `retired` in areas_info.
+//
+// AREAS_ERROR_UNSUPPORTED for private and low areas, AREAS_ERROR_NOT_PERMITTED for another user's memory, AREAS_ERROR_BUSY where another holder was
+// stopped in the middle of marking it.
+int areas_retire(struct areas_area *area);
 
 // Ensures that others find this process's areas: where the registry's folder was removed (a log-out, where logind removes IPC), or this process's link
 // in it, they are published again.

@@ -165,6 +165,7 @@ impl Report {
                 .filter(|_| !info.note.is_empty()),
             note_bytes: target::bytes_in_hex(info.note.as_bytes()),
             frozen: self.frozen,
+            retired: info.retired,
             pid: info.pid,
             command: self.command.clone(),
             address: info.address,
@@ -232,6 +233,8 @@ pub(crate) struct AreaJson {
     /// The same where it is not UTF-8: `hex:` and its bytes.
     note_bytes: Option<String>,
     frozen: Option<bool>,
+    /// Whether nobody but its holders gets it any more.
+    retired: bool,
     pid: u32,
     command: Option<String>,
     address: usize,

@@ -93,6 +93,9 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], namesakes: &[i32], term
         "frozen",
         report.frozen.map_or("unknown", |frozen| if frozen { "yes" } else { "no" }).to_owned(),
     ));
+    if info.retired {
+        lines.push(("retired", "yes: who has it keeps it, nobody else gets it".to_owned()));
+    }
     if !info.note.is_empty() {
         lines.push(("note", format!("{} ({} B)", info.note, info.note.as_bytes().len())));
     }

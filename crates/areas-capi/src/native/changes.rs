@@ -40,6 +40,44 @@ pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -
     })
 }
 
+/// Takes an area's name and id back: nobody finds it by this holder any more. It stays mapped, and other holders' clones are found as before. It can be
+/// published again, under any name. 1 if it was published, 0 if not.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_unpublish(area: *mut Handle) -> c_int {
+    number(|| {
+        // SAFETY: C's promise.
+        let area = unsafe { change(area, "take the name of an area back") }?;
+        Ok(i32::from(match area {
+            Any::Private(_) => false,
+            Any::Shared(area) => area.unpublish().is_some(),
+            Any::Resizable(area) => area.unpublish().is_some(),
+            Any::Frozen(area) => area.unpublish().is_some(),
+        }))
+    })
+}
+
+/// Retires an area's memory: nobody finds, opens, clones or is given it any more, by whatever holder and under whatever name, for ever. Who has it keeps
+/// it, and may send it over a socket. This process's areas over it are withdrawn as areas_unpublish does; those of other holders are still listed, with
+/// `retired` in areas_info.
+///
+/// AREAS_ERROR_UNSUPPORTED for private and low areas, AREAS_ERROR_NOT_PERMITTED for another user's memory, AREAS_ERROR_BUSY where another holder was
+/// stopped in the middle of marking it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_retire(area: *mut Handle) -> c_int {
+    status(|| {
+        const WHAT: &str = "retire an area";
+        // SAFETY: C's promise.
+        match unsafe { change(area, WHAT) }? {
+            Any::Private(_) => {
+                Err(Error::new(Kind::Unsupported, WHAT).detail("it is private memory, which nobody finds"))
+            }
+            Any::Shared(area) => area.retire(),
+            Any::Resizable(area) => area.retire(),
+            Any::Frozen(area) => area.retire(),
+        }
+    })
+}
+
 /// Ensures that others find this process's areas: where the registry's folder was removed (a log-out, where logind removes IPC), or this process's link
 /// in it, they are published again.
 ///

@@ -60,6 +60,10 @@ pub struct Told {
     pub note_size: usize,
     /// These bytes: its holder's word, unchecked.
     pub note: [u8; AREAS_LONGEST_NOTE],
+    /// 1 if its memory is retired (areas_retire): its holder keeps it, and nobody else gets it. 0 for one that is not published.
+    pub retired: u32,
+    /// 0.
+    pub reserved2: u32,
 }
 
 // SAFETY: numbers and addresses, the first a `usize`.
@@ -112,6 +116,8 @@ impl Told {
             command: field(info.command().as_deref().unwrap_or_default().as_bytes()),
             note_size: info.note.as_bytes().len(),
             note: note_field(&info.note),
+            retired: info.retired.into(),
+            reserved2: 0,
         }
     }
 
@@ -161,6 +167,8 @@ impl Told {
             command: [0; 64],
             note_size: area.note().as_bytes().len(),
             note: note_field(area.note()),
+            retired: 0,
+            reserved2: 0,
         }))
     }
 }

@@ -100,7 +100,8 @@ impl Column {
             Column::Ram => bytes(report.resident, exact),
             Column::Nodes => nodes(report),
             Column::Lock => report.lock(),
-            // Frozen says more than that it may not be written here.
+            // Retired and frozen say more than what may be done with it here.
+            Column::Prot if info.retired => "retired".to_owned(),
             Column::Prot if report.frozen == Some(true) => "frozen".to_owned(),
             Column::Prot => info.protection.to_string(),
             Column::Pid => info.pid.to_string(),

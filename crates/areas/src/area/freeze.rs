@@ -116,7 +116,7 @@ impl<K: Access> Area<K> {
         if let Some(object) = &mut self.object {
             whole = object.settle().and_then(|()| cover(&mut self.mapping, object, &read_only, &what));
             let _ = object.replace_descriptor(&read_only);
-            let _ = object.own_fd().and_then(|fd| sys::file::set_mode(fd, 0o400));
+            let _ = object.set_rights("freeze an area", 0o400);
         }
         if let Some(publication) = &self.publication {
             publication.set_protection(Protection::READ);

@@ -413,6 +413,24 @@ impl<K: Access> Area<K> {
         }
     }
 
+    fn retire_object(&mut self) -> Result<()> {
+        let object = object_of(self.object.as_ref());
+        object.refuse_physical(|| format!("retire {self}"))?;
+        object.mark_retired().map_err(|error| match error.errno() {
+            Some(errno) if errno == sys::Errno::PERM.into() => {
+                Error::new(Kind::NotPermitted, format!("retire {self}"))
+                    .detail("its memory is another user's")
+                    .help("have its owner retire it")
+                    .caused_by(error)
+            }
+            _ => error,
+        })?;
+        let identity = object.identity();
+        self.publication = None;
+        self.name = None;
+        crate::registry::retire_own(identity)
+    }
+
     /// Publishes it under a name, so that others find it.
     fn publish_as(&mut self, name: Name) -> Result<AreaId> {
         let Some(object) = &self.object else {
@@ -423,6 +441,11 @@ impl<K: Access> Area<K> {
             return Err(Error::new(Kind::InvalidInput, format!("publish {self} as {name:?}"))
                 .detail(format!("it is published already, with id {id}"))
                 .help("clone it to give it a second name"));
+        }
+        if object.is_retired().unwrap_or(false) {
+            return Err(Error::new(Kind::InvalidInput, format!("publish {self} as {name:?}"))
+                .detail("its memory is retired: nobody finds it any more")
+                .help("copy what it holds into a new area"));
         }
         if matches!(object.extent(), Extent::Resizable { .. }) {
             // One look, at the descriptor and the size, once others can see how many addresses it has.
@@ -569,6 +592,29 @@ macro_rules! can_be_published {
             /// As [`publish`](Area::publish).
             pub fn publish_named(&mut self, name: Name) -> Result<AreaId> {
                 self.publish_as(name)
+            }
+
+            /// Takes its name and its id back: nobody finds it by this holder any more. The mapping stays, and so do other holders' areas over
+            /// the same memory. It can be published again, under any name. The name that it had; `None` if it was not published.
+            ///
+            /// Who has found it before, and has not opened it, is refused as if it had gone ([`Kind::NoSuchArea`]).
+            pub fn unpublish(&mut self) -> Option<Name> {
+                self.publication.take().and(self.name.take())
+            }
+
+            /// Has nobody find or open its memory any more, by whatever holder, under whatever name, for ever. Who has it keeps it, and may still
+            /// pass it on over a socket. What replaces it can be published under the same name at once, before or after.
+            ///
+            /// That is marked on the memory itself. This process's areas over it are withdrawn at once ([`unpublish`](Area::unpublish)). Other
+            /// holders' are still listed ([`Info::retired`](crate::registry::Info::retired) says so), and cannot be opened, cloned or
+            /// transferred: [`Kind::NoSuchArea`]. [`find`](crate::registry::find) passes over them; only who has found that very holder's area
+            /// before may be led to it once more, and is refused as it opens it.
+            ///
+            /// # Errors
+            /// [`Kind::Unsupported`] for low areas; [`Kind::NotPermitted`] where the memory is another user's; [`Kind::Busy`] where another
+            /// holder was stopped in the middle of marking it.
+            pub fn retire(&mut self) -> Result<()> {
+                self.retire_object()
             }
 
             /// Notes something beside it, up to 256 bytes that mean what the program says, in place of what was noted before; an empty

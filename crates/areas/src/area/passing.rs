@@ -38,10 +38,7 @@ impl Area<Shared> {
         self.object().refuse_physical(|| format!("send {self} for reading only"))?;
         self.refuse_part(|| format!("send {self} for reading only"))?;
         // Whoever gets a descriptor can open its file again through /proc, as far as its mode allows.
-        let set = self.object().own_fd().and_then(|fd| sys::file::set_mode(fd, 0o600));
-        set.map_err(|errno| {
-            Error::new(Kind::System, format!("send {self} for reading only")).call("fchmod(0600)", errno)
-        })?;
+        self.object().set_rights(&format!("send {self} for reading only"), 0o600)?;
         let read_only = self.object().reopen_read_only()?;
         self.send_as(socket.as_fd(), read_only.as_fd())
     }

@@ -80,7 +80,9 @@ can_be_transferred!(Shared, Resizable, Frozen);
 impl<K: Access> Area<K> {
     fn hand_over(mut self, team: u32, address: Address) -> Result<Transfer<K>, Rejected<Self>> {
         let own = team == sys::process::pid();
-        let done = if own {
+        let done = if let Err(error) = self.refuse_retired(team) {
+            Err(error)
+        } else if own {
             self.move_to(address, None).map(|()| None)
         } else {
             self.offer(team, address).map(Some)
@@ -93,6 +95,15 @@ impl<K: Access> Area<K> {
                 Ok(Transfer::Given(id))
             }
         }
+    }
+
+    fn refuse_retired(&self, team: u32) -> Result<()> {
+        if !super::object_of(self.object.as_ref()).is_retired().unwrap_or(false) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::NoSuchArea, format!("transfer {self} to process {team}"))
+            .detail("its memory is retired: whoever has it keeps it, and nobody else gets it by its id")
+            .help("send it over a socket: `Area::send`"))
     }
 
     fn published(&self, what: impl FnOnce() -> String) -> Result<&Publication> {

@@ -4,6 +4,7 @@
 //! it is told by the seals, which every holder can read and nobody can take off.
 
 mod growth;
+mod marks;
 mod physical;
 mod piece;
 pub(crate) mod strict;
@@ -12,6 +13,8 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use marks::UNEVEN;
+pub(crate) use marks::is_retired;
 pub(crate) use piece::Piece;
 
 use crate::error::{Error, Kind, Result, pool, remedy};
@@ -80,6 +83,8 @@ pub struct Object {
     was_frozen: bool,
     /// Whether nobody could map it for writing any more when it was opened here: frozen, or sealed against writers to come.
     refused_writers: bool,
+    /// Whether it was retired when it was opened here.
+    was_retired: bool,
     /// Whether somebody else made it.
     adopted: bool,
     /// Bytes of its pages that were not there when it was adopted.
@@ -96,8 +101,8 @@ impl Object {
     fn of(fd: Guarded, page: PageSize, extent: Extent) -> Self {
         let (seen, fresh, uneven) = (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
         let (piece, held, forks) = (Piece::WHOLE, AtomicBool::new(false), crate::forking::forks());
-        let (physical, exact, was_frozen, refused_writers, adopted, missing) =
-            (None, None, false, false, false, 0);
+        let (physical, exact, was_frozen, refused_writers, was_retired, adopted, missing) =
+            (None, None, false, false, false, false, 0);
         Object {
             fd,
             page,
@@ -109,6 +114,7 @@ impl Object {
             fresh,
             was_frozen,
             refused_writers,
+            was_retired,
             adopted,
             missing,
             uneven,
@@ -244,6 +250,7 @@ impl Object {
             seen,
             was_frozen,
             refused_writers,
+            was_retired: is_retired(stat),
             adopted: true,
             missing,
             uneven,
@@ -455,18 +462,6 @@ impl Object {
         }
     }
 
-    /// Tells all holders, for ever, that one of them has another number of addresses for it than the others: before that is so.
-    pub(crate) fn mark_uneven(&self) -> Result<()> {
-        const WHAT: &str = "note that an area has another reserve than its clones";
-        if !self.is_uneven() {
-            let fd = self.own_fd().map_err(|_| closed(WHAT.to_owned()))?;
-            sys::file::set_mode(fd, 0o600 | UNEVEN)
-                .map_err(|errno| Error::new(Kind::System, WHAT).call("fchmod(01600)", errno))?;
-            self.uneven.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
     /// Another open file of the same object, which the kernel lets read only.
     pub(crate) fn reopen_read_only(&self) -> Result<OwnedFd> {
         self.reopen(sys::file::OFlags::RDONLY, "open an object for reading only")
@@ -511,10 +506,6 @@ impl AsFd for Object {
         self.fd.as_fd()
     }
 }
-
-/// The bit of an object's file mode that says that holders have different numbers of addresses for it (S_ISVTX, which means nothing
-/// to the kernel here). So whoever looks at the size learns it by the same call, whichever process noted it.
-const UNEVEN: u32 = 0o1000;
 
 /// What [`Object::adopt`] does, for messages.
 const ADOPT: &str = "use the descriptor as an area's memory";

@@ -109,6 +109,7 @@ impl Object {
             fresh: AtomicBool::new(false),
             was_frozen: self.was_frozen,
             refused_writers: self.refused_writers,
+            was_retired: self.was_retired,
             adopted: self.adopted,
             missing: self.missing,
             uneven: AtomicBool::new(self.is_uneven()),

@@ -8,11 +8,12 @@ use super::note::Note;
 use super::source::Source;
 use super::table::Record;
 use crate::lock::Lock;
-use crate::object::Extent;
+use crate::object::{Extent, is_retired};
 use crate::page::PageSize;
 use crate::place::Placement;
 use crate::protection::Protection;
 use crate::sys;
+use crate::sys::file::Stat;
 
 /// What is known of a published area, at the moment of asking.
 ///
@@ -53,17 +54,20 @@ pub struct Info {
     pub physical: Option<u64>,
     /// What its holder has noted beside it: its word, unchecked.
     pub note: Note,
+    /// Whether its memory is [retired](crate::Area::retire): its holder keeps it, and nobody else gets it.
+    pub retired: bool,
     /// Nanoseconds since boot at which it was published.
     pub created_since_boot: u64,
 }
 
 impl Info {
-    pub(super) fn new(record: &Record, pid: u32, file_size: u64) -> Self {
-        Info::of_part(record, pid, record.piece.of(file_size))
+    pub(super) fn new(record: &Record, pid: u32, stat: &Stat) -> Self {
+        let retired = record.physical.is_none() && is_retired(stat);
+        Info::of_part(record, pid, record.piece.of(stat.size), retired)
     }
 
     /// The same where it is known how much of its file it has.
-    pub(super) fn of_part(record: &Record, pid: u32, file_size: u64) -> Self {
+    pub(super) fn of_part(record: &Record, pid: u32, file_size: u64, retired: bool) -> Self {
         let file_size = record.physical.as_ref().map_or(file_size, |range| range.end - range.start);
         let file_size = usize::try_from(file_size).unwrap_or(usize::MAX);
         let span = usize::try_from(record.span).unwrap_or(usize::MAX);
@@ -89,6 +93,7 @@ impl Info {
             offset: usize::try_from(record.piece.first).unwrap_or(usize::MAX),
             physical: record.physical.as_ref().map(|range| range.start),
             note: record.note.clone(),
+            retired,
             created_since_boot: record.created,
         }
     }

@@ -19,7 +19,8 @@ pub struct Look {
 
 impl Look {
     pub(super) fn new(source: &Source, object: Object) -> Self {
-        Look { info: Info::of_part(source.record(), source.pid(), object.file_size() as u64), object }
+        let (size, retired) = (object.file_size() as u64, object.was_retired());
+        Look { info: Info::of_part(source.record(), source.pid(), size, retired), object }
     }
 
     /// What its holder told of it, and its size, when it was opened.

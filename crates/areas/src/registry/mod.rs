@@ -78,7 +78,8 @@ use crate::sys::file::Identity;
 /// The oldest live area of that name that this process may read.
 ///
 /// Names need not be unique. A name that was found once is found again without asking anybody but its holder's table. An area whose holder has
-/// closed the descriptor of its memory is passed over once an attempt to open it has shown that.
+/// closed the descriptor of its memory is passed over once an attempt to open it has shown that; so is one that was [retired](crate::Area::retire), which is looked at
+/// when a name is found for the first time.
 ///
 /// # Errors
 /// [`Kind::NoSuchArea`] if there is none, [`Kind::Limit`] if there is none that can be read and a limit of this process (descriptors,
@@ -144,6 +145,12 @@ pub fn list() -> Result<Listing> {
 /// The published areas of all teams over one object, and the teams that cannot be asked.
 pub(crate) fn list_of(object: Identity) -> Result<Listing> {
     state::state_up_to_date()?.list_of(Some(object))
+}
+
+/// Withdraws all areas of this process over an object that is retired.
+pub(crate) fn retire_own(object: Identity) -> Result<()> {
+    state::state()?.retire_own(object);
+    Ok(())
 }
 
 /// Measures areas one after the other, as [`Source::measure`] does, and tells each: for who asks about many, as each takes two walks through `/proc` less.

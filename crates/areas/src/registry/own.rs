@@ -64,7 +64,7 @@ pub(super) fn told(record: &Record) -> Option<(Info, u64)> {
             cached.resident * sys::page_size() as u64
         }
     };
-    Some((Info::new(record, sys::process::pid(), stat.size), resident))
+    Some((Info::new(record, sys::process::pid(), &stat), resident))
 }
 
 #[cold]

@@ -346,6 +346,11 @@ impl Peer {
         self.missing.has(id)
     }
 
+    /// Who looks for a name is to pass over that area from now on.
+    pub(super) fn pass_over(&self, id: AreaId) {
+        self.missing.add(id);
+    }
+
     /// Whether an area of that name was found so.
     pub(super) fn has_missing(&self, name: &[u8]) -> bool {
         self.missing.any()

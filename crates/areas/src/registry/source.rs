@@ -13,7 +13,7 @@ use super::own::{open_own, stat_own};
 use super::peer::{Folders, OWN_DESCRIPTORS, Opened, Peer, Rights, open_object_at};
 use super::table::Record;
 use crate::error::{Error, Kind, Result};
-use crate::object::Object;
+use crate::object::{Object, is_retired};
 use crate::protection::Protection;
 use crate::sys;
 use crate::sys::file::Stat;
@@ -121,7 +121,31 @@ impl Source {
     /// [`Kind::NoSuchArea`] if it is gone.
     pub fn info(&self) -> Result<Info> {
         let stat = self.stat().or_else(|error| self.by_others(error, None, Source::stat))?;
-        Ok(Info::new(&self.record, self.pid(), stat.size))
+        Ok(Info::new(&self.record, self.pid(), &stat))
+    }
+
+    /// Whether its memory is retired, as far as it can be seen.
+    pub(super) fn is_retired(&self) -> bool {
+        let stat = match &self.holder {
+            // (An error would be explained, which asks the state that may be asking here.)
+            Holder::Own => sys::file::stat_number(self.record.descriptor).ok(),
+            Holder::Peer(peer) => peer.stat(&self.record).ok(),
+        };
+        self.record.physical.is_none()
+            && stat.is_some_and(|stat| stat.identity == self.record.object && is_retired(&stat))
+    }
+
+    /// Nobody opens what is retired, but to look at it.
+    fn refuse_retired(&self, stat: &Stat) -> Result<()> {
+        if !is_retired(stat) {
+            return Ok(());
+        }
+        if let Holder::Peer(peer) = &self.holder {
+            peer.pass_over(self.record.id);
+        }
+        Err(Error::new(Kind::NoSuchArea, format!("open area {} {:?}", self.record.id, self.record.name))
+            .detail(format!("it is retired: process {} keeps it, and nobody else gets it", self.pid()))
+            .help("look for the name again: what has taken its place may be there"))
     }
 
     fn stat(&self) -> Result<Stat> {
@@ -253,7 +277,13 @@ impl Source {
         if let Some(range) = &self.record.physical {
             return Ok((self.open_physical(range, rights)?, None));
         }
-        open(rights).or_else(|error| self.by_others(error, Some(rights), |other| other.open_memory(rights)))
+        let opened = open(rights)
+            .or_else(|error| self.by_others(error, Some(rights), |other| other.open_memory(rights)))?;
+        match (rights, &opened.1) {
+            (Rights::Looking, _) | (_, None) => {}
+            (_, Some(stat)) => self.refuse_retired(stat)?,
+        }
+        Ok(opened)
     }
 
     /// The same, by way of this holder alone.

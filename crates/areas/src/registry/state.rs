@@ -410,6 +410,13 @@ impl State {
         }
     }
 
+    /// Withdraws all areas over an object.
+    pub(super) fn retire_own(&mut self, object: sys::file::Identity) {
+        let of_it = |(_, held): &(&Key, &Held)| held.area.object == object && held.area.physical.is_none();
+        let keys: Vec<Key> = self.held.iter().filter(of_it).map(|(&key, _)| key).collect();
+        keys.into_iter().for_each(|key| self.withdraw(key));
+    }
+
     pub(super) fn set_protection(&mut self, key: Key, protection: Protection) {
         let Some(held) = self.held.get_mut(&key) else { return };
         held.area.protection = protection;

@@ -27,6 +27,7 @@ mod notes;
 mod pid;
 mod removed;
 mod resizing;
+mod retired;
 mod scale;
 mod squatters;
 mod storm;

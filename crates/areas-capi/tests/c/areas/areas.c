@@ -421,6 +421,69 @@ static void noting(void)
 	areas_release(private_area);
 }
 
+/* Names taken back, and memory that nobody finds any more. */
+static void retiring(void)
+{
+	areas_info info = AREAS_INFO;
+	areas_cloning how = AREAS_CLONING;
+	areas_area *area = plain("model", PAGE, AREAS_SHARED), *clone, *other, *next;
+	int32_t id = areas_id(area), of_clone;
+	pid_t child;
+	strcpy((char *)areas_address(area), "old");
+	CHECK_EQ(areas_unpublish(area), 1);
+	CHECK_EQ(areas_unpublish(area), 0);
+	CHECK_EQ(areas_id(area), 0);
+	CHECK_EQ(areas_find("model"), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_EQ(areas_get(id, &info), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_STR((char *)areas_address(area), "old");
+	id = areas_publish(area, "model");
+	CHECK(id > 0);
+	how.name = "a second name";
+	clone = areas_clone(id, &how);
+	CHECK(clone != NULL);
+	of_clone = areas_id(clone);
+	OK(areas_get(id, &info));
+	CHECK_EQ(info.retired, 0);
+	/* Another process has it, and publishes it: it is told so. */
+	child = fork();
+	if (child == 0) {
+		OK(areas_keep());
+		id = areas_id(area);
+		CHECK(areas_unpublish(clone) == 1);
+		kill(getpid(), SIGSTOP);
+		OK(areas_get(id, &info));
+		CHECK_EQ(info.retired, 1);
+		CHECK(areas_clone(id, NULL) == NULL);
+		CHECK_EQ(areas_error_number(), AREAS_ERROR_NO_SUCH_AREA);
+		CHECK_STR((char *)areas_address(area), "old");
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(child, NULL, WUNTRACED), child);
+	OK(areas_retire(clone));
+	CHECK_EQ(areas_id(area), 0);
+	CHECK_EQ(areas_id(clone), 0);
+	CHECK_EQ(areas_get(of_clone, &info), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_EQ(areas_find("model"), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_EQ(areas_publish(area, "model"), AREAS_ERROR_INVALID_INPUT);
+	/* What takes its place is found, though the child still lists the old one, which is older. */
+	next = plain("model", PAGE, AREAS_SHARED);
+	other = areas_clone_named("model", NULL);
+	CHECK(other != NULL);
+	CHECK_STR((char *)areas_address(other), "");
+	CHECK_STR((char *)areas_address(area), "old");
+	kill(child, SIGCONT);
+	check_child(child, 0);
+	areas_release(other);
+	areas_release(next);
+	areas_release(clone);
+	areas_release(area);
+	area = plain(NULL, PAGE, AREAS_PRIVATE);
+	CHECK_EQ(areas_retire(area), AREAS_ERROR_UNSUPPORTED);
+	CHECK_EQ(areas_unpublish(area), 0);
+	areas_release(area);
+	CHECK_EQ(areas_unpublish(NULL), AREAS_ERROR_INVALID_INPUT);
+}
+
 static void freezing(void)
 {
 	areas_info info = AREAS_INFO;
@@ -640,6 +703,7 @@ int main(int count, char **words)
 	placing();
 	names();
 	noting();
+	retiring();
 	freezing();
 	dumping();
 	locking();

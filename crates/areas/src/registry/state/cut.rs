@@ -9,6 +9,10 @@ impl State {
     ///
     /// Nobody who looks in between finds none of them; what could not be published is tried again at the next call.
     pub(in crate::registry) fn divide(&mut self, key: Key, parts: Vec<Announcement>) -> Vec<Key> {
+        if !self.held.contains_key(&key) {
+            // It was retired: no part of it is published either.
+            return Vec::new();
+        }
         let mut parts = parts.into_iter();
         if let (Some(first), Some(held)) = (parts.next(), self.held.get_mut(&key)) {
             let before = std::mem::replace(&mut held.area, first);

@@ -108,11 +108,19 @@ impl State {
             });
             let Some(hit) = oldest else { return Ok(None) };
             if hit.holder.is_live() {
+                let source = Source::new(hit.holder.clone(), hit.record.clone());
+                if source.is_retired() {
+                    match &hit.holder {
+                        Holder::Own => self.retire_own(hit.record.object),
+                        Holder::Peer(peer) => peer.pass_over(hit.record.id),
+                    }
+                    continue;
+                }
                 if self.names.len() >= MOST_NAMES {
                     self.names.clear();
                 }
                 self.names.insert(name.into(), hit.clone());
-                return Ok(Some(Source::new(hit.holder, hit.record)));
+                return Ok(Some(source));
             }
             self.bury(&hit.holder);
         }
@@ -335,7 +343,7 @@ impl State {
         if !missing.is_empty() {
             let told: Vec<String> = missing.iter().take(TOLD).map(ToString::to_string).collect();
             parts.push(format!(
-                "process {} lists one, and its descriptor is not the area's memory any more",
+                "process {} lists one, and its descriptor is not the area's memory any more, or that is retired",
                 told.join(", ")
             ));
         }

@@ -255,6 +255,19 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         ["remembered", "fork", threads, children] => {
             workload::fork_while_asked(holdings.remembered()?, threads.parse()?, children.parse()?)
         }
+        ["unpublish", handle] => {
+            let area = holdings.areas.get_mut(&handle.parse()?).ok_or("no such area".to_owned())?;
+            Ok(area.unpublish().map_or("-".to_owned(), |name| name.to_string()))
+        }
+        ["retire", handle] => {
+            holdings.areas.get_mut(&handle.parse()?).ok_or("no such area".to_owned())?.retire()?;
+            nothing
+        }
+        ["publish-again", handle, name] => {
+            let area = holdings.areas.get_mut(&handle.parse()?).ok_or("no such area".to_owned())?;
+            Ok(area.publish(name)?.to_string())
+        }
+        ["is-retired", id] => Ok(registry::get(AreaId::new(id.parse()?)?)?.info()?.retired.to_string()),
         ["note", ..] => notes::perform(&words[1..], holdings),
         ["keep"] => Ok(registry::keep().map(|()| String::new())?),
         ["path"] => Ok(registry::path()?.map_or("-".to_owned(), |path| path.display().to_string())),

@@ -1,0 +1,110 @@
+//! What is marked on an object itself, in its file mode, for all who have it or open it: whoever looks at its size reads it by the same call.
+//!
+//! The kernel changes a mode as a whole, so that who sets a bit could take away another one that came in between. So who does takes a record lock on a byte
+//! far behind the object's end first: of an open file of its own, dropped by the kernel whatever becomes of the process.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Object, closed};
+use crate::error::{Error, Kind, Result};
+use crate::sys;
+use crate::sys::file::{OFlags, Stat};
+use crate::sys::range_lock::{self, Hold};
+
+/// Holders have different numbers of addresses for it (S_ISVTX, which means nothing to the kernel here).
+pub(super) const UNEVEN: u32 = 0o1000;
+/// It is retired: nobody opens it any more (S_IRGRP). Not one of the bits that the kernel clears as a file is written; it lets members of its group
+/// who have a descriptor of it open it for reading, which they could read by that one.
+const RETIRED: u32 = 0o040;
+/// What else of a mode means anything.
+const PERMISSIONS: u32 = 0o7777;
+/// The byte for the record lock.
+const BYTE: std::ops::Range<u64> = 1 << 62..(1 << 62) + 1;
+
+/// Whether what was looked at is retired.
+pub(crate) fn is_retired(stat: &Stat) -> bool {
+    stat.mode & RETIRED != 0
+}
+
+impl Object {
+    /// Tells all holders, for ever, that one of them has another number of addresses for it than the others: before that is so.
+    pub(crate) fn mark_uneven(&self) -> Result<()> {
+        if !self.is_uneven() {
+            self.change_mode("note that an area has another reserve than its clones", |mode| mode | UNEVEN)?;
+            self.uneven.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Has nobody open it any more, for ever: but for those who have it.
+    pub(crate) fn mark_retired(&self) -> Result<()> {
+        self.change_mode("retire an area", |mode| mode | RETIRED)
+    }
+
+    /// Whether it was marked so when it was opened here.
+    pub(crate) fn was_retired(&self) -> bool {
+        self.was_retired
+    }
+
+    /// Whether it is marked so now.
+    pub(crate) fn is_retired(&self) -> Result<bool> {
+        if self.physical.is_some() {
+            return Ok(false);
+        }
+        match sys::file::stat(self.as_fd()) {
+            Ok(stat) if stat.identity == self.identity() => Ok(is_retired(&stat)),
+            _ => Err(closed("look whether an area is retired".to_owned())),
+        }
+    }
+
+    /// Has nobody but its owner open it, and for these rights; what is marked on it stays.
+    pub(crate) fn set_rights(&self, what: &str, rights: u32) -> Result<()> {
+        self.change_mode(what, |mode| mode & (UNEVEN | RETIRED) | rights)
+    }
+
+    fn change_mode(&self, what: &str, change: impl Fn(u32) -> u32) -> Result<()> {
+        let mode_now = || {
+            let stat = self.own_fd().and_then(sys::file::stat);
+            stat.map(|stat| stat.mode & PERMISSIONS).map_err(|_| closed(what.to_owned()))
+        };
+        let before = mode_now()?;
+        if change(before) == before {
+            return Ok(());
+        }
+        let _alone = self.alone(what)?;
+        let wanted = change(mode_now()?);
+        let fd = self.own_fd().map_err(|_| closed(what.to_owned()))?;
+        sys::file::set_mode(fd, wanted).map_err(|errno| {
+            Error::new(Kind::System, what.to_owned()).call(format!("fchmod({wanted:04o})"), errno)
+        })
+    }
+
+    /// Nobody else changes its mode while this is kept. `None` where it cannot be opened anew for writing: frozen, or without `/proc`.
+    fn alone(&self, what: &str) -> Result<Option<OwnedFd>> {
+        const ATTEMPTS: u32 = 500;
+        let path = format!("/proc/thread-self/fd/{}\0", self.as_fd().as_raw_fd());
+        let Some(file) = std::ffi::CStr::from_bytes_with_nul(path.as_bytes())
+            .ok()
+            .and_then(|path| sys::file::open_at(sys::file::CWD, path, OFlags::RDWR, 0).ok())
+        else {
+            return Ok(None);
+        };
+        if !sys::file::stat(file.as_fd()).is_ok_and(|stat| stat.identity == self.identity()) {
+            return Err(closed(what.to_owned()));
+        }
+        for _ in 0..ATTEMPTS {
+            match range_lock::take(file.as_fd(), Hold::Alone, &BYTE) {
+                Ok(()) => return Ok(Some(file)),
+                Err(sys::Errno::AGAIN | sys::Errno::ACCESS) => std::thread::sleep(Duration::from_millis(1)),
+                // No record locks are to be had: the next best is to do without.
+                Err(_) => return Ok(None),
+            }
+        }
+        Err(Error::new(Kind::Busy, what.to_owned())
+            .call("fcntl(F_OFD_SETLK)", sys::Errno::AGAIN)
+            .detail("another holder is in the middle of changing its file mode, and does not go on: it may be stopped")
+            .help("continue it (SIGCONT) or end it, and try again"))
+    }
+}
