@@ -15,20 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._area import (
-        Area as Area,
-        AreaInfo as AreaInfo,
-        Listing as Listing,
-        NodeInfo as NodeInfo,
-        UnreadableProcess as UnreadableProcess,
-        create as create,
-        find as find,
-        list_areas as list,
-        nodes as nodes,
-        put as put,
-        wait as wait,
-    )
+    from ._area import Area as Area
     from ._array import AreaArray as AreaArray
+    from ._areas import Memory as Memory
     from ._errors import (
         AddressInUse as AddressInUse,
         Busy as Busy,
@@ -44,6 +33,8 @@ if TYPE_CHECKING:
         NoSuchProcess as NoSuchProcess,
         NotFound as NotFound,
         NotPermitted as NotPermitted,
+        OtherMachine as OtherMachine,
+        OtherPidNamespace as OtherPidNamespace,
         OutOfRange as OutOfRange,
         ReadOnly as ReadOnly,
         RegistryError as RegistryError,
@@ -51,31 +42,60 @@ if TYPE_CHECKING:
         Unreadable as Unreadable,
         Unsupported as Unsupported,
     )
+    from ._handles import by_value as by_value, receive as receive, send as send
+    from ._listing import (
+        AreaInfo as AreaInfo,
+        Listing as Listing,
+        NodeInfo as NodeInfo,
+        UnreadableProcess as UnreadableProcess,
+        nodes as nodes,
+        list_areas as list,
+    )
+    from ._making import create as create, find as find, put as put, wait as wait
+    from ._measured import (
+        Fallback as Fallback,
+        Granted as Granted,
+        Holder as Holder,
+        Migration as Migration,
+        Misplaced as Misplaced,
+        Residency as Residency,
+        Run as Run,
+        Stayed as Stayed,
+        Verification as Verification,
+    )
 
-#: Where each public name is: modules are imported as they are first asked for.
+#: Where each public name is: modules are imported as they are first asked for, so that `import areas` costs next to nothing.
 _HOMES = {
-    "_area": ("Area", "AreaInfo", "Listing", "NodeInfo", "UnreadableProcess", "create", "find", "nodes", "put", "wait"),
-    "_array": ("AreaArray",),
+    "_area": "Area",
+    "_array": "AreaArray",
+    "_areas": "Memory",
     "_errors": (
-        "AddressInUse", "Busy", "Closed", "Error", "Frozen", "HolderGone", "InvalidInput", "Limit", "NameTaken", "NoMemory",
-        "NodeNotAllowed", "NoSuchProcess", "NotFound", "NotPermitted", "OutOfRange", "ReadOnly", "RegistryError",
-        "TimedOut", "Unreadable", "Unsupported",
+        "AddressInUse Busy Closed Error Frozen HolderGone InvalidInput Limit NameTaken NoMemory "
+        "NodeNotAllowed NoSuchProcess NotFound NotPermitted OtherMachine OtherPidNamespace OutOfRange "
+        "ReadOnly RegistryError TimedOut Unreadable Unsupported"
     ),
-}  # fmt: skip
+    "_handles": "by_value receive send",
+    "_listing": "AreaInfo Listing NodeInfo UnreadableProcess nodes",
+    "_making": "create find put wait",
+    "_measured": "Fallback Granted Holder Migration Misplaced Residency Run Stayed Verification",
+}
+
+#: Whose name here is another one than at home.
+_CALLED = {"list": ("_listing", "list_areas")}
+
+#: For handles.
+_PRIVATE = {"_open": "_handles", "_open_area": "_handles"}
 
 #: Submodules that are public.
 _MODULES = ("arrow", "joblib", "shared_memory", "torch")
 
-_FOUND = {name: home for home, names in _HOMES.items() for name in names}
-
-#: Whose name here is another one than at home.
-_CALLED = {"list": ("_area", "list_areas")}
+_FOUND = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = sorted([*_FOUND, *_CALLED])
 
 
 def __getattr__(name: str) -> Any:
-    home, called = _CALLED.get(name) or (_FOUND.get(name), name)
+    home, called = _CALLED.get(name) or (_FOUND.get(name) or _PRIVATE.get(name), name)
     if home is None:
         if name in _MODULES:
             return importlib.import_module(f"{__name__}.{name}")

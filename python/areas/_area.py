@@ -1,29 +1,25 @@
-"""Areas: making them, finding them, and what is done with one."""
+"""Areas: what is done with one."""
 
 from __future__ import annotations
 
 import math
 import operator
-import os
-from dataclasses import dataclass
-from typing import Any, SupportsIndex
+import socket as _socket
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
-from . import _areas
+from . import _handles, _measured, _notes, _show
 from ._areas import Holding, Memory
 from ._array import AreaArray, over
 from ._errors import Closed, InvalidInput
+from ._progress import Progress, told
 
-Shape = SupportsIndex | tuple[SupportsIndex, ...]
-
-
-def _name(name: str | bytes) -> bytes:
-    """A name as the library has it: bytes."""
-    return os.fsencode(name) if isinstance(name, str) else bytes(name)
+#: A dimension, or several.
+Shape: TypeAlias = "SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex]"
 
 
-def _shape(shape: Any) -> tuple[int, ...]:
+def shape_of(shape: Any) -> tuple[int, ...]:
     """A shape as a tuple of ints, none of them negative."""
     try:
         if isinstance(shape, (tuple, list)):
@@ -37,9 +33,12 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return dims
 
 
-def _dtype(dtype: Any) -> np.dtype[Any]:
+def dtype_of(dtype: Any) -> np.dtype[Any]:
     """A dtype whose items are nothing but their bytes."""
-    checked: np.dtype[Any] = np.dtype(dtype)
+    try:
+        checked: np.dtype[Any] = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"cannot read {dtype!r} as a dtype: {error}") from None
     if checked.hasobject:
         raise InvalidInput(
             f"cannot share an array of dtype {checked}: its items are Python objects, which only this process has",
@@ -53,28 +52,52 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
     return checked
 
 
+def nbytes_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """The bytes of an array: Python's ints do not overflow, addresses do."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes >= 1 << 63:
+        raise InvalidInput(
+            f"cannot make an array of shape {shape} and dtype {dtype}: it would have {nbytes} bytes, more than there are addresses"
+        )
+    return nbytes
+
+
 class Area:
     """A chunk of memory that this process holds, by a name or without one.
 
-    It is made by :func:`areas.create`, :func:`areas.find` and their like. Arrays, memoryviews and capsules over its memory keep
-    the memory, even after :meth:`close`.
+    It is made by :func:`areas.create`, :func:`areas.put`, :func:`areas.find` and their like. Arrays, memoryviews and capsules
+    over its memory keep the memory, even after :meth:`close`; the memory goes when no process has any of them.
+
+    It pickles as a handle, as its arrays do: who unpickles it holds the same memory.
     """
 
-    __slots__ = ("_dtype", "_holding", "_name_at_close", "_shape", "__weakref__")
+    __slots__ = ("__weakref__", "_dtype", "_holding", "_shape", "_text")
 
-    def __init__(self, holding: Holding, shape: tuple[int, ...] | None = None, dtype: Any = "u1") -> None:
+    def __init__(
+        self, holding: Holding, shape: tuple[int, ...] | None = None, dtype: Any = None, text: str | None = None
+    ) -> None:
         self._holding: Holding | None = holding
-        self._dtype: np.dtype[Any] = np.dtype(dtype)
+        self._dtype: np.dtype[Any] = np.dtype("u1" if dtype is None else dtype)
         self._shape = shape if shape is not None else (holding.nbytes // self._dtype.itemsize,)
+        self._text = text
+        _handles.remember(holding)
 
     def _held(self, what: str) -> Holding:
         if self._holding is None:
-            raise Closed(f"cannot {what}: the area was closed", remedy="find it anew: `areas.find(name)`")
+            raise Closed(
+                f"cannot {what}: the area was closed",
+                remedy="find it anew (`areas.find(name)`), or use what was made of it before: arrays stay",
+            )
         return self._holding
+
+    # What it lends.
 
     @property
     def memory(self) -> Memory:
-        """A reference to its memory, for :func:`memoryview` and for whatever takes a buffer: bytes, one dimension."""
+        """A reference to its memory: exports the buffer protocol, one dimension of bytes.
+
+        :func:`memoryview`, :func:`numpy.frombuffer` and whatever takes a buffer take it.
+        """
         return self._held("refer to memory").lease()
 
     @property
@@ -84,12 +107,43 @@ class Area:
 
     @property
     def array(self) -> AreaArray:
-        """Its memory as a NumPy array of its shape and dtype: no copy."""
+        """Its memory as an array of its shape and dtype: no copy.
+
+        Read-only where the area was opened for reading, or is frozen. As long as the array, or a view of it, lives, the memory
+        does; and as long as one lives that may be written, the area cannot be frozen.
+        """
         return over(self._held("make an array").lease(), self._shape, self._dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        array = self.array
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ValueError("an array of another dtype takes a copy")
+            return array.astype(dtype)
+        return np.array(array) if copy else array
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """NumPy's array interface, version 3. Its data is a reference to the memory, not an address: who takes it keeps it."""
+        described = np.ndarray((0,), self._dtype).__array_interface__
+        return {
+            "version": 3,
+            "shape": self._shape,
+            "typestr": described["typestr"],
+            "descr": described["descr"],
+            "data": self.memory,
+            "strides": None,
+        }
+
+    def __buffer__(self, flags: int, /) -> memoryview:
+        """Its bytes, for :class:`memoryview` from Python 3.12 on (PEP 688)."""
+        return memoryview(self.memory)
+
+    # What it is.
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of its array."""
+        """The shape of its array, in items."""
         return self._shape
 
     @property
@@ -103,13 +157,18 @@ class Area:
         return self._held("tell the size").nbytes
 
     @property
+    def max_nbytes(self) -> int | None:
+        """How far it may grow, in bytes; ``None`` where it may not."""
+        return self._held("tell the size").max_nbytes
+
+    @property
     def name(self) -> str | bytes | None:
         """Its name: text, or bytes where it is no text; ``None`` where it has none."""
         return self._held("tell the name").name
 
     @property
     def id(self) -> int | None:
-        """Its id in the registry, or ``None`` where it is not published."""
+        """Its id in the registry, or ``None`` where it is not published. A forked child has another one."""
         return self._held("tell the id").id
 
     @property
@@ -119,7 +178,7 @@ class Area:
 
     @property
     def readonly(self) -> bool:
-        """Whether this process may not write it."""
+        """Whether this process may not write it through this area."""
         return self._held("tell whether it may be written").readonly
 
     @property
@@ -127,16 +186,36 @@ class Area:
         """Whether it was closed."""
         return self._holding is None
 
-    def freeze(self, timeout: float = 1.0) -> Area:
-        """Makes it read-only for all processes, for good; the area itself.
+    @property
+    def placement(self) -> str:
+        """What was asked of its place: ``interleave:0-3``. Where it is, :meth:`residency` measures."""
+        return self._held("tell the placement").placement
 
-        Waits up to ``timeout`` seconds for writers that are about to finish.
+    @property
+    def lock(self) -> str:
+        """Its lock, as was asked: ``none``, ``lazy``, ``full`` …"""
+        return self._held("tell the lock").lock
+
+    @property
+    def granted(self) -> _measured.Granted:
+        """What it was actually given: page size, addresses, and what differs from what was asked, where that was allowed."""
+        return _measured.granted(self._held("tell what was granted").granted)
+
+    # What is done with it.
+
+    def freeze(self, timeout: float = 1.0) -> Area:
+        """Makes it read-only for all processes, root included, for good. The area itself.
+
+        Arrays made from now on are read-only.
+
+        Args:
+            timeout: Seconds to wait for writers that are about to finish.
 
         Raises:
-            Busy: somebody still can write it. The text names the processes; or says how many objects of this very process
-                (arrays, views, memoryviews) can.
-            Frozen: it is frozen already.
-            ReadOnly: it was opened for reading.
+            Busy: Somebody still can write it. The text names the processes; or says how many objects of this very process
+                (arrays, views, memoryviews) can. The area is as it was.
+            Frozen: It is frozen already.
+            ReadOnly: It was opened for reading.
         """
         self._held("freeze").freeze(timeout)
         return self
@@ -144,25 +223,84 @@ class Area:
     def grow(self, shape: Shape) -> AreaArray:
         """Grows it to a shape, for all processes that have it; its array. The new bytes are zero.
 
+        Other processes that have it call this too, with the same shape, to have an array of it; theirs grow nothing then. Arrays
+        that exist stay as they are. A shape of fewer bytes leaves the memory as it is.
+
         Raises:
-            InvalidInput: it was not made with ``max_shape``, or not that large.
+            InvalidInput: It was not made with ``max_shape``, or not that large.
+            ReadOnly: It was opened for reading, and is smaller.
         """
-        dims = _shape(shape)
+        dims = shape_of(shape)
         holding = self._held("grow")
-        holding.grow(math.prod(dims) * self._dtype.itemsize)
+        nbytes = nbytes_of(dims, self._dtype)
+        if nbytes > holding.nbytes:
+            holding.grow(nbytes)
         self._shape = dims
         return self.array
 
-    def close(self) -> None:
-        """Takes the name back, and drops this object's reference to the memory.
+    def populate(self, progress: Progress = None) -> None:
+        """Brings all of its pages into RAM, in parallel, where they were asked to be.
 
-        Arrays, memoryviews and capsules over it stay valid: the memory goes with the last of them. May be called twice.
+        Args:
+            progress: ``True`` for a bar, or a function of bytes done and bytes in all. What it raises, and Ctrl-C, ends the call; pages
+                that are in stay.
+
+        Raises:
+            NoMemory: Nodes, machine or control group do not have that much.
         """
-        self._holding = None
+        with told(progress, "populate") as tell:
+            self._held("populate").populate(tell)
+
+    def residency(self) -> _measured.Residency:
+        """Measures where each of its pages is, by asking the kernel. Brings nothing into RAM."""
+        return _measured.residency(self._held("measure").residency())
+
+    def verify(self) -> _measured.Verification:
+        """Measures whether its pages are where they were asked to be; true where they are.
+
+        Raises:
+            NotPermitted: A sandbox hides which node pages are on.
+        """
+        return _measured.verification(self._held("verify").verify())
+
+    def move(
+        self,
+        nodes: str | None = None,
+        *,
+        policy: str | None = None,
+        home: int | None = None,
+        progress: Progress = None,
+    ) -> _measured.Migration:
+        """Places it anew, and moves the pages that are elsewhere. What would not move is told, with the reason.
+
+        Args:
+            nodes: NUMA nodes, ``"0-3,8"`` or ``"all"``.
+            policy: ``bind`` (without it), ``preferred``, ``preferred-many``, ``interleave``, ``weighted-interleave``, ``local``, ``default``.
+            home: The node from which free pages are looked for.
+            progress: As for :meth:`populate`.
+
+        Raises:
+            NodeNotAllowed: This process may not use a node.
+        """
+        with told(progress, "move") as tell:
+            return _measured.migration(self._held("move").move(policy, nodes, home, tell))
+
+    def holders(self) -> list[_measured.Holder]:
+        """The processes that have its memory, mapped or as a descriptor: those that this one may look into."""
+        return [_measured.Holder(*holder) for holder in self._held("tell who holds it").holders()]
+
+    def close(self) -> None:
+        """Takes the name back, and drops this object's reference to the memory. May be called twice.
+
+        Arrays, memoryviews and capsules over it stay valid: the memory goes with the last of them.
+        """
+        holding, self._holding = self._holding, None
+        if holding is not None:
+            holding.withdraw()
 
     def unlink(self) -> None:
-        """Takes the name back: nobody finds it by way of this process any more. The memory stays."""
-        self.close()
+        """Takes the name back: nobody finds it by way of this process any more. This object, and the memory, stay."""
+        self._held("take the name back").withdraw()
 
     def __enter__(self) -> Area:
         return self
@@ -170,164 +308,74 @@ class Area:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        array = self.array
-        if dtype is not None and np.dtype(dtype) != array.dtype:
-            if copy is False:
-                raise ValueError("an array of another dtype takes a copy")
-            return array.astype(dtype)
-        return np.array(array) if copy else array
-
     def __len__(self) -> int:
         if not self._shape:
-            raise TypeError("len() of an area without a dimension")
+            raise TypeError("an area of shape () has no length")
         return self._shape[0]
 
+    # What a person sees.
 
-def _nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    nbytes = math.prod(shape) * dtype.itemsize
-    if nbytes >= 1 << 63:
-        raise InvalidInput(f"cannot make an array of shape {shape} and dtype {dtype}: it has {nbytes} bytes")
-    return nbytes
+    def __repr__(self) -> str:
+        return _show.one_line(self)
+
+    def _repr_html_(self) -> str:
+        return _show.table(self)
+
+    def show(self, width: int = 64) -> Any:
+        """Draws which node its pages are on: a figure where matplotlib is installed, else text on standard output.
+
+        Args:
+            width: Cells in a row. There are 16 rows.
+
+        Returns:
+            The ``matplotlib`` figure, or ``None`` where it was text.
+        """
+        try:
+            return _show.figure(self, width)
+        except ImportError:
+            print(_show.text(self, width))
+            return None
+
+    # How it goes to other processes.
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _handles.reduce_area(self)
+
+    def __reduce__(self) -> Any:
+        return _handles.reduce_area(self)
+
+    def __copy__(self) -> Any:
+        raise TypeError("an area is not copied: `areas.put(a.array)` copies its bytes into a new one")
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.__copy__()
+
+    def _send(self, sock: _socket.socket, read_only: bool) -> None:
+        self._held("send").send(sock.fileno(), read_only)
 
 
-def create(
-    name: str | bytes | None = None,
-    *,
-    nbytes: int | None = None,
-    shape: Shape | None = None,
-    dtype: Any = None,
-    max_shape: Shape | None = None,
-    policy: str | None = None,
-    nodes: str | None = None,
-    home: int | None = None,
-    huge: str | None = None,
-    lock: str | None = None,
-    populate: bool = False,
-    dump: bool = True,
-) -> Area:
-    """Makes an area, zeroed; published under ``name`` once it is complete."""
-    if (nbytes is None) == (shape is None):
-        raise InvalidInput("cannot make an area: give either nbytes or shape")
-    checked = _dtype("u1" if dtype is None else dtype)
-    if shape is None:
-        count, rest = divmod(operator.index(nbytes), checked.itemsize)  # type: ignore[arg-type]
-        if rest or count < 0:
-            raise InvalidInput(f"cannot make an area of {nbytes} bytes and dtype {checked}: not a whole number of items")
-        dims: tuple[int, ...] = (count,)
-    else:
-        dims = _shape(shape)
-    most = None if max_shape is None else _nbytes(_shape(max_shape), checked)
-    holding = _areas.create(
-        _nbytes(dims, checked),
-        name=None if name is None else _name(name),
-        max_nbytes=most,
-        policy=policy,
-        nodes=nodes,
-        home=home,
-        huge=huge,
-        lock=lock,
-        populate=populate,
-        dump=dump,
-    )
+def of_note(holding: Holding, what: str, dtype: Any = None, shape: Any = None) -> Area:
+    """The area of what was found, with dtype and shape of its note, where they are not given."""
+    if shape is not None or dtype is not None:
+        return _with(holding, what, dtype, shape)
+    try:
+        note = _notes.decode(holding.note, holding.nbytes)
+    except _notes.Malformed as error:
+        raise InvalidInput(
+            f"cannot {what}: its note tells of no array: {error}",
+            remedy="say what it is: `areas.find(name, dtype=…, shape=…)`; `dtype='u1'` gives its bytes",
+        ) from None
+    if note is None:
+        return Area(holding)
+    return Area(holding, note.shape, note.dtype, note.text)
+
+
+def _with(holding: Holding, what: str, dtype: Any, shape: Any) -> Area:
+    checked = dtype_of("u1" if dtype is None else dtype)
+    dims = (holding.nbytes // checked.itemsize,) if shape is None else shape_of(shape)
+    wanted = nbytes_of(dims, checked)
+    if wanted > holding.nbytes:
+        raise InvalidInput(
+            f"cannot {what}: an array of shape {dims} and dtype {checked} has {wanted} bytes, and the area has {holding.nbytes}"
+        )
     return Area(holding, dims, checked)
-
-
-def put(
-    obj: Any,
-    name: str | bytes | None = None,
-    *,
-    freeze: bool = True,
-    policy: str | None = None,
-    nodes: str | None = None,
-    home: int | None = None,
-    huge: str | None = None,
-    lock: str | None = None,
-) -> Area:
-    """Copies an array or a buffer into a new area, frozen unless told otherwise."""
-    array = np.asarray(obj)
-    area = create(
-        name, shape=array.shape, dtype=array.dtype, policy=policy, nodes=nodes, home=home, huge=huge, lock=lock
-    )
-    area.array[...] = array
-    if freeze:
-        area.freeze()
-    return area
-
-
-def find(name: str | bytes, *, write: bool = False, keep_name: bool = True) -> Area:
-    """The oldest area of that name, for reading unless ``write``."""
-    return Area(_areas.find(_name(name), write=write, keep_name=keep_name))
-
-
-def wait(
-    name: str | bytes, timeout: float | None = None, *, write: bool = False, keep_name: bool = True
-) -> Area:
-    """The same, once there is one; ``timeout`` in seconds, ``None`` waits for ever."""
-    return Area(_areas.wait(_name(name), timeout, write=write, keep_name=keep_name))
-
-
-@dataclass(frozen=True)
-class AreaInfo:
-    """What is known of a published area, at the moment of asking. It holds nothing."""
-
-    #: Its id in the registry.
-    id: int
-    #: Its name.
-    name: str | bytes
-    #: The process that holds it.
-    pid: int
-    #: Its bytes.
-    nbytes: int
-    #: How far it may grow, in bytes; ``None`` where it may not.
-    max_nbytes: int | None
-    #: Whether its holder may write it.
-    writable: bool
-    #: ``none``, ``lazy``, ``full`` …
-    lock: str
-    #: What was asked of its place: ``interleave:0-3``.
-    placement: str
-    #: Bytes of the pages that it is made of.
-    page_size: int
-
-
-@dataclass(frozen=True)
-class UnreadableProcess:
-    """A process that has areas, and into which this one may not look."""
-
-    pid: int
-    command: str | None
-    reason: str
-
-
-class Listing(list[AreaInfo]):
-    """All areas that can be seen, by process and address; and in ``unreadable`` the processes that cannot be looked into."""
-
-    unreadable: list[UnreadableProcess]
-
-
-def list_areas() -> Listing:
-    """All areas that can be seen.
-
-    Raises:
-        RegistryError: the registry's folder is not as it must be.
-    """
-    areas, unreadable = _areas.list()
-    listing = Listing(AreaInfo(**area) for area in areas)
-    listing.unreadable = [UnreadableProcess(**process) for process in unreadable]
-    return listing
-
-
-@dataclass(frozen=True)
-class NodeInfo:
-    """A NUMA node of this machine."""
-
-    #: Its number.
-    node: int
-    #: Whether this process may use it.
-    allowed: bool
-
-
-def nodes() -> list[NodeInfo]:
-    """The machine's NUMA nodes."""
-    return [NodeInfo(**node) for node in _areas.nodes()]

@@ -72,6 +72,18 @@ class HolderGone(NotFound):
     """A handle leads nowhere any more: no process holds its memory."""
 
 
+class OtherMachine(Error):
+    """A handle is from another machine, or from before this one booted."""
+
+    _errno = _errno.EREMOTE
+
+
+class OtherPidNamespace(Error):
+    """A handle is from another pid namespace: a container's, or from outside of this one."""
+
+    _errno = _errno.EXDEV
+
+
 class NameTaken(Error, FileExistsError):
     """There is an area of that name, and the name was to be exclusive."""
 

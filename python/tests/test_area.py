@@ -1,7 +1,6 @@
 """Areas: made, found, frozen, grown, closed; lifetime by reference."""
 
 import gc
-import os
 import subprocess
 import sys
 
@@ -10,20 +9,11 @@ import pytest
 
 import areas
 
-
-@pytest.fixture
-def name(request):
-    return f"test: {request.node.name} {os.getpid()}"
+from conftest import mapped_areas
 
 
 def holders_of(name):
     return [info for info in areas.list() if info.name == name]
-
-
-def mapped_areas():
-    """How many mappings of areas this process has: from the kernel."""
-    with open("/proc/self/maps") as maps:
-        return sum("/memfd:area" in line for line in maps)
 
 
 def test_what_is_written_is_found(name):

@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
 use areas::{Error, Kind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Protection, Topology};
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::errors::raised;
 use crate::holding::{Any, Holding, name_to_python};
+use crate::names;
 use crate::progress::Told;
 
 /// How long is waited at a time before signals are looked for.
@@ -56,12 +58,14 @@ fn pages(huge: Option<&str>) -> Result<Pages, Error> {
 
 /// Makes an area of so many bytes. It is published when it is complete.
 #[pyfunction]
-#[pyo3(signature = (nbytes, *, name=None, max_nbytes=None, policy=None, nodes=None, home=None, huge=None, lock=None, populate=false, dump=true, progress=None))]
+#[pyo3(signature = (nbytes, *, name=None, note=None, exclusive=false, max_nbytes=None, policy=None, nodes=None, home=None, huge=None, lock=None, populate=false, dump=true, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
 pub(crate) fn create(
     py: Python<'_>,
     nbytes: usize,
     name: Option<Vec<u8>>,
+    note: Option<Vec<u8>>,
+    exclusive: bool,
     max_nbytes: Option<usize>,
     policy: Option<&str>,
     nodes: Option<&str>,
@@ -73,7 +77,7 @@ pub(crate) fn create(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Holding> {
     let mut told = Told::new(progress);
-    let made = py.detach(|| {
+    let made: Result<_, Error> = py.detach(|| {
         let mut builder = areas::builder(nbytes)
             .place(placement(policy, nodes, home)?)
             .pages(pages(huge)?)
@@ -84,20 +88,31 @@ pub(crate) fn create(
         }
         let mut area = builder.shared_or_empty()?;
         if populate {
-            area.populate_with(&mut |progress| told.tell(progress))?;
+            match told.watch(|tell| area.populate_with(tell)) {
+                Some(populated) => populated?,
+                // What was raised is told below, and the area goes.
+                None => return Ok(None),
+            }
+        }
+        let mut area = Any::Shared(area);
+        if let Some(note) = note {
+            names::set_note(&mut area, &note)?;
         }
         if let Some(name) = name {
-            area.publish(name)?;
+            names::publish(&mut area, &name, exclusive)?;
         }
-        Ok(area)
+        Ok(Some(area))
     });
     told.finish()?;
-    let area = made.map_err(|error: Error| raised(py, &error))?;
-    Ok(Holding::over(Any::Shared(area)))
+    match made {
+        Ok(Some(area)) => Holding::over(py, area),
+        Ok(None) => Err(PyKeyboardInterrupt::new_err("making an area was interrupted")),
+        Err(error) => Err(raised(py, &error)),
+    }
 }
 
 /// Opens what was found.
-fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any, Error> {
+pub(crate) fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any, Error> {
     let cloning = source.cloning();
     let cloning = if keep_name { cloning.same_name() } else { cloning };
     if write {
@@ -114,7 +129,7 @@ fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any, Error> {
 #[pyo3(signature = (name, *, write=false, keep_name=true))]
 pub(crate) fn find(py: Python<'_>, name: Vec<u8>, write: bool, keep_name: bool) -> PyResult<Holding> {
     let found = py.detach(|| open(&registry::find(&name)?, write, keep_name));
-    found.map(Holding::over).map_err(|error| raised(py, &error))
+    Holding::over(py, found.map_err(|error| raised(py, &error))?)
 }
 
 /// The same once there is one.
@@ -135,7 +150,7 @@ pub(crate) fn wait(
         let found = py.detach(|| open(&registry::wait(&name, Some(slice))?, write, keep_name));
         py.check_signals()?;
         match found {
-            Ok(area) => return Ok(Holding::over(area)),
+            Ok(area) => return Holding::over(py, area),
             // It went as it was opened: another one may come.
             Err(error) if error.kind() == Kind::NoSuchArea && left != Some(Duration::ZERO) => {}
             Err(error) if error.kind() == Kind::TimedOut && left != Some(Duration::ZERO) => {}
@@ -189,6 +204,16 @@ pub(crate) fn nodes(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
         let node = PyDict::new(py);
         node.set_item("node", info.node.get())?;
         node.set_item("allowed", allowed.contains(info.node))?;
+        node.set_item("online", info.online)?;
+        node.set_item("cpus", info.cpus.to_string())?;
+        node.set_item("total", info.memory.and_then(|memory| memory.total))?;
+        node.set_item("free", info.memory.and_then(|memory| memory.free))?;
+        node.set_item("available", info.memory.and_then(|memory| memory.available()))?;
+        let distances = PyDict::new(py);
+        for (to, distance) in info.distances() {
+            distances.set_item(to.get(), distance)?;
+        }
+        node.set_item("distances", distances)?;
         nodes.append(node)?;
     }
     Ok(nodes)

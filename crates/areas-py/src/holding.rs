@@ -9,16 +9,21 @@
 //! - A long call takes the area out of its slot, and puts it back. The mutex of the slot is never held while the interpreter is
 //!   released or Python code runs; so no thread holds it when another one forks.
 
+use std::os::fd::{AsFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use areas::{Area, Error, Frozen, Kind, Protection, Rejected, Shared};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict, PyList};
 
+use crate::calls::placement;
 use crate::errors::raised;
+use crate::measured::{self, Given};
 use crate::memory::Memory;
+use crate::names;
+use crate::passing::borrowed;
 use crate::progress::Told;
 
 /// An area of either kind.
@@ -52,6 +57,14 @@ impl Any {
     }
 }
 
+/// The inode of its memory object.
+pub(crate) fn inode_of(any: &Any) -> Result<u64, Error> {
+    let descriptor = of_any!(any, area => area.as_fd());
+    let stat = rustix::fs::fstat(descriptor)
+        .map_err(|errno| Error::new(Kind::System, "tell an area by its memory").call("fstat", errno))?;
+    Ok(stat.st_ino)
+}
+
 /// Where the area is.
 #[derive(Debug)]
 enum Slot {
@@ -70,6 +83,7 @@ pub(crate) struct Core {
     slot: Mutex<Slot>,
     writers: AtomicUsize,
     address: usize,
+    inode: u64,
 }
 
 /// How long is slept at a time, where one call waits for another one.
@@ -79,9 +93,19 @@ const SLICE: Duration = Duration::from_millis(2);
 const LARGE: usize = 4 << 20;
 
 impl Core {
-    pub(crate) fn new(area: Any) -> Arc<Self> {
-        let address = of_any!(&area, area => area.as_ptr().addr());
-        Arc::new(Core { slot: Mutex::new(Slot::Here(Box::new(area))), writers: AtomicUsize::new(0), address })
+    fn new(area: Any) -> Result<Self, Error> {
+        let address = of_any!(&area, area => area.as_ptr().expose_provenance());
+        let inode = inode_of(&area)?;
+        Ok(Core {
+            slot: Mutex::new(Slot::Here(Box::new(area))),
+            writers: AtomicUsize::new(0),
+            address,
+            inode,
+        })
+    }
+
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
     }
 
     pub(crate) fn address(&self) -> usize {
@@ -173,15 +197,19 @@ impl Drop for Core {
 }
 
 /// What this process holds of an area: `areas.Area` is made over it.
-#[pyclass(frozen, module = "areas._areas")]
+#[pyclass(frozen, weakref, module = "areas._areas")]
 #[derive(Debug)]
 pub(crate) struct Holding {
-    core: Arc<Core>,
+    core: Core,
 }
 
 impl Holding {
-    pub(crate) fn over(area: Any) -> Self {
-        Holding { core: Core::new(area) }
+    pub(crate) fn over(py: Python<'_>, area: Any) -> PyResult<Self> {
+        Ok(Holding { core: Core::new(area).map_err(|error| raised(py, &error))? })
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 }
 
@@ -199,8 +227,9 @@ impl Holding {
     ///
     /// Raises ReadOnly or Frozen where writing is asked for and cannot be.
     #[pyo3(signature = (write=None))]
-    fn lease(&self, py: Python<'_>, write: Option<bool>) -> PyResult<Memory> {
-        let leased = self.core.look(py, |any| {
+    fn lease(slf: &Bound<'_, Self>, write: Option<bool>) -> PyResult<Memory> {
+        let py = slf.py();
+        let leased = slf.get().core.look(py, |any| {
             let write = write.unwrap_or_else(|| any.is_writable());
             if write && !any.is_writable() {
                 let kind = if any.is_frozen() { Kind::Frozen } else { Kind::ReadOnly };
@@ -216,7 +245,7 @@ impl Holding {
                     }));
             }
             let size = of_any!(any, area => area.size());
-            Ok(Memory::new(&self.core, size, write))
+            Ok(Memory::new(slf, size, write))
         })?;
         leased.map_err(|error| raised(py, &error))
     }
@@ -307,20 +336,166 @@ impl Holding {
     fn populate(&self, py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<()> {
         let mut told = Told::new(progress);
         let done = self.core.run(py, "populate", |mut any| {
-            let done = of_any!(&mut any, area => area.populate_with(&mut |progress| told.tell(progress)));
+            let done = told.watch(|tell| of_any!(&mut any, area => area.populate_with(tell)));
             (any, done)
         })?;
         told.finish()?;
-        done.map_err(|error| raised(py, &error))
+        done.unwrap_or(Ok(())).map_err(|error| raised(py, &error))
+    }
+
+    /// Takes its contents from a file, from the file's first byte on: as many bytes as it has.
+    #[pyo3(signature = (file, progress=None))]
+    fn fill_from(&self, py: Python<'_>, file: RawFd, progress: Option<Py<PyAny>>) -> PyResult<()> {
+        let file = borrowed(py, file)?;
+        let mut told = Told::new(progress);
+        let done = self.core.run(py, "fill_from", |any| match any {
+            Any::Shared(mut area) => {
+                let done = told.watch(|tell| area.fill_from(file, tell));
+                (Any::Shared(area), done)
+            }
+            Any::Frozen(area) => {
+                let error = Error::new(Kind::Frozen, format!("fill {area}")).detail("it is frozen");
+                (Any::Frozen(area), Some(Err(error)))
+            }
+        })?;
+        told.finish()?;
+        done.unwrap_or(Ok(())).map_err(|error| raised(py, &error))
+    }
+
+    /// Measures where its pages are.
+    fn residency<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let measured = self.core.run(py, "residency", |any| {
+            let measured = of_any!(&any, area => area.residency());
+            (any, measured)
+        })?;
+        measured::residency(py, &measured.map_err(|error| raised(py, &error))?)
+    }
+
+    /// Measures whether its pages are where they were asked to be.
+    fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let measured = self.core.run(py, "verify", |any| {
+            let measured = of_any!(&any, area => area.verify());
+            (any, measured)
+        })?;
+        measured::verification(py, &measured.map_err(|error| raised(py, &error))?)
+    }
+
+    /// Places it anew, and moves the pages that are elsewhere.
+    #[pyo3(name = "move", signature = (policy=None, nodes=None, home=None, progress=None))]
+    fn migrate<'py>(
+        &self,
+        py: Python<'py>,
+        policy: Option<&str>,
+        nodes: Option<&str>,
+        home: Option<u32>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let placement = placement(policy, nodes, home).map_err(|error| raised(py, &error))?;
+        let mut told = Told::new(progress);
+        let moved = self.core.run(py, "move", |mut any| {
+            let moved = told.watch(|tell| of_any!(&mut any, area => area.migrate_with(placement, tell)));
+            (any, moved)
+        })?;
+        told.finish()?;
+        match moved {
+            Some(Ok(moved)) => measured::migration(py, &moved),
+            Some(Err(error)) => Err(raised(py, &error)),
+            None => Ok(PyDict::new(py)),
+        }
+    }
+
+    /// What was granted: page size, bytes, and what was given instead of what was asked first.
+    #[getter]
+    fn granted<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.core.look(py, |any| of_any!(any, area => Given::of(&area.granted())))?.to_python(py)
+    }
+
+    /// What was asked of its place: `interleave:0-3`.
+    #[getter]
+    fn placement(&self, py: Python<'_>) -> PyResult<String> {
+        self.core.look(py, |any| of_any!(any, area => area.placement().to_string()))
+    }
+
+    /// Its lock: `none`, `lazy`, `full` …
+    #[getter]
+    fn lock(&self, py: Python<'_>) -> PyResult<&'static str> {
+        self.core.look(py, |any| of_any!(any, area => area.lock().name()))
+    }
+
+    /// How far it may grow, in bytes; None where it may not.
+    #[getter]
+    fn max_nbytes(&self, py: Python<'_>) -> PyResult<Option<usize>> {
+        self.core.look(py, |any| of_any!(any, area => area.object().extent().max()))
+    }
+
+    /// The inode of its memory object, by which processes know that they have the same.
+    #[getter]
+    fn inode(&self) -> u64 {
+        self.core.inode
+    }
+
+    /// The processes that have its memory: number, command, whether mapped for writing or reading, and how many descriptors.
+    fn holders<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let holders = self.core.run(py, "holders", |any| {
+            let holders = of_any!(&any, area => area.object().holders());
+            (any, holders)
+        })?;
+        let told = PyList::empty(py);
+        for holder in holders {
+            let mapped = holder.mapped.map(|protection| protection.to_string());
+            told.append((holder.pid, holder.command, mapped, holder.descriptors))?;
+        }
+        Ok(told)
+    }
+
+    /// Sends it over a connected Unix socket, given by its descriptor: with the rights that it has here, or for reading only.
+    #[pyo3(signature = (socket, read_only=false))]
+    fn send(&self, py: Python<'_>, socket: RawFd, read_only: bool) -> PyResult<()> {
+        let socket = borrowed(py, socket)?;
+        let sent = self.core.run(py, "send", |any| {
+            let sent = match &any {
+                Any::Shared(area) if read_only => area.send_read_only(socket),
+                Any::Shared(area) => area.send(socket),
+                Any::Frozen(area) => area.send(socket),
+            };
+            (any, sent)
+        })?;
+        sent.map_err(|error| raised(py, &error))
+    }
+
+    /// What is noted beside it, for those who find it.
+    #[getter]
+    fn note<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let note = self.core.look(py, names::note_of)?;
+        Ok(PyBytes::new(py, &note))
+    }
+
+    /// Notes something else beside it.
+    fn set_note(&self, py: Python<'_>, note: Vec<u8>) -> PyResult<()> {
+        let noted = self.core.run(py, "set_note", |mut any| {
+            let noted = names::set_note(&mut any, &note);
+            (any, noted)
+        })?;
+        noted.map_err(|error| raised(py, &error))
     }
 
     /// Publishes it under a name; its id.
-    fn publish(&self, py: Python<'_>, name: Vec<u8>) -> PyResult<i32> {
+    #[pyo3(signature = (name, exclusive=false))]
+    fn publish(&self, py: Python<'_>, name: Vec<u8>, exclusive: bool) -> PyResult<i32> {
         let id = self.core.run(py, "publish", |mut any| {
-            let id = of_any!(&mut any, area => area.publish(&name));
+            let id = names::publish(&mut any, &name, exclusive);
             (any, id)
         })?;
         id.map(areas::AreaId::get).map_err(|error| raised(py, &error))
+    }
+
+    /// Takes its name back: nobody finds it by way of this process any more. The memory stays.
+    fn withdraw(&self, py: Python<'_>) -> PyResult<()> {
+        let taken = self.core.run(py, "withdraw", |mut any| {
+            let taken = names::withdraw(&mut any);
+            (any, taken)
+        })?;
+        taken.map_err(|error| raised(py, &error))
     }
 }
 

@@ -14,7 +14,10 @@
 mod calls;
 mod errors;
 mod holding;
+mod measured;
 mod memory;
+mod names;
+mod passing;
 mod progress;
 
 use pyo3::prelude::*;
@@ -28,4 +31,6 @@ mod module {
     use super::holding::Holding;
     #[pymodule_export]
     use super::memory::Memory;
+    #[pymodule_export]
+    use super::passing::{open_located, receive};
 }

@@ -3,14 +3,13 @@
 #![expect(unsafe_code, reason = "fills the interpreter's buffer structure; each block has its proof")]
 
 use std::os::raw::c_int;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::holding::{Any, Core, name_to_python, of_any};
+use crate::holding::{Any, Core, Holding, name_to_python, of_any};
 
 /// A reference to an area's memory. Arrays, memoryviews and capsules over it keep it alive, and it keeps the mapping.
 ///
@@ -19,25 +18,29 @@ use crate::holding::{Any, Core, name_to_python, of_any};
 #[pyclass(frozen, weakref, module = "areas._areas")]
 #[derive(Debug)]
 pub(crate) struct Memory {
-    core: Arc<Core>,
+    holding: Py<Holding>,
     size: usize,
     write: bool,
 }
 
 impl Memory {
     /// To be called where the area is looked at, so that it is not being frozen.
-    pub(crate) fn new(core: &Arc<Core>, size: usize, write: bool) -> Self {
+    pub(crate) fn new(holding: &Bound<'_, Holding>, size: usize, write: bool) -> Self {
         if write {
-            core.writers().fetch_add(1, Ordering::AcqRel);
+            holding.get().core().writers().fetch_add(1, Ordering::AcqRel);
         }
-        Memory { core: core.clone(), size, write }
+        Memory { holding: holding.clone().unbind(), size, write }
+    }
+
+    fn core(&self) -> &Core {
+        self.holding.get().core()
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
         if self.write {
-            self.core.writers().fetch_sub(1, Ordering::AcqRel);
+            self.core().writers().fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
@@ -63,26 +66,38 @@ impl Memory {
     /// Whether no process can write it any more.
     #[getter]
     fn frozen(&self, py: Python<'_>) -> PyResult<bool> {
-        self.core.look(py, Any::is_frozen)
+        self.core().look(py, Any::is_frozen)
     }
 
     /// The address of its first byte in this process.
     #[getter]
     fn address(&self) -> usize {
-        self.core.address()
+        self.core().address()
     }
 
     /// The id of its area, or None where that is not published.
     #[getter]
     fn id(&self, py: Python<'_>) -> PyResult<Option<i32>> {
-        self.core.look(py, |any| of_any!(any, area => area.id().map(areas::AreaId::get)))
+        self.core().look(py, |any| of_any!(any, area => area.id().map(areas::AreaId::get)))
     }
 
     /// The name of its area, or None.
     #[getter]
     fn name<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let name = self.core.look(py, |any| of_any!(any, area => area.name().cloned()))?;
+        let name = self.core().look(py, |any| of_any!(any, area => area.name().cloned()))?;
         name.map(|name| name_to_python(py, &name)).transpose()
+    }
+
+    /// The inode of its memory object, by which processes know that they have the same.
+    #[getter]
+    fn inode(&self) -> u64 {
+        self.core().inode()
+    }
+
+    /// What this process holds, of which this is a part.
+    #[getter]
+    fn holding(&self, py: Python<'_>) -> Py<Holding> {
+        self.holding.clone_ref(py)
     }
 
     /// Fills a view: the view owns a reference to this object, which is all that keeps the memory.
@@ -101,7 +116,7 @@ impl Memory {
         }
         let size = isize::try_from(memory.size)
             .map_err(|_| PyBufferError::new_err("cannot lend memory: it has more bytes than a view can"))?;
-        let address = std::ptr::with_exposed_provenance_mut(memory.core.address());
+        let address = std::ptr::with_exposed_provenance_mut(memory.core().address());
         // SAFETY:
         // - `view` is not null (checked), and the interpreter's to be filled;
         // - `address..address+size` is mapped as long as `slf` lives, of which the view gets a reference: the size never shrinks

@@ -1,5 +1,6 @@
-//! Progress of long calls: told to a Python function, and the moment at which signals are looked for.
+//! Progress of long calls: told to a Python function; and the moments at which a signal, or what the function raises, ends them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use areas::Progress;
@@ -11,23 +12,38 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Tells a Python function how far a call is. Lives outside of the interpreter, and goes into it from time to time.
 pub(crate) struct Told {
     function: Option<Py<PyAny>>,
-    last: Option<Instant>,
+    last: Instant,
     /// What the function raised, or a signal handler (`KeyboardInterrupt`): the first one.
     raised: Option<PyErr>,
 }
 
+/// What a call is unwound with, as far as [`Told::watch`].
+struct Enough;
+
 impl Told {
     pub(crate) fn new(function: Option<Py<PyAny>>) -> Self {
-        Told { function, last: None, raised: None }
+        Told { function, last: Instant::now(), raised: None }
     }
 
-    /// To be called outside of the interpreter.
-    pub(crate) fn tell(&mut self, progress: Progress) {
+    /// Makes a call that tells of its progress, outside of the interpreter. `None` where it was ended by what was raised, which
+    /// [`finish`](Told::finish) gives: the library's long calls bear it that the function that they tell unwinds.
+    pub(crate) fn watch<R>(&mut self, call: impl FnOnce(&mut dyn FnMut(Progress)) -> R) -> Option<R> {
+        if self.raised.is_some() {
+            return None;
+        }
+        match catch_unwind(AssertUnwindSafe(|| call(&mut |progress| self.tell(progress)))) {
+            Ok(result) => Some(result),
+            Err(panic) if panic.is::<Enough>() => None,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    fn tell(&mut self, progress: Progress) {
         let ends = progress.done >= progress.total;
-        if self.raised.is_some() || (!ends && self.last.is_some_and(|last| last.elapsed() < INTERVAL)) {
+        if !ends && self.last.elapsed() < INTERVAL {
             return;
         }
-        self.last = Some(Instant::now());
+        self.last = Instant::now();
         let told = Python::attach(|py| {
             py.check_signals()?;
             match &self.function {
@@ -35,7 +51,11 @@ impl Told {
                 None => Ok(()),
             }
         });
-        self.raised = told.err();
+        if let Err(raised) = told {
+            self.raised = Some(raised);
+            // Not `panic!`: it is none that anybody should read of.
+            resume_unwind(Box::new(Enough));
+        }
     }
 
     /// What was raised on the way.

@@ -56,6 +56,17 @@ pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<
         .collect()
 }
 
+impl Object {
+    /// The processes that have it, published or not: as long as one of them is there, the memory is.
+    ///
+    /// Only those that this process may look into.
+    #[must_use]
+    pub fn holders(&self) -> Vec<Holder> {
+        let physical = self.physical().map(|start| start..start.saturating_add(self.size() as u64));
+        holders(self.identity(), physical.as_ref())
+    }
+}
+
 /// The processes that keep an object from being sealed: those that can write it through a mapping, or could after a change of
 /// its protection.
 pub(crate) fn writers(object: &Object) -> Vec<Holder> {

@@ -1,0 +1,117 @@
+//! What was measured, as Python has it: dictionaries and lists, of which `areas/_measured.py` makes classes.
+
+use areas::{Granted, Migration, Residency, Verification, Where};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+/// Where pages are.
+pub(crate) fn residency<'py>(py: Python<'py>, measured: &Residency) -> PyResult<Bound<'py, PyDict>> {
+    let told = PyDict::new(py);
+    let nodes = PyDict::new(py);
+    for (node, bytes) in measured.nodes() {
+        nodes.set_item(node.get(), bytes)?;
+    }
+    let sizes = measured
+        .page_sizes()
+        .map(|sizes| {
+            let told = PyDict::new(py);
+            for (page, bytes) in sizes {
+                told.set_item(page.bytes(), bytes)?;
+            }
+            Ok::<_, PyErr>(told)
+        })
+        .transpose()?;
+    let runs = PyList::empty(py);
+    for run in measured.runs() {
+        let (place, node, page) = match run.place {
+            Where::On { node, page } => ("node", Some(node.get()), Some(page.bytes())),
+            Where::InRam { page } => ("ram", None, Some(page.bytes())),
+            Where::Swapped => ("swapped", None, None),
+            Where::Absent => ("absent", None, None),
+            // The library has more words than this package.
+            _ => ("unknown", None, None),
+        };
+        runs.append((run.range.start, run.range.end, place, node, page))?;
+    }
+    told.set_item("size", measured.size())?;
+    told.set_item("resident", measured.resident())?;
+    told.set_item("nodes", nodes)?;
+    told.set_item("node_unknown", measured.node_unknown())?;
+    told.set_item("knows_pages", measured.knows_pages())?;
+    told.set_item("page_sizes", sizes)?;
+    told.set_item("swapped", measured.swapped())?;
+    told.set_item("absent", measured.absent())?;
+    told.set_item("runs", runs)?;
+    told.set_item("text", measured.to_string())?;
+    Ok(told)
+}
+
+/// Whether pages are where they were asked to be.
+pub(crate) fn verification<'py>(py: Python<'py>, measured: &Verification) -> PyResult<Bound<'py, PyDict>> {
+    let told = PyDict::new(py);
+    let misplaced = PyList::empty(py);
+    for part in measured.misplaced() {
+        misplaced.append((part.range.start, part.range.end, part.node.get(), part.asked.to_string()))?;
+    }
+    told.set_item("holds", measured.holds())?;
+    told.set_item("in_place", measured.in_place())?;
+    told.set_item("elsewhere", measured.elsewhere())?;
+    told.set_item("not_in_ram", measured.not_in_ram())?;
+    told.set_item("share", measured.share())?;
+    told.set_item("misplaced", misplaced)?;
+    told.set_item("text", measured.to_string())?;
+    Ok(told)
+}
+
+/// What was moved, and what was not.
+pub(crate) fn migration<'py>(py: Python<'py>, migration: &Migration) -> PyResult<Bound<'py, PyDict>> {
+    let told = PyDict::new(py);
+    let stayed = PyList::empty(py);
+    for part in migration.stayed() {
+        stayed.append((part.range.start, part.range.end, part.target.get(), part.why.to_string()))?;
+    }
+    told.set_item("moved", migration.moved())?;
+    told.set_item("stayed", stayed)?;
+    told.set_item("placed", migration.is_placed())?;
+    told.set_item("verification", verification(py, migration.verification())?)?;
+    told.set_item("text", migration.to_string())?;
+    Ok(told)
+}
+
+/// What was given instead of what was asked.
+pub(crate) struct Given {
+    mapped: usize,
+    span: usize,
+    page_size: usize,
+    gathered: usize,
+    fallbacks: Vec<(String, String, String)>,
+}
+
+impl Given {
+    pub(crate) fn of(granted: &Granted<'_>) -> Self {
+        let told = |fallback: &areas::Fallback| {
+            (fallback.asked.clone(), fallback.given.clone(), fallback.because.to_string())
+        };
+        Given {
+            mapped: granted.mapped,
+            span: granted.span,
+            page_size: granted.page_size.bytes(),
+            gathered: granted.gathered,
+            fallbacks: granted.fallbacks.iter().map(told).collect(),
+        }
+    }
+
+    pub(crate) fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let told = PyDict::new(py);
+        let fallbacks = PyList::empty(py);
+        for fallback in &self.fallbacks {
+            fallbacks.append(fallback.clone())?;
+        }
+        told.set_item("mapped", self.mapped)?;
+        told.set_item("span", self.span)?;
+        told.set_item("page_size", self.page_size)?;
+        told.set_item("huge", self.gathered)?;
+        told.set_item("fallbacks", fallbacks)?;
+        Ok(told)
+    }
+}

@@ -1,0 +1,112 @@
+//! Areas from process to process: by where they are in the registry, and over sockets.
+
+use std::os::fd::{BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use areas::registry::{self, Source};
+use areas::{AreaId, Error, Kind, Protection, ReceiveOptions, Received};
+use pyo3::prelude::*;
+
+use crate::calls::open;
+use crate::errors::raised;
+use crate::holding::{Any, Holding};
+
+/// How long is waited at a time before signals are looked for.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// The area that a handle leads to: of that id, in that process, with that memory; or, where its holder is gone, any
+/// area over the same memory.
+fn located(pid: u32, id: i32, inode: u64, write: bool) -> Result<Source, Error> {
+    let is_it = |source: &Source| {
+        source.info().is_ok_and(|info| {
+            info.object.1 == inode && (!write || info.protection.contains(Protection::WRITE))
+        })
+    };
+    let direct = AreaId::new(id).and_then(registry::get);
+    match direct {
+        Ok(source) if source.pid() == pid && is_it(&source) => Ok(source),
+        direct => registry::list()?.areas.into_iter().find(is_it).ok_or_else(|| match direct {
+            Err(error) => error,
+            // It is another area's by now, or may not be written.
+            Ok(_) => Error::new(Kind::NoSuchArea, format!("find area {id} of process {pid}")),
+        }),
+    }
+}
+
+/// Opens what a handle leads to.
+#[pyfunction]
+pub(crate) fn open_located(
+    py: Python<'_>,
+    pid: u32,
+    id: i32,
+    inode: u64,
+    write: bool,
+    keep_name: bool,
+) -> PyResult<Holding> {
+    let opened = py.detach(|| {
+        let opened = open(&located(pid, id, inode, write)?, write, keep_name)?;
+        // What was opened is what was looked for: numbers are used again.
+        match crate::holding::inode_of(&opened)? {
+            found if found == inode => Ok(opened),
+            _ => Err(Error::new(Kind::NoSuchArea, format!("open area {id} of process {pid}"))
+                .detail("it went as it was opened")),
+        }
+    });
+    Holding::over(py, opened.map_err(|error| raised(py, &error))?)
+}
+
+/// Takes an area from a connected Unix socket, given by its descriptor, which stays the caller's.
+#[pyfunction]
+#[pyo3(signature = (socket, timeout=None, *, max_nbytes=None))]
+pub(crate) fn receive(
+    py: Python<'_>,
+    socket: RawFd,
+    timeout: Option<f64>,
+    max_nbytes: Option<usize>,
+) -> PyResult<Holding> {
+    let begun = Instant::now();
+    let whole = timeout.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO));
+    let descriptor = borrowed(py, socket)?;
+    loop {
+        let left = whole.map(|whole| whole.saturating_sub(begun.elapsed()));
+        let slice = left.map_or(SLICE, |left| left.min(SLICE));
+        let mut options = ReceiveOptions::new().timeout(slice);
+        if let Some(bytes) = max_nbytes {
+            options = options.max_bytes(bytes);
+        }
+        let received = py.detach(|| options.receive(descriptor));
+        py.check_signals()?;
+        match received {
+            Ok(Received::Shared(area)) => return Holding::over(py, Any::Shared(area)),
+            Ok(Received::Frozen(area)) => return Holding::over(py, Any::Frozen(area)),
+            Ok(other) => {
+                py.detach(|| drop(other));
+                return Err(raised(
+                    py,
+                    &Error::new(Kind::Unsupported, "receive an area over a socket")
+                        .detail("it is resizable: an array over it could lose its memory at any moment")
+                        .help("send an area of a fixed size, or one that only grows"),
+                ));
+            }
+            Err(error) if error.kind() == Kind::TimedOut && left != Some(Duration::ZERO) => {}
+            Err(error) => return Err(raised(py, &error)),
+        }
+    }
+}
+
+/// A descriptor that Python has open for as long as the call takes.
+#[expect(unsafe_code, reason = "a number of Python's becomes a descriptor")]
+pub(crate) fn borrowed<'fd>(py: Python<'_>, descriptor: RawFd) -> PyResult<BorrowedFd<'fd>> {
+    if descriptor < 0 {
+        return Err(raised(
+            py,
+            &Error::new(Kind::InvalidInput, format!("use descriptor {descriptor}"))
+                .detail("it is closed")
+                .help("give a socket or file that is open"),
+        ));
+    }
+    // SAFETY: it is not -1. That it stays open is Python's to see to: the caller holds the socket or file whose number it is; and
+    // where another thread closes it meanwhile, the calls made with it fail or reach another file, as they do with any number in Python: no memory
+    // depends on it.
+    Ok(unsafe { BorrowedFd::borrow_raw(descriptor) })
+}

@@ -1,0 +1,267 @@
+"""Making areas and finding them."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import _areas, _handles, _notes
+from ._area import Area, Shape, dtype_of, nbytes_of, of_note, shape_of
+from ._errors import InvalidInput
+from ._progress import Progress, told
+
+#: What is copied at a time: Ctrl-C and progress in between.
+_CHUNK = 16 << 20
+
+
+def name_of(name: str | bytes) -> bytes:
+    """A name as the library has it: bytes."""
+    return os.fsencode(name) if isinstance(name, str) else bytes(name)
+
+
+def create(
+    name: str | bytes | None = None,
+    *,
+    nbytes: int | None = None,
+    shape: Shape | None = None,
+    dtype: Any = None,
+    max_shape: Shape | None = None,
+    exclusive: bool = False,
+    policy: str | None = None,
+    nodes: str | None = None,
+    home: int | None = None,
+    huge: str | None = None,
+    lock: str | None = None,
+    populate: bool = False,
+    dump: bool = True,
+    note: str | None = None,
+    progress: Progress = None,
+) -> Area:
+    """Makes an area of zeros, for writing. It is published when it is complete.
+
+    Args:
+        name: What others find it by, up to 255 bytes. Without one it goes to others by a handle or over a socket.
+        nbytes: Its size in bytes; or
+        shape: the shape of its array, in items. One of the two.
+        dtype: The dtype of its array: ``u1`` where it is not given. No Python objects.
+        max_shape: How far it may grow, for all who have it (:meth:`Area.grow`). Each takes that many addresses, and no memory.
+        exclusive: Whether it is an error that there is an area of that name.
+        policy: Where its pages come from: ``default``, ``local``, ``bind``, ``preferred``, ``preferred-many``, ``interleave``,
+            ``weighted-interleave``; ``bind`` where only ``nodes`` is given.
+        nodes: NUMA nodes, ``"0-3,8"`` or ``"all"``.
+        home: The node from which free pages are looked for, with ``bind`` and ``preferred-many``.
+        huge: Pages: ``auto`` (pool, else transparent huge ones where they can be had), ``2M`` or ``1G`` (from the pool, or an error),
+            ``prefer:2M`` (from the pool, or base pages).
+        lock: Whether it stays in RAM: ``lazy``, ``full``, ``contiguous``, ``low``, ``full-32``, ``contiguous-32``.
+        populate: Whether all of its pages are brought in now, in parallel, or it is an error.
+        dump: Whether core dumps of this process have its bytes.
+        note: A text of your own for who finds it: some 200 bytes.
+        progress: ``True`` for a bar, or a function of bytes done and bytes in all, while it is populated.
+
+    Raises:
+        InvalidInput: What was asked makes no sense.
+        NameTaken: With ``exclusive``.
+        NodeNotAllowed: This process may not use a node.
+        NoMemory, Limit: There is not that much.
+    """
+    if (nbytes is None) == (shape is None):
+        raise InvalidInput("cannot make an area: give either `nbytes` or `shape`", remedy="areas.create(name, shape=(3, 4), dtype='f8')")
+    checked = dtype_of("u1" if dtype is None else dtype)
+    dims = shape_of(shape) if shape is not None else _items(nbytes, checked)
+    described = _notes.encode(checked, dims, note)
+    most = None if max_shape is None else nbytes_of(shape_of(max_shape), checked)
+    with told(progress, "populate") as tell:
+        holding = _areas.create(
+            nbytes_of(dims, checked),
+            name=None if name is None else name_of(name),
+            note=described,
+            exclusive=exclusive,
+            max_nbytes=most,
+            policy=policy,
+            nodes=nodes,
+            home=home,
+            huge=huge,
+            lock=lock,
+            populate=populate,
+            dump=dump,
+            progress=tell,
+        )
+    if name is None:
+        _handles.register()
+    return Area(holding, dims, checked, note)
+
+
+def _items(nbytes: Any, dtype: np.dtype[Any]) -> tuple[int]:
+    count, rest = divmod(operator.index(nbytes), dtype.itemsize)
+    if rest or count < 0:
+        raise InvalidInput(f"cannot make an area of {nbytes} bytes and dtype {dtype}: it is not a whole number of items")
+    return (count,)
+
+
+def put(
+    obj: Any,
+    name: str | bytes | None = None,
+    *,
+    freeze: bool = True,
+    dtype: Any = None,
+    shape: Shape | None = None,
+    exclusive: bool = False,
+    policy: str | None = None,
+    nodes: str | None = None,
+    home: int | None = None,
+    huge: str | None = None,
+    lock: str | None = None,
+    dump: bool = True,
+    note: str | None = None,
+    progress: Progress = None,
+) -> Area:
+    """Copies an array, a buffer or a file into a new area, which is published when it is complete.
+
+    Args:
+        obj: An array or whatever NumPy makes one of; bytes or another buffer; a path (``str`` or :class:`os.PathLike`) or an open
+            binary file, all of whose bytes are taken as they are, read in parallel.
+        name: What others find it by.
+        freeze: Whether nobody may write it from then on.
+        dtype: Of a file, ``u1`` where it is not given; what else is given is cast to it.
+        shape: Of a file; one dimension where it is not given.
+        exclusive, policy, nodes, home, huge, lock, dump, note: As for :func:`create`.
+        progress: ``True`` for a bar, or a function of bytes done and bytes in all. What it raises, and Ctrl-C, leaves nothing behind.
+
+    Raises:
+        InvalidInput: It is nothing that can be shared: Python objects, say.
+        OSError: The file cannot be read.
+        NameTaken, NoMemory, Limit: As for :func:`create`.
+    """
+    asked: dict[str, Any] = {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock, "dump": dump, "note": note}
+    with told(progress, "put") as tell:
+        if isinstance(obj, (str, os.PathLike)):
+            with open(obj, "rb") as file:
+                area = _of_file(file, dtype, shape, asked, tell)
+        elif hasattr(obj, "fileno") and not isinstance(obj, np.ndarray):
+            area = _of_file(obj, dtype, shape, asked, tell)
+        else:
+            area = _of_array(_as_array(obj, dtype, shape), asked, tell)
+        try:
+            if freeze:
+                area.freeze()
+            if name is not None:
+                area._held("publish").publish(name_of(name), exclusive)
+        except BaseException:
+            area.close()
+            raise
+    if name is None:
+        _handles.register()
+    return area
+
+
+def _as_array(obj: Any, dtype: Any, shape: Any) -> np.ndarray[Any, Any]:
+    if isinstance(obj, (bytes, bytearray)):
+        array: np.ndarray[Any, Any] = np.frombuffer(obj, "u1")
+    else:
+        array = np.asarray(obj)
+    if dtype is not None:
+        array = array.astype(dtype_of(dtype), copy=False)
+    return array if shape is None else array.reshape(shape_of(shape))
+
+
+def _of_array(array: np.ndarray[Any, Any], asked: dict[str, Any], tell: Callable[[int, int], object] | None) -> Area:
+    area = create(shape=array.shape, dtype=array.dtype, **asked)
+    try:
+        _copy(area, array, tell)
+    except BaseException:
+        area.close()
+        raise
+    return area
+
+
+def _copy(area: Area, source: np.ndarray[Any, Any], tell: Callable[[int, int], object] | None) -> None:
+    """Copies in pieces: a signal is heard in between."""
+    target = area.array
+    done = 0
+    for piece, part in _pieces(target, source):
+        piece[...] = part
+        done += part.nbytes
+        if tell is not None:
+            tell(done, source.nbytes)
+
+
+def _pieces(target: Any, source: Any) -> Any:
+    if source.nbytes <= _CHUNK or source.ndim == 0:
+        yield target, source
+        return
+    if source.flags.c_contiguous and source.ndim > 1:
+        yield from _pieces(target.reshape(-1), source.reshape(-1))
+        return
+    row = source.nbytes // source.shape[0]
+    if row > _CHUNK:
+        for at in range(source.shape[0]):
+            yield from _pieces(target[at], source[at])
+        return
+    step = _CHUNK // row
+    for at in range(0, source.shape[0], step):
+        yield target[at : at + step], source[at : at + step]
+
+
+def _of_file(file: Any, dtype: Any, shape: Any, asked: dict[str, Any], tell: Callable[[int, int], object] | None) -> Area:
+    descriptor = file.fileno()
+    nbytes = os.fstat(descriptor).st_size
+    checked = dtype_of("u1" if dtype is None else dtype)
+    dims = _items(nbytes, checked) if shape is None else shape_of(shape)
+    if nbytes_of(dims, checked) != nbytes:
+        raise InvalidInput(
+            f"cannot put a file of {nbytes} bytes as an array of shape {dims} and dtype {checked}: that has {nbytes_of(dims, checked)}"
+        )
+    area = create(shape=dims, dtype=checked, **asked)
+    try:
+        if nbytes:
+            area._held("fill").fill_from(descriptor, tell)
+    except BaseException:
+        area.close()
+        raise
+    return area
+
+
+def find(
+    name: str | bytes, *, write: bool = False, keep_name: bool = True, dtype: Any = None, shape: Shape | None = None
+) -> Area:
+    """The oldest area of that name that this user may read, opened.
+
+    Args:
+        name: Its name.
+        write: Whether it is opened for writing; without it, the kernel refuses to.
+        keep_name: Whether this process holds it under the same name, so that the name lives as long as somebody holds the memory.
+        dtype, shape: What its array is, in place of what its note says. Without a note it is bytes.
+
+    Raises:
+        NotFound: There is none.
+        Frozen, ReadOnly: With ``write``: it is frozen; its holder may not write it.
+        InvalidInput: Its note says what cannot be; or dtype and shape take more bytes than it has.
+        Unsupported: It may shrink: arrays could lose their memory.
+    """
+    holding = _areas.find(name_of(name), write=write, keep_name=keep_name)
+    return of_note(holding, f"open area {name!r}", dtype, shape)
+
+
+def wait(
+    name: str | bytes,
+    timeout: float | None = None,
+    *,
+    write: bool = False,
+    keep_name: bool = True,
+    dtype: Any = None,
+    shape: Shape | None = None,
+) -> Area:
+    """The same as :func:`find`, once there is one. Ctrl-C ends it.
+
+    Args:
+        timeout: Seconds to wait; ``None`` for as long as it takes.
+
+    Raises:
+        TimedOut: There was none in time.
+    """
+    holding = _areas.wait(name_of(name), timeout, write=write, keep_name=keep_name)
+    return of_note(holding, f"open area {name!r}", dtype, shape)

@@ -1,0 +1,31 @@
+"""What all tests share."""
+
+import gc
+import os
+
+import pytest
+
+import areas
+
+
+@pytest.fixture
+def name(request):
+    """A name of the test's own."""
+    return f"test: {request.node.name[:80]} {os.getpid()}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """No test leaves a mapping of an area, or a published one."""
+    gc.collect()
+    before = mapped_areas()
+    yield
+    gc.collect()
+    assert mapped_areas() == before
+    assert [info for info in areas.list() if info.pid == os.getpid()] == []
+
+
+def mapped_areas():
+    """How many mappings of areas this process has: from the kernel."""
+    with open("/proc/self/maps") as maps:
+        return sum("/memfd:area:" in line for line in maps)
