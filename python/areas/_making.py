@@ -172,10 +172,25 @@ def _of_array(array: np.ndarray[Any, Any], asked: dict[str, Any], tell: Callable
     area = create(shape=array.shape, dtype=array.dtype, **asked)
     try:
         _copy(area, array, tell)
-    except BaseException:
+    except BaseException as error:
         area.close()
+        _forget(error)
         raise
     return area
+
+
+def _forget(error: BaseException) -> None:
+    """Drops the arrays that frames of this module have in a traceback: who handles the error would hold the memory for so long."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_globals is globals():
+            try:
+                frame.clear()
+            except RuntimeError:
+                # It still runs.
+                pass
+        traceback = traceback.tb_next
 
 
 def _copy(area: Area, source: np.ndarray[Any, Any], tell: Callable[[int, int], object] | None) -> None:
