@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import operator
-import socket as _socket
-from typing import Any, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
-from . import _handles, _measured, _notes, _show
+from . import _handles, _notes
 from ._areas import Holding, Memory
 from ._array import AreaArray, over
 from ._errors import Closed, InvalidInput
 from ._progress import Progress, told
+
+if TYPE_CHECKING:
+    import socket
+
+    from . import _measured
 
 #: A dimension, or several.
 Shape: TypeAlias = "SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex]"
@@ -199,6 +203,8 @@ class Area:
     @property
     def granted(self) -> _measured.Granted:
         """What it was actually given: page size, addresses, and what differs from what was asked, where that was allowed."""
+        from . import _measured
+
         return _measured.granted(self._held("tell what was granted").granted)
 
     # What is done with it.
@@ -253,6 +259,8 @@ class Area:
 
     def residency(self) -> _measured.Residency:
         """Measures where each of its pages is, by asking the kernel. Brings nothing into RAM."""
+        from . import _measured
+
         return _measured.residency(self._held("measure").residency())
 
     def verify(self) -> _measured.Verification:
@@ -261,6 +269,8 @@ class Area:
         Raises:
             NotPermitted: A sandbox hides which node pages are on.
         """
+        from . import _measured
+
         return _measured.verification(self._held("verify").verify())
 
     def move(
@@ -283,10 +293,14 @@ class Area:
             NodeNotAllowed: This process may not use a node.
         """
         with told(progress, "move") as tell:
+            from . import _measured
+
             return _measured.migration(self._held("move").move(policy, nodes, home, tell))
 
     def holders(self) -> list[_measured.Holder]:
         """The processes that have its memory, mapped or as a descriptor: those that this one may look into."""
+        from . import _measured
+
         return [_measured.Holder(*holder) for holder in self._held("tell who holds it").holders()]
 
     def close(self) -> None:
@@ -316,9 +330,13 @@ class Area:
     # What a person sees.
 
     def __repr__(self) -> str:
+        from . import _show
+
         return _show.one_line(self)
 
     def _repr_html_(self) -> str:
+        from . import _show
+
         return _show.table(self)
 
     def show(self, width: int = 64) -> Any:
@@ -331,6 +349,8 @@ class Area:
             The ``matplotlib`` figure, or ``None`` where it was text.
         """
         try:
+            from . import _show
+
             return _show.figure(self, width)
         except ImportError:
             print(_show.text(self, width))
@@ -350,7 +370,7 @@ class Area:
     def __deepcopy__(self, memo: Any) -> Any:
         return self.__copy__()
 
-    def _send(self, sock: _socket.socket, read_only: bool) -> None:
+    def _send(self, sock: socket.socket, read_only: bool) -> None:
         self._held("send").send(sock.fileno(), read_only)
 
 

@@ -6,9 +6,7 @@ itself. It is checked where it is opened, byte by byte; who opens one can reach 
 
 from __future__ import annotations
 
-import hashlib
 import os
-import socket as _socket
 import struct
 import threading
 import weakref
@@ -25,9 +23,11 @@ from ._array import AreaArray, memory_of, over
 from ._errors import Error, HolderGone, InvalidInput, NotFound, OtherMachine, OtherPidNamespace
 
 if TYPE_CHECKING:
+    import socket
+
     from ._area import Area
 
-#: Version and flags, boot id (its digest), pid namespace, process, area, inode.
+#: Version and flags, boot id (its first bytes), pid namespace, process, area, inode.
 _HEAD = struct.Struct("<B6sIIiQ")
 _VERSION = 0x10
 _WRITE = 1
@@ -51,9 +51,9 @@ def by_value() -> Iterator[None]:
 
 
 def _boot() -> bytes:
-    """Which run of which machine this is: 6 bytes of a digest of the kernel's boot id."""
-    with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-        return hashlib.blake2b(file.read().strip(), digest_size=6).digest()
+    """Which run of which machine this is: the first 6 bytes of the kernel's boot id, which is random."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return bytes.fromhex(file.read().replace("-", "")[:12])
 
 
 _BOOT: list[bytes] = []
@@ -306,7 +306,9 @@ class Parcel:
     """An area on its way to a process that is told of its descriptor: in the queue of a socket pair, whose one end is passed on."""
 
     def __init__(self, holding: Holding, read_only: bool) -> None:
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        import socket
+
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with ours:
             holding.send(ours.fileno(), read_only)
         self.socket = theirs
@@ -330,8 +332,10 @@ def _parcel(array: AreaArray, memory: Memory) -> tuple[Any, ...]:
 
 
 def _received(descriptor: Any, flags: int, layout: bytes, inode: int) -> _Located:
+    import socket
+
     write = bool(flags & _WRITE)
-    with _socket.socket(fileno=descriptor.detach()) as queue, _opening:
+    with socket.socket(fileno=descriptor.detach()) as queue, _opening:
         holding = _here(inode, write)
         if holding is None:
             holding = _areas.receive(queue.fileno(), 10.0)
@@ -381,7 +385,7 @@ def register() -> None:
         _registered = True
 
 
-def send(sock: _socket.socket, area: Area, *, read_only: bool = False) -> None:
+def send(sock: socket.socket, area: Area, *, read_only: bool = False) -> None:
     """Sends an area over a connected Unix socket: to other users, to containers.
 
     It stays alive on its way: the memory goes when nobody holds it, in a socket's queue or otherwise. With ``read_only`` the other
@@ -397,7 +401,7 @@ def send(sock: _socket.socket, area: Area, *, read_only: bool = False) -> None:
     area._send(sock, read_only)
 
 
-def receive(sock: _socket.socket, timeout: float | None = None, *, max_nbytes: int | None = None) -> Area:
+def receive(sock: socket.socket, timeout: float | None = None, *, max_nbytes: int | None = None) -> Area:
     """Takes an area that was sent over a connected Unix socket.
 
     It has no name here: nobody finds it by way of this process.

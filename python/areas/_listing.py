@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from . import _areas
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from . import _notes
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,28 @@ class AreaInfo:
     placement: str
     #: Bytes of the pages that it is made of.
     page_size: int
+    #: What its holder noted beside it, as it stands there: another process's word.
+    note: bytes
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape of its array, by its note; ``None`` where that tells of none, or of what cannot be."""
+        noted = self._noted()
+        return None if noted is None else noted.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """The dtype of its array, by its note; ``None`` as for :attr:`shape`."""
+        noted = self._noted()
+        return None if noted is None else noted.dtype
+
+    def _noted(self) -> _notes.Note | None:
+        from . import _notes
+
+        try:
+            return _notes.decode(self.note, self.nbytes)
+        except _notes.Malformed:
+            return None
 
 
 @dataclass(frozen=True)

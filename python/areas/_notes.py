@@ -9,11 +9,9 @@ form (``<f8``, ``|u1``, ``<M8[ns]``, ``<U10``), or for structures an object with
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,8 +30,7 @@ _DIMS = 64
 _MOST = 1 << 63
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """What a note of this package says."""
 
     dtype: np.dtype[Any]
@@ -117,6 +114,8 @@ def encode(dtype: np.dtype[Any], shape: tuple[int, ...], text: str | None = None
     items: list[Any] = [encode_dtype(dtype), list(shape)]
     if text is not None:
         items.append(text)
+    import json
+
     note = _MAGIC + json.dumps(items, separators=(",", ":"), ensure_ascii=False).encode()
     if len(note) > MAX:
         raise InvalidInput(
@@ -134,6 +133,8 @@ def decode(note: bytes, nbytes: int) -> Note | None:
     """
     if not note.startswith(_MAGIC):
         return None
+    import json
+
     try:
         items = json.loads(note[len(_MAGIC) :].decode())
     except (ValueError, RecursionError) as error:

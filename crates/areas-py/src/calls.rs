@@ -6,7 +6,7 @@ use areas::registry::{self, Source};
 use areas::{Error, Kind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Protection, Topology};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::errors::raised;
 use crate::holding::{Any, Holding, name_to_python};
@@ -181,6 +181,7 @@ pub(crate) fn list(py: Python<'_>) -> PyResult<(Bound<'_, PyList>, Bound<'_, PyL
         area.set_item("lock", info.lock.name())?;
         area.set_item("placement", info.placement.to_string())?;
         area.set_item("page_size", info.page_size.bytes())?;
+        area.set_item("note", PyBytes::new(py, info.note.as_bytes()))?;
         areas.append(area)?;
     }
     let unreadable = PyList::empty(py);

@@ -12,6 +12,7 @@
 use std::os::fd::{AsFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use areas::{Area, Error, Frozen, Kind, Protection, Rejected, Shared};
@@ -72,9 +73,15 @@ enum Slot {
     /// A long call of that process has it.
     Taken {
         what: &'static str,
-        pid: u32,
-        thread: std::thread::ThreadId,
+        by: Caller,
     },
+}
+
+/// Who makes a call: a forked child finds calls of its parent's threads, which it does not have.
+type Caller = (u32, ThreadId);
+
+fn caller() -> Caller {
+    (std::process::id(), std::thread::current().id())
 }
 
 /// One area of this process.
@@ -82,6 +89,8 @@ enum Slot {
 pub(crate) struct Core {
     slot: Mutex<Slot>,
     writers: AtomicUsize,
+    /// The calls that freeze it, by process and thread: as long as there is one, no other thread is lent the pages for writing.
+    freezing: Mutex<Vec<Caller>>,
     address: usize,
     inode: u64,
 }
@@ -99,6 +108,7 @@ impl Core {
         Ok(Core {
             slot: Mutex::new(Slot::Here(Box::new(area))),
             writers: AtomicUsize::new(0),
+            freezing: Mutex::default(),
             address,
             inode,
         })
@@ -116,6 +126,10 @@ impl Core {
         &self.writers
     }
 
+    fn freezing(&self) -> MutexGuard<'_, Vec<Caller>> {
+        self.freezing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,12 +144,24 @@ impl Core {
         }
     }
 
+    /// Waits while another thread freezes it: who takes an array again and again would keep it from that for ever.
+    fn wait_for_freezing(&self, py: Python<'_>) -> PyResult<()> {
+        let (pid, thread) = caller();
+        let waits = || self.freezing().iter().any(|&(process, other)| process == pid && other != thread);
+        while waits() {
+            py.detach(|| std::thread::sleep(SLICE));
+            py.check_signals()?;
+        }
+        Ok(())
+    }
+
     /// Waits a moment for the call that has the area.
     fn wait(&self, py: Python<'_>) -> PyResult<()> {
         let (what, own) = match &*self.slot() {
             Slot::Here(_) => return Ok(()),
-            Slot::Taken { what, pid, thread } => {
-                (*what, *pid == std::process::id() && *thread != std::thread::current().id())
+            Slot::Taken { what, by } => {
+                let (pid, thread) = caller();
+                (*what, by.0 == pid && by.1 != thread)
             }
         };
         if !own {
@@ -159,7 +185,7 @@ impl Core {
         what: &'static str,
         call: impl FnOnce(Any) -> (Any, R) + Send,
     ) -> PyResult<R> {
-        let taken = || Slot::Taken { what, pid: std::process::id(), thread: std::thread::current().id() };
+        let taken = || Slot::Taken { what, by: caller() };
         let any = loop {
             {
                 let mut slot = self.slot();
@@ -177,11 +203,31 @@ impl Core {
     }
 }
 
+/// A call that freezes.
+struct Freezing<'a>(&'a Core);
+
+impl<'a> Freezing<'a> {
+    fn begin(core: &'a Core) -> Self {
+        core.freezing().push(caller());
+        Freezing(core)
+    }
+}
+
+impl Drop for Freezing<'_> {
+    fn drop(&mut self) {
+        let own = caller();
+        let mut all = self.0.freezing();
+        if let Some(at) = all.iter().rposition(|&other| other == own) {
+            all.swap_remove(at);
+        }
+    }
+}
+
 impl Drop for Core {
     /// Unmapping much memory takes a while: others may run meanwhile.
     fn drop(&mut self) {
         let slot = self.slot.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let taken = Slot::Taken { what: "drop", pid: 0, thread: std::thread::current().id() };
+        let taken = Slot::Taken { what: "drop", by: caller() };
         let Slot::Here(any) = std::mem::replace(slot, taken) else { return };
         let mapped = of_any!(&*any, area => area.mapped());
         let mut any = Some(any);
@@ -229,6 +275,9 @@ impl Holding {
     #[pyo3(signature = (write=None))]
     fn lease(slf: &Bound<'_, Self>, write: Option<bool>) -> PyResult<Memory> {
         let py = slf.py();
+        if write != Some(false) {
+            slf.get().core.wait_for_freezing(py)?;
+        }
         let leased = slf.get().core.look(py, |any| {
             let write = write.unwrap_or_else(|| any.is_writable());
             if write && !any.is_writable() {
@@ -297,6 +346,7 @@ impl Holding {
     fn freeze(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
         let patience = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::ZERO);
         let deadline = Instant::now().checked_add(patience);
+        let _freezing = Freezing::begin(&self.core);
         self.wait_for_writers(py, deadline)?;
         let left = deadline.map_or(patience, |end| end.saturating_duration_since(Instant::now()));
         let frozen = self.core.run(py, "freeze", |any| match any {

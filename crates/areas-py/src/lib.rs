@@ -20,11 +20,36 @@ mod names;
 mod passing;
 mod progress;
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
+
+/// The interpreter that has the module; -1 before there is one.
+static INTERPRETER: AtomicI64 = AtomicI64::new(-1);
+
+/// An error in an interpreter that is not the first to import this.
+#[expect(unsafe_code, reason = "asks which interpreter this is, which PyO3 has no safe call for")]
+fn refuse_subinterpreters() -> PyResult<()> {
+    // SAFETY: this thread is attached to an interpreter, which is what the call asks for.
+    let state = unsafe { pyo3::ffi::PyInterpreterState_Get() };
+    // SAFETY: that is the state of the current interpreter, which lives as long as this thread is attached to it.
+    let number = unsafe { pyo3::ffi::PyInterpreterState_GetID(state) };
+    match INTERPRETER.compare_exchange(-1, number, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => Ok(()),
+        Err(first) if first == number => Ok(()),
+        Err(_) => Err(PyImportError::new_err(
+            "cannot import areas: it works in one interpreter of a process, and subinterpreters are not supported; import it in the main interpreter \
+             alone, or use processes (multiprocessing)",
+        )),
+    }
+}
 
 /// The extension module; `import areas` is what people want.
 #[pymodule(name = "_areas", gil_used = true)]
 mod module {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::calls::{allowed_nodes, create, find, list, nodes, wait};
     #[pymodule_export]
@@ -33,4 +58,10 @@ mod module {
     use super::memory::Memory;
     #[pymodule_export]
     use super::passing::{open_located, receive};
+
+    /// Refuses subinterpreters: classes and what is held belong to the interpreter that imported this first.
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::refuse_subinterpreters()
+    }
 }

@@ -4,12 +4,14 @@ use areas::{AreaId, Error};
 
 use crate::holding::{Any, of_any};
 
-pub(crate) fn note_of(_any: &Any) -> Vec<u8> {
-    Vec::new()
+/// What is noted beside it: bytes that another process may have written.
+pub(crate) fn note_of(any: &Any) -> Vec<u8> {
+    of_any!(any, area => area.note().as_bytes().to_vec())
 }
 
-pub(crate) fn set_note(_any: &mut Any, _note: &[u8]) -> Result<(), Error> {
-    Ok(())
+/// Notes something beside it, for those who find it by way of this process.
+pub(crate) fn set_note(any: &mut Any, note: &[u8]) -> Result<(), Error> {
+    of_any!(any, area => area.set_note(note))
 }
 
 pub(crate) fn publish(any: &mut Any, name: &[u8], _exclusive: bool) -> Result<AreaId, Error> {
