@@ -13,8 +13,8 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, ftruncate
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// Begins a message of ours.
-const MAGIC: [u8; 8] = *b"AREAfd\0\x01";
-const BYTES: usize = 288;
+const MAGIC: [u8; 8] = *b"AREAfd\0\x02";
+const BYTES: usize = 544;
 
 fn object(size: u8, seals: SealFlags, more: MemfdFlags) -> Option<OwnedFd> {
     let fd = memfd_create("fuzz", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | more).ok()?;

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Rejected, Result, remedy};
 use crate::lock::Lock;
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
-use crate::registry;
+use crate::registry::{self, Note};
 use crate::sys;
 use crate::sys::object::{SealFlags, SealedStat};
 
@@ -80,12 +80,12 @@ impl ReceiveOptions {
             (None, false) => Extent::Fixed,
         };
         match Object::adopt(own, told, None)
-            .and_then(|object| self.map_object(object, writable, (None, Lock::None), WHAT))
+            .and_then(|object| self.map_object(object, writable, (None, Note::default(), Lock::None), WHAT))
         {
             // It was frozen after the look at its seals: it stays so.
             Err(error) if error.kind() == Kind::Frozen && writable => {
                 let own = sys::file::copy_of(descriptor).map_err(failed("fcntl(F_DUPFD_CLOEXEC)"))?;
-                self.map_object(Object::adopt(own, told, None)?, writable, (None, Lock::None), WHAT)
+                self.map_object(Object::adopt(own, told, None)?, writable, (None, Note::default(), Lock::None), WHAT)
             }
             other => other,
         }

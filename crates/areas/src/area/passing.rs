@@ -9,7 +9,7 @@ use super::{Area, Frozen, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
 use crate::object::Object;
-use crate::registry::Name;
+use crate::registry::{Name, Note};
 use crate::sys;
 
 impl Area<Shared> {
@@ -46,7 +46,11 @@ impl Area<Shared> {
     fn send_as(&self, socket: BorrowedFd<'_>, descriptor: BorrowedFd<'_>) -> Result<()> {
         // All of the machine's memory would travel with it.
         self.object().refuse_physical(|| format!("send {self}"))?;
-        Message::of(self.object(), self.name.as_ref(), self.lock).send(socket, descriptor, &self.to_string())
+        Message::of(self.object(), self.name.as_ref(), &self.note, self.lock).send(
+            socket,
+            descriptor,
+            &self.to_string(),
+        )
     }
 }
 
@@ -59,7 +63,11 @@ impl Area<Frozen> {
         let object = self.object();
         self.refuse_part(|| format!("send {self} over a socket"))?;
         let fd = object.own_fd().map_err(|_| crate::object::closed(format!("send {self} over a socket")))?;
-        Message::of(object, self.name.as_ref(), self.lock).send(socket.as_fd(), fd, &self.to_string())
+        Message::of(object, self.name.as_ref(), &self.note, self.lock).send(
+            socket.as_fd(),
+            fd,
+            &self.to_string(),
+        )
     }
 }
 
@@ -71,16 +79,18 @@ pub(super) struct Message {
     pub(super) exact: Option<u64>,
     pub(super) lock: Lock,
     pub(super) name: Option<Name>,
+    pub(super) note: Note,
 }
 
 impl Message {
-    const MAGIC: [u8; 8] = *b"AREAfd\0\x01";
+    const MAGIC: [u8; 8] = *b"AREAfd\0\x02";
     const NAME: usize = 32;
-    pub(super) const BYTES: usize = Message::NAME + Name::MAX + 1;
+    const NOTE: usize = Message::NAME + Name::MAX + 1;
+    pub(super) const BYTES: usize = Message::NOTE + Note::MAX;
 
-    fn of(object: &Object, name: Option<&Name>, lock: Lock) -> Self {
+    fn of(object: &Object, name: Option<&Name>, note: &Note, lock: Lock) -> Self {
         let max = object.extent().max();
-        Message { max, exact: object.exact(), lock, name: name.cloned() }
+        Message { max, exact: object.exact(), lock, name: name.cloned(), note: note.clone() }
     }
 
     fn encode(&self) -> [u8; Message::BYTES] {
@@ -92,6 +102,9 @@ impl Message {
         bytes[24] = self.lock.number();
         bytes[25] = u8::try_from(name.len()).unwrap_or(0);
         bytes[Self::NAME..Self::NAME + name.len()].copy_from_slice(name);
+        let note = self.note.as_bytes();
+        bytes[26..28].copy_from_slice(&u16::try_from(note.len()).unwrap_or(0).to_le_bytes());
+        bytes[Self::NOTE..Self::NOTE + note.len()].copy_from_slice(note);
         bytes
     }
 
@@ -108,11 +121,14 @@ impl Message {
         let max = usize::try_from(number(8)?).ok()?;
         let len = usize::from(bytes[25]);
         let name = bytes.get(Self::NAME..Self::NAME + len)?;
+        let len = usize::from(u16::from_le_bytes([bytes[26], bytes[27]]));
+        let note = bytes.get(Self::NOTE..Self::NOTE + len)?;
         Some(Message {
             max: (max != 0).then_some(max),
             exact: number(16)?.checked_sub(1),
             lock: Lock::from_number(bytes[24])?,
-            name: if len == 0 { None } else { Some(Name::from_table(name)?) },
+            name: if name.is_empty() { None } else { Some(Name::from_table(name)?) },
+            note: Note::from_table(note)?,
         })
     }
 
@@ -136,12 +152,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_come_back(max in any::<Option<u32>>(), exact in any::<Option<u32>>(), lock in 0..7_u8, name in prop::collection::vec(1..=255_u8, 0..256)) {
+        fn messages_come_back(max in any::<Option<u32>>(), exact in any::<Option<u32>>(), lock in 0..7_u8, name in prop::collection::vec(1..=255_u8, 0..256), note in prop::collection::vec(any::<u8>(), 0..=Note::MAX)) {
             let message = Message {
                 max: max.map(|max| max as usize).filter(|&max| max != 0),
                 exact: exact.map(u64::from),
                 lock: Lock::from_number(lock).unwrap(),
                 name: Name::from_table(&name).filter(|name| !name.as_bytes().is_empty()),
+                note: Note::from_table(&note).unwrap(),
             };
             prop_assert_eq!(Message::decode(&message.encode()).unwrap(), message);
         }

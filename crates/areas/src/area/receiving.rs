@@ -17,7 +17,7 @@ use crate::page::PageSize;
 use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::{Provider, Request, System};
-use crate::registry::Name;
+use crate::registry::{Name, Note};
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::socket::{For, Packet};
@@ -26,7 +26,7 @@ const WHAT: &str = "receive an area over a socket";
 
 /// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had.
 ///
-/// Its name is the one that it had there; it is published by nobody until somebody calls
+/// Its name and its [note](Area::note) are those that it had there; it is published by nobody until somebody calls
 /// [`publish`](Area::publish). Seals and size are the kernel's word; an object that could shrink under its holders is
 /// refused. What a lock demands of page frames is measured once it is locked. The bounds, and what happens to what is beyond them:
 /// [`ReceiveOptions`].
@@ -235,7 +235,7 @@ impl ReceiveOptions {
         let object = Object::adopt(descriptor, told, message.exact)
             .map_err(|error| Refused { never: error.kind() == Kind::InvalidInput, error })?;
         let writable = flags.map_err(|errno| Error::new(Kind::System, WHAT).call("fcntl(F_GETFL)", errno))?;
-        Ok(self.map_object(object, writable, (message.name, message.lock), WHAT)?)
+        Ok(self.map_object(object, writable, (message.name, message.note, message.lock), WHAT)?)
     }
 
     /// Maps an object that came from elsewhere, within the bounds, with the rights of its descriptor and the
@@ -244,7 +244,7 @@ impl ReceiveOptions {
         &self,
         object: Object,
         writable: bool,
-        (name, claimed): (Option<Name>, Lock),
+        (name, note, claimed): (Option<Name>, Note, Lock),
         what: &'static str,
     ) -> Result<AnyArea> {
         headroom::keep(|| what.to_owned())?;
@@ -255,6 +255,7 @@ impl ReceiveOptions {
         let mapping = System::new().map(&Request::object(&object).protection(protection))?;
         let mut area: Area<Shared> = Area::over(mapping, Some(object), Placement::default());
         area.name = name;
+        area.note = note;
         area.take_missing(|| what.to_owned())?;
         let whose = area.to_string();
         area.apply_lock(lock, &whose)?;

@@ -23,7 +23,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// The length of a message.
-const BYTES: usize = 288;
+const BYTES: usize = 544;
 
 fn pair() -> (UnixStream, UnixStream) {
     UnixStream::pair().unwrap()
@@ -49,7 +49,7 @@ fn forge(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
 /// A message that says: fixed, not locked, no name.
 fn plain_message() -> Vec<u8> {
     let mut bytes = vec![0; BYTES];
-    bytes[..8].copy_from_slice(b"AREAfd\0\x01");
+    bytes[..8].copy_from_slice(b"AREAfd\0\x02");
     bytes
 }
 

@@ -102,9 +102,26 @@ fn a_name_comes_along_and_is_nobodys_until_published() {
 #[test]
 fn half_a_message_is_told() {
     let (mut ours, theirs) = pair();
-    ours.write_all(b"AREAfd\0\x01").unwrap();
+    ours.write_all(b"AREAfd\0\x02").unwrap();
     drop(ours);
     assert_eq!(areas::receive(&theirs).unwrap_err().kind(), Kind::Io);
     let file = std::fs::File::open("/dev/null").unwrap();
     assert_eq!(areas::receive(&file).unwrap_err().kind(), Kind::Io, "no socket");
+}
+
+#[test]
+fn a_note_goes_along() {
+    let (ours, theirs) = pair();
+    let noted = areas::builder(4096).note(b"numpy:[\"<f8\",[512]]").shared().unwrap();
+    noted.send(&ours).unwrap();
+    noted.send_read_only(&ours).unwrap();
+    noted.freeze().unwrap().send(&ours).unwrap();
+    for _ in 0..3 {
+        let note = match areas::receive(&theirs).unwrap() {
+            areas::Received::Shared(area) => area.note().clone(),
+            areas::Received::Frozen(area) => area.note().clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(note.as_bytes(), b"numpy:[\"<f8\",[512]]");
+    }
 }
