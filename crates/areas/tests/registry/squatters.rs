@@ -123,6 +123,34 @@ fn where_all_names_are_taken_there_is_one_that_only_the_user_can_make() {
     assert_eq!(root.list().names(), ["ring"]);
 }
 
+#[test]
+fn where_dev_shm_takes_no_names_there_is_one_that_only_the_user_can_make() {
+    for (options, why) in [("remount,ro", "EROFS"), ("remount,nr_inodes=1", "ENOSPC")] {
+        let Some(mut machine) = machine(test_name!()) else { return };
+        machine.tell("run mount -t tmpfs -o mode=755 tmpfs /run");
+        machine.tell(&format!("run mount -o {options} /dev/shm"));
+        assert!(machine.list().is_empty());
+        let (mut first, path) = joins(&mut machine, "first");
+        assert_eq!(path, "/run/areas-0");
+        let remark = first.tell("remark");
+        assert!(remark.contains("/dev/shm/areas-0 and 16 other names cannot be used: "), "{remark}");
+        assert!(remark.contains(why), "{remark}");
+        // When it takes names again, those who come still meet those who are there.
+        machine.tell("run mount -o remount,rw,nr_inodes=0 /dev/shm");
+        let (mut second, path) = joins(&mut machine, "second");
+        assert_eq!(path, "/run/areas-0");
+        assert_eq!(second.list().names(), ["first", "second"]);
+        let mut ordinary = machine.fork();
+        machine.tell("run mount -o remount,ro /dev/shm");
+        ordinary.become_user(65534, 65534, None);
+        let text = refused(ordinary.try_publish("ring"), Kind::Registry);
+        assert!(
+            text.contains("/dev/shm/areas-65534: it cannot be made (EROFS") && text.contains("AREAS_DIR"),
+            "{text}"
+        );
+    }
+}
+
 /// Two folders, in each of which there are processes of ours, can only be left from former times: all come to the same one.
 #[test]
 fn of_several_folders_all_choose_the_one_in_use() {

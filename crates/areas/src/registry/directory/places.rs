@@ -1,7 +1,7 @@
 //! Where the user's folder may be, and what is there.
 //!
 //! What `AREAS_DIR` says, or else the first of these that is ours or can be made: sixteen names in a folder that all users share, where another user may own
-//! any of them; then one where no other user can make anything.
+//! any of them; then one where no other user can make anything. Where the shared folder takes no new names (read-only, say), it has none of ours.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -36,6 +36,12 @@ pub(super) struct Candidates {
     own: usize,
     /// Why a place cannot be used, as far as it was looked at.
     refusals: Vec<Option<Error>>,
+}
+
+/// Whether a folder that all users share takes no new name: read-only, full, or open to root alone.
+fn forbids_names(errno: sys::Errno) -> bool {
+    use sys::Errno;
+    [Errno::ROFS, Errno::NOSPC, Errno::DQUOT, Errno::ACCESS, Errno::PERM].contains(&errno)
 }
 
 /// Our namespace's folder at one of the places.
@@ -114,6 +120,13 @@ impl Candidates {
         place >= self.paths.len() - self.own
     }
 
+    /// Whether it was tried in vain.
+    fn cannot_be_made(&self, place: usize) -> bool {
+        let Some(refusal) = &self.refusals[place] else { return false };
+        self.is_own(place)
+            || refusal.errno().is_some_and(|errno| forbids_names(sys::Errno::from_raw_os_error(errno.raw())))
+    }
+
     /// The error where no place is ours.
     pub(super) fn none(mut self) -> Error {
         if self.is_fixed()
@@ -129,7 +142,7 @@ impl Candidates {
         let all: Vec<String> = self.paths.iter().zip(&self.refusals).map(told).collect();
         let (first, own) = (all.first().cloned().unwrap_or_default(), all.get(shared..).unwrap_or_default());
         Error::new(Kind::Registry, "join the registry")
-            .detail(format!("all {shared} names of its folder are taken ({first} …); {}", own.join("; ")))
+            .detail(format!("all {shared} names of its folder are taken, or cannot be made ({first} …); {}", own.join("; ")))
             .help(
                 "set AREAS_DIR to a folder of your own, for all processes that share areas; or have what is in the way removed (`ls -ld`, root)",
             )
@@ -168,9 +181,7 @@ impl Places for Candidates {
     fn look(&mut self, place: usize) -> Result<Seen> {
         let root = match self.root(place)? {
             Folder::Ours(root) => root,
-            Folder::Missing if self.is_own(place) && self.refusals[place].is_some() => {
-                return Ok(Seen::Unusable);
-            }
+            Folder::Missing if self.cannot_be_made(place) => return Ok(Seen::Unusable),
             Folder::Missing => {
                 self.refusals[place] = None;
                 return Ok(Seen::Missing);
@@ -207,7 +218,7 @@ impl Places for Candidates {
         let path = &self.paths[place];
         match make_folder(CWD, &c_path(path)?, self.user) {
             Ok(()) => Ok(true),
-            Err(errno) if self.is_own(place) => {
+            Err(errno) if self.is_own(place) || !self.is_fixed() && forbids_names(errno) => {
                 let why = unusable(path, format!("it cannot be made ({})", crate::Errno::from(errno)));
                 self.refusals[place] = Some(why.call("mkdir(0700)", errno));
                 Ok(false)
