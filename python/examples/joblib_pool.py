@@ -1,5 +1,7 @@
 """joblib over one big array: it goes to the workers as a handle. No file is written, and no memmap made."""
 
+import os
+
 import areas
 import areas.joblib
 import numpy as np
@@ -12,7 +14,8 @@ def norm(rows, first, last):
 
 def main():
     areas.joblib.register()
-    rows = areas.create(shape=(4096, 1024), dtype="f8").array
+    area = areas.create(f"example-rows-{os.getpid()}", shape=(4096, 1024), dtype="f8")
+    rows = area.array
     rows[:] = 1.0
     parts = Parallel(n_jobs=2)(delayed(norm)(rows, first, first + 1024) for first in range(0, 4096, 1024))
     assert np.isclose(np.sqrt(np.sum(np.square(parts))), np.linalg.norm(rows))
