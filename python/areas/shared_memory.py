@@ -7,7 +7,7 @@
   holder has gone gets ``FileNotFoundError``.
 * **Memory is freed by reference.** After ``close()`` every view that was taken of ``buf`` (memoryviews, NumPy arrays) stays valid, and the
   memory goes with the last of them. ``close()`` never raises ``BufferError``, and never leads to a segmentation fault.
-* ``/dev/shm`` limits nothing: it may be small, full or read-only.
+* ``/dev/shm`` limits nothing: it may be small or read-only.
 * ``shm.area`` is the area: where its pages are, freezing, growing, placement.
 
 ``docs/python.md`` tells the rest.
@@ -139,9 +139,10 @@ class SharedMemory:
         return f"{self.__class__.__name__}({self.name!r}, size={self.size})"
 
     @property
-    def buf(self) -> memoryview | None:
+    def buf(self) -> memoryview:
         """The bytes: writable, but where the block is frozen. None after ``close()``; views taken before stay valid."""
-        return self._buf
+        # None is for programs with a mistake.
+        return self._buf  # type: ignore[return-value]
 
     @property
     def name(self) -> str:
@@ -290,7 +291,7 @@ def install() -> None:
 
     here = sys.modules[__name__]
     sys.modules["multiprocessing.shared_memory"] = here
-    multiprocessing.shared_memory = here  # type: ignore[attr-defined]
+    multiprocessing.shared_memory = here
     for name, value in {
         "shared_memory": here,
         "SharedMemoryManager": _manager.SharedMemoryManager,

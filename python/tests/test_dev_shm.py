@@ -25,8 +25,8 @@ FILL = """if 1:
 
 
 def inside(mount, *command):
-    """Runs a command in a mount namespace with another /dev/shm."""
-    script = f"mount --make-rprivate / && {mount} && exec \"$@\""
+    """Runs a command in a mount namespace with another /dev/shm, and with a /run of its own, where a registry goes that finds no place there."""
+    script = f"mount --make-rprivate / && mount -t tmpfs tmpfs /run && {mount} && exec \"$@\""
     # The registry where it is for users who choose none.
     environment = {name: value for name, value in os.environ.items() if name != "AREAS_DIR"}
     return subprocess.run(

@@ -53,7 +53,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         match Environment::prepare(&python.minor(), python, &["test"])? {
             Ok(environment) => {
                 environment.install(&wheel)?;
-                add(&mut done, tests(run, &environment)?);
+                add(&mut done, tests(run, &environment, python == first)?);
             }
             Err(Missing(why)) => note(run, &format!("python{}", python.minor()), &why)?,
         }
@@ -107,8 +107,8 @@ fn first_use(run: &Run, environment: &Environment, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Everything in `python/tests`, with what is installed in `environment`.
-fn tests(run: &Run, environment: &Environment) -> Result<Done> {
+/// Everything in `python/tests`, with what is installed in `environment`. Trials at random are `many` in one Python, and some in the others.
+fn tests(run: &Run, environment: &Environment, many: bool) -> Result<Done> {
     let plugin = process::workspace().join("xtask/src/test/python");
     let registry = Registry::new(&environment.interpreter)?;
     let mut pytest = Command::new(environment.program("pytest"));
@@ -117,6 +117,7 @@ fn tests(run: &Run, environment: &Environment) -> Result<Done> {
     pytest.arg(tests_folder()).current_dir(&registry.0);
     pytest.env("PYTHONPATH", plugin).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.env("AREAS_DIR", registry.0.join("registry")).env("HYPOTHESIS_STORAGE_DIRECTORY", &registry.0);
+    pytest.env("AREAS_TRIALS", if many { "200" } else { "40" });
     pytest.env("AREAS_TEST_FILTER", run.options.filter.join("\n"));
     let ran = run.start(&mut pytest, Some(TESTS_LIMIT))?;
     let mut counts = Counts::of_pytest(&ran.output);
