@@ -90,7 +90,7 @@ def ends(python, tmp_path_factory):
 
 def test_cpythons_tests_are_here():
     if not NAMES:
-        pytest.skip("this Python comes without CPython's own tests (Debian: libpython3-testsuite)")
+        pytest.skip("this Python comes without CPython's own tests (Debian: libpython3.X-testsuite)")
     assert len(NAMES) >= 13
 
 

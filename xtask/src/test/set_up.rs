@@ -67,8 +67,8 @@ const NEEDS: [Need; 28] = [
     program("ldd", "libc-bin", &["guests"]),
     program("numactl", "numactl", &["guests"]),
     program("python3", "python3", &["python", "bench"]),
-    // Debian keeps both apart from its Python; the second is CPython's own tests.
-    module("ensurepip", "python3-venv libpython3-testsuite", &["python"]),
+    // Debian keeps it apart from its Python.
+    module("ensurepip", "python3-venv", &["python"]),
     program("ipcs", "util-linux", &["bench"]),
     program("lsipc", "util-linux", &["bench"]),
     header("numa.h", "libnuma-dev", &["c", "bench"]),
@@ -87,6 +87,9 @@ const NEXTEST: &str = "0.9.143";
 pub(super) fn run(run: &Run) -> Result<Done> {
     let chosen = |step: &str| run.options.chooses(step);
     packages(run, chosen)?;
+    if chosen("python") {
+        cpythons_tests(run);
+    }
     for (command, component, step) in COMPONENTS {
         if chosen(step) && !answers(&mut process::cargo([command, "--version"])) {
             eprintln!("cargo {command} is not here");
@@ -105,21 +108,50 @@ fn packages(run: &Run, chosen: impl Fn(&str) -> bool) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let install = format!("apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    let missing = missing.join(" ");
+    ensure!(is_root(), "missing packages: {missing}; run as root: {INSTALL} {missing}");
+    install(run, &missing)
+}
+
+const INSTALL: &str = "apt-get install --yes --no-install-recommends";
+
+fn is_root() -> bool {
     // /proc/self belongs to the effective user.
-    let root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
-    ensure!(root, "missing packages: {}; run as root: {install}", missing.join(" "));
+    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+fn install(run: &Run, packages: &str) -> Result<()> {
     let apt = |line: &str| {
         let mut words = line.split(' ');
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).env("DEBIAN_FRONTEND", "noninteractive");
         command
     };
-    if run.command(&mut apt(&install)).is_err() {
+    let line = format!("{INSTALL} {packages}");
+    if run.command(&mut apt(&line)).is_err() {
         run.command(&mut apt("apt-get update"))?;
-        run.command(&mut apt(&install))?;
+        run.command(&mut apt(&line))?;
     }
     Ok(())
+}
+
+/// CPython's own tests, which the drop-in for its shared memory is tried with. Debian has them in a package for each version. Where they are not
+/// to be had, those who want them say that they skip them.
+fn cpythons_tests(run: &Run) {
+    let debian = Path::new("/usr/bin/python3");
+    if !debian.exists() || process::which("python3").is_none_or(|python| python != debian) || !is_root() {
+        return;
+    }
+    let code = "import sys, importlib.util as u; print('libpython%d.%d-testsuite' % sys.version_info[:2], u.find_spec('test') and \
+                u.find_spec('test._test_multiprocessing') is not None)";
+    let output = Command::new(debian).args(["-I", "-c", code]).stdin(Stdio::null()).output();
+    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    if let Some((package, found)) = said.trim_end().split_once(' ')
+        && found != "True"
+        && let Err(error) = install(run, package)
+    {
+        eprintln!("CPython's own tests cannot be installed: {error:#}");
+    }
 }
 
 /// The packages that the chosen steps need and that are not `present`, each once.
