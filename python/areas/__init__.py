@@ -63,6 +63,11 @@ if TYPE_CHECKING:
         Stayed as Stayed,
         Verification as Verification,
     )
+    from .shared_memory import (
+        ShareableList as ShareableList,
+        SharedMemory as SharedMemory,
+        SharedMemoryManager as SharedMemoryManager,
+    )
 
 #: Where each public name is: modules are imported as they are first asked for, so that `import areas` costs next to nothing.
 _HOMES = {
@@ -77,6 +82,7 @@ _HOMES = {
     "_handles": "by_value receive send",
     "_listing": "AreaInfo Listing NodeInfo UnreadableProcess nodes",
     "_making": "create find put wait",
+    "shared_memory": "ShareableList SharedMemory SharedMemoryManager",
     "_measured": "Fallback Granted Holder Migration Misplaced Residency Run Stayed Verification",
 }
 

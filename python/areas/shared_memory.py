@@ -27,6 +27,7 @@ from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 import areas
+from areas import _areas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,6 +83,8 @@ class SharedMemory:
     _track = True
     # Whether nobody can find the block any more because somebody unlinked it, as known when it was closed.
     _unlinked = False
+    # Which memory it was.
+    _memory: int | None = None
 
     def __init__(self, name: str | None = None, create: bool = False, size: int = 0, *, track: bool = True) -> None:
         if not size >= 0:
@@ -166,9 +169,9 @@ class SharedMemory:
         """
         area, self._area, self._buf = self._area, None, None
         if area is not None:
-            self._unlinked = _is_retired(area)
-            self._id = _object(area)
-            area.close()
+            with area:
+                self._unlinked = _is_retired(area)
+                self._memory = _object(area)
 
     def unlink(self) -> None:
         """Takes the name away for everybody: nobody can attach any more, and who has the block keeps it.
@@ -201,7 +204,7 @@ class SharedMemory:
             return True
         with found:
             # Another block of that name is none of ours.
-            return _object(found) != self._id or _retire(found)
+            return _object(found) != self._memory or _retire(found)
 
 
 def _without_slash(name: str) -> str:
@@ -305,11 +308,7 @@ def install() -> None:
 
 def _create(name: str, size: int) -> areas.Area:
     """A new block under a name that must be nobody's."""
-    try:
-        areas.find(name, keep_name=False).close()
-    except FileNotFoundError:
-        return areas.create(name, nbytes=size)
-    raise areas.NameTaken(f"cannot make shared memory {name!r} of {size} bytes: the name is taken")
+    return areas.create(name, nbytes=size, exclusive=True)
 
 
 def _attach(name: str) -> areas.Area:
@@ -322,14 +321,14 @@ def _attach(name: str) -> areas.Area:
 
 def _is_retired(area: areas.Area) -> bool:
     """Whether somebody unlinked it."""
-    return area.id is None
+    return _areas.is_retired(area._held("look whether it is unlinked"))
 
 
 def _retire(area: areas.Area) -> bool:
     """Takes its name away for everybody. Whether it had one until now."""
-    return area.id is not None
+    return _areas.retire(area._held("unlink it"))
 
 
-def _object(area: areas.Area) -> object:
+def _object(area: areas.Area) -> int:
     """Which memory it is: equal for all who have the same."""
-    return area.id
+    return area._held("tell its memory").inode

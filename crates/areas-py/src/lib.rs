@@ -19,6 +19,7 @@ mod memory;
 mod names;
 mod passing;
 mod progress;
+mod retiring;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -58,6 +59,8 @@ mod module {
     use super::memory::Memory;
     #[pymodule_export]
     use super::passing::{open_located, receive};
+    #[pymodule_export]
+    use super::retiring::{is_retired, retire};
 
     /// Refuses subinterpreters: classes and what is held belong to the interpreter that imported this first.
     #[pymodule_init]

@@ -18,6 +18,8 @@ pub(crate) fn publish(any: &mut Any, name: &[u8], _exclusive: bool) -> Result<Ar
     of_any!(any, area => area.publish(name))
 }
 
-pub(crate) fn withdraw(_any: &mut Any) -> Result<(), Error> {
+/// Takes its name back; the mapping stays.
+pub(crate) fn withdraw(any: &mut Any) -> Result<(), Error> {
+    of_any!(any, area => area.unpublish());
     Ok(())
 }

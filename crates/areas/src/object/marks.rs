@@ -48,8 +48,11 @@ impl Object {
         self.was_retired
     }
 
-    /// Whether it is marked so now.
-    pub(crate) fn is_retired(&self) -> Result<bool> {
+    /// Whether it is retired by now: nobody opens it any more, and who has it keeps it.
+    ///
+    /// # Errors
+    /// [`Kind::System`] where its descriptor was closed.
+    pub fn is_retired(&self) -> Result<bool> {
         if self.physical.is_some() {
             return Ok(false);
         }
