@@ -18,6 +18,7 @@ use super::{Access, Area, Resizable};
 use crate::error::{Error, Kind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::object::{Extent, Object, Piece};
+use crate::registry;
 use crate::size::Bytes;
 
 impl<K: Access> Area<K> {
@@ -69,7 +70,10 @@ impl<K: Access> Area<K> {
     /// As [`reconcile`](Area::reconcile).
     #[doc(hidden)]
     pub fn cut(mut self, lost: &[Range<usize>]) -> Result<Vec<Self>, Rejected<Self>> {
-        let used = self.used();
+        // What had bytes when it was last looked at is no mere reserve: another holder may have made the area smaller since, and make it larger again.
+        let seen = self.object.as_ref().map_or(0, Object::size_seen);
+        let seen = self.mapping.page_size().round_up(seen).unwrap_or(usize::MAX).min(self.mapping.span());
+        let used = self.used().max(seen);
         let left = Left::of(lost, self.mapping.page_size().bytes(), self.mapping.span(), used);
         let mut objects = Vec::new();
         for _ in left.kept.iter().skip(1) {
@@ -150,7 +154,7 @@ impl<K: Access> Area<K> {
         }
     }
 
-    fn told(&self) -> Option<crate::registry::Announcement> {
+    fn told(&self) -> Option<registry::Announcement> {
         let object = self.object.as_ref()?;
         Some(self.announcement(self.name.clone()?, &self.mapping, object))
     }
@@ -230,7 +234,7 @@ impl Area<Resizable> {
     pub(super) fn resize_capped(&mut self, wanted: usize, what: &dyn Fn() -> String) -> Result<()> {
         let span = self.mapping.span();
         if wanted <= span {
-            return self.shorten_capped(wanted, span);
+            return self.shorten_capped(wanted, span, what);
         }
         let object = super::object_of(self.object.as_ref());
         let piece = object.piece();
@@ -272,6 +276,33 @@ impl Area<Resizable> {
         Ok(())
     }
 
+    /// Refuses where another published holder, in whatever process, has some of these bytes.
+    fn refuse_if_others_have(&self, from: usize, to: usize, what: &dyn Fn() -> String) -> Result<()> {
+        let object = super::object_of(self.object.as_ref());
+        let first = object.piece().first;
+        let (from, to) = (first + from as u64, first + to as u64);
+        let holders: Vec<String> = registry::list_of(object.identity())?
+            .areas
+            .iter()
+            .filter(|other| !self.publication.as_ref().is_some_and(|own| own.is(other.id())))
+            .filter(|other| {
+                let record = other.record();
+                let theirs = record.piece.range(record.span);
+                theirs.start < to && theirs.end > from
+            })
+            .map(|other| format!("area {} in process {}", other.id(), other.pid()))
+            .collect();
+        match holders.is_empty() {
+            true => Ok(()),
+            false => Err(Error::new(Kind::AddressInUse, what())
+                .detail(format!(
+                    "the program has unmapped what was behind it, so that its size is its own; and others have its end, who would not follow: {}",
+                    holders.join(", ")
+                ))
+                .help("have these clones dropped; or unmap its end, which is one's own business")),
+        }
+    }
+
     /// Makes its file as large as that, if it is smaller.
     fn set_whole_size(&self, size: u64, whose: &str) -> Result<()> {
         let object = super::object_of(self.object.as_ref());
@@ -284,10 +315,12 @@ impl Area<Resizable> {
         }
     }
 
-    fn shorten_capped(&mut self, wanted: usize, span: usize) -> Result<()> {
+    /// Its end is unmapped. Who else has those bytes would keep them, and a resize is one of all holders: it is refused then.
+    fn shorten_capped(&mut self, wanted: usize, span: usize, what: &dyn Fn() -> String) -> Result<()> {
         if wanted == span {
             return Ok(());
         }
+        self.refuse_if_others_have(wanted, span, what)?;
         self.mapping.cut(wanted);
         if self.mapping.span() != wanted {
             return Err(Error::new(Kind::System, format!("resize {self} to {}", Bytes::from(wanted)))

@@ -8,6 +8,7 @@
 #include "check.h"
 
 #include <dirent.h>
+#include <sys/uio.h>
 
 /* As areas.h has it, whose other names are not BeOS's. */
 extern int areas_forget_range(void *start, size_t length);
@@ -47,6 +48,14 @@ static struct stat object_at(const void *address)
 static size_t pages_of(const void *address)
 {
 	return (size_t)object_at(address).st_blocks * 512 / PAGE;
+}
+
+/* Whether a byte can be read, as the kernel says. */
+static int is_there(const char *at)
+{
+	char byte;
+	struct iovec here = { &byte, 1 }, there = { (void *)(uintptr_t)at, 1 };
+	return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1;
 }
 
 static area_id make(char **base)
@@ -180,6 +189,118 @@ static void somebody_has_it(void)
 	close(asked[0]), close(asked[1]), close(told[0]), close(told[1]);
 }
 
+/* A part of which there is a clone has a size of its own, and so has the clone: one resize would not be one of both, so that it is refused. */
+static void a_clone_of_a_part(void)
+{
+	char *base, *copy;
+	area_info info;
+	area_id id = make(&base), clone, second;
+	int round, to[2], from[2];
+	CHECK(pipe(to) == 0 && pipe(from) == 0);
+	CHECK_EQ(munmap(base + 6 * PAGE, 3 * PAGE), 0);
+	for (round = 0; round < 2; round++) {
+		pid_t child = 0;
+		if (round == 0) {
+			clone = clone_area("clone", (void **)&copy, B_ANY_ADDRESS, RW, id);
+		} else {
+			child = check_fork();
+			if (child == 0) {
+				clone = clone_area("clone", (void **)&copy, B_ANY_ADDRESS, RW, id);
+				CHECK(clone > 0);
+				/* But for what was inherited. */
+				CHECK_EQ(delete_area(area_for(base)), B_OK);
+				check_tell(from[1], 'c');
+				check_hear(to[0]);
+				CHECK_EQ(resize_area(clone, 2 * PAGE), B_ERROR);
+				CHECK_EQ(get_area_info(clone, &info), B_OK);
+				CHECK_EQ(info.size, 6 * PAGE);
+				CHECK_EQ(copy[5 * PAGE], 6);
+				_exit(0);
+			}
+			clone = check_hear(from[0]);
+		}
+		CHECK(clone > 0);
+		CHECK_EQ(resize_area(id, 2 * PAGE), B_ERROR);
+		CHECK_EQ(resize_area(id, 7 * PAGE), B_ERROR);
+		CHECK_EQ(get_area_info(id, &info), B_OK);
+		CHECK_EQ(info.size, 6 * PAGE);
+		CHECK_EQ(base[5 * PAGE], 6);
+		if (round == 0) {
+			CHECK_EQ(resize_area(clone, 2 * PAGE), B_ERROR);
+			CHECK_EQ(copy[5 * PAGE], 6);
+			CHECK_EQ(delete_area(clone), B_OK);
+		} else {
+			check_tell(to[1], 'e');
+			check_child(child, 0);
+		}
+	}
+	/* Alone again. The other part is not touched by that. */
+	second = area_for(base + 9 * PAGE);
+	CHECK(second > 0 && second != id);
+	CHECK_EQ(resize_area(id, 2 * PAGE), B_OK);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	CHECK_EQ(info.size, 2 * PAGE);
+	CHECK_EQ(base[9 * PAGE], 10);
+	CHECK_EQ(get_area_info(second, &info), B_OK);
+	CHECK_EQ(info.size, (PAGES - 9) * PAGE);
+	CHECK_EQ(delete_area(second), B_OK);
+	CHECK_EQ(delete_area(id), B_OK);
+	CHECK(close(to[0]) == 0 && close(to[1]) == 0 && close(from[0]) == 0 && close(from[1]) == 0);
+}
+
+/* Who has the whole makes it smaller for all, also for what lies behind a gap, whether its maker knows of that or not; and larger again. */
+static void who_has_the_whole_resizes_it(int known)
+{
+	char *base;
+	area_info info;
+	area_id id = make(&base), second;
+	int to[2], from[2];
+	pid_t child;
+	CHECK(pipe(to) == 0 && pipe(from) == 0);
+	child = check_fork();
+	if (child == 0) {
+		area_id own = area_for(base);
+		check_tell(from[1], 'r');
+		check_hear(to[0]);
+		CHECK_EQ(resize_area(own, 4 * PAGE), B_OK);
+		check_tell(from[1], 's');
+		check_hear(to[0]);
+		CHECK_EQ(resize_area(own, PAGES * PAGE), B_OK);
+		CHECK_EQ(base[3 * PAGE], 4);
+		CHECK_EQ(base[12 * PAGE], 0);
+		base[12 * PAGE] = 'n';
+		check_tell(from[1], 'g');
+		check_hear(to[0]);
+		_exit(0);
+	}
+	check_hear(from[0]);
+	CHECK_EQ(munmap(base + 6 * PAGE, 3 * PAGE), 0);
+	if (known)
+		CHECK_EQ(get_area_info(id, &info), B_OK);
+	check_tell(to[1], 's');
+	check_hear(from[0]);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	CHECK_EQ(info.size, 4 * PAGE);
+	CHECK_EQ(base[3 * PAGE], 4);
+	CHECK(!is_there(base + 4 * PAGE));
+	CHECK(!is_there(base + 9 * PAGE));
+	check_tell(to[1], 'g');
+	check_hear(from[0]);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	CHECK_EQ(info.size, 6 * PAGE);
+	CHECK_EQ(base[12 * PAGE], 'n');
+	second = area_for(base + 12 * PAGE);
+	CHECK(second > 0 && second != id);
+	CHECK_EQ(get_area_info(second, &info), B_OK);
+	CHECK(info.address == base + 9 * PAGE);
+	CHECK_EQ(info.size, (PAGES - 9) * PAGE);
+	check_tell(to[1], 'e');
+	check_child(child, 0);
+	CHECK_EQ(delete_area(second), B_OK);
+	CHECK_EQ(delete_area(id), B_OK);
+	CHECK(close(to[0]) == 0 && close(to[1]) == 0 && close(from[0]) == 0 && close(from[1]) == 0);
+}
+
 /* A part that is handed to another team goes with what it has, and nothing else of it. */
 static void handed_over(void)
 {
@@ -232,7 +353,7 @@ static void handed_over(void)
 	close(ready[0]), close(ready[1]), close(go[0]), close(go[1]);
 }
 
-/* Told before the program unmaps: at once, also for area_for, which asks nobody. */
+/* Told before the program unmaps: at once. */
 static void told_before(void)
 {
 	char *base, *elsewhere;
@@ -297,6 +418,9 @@ int main(void)
 	somebody_has_it();
 	its_reserve_is_in_nobodys_way();
 	handed_over();
+	a_clone_of_a_part();
+	who_has_the_whole_resizes_it(0);
+	who_has_the_whole_resizes_it(1);
 	if (!check_knows_holders())
 		SKIP("this kernel has no flags of memory objects (before Linux 6.0): what is unmapped keeps its memory");
 	nobody_else_has_it();
