@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `areas.rs` | areas: made, cloned, found, resized, protected, handed over, deleted |
-//! | `places.rs`, `words.rs` | where they come to lie; protections and locks |
+//! | `places.rs`, `clones.rs`, `words.rs` | where they come to lie, and grow with their clones; protections and locks |
 //! | `info.rs` | what can be told of areas |
 //! | `ranges.rs` | reserved ranges of addresses |
 //! | `teams.rs`, `threads.rs`, `system.rs` | the companions that programs with areas use |
@@ -12,6 +12,7 @@
 //! | `errors.rs`, `layout.rs` | numbers and structures of the headers |
 
 mod areas;
+mod clones;
 mod debugger;
 mod errors;
 mod info;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use areas::{Address, Kind, Lock, PageSize, Reservation, Resizable};
 
 use super::errors::{BAD_ADDRESS, BAD_VALUE, NO_MEMORY, Status, status_of, wrong};
-use super::ranges;
+use super::{clones, ranges};
 use crate::held::{Entered, Held, open};
 
 /// Where a program wants an area.
@@ -169,9 +169,24 @@ fn with_addresses<T>(
     }
 }
 
-/// Resizes an area. Where its addresses end it may take those behind a reserved range in which it is, and those of ranges that were reserved there.
+/// Resizes an area. Where its addresses end it may take those behind a reserved range in which it is, and those of ranges that were reserved there; where
+/// those of clones in this team do, they are given more.
 pub(super) fn resize(entered: &Entered, area: &mut areas::Area<Resizable>, size: usize) -> areas::Result<()> {
-    with_addresses(entered, area.lock(), || match area.resize(size) {
+    with_addresses(entered, area.lock(), || match resize_alone(entered, area, size) {
+        Err(error) if error.kind() == Kind::AddressInUse && size > area.mapped() => {
+            clones::resize_with(entered, area, size).unwrap_or(Err(error))
+        }
+        other => other,
+    })
+}
+
+/// The same, with what clones have.
+pub(super) fn resize_alone(
+    entered: &Entered,
+    area: &mut areas::Area<Resizable>,
+    size: usize,
+) -> areas::Result<()> {
+    match area.resize(size) {
         Err(error) if error.kind() == Kind::AddressInUse && size > area.reserve() => {
             let start = area.as_ptr().addr();
             let behind = start + area.reserve()..start.saturating_add(size);
@@ -181,7 +196,7 @@ pub(super) fn resize(entered: &Entered, area: &mut areas::Area<Resizable>, size:
             resized
         }
         other => other,
-    })
+    }
 }
 
 /// Gives back what areas of ours have reserved and do not use. Whether there was any.

@@ -168,6 +168,44 @@ impl Area<Resizable> {
         Ok(())
     }
 
+    /// Whether it is a clone of another area of this process that has to have more addresses before that one can have `size` bytes: how many bytes of
+    /// addresses it needs. For who holds both, and grows one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn lacks_for(&self, other: &Self, size: usize) -> Option<usize> {
+        let (own, others) = (self.own(), other.own());
+        if own.identity() != others.identity() || own.is_capped() || others.is_capped() {
+            return None;
+        }
+        // Parts begin at different bytes of the object.
+        let end = others.piece().first.checked_add(size as u64)?;
+        let wanted = usize::try_from(end.checked_sub(own.piece().first)?).ok()?;
+        (wanted > self.mapping.span()).then_some(wanted)
+    }
+
+    /// [`widen_reserve`](Area::widen_reserve) for who is about to grow a clone of it, also where it is locked: then
+    /// [`lock_grown`](Area::lock_grown) has to follow the growth, or [`trim_reserve`](Area::trim_reserve) where that failed.
+    ///
+    /// # Errors
+    /// As [`widen_reserve`](Area::widen_reserve).
+    #[doc(hidden)]
+    pub fn make_room(&mut self, span: usize) -> Result<()> {
+        self.own().mark_uneven()?;
+        self.widen(span)?;
+        self.note_span();
+        Ok(())
+    }
+
+    /// Locks what has been grown of it through a clone, as it is locked.
+    ///
+    /// # Errors
+    /// As [`resize`](Area::resize) of a locked area.
+    #[doc(hidden)]
+    pub fn lock_grown(&mut self) -> Result<()> {
+        let whose = self.to_string();
+        self.lock_tail(&whose)
+    }
+
     /// Takes addresses behind it, up to `span` bytes in all, so that it can grow without asking for them later.
     ///
     /// # Errors

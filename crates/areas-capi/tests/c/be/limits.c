@@ -100,6 +100,59 @@ static void locked_clones_and_tails(void)
 	CHECK_EQ(resize_area(full, 2 * PAGE), B_OK);
 }
 
+/* A clone in the same team grows with it, and is locked as well: where that may not be, nothing has changed. */
+static void locked_with_a_clone(void)
+{
+	static const uint32 locks[] = { B_LAZY_LOCK, B_FULL_LOCK };
+	area_info info;
+	size_t i;
+	for (i = 0; i < 2; i++) {
+		char *address, *other;
+		area_id clone, id = create_area("locked", (void **)&address, B_ANY_ADDRESS, 4 * PAGE, locks[i], RW);
+		if (id == B_NO_MEMORY)
+			_exit(77);
+		CHECK(id > 0);
+		clone = clone_area("clone", (void **)&other, B_ANY_ADDRESS, RW, id);
+		CHECK(clone > 0);
+		if (i == 0) {
+			/* For four pages twice, and three more. */
+			limit(RLIMIT_MEMLOCK, 11 * PAGE);
+			no_lock_right();
+		}
+		CHECK_EQ(resize_area(id, 6 * PAGE), B_NO_MEMORY);
+		CHECK_EQ(get_area_info(clone, &info), B_OK);
+		CHECK_EQ(info.size, 4 * PAGE);
+		CHECK_EQ(get_area_info(id, &info), B_OK);
+		CHECK_EQ(info.size, 4 * PAGE);
+		CHECK_STR(check_maps(address + 4 * PAGE), "");
+		CHECK_STR(check_maps(other + 4 * PAGE), "");
+		CHECK_EQ(resize_area(id, 5 * PAGE), B_OK);
+		CHECK_EQ(get_area_info(clone, &info), B_OK);
+		CHECK_EQ(info.size, 5 * PAGE);
+		CHECK_EQ(delete_area(clone), B_OK);
+		CHECK_EQ(delete_area(id), B_OK);
+	}
+}
+
+/* Clones in the same team have what addresses the limit leaves, and grow with it. */
+static void clones_under_a_limit(void)
+{
+	char *address, *other[3];
+	area_id id;
+	size_t size, i;
+	limit(RLIMIT_AS, (rlim_t)1 << 40);
+	id = create_area("grows", (void **)&address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW);
+	CHECK(id > 0);
+	for (i = 0; i < 3; i++)
+		CHECK(clone_area("clone", (void **)&other[i], B_ANY_ADDRESS, RW, id) > 0);
+	for (size = 2 * PAGE; size <= 1 << 28; size *= 2) {
+		CHECK_EQ(resize_area(id, size), B_OK);
+		address[size - 1] = (char)(size / PAGE);
+		for (i = 0; i < 3; i++)
+			CHECK_EQ(other[i][size - 1], (char)(size / PAGE));
+	}
+}
+
 /* How many mappings a process can have: the last sixteenth is left to the rest of the program. */
 static void mappings(void)
 {
@@ -268,10 +321,12 @@ int main(void)
 	in_a_child(page_frames);
 	in_a_child(address_space);
 	in_a_child(reserves_give_way);
+	in_a_child(clones_under_a_limit);
 #ifndef __SANITIZE_ADDRESS__
 	/* The sanitizer's own memory would have no room between the limit and the next area. */
 	in_a_child(a_late_limit);
 #endif
+	in_a_child(locked_with_a_clone);
 	if (!in_a_child(locked_clones_and_tails))
 		SKIP("nothing may be locked here");
 	return 0;

@@ -1,6 +1,7 @@
 /*
  * Locked areas that change their size. Linux locks addresses, so a locked area has none in reserve: alone it grows where there is
- * room behind it; with a clone it grows back to what both have had, and no further, as nobody can change another's address space.
+ * room behind it, and with its clones in the same team; with one of another team it grows back to what both have had, and no further, as nobody can change
+ * another's address space.
  *
  * Not under valgrind: version 3.19 lacks mlock2.
  */
@@ -57,24 +58,39 @@ static void alone(uint32 lock)
 
 static void with_a_clone(uint32 lock)
 {
-	char *address;
-	void *other = NULL;
+	char *address, *other = NULL, *behind;
 	area_id clone, id = locked(lock, 4 * PAGE, &address);
-	clone = clone_area("clone", &other, B_ANY_ADDRESS, RW, id);
+	size_t at;
+	clone = clone_area("clone", (void **)&other, B_ANY_ADDRESS, RW, id);
 	CHECK(clone > 0);
-	CHECK_EQ(resize_area(id, 5 * PAGE), B_ERROR);
-	CHECK_EQ(resize_area(clone, 5 * PAGE), B_ERROR);
-	CHECK_EQ(size_of(id), 4 * PAGE);
-	CHECK_STR(check_maps(address + 4 * PAGE), "");
+	/* Either one grows, and the other one with it, locked as it is. */
+	CHECK_EQ(resize_area(id, 5 * PAGE), B_OK);
+	CHECK_EQ(size_of(clone), 5 * PAGE);
+	CHECK_EQ(resize_area(clone, 16 * PAGE), B_OK);
+	CHECK_EQ(size_of(id), 16 * PAGE);
+	for (at = 0; at < 16; at++)
+		address[at * PAGE] = other[at * PAGE + 1] = (char)at;
+	CHECK_EQ(other[15 * PAGE], 15);
+	CHECK_EQ(address[15 * PAGE + 1], 15);
+	CHECK_EQ(check_smaps(address + 15 * PAGE, "Locked"), check_smaps(other + 15 * PAGE, "Locked"));
+	CHECK_EQ(check_smaps(address + 15 * PAGE, "Locked") > 0, lock != B_NO_LOCK);
 	/* Smaller, and back. */
 	CHECK_EQ(resize_area(id, PAGE), B_OK);
 	CHECK_EQ(size_of(clone), PAGE);
 	CHECK_EQ(resize_area(clone, 4 * PAGE), B_OK);
 	address[4 * PAGE - 1] = 'x';
-	CHECK_EQ(((char *)other)[4 * PAGE - 1], 'x');
+	CHECK_EQ(other[4 * PAGE - 1], 'x');
+	/* Where something is behind the other one both stay as they are. */
+	behind = mmap(other + 16 * PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	CHECK(behind == other + 16 * PAGE);
+	CHECK_EQ(resize_area(id, 17 * PAGE), B_ERROR);
+	CHECK_EQ(size_of(id), 4 * PAGE);
+	CHECK_STR(check_maps(address + 16 * PAGE), "");
+	CHECK_STR(check_maps(behind), "r--p");
+	CHECK_EQ(munmap(behind, PAGE), 0);
 	/* Once the clone is gone, there is room. */
 	CHECK_EQ(delete_area(clone), B_OK);
-	CHECK_EQ(resize_area(id, 5 * PAGE), B_OK);
+	CHECK_EQ(resize_area(id, 17 * PAGE), B_OK);
 	CHECK_EQ(delete_area(id), B_OK);
 }
 

@@ -1,0 +1,77 @@
+//! Growth of an area that has clones in this very team which have too few addresses: nobody can map into another process, but into this one.
+
+use std::sync::MutexGuard;
+
+use areas::{Area, Lock, Resizable};
+
+use super::places;
+use crate::held::{Entered, Held, Place};
+
+/// A clone that was given addresses, and how many bytes of them it had.
+struct Given<'a> {
+    held: MutexGuard<'a, Option<Held>>,
+    before: usize,
+}
+
+impl Given<'_> {
+    fn area(&mut self) -> Option<&mut Area<Resizable>> {
+        match &mut *self.held {
+            Some(Held::Resizable(area)) => Some(area),
+            _ => None,
+        }
+    }
+
+    /// It has again what it had.
+    fn take_back(&mut self) {
+        let before = self.before;
+        if let Some(area) = self.area() {
+            area.trim_reserve(before);
+        }
+    }
+}
+
+/// Grows an area once its clones in this team have room for it: those whose addresses end before. `None` where there is no such clone, or one has no
+/// room: nothing has changed then.
+///
+/// # Errors
+/// Those of growth, and of locking the new bytes in the clones: nothing has changed.
+pub(super) fn resize_with(
+    entered: &Entered,
+    area: &mut Area<Resizable>,
+    size: usize,
+) -> Option<areas::Result<()>> {
+    let places = entered.below(usize::MAX);
+    let mut given = give_room(&places, area, size)?;
+    let (before, span) = (area.mapped(), area.reserve());
+    let mut grown = places::resize_alone(entered, area, size);
+    if grown.is_ok() && area.lock() != Lock::None {
+        let locked = given.iter_mut().filter_map(Given::area).try_for_each(Area::lock_grown);
+        grown = locked.inspect_err(|_| {
+            // To what it was: that takes nothing that it has not.
+            let _ = area.resize(before);
+            area.trim_reserve(span);
+        });
+    }
+    if grown.is_err() {
+        given.iter_mut().for_each(Given::take_back);
+    }
+    Some(grown)
+}
+
+/// Gives clones of an area that lack addresses for `size` bytes of it as many as it takes. `None` where none does, or there is no room behind one.
+fn give_room<'a>(places: &'a [Place], area: &Area<Resizable>, size: usize) -> Option<Vec<Given<'a>>> {
+    let mut given: Vec<Given<'_>> = Vec::new();
+    for place in places {
+        // The area itself is in this thread's hands. A clone with which another thread is busy stays as it is, and is in the way.
+        let Ok(mut held) = place.try_lock() else { continue };
+        let Some(Held::Resizable(clone)) = &mut *held else { continue };
+        let Some(wanted) = clone.lacks_for(area, size) else { continue };
+        let before = clone.reserve();
+        if clone.make_room(wanted).is_err() {
+            given.iter_mut().for_each(Given::take_back);
+            return None;
+        }
+        given.push(Given { held, before });
+    }
+    (!given.is_empty()).then_some(given)
+}
