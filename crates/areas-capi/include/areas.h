@@ -1067,7 +1067,7 @@ int areas_is_frozen(int32_t id);
 
 // These addresses are no longer any area's: what lies in them is cut from the areas of this process that BeOS's calls have made (create_area,
 // clone_area), at once, and nothing is unmapped. For an allocator that unmaps parts of areas all the time and knows that its munmap will succeed:
-// without it the next call that changes such an area sees what is gone, and area_for may name it until then. Who interposes munmap and the like
+// without it the next call that changes such an area, or tells of it, sees what is gone. Who interposes munmap and the like
 // cannot know that, and does not call this: link with libareas-cut.so (-lareas-cut), which does it (docs/design/cutting-at-once.md).
 //
 // `start` is a multiple of the page size; `length` is rounded up to whole pages. What is cut off the head or the tail makes an area smaller, what is

@@ -578,3 +578,99 @@ fn measuring_an_area_that_was_made_very_large() {
     area.resize(2 * PAGE).unwrap();
     assert_eq!(bytes(&area, PAGE, 1), [1]);
 }
+
+/// Free addresses of that many pages, with something mapped behind them; and what keeps them so.
+fn place_with_room(pages: usize) -> (usize, areas::Mapping) {
+    let reservation = areas::Reservation::new((pages + 1) * PAGE, PAGE).unwrap();
+    let start = reservation.address();
+    drop(reservation);
+    let request = areas::Request::new(PAGE).at(Address::Exactly(start + pages * PAGE));
+    (start, areas::Provider::map(&areas::System::new(), &request).unwrap())
+}
+
+#[test]
+fn moved_to_where_there_is_no_room_for_its_reserve() {
+    let name = name("moved");
+    let mut area = areas::builder(2 * PAGE).name(&name).resizable(64 * PAGE).unwrap();
+    area.write_at(0, b"moves").unwrap();
+    let mut clone = areas::registry::find(&name).unwrap().cloning().name("other").open_resizable().unwrap();
+    let own = std::process::id();
+    for room in [2, 3, 5, 8] {
+        let (start, _behind) = place_with_room(room);
+        let Ok(areas::Transfer::Own(moved)) = area.transfer(own, Address::Exactly(start)) else {
+            panic!("{room} pages are enough")
+        };
+        area = moved;
+        assert_eq!((area.as_ptr().addr(), area.reserve(), area.size()), (start, room * PAGE, 2 * PAGE));
+        assert_eq!(bytes(&area, 0, 5), b"moves");
+        assert_eq!(areas::registry::get(area.id().unwrap()).unwrap().info().unwrap().reserve, room * PAGE);
+        // Its clones have more, and are told.
+        assert_eq!(clone.resize((room + 1) * PAGE).unwrap_err().kind(), Kind::AddressInUse);
+        clone.resize(room * PAGE).unwrap();
+        assert_eq!(area.size(), room * PAGE);
+        clone.resize(2 * PAGE).unwrap();
+        // As it was, where there is no room for its bytes.
+        let (narrow, _behind) = place_with_room(1);
+        let rejected = area.transfer(own, Address::Exactly(narrow)).unwrap_err();
+        assert_eq!(rejected.error.kind(), Kind::AddressInUse);
+        area = rejected.value;
+        assert_eq!((area.as_ptr().addr(), area.reserve()), (start, room * PAGE));
+        // It gets no more than it had: elsewhere it takes what there is.
+        area.widen_reserve(room * PAGE).unwrap();
+        let Ok(areas::Transfer::Own(moved)) = area.transfer(own, Address::Any) else { panic!("anywhere") };
+        area = moved;
+        area.widen_reserve(64 * PAGE).unwrap();
+    }
+    let reservation = areas::Reservation::new(8 * PAGE, PAGE).unwrap();
+    let rejected = area.transfer_inside(&reservation, 7 * PAGE).unwrap_err();
+    assert!(matches!(rejected.error.kind(), Kind::OutOfRange | Kind::AddressInUse), "{}", rejected.error);
+    area = rejected.value.transfer_inside(&reservation, 5 * PAGE).unwrap();
+    assert_eq!((area.as_ptr().addr(), area.reserve()), (reservation.address() + 5 * PAGE, 3 * PAGE));
+    assert_eq!(bytes(&area, 0, 5), b"moves");
+    assert_eq!(clone.resize(4 * PAGE).unwrap_err().kind(), Kind::AddressInUse);
+    clone.resize(3 * PAGE).unwrap();
+    drop(area);
+    assert_eq!(reservation.room_at(5 * PAGE), 3 * PAGE);
+}
+
+/// One holder moves to where it has room for less, while another grows the area: whatever the order, all that is there is mapped.
+#[test]
+fn moved_while_another_holder_grows() {
+    let name = name("moved-hunted");
+    let mut area = areas::builder(PAGE).name(&name).resizable(64 * PAGE).unwrap();
+    let mut clone = areas::registry::find(&name).unwrap().cloning().name("grows").open_resizable().unwrap();
+    let until = std::time::Instant::now() + hunt();
+    let (mut moved_times, mut refused, mut grown) = (0, 0, 0);
+    while std::time::Instant::now() < until {
+        clone.resize(PAGE).unwrap();
+        let (start, _behind) = place_with_room(4);
+        let (grows, moves) = std::thread::scope(|scope| {
+            let grows = scope.spawn(|| clone.resize(32 * PAGE).is_ok());
+            let moves = area.transfer(std::process::id(), Address::Exactly(start));
+            (grows.join().unwrap(), moves)
+        });
+        area = match moves {
+            Ok(areas::Transfer::Own(area)) => {
+                moved_times += 1;
+                area
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(rejected) => {
+                assert_eq!(rejected.error.kind(), Kind::AddressInUse, "{:#}", rejected.error);
+                refused += 1;
+                rejected.value
+            }
+        };
+        grown += usize::from(grows);
+        assert!(area.size() <= area.reserve(), "{} bytes, {} of addresses", area.size(), area.reserve());
+        assert!(clone.size() <= clone.reserve());
+        clone.resize(PAGE).unwrap();
+        let Ok(areas::Transfer::Own(back)) = area.transfer(std::process::id(), Address::Any) else {
+            panic!("anywhere")
+        };
+        area = back;
+        area.widen_reserve(64 * PAGE).unwrap();
+    }
+    println!("moved {moved_times} times, refused {refused}, grown {grown}");
+    assert!(moved_times > 0 && grown > 0);
+}

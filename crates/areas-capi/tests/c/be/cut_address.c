@@ -3,7 +3,6 @@
  * call in between. That the kernel is asked takes a descriptor, which the program may close, or use for something else.
  */
 #include <OS.h>
-#include <areas.h>
 
 #include "check.h"
 
