@@ -19,7 +19,7 @@ use super::places::{
     self, Place, Spec, Wish, is_in_user_range, make_somewhere, page, refuse_the_kernels, whole_pages,
 };
 use super::words::{lock_of, protection_of, without_overcommitting};
-use crate::edge::guarded;
+use crate::edge::{guarded, is_inside};
 use crate::held::{self, Entered, Held, open};
 use crate::interposer;
 
@@ -496,6 +496,10 @@ extern "C" fn area_for(address: *mut c_void) -> i32 {
         } else if let AtAddress::Mapped(id) = registry::mapped_at(address) {
             return id.get();
         }
+    }
+    // A handler of a signal that has interrupted a call of the library's in this very thread: that may hold what would be waited for.
+    if is_inside() {
+        return ERROR;
     }
     guarded(ERROR, || {
         registry::join_once();

@@ -11,7 +11,8 @@
  * After setuid and the like, the areas are the new user's from the next call on that makes one.
  *
  * A thread may be cancelled (pthread_cancel, deferred) in any call: snooze and wait_for_thread end there, all others come to their
- * end first. Threads with 32 KiB of stack can make every call. No call is async-signal-safe.
+ * end first. Threads with 32 KiB of stack can make every call. No call is async-signal-safe; area_for alone, of an address of an area and
+ * once it was called elsewhere, may be called in a handler: where that has interrupted another call of these in the same thread, it may give B_ERROR.
  */
 #ifndef AREAS_BE_KERNEL_OS_H
 #define AREAS_BE_KERNEL_OS_H

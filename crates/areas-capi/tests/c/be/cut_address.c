@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <sys/time.h>
 
 #define PAGE ((size_t)B_PAGE_SIZE)
 #define RW (B_READ_AREA | B_WRITE_AREA)
@@ -226,6 +227,48 @@ static void by_many_threads(void)
 	finish(base);
 }
 
+/* In a handler of a signal: at once, whatever it has interrupted. In the middle of a call that changes areas the answer may be B_ERROR. */
+static char *stays;
+static area_id stays_id;
+static volatile sig_atomic_t calling, handled, known;
+
+static void asks_in_a_handler(int signal)
+{
+	area_id found = area_for(stays + PAGE + 5);
+	(void)signal;
+	CHECK(found == stays_id || (found == B_ERROR && calling));
+	known += found == stays_id;
+	handled++;
+}
+
+static void in_a_handler(void)
+{
+	struct sigaction action;
+	struct itimerval often = { { 0, 200 }, { 0, 200 } }, never = { { 0, 0 }, { 0, 0 } };
+	sig_atomic_t spun;
+	stays_id = make(&stays, RW);
+	CHECK_EQ(area_for(stays), stays_id);
+	memset(&action, 0, sizeof action);
+	action.sa_handler = asks_in_a_handler;
+	action.sa_flags = SA_RESTART;
+	CHECK_EQ(sigaction(SIGALRM, &action, NULL), 0);
+	CHECK_EQ(setitimer(ITIMER_REAL, &often, NULL), 0);
+	while (handled < 1000) {
+		char *base;
+		area_id id;
+		calling = 1;
+		id = make(&base, RW);
+		CHECK_EQ(resize_area(id, 2 * SIZE), B_OK);
+		CHECK_EQ(delete_area(id), B_OK);
+		calling = 0;
+		for (spun = 0; spun < 2000; spun++)
+			__asm__ volatile("");
+	}
+	CHECK_EQ(setitimer(ITIMER_REAL, &never, NULL), 0);
+	CHECK(known > handled / 2);
+	finish(stays);
+}
+
 int main(void)
 {
 	parts(RW);
@@ -234,6 +277,7 @@ int main(void)
 	in_a_child(0);
 	in_a_child(1);
 	by_many_threads();
+	in_a_handler();
 	without_its_descriptor();
 	return 0;
 }

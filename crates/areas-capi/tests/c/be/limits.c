@@ -140,7 +140,7 @@ static void clones_under_a_limit(void)
 	char *address, *other[3];
 	area_id id;
 	size_t size, i;
-	limit(RLIMIT_AS, (rlim_t)1 << 40);
+	limit(RLIMIT_AS, (rlim_t)1 << 46);
 	id = create_area("grows", (void **)&address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW);
 	CHECK(id > 0);
 	for (i = 0; i < 3; i++)
