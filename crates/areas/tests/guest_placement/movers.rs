@@ -1,8 +1,5 @@
 //! Pages that others have in their hands: mapped by another process, or held by a transfer.
 
-#![expect(unsafe_code, reason = "vmsplice; the block has its proof")]
-
-use std::os::fd::AsRawFd as _;
 use std::sync::atomic::Ordering;
 
 use areas::{Area, Policy, Shared, Why};
@@ -70,18 +67,14 @@ fn without_the_privilege_they_stay_and_are_named() {
 fn pages_in_a_transfer_stay_and_are_named() {
     guest!();
     let mut area = populated();
-    let (from, to) = std::io::pipe().unwrap();
-    let part = libc::iovec { iov_base: area.as_ptr().wrapping_add(10 * PAGE).cast(), iov_len: 4 * PAGE };
-    // SAFETY: the pages are mapped and stay so longer than the pipe; nothing reads what is in it.
-    let spliced = unsafe { libc::vmsplice(to.as_raw_fd(), &raw const part, 1, 0) };
-    assert_eq!(usize::try_from(spliced).unwrap(), 4 * PAGE);
+    let held = crate::support::pages::hold(area.as_ptr().wrapping_add(10 * PAGE), 4 * PAGE);
     let migration = area.migrate(Policy::Bind(nodes([2]))).unwrap();
     let [stayed] = migration.stayed() else { panic!("{migration}") };
     assert_eq!((stayed.range.clone(), stayed.why), (10 * PAGE..14 * PAGE, Why::Busy), "{migration}");
     assert_eq!(migration.moved(), 28 * PAGE as u64, "{migration}");
     let expected = [[2; 10].as_slice(), &[0; 4], &[2; 18]].concat();
     assert_eq!(expand(&area.residency().unwrap(), PAGE), expected);
-    drop((from, to));
+    drop(held);
     let migration = area.migrate(Policy::Bind(nodes([2]))).unwrap();
     assert_eq!((migration.moved(), migration.stayed().len()), (4 * PAGE as u64, 0), "{migration}");
 }

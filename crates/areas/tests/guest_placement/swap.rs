@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Area, Lock, Shared, Where};
+use areas::{Area, Lock, Policy, Shared, Where};
 
 use crate::support::child::{Ended, in_child};
 use crate::support::group::Group;
-use crate::support::machine::vmstat;
-use crate::support::{MIB, PAGE, guest};
+use crate::support::machine::{OnCpu, Setting, vmstat};
+use crate::support::{MIB, PAGE, assert_goes_round, guest, node, nodes, pages, skipped};
 
 const SIZE: usize = 4 * MIB;
 /// Room for what is locked and little else.
@@ -115,4 +115,139 @@ fn a_group_that_cannot_hold_it_is_named() {
     });
     assert_eq!(ended, Ended::Well);
     assert_eq!(vmstat("oom_kill"), kills);
+}
+
+/// Brings all pages of the group that can leave to swap.
+fn swap_out(group: &Group) {
+    for _ in 0..8 {
+        // It says at the end that there is no more (EAGAIN).
+        let _ = std::fs::write(group.file("memory.reclaim"), "64M");
+    }
+}
+
+/// The node of each page, all of which are in RAM.
+fn found(area: &Area<Shared>) -> Vec<u32> {
+    pages::nodes_of(area.as_ptr(), SIZE, PAGE)
+}
+
+/// Has a fault bring in so many pages of swap at most: 2 to the power of that.
+fn read_ahead(power: u32) -> Setting {
+    Setting::set("/proc/sys/vm/page-cluster".into(), &power.to_string())
+}
+
+/// What is asked of areas that leave and come back.
+fn policies() -> [Policy; 4] {
+    let both = nodes([0, 2]);
+    [Policy::Default, Policy::Bind(nodes([2])), Policy::Preferred(node(2)), Policy::Interleave(both)]
+}
+
+/// In a control group that swaps, on a CPU of node 0.
+fn in_a_group(body: impl FnOnce(&Group)) {
+    let group = Group::new("memory", &[("memory.max", "max")]);
+    let ended = in_child(|| {
+        group.enter();
+        let _cpu = OnCpu::of_node(0);
+        body(&group);
+    });
+    assert_eq!(ended, Ended::Well);
+}
+
+/// A page that was swapped comes back as a new one does: where its policy says, and without one to the node of the CPU that touches it,
+/// wherever it was before.
+#[test]
+fn pages_come_back_where_their_policy_says() {
+    guest!();
+    let _alone = read_ahead(0);
+    in_a_group(come_back);
+}
+
+fn come_back(group: &Group) {
+    let mut shared = policies().map(|policy| areas::builder(SIZE).place(policy).shared().unwrap());
+    let private = policies().map(|policy| {
+        let mut area = areas::builder(SIZE).place(policy).private().unwrap();
+        area.fill(3);
+        area
+    });
+    for area in &mut shared {
+        area.populate().unwrap();
+    }
+    // Pages of no policy, on a node where nobody touches them.
+    shared[0].migrate(Policy::Bind(nodes([2]))).unwrap();
+    shared[0].migrate(Policy::Default).unwrap();
+    assert_eq!(found(&shared[0]), [2; SIZE / PAGE]);
+    swap_out(group);
+    for (area, policy) in shared.iter().zip(policies()) {
+        let gone = area.residency().unwrap();
+        assert_eq!((gone.resident(), gone.swapped()), (0, Some(SIZE as u64)), "{policy}: {gone}");
+        assert_eq!(area.verify().unwrap().not_in_ram(), SIZE as u64);
+        fill(area);
+        let back = area.residency().unwrap();
+        assert_eq!((back.resident(), back.swapped()), (SIZE as u64, Some(0)), "{policy}: {back}");
+        match policy {
+            Policy::Default => assert_eq!(found(area), [0; SIZE / PAGE]),
+            Policy::Interleave(_) => assert_goes_round(&found(area), &[0, 2], "back from swap"),
+            _ => assert_eq!(found(area), [2; SIZE / PAGE]),
+        }
+        assert!(area.verify().unwrap().holds(), "{policy}");
+    }
+    for (area, policy) in private.iter().zip(policies()) {
+        assert_eq!(area.residency().unwrap().swapped(), Some(SIZE as u64), "{policy}");
+        assert!(area.iter().all(|&byte| byte == 3));
+        let back = area.residency().unwrap();
+        assert_eq!((back.resident(), back.swapped()), (SIZE as u64, Some(0)), "{policy}: {back}");
+        if matches!(policy, Policy::Bind(_) | Policy::Preferred(_)) {
+            assert_eq!(pages::nodes_of(area.as_ptr(), SIZE, PAGE), [2; SIZE / PAGE]);
+        }
+        assert!(area.verify().unwrap().holds(), "{policy}");
+    }
+}
+
+/// The kernel reads swap ahead: what lies beside a page that is wanted comes in by *its* policy, though it belongs to another area. So
+/// bound pages are found elsewhere; that is told, and moving the area puts it right.
+#[test]
+fn neighbours_in_swap_come_back_by_the_policy_of_others() {
+    guest!();
+    let _ahead = read_ahead(3);
+    in_a_group(|group| {
+        let of = |policy| areas::builder(SIZE).place(policy).shared().unwrap();
+        let mut all: Vec<_> = [0, 2, 0, 2].map(|id| of(Policy::Bind(nodes([id])))).into_iter().collect();
+        for at in (0..SIZE).step_by(PAGE) {
+            for area in &all {
+                area.write_at(at, &[1]).unwrap();
+            }
+        }
+        assert!(all.iter().all(|area| area.verify().unwrap().holds()));
+        swap_out(group);
+        all.iter().for_each(fill);
+        let mut strayed = 0;
+        for (area, id) in all.iter_mut().zip([0, 2, 0, 2]) {
+            let elsewhere = found(area).iter().filter(|&&on| on != id).count() * PAGE;
+            assert_eq!(area.verify().unwrap().elsewhere(), elsewhere as u64);
+            strayed += elsewhere;
+            let migration = area.migrate(Policy::Bind(nodes([id]))).unwrap();
+            assert!(migration.verification().holds(), "{migration}");
+            assert_eq!(found(area), [id; SIZE / PAGE]);
+        }
+        assert!(strayed > 0, "nothing was read ahead");
+    });
+}
+
+/// zswap: what leaves is compressed in RAM, and no part of the area meanwhile.
+#[test]
+fn what_zswap_has_counts_as_swapped() {
+    guest!();
+    const ZSWAP: &str = "/sys/module/zswap/parameters/enabled";
+    if !std::fs::exists(ZSWAP).unwrap() {
+        skipped("swap::what_zswap_has_counts_as_swapped", "this kernel has no zswap (`--kernel full` has it)");
+        return;
+    }
+    let (_alone, _zswap) = (read_ahead(0), Setting::set(ZSWAP.into(), "Y"));
+    let before = vmstat("zswpout");
+    in_a_group(|group| {
+        let locked = areas::builder(SIZE).lock(Lock::Full).shared().unwrap();
+        fill(&locked);
+        come_back(group);
+        assert_eq!(locked.residency().unwrap().resident(), SIZE as u64);
+    });
+    assert!(vmstat("zswpout") - before > (SIZE / PAGE) as u64, "zswap has taken nothing");
 }

@@ -142,6 +142,12 @@ pub(crate) fn as_nobody() {
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
 }
 
+/// Ends this process in so many seconds, even in the middle of a call (SIGALRM).
+pub(crate) fn alarm(seconds: u32) {
+    // SAFETY: a number; nothing is read or written.
+    unsafe { libc::alarm(seconds) };
+}
+
 /// Sets an environment variable, in a child.
 pub(crate) fn set_variable(name: &str, value: &str) {
     // SAFETY: a forked child has one thread.

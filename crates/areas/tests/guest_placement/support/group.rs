@@ -20,6 +20,10 @@ impl Group {
         group
     }
 
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     pub(crate) fn set(&self, file: &str, value: &str) {
         fs::write(self.0.join(file), value).unwrap_or_else(|error| panic!("{file}: {error}"));
     }

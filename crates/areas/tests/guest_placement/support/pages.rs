@@ -170,3 +170,18 @@ pub(crate) fn mode(at: *const u8) -> i32 {
     assert_eq!(result, 0, "get_mempolicy: {}", std::io::Error::last_os_error());
     mode
 }
+
+/// Pages that a pipe holds on to, as a transfer does, until this goes.
+#[derive(Debug)]
+pub(crate) struct Held(#[expect(dead_code, reason = "it holds them")] (std::io::PipeReader, std::io::PipeWriter));
+
+/// Holds pages of this process, up to 16 of them.
+pub(crate) fn hold(start: *mut u8, len: usize) -> Held {
+    use std::os::fd::AsRawFd as _;
+    let (from, to) = std::io::pipe().unwrap();
+    let part = libc::iovec { iov_base: start.cast(), iov_len: len };
+    // SAFETY: the kernel takes references to pages that are mapped, and fails where none are; nothing reads what is in the pipe.
+    let spliced = unsafe { libc::vmsplice(to.as_raw_fd(), &raw const part, 1, 0) };
+    assert_eq!(usize::try_from(spliced).unwrap(), len);
+    Held((from, to))
+}
