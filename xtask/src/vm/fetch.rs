@@ -12,10 +12,11 @@ use super::setup::{BUSYBOX, Kernel};
 use crate::process;
 
 /// Drivers that a test may ask for, and those that the guest's own ports need in kernels without them built in.
-const MODULES: [&str; 11] = [
+const MODULES: [&str; 12] = [
     "virtio_pci",
     "virtio_console",
     "virtio_blk",
+    "nvme",
     "zram",
     "brd",
     "loop",

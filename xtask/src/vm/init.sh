@@ -31,7 +31,7 @@ load() {
     [ -f "/lib/modules/$name.ko" ] && insmod "/lib/modules/$name.ko" $parameters 2>/dev/null
 }
 # Kernels that have these built in have no such file, and nothing happens.
-for module in virtio_pci virtio_console $MODULES; do load "$module"; done
+for module in virtio_pci virtio_console ${SWAP:+nvme} $MODULES; do load "$module"; done
 
 # The device of the virtio port called NAME.
 port() {

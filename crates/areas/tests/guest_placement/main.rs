@@ -7,7 +7,8 @@
 //! | boot | nodes |
 //! |---|---|
 //! | the default | 0 and 1 with CPUs, 2 large and slow, 3 small and fast, both without |
-//! | swap and a memory-less node | 0 with all, 1 with a CPU and no memory, 2 with memory alone |
+//! | swap and a memory-less node | 0 with all, 1 with a CPU and no memory, 2 with memory alone; with all drivers for zswap |
+//! | memory that comes and goes | 0, and 1, a module of memory, with which the node comes and goes; 2 with memory alone |
 //! | 4 MiB set aside | 0 with all below 4 GiB, and 1; the kernel leaves the physical range 8 to 12 MiB alone |
 //! | pages of 1 GiB | 0, and 1 with room for such pages |
 //! | three nodes | 0 with 512 MiB, 1 with 320, 2 with 192 and no CPU |
@@ -17,15 +18,19 @@
 //! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none names.
 // vm: --with numactl -- containers:: cpuset:: gathered:: kernel:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
 // vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
-// vm: --nodes "1:512 0:3072" --append "hugepagesz=1G hugepages=1:1" -- giant::
+// vm: --kernel full --nodes "1:384 1:0 0:256" --swap 256 -- compressed::
+// vm: -- balancing:: tasks:: tiers::
+// vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1 -- offline::
+// vm: --nodes "1:512 0:4096" --append "hugepagesz=1G hugepages=1:2" -- giant::
 // vm: --nodes "1:512 0:256" --append "memmap=4M$8M" -- low::
 // vm: --nodes "1:1400 0:1400" -- calls::
 // vm: --nodes "1:512 1:320 0:192" -- gathered::
-// vm: --kernel linux-image-cloud-amd64 -- containers:: cpuset:: gathered:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing::
+// vm: --kernel linux-image-cloud-amd64 -- balancing:: containers:: cpuset:: gathered:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing:: tasks::
 
 mod absent;
 mod balancing;
 mod calls;
+mod compressed;
 mod containers;
 mod cpuset;
 mod gathered;
@@ -49,4 +54,5 @@ mod sandbox;
 mod sharing;
 mod support;
 mod swap;
+mod tasks;
 mod tiers;

@@ -5,8 +5,9 @@ use areas::{Lock, PageSize, Pages, Placement, Policy};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use areas::{Area, Kind, Lock, PageSize, Pages, Placement, Policy, Private, Shared};
+use areas::{Area, Kind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Private, Shared};
 
 use crate::support::child::{Ended, alarm, in_child};
 use crate::support::machine::{crowd, free, memory_nodes, pool, vmstat};
@@ -31,6 +32,7 @@ impl Added {
             fs::write(block.join("state"), "online_movable").unwrap();
         }
         assert!(memory_nodes().contains(&ADDED));
+        allowed(true);
         Added(blocks)
     }
 
@@ -40,6 +42,20 @@ impl Added {
         let size = number(fs::read_to_string("/sys/devices/system/memory/block_size_bytes").unwrap());
         let first = number(fs::read_to_string(block.join("phys_index")).unwrap());
         first * size..(first + 1) * size
+    }
+}
+
+/// Waits until this process may take memory from the node, or no longer: cpusets follow a moment later.
+fn allowed(expected: bool) {
+    let may = || {
+        let text = fs::read_to_string("/proc/self/status").unwrap();
+        let list = text.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:")).unwrap();
+        list.trim().parse::<NodeSet>().unwrap().contains(node(ADDED))
+    };
+    let end = Instant::now() + Duration::from_secs(10);
+    while may() != expected {
+        assert!(Instant::now() < end, "the cpuset does not follow");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -104,13 +120,18 @@ fn pages_of_memory_that_leaves_move_and_it_is_told() {
         take_out(block).unwrap();
     }
     assert!(!memory_nodes().contains(&ADDED));
+    allowed(false);
     for (what, area) in &areas {
         let page = area.granted().page_size.bytes();
         is_whole(area);
         let found = pages::nodes_of(area.as_ptr(), SIZE, page);
         assert!(!found.contains(&ADDED), "{what}: {found:?}");
         let (residency, verification) = (area.residency().unwrap(), area.verify().unwrap());
-        assert_eq!((residency.resident(), residency.on(node(ADDED))), (SIZE as u64, 0), "{what}: {residency}");
+        assert_eq!(
+            (residency.resident(), residency.on(node(ADDED))),
+            (SIZE as u64, 0),
+            "{what}: {residency}"
+        );
         let gone = if *what == "interleaved" { SIZE / 2 } else { SIZE };
         assert_eq!(verification.elsewhere(), gone as u64, "{what}: {verification}");
         // What was asked stands: the kernel moves pages, and changes no policy.
@@ -129,6 +150,7 @@ fn pages_of_memory_that_leaves_move_and_it_is_told() {
     for block in &added.0 {
         fs::write(block.join("state"), "online_movable").unwrap();
     }
+    allowed(true);
     for (what, mut area) in areas {
         if what != "of the pool" {
             let placement = area.placement();
@@ -177,7 +199,7 @@ fn without_room_elsewhere_it_is_no_error_either() {
         fs::write("/proc/self/oom_score_adj", "1000").unwrap();
         let mut area = areas::builder(ROOM).place(bound()).shared().unwrap();
         area.populate().unwrap();
-        alarm(10);
+        alarm(3);
         for block in &added.0 {
             take_out(block).unwrap();
         }

@@ -19,8 +19,9 @@ fn tier_of(node: u32) -> Option<String> {
     let tiers = fs::read_dir("/sys/devices/virtual/memory_tiering").ok()?;
     let mut tiers = tiers.map(|tier| tier.unwrap());
     let tier = tiers.find(|tier| {
-        fs::read_to_string(tier.path().join("nodelist"))
-            .is_ok_and(|list| list.trim().parse::<areas::NodeSet>().unwrap().contains(crate::support::node(node)))
+        fs::read_to_string(tier.path().join("nodelist")).is_ok_and(|list| {
+            list.trim().parse::<areas::NodeSet>().unwrap().contains(crate::support::node(node))
+        })
     })?;
     Some(tier.file_name().into_string().unwrap())
 }
@@ -92,7 +93,11 @@ fn what_is_demoted_is_told_and_what_is_locked_stays() {
             let page = area.granted().page_size.bytes();
             let found = pages::nodes_of(area.as_ptr(), SIZE, page);
             let residency = area.residency().unwrap();
-            assert_eq!(residency.on(node(SLOW)), if *leaves { SIZE as u64 } else { 0 }, "{what}: {residency}");
+            assert_eq!(
+                residency.on(node(SLOW)),
+                if *leaves { SIZE as u64 } else { 0 },
+                "{what}: {residency}"
+            );
             assert_eq!(found.iter().all(|&on| on == SLOW), *leaves, "{what}: {found:?}");
             let verification = area.verify().unwrap();
             assert_eq!(verification.elsewhere(), *elsewhere as u64, "{what}: {verification}");

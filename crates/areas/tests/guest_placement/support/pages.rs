@@ -173,7 +173,9 @@ pub(crate) fn mode(at: *const u8) -> i32 {
 
 /// Pages that a pipe holds on to, as a transfer does, until this goes.
 #[derive(Debug)]
-pub(crate) struct Held(#[expect(dead_code, reason = "it holds them")] (std::io::PipeReader, std::io::PipeWriter));
+pub(crate) struct Held(
+    #[expect(dead_code, reason = "it holds them")] (std::io::PipeReader, std::io::PipeWriter),
+);
 
 /// Holds pages of this process, up to 16 of them.
 pub(crate) fn hold(start: *mut u8, len: usize) -> Held {
