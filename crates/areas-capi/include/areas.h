@@ -213,14 +213,16 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The same, each node as many pages a turn as its weight says (Linux 6.9).
 #define AREAS_WEIGHTED_INTERLEAVE 6
 
-// The most bytes that a note has.
-#define AREAS_LONGEST_NOTE 256
-// What is written to areas stays with them, and does not reach the file.
-#define AREAS_FILE_COPIED 1
 // In the flags of a placement with AREAS_BIND (Linux 5.15) or AREAS_PREFERRED_MANY (6.10): while the machine balances
 // (kernel.numa_balancing), the kernel may move pages to the node of the CPU that uses them most, among the nodes of the policy.
 // Without it, memory with a policy is not balanced.
 #define AREAS_BALANCED 1
+
+// What is written to areas stays with them, and does not reach the file.
+#define AREAS_FILE_COPIED 1
+
+// The most bytes that a note has.
+#define AREAS_LONGEST_NOTE 256
 
 // Core dumps of this process leave the area out. (Growable and resizable ones always are left out. Of other areas the kernel writes
 // every page, and takes memory for those that were never touched. For a clone, madvise(MADV_DONTDUMP) does the same.)

@@ -405,7 +405,9 @@ fn hand_over(
         Held::Shared(area) => hand_over!(area, Held::Shared),
         Held::Frozen(area) => hand_over!(area, Held::Frozen),
         // BeOS's calls make none, and none has an id.
-        Held::Private(_) | Held::Stored(_) => Err((Error::new(Kind::Unsupported, "transfer an area"), Some(area))),
+        Held::Private(_) | Held::Stored(_) => {
+            Err((Error::new(Kind::Unsupported, "transfer an area"), Some(area)))
+        }
     }
 }
 

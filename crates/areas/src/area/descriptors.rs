@@ -85,7 +85,12 @@ impl ReceiveOptions {
             // It was frozen after the look at its seals: it stays so.
             Err(error) if error.kind() == Kind::Frozen && writable => {
                 let own = sys::file::copy_of(descriptor).map_err(failed("fcntl(F_DUPFD_CLOEXEC)"))?;
-                self.map_object(Object::adopt(own, told, None)?, writable, (None, Note::default(), Lock::None), WHAT)
+                self.map_object(
+                    Object::adopt(own, told, None)?,
+                    writable,
+                    (None, Note::default(), Lock::None),
+                    WHAT,
+                )
             }
             other => other,
         }
