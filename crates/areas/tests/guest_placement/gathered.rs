@@ -79,9 +79,14 @@ fn another_process_moves_each_huge_page_once() {
         mover.wait();
         assert_goes_round(&blocks(&area), &all, "moved to all nodes");
         assert_huge(&area);
+        // Here, too, it is told as it is now, and measured against that.
+        assert_eq!(area.placement().policy(), Policy::Interleave(nodes(all.clone())));
+        assert!(area.verify().unwrap().holds());
         mover.go();
         mover.wait();
         assert_eq!(blocks(&area), vec![all[1]; count]);
+        assert_eq!(area.placement().policy(), Policy::Bind(nodes([all[1]])));
+        assert!(area.verify().unwrap().holds());
         assert_huge(&area);
         assert_eq!(pages::numa_maps(area.as_ptr(), area.mapped())[0].policy, format!("bind:{}", all[1]));
         assert_eq!(mover.end(), Ended::Well);

@@ -1,7 +1,6 @@
 //! Memory that is taken out of the machine while areas are in it. Node 1 is a module that was plugged in: its blocks are switched on here,
 //! for what can be moved alone, so that they can leave again.
 
-use areas::{Lock, PageSize, Pages, Placement, Policy};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};

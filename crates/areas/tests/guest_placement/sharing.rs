@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use areas::{Placement, Policy, registry};
 
-use crate::support::child::{Child, Ended, in_child};
+use crate::support::child::{Child, Ended, in_child, set_variable};
 use crate::support::machine::{OnCpu, pool, pool_free};
 use crate::support::memory::expand;
 use crate::support::{HUGE, MIB, PAGE, assert_goes_round, guest, node, nodes, pages};
@@ -150,4 +150,49 @@ fn clones_of_pool_pages_find_them_where_they_were_taken() {
     assert_eq!(child.end(), Ended::Well);
     drop(area);
     assert_eq!(pool_free(2, HUGE), 4);
+}
+
+/// Another process places an area anew, all of it or a part, and its holder goes by that: what it says of its placement is what the
+/// kernel has (`numa_maps`), and pages are held against it.
+#[test]
+fn what_others_place_anew_is_what_the_holder_tells() {
+    guest!();
+    let ended = in_child(|| {
+        set_variable("AREAS_DIR", "/tmp/areas-placed-anew");
+        let (first, second) = (Policy::Bind(nodes([0])), Policy::Bind(nodes([1])));
+        let mut area = areas::builder(64 * PAGE).place(first).name("anew").shared().unwrap();
+        area.populate().unwrap();
+        let by_another = |body: fn(registry::Source)| {
+            let ended = in_child(|| body(registry::find("anew").unwrap()));
+            assert_eq!(ended, Ended::Well);
+        };
+        // All of it, and its pages.
+        by_another(|source| drop(source.migrate(Policy::Bind(nodes([1]))).unwrap()));
+        assert_eq!(pages::numa_maps(area.as_ptr(), PAGE)[0].policy, "bind:1");
+        assert_eq!(area.placement().policy(), second);
+        assert_eq!(pages::nodes_of(area.as_ptr(), 64 * PAGE, PAGE), [1; 64]);
+        assert!(area.verify().unwrap().holds());
+        // A part, whose pages stay where they are: those are elsewhere now, and no others.
+        by_another(|source| {
+            source.open().unwrap().place(20 * PAGE..30 * PAGE, Policy::Bind(nodes([3]))).unwrap();
+        });
+        assert_eq!(area.placement().policy(), second, "of its first page");
+        let verification = area.verify().unwrap();
+        let [part] = verification.misplaced() else { panic!("{verification}") };
+        assert_eq!((part.range.clone(), part.node, part.asked), (20 * PAGE..30 * PAGE, node(1), nodes([3])));
+        // Balanced, and with a home that the kernel does not show.
+        by_another(|source| {
+            drop(source.migrate(Placement::new(Policy::Bind(nodes([0, 1]))).balanced()).unwrap());
+        });
+        assert_eq!(area.placement().to_string(), "bind:0-1, balanced");
+        assert!(area.verify().unwrap().holds());
+        // What is asked here from then on counts again.
+        let home = Placement::new(Policy::Bind(nodes([2, 3]))).home(node(3));
+        match area.place(0..64 * PAGE, home) {
+            Ok(()) => assert_eq!(area.placement(), home),
+            Err(error) => assert_eq!(error.kind(), areas::Kind::Unsupported, "{error:#}"),
+        }
+        assert_eq!(area.verify().unwrap().elsewhere(), 64 * PAGE as u64);
+    });
+    assert_eq!(ended, Ended::Well);
 }
