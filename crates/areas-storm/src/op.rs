@@ -71,6 +71,9 @@ operations! {
     // Nobody published it within a few milliseconds.
     Wait "wait": TimedOut;
     WaitForChild "wait for a child": TimedOut;
+    // Its holder dropped it, or died. (That what others hold is in the way is no error.)
+    Move "move": NoSuchArea;
+    Verify "verify":;
     Keep "keep":;
     Drop "drop":;
     DropAll "drop all":;

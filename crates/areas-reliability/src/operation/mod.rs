@@ -5,6 +5,7 @@
 //! | `joining.rs` | a team begins, publishes, takes back; the dead are cleared away; fork |
 //! | `making.rs` | new areas of every kind |
 //! | `finding.rs` | find, list, walk, wait, clone |
+//! | `moving.rs` | moving the pages of an area that another process holds |
 //! | `changing.rs` | size, protection, freezing, populating, passing on |
 //! | `cutting.rs` | areas of which the program has unmapped a part |
 //! | `handing.rs` | areas that change hands |
@@ -15,6 +16,7 @@ mod finding;
 pub(crate) mod handing;
 mod joining;
 mod making;
+mod moving;
 mod pool;
 
 pub(crate) use changing::pool_has_pages;
@@ -191,7 +193,7 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 49] = [
+pub(crate) static ALL: [Operation; 50] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
@@ -230,6 +232,7 @@ pub(crate) static ALL: [Operation; 49] = [
     Operation::new("clone-locked", "clone a locked area", finding::clone_locked).cold(),
     Operation::new("clone-frozen", "clone a frozen area", finding::clone_frozen),
     Operation::new("clone-resizable", "clone a resizable area", finding::clone_resizable).cold(),
+    Operation::new("move", "move an area that another process holds", moving::move_bystanders).cold(),
     Operation::new("grow", "grow a published area", changing::grow),
     Operation::new("grow-pool", "grow a published area in pages of the pool", changing::grow_in_pool)
         .needing(pool_has_pages),

@@ -136,12 +136,16 @@ impl Worker {
         }
     }
 
-    pub(super) fn create_placed(&mut self) {
-        let policy = match self.random.u32(0..3) {
+    pub(super) fn any_policy(&mut self) -> Policy {
+        match self.random.u32(0..3) {
             0 => Policy::Interleave(NodeSet::ALL),
             1 => Policy::Bind(NodeSet::ALL),
             _ => Policy::Local,
-        };
+        }
+    }
+
+    pub(super) fn create_placed(&mut self) {
+        let policy = self.any_policy();
         let size = self.any_size();
         let name = self.common_name();
         if let Some(area) =

@@ -187,6 +187,32 @@ impl Worker {
         }
     }
 
+    /// Places somebody's area anew and moves its pages, without cloning it.
+    pub(super) fn move_somebodys(&mut self) {
+        let name = self.common_name();
+        let Some(source) = self.tried(Op::Find, |_| registry::find(&name)) else { return };
+        let policy = self.any_policy();
+        let Some(moved) = self.tried(Op::Move, |_| source.migrate(policy)) else { return };
+        // What came in meanwhile may be anywhere that the policy before allowed; nothing of what is told may contradict itself.
+        let stayed: usize = moved.stayed().iter().map(|part| part.range.len()).sum();
+        if moved.is_placed() && moved.stayed().is_empty() && moved.verification().elsewhere() > 0 && stayed == 0 {
+            self.found(Rule::Info, &format!("moved as {policy}, and it says: {moved}"));
+        }
+    }
+
+    /// One's own area: others may have placed it anew.
+    pub(super) fn verify_one(&mut self) {
+        let Some(at) = self.any_held(|held| matches!(held.memory, Memory::Shared(_))) else { return };
+        let mut held = self.held.swap_remove(at);
+        if let Memory::Shared(area) = &mut held.memory {
+            let (placement, told) = (area.placement(), self.tried(Op::Verify, |_| area.verify()));
+            if let Some(told) = told.filter(|told| !told.holds()) {
+                self.found(Rule::Info, &format!("placed as {placement} on a machine of one node: {told}"));
+            }
+        }
+        self.held.push(held);
+    }
+
     /// Waits for a name that is perhaps never published.
     pub(super) fn wait_a_little(&mut self) {
         let name = self.common_name();
