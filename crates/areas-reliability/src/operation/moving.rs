@@ -19,7 +19,9 @@ pub(super) fn move_bystanders() -> Result<Box<dyn Act>> {
 fn run((source, policy): &mut Moving) -> areas::Result<()> {
     let migration = source.migrate(*policy)?;
     if !migration.is_placed() {
-        return Err(areas::Error::new(areas::Kind::Busy, "move the bystander's area").detail(migration.to_string()));
+        return Err(
+            areas::Error::new(areas::Kind::Busy, "move the bystander's area").detail(migration.to_string())
+        );
     }
     Ok(())
 }

@@ -195,7 +195,11 @@ impl Worker {
         let Some(moved) = self.tried(Op::Move, |_| source.migrate(policy)) else { return };
         // What came in meanwhile may be anywhere that the policy before allowed; nothing of what is told may contradict itself.
         let stayed: usize = moved.stayed().iter().map(|part| part.range.len()).sum();
-        if moved.is_placed() && moved.stayed().is_empty() && moved.verification().elsewhere() > 0 && stayed == 0 {
+        if moved.is_placed()
+            && moved.stayed().is_empty()
+            && moved.verification().elsewhere() > 0
+            && stayed == 0
+        {
             self.found(Rule::Info, &format!("moved as {policy}, and it says: {moved}"));
         }
     }

@@ -7,81 +7,7 @@
 // vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1
 // vm: --kernel linux-image-cloud-amd64 -- blocks_go policies what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
 
-#include <areas.h>
-
-#include "guest/tests.h"
-
-#define HUGE_PAGE ((size_t)2 << 20)
-#define IN_BLOCK (HUGE_PAGE / PAGE)
-#define MOST_NODES 16
-#define MOST_BLOCKS 128
-
-/* The nodes that have memory, in order: asked of the kernel's own list. */
-static int nodes[MOST_NODES], node_count;
-
-static void know_the_nodes(void)
-{
-	FILE *from;
-	int first, last;
-	char separator;
-
-	from = fopen("/sys/devices/system/node/has_memory", "re");
-	CHECK(from != NULL);
-	node_count = 0;
-	while (fscanf(from, "%d", &first) == 1) {
-		last = first;
-		if (fscanf(from, "%c", &separator) == 1 && separator == '-')
-			CHECK(fscanf(from, "%d%c", &last, &separator) >= 1);
-		for (; first <= last; first++) {
-			CHECK(node_count < MOST_NODES);
-			nodes[node_count++] = first;
-		}
-	}
-	fclose(from);
-	CHECK(node_count >= 2);
-}
-
-static uint64_t mask_of(const int *list, int count)
-{
-	uint64_t mask = 0;
-
-	for (int at = 0; at < count; at++)
-		mask |= (uint64_t)1 << list[at];
-	return mask;
-}
-
-/* The weights 1, 3, 5, 1, …; 0 where this kernel has none. */
-static int weights_are_set(void)
-{
-	static const char *const weights[] = { "1", "3", "5" };
-	char file[80];
-
-	for (int at = 0; at < node_count; at++) {
-		snprintf(file, sizeof file, "/sys/kernel/mm/mempolicy/weighted_interleave/node%d", nodes[at]);
-		if (access(file, W_OK) != 0)
-			return 0;
-		setting(file, weights[at % 3]);
-	}
-	return 1;
-}
-
-/* The order in which blocks go round these nodes. */
-static int round_of(const int *list, int count, int weighted, int *order)
-{
-	int length = 0;
-
-	for (int at = 0; at < count; at++) {
-		int which = 0, times = 1;
-
-		while (nodes[which] != list[at])
-			which++;
-		if (weighted)
-			times = which % 3 * 2 + 1;
-		while (times-- > 0)
-			order[length++] = list[at];
-	}
-	return length;
-}
+#include "guest/areas.h"
 
 /*
  * Brings the pages of a block that is in memory back into this process's page table: one that compaction is moving at this
@@ -197,21 +123,6 @@ static areas_area *area_of(uint32_t kind, int blocks, uint32_t policy, uint64_t 
 	if (area == NULL)
 		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
 	return area;
-}
-
-static void populate(areas_area *area)
-{
-	if (areas_populate(area, NULL, NULL) < 0)
-		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
-}
-
-static areas_verification verified(const areas_area *area)
-{
-	areas_verification found = AREAS_VERIFICATION;
-
-	if (areas_verify(area, &found, NULL, NULL) < 0)
-		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
-	return found;
 }
 
 /* What areas_measure says of huge pages, where the kernel tells. */
@@ -642,6 +553,16 @@ static void move(areas_area *area, const areas_placement *placement, uint64_t ex
 	check_child(child, 0);
 }
 
+/* What is told of an area's placement, whoever has placed it. */
+static void placed_as(const areas_area *area, uint32_t policy, uint64_t mask)
+{
+	areas_info info = AREAS_INFO;
+
+	CHECK_EQ(areas_look(area, &info), 0);
+	CHECK_EQ(info.placement.policy, policy);
+	CHECK_EQ(info.placement.nodes.words[0], mask);
+}
+
 /* Each huge page moves once, and as one. */
 static void gathered_blocks_move_whole(void)
 {
@@ -667,8 +588,8 @@ static void gathered_blocks_move_whole(void)
 		touch(areas_address(area), (size_t)blocks * IN_BLOCK);
 		CHECK_EQ(look(areas_address(area), blocks, found), blocks);
 		goes_round(found, blocks, order, length, by_another ? "moved by another process" : "moved");
-		if (!by_another)
-			CHECK(verified(area).holds);
+		CHECK(verified(area).holds);
+		placed_as(area, AREAS_INTERLEAVE, mask_of(nodes, node_count));
 		placement.policy = AREAS_BIND;
 		placement.nodes.words[0] = mask_of(nodes + 1, 1);
 		move(area, &placement, (uint64_t)(blocks - 2) * HUGE_PAGE, by_another);
@@ -676,6 +597,8 @@ static void gathered_blocks_move_whole(void)
 		CHECK_EQ(look(areas_address(area), blocks, found), blocks);
 		for (int block = 0; block < blocks; block++)
 			CHECK_EQ(found[block], nodes[1]);
+		CHECK(verified(area).holds);
+		placed_as(area, AREAS_BIND, mask_of(nodes + 1, 1));
 		areas_release(area);
 	}
 }

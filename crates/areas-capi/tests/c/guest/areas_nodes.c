@@ -2,9 +2,12 @@
 // vm:
 // vm: --kernel linux-image-cloud-amd64
 
-#include <areas.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 
-#include "guest/tests.h"
+#include "guest/areas.h"
 
 #define PAGES 48
 
@@ -22,12 +25,6 @@ static areas_area *area_over(uint32_t policy, uint64_t nodes, const areas_provid
 	if (area == NULL)
 		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
 	return area;
-}
-
-static void populate(areas_area *area)
-{
-	if (areas_populate(area, NULL, NULL) < 0)
-		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
 }
 
 /* How many pages are on each of the four nodes. */
@@ -193,6 +190,93 @@ static void spaces_are_told(void)
 	areas_release(area);
 }
 
+/* From now on move_pages is EPERM in this process, as podman's profile has it. */
+static void contain(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_move_pages, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof code / sizeof *code, code };
+
+	CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0), 0);
+}
+
+static int unknown(const areas_run *run, void *context)
+{
+	CHECK_EQ(run->node, AREAS_NODE_UNKNOWN);
+	CHECK_EQ(run->page_size, PAGE);
+	*(size_t *)context += run->size;
+	return 0;
+}
+
+/* Totals are told and single pages are not, which is no place and no node; and of areas that are on one node all is known. */
+static void a_sandbox_hides_which_pages_are_where(void)
+{
+	areas_area *spread = area_over(AREAS_INTERLEAVE, 11, NULL, AREAS_SHARED);
+	areas_area *bound = area_over(AREAS_BIND, 4, NULL, AREAS_SHARED);
+	areas_residency residency = AREAS_RESIDENCY;
+	areas_verification found = AREAS_VERIFICATION;
+	uint64_t on_node[4];
+	size_t bytes = 0;
+	int counts[4];
+
+	populate(spread);
+	populate(bound);
+	counted(spread, counts);
+	contain();
+	residency.on_node = on_node;
+	residency.nodes = 4;
+	CHECK_EQ(areas_measure(spread, &residency, unknown, &bytes), 0);
+	CHECK_EQ(bytes, PAGES * PAGE);
+	CHECK_EQ(residency.knows_pages, 0);
+	CHECK_EQ(residency.node_unknown, 0);
+	for (int node = 0; node < 4; node++)
+		CHECK_EQ(on_node[node], counts[node] * PAGE);
+	CHECK_EQ(areas_verify(spread, &found, NULL, NULL), AREAS_ERROR_NOT_PERMITTED);
+	CHECK_EQ(areas_measure(bound, &residency, NULL, NULL), 0);
+	CHECK_EQ(residency.knows_pages, 1);
+	CHECK_EQ(on_node[2], PAGES * PAGE);
+	CHECK_EQ(areas_verify(bound, &found, NULL, NULL), 0);
+	CHECK(found.holds);
+}
+
+/* What is asked beside the policy: the kernel has the flag, or says that it does not know it, and it is no flag of other policies. */
+static void balancing_is_asked_for(void)
+{
+	const int balanced = 1 << 13;
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	areas_info info = AREAS_INFO;
+	areas_area *area;
+	unsigned long nodes_of;
+
+	wanted.size = PAGE;
+	wanted.placement.policy = AREAS_BIND;
+	wanted.placement.nodes.words[0] = 3;
+	wanted.placement.flags = AREAS_BALANCED;
+	area = areas_create(&wanted);
+	CHECK(area != NULL);
+	CHECK_EQ(raw_policy(areas_address(area), &nodes_of), RAW_BIND | balanced);
+	CHECK_EQ(nodes_of, 3);
+	CHECK_EQ(areas_look(area, &info), 0);
+	CHECK_EQ(info.placement.flags, AREAS_BALANCED);
+	areas_release(area);
+	wanted.placement.policy = AREAS_INTERLEAVE;
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_INVALID_INPUT);
+	wanted.placement.policy = AREAS_PREFERRED_MANY;
+	area = areas_create(&wanted);
+	if (area == NULL) {
+		CHECK_EQ(areas_error_number(), AREAS_ERROR_UNSUPPORTED);
+	} else {
+		CHECK_EQ(raw_policy(areas_address(area), &nodes_of), RAW_PREFERRED_MANY | balanced);
+		areas_release(area);
+	}
+}
+
 static int seen(const areas_node *node, void *context)
 {
 	CHECK_EQ(node->node, (uint32_t)*(int *)context);
@@ -226,6 +310,8 @@ int main(int count, char **words)
 		{ "layers_place", layers_place },
 		{ "a_part_is_split", a_part_is_split },
 		{ "spaces_are_told", spaces_are_told },
+		{ "a_sandbox_hides_which_pages_are_where", a_sandbox_hides_which_pages_are_where },
+		{ "balancing_is_asked_for", balancing_is_asked_for },
 		{ "the_machine_is_told", the_machine_is_told },
 	};
 
