@@ -14,7 +14,7 @@ int main(void)
 	FIELD(areas_placement, policy);
 	FIELD(areas_placement, has_home);
 	FIELD(areas_placement, home);
-	FIELD(areas_placement, reserved);
+	FIELD(areas_placement, flags);
 	FIELD(areas_placement, nodes);
 	SIZE(areas_part);
 	FIELD(areas_part, node);

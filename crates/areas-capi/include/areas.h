@@ -522,7 +522,7 @@ typedef struct areas_info {
     size_t page_size;
     // Where it begins in its holder: meaningful there only.
     void *address;
-    // What was asked of its place.
+    // What was asked of its place. Of one's own area (areas_look) the kernel tells: another process may have placed it anew.
     struct areas_placement placement;
     // Nanoseconds since boot at which it was published; 0 if it is not.
     uint64_t created;

@@ -44,7 +44,7 @@ pub struct Told {
     pub page_size: usize,
     /// Where it begins in its holder: meaningful there only.
     pub address: *mut c_void,
-    /// What was asked of its place.
+    /// What was asked of its place. Of one's own area (areas_look) the kernel tells: another process may have placed it anew.
     pub placement: Placed,
     /// Nanoseconds since boot at which it was published; 0 if it is not.
     pub created: u64,
@@ -143,7 +143,9 @@ impl Told {
             _ => kind,
         };
         if let Some(id) = id {
-            return Ok(Told { kind, ..Told::of(&areas::registry::get(id)?.info()?) });
+            // What others placed anew is not in our table.
+            let placement = Placed::of(each!(area, area => area.placement()));
+            return Ok(Told { kind, placement, ..Told::of(&areas::registry::get(id)?.info()?) });
         }
         Ok(each!(area, area => Told {
             size_of_this: 0,

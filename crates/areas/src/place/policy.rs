@@ -22,7 +22,8 @@ use crate::error::{Error, Kind, Result};
 #[non_exhaustive]
 pub enum Policy {
     /// No policy of its own: what the calling thread has (set_mempolicy(2)), which is [`Local`](Policy::Local) unless
-    /// somebody set it.
+    /// somebody set it. Where the machine balances (`kernel.numa_balancing`), the kernel moves such pages to the node of the CPU that
+    /// uses them, locked or not; with any other policy they stay, unless it is [`balanced`](crate::Placement::balanced).
     #[doc(alias = "MPOL_DEFAULT")]
     #[default]
     Default,
@@ -31,6 +32,10 @@ pub enum Policy {
     Local,
     /// These nodes and no other, the one nearest to the touching CPU first. If they are full, memory is reclaimed from
     /// them, and if that is not enough the out-of-memory killer comes.
+    ///
+    /// It is about where pages come from. The kernel may move them off the nodes later all the same: to a slower tier of memory where
+    /// the machine demotes (`/sys/kernel/mm/numa/demotion_enabled`; a lock keeps them), and when their memory is taken out of the machine
+    /// (nothing keeps them). [`Area::verify`](crate::Area::verify) names them then.
     #[doc(alias = "MPOL_BIND")]
     Bind(NodeSet),
     /// This node as long as it has memory, then those nearest to it.
