@@ -12,6 +12,7 @@ mod pages;
 mod put;
 mod python;
 mod sharing;
+mod umf;
 mod whose;
 
 use anyhow::Result;
@@ -28,6 +29,11 @@ pub struct Row {
 /// All of them, in the order in which they run.
 pub const ROWS: &[Row] = &[
     Row { name: "map", what: "map memory on a node, and unmap it", run: map::run },
+    Row {
+        name: "umf",
+        what: "map memory on a node, and open another process's, beside oneAPI's UMF",
+        run: umf::run,
+    },
     Row { name: "share", what: "make an area that others find, and drop it", run: sharing::share },
     Row {
         name: "find",

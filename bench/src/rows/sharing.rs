@@ -16,7 +16,7 @@ use crate::peers::{Library, Work};
 const FLOOR: &str = "the same calls in C";
 
 /// Writes to each page, as the peers in C do.
-fn touch(start: *mut u8, size: usize) {
+pub(super) fn touch(start: *mut u8, size: usize) {
     for at in (0..size).step_by(4096) {
         // SAFETY: within the area, which is writable.
         let byte = unsafe { start.add(at) };
@@ -211,7 +211,10 @@ pub fn find(bench: &mut Bench) -> Result<()> {
         bench.contest(
             Contest::new(case, SHORT, without.side("find, open, drop", told))
                 .against(posix.side("POSIX shm", peer, work)?, 2.0)
-                .against(floor.side("the same calls in C, without a filter", "peer_clone_by_path", same)?, None),
+                .against(
+                    floor.side("the same calls in C, without a filter", "peer_clone_by_path", same)?,
+                    None,
+                ),
         )?;
     }
     drop(without);

@@ -16,17 +16,39 @@ struct Peer {
     links: &'static [&'static str],
     /// Debian's package with what it needs; the floor needs nothing.
     package: Option<&'static str>,
+    /// The wheel of PyPI that has its library and headers, if Debian has none.
+    wheel: Option<&'static str>,
 }
 
-const PEERS: [Peer; 8] = [
-    Peer { name: "raw", source: "raw.c", links: &[], package: None },
-    Peer { name: "floor", source: "floor.c", links: &[], package: None },
-    Peer { name: "buddy", source: "buddy.c", links: &["-lpthread"], package: None },
-    Peer { name: "posix", source: "posix.c", links: &[], package: None },
-    Peer { name: "numa", source: "numa.c", links: &["-lnuma"], package: Some("libnuma-dev") },
-    Peer { name: "hwloc", source: "hwloc.c", links: &["-lhwloc"], package: Some("libhwloc-dev") },
-    Peer { name: "memkind", source: "memkind.c", links: &["-lmemkind"], package: Some("libmemkind-dev") },
-    Peer { name: "boost", source: "boost.cpp", links: &[], package: Some("libboost-dev") },
+impl Peer {
+    const fn new(name: &'static str, source: &'static str, links: &'static [&'static str]) -> Self {
+        Peer { name, source, links, package: None, wheel: None }
+    }
+
+    const fn of_package(self, package: &'static str) -> Self {
+        Peer { package: Some(package), ..self }
+    }
+
+    const fn of_wheel(self, wheel: &'static str) -> Self {
+        Peer { wheel: Some(wheel), ..self }
+    }
+
+    /// What may be missing here.
+    fn needs(&self) -> Option<&'static str> {
+        self.package.or(self.wheel)
+    }
+}
+
+const PEERS: [Peer; 9] = [
+    Peer::new("raw", "raw.c", &[]),
+    Peer::new("floor", "floor.c", &[]),
+    Peer::new("buddy", "buddy.c", &["-lpthread"]),
+    Peer::new("posix", "posix.c", &[]),
+    Peer::new("numa", "numa.c", &["-lnuma"]).of_package("libnuma-dev"),
+    Peer::new("hwloc", "hwloc.c", &["-lhwloc"]).of_package("libhwloc-dev"),
+    Peer::new("memkind", "memkind.c", &["-lmemkind"]).of_package("libmemkind-dev"),
+    Peer::new("boost", "boost.cpp", &[]).of_package("libboost-dev"),
+    Peer::new("umf", "umf.c", &["-lumf"]).of_wheel("umf"),
 ];
 
 /// Compiles all into `folder`. What is missing is installed first, if `install` says so.
@@ -34,16 +56,17 @@ pub(super) fn compile(folder: &Path, install: bool) -> Result<()> {
     let mut missing: Vec<&Peer> = Vec::new();
     for peer in &PEERS {
         if let Err(why) = one(peer, folder) {
-            ensure!(peer.package.is_some(), "{} does not compile: {why}", peer.source);
+            ensure!(peer.needs().is_some(), "{} does not compile: {why}", peer.source);
             missing.push(peer);
         }
     }
     let packages: Vec<&str> = missing.iter().filter_map(|peer| peer.package).collect();
     let refused = if packages.is_empty() || !install { None } else { apt(&packages).err() };
     for peer in missing {
-        let package = peer.package.unwrap_or_default();
+        let package = peer.needs().unwrap_or_default();
+        let fetched = peer.wheel.filter(|_| install).and_then(|wheel| fetch(wheel, folder).err());
         let Err(why) = one(peer, folder) else { continue };
-        let why = match &refused {
+        let why = match fetched.as_ref().or(refused.as_ref().filter(|_| peer.package.is_some())) {
             Some(error) => format!("{package} is missing, and cannot be installed: {error:#}"),
             None if !install => format!("{package} is missing (a full run installs it)"),
             None => format!("it does not compile with {package}: {why}"),
@@ -69,9 +92,14 @@ fn one(peer: &Peer, folder: &Path) -> Result<(), String> {
         .args(["-O2", "-Wall", "-Wextra", "-fPIC", "-shared"])
         .arg(&source)
         .arg("-o")
-        .arg(&library)
-        .args(peer.links)
-        .stdin(Stdio::null());
+        .arg(&library);
+    if let Some(wheel) = peer.wheel {
+        let Some(prefix) = prefix(wheel, folder) else { return Err(format!("{wheel} is not there")) };
+        let libraries = prefix.join("lib");
+        command.arg("-I").arg(prefix.join("include")).arg("-L").arg(&libraries);
+        command.arg(format!("-Wl,-rpath,{}", libraries.display()));
+    }
+    command.args(peer.links).stdin(Stdio::null());
     let output = command.output().map_err(|error| format!("{}: {error}", process::shown(&command)))?;
     if output.status.success() {
         return Ok(());
@@ -83,6 +111,36 @@ fn is_newer(file: &Path, sources: &[PathBuf]) -> bool {
     let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let Some(made) = time(file) else { return false };
     sources.iter().all(|source| time(source).is_some_and(|changed| changed < made))
+}
+
+/// Where what is in a wheel lies, once it was fetched: `include` and `lib` are in there.
+fn prefix(wheel: &str, folder: &Path) -> Option<PathBuf> {
+    let unpacked = fs::read_dir(folder.join(format!("wheel-{wheel}"))).ok()?;
+    let data = unpacked.filter_map(Result::ok).map(|entry| entry.path());
+    data.filter(|path| path.extension() == Some(OsStr::new("data")))
+        .map(|path| path.join("data"))
+        .find(|path| path.join("include").exists() && path.join("lib").exists())
+}
+
+/// Fetches a wheel by pip, and unpacks it beside the libraries: nothing is installed.
+fn fetch(wheel: &str, folder: &Path) -> Result<()> {
+    let into = folder.join(format!("wheel-{wheel}"));
+    let run = |command: &mut Command| -> Result<()> {
+        eprintln!("$ {}", process::shown(command));
+        let output = command.stdin(Stdio::null()).output().context("cannot run python3")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{}", said.lines().last().unwrap_or("python3 failed"));
+        Ok(())
+    };
+    let mut download = Command::new("python3");
+    download
+        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
+        .arg(&into);
+    run(download.arg(wheel))?;
+    let fetched = fs::read_dir(&into)?.filter_map(Result::ok).map(|entry| entry.path());
+    let fetched = fetched.into_iter().find(|path| path.extension() == Some(OsStr::new("whl")));
+    let file = fetched.with_context(|| format!("pip fetched no wheel {wheel}"))?;
+    run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(file).arg(&into))
 }
 
 /// Debian's way to install.
