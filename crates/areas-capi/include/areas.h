@@ -100,6 +100,9 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // A system call failed in a way that has no number of its own: areas_error_errno() tells.
 #define AREAS_ERROR_SYSTEM -18
 
+// Another area has the name that was to be this one's alone.
+#define AREAS_ERROR_NAME_TAKEN -19
+
 // Others can clone it, and write it if they may.
 #define AREAS_SHARED 0
 
@@ -227,6 +230,11 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Core dumps of this process leave the area out. (Growable and resizable ones always are left out. Of other areas the kernel writes
 // every page, and takes memory for those that were never touched. For a clone, madvise(MADV_DONTDUMP) does the same.)
 #define AREAS_NOT_DUMPED 1
+
+// No other area may have its name: AREAS_ERROR_NAME_TAKEN if one has. Of several processes and threads that ask for that at once, one at most gets the name,
+// and nobody waits longer than AREAS_PATIENCE for one that was stopped in the middle (AREAS_ERROR_BUSY then). It holds among those who ask for it, and against what was
+// published before.
+#define AREAS_EXCLUSIVE 2
 
 // How long areas_freeze may wait where nothing else is wanted, in milliseconds.
 #define AREAS_PATIENCE 1000
@@ -464,7 +472,7 @@ typedef struct areas_attributes {
     uint32_t reserved;
     // Where its pages shall come from.
     struct areas_placement placement;
-    // 0, or AREAS_NOT_DUMPED.
+    // 0, or a union of AREAS_NOT_DUMPED and AREAS_EXCLUSIVE.
     uint64_t flags;
     // What is noted beside it for those who find it: bytes that mean what the program says; NULL is nothing. For areas that are not private.
     const void *note;
@@ -995,6 +1003,16 @@ int areas_set_note(struct areas_area *area,
 // AREAS_ERROR_NOT_PERMITTED: as the request meets the machine. AREAS_ERROR_REGISTRY: it cannot be published.
 struct areas_area *areas_create(const struct areas_attributes *attributes);
 
+// Makes a shared or growable area of that name, or clones the one that is there: of several that ask for that at once, one makes it, and the others clone it.
+// `created` becomes 1 or 0; it may be NULL. NULL if it cannot be had.
+//
+// What is cloned is what is there, whatever was asked of a new one (areas_look tells): with the protection that its holder has, published under the same name, so that it
+// carries on whoever goes. What is made is zeros until its maker has written it.
+//
+// AREAS_ERROR_BUSY where somebody was stopped in the middle of taking the name; otherwise as areas_create and areas_clone.
+struct areas_area *areas_create_or_open(const struct areas_attributes *attributes,
+                                        int *created);
+
 // Clones the area of that id: the same memory, under an id and at addresses of the clone's own. `how` may be NULL. NULL if it
 // cannot be had.
 //
@@ -1091,6 +1109,11 @@ int areas_forget_range(void *start,
 // AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
 int32_t areas_publish(struct areas_area *area,
                       const char *name);
+
+// The same, if no other area has the name: AREAS_ERROR_NAME_TAKEN if one has; AREAS_ERROR_BUSY where somebody was stopped in the middle of taking it. As
+// AREAS_EXCLUSIVE does for new areas.
+int32_t areas_publish_exclusive(struct areas_area *area,
+                                const char *name);
 
 // Takes an area's name and id back: nobody finds it by this holder any more. It stays mapped, and other holders' clones are found as before. It can be
 // published again, under any name. 1 if it was published, 0 if not.

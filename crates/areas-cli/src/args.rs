@@ -119,6 +119,9 @@ pub(crate) struct Holding {
     /// The name that others find it by: 1 to 255 bytes
     #[arg(long, value_parser = OsStringValueParser::new().try_map(name))]
     pub(crate) name: Name,
+    /// Refuse if another area has that name: of several that ask for that at once, one gets it
+    #[arg(long)]
+    pub(crate) exclusive: bool,
     /// Note something beside it for those who find it: up to 256 bytes that mean what you say, a type and a shape for instance
     #[arg(long, value_name = "NOTE", value_parser = OsStringValueParser::new().try_map(note))]
     pub(crate) note: Option<Note>,

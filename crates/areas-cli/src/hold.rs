@@ -29,7 +29,10 @@ pub(crate) fn hold(mut area: AnyArea, holding: &Holding, quiet: bool) -> Result<
     if let Some(note) = &holding.note {
         area.set_note(note.as_bytes())?;
     }
-    let id = area.publish_named(holding.name.clone())?;
+    let id = match holding.exclusive {
+        true => area.publish_exclusive(holding.name.as_bytes()),
+        false => area.publish_named(holding.name.clone()),
+    }?;
     let code = match holding.command.split_first() {
         None => {
             tell_ready(id, &area, holding, quiet)?;

@@ -173,8 +173,9 @@ mod turns;
 mod verify;
 
 pub use area::{
-    Access, AnyArea, Area, AreaBuilder, CloneBuilder, FREEZE_PATIENCE, Frozen, Granted, Private,
-    ReceiveOptions, Received, Resizable, Shared, SharedSlice, Stored, Transfer, builder, receive,
+    Access, AnyArea, Area, AreaBuilder, CloneBuilder, CreatedOrOpened, EXCLUSIVE_PATIENCE, FREEZE_PATIENCE,
+    Frozen, Granted, Private, ReceiveOptions, Received, Resizable, Shared, SharedSlice, Stored, Transfer,
+    builder, receive,
 };
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;

@@ -48,7 +48,7 @@ pub(super) fn code_of(error: &Error) -> Code {
         // More than there are addresses makes no sense to the library, and is ENOMEM to the kernel, as it was to AML.
         Kind::InvalidInput if error.errno() == Some(areas::Errno::from_raw(libc::ENOMEM)) => Code::NoMemory,
         Kind::InvalidInput | Kind::OutOfRange => Code::Invalid,
-        Kind::AddressInUse | Kind::Busy => Code::Busy,
+        Kind::AddressInUse | Kind::Busy | Kind::NameTaken => Code::Busy,
         Kind::NotPermitted | Kind::ReadOnly | Kind::Frozen | Kind::Unreadable => Code::NotPermitted,
         Kind::Unsupported => Code::Unsupported,
         _ => match error.errno().map(areas::Errno::raw) {

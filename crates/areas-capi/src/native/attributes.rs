@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 use areas::{Error, Kind, Result};
 
@@ -49,7 +49,7 @@ pub struct Attributes {
     pub reserved: u32,
     /// Where its pages shall come from.
     pub placement: Placed,
-    /// 0, or AREAS_NOT_DUMPED.
+    /// 0, or a union of AREAS_NOT_DUMPED and AREAS_EXCLUSIVE.
     pub flags: u64,
     /// What is noted beside it for those who find it: bytes that mean what the program says; NULL is nothing. For areas that are not private.
     pub note: *const c_void,
@@ -61,6 +61,11 @@ pub struct Attributes {
 /// every page, and takes memory for those that were never touched. For a clone, madvise(MADV_DONTDUMP) does the same.)
 pub const AREAS_NOT_DUMPED: u64 = 1;
 
+/// No other area may have its name: AREAS_ERROR_NAME_TAKEN if one has. Of several processes and threads that ask for that at once, one at most gets the name,
+/// and nobody waits longer than AREAS_PATIENCE for one that was stopped in the middle (AREAS_ERROR_BUSY then). It holds among those who ask for it, and against what was
+/// published before.
+pub const AREAS_EXCLUSIVE: u64 = 2;
+
 // SAFETY: numbers and addresses, the first a `usize`.
 unsafe impl Versioned for Attributes {
     const NAME: &'static str = "areas_attributes";
@@ -70,7 +75,7 @@ unsafe impl Versioned for Attributes {
 impl Attributes {
     /// # Safety
     /// The name is NULL or a string, the note NULL or as many bytes as its size says, the provider NULL or one that was not released.
-    unsafe fn make(&self) -> Result<Any> {
+    unsafe fn make(&self, created: Option<&mut bool>) -> Result<Any> {
         const WHAT: &str = "make an area";
         if self.reserved != 0 {
             return Err(invalid(WHAT, "the reserved field of its attributes is not 0"));
@@ -78,7 +83,7 @@ impl Attributes {
         if self.max != 0 && !matches!(self.kind, AREAS_GROWABLE | AREAS_RESIZABLE) {
             return Err(invalid(WHAT, "max is for growable and resizable areas"));
         }
-        if self.flags & !AREAS_NOT_DUMPED != 0 {
+        if self.flags & !(AREAS_NOT_DUMPED | AREAS_EXCLUSIVE) != 0 {
             return Err(invalid(WHAT, "its attributes have a flag that means nothing"));
         }
         let Some(address) = words::address(self.address_form, self.address)? else {
@@ -104,6 +109,12 @@ impl Attributes {
         if let Some(note) = unsafe { note(self.note, self.note_size, WHAT) }? {
             builder = builder.note(note);
         }
+        if self.flags & AREAS_EXCLUSIVE != 0 {
+            builder = builder.exclusive();
+        }
+        if let Some(created) = created {
+            return self.create_or_open(&builder, created);
+        }
         Ok(match self.kind {
             AREAS_SHARED => Any::Shared(builder.shared()?),
             AREAS_PRIVATE => Any::Private(builder.private()?),
@@ -121,6 +132,24 @@ impl Attributes {
             }
         })
     }
+
+    fn create_or_open(&self, builder: &areas::AreaBuilder<'_>, created: &mut bool) -> Result<Any> {
+        let builder = match self.kind {
+            AREAS_SHARED => builder.clone(),
+            AREAS_GROWABLE => builder.clone().growable(self.max),
+            _ => {
+                return Err(invalid("create or open an area", "what is made can be shared or growable")
+                    .help("for other kinds: areas_create with AREAS_EXCLUSIVE, and areas_clone_named"));
+            }
+        };
+        Ok(match builder.create_or_open()? {
+            areas::CreatedOrOpened::Created(area) => {
+                *created = true;
+                Any::Shared(area)
+            }
+            areas::CreatedOrOpened::Opened(area) => Any::received(area)?,
+        })
+    }
 }
 
 /// Makes an area. NULL if it cannot be had as it was asked for.
@@ -134,6 +163,32 @@ pub unsafe extern "C" fn areas_create(attributes: *const Attributes) -> *mut Han
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let attributes = unsafe { read(attributes) }?;
         // SAFETY: C's promise.
-        unsafe { attributes.make() }.map(Handle::new)
+        unsafe { attributes.make(None) }.map(Handle::new)
+    })
+}
+
+/// Makes a shared or growable area of that name, or clones the one that is there: of several that ask for that at once, one makes it, and the others clone it.
+/// `created` becomes 1 or 0; it may be NULL. NULL if it cannot be had.
+///
+/// What is cloned is what is there, whatever was asked of a new one (areas_look tells): with the protection that its holder has, published under the same name, so that it
+/// carries on whoever goes. What is made is zeros until its maker has written it.
+///
+/// AREAS_ERROR_BUSY where somebody was stopped in the middle of taking the name; otherwise as areas_create and areas_clone.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_create_or_open(
+    attributes: *const Attributes,
+    created: *mut c_int,
+) -> *mut Handle {
+    made(|| {
+        // SAFETY: NULL, or as many bytes as it says (C's promise).
+        let attributes = unsafe { read(attributes) }?;
+        let mut made = false;
+        // SAFETY: C's promise.
+        let area = unsafe { attributes.make(Some(&mut made)) }?;
+        if !created.is_null() {
+            // SAFETY: not NULL (looked at), and C's to write an int to (its promise).
+            unsafe { created.write(c_int::from(made)) };
+        }
+        Ok(Handle::new(area))
     })
 }

@@ -21,20 +21,36 @@ const _: () = assert!(FREEZE_PATIENCE.as_millis() == AREAS_PATIENCE as u128);
 /// AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -> i32 {
+    // SAFETY: C's promise.
+    unsafe { publish(area, name, false) }
+}
+
+/// The same, if no other area has the name: AREAS_ERROR_NAME_TAKEN if one has; AREAS_ERROR_BUSY where somebody was stopped in the middle of taking it. As
+/// AREAS_EXCLUSIVE does for new areas.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_publish_exclusive(area: *mut Handle, name: *const c_char) -> i32 {
+    // SAFETY: C's promise.
+    unsafe { publish(area, name, true) }
+}
+
+/// # Safety
+/// `area` is NULL or a handle that nobody else uses, `name` NULL or a string.
+unsafe fn publish(area: *mut Handle, name: *const c_char, exclusive: bool) -> i32 {
     number(|| {
         const WHAT: &str = "publish an area";
-        // SAFETY: C's promise.
+        // SAFETY: the caller's promise.
         let area = unsafe { change(area, WHAT) }?;
-        // SAFETY: NULL or a string (C's promise).
+        // SAFETY: NULL or a string (the caller).
         let name = unsafe { text(name, WHAT) }?.to_bytes();
-        let id = match area {
-            Any::Private(_) => {
+        let id = match (area, exclusive) {
+            (Any::Private(_), _) => {
                 return Err(Error::new(Kind::Unsupported, WHAT)
                     .detail("it is private memory")
                     .help("make it shared: kind AREAS_SHARED"));
             }
-            Any::Stored(_) => return Err(stored(WHAT)),
-            area => area.publish(name),
+            (Any::Stored(_), _) => return Err(stored(WHAT)),
+            (area, false) => area.publish(name),
+            (area, true) => area.publish_exclusive(name),
         };
         Ok(id?.get())
     })

@@ -46,6 +46,9 @@ pub const AREAS_ERROR_IO: c_int = -17;
 /// A system call failed in a way that has no number of its own: areas_error_errno() tells.
 pub const AREAS_ERROR_SYSTEM: c_int = -18;
 
+/// Another area has the name that was to be this one's alone.
+pub const AREAS_ERROR_NAME_TAKEN: c_int = -19;
+
 /// The number of a kind.
 pub(super) fn number_of(kind: Kind) -> c_int {
     match kind {
@@ -66,13 +69,14 @@ pub(super) fn number_of(kind: Kind) -> c_int {
         Kind::Unsupported => AREAS_ERROR_UNSUPPORTED,
         Kind::TimedOut => AREAS_ERROR_TIMED_OUT,
         Kind::Io => AREAS_ERROR_IO,
+        Kind::NameTaken => AREAS_ERROR_NAME_TAKEN,
         _ => AREAS_ERROR_SYSTEM,
     }
 }
 
 /// The kind of a number; what is none is an error of the system.
 pub(super) fn kind_of(number: c_int) -> Kind {
-    const KINDS: [Kind; 17] = [
+    const KINDS: [Kind; 18] = [
         Kind::InvalidInput,
         Kind::OutOfRange,
         Kind::NodeNotAllowed,
@@ -90,6 +94,7 @@ pub(super) fn kind_of(number: c_int) -> Kind {
         Kind::Unsupported,
         Kind::TimedOut,
         Kind::Io,
+        Kind::NameTaken,
     ];
     KINDS.into_iter().find(|&kind| number_of(kind) == number).unwrap_or(Kind::System)
 }

@@ -169,7 +169,17 @@ impl AnyArea {
     /// As [`publish`](AnyArea::publish).
     pub fn publish_named(&mut self, name: Name) -> Result<AreaId> {
         // Private ones are refused there.
-        each!(self, area => area.publish_as(name))
+        each!(self, area => area.publish_as(name, false))
+    }
+
+    /// Publishes it under a name that no other area has: `publish_exclusive` of its kind.
+    ///
+    /// # Errors
+    /// As there; [`Kind::Unsupported`] for private and stored memory.
+    pub fn publish_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+        let name = Name::new(name)?;
+        // Private ones are refused there.
+        each!(self, area => area.publish_as(name, true))
     }
 
     /// What is noted beside it: [`Area::note`].

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::{Access, Area, Private, Resizable, Shared, Stored};
+use super::{Access, Area, Private, Received, Resizable, Shared, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, Reservation, headroom};
@@ -25,6 +26,7 @@ pub struct AreaBuilder<'a> {
     pub(super) size: usize,
     name: Option<Vec<u8>>,
     note: Option<Vec<u8>>,
+    exclusive: bool,
     placement: Placement,
     pub(super) pages: Pages,
     pub(super) lock: Lock,
@@ -35,6 +37,20 @@ pub struct AreaBuilder<'a> {
     dump: bool,
     /// `None`: the kernel as it is.
     provider: Option<&'a dyn Provider>,
+}
+
+/// How long who wants a name for one area alone waits for another process that is in the middle of taking it: [`AreaBuilder::exclusive`].
+pub const EXCLUSIVE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What [`AreaBuilder::create_or_open`] has done.
+#[derive(Debug)]
+#[must_use = "the area is inside"]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once; a box would be an allocation")]
+pub enum CreatedOrOpened {
+    /// It made the area: the name was free.
+    Created(Area<Shared>),
+    /// It cloned the area that was there, as what that is.
+    Opened(Received),
 }
 
 /// What was asked of the extent; rounded and checked once the page size is known.
@@ -61,6 +77,7 @@ pub fn builder(size: usize) -> AreaBuilder<'static> {
         size,
         name: None,
         note: None,
+        exclusive: false,
         placement: Placement::default(),
         pages: Pages::Base,
         lock: Lock::None,
@@ -77,6 +94,19 @@ impl<'a> AreaBuilder<'a> {
     /// Publishes it under that name as soon as it is there. For shared areas.
     pub fn name(mut self, name: impl AsRef<[u8]>) -> Self {
         self.name = Some(name.as_ref().to_owned());
+        self
+    }
+
+    /// Publishes it only if no other area has its name: [`Kind::NameTaken`] if one has. Of several processes and threads that ask for that at once, one at
+    /// most gets the name, whoever is killed meanwhile, and none is left without it if it is free.
+    ///
+    /// Nothing is left behind by who did not get it, or was killed. Who is stopped in the very moment is waited for, up to
+    /// [`EXCLUSIVE_PATIENCE`]: then it is [`Kind::Busy`], and the error names the process.
+    ///
+    /// It holds among those who ask for it, and against what was published before: a name is no lock, and who publishes an area without this does not ask who has
+    /// the name. It holds among processes that find each other's areas.
+    pub fn exclusive(mut self) -> Self {
+        self.exclusive = true;
         self
     }
 
@@ -206,7 +236,7 @@ impl<'a> AreaBuilder<'a> {
     /// made after a fork could not keep; [`Kind::NodeNotAllowed`], [`Kind::NoMemory`],
     /// [`Kind::Limit`], [`Kind::AddressInUse`] as the request meets the machine.
     pub fn private(&self) -> Result<Area<Private>> {
-        if self.name.is_some() || self.note.is_some() || self.extent != Wanted::Fixed {
+        if self.name.is_some() || self.note.is_some() || self.exclusive || self.extent != Wanted::Fixed {
             return Err(Error::new(Kind::InvalidInput, self.what("private"))
                 .detail("only shared areas have names and notes, and can grow")
                 .help("use `.shared()`, or leave `.name()`, `.note()` and `.growable()` out"));
@@ -282,17 +312,76 @@ impl<'a> AreaBuilder<'a> {
                 .detail(format!("it is to grow to {} and to be locked", Bytes::from(max)))
                 .help("a reserve cannot be locked: choose a fixed size, or no lock"));
         }
+        self.refuse_taken(name.as_ref())?;
         headroom::keep(|| self.what("shared"))?;
         let mut area: Area<Shared> = self.in_pages(placement)?;
         area.note = note;
         if let Some(name) = name {
-            area.publish_new(name)?;
+            area.publish_wanted(name, self.exclusive)?;
         }
         Ok(area)
     }
 
+    /// Before memory is taken for an area that is to have a name alone.
+    fn refuse_taken(&self, name: Option<&Name>) -> Result<()> {
+        match (self.exclusive, name) {
+            (false, _) => Ok(()),
+            (true, Some(name)) => crate::registry::refuse_taken(name),
+            (true, None) => Err(Error::new(Kind::InvalidInput, self.what("shared"))
+                .detail("it is to have its name alone, and has none")
+                .help("give it a name: `.name()`")),
+        }
+    }
+
     fn noted(&self) -> Result<Note> {
         self.note.as_deref().map_or_else(|| Ok(Note::default()), Note::new)
+    }
+
+    /// Makes a shared area of that name, or opens the one that is there: of several that ask for that at once, one makes it, and the others open it.
+    ///
+    /// What is opened is what is there, whatever was asked of a new one: its kind, size and placement are its own. It is opened with the protection that its holder has, and published under the
+    /// same name, so that it carries on whoever goes. What is made is zeros until its maker has written it: who opens it sees it as it is (a word in it may say when it is complete).
+    ///
+    /// ```
+    /// use areas::CreatedOrOpened::{Created, Opened};
+    ///
+    /// let first = areas::builder(4096).name("doc: one for all").create_or_open()?;
+    /// assert!(matches!(first, Created(_)));
+    /// assert!(matches!(areas::builder(4096).name("doc: one for all").create_or_open()?, Opened(_)));
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`shared`](AreaBuilder::shared) and [`CloneBuilder::open`](super::CloneBuilder::open); [`Kind::Busy`] where somebody was stopped in the middle of taking the name.
+    pub fn create_or_open(&self) -> Result<CreatedOrOpened> {
+        let name = self.name.as_deref().map(Name::new).transpose()?;
+        let Some(name) = name else {
+            return Err(Error::new(Kind::InvalidInput, self.what("shared"))
+                .detail("it has no name by which it could be there")
+                .help("give it a name: `.name()`"));
+        };
+        let alone = self.clone().exclusive();
+        let deadline = Instant::now() + EXCLUSIVE_PATIENCE;
+        loop {
+            let error = match crate::registry::find(name.as_bytes()) {
+                Ok(source) => match source.cloning().same_name().open_any() {
+                    Ok(opened) => return Ok(CreatedOrOpened::Opened(opened)),
+                    // It went in between, or was retired.
+                    Err(error) if error.kind() == Kind::NoSuchArea => error,
+                    Err(error) => return Err(error),
+                },
+                Err(error) if error.kind() == Kind::NoSuchArea => match alone.shared() {
+                    Ok(area) => return Ok(CreatedOrOpened::Created(area)),
+                    // It came in between.
+                    Err(error) if error.kind() == Kind::NameTaken => error,
+                    Err(error) => return Err(error),
+                },
+                Err(error) => return Err(error),
+            };
+            if Instant::now() >= deadline {
+                return Err(error);
+            }
+        }
     }
 
     /// An area of an object, in the pages that were asked for, or in others where that was allowed.
@@ -347,13 +436,14 @@ impl<'a> AreaBuilder<'a> {
                 .detail(format!("it is to have room for {} and to be locked", Bytes::from(max)))
                 .help("a reserve cannot be locked: give the size itself as maximum, or no lock"));
         }
+        self.refuse_taken(name.as_ref())?;
         headroom::keep(what)?;
         let placement = self.resolved()?;
         let wanted = AreaBuilder { extent: Wanted::Resizable(max), ..self.clone() };
         let mut area: Area<Resizable> = wanted.in_pages(placement)?;
         area.note = note;
         if let Some(name) = name {
-            area.publish_new(name)?;
+            area.publish_wanted(name, self.exclusive)?;
         }
         Ok(area)
     }

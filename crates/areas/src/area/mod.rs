@@ -37,7 +37,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 pub use any::{AnyArea, Received};
-pub use builder::{AreaBuilder, builder};
+pub use builder::{AreaBuilder, CreatedOrOpened, EXCLUSIVE_PATIENCE, builder};
 pub use clone::CloneBuilder;
 pub use freeze::FREEZE_PATIENCE;
 pub use frozen::Frozen;
@@ -431,8 +431,8 @@ impl<K: Access> Area<K> {
         crate::registry::retire_own(identity)
     }
 
-    /// Publishes it under a name, so that others find it.
-    fn publish_as(&mut self, name: Name) -> Result<AreaId> {
+    /// Publishes it under a name, so that others find it; only if nobody else has it, if that is wanted.
+    fn publish_as(&mut self, name: Name, exclusive: bool) -> Result<AreaId> {
         let Some(object) = &self.object else {
             return Err(Error::new(Kind::Unsupported, format!("publish {self} as {name:?}"))
                 .detail("it is private memory"));
@@ -449,14 +449,27 @@ impl<K: Access> Area<K> {
         }
         if matches!(object.extent(), Extent::Resizable { .. }) {
             // One look, at the descriptor and the size, once others can see how many addresses it has.
-            let id = self.publish_new(name)?;
+            let id = self.publish_wanted(name, exclusive)?;
             self.look_after_joining("publish")?;
             return Ok(id);
         }
         if object.own_fd().is_err() {
             return Err(crate::object::closed(format!("publish {self} as {name:?}")));
         }
-        self.publish_new(name)
+        self.publish_wanted(name, exclusive)
+    }
+
+    /// The same, for one that was made in this call, alone if that is wanted.
+    fn publish_wanted(&mut self, name: Name, exclusive: bool) -> Result<AreaId> {
+        if !exclusive {
+            return self.publish_new(name);
+        }
+        let object = object_of(self.object.as_ref());
+        let told = self.announcement(name.clone(), &self.mapping, object);
+        let (publication, id) = Publication::alone(told, EXCLUSIVE_PATIENCE)?;
+        self.publication = Some(publication);
+        self.name = Some(name);
+        Ok(id)
     }
 
     /// The same for one that was made in this call: it is not published, and its descriptor is what it was.
@@ -486,6 +499,7 @@ impl<K: Access> Area<K> {
             page: object.page_size(),
             placement: self.placement,
             note: self.note.clone(),
+            claiming: false,
         }
     }
 
@@ -583,7 +597,7 @@ macro_rules! can_be_published {
             /// [`Kind::Limit`] where the registry cannot take it; [`Kind::AddressInUse`] for a resizable one that another holder has grown
             /// beyond the addresses that are here, where there are no more.
             pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
-                self.publish_as(Name::new(name)?)
+                self.publish_as(Name::new(name)?, false)
             }
 
             /// The same, under a name that was checked before.
@@ -591,7 +605,16 @@ macro_rules! can_be_published {
             /// # Errors
             /// As [`publish`](Area::publish).
             pub fn publish_named(&mut self, name: Name) -> Result<AreaId> {
-                self.publish_as(name)
+                self.publish_as(name, false)
+            }
+
+            /// Publishes it under a name that no other area has, as [`AreaBuilder::exclusive`] says: when its contents are complete, say.
+            ///
+            /// # Errors
+            /// As [`publish`](Area::publish); [`Kind::NameTaken`] if another area has the name; [`Kind::Busy`] where somebody was stopped in the
+            /// middle of taking it.
+            pub fn publish_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+                self.publish_as(Name::new(name)?, true)
             }
 
             /// Takes its name and its id back: nobody finds it by this holder any more. The mapping stays, and so do other holders' areas over

@@ -29,6 +29,8 @@ pub enum Kind {
     NodeNotAllowed,
     /// No area of that name or id.
     NoSuchArea,
+    /// Another area has the name that was to be this one's alone.
+    NameTaken,
     /// No live process of that number; or, where areas are to be handed over, none that holds any.
     NoSuchTeam,
     /// The machine, a node or a huge-page pool does not have that much memory.
@@ -212,6 +214,7 @@ impl From<Error> for std::io::Error {
         let kind = match error.kind() {
             Kind::InvalidInput | Kind::OutOfRange | Kind::NodeNotAllowed => std::io::ErrorKind::InvalidInput,
             Kind::NoSuchArea | Kind::NoSuchTeam => std::io::ErrorKind::NotFound,
+            Kind::NameTaken => std::io::ErrorKind::AlreadyExists,
             Kind::NoMemory => std::io::ErrorKind::OutOfMemory,
             Kind::NotPermitted | Kind::Unreadable | Kind::ReadOnly | Kind::Frozen => {
                 std::io::ErrorKind::PermissionDenied

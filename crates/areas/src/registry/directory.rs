@@ -158,6 +158,11 @@ impl Directory {
         self.space.checked()
     }
 
+    /// The folder of teams: another one where it was removed and made again.
+    pub(super) fn identity(&self) -> Identity {
+        self.teams.identity()
+    }
+
     /// What has become of it, in one look.
     ///
     /// That this process works for another user by now costs no call more: the look asks for the folder's own name in it, which the kernel

@@ -18,6 +18,7 @@ mod by_address;
 mod claim;
 mod directory;
 mod door;
+mod exclusive;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 mod holders;
@@ -145,6 +146,14 @@ pub fn list() -> Result<Listing> {
 /// The published areas of all teams over one object, and the teams that cannot be asked.
 pub(crate) fn list_of(object: Identity) -> Result<Listing> {
     state::state_up_to_date()?.list_of(Some(object))
+}
+
+/// An error where somebody has that name already: before anything is made for it.
+pub(crate) fn refuse_taken(name: &Name) -> Result<()> {
+    match state::state()?.find(name.as_bytes())? {
+        Some(source) => Err(state::taken(format!("publish area {name:?} alone"), &source)),
+        None => Ok(()),
+    }
 }
 
 /// Withdraws all areas of this process over an object that is retired.
@@ -370,6 +379,12 @@ impl Publication {
         let (key, id) = state.publish(area)?;
         // Withdrawing, if it comes to that, takes the state's mutex.
         drop(state);
+        Ok((Publication(key), id))
+    }
+
+    /// The same, where no other area has the name.
+    pub(crate) fn alone(area: Announcement, patience: Duration) -> Result<(Self, AreaId)> {
+        let (key, id) = state::publish_alone(area, patience)?;
         Ok((Publication(key), id))
     }
 

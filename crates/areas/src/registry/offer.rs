@@ -305,6 +305,7 @@ mod tests {
             page: PageSize::base(),
             placement: Placement::default(),
             note: Note::new([b'n'; 256]).unwrap(),
+            claiming: false,
         };
         Offer {
             record: Record { id: AreaId::from_parts(3, 9), created: 5, area },

@@ -32,6 +32,7 @@ impl Order {
             // Else it went since, or while we looked.
             if let Some((_, record)) = view.record(number)
                 && record.address == address
+                && !record.claiming
             {
                 self.last = address;
                 self.answers += 1;

@@ -337,7 +337,9 @@ impl Peer {
         }
         self.view
             .records()
-            .filter(|(_, _, record)| record.name.as_bytes() == name && !self.missing.has(record.id))
+            .filter(|(_, _, record)| {
+                record.name.as_bytes() == name && !record.claiming && !self.missing.has(record.id)
+            })
             .min_by_key(|(_, _, record)| record.age())
     }
 

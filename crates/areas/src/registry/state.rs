@@ -6,6 +6,7 @@
 //! it is one: then it begins a team of its own and publishes all that it inherited under new ids. Its parent's table is
 //! not even mapped in it. A child that never calls, because it calls exec, pays nothing.
 
+mod contest;
 mod cut;
 mod looking;
 mod process;
@@ -28,6 +29,7 @@ use super::team::Team;
 use crate::error::{Error, Kind, Result};
 use crate::protection::Protection;
 use crate::sys;
+pub(super) use contest::{publish_alone, taken};
 use looking::Hit;
 pub(crate) use process::{Whole, whole};
 pub(super) use process::{state, state_up_to_date, withdraw};
@@ -155,6 +157,7 @@ impl State {
         self.directory = None;
         self.forget_teams();
         forget_kept_tables();
+        self.forget_claims();
         self.publish_again();
     }
 

@@ -9,6 +9,7 @@ mod announced;
 mod control;
 mod descriptors;
 mod ends;
+mod exclusive;
 mod exec;
 mod exhausted;
 mod folder;

@@ -484,6 +484,86 @@ static void retiring(void)
 	CHECK_EQ(areas_unpublish(NULL), AREAS_ERROR_INVALID_INPUT);
 }
 
+/* A name for one area alone. */
+static void excluding(void)
+{
+	areas_attributes wanted = AREAS_ATTRIBUTES;
+	areas_area *first, *second, *unnamed;
+	int created = -1, begin[2], i, winners = 0;
+	char byte;
+	pid_t children[4];
+	wanted.size = PAGE;
+	wanted.name = "alone";
+	wanted.flags = AREAS_EXCLUSIVE;
+	first = create(&wanted);
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_NAME_TAKEN);
+	wanted.flags = 4;
+	CHECK(areas_create(&wanted) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_INVALID_INPUT);
+	wanted.flags = 0;
+	second = areas_create_or_open(&wanted, &created);
+	CHECK(second != NULL && created == 0);
+	strcpy((char *)areas_address(first), "one");
+	CHECK_STR((char *)areas_address(second), "one");
+	unnamed = plain(NULL, PAGE, AREAS_SHARED);
+	CHECK_EQ(areas_publish_exclusive(unnamed, "alone"), AREAS_ERROR_NAME_TAKEN);
+	areas_release(first);
+	/* The one that was opened goes on under the name. */
+	CHECK_EQ(areas_publish_exclusive(unnamed, "alone"), AREAS_ERROR_NAME_TAKEN);
+	areas_release(second);
+	CHECK(areas_publish_exclusive(unnamed, "alone") > 0);
+	areas_release(unnamed);
+	second = areas_create_or_open(&wanted, &created);
+	CHECK(second != NULL && created == 1);
+	areas_release(second);
+	second = areas_create_or_open(&wanted, NULL);
+	CHECK(second != NULL);
+	areas_release(second);
+	wanted.kind = AREAS_RESIZABLE;
+	CHECK(areas_create_or_open(&wanted, &created) == NULL);
+	wanted.kind = AREAS_SHARED;
+	wanted.name = NULL;
+	CHECK(areas_create_or_open(&wanted, &created) == NULL);
+	CHECK_EQ(areas_error_number(), AREAS_ERROR_INVALID_INPUT);
+	/* Of several at once one gets it. */
+	wanted.name = "alone";
+	wanted.flags = AREAS_EXCLUSIVE;
+	CHECK_EQ(pipe(begin), 0);
+	for (i = 0; i < 4; i++) {
+		children[i] = fork();
+		if (children[i] == 0) {
+			close(begin[1]);
+			CHECK_EQ(read(begin[0], &byte, 1), 0);
+			if (areas_create(&wanted) == NULL)
+				_exit(areas_error_number() == AREAS_ERROR_NAME_TAKEN ? 1 : 2);
+			kill(getpid(), SIGSTOP);
+			_exit(0);
+		}
+	}
+	close(begin[0]);
+	close(begin[1]);
+	for (i = 0; i < 4; i++) {
+		int status;
+		CHECK_EQ(waitpid(children[i], &status, WUNTRACED), children[i]);
+		if (WIFSTOPPED(status)) {
+			winners++;
+			continue;
+		}
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+		children[i] = 0;
+	}
+	CHECK_EQ(winners, 1);
+	for (i = 0; i < 4; i++) {
+		if (children[i] != 0) {
+			kill(children[i], SIGKILL);
+			waitpid(children[i], NULL, 0);
+		}
+	}
+	first = create(&wanted);
+	areas_release(first);
+}
+
 static void freezing(void)
 {
 	areas_info info = AREAS_INFO;
@@ -704,6 +784,7 @@ int main(int count, char **words)
 	names();
 	noting();
 	retiring();
+	excluding();
 	freezing();
 	dumping();
 	locking();

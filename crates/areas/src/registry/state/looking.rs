@@ -130,7 +130,7 @@ impl State {
     fn known(&mut self, id: AreaId) -> Option<Source> {
         // A team that moves to another slot has areas for a moment that still say their old id.
         let found = |record: Option<(u32, u64, Record)>| {
-            record.map(|(_, _, record)| record).filter(|record| record.id == id)
+            record.map(|(_, _, record)| record).filter(|record| record.id == id && !record.claiming)
         };
         if let Some(team) = &self.own
             && team.link().slot == id.slot()
@@ -223,7 +223,7 @@ impl State {
         let view = self.own.as_ref()?.table().view();
         self.addresses.range((Bound::Excluded(after), Bound::Unbounded)).find_map(|(_, key)| {
             let (_, record) = view.record(self.held.get(key)?.number?)?;
-            Some(Source::new(Holder::Own, record))
+            (!record.claiming).then(|| Source::new(Holder::Own, record))
         })
     }
 
@@ -256,7 +256,7 @@ impl State {
 
     /// The same, or what is over one object.
     pub(in crate::registry) fn list_of(&mut self, of: Option<Identity>) -> Result<Listing> {
-        let is_wanted = |object: Identity| of.is_none_or(|wanted| wanted == object);
+        let is_wanted = |record: &Record| !record.claiming && of.is_none_or(|wanted| wanted == record.object);
         self.read_folder(true)?;
         let mut listing = Listing::default();
         let mut dead = Vec::new();
@@ -265,7 +265,7 @@ impl State {
                 Known::Readable(peer) if peer.is_live() => listing.areas.extend(
                     peer.view()
                         .records()
-                        .filter(|(_, _, record)| is_wanted(record.object))
+                        .filter(|(_, _, record)| is_wanted(record))
                         .map(|(_, _, record)| Source::new(Holder::Peer(peer.clone()), record)),
                 ),
                 Known::Readable(peer) => dead.push(Holder::Peer(peer.clone())),
@@ -281,7 +281,7 @@ impl State {
             self.bury(&holder);
         }
         if let Some(team) = &self.own {
-            let own = team.table().view().records().filter(|(_, _, record)| is_wanted(record.object));
+            let own = team.table().view().records().filter(|(_, _, record)| is_wanted(record));
             listing.areas.extend(own.map(|(_, _, record)| Source::new(Holder::Own, record)));
         }
         let own = sys::process::pid();

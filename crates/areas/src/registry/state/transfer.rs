@@ -214,6 +214,10 @@ impl State {
 
     /// Publishes an area of ours anew, under a new id, and takes the old one back: it is found all the while.
     pub(in crate::registry) fn replace(&mut self, key: Key, area: Announcement) -> Result<()> {
+        if !self.held.contains_key(&key) {
+            // It was retired.
+            return Ok(());
+        }
         self.heal()?;
         self.publish_inherited()?;
         let (number, id) = self.announce(&area, None)?;

@@ -47,6 +47,7 @@ fn honest() -> Table {
             placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX),
             // Some in a place of their own.
             note: Note::new(vec![b'n'; (sequence % 3) as usize * 100]).expect("a note"),
+            claiming: false,
         };
         let id = AreaId::from_parts(7, sequence);
         table.insert(id, sequence.into(), &area).expect("it is written").expect("there is room");

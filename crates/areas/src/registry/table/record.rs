@@ -38,7 +38,9 @@ pub(super) mod field {
     pub(in super::super) const EXTENT: usize = 81;
     /// The home node + 1, or 0.
     pub(in super::super) const HOME: usize = 82;
+    /// And whether the name is only claimed ([`CLAIMING`]): this may change.
     pub(in super::super) const LOCK: usize = 84;
+    pub(in super::super) const CLAIMING: u8 = 0x80;
     pub(in super::super) const PAGE: usize = 85;
     /// The kernel's number, and [`BALANCED`].
     pub(in super::super) const POLICY: usize = 86;
@@ -88,6 +90,8 @@ pub(crate) struct Announcement {
     pub(crate) placement: Placement,
     /// What its holder has noted beside it.
     pub(crate) note: Note,
+    /// Whether it is only claimed: nobody finds it yet (`exclusive.rs`).
+    pub(crate) claiming: bool,
 }
 
 /// A published area: what it tells of itself, and what its team adds.
@@ -162,7 +166,7 @@ pub(super) fn encode(id: AreaId, created: u64, area: &Announcement, hash: u64) -
     put(field::EXTENT, &[extent]);
     let home = area.placement.home_node().map_or(0, |node| node.get() + 1);
     put(field::HOME, &home.to_le_bytes()[..2]);
-    put(field::LOCK, &[area.lock.number()]);
+    put(field::LOCK, &[area.lock.number() | if area.claiming { field::CLAIMING } else { 0 }]);
     put(field::PAGE, &[area.page.log2()]);
     let balanced = if area.placement.is_balanced() { field::BALANCED } else { 0 };
     put(field::POLICY, &[sys::policy::number_of(&area.placement.policy()) | balanced]);
@@ -256,7 +260,8 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
         exact: exact.filter(|_| piece.is_whole()),
         physical,
         protection: Protection::from_bits(bytes[field::PROTECTION])?,
-        lock: Lock::from_number(bytes[field::LOCK])?,
+        lock: Lock::from_number(bytes[field::LOCK] & !field::CLAIMING)?,
+        claiming: bytes[field::LOCK] & field::CLAIMING != 0,
         page,
         placement,
         note: Note::default(),

@@ -44,6 +44,7 @@ fn record(sequence: u32, name: &[u8]) -> Record {
             page: PageSize::base(),
             placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX),
             note: Note::default(),
+            claiming: false,
         },
     }
 }

@@ -205,8 +205,29 @@ impl View {
         (index, Which(index).checked().map(|which| which.offset_of(hash)))
     }
 
-    /// The oldest area of a name.
+    /// The oldest area of a name that is not only claimed.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(u32, u64, Record)> {
+        let found = self.find_oldest(name)?;
+        if !found.2.claiming {
+            return Some(found);
+        }
+        self.records()
+            .filter(|(_, _, record)| record.name.as_bytes() == name && !record.claiming)
+            .min_by_key(|(_, _, record)| record.age())
+    }
+
+    /// All areas of a name, and what is only claimed.
+    pub(crate) fn all_of(&self, name: &[u8]) -> impl Iterator<Item = (u32, Record)> {
+        let any = self.find_oldest(name).is_some();
+        any.then(|| self.records())
+            .into_iter()
+            .flatten()
+            .filter(move |(_, _, record)| record.name.as_bytes() == name)
+            .map(|(number, _, record)| (number, record))
+    }
+
+    /// The oldest record of a name.
+    fn find_oldest(&self, name: &[u8]) -> Option<(u32, u64, Record)> {
         let hash = hash_of(name);
         // A changed index sends us round again. A live owner changes it once in many publications, so that a few rounds
         // do; what keeps changing for longer is no table of ours, and every record is looked at instead.

@@ -305,6 +305,14 @@ impl Table {
         self.view.0.write(rest_at(number), &bytes[FIRST_BYTES..], TABLE_BYTES)
     }
 
+    /// Makes an area of a record that was only claimed.
+    pub(crate) fn settle(&self, number: u32) -> Result<()> {
+        let Some((_, record)) = self.view.record(number) else { return Ok(()) };
+        protocol::change(&self.view.mark(number), || {
+            self.put(record_at(number) + field::LOCK, record.lock.number())
+        })
+    }
+
     /// Changes the one word of a record that may change.
     pub(crate) fn set_protection(&self, number: u32, protection: Protection) -> Result<()> {
         self.put(record_at(number) + field::PROTECTION, protection.bits())

@@ -8,6 +8,7 @@ mod agent;
 mod area;
 mod bystanders;
 mod channel;
+mod exclusive;
 mod folder;
 mod forge;
 mod hand;
@@ -24,6 +25,7 @@ mod walking;
 mod workload;
 
 pub(crate) use agent::Agent;
+pub(crate) use exclusive::now;
 pub(crate) use folder::{Folder, Link, start_time};
 pub(crate) use launch::Launch;
 pub(crate) use raw::{lock_bytes, locked_byte};

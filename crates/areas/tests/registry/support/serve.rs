@@ -15,7 +15,9 @@ use rustix::thread::CapabilitySet;
 
 use super::channel::{Channel, Ear};
 use super::reply::SEPARATOR;
-use super::{area, bystanders, forge, identity, launch, mute, notes, raw, resizing, walking, workload};
+use super::{
+    area, bystanders, exclusive, forge, identity, launch, mute, notes, raw, resizing, walking, workload,
+};
 
 /// Why a command was not done.
 #[derive(Debug)]
@@ -268,6 +270,7 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             Ok(area.publish(name)?.to_string())
         }
         ["is-retired", id] => Ok(registry::get(AreaId::new(id.parse()?)?)?.info()?.retired.to_string()),
+        ["exclusive", ..] => exclusive::perform(&words[1..], holdings),
         ["note", ..] => notes::perform(&words[1..], holdings),
         ["keep"] => Ok(registry::keep().map(|()| String::new())?),
         ["path"] => Ok(registry::path()?.map_or("-".to_owned(), |path| path.display().to_string())),

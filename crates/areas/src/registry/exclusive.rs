@@ -1,0 +1,115 @@
+//! How of several that want a name for themselves alone at most one gets it: without mutual exclusion, and with nobody waiting for ever.
+//!
+//! Who wants it *claims* it: a record in its own table that others of its kind see, and nobody finds. Then it looks at all tables. Whoever has the name
+//! has won before. Whoever else claims it may not have seen us, or we not them:
+//!
+//! - Of two claims, whichever comes to be seen later is seen by whoever made the earlier one, or sees that one: both look *after* they can be seen. So
+//!   never do two look and find nobody.
+//! - A claim that was not there at our first look is of somebody who sees ours: it is in nobody's way.
+//! - One that was there may be of somebody who has not seen ours. The younger of the two withdraws and looks again; the older one waits until the other
+//!   has withdrawn or got the name.
+//!
+//! A claim goes with its process. One that stays although its process lives (stopped, or hostile) is waited for as long as the caller has patience,
+//! and then told.
+//!
+//! Nothing but the order of the steps is here, over whatever tables there are, so that it can be tried out in all orders: `models/` does that, with
+//! this very file.
+
+/// What others have of the name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen<H, C> {
+    /// Somebody has it.
+    Taken(H),
+    /// Nobody has it; these claim it.
+    Claimed(Vec<C>),
+}
+
+/// Somebody who wants the name, and what they can do and ask. Each call is a step between which others may do anything.
+pub(crate) trait Contender {
+    type Error;
+    /// Who has the name.
+    type Holder;
+    /// Who claims it: the older one is less, and no two are equal.
+    type Claim: Copy + Ord;
+
+    /// Lets others see that we claim it, before all that we see behind this.
+    fn claim(&mut self) -> Result<Self::Claim, Self::Error>;
+    /// What all others have of it.
+    fn look(&mut self) -> Result<Seen<Self::Holder, Self::Claim>, Self::Error>;
+    /// Makes of our claim that we have it; `false` where others may not have seen it all the while.
+    fn settle(&mut self) -> Result<bool, Self::Error>;
+    /// Takes our claim back.
+    fn withdraw(&mut self);
+    /// Lets others get on; `false` if patience is at its end.
+    fn wait(&mut self) -> bool;
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome<H, C> {
+    /// The name is ours.
+    Ours,
+    /// Somebody has it.
+    Taken(H),
+    /// Somebody claims it, and does not go on.
+    Stuck(C),
+    /// What the claim stands in was taken away again and again.
+    Restless,
+}
+
+/// Gets the name, or says who has it.
+pub(crate) fn contend<C: Contender>(who: &mut C) -> Result<Outcome<C::Holder, C::Claim>, C::Error> {
+    loop {
+        // Before a claim of ours is in anybody's way.
+        match who.look()? {
+            Seen::Taken(holder) => return Ok(Outcome::Taken(holder)),
+            Seen::Claimed(claims) => {
+                if let Some(&first) = claims.iter().min() {
+                    if who.wait() {
+                        continue;
+                    }
+                    return Ok(Outcome::Stuck(first));
+                }
+            }
+        }
+        let ours = who.claim()?;
+        let ended = claimed(who, ours);
+        if !matches!(ended, Ok(Some(Outcome::Ours))) {
+            who.withdraw();
+        }
+        match ended? {
+            Some(outcome) => return Ok(outcome),
+            None if who.wait() => {}
+            None => return Ok(Outcome::Restless),
+        }
+    }
+}
+
+/// The same, once others can see our claim; `None` where it is to be withdrawn, and all begins again.
+#[expect(clippy::type_complexity, reason = "what came of it, if anything did, or why it failed")]
+fn claimed<C: Contender>(
+    who: &mut C,
+    ours: C::Claim,
+) -> Result<Option<Outcome<C::Holder, C::Claim>>, C::Error> {
+    let mut before_us: Option<Vec<C::Claim>> = None;
+    loop {
+        let claims = match who.look()? {
+            Seen::Taken(holder) => return Ok(Some(Outcome::Taken(holder))),
+            Seen::Claimed(claims) => claims,
+        };
+        let waited_for = match &before_us {
+            None => claims,
+            Some(before) => claims.into_iter().filter(|claim| before.contains(claim)).collect(),
+        };
+        let Some(&first) = waited_for.iter().min() else {
+            return Ok(who.settle()?.then_some(Outcome::Ours));
+        };
+        if first < ours {
+            return Ok(None);
+        }
+        if !who.wait() {
+            return Ok(Some(Outcome::Stuck(first)));
+        }
+        before_us = Some(waited_for);
+    }
+}

@@ -1,0 +1,89 @@
+//! What an agent does with names that it wants alone.
+
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use areas::{CreatedOrOpened, Kind, Received};
+
+use super::serve::{Failure, Holdings};
+
+pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
+    match *words {
+        ["create", name] => Ok(holdings.keep(areas::builder(4096).name(name).exclusive().shared()?)),
+        // From that moment of the clock on, so that several begin at once.
+        ["create", name, at] => {
+            until(at)?;
+            Ok(holdings.keep(areas::builder(4096).name(name).exclusive().shared()?))
+        }
+        // As it was done before: two can win.
+        ["find-then-create", name, at] => {
+            until(at)?;
+            match areas::registry::find(name) {
+                Ok(_) => Err(areas::Error::new(Kind::NameTaken, "create").into()),
+                Err(_) => Ok(holdings.keep(areas::builder(4096).name(name).shared()?)),
+            }
+        }
+        ["publish", handle, name] => {
+            let area = holdings.areas.get_mut(&handle.parse()?).ok_or("no such area".to_owned())?;
+            Ok(area.publish_exclusive(name)?.to_string())
+        }
+        ["either", name, at] => {
+            until(at)?;
+            let (made, area) = match areas::builder(4096).name(name).create_or_open()? {
+                CreatedOrOpened::Created(area) => ("made", area),
+                CreatedOrOpened::Opened(Received::Shared(area)) => ("opened", area),
+                CreatedOrOpened::Opened(other) => return Err(format!("{other:?}").into()),
+            };
+            let word: u64 = area.load(0, std::sync::atomic::Ordering::Acquire)?;
+            area.store(0, word + 1, std::sync::atomic::Ordering::Release)?;
+            let id = areas::registry::get(area.id().ok_or("no id".to_owned())?)?.info()?.object.1;
+            holdings.keep(area);
+            Ok(format!("{made} {id}"))
+        }
+        // Takes a name and gives it back, again and again; how often it got it.
+        ["again", name, millis] => {
+            let end = Instant::now() + Duration::from_millis(millis.parse()?);
+            let mut got = 0;
+            while Instant::now() < end {
+                match areas::builder(4096).name(name).exclusive().shared() {
+                    Ok(area) => drop(area),
+                    Err(error) if [Kind::NameTaken, Kind::Busy].contains(&error.kind()) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                got += 1;
+            }
+            Ok(got.to_string())
+        }
+        // Makes of all its areas what is only claimed, as a process leaves it that is stopped in that moment, or is hostile.
+        ["unsettle"] => {
+            let maps = std::fs::read_to_string("/proc/thread-self/maps")?;
+            let line = maps.lines().find(|line| line.contains("areas table")).ok_or("no table".to_owned())?;
+            let start = line.split('-').next().unwrap_or_default();
+            let table = u64::from_str_radix(start, 16)?;
+            let memory = std::fs::File::options().read(true).write(true).open("/proc/thread-self/mem")?;
+            for record in 0..8 {
+                let at = table + (4 << 20) + record * 192 + 84;
+                let mut byte = [0];
+                memory.read_exact_at(&mut byte, at)?;
+                memory.write_all_at(&[byte[0] | 0x80], at)?;
+            }
+            Ok(String::new())
+        }
+        _ => Err(format!("unknown: exclusive {words:?}").into()),
+    }
+}
+
+/// Waits, busily, for a moment in nanoseconds since boot.
+fn until(at: &str) -> Result<(), Failure> {
+    let at: u64 = at.parse()?;
+    while now() < at {
+        std::hint::spin_loop();
+    }
+    Ok(())
+}
+
+/// Nanoseconds since boot.
+pub(crate) fn now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
+}
