@@ -147,7 +147,7 @@ impl Attributes {
                 *created = true;
                 Any::Shared(area)
             }
-            areas::CreatedOrOpened::Opened(area) => Any::received(area)?,
+            areas::CreatedOrOpened::Opened(area) => area,
         })
     }
 }

@@ -45,7 +45,6 @@ pub const EXCLUSIVE_PATIENCE: Duration = Duration::from_secs(1);
 /// What [`AreaBuilder::create_or_open`] has done.
 #[derive(Debug)]
 #[must_use = "the area is inside"]
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once; a box would be an allocation")]
 pub enum CreatedOrOpened {
     /// It made the area: the name was free.
     Created(Area<Shared>),

@@ -118,8 +118,8 @@ fn a_note_goes_along() {
     noted.freeze().unwrap().send(&ours).unwrap();
     for _ in 0..3 {
         let note = match areas::receive(&theirs).unwrap() {
-            areas::Received::Shared(area) => area.note().clone(),
-            areas::Received::Frozen(area) => area.note().clone(),
+            Received::Shared(area) => area.note().clone(),
+            Received::Frozen(area) => area.note().clone(),
             other => panic!("{other:?}"),
         };
         assert_eq!(note.as_bytes(), b"numpy:[\"<f8\",[512]]");
