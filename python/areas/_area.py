@@ -201,6 +201,21 @@ class Area:
         return self._held("tell the lock").lock
 
     @property
+    def note(self) -> str | None:
+        """A text for who finds it by way of this process, or ``None``. It can be set: some 200 bytes.
+
+        (The note of the library, in which dtype and shape are too, is what :func:`areas.list` gives.)
+        """
+        self._held("tell the note")
+        return self._text
+
+    @note.setter
+    def note(self, text: str | None) -> None:
+        holding = self._held("note something")
+        holding.set_note(_notes.encode(self._dtype, self._shape, text))
+        self._text = text
+
+    @property
     def granted(self) -> _measured.Granted:
         """What it was actually given: page size, addresses, and what differs from what was asked, where that was allowed."""
         from . import _measured
@@ -241,6 +256,9 @@ class Area:
         nbytes = nbytes_of(dims, self._dtype)
         if nbytes > holding.nbytes:
             holding.grow(nbytes)
+        if dims != self._shape:
+            # For who finds it from now on.
+            holding.set_note(_notes.encode(self._dtype, dims, self._text))
         self._shape = dims
         return self.array
 
@@ -315,6 +333,14 @@ class Area:
     def unlink(self) -> None:
         """Takes the name back: nobody finds it by way of this process any more. This object, and the memory, stay."""
         self._held("take the name back").withdraw()
+
+    def retire(self) -> None:
+        """Marks the memory itself: nobody finds it any more, by whatever process that holds it. Who has it keeps it.
+
+        Raises:
+            ReadOnly: It was opened for reading.
+        """
+        self._held("retire").retire()
 
     def __enter__(self) -> Area:
         return self

@@ -86,6 +86,14 @@ pub(crate) fn create(
         if let Some(max) = max_nbytes {
             builder = builder.growable(max);
         }
+        if let Some(note) = note {
+            builder = builder.note(note);
+        }
+        // Zeros are complete; what is populated is published behind that.
+        let early = name.as_ref().filter(|_| !populate && !exclusive);
+        if let Some(name) = early {
+            builder = builder.name(name);
+        }
         let mut area = builder.shared_or_empty()?;
         if populate {
             match told.watch(|tell| area.populate_with(tell)) {
@@ -95,11 +103,8 @@ pub(crate) fn create(
             }
         }
         let mut area = Any::Shared(area);
-        if let Some(note) = note {
-            names::set_note(&mut area, &note)?;
-        }
-        if let Some(name) = name {
-            names::publish(&mut area, &name, exclusive)?;
+        if let (None, Some(name)) = (early, &name) {
+            names::publish(&mut area, name, exclusive)?;
         }
         Ok(Some(area))
     });

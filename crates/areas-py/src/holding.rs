@@ -539,13 +539,21 @@ impl Holding {
         id.map(areas::AreaId::get).map_err(|error| raised(py, &error))
     }
 
+    /// Marks the memory itself: nobody finds it any more, by whatever holder. Who has it keeps it.
+    fn retire(&self, py: Python<'_>) -> PyResult<()> {
+        let retired = self.core.run(py, "retire", |mut any| {
+            let retired = of_any!(&mut any, area => area.retire());
+            (any, retired)
+        })?;
+        retired.map_err(|error| raised(py, &error))
+    }
+
     /// Takes its name back: nobody finds it by way of this process any more. The memory stays.
     fn withdraw(&self, py: Python<'_>) -> PyResult<()> {
-        let taken = self.core.run(py, "withdraw", |mut any| {
-            let taken = names::withdraw(&mut any);
-            (any, taken)
-        })?;
-        taken.map_err(|error| raised(py, &error))
+        self.core.run(py, "withdraw", |mut any| {
+            names::withdraw(&mut any);
+            (any, ())
+        })
     }
 }
 

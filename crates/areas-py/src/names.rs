@@ -14,12 +14,12 @@ pub(crate) fn set_note(any: &mut Any, note: &[u8]) -> Result<(), Error> {
     of_any!(any, area => area.set_note(note))
 }
 
+/// Publishes it; `exclusive`: unless there is one of that name.
 pub(crate) fn publish(any: &mut Any, name: &[u8], _exclusive: bool) -> Result<AreaId, Error> {
     of_any!(any, area => area.publish(name))
 }
 
-/// Takes its name back; the mapping stays.
-pub(crate) fn withdraw(any: &mut Any) -> Result<(), Error> {
-    of_any!(any, area => area.unpublish());
-    Ok(())
+/// Takes its name back: the mapping stays.
+pub(crate) fn withdraw(any: &mut Any) {
+    of_any!(any, area => drop(area.unpublish()));
 }
