@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         nodes as nodes,
         list_areas as list,
     )
-    from ._making import create as create, find as find, put as put, wait as wait
+    from ._making import create as create, find as find, open_or_create as open_or_create, put as put, wait as wait
     from ._measured import (
         Fallback as Fallback,
         Granted as Granted,
@@ -81,7 +81,7 @@ _HOMES = {
     ),
     "_handles": "by_value receive send",
     "_listing": "AreaInfo Listing NodeInfo UnreadableProcess nodes",
-    "_making": "create find put wait",
+    "_making": "create find open_or_create put wait",
     "shared_memory": "ShareableList SharedMemory SharedMemoryManager",
     "_measured": "Fallback Granted Holder Migration Misplaced Residency Run Stayed Verification",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,13 @@ import numpy as np
 
 from . import _areas, _handles, _notes
 from ._area import Area, Shape, dtype_of, nbytes_of, of_note, shape_of
-from ._errors import InvalidInput
+from ._errors import InvalidInput, NameTaken, NotFound
 from ._progress import Progress, told
 
 #: What is copied at a time: Ctrl-C and progress in between.
 _CHUNK = 16 << 20
+#: How long names that come and go are run after, in seconds.
+_PATIENCE = 1.0
 
 
 def name_of(name: str | bytes) -> bytes:
@@ -74,6 +77,8 @@ def create(
     dims = shape_of(shape) if shape is not None else _items(nbytes, checked)
     described = _notes.encode(checked, dims, note)
     most = None if max_shape is None else nbytes_of(shape_of(max_shape), checked)
+    if most is not None and most < nbytes_of(dims, checked):
+        raise InvalidInput(f"cannot make an area of shape {dims} that may grow to {shape_of(max_shape)}: that is smaller")
     with told(progress, "populate") as tell:
         holding = _areas.create(
             nbytes_of(dims, checked),
@@ -259,6 +264,57 @@ def find(
     """
     holding = _areas.find(name_of(name), write=write, keep_name=keep_name)
     return of_note(holding, f"open area {name!r}", dtype, shape)
+
+
+def open_or_create(
+    name: str | bytes,
+    *,
+    write: bool = True,
+    shape: Shape | None = None,
+    nbytes: int | None = None,
+    dtype: Any = None,
+    **asked: Any,
+) -> Area:
+    """The area of that name, opened where there is one, else made: of several that ask at once, one makes it, the others open it.
+
+    Args:
+        name: Its name.
+        write: Whether one that is there is opened for writing. One that is made can be written in any case.
+        shape, nbytes, dtype: As for :func:`create`. One that is there must have the same.
+        asked: What else :func:`create` takes; it counts for a new one.
+
+    Raises:
+        InvalidInput: There is one, and it has another shape or dtype.
+        Busy: A process was stopped in the middle of taking the name.
+        Frozen, ReadOnly: With ``write``: there is one, and it cannot be written.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return _same(find(name, write=write), shape, nbytes, dtype)
+        except NotFound:
+            pass
+        try:
+            return create(name, shape=shape, nbytes=nbytes, dtype=dtype, exclusive=True, **asked)
+        except NameTaken:
+            # Somebody was faster; or it has a name that cannot be opened.
+            if time.monotonic() > deadline:
+                raise
+
+
+def _same(area: Area, shape: Any, nbytes: Any, dtype: Any) -> Area:
+    """What was opened, if it is what was asked for."""
+    wanted = dtype_of("u1" if dtype is None else dtype)
+    dims = shape_of(shape) if shape is not None else _items(nbytes, wanted) if nbytes is not None else area.shape
+    if (area.shape, area.dtype) == (dims, wanted) or (shape is None and nbytes is None and dtype is None):
+        return area
+    found = f"shape {area.shape} and dtype {area.dtype}"
+    name = area.name
+    area.close()
+    raise InvalidInput(
+        f"cannot open or create area {name!r} with shape {dims} and dtype {wanted}: it is there, with {found}",
+        remedy="ask for what is there (`areas.find`), or for another name",
+    )
 
 
 def wait(

@@ -221,7 +221,7 @@ def test_resizable_areas_have_no_arrays_here(name):
     if command is None:
         pytest.skip("SKIPPED: the areas command is not in PATH")
     with subprocess.Popen(
-        [command, "create", "64K", "--name", name, "--resizable", "1M"], stdout=subprocess.DEVNULL
+        [command, "create", "--size", "64K", "--name", name, "--resizable", "1M"], stdout=subprocess.DEVNULL
     ) as holder:
         with pytest.raises(areas.Unsupported):
             areas.wait(name, 10)

@@ -324,8 +324,9 @@ def test_subinterpreters_are_refused():
 
 
 def test_import_is_cheap():
-    """`import areas` beside `import numpy`: at most 25 ms, in the best of some tries."""
-    code = "import time; import numpy; t = time.perf_counter(); import areas; areas.create; print(time.perf_counter() - t)"
+    """`import areas` beside `import numpy`: at most 25 ms of this process's CPU time (a clock on the wall measures the neighbours), in the
+    best of some tries."""
+    code = "import time, numpy; t = time.process_time(); import areas; areas.create; print(time.process_time() - t)"
     best = min(float(run(code).stdout) for _ in range(5))
     assert best < 0.025, best
     bare = run("import sys, areas; print('numpy' in sys.modules)")
