@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         NodeInfo as NodeInfo,
         UnreadableProcess as UnreadableProcess,
         nodes as nodes,
-        list_areas as list,
+        list_areas,
     )
     from ._making import create as create, find as find, open_or_create as open_or_create, put as put, wait as wait
     from ._measured import (
@@ -68,6 +68,8 @@ if TYPE_CHECKING:
         SharedMemory as SharedMemory,
         SharedMemoryManager as SharedMemoryManager,
     )
+
+    list = list_areas
 
 #: Where each public name is: modules are imported as they are first asked for, so that `import areas` costs next to nothing.
 _HOMES = {

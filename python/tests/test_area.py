@@ -226,3 +226,58 @@ def test_resizable_areas_have_no_arrays_here(name):
         with pytest.raises(areas.Unsupported):
             areas.wait(name, 10)
         holder.kill()
+
+
+def test_exclusive_names(name):
+    with areas.create(name, shape=3, exclusive=True) as a:
+        for make in (
+            lambda: areas.create(name, shape=3, exclusive=True),
+            lambda: areas.create(name, shape=3, exclusive=True, populate=True),
+            lambda: areas.put([1], name, exclusive=True),
+        ):
+            with pytest.raises(areas.NameTaken) as caught:
+                make()
+            assert isinstance(caught.value, FileExistsError) and name in str(caught.value)
+        assert areas.open_or_create(name, shape=3).array.size == 3
+        a.array[0] = 1
+        assert areas.open_or_create(name).array[0] == 1
+        for other in ({"shape": 4}, {"shape": 3, "dtype": "f8"}, {"nbytes": 7}):
+            with pytest.raises(areas.InvalidInput, match="it is there"):
+                areas.open_or_create(name, **other)
+    with areas.open_or_create(name, shape=3) as a:
+        assert not a.readonly
+    with areas.put(np.arange(5), name, exclusive=True) as a:
+        assert a.frozen
+        with pytest.raises(areas.Frozen):
+            areas.open_or_create(name, shape=5, dtype="i8")
+        assert areas.open_or_create(name, shape=5, dtype="i8", write=False).array.sum() == 10
+
+
+def test_one_of_many_makes_it(name):
+    """Twelve processes at once, ten rounds: all have the same memory."""
+    code = (
+        "import areas, sys\n"
+        "for turn in range(10):\n"
+        "    sys.stdin.readline()\n"
+        f"    a = areas.open_or_create({name!r} + str(turn), shape=1000, dtype='i8')\n"
+        "    print(a._holding.inode, flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    del a\n"
+        "    print(flush=True)\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(12)
+    ]
+    try:
+        for _ in range(10):
+            for wanted in (1, None):
+                for process in processes:
+                    process.stdin.write("\n")
+                    process.stdin.flush()
+                told = {process.stdout.readline() for process in processes}
+                assert len(told) == 1 and (told == {"\n"}) == (wanted is None), told
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()

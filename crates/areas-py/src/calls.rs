@@ -90,9 +90,12 @@ pub(crate) fn create(
             builder = builder.note(note);
         }
         // Zeros are complete; what is populated is published behind that.
-        let early = name.as_ref().filter(|_| !populate && !exclusive);
+        let early = name.as_ref().filter(|_| !populate);
         if let Some(name) = early {
             builder = builder.name(name);
+            if exclusive {
+                builder = builder.exclusive();
+            }
         }
         let mut area = builder.shared_or_empty()?;
         if populate {

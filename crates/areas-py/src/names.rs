@@ -16,10 +16,10 @@ pub(crate) fn set_note(any: &mut Any, note: &[u8]) -> Result<(), Error> {
 
 /// Publishes it; `exclusive`: unless there is one of that name.
 pub(crate) fn publish(any: &mut Any, name: &[u8], exclusive: bool) -> Result<AreaId, Error> {
-    match exclusive {
-        true => of_any!(any, area => area.publish_exclusive(name)),
-        false => of_any!(any, area => area.publish(name)),
-    }
+    of_any!(any, area => match exclusive {
+        true => area.publish_exclusive(name),
+        false => area.publish(name),
+    })
 }
 
 /// Takes its name back: the mapping stays.
