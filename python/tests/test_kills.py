@@ -16,13 +16,16 @@ def test_kills_leave_nothing(tmp_path):
     seed = random.randrange(1 << 30)
     environment = os.environ | {"AREAS_DIR": str(tmp_path / "registry")}
     command = [sys.executable, "-X", "faulthandler", str(DRIVER), TRIALS, str(seed)]
-    ran = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    # A file: a pipe would be open as long as anybody has it.
+    output = tmp_path / "output"
+    with open(output, "w") as file:
+        ran = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
     try:
-        said, _ = ran.communicate(timeout=150)
+        ran.wait(timeout=170)
     finally:
         if ran.poll() is None:
             os.killpg(ran.pid, signal.SIGKILL)
+            ran.wait()
+    said = output.read_text()
     print(f"seed {seed}: {said}")
     assert ran.returncode == 0, f"seed {seed}: {said}"

@@ -24,12 +24,28 @@ SURVIVORS = 2
 NOISE = 24 << 20
 
 
-def creator(rng):
+class Tally:
+    """How many bytes each victim has made: a word for each in a block of the survivors'."""
+
+    FIRST = 64
+
+    def __init__(self, block):
+        self.block = block
+
+    def add(self, trial, size):
+        struct.pack_into("q", self.block.buf, self.FIRST + 8 * trial, self.of(trial) + size)
+
+    def of(self, trial):
+        return struct.unpack_from("q", self.block.buf, self.FIRST + 8 * trial)[0]
+
+
+def creator(rng, made):
     """Makes blocks and lists, fills them, keeps some, closes some, unlinks some."""
     kept = []
     for turn in range(1 << 30):
         block = SharedMemory(f"victim-{os.getpid()}-{turn}" if turn % 2 else None, create=True, size=BLOCK)
         block.buf[:] = bytes([turn % 256]) * BLOCK
+        made(BLOCK)
         kept += [block, ShareableList([turn, "text", b"bytes", None, 2.5]).shm]
         while len(kept) > 6:
             gone = kept.pop(rng.randrange(len(kept)))
@@ -38,7 +54,7 @@ def creator(rng):
             gone.close()
 
 
-def attacher(rng):
+def attacher(rng, made):
     """Attaches to whatever is there, and holds some of it after its makers are dead."""
     held = []
     while True:
@@ -56,10 +72,11 @@ def work(block, part):
     return sum(block.buf[part << 16 : (part + 1) << 16 : 64])
 
 
-def pool(rng):
+def pool(rng, made):
     """Workers that get a block by pickling."""
     block = SharedMemory(create=True, size=BLOCK)
     block.buf[:] = b"\1" * BLOCK
+    made(BLOCK)
     with contextlib.suppress(BrokenProcessPool), ProcessPoolExecutor(2, mp_context=get_context("fork")) as workers:
         while True:
             sums = workers.map(work, [block] * 8, range(8))
@@ -67,13 +84,14 @@ def pool(rng):
     time.sleep(60)
 
 
-def manager(rng):
+def manager(rng, made):
     """A manager's process that holds what its clients make."""
-    with contextlib.suppress(OSError, EOFError), SharedMemoryManager(ctx=get_context("fork")) as made:
+    with contextlib.suppress(OSError, EOFError), SharedMemoryManager(ctx=get_context("fork")) as holder:
         while True:
-            block = made.SharedMemory(BLOCK)
+            block = holder.SharedMemory(BLOCK)
             block.buf[:] = b"\2" * BLOCK
-            made.ShareableList(range(10))
+            made(BLOCK)
+            holder.ShareableList(range(10))
             block.close()
             if rng.random() < 0.2:
                 break
@@ -90,12 +108,15 @@ def template(orders, answers):
         number, seed = struct.unpack("ii", order)
         pid = os.fork()
         if pid == 0:
-            os.setsid()
+            os.setpgid(0, 0)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             try:
-                ROLES[number % len(ROLES)](random.Random(seed))
+                tally = Tally(SharedMemory("survivors"))
+                ROLES[number % len(ROLES)](random.Random(seed), lambda size: tally.add(number, size))
             finally:
                 os._exit(1)
+        # A group of its own, before anybody is told of it: it is killed as a whole.
+        os.setpgid(pid, pid)
         os.write(answers, struct.pack("i", pid))
     os._exit(0)
 
@@ -127,13 +148,18 @@ def survivor(name, place):
         time.sleep(0.001)
 
 
-def members(group):
-    """Processes of a process group, zombies apart."""
+def counted(base):
+    """How far the survivors have come."""
+    return list(struct.unpack_from(f"{SURVIVORS}q", base.buf, 0))
+
+
+def members(*groups):
+    """Processes of these process groups, zombies apart."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as stat:
             state, _, pgrp = stat.read().rpartition(")")[2].split()[:3]
-            if int(pgrp) == group and state != "Z":
+            if int(pgrp) in groups and state != "Z":
                 found.append(int(pid))
     return found
 
@@ -167,14 +193,13 @@ def soon(what, seconds=20):
         time.sleep(0.05)
 
 
-def trials(count, seed):
+def trials(count, seed, victims, others):
     rng = random.Random(seed)
     start, end = fork_template()
     before, there = shmem(), segments()
     base = SharedMemory("survivors", create=True, size=BLOCK)
     base.buf[:] = b"\7" * BLOCK
     base.buf[:4096] = bytes(4096)
-    others = []
     for place in range(SURVIVORS):
         pid = os.fork()
         if pid == 0:
@@ -184,39 +209,54 @@ def trials(count, seed):
                 os._exit(1)
         others.append(pid)
 
-    made, alive, last = 0, [], [0] * SURVIVORS
+    tally, alive, last = Tally(base), [], [0] * SURVIVORS
     for trial in range(count):
-        # Roles in turn, AT_ONCE at a time. Some die before they have made anything.
-        alive.append((start(trial, rng.randrange(1 << 30)), time.monotonic() + rng.random() ** 2 * 0.4))
+        # Roles in turn, AT_ONCE at a time.
+        alive.append((trial, start(trial, rng.randrange(1 << 30))))
+        victims.append(alive[-1][1])
         if len(alive) >= AT_ONCE:
-            victim, when = alive.pop(rng.randrange(len(alive)))
-            time.sleep(max(0.0, when - time.monotonic()))
-            # What lies there now is of as many.
-            made += max(0, shmem() - before - BLOCK) // (len(alive) + 1)
+            number, victim = alive.pop(rng.randrange(len(alive)))
+            if rng.random() < 0.7 and ROLES[number % len(ROLES)] is not attacher:
+                # The others are killed before they have made anything, as it comes.
+                soon(lambda: [f"victim {number} makes nothing" for _ in [0] if not tally.of(number)])
+            time.sleep(rng.random() ** 2 * 0.1)
             kill(victim, rng)
         if trial % 20 == 19:
-            counted = list(struct.unpack_from(f"{SURVIVORS}q", base.buf, 0))
-            assert all(now > then for now, then in zip(counted, last)), (counted, last)
-            last = counted
+            soon(lambda: [f"survivors stand still: {last}" for now in [counted(base)] if any(map(int.__le__, now, last))])
+            last = counted(base)
             again = SharedMemory("survivors")
             assert bytes(again.buf[4096:4100]) == b"\7" * 4
             again.close()
-    for victim, _ in alive:
+    for _, victim in alive:
         kill(victim, rng)
     end()
 
+    soon(lambda: [f"processes left: {left}" for left in [members(*victims)] if left])
     soon(lambda: [f"names left: {left}" for left in [[a.name for a in areas.list() if a.name != "survivors"]] if left])
     for pid in others:
         assert os.waitpid(pid, os.WNOHANG) == (0, 0), "a survivor died"
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+    others.clear()
+    made = sum(map(tally.of, range(count)))
     base.close()
     soon(lambda: [f"names left: {left}" for left in [[a.name for a in areas.list()]] if left])
     soon(lambda: [f"in /dev/shm: {left}" for left in [segments() - there] if left])
     soon(lambda: [f"{left >> 20} MiB of shared memory left" for left in [shmem() - before] if left > NOISE])
-    print(f"{count} kills, {made >> 20} MiB under them, {(shmem() - before) >> 20} MiB left, survivors counted {last}")
-    assert made > count * NOISE // 50, "they have made too little to be missed"
+    print(f"{count} kills, {made >> 20} MiB made, {(shmem() - before) >> 20} MiB left, survivors counted {last}")
+    assert made > 2 * count * BLOCK // len(ROLES) and made > 4 * NOISE, "they have made too little to be missed"
+
+
+def main():
+    victims, others = [], []
+    try:
+        trials(int(sys.argv[1]), int(sys.argv[2]), victims, others)
+    finally:
+        # Where something went wrong they are still there.
+        for pid in others + members(*victims):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    trials(int(sys.argv[1]), int(sys.argv[2]))
+    main()
