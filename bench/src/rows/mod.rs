@@ -12,6 +12,7 @@ mod pages;
 mod put;
 mod python;
 mod sharing;
+mod slab;
 mod umf;
 mod whose;
 
@@ -39,6 +40,11 @@ pub const ROWS: &[Row] = &[
         name: "find",
         what: "find an area of another process, clone it, drop the clone",
         run: sharing::find,
+    },
+    Row {
+        name: "slab",
+        what: "hand small arrays to another mapping: by a slab, and by an area each",
+        run: slab::run,
     },
     Row { name: "many", what: "find one of 100,000 areas in 64 processes", run: finding::run },
     Row { name: "info", what: "ask for what is known of an area", run: info::run },

@@ -56,6 +56,7 @@ const FCNTL: [(i32, &str); 7] = [
     (libc::F_GETFL, "F_GETFL"),
     (libc::F_GETLK, "F_GETLK"),
     (libc::F_SETLK, "F_SETLK"),
+    (libc::F_OFD_GETLK, "F_OFD_GETLK"),
     (libc::F_OFD_SETLK, "F_OFD_SETLK"),
     (libc::F_DUPFD_CLOEXEC, "F_DUPFD_CLOEXEC"),
 ];

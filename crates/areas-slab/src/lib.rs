@@ -56,4 +56,4 @@ mod reader;
 pub use books::Usage;
 pub use handle::Handle;
 pub use owner::{Slab, SlabBuilder, Slice};
-pub use reader::{Lease, Reader, open, take};
+pub use reader::{Lease, Reader, detach_dead, open, take};

@@ -359,6 +359,19 @@ impl Attachments {
     }
 }
 
+/// Slabs whose owner is dead, and of which nothing is read here, are let go of. How many.
+fn forget_dead(readers: &mut HashMap<u64, Reader>) -> usize {
+    let before = readers.len();
+    readers.retain(|_, reader| Arc::strong_count(&reader.0) > 1 || reader.is_owner_alive().unwrap_or(false));
+    before - readers.len()
+}
+
+/// Lets go of the slabs that [`open`] and [`take`] have attached to, whose owner is dead and of which nothing is read here: their memory
+/// goes with that. How many. ([`open`] and [`take`] do so when they attach to another one.)
+pub fn detach_dead() -> usize {
+    forget_dead(&mut Attachments::own().readers.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// Opens a slice by its handle, in any process of the same user: the slab's area is mapped once, and stays until its owner is dead and
 /// nothing of it is read here.
 ///

@@ -4,7 +4,7 @@ use std::alloc::Layout;
 use std::time::Duration;
 
 use areas::{Kind, Protection, registry};
-use areas_slab::{Handle, Reader, Slab, open, take};
+use areas_slab::{Handle, Reader, Slab, detach_dead, open, take};
 
 fn name(what: &str) -> String {
     format!("slab: {what} {}", std::process::id())
@@ -258,4 +258,23 @@ fn no_more_readers_than_there_are_places() {
     assert!(readers[0].is_owner_alive().unwrap());
     drop(slab);
     assert!(!readers[0].is_owner_alive().unwrap());
+}
+
+#[test]
+fn memory_of_a_dead_owner_goes_when_it_is_let_go_of() {
+    let slab = Slab::create(name("dead"), 1 << 20).unwrap();
+    let slice = slab.put(b"read").unwrap();
+    let inode = rustix::fs::fstat(slab.area()).unwrap().st_ino.to_string();
+    let is_mapped = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().any(|line| line.split_whitespace().nth(4) == Some(&inode))
+    };
+    let lease = open(&slice.handle()).unwrap();
+    drop((slice, slab));
+    detach_dead();
+    assert_eq!(lease.to_vec().unwrap(), b"read");
+    drop(lease);
+    assert!(is_mapped());
+    detach_dead();
+    assert!(!is_mapped());
 }

@@ -93,23 +93,34 @@ pub(super) fn fuzz(_: &Run) -> Result<Done> {
 
 /// Every example of the library runs and ends well.
 pub(super) fn examples(run: &Run) -> Result<Done> {
-    let folder = process::workspace().join("crates/areas/examples");
-    if !folder.exists() {
-        return Ok(Done::skipped("no examples yet"));
+    let mut passed = 0;
+    for package in ["areas", "areas-slab"] {
+        let folder = process::workspace().join("crates").join(package).join("examples");
+        let args = [
+            "build",
+            "--examples",
+            "--package",
+            package,
+            "--locked",
+            "--message-format=json-render-diagnostics",
+        ];
+        let programs = run.executables(&mut process::cargo(args), "example")?;
+        let sources = fs::read_dir(&folder)?
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"))
+            .count();
+        ensure!(
+            programs.len() >= sources,
+            "{package}: {sources} examples, but cargo built {}",
+            programs.len()
+        );
+        for (_, program) in &programs {
+            run.program(&mut Command::new(program), PROGRAM_LIMIT)?;
+        }
+        // Each is a check of its own.
+        passed += programs.len() as u64;
     }
-    let args =
-        ["build", "--examples", "--package", "areas", "--locked", "--message-format=json-render-diagnostics"];
-    let programs = run.executables(&mut process::cargo(args), "example")?;
-    let sources = fs::read_dir(&folder)?
-        .filter_map(Result::ok)
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"))
-        .count();
-    ensure!(programs.len() >= sources, "{sources} examples, but cargo built {}", programs.len());
-    for (_, program) in &programs {
-        run.program(&mut Command::new(program), PROGRAM_LIMIT)?;
-    }
-    // Each is a check of its own.
-    Ok(Done::counted(Counts { passed: programs.len() as u64, ..Counts::default() }))
+    Ok(Done::counted(Counts { passed, ..Counts::default() }))
 }
 
 /// The command that the README tells everybody to start with.

@@ -19,6 +19,7 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("fcntl(F_GETFL)", &[EBADF]),
     ("fcntl(F_GETLK)", &[EBADF, EINTR, EINVAL]),
     ("fcntl(F_GET_SEALS)", &[EINVAL]),
+    ("fcntl(F_OFD_GETLK)", &[EBADF, EINVAL]),
     ("fcntl(F_OFD_SETLK)", &[EAGAIN, ENOLCK, EINVAL]),
     ("fcntl(F_SETLK)", &[EAGAIN, EACCES, ENOLCK, EDEADLK, EINTR]),
     ("flock", &[EWOULDBLOCK, EINTR, ENOLCK]),

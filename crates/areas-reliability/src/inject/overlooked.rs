@@ -100,6 +100,7 @@ const LOOKING: &[&str] = &[
     "clone-locked",
     "clone-frozen",
     "clone-resizable",
+    "clone-any",
     "resize-beyond",
     "resize-in-arena",
     "walk",
@@ -198,6 +199,11 @@ pub(crate) static RULES: &[Rule] = &[
                      dropped")
         .of(&["receive"]),
     rule(&["recvmsg"], "the answer that nothing was offered: asked anew by the next look").of(REGISTRY).answering(),
+    rule(&["fcntl(F_OFD_SETLK)"], "the answer that another reader of the slab has that place: the next one is taken")
+        .only(&[EAGAIN])
+        .of(&["slab-read"]),
+    rule(&["munlock"], "the page by which a slab's place is kept stays locked where the program locks all that it maps")
+        .of(&["slab-make", "slab-read"]),
     rule(&["fcntl(F_OFD_SETLK)"], "the answer that another giver has claimed that id: the next one is").only(&[EAGAIN]).of(&["transfer"]),
     rule(&["fcntl(F_OFD_SETLK)"], "the answer that the id is not claimed by what came: the area gets another one")
         .of(&["take-in"]),
@@ -301,7 +307,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["pidfd_open", "pidfd_getfd"], "the object is opened through /proc instead").of(LOOKING).lacking(),
     rule(&["statx"], "what was taken so, and cannot be told from another file: it stays open, as to close another's file would be an act on it")
         .about(&["/memfd:area:"])
-        .of(&["clone-read-only", "clone-published", "clone-frozen", "clone-resizable"])
+        .of(&["clone-read-only", "clone-published", "clone-frozen", "clone-resizable", "clone-any"])
         .leaving(),
     rule(&["fstat", "statx"], "the same").about(&["/memfd:area:"]).of(LOOKING),
     rule(&["openat"], "opening for reading what was taken so: it is opened through the owner's folder instead")

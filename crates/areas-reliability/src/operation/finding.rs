@@ -1,11 +1,12 @@
 //! Looking for areas, waiting for them, and cloning them.
 
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
 use areas::registry::{self, Source};
-use areas::{Area, Frozen, Kind, Resizable, Shared};
+use areas::{AnyArea, Area, Frozen, Kind, ReceiveOptions, Resizable, Shared};
 
 use super::joining::{is_bystanders, list_into};
 use super::{Act, With, is, told};
@@ -201,4 +202,51 @@ pub(super) fn clone_resizable() -> Result<Box<dyn Act>> {
         },
     )
     .boxed()
+}
+
+pub(super) fn clone_any() -> Result<Box<dyn Act>> {
+    know(NAMES[1])?;
+    let stage = (registry::find(NAMES[1])?, None::<AnyArea>);
+    With::new(
+        stage,
+        |(source, clone)| {
+            *clone = Some(source.open_any()?);
+            Ok(())
+        },
+        |(_, clone)| match clone {
+            Some(AnyArea::Frozen(clone)) => {
+                is(clone[..] == pattern(NAMES[1], SIZE), || "it has other bytes".to_owned())
+            }
+            other => Err(format!("it is {other:?}")),
+        },
+    )
+    .unchanged(|(_, clone)| is(clone.is_none(), || "there is one".to_owned()))
+    .boxed()
+}
+
+pub(super) fn of_descriptor() -> Result<Box<dyn Act>> {
+    let area = areas::builder(SIZE).shared()?;
+    area.write_at(0, &pattern(NAMES[0], SIZE))?;
+    With::new(
+        (area, None::<AnyArea>),
+        |(area, again)| {
+            *again =
+                Some(ReceiveOptions::new().from_descriptor(copy(area)?).map_err(|rejected| rejected.error)?);
+            Ok(())
+        },
+        |(_, again)| match again {
+            Some(AnyArea::Shared(area)) => has_pattern(area, NAMES[0], SIZE),
+            other => Err(format!("it is {other:?}")),
+        },
+    )
+    .unchanged(|(_, again)| is(again.is_none(), || "there is one".to_owned()))
+    .boxed()
+}
+
+/// A descriptor to be given away.
+fn copy(area: &Area<Shared>) -> areas::Result<std::os::fd::OwnedFd> {
+    area.as_fd().try_clone_to_owned().map_err(|error| {
+        let errno = areas::Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        areas::Error::new(Kind::System, "copy a descriptor").call("fcntl(F_DUPFD_CLOEXEC)", errno)
+    })
 }

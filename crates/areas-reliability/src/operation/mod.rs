@@ -9,6 +9,7 @@
 //! | `changing.rs` | size, protection, freezing, populating, passing on |
 //! | `cutting.rs` | areas of which the program has unmapped a part |
 //! | `handing.rs` | areas that change hands |
+//! | `slabs.rs` | slabs: made, attached to, and read |
 
 mod changing;
 mod cutting;
@@ -18,6 +19,7 @@ mod joining;
 mod making;
 mod moving;
 mod pool;
+mod slabs;
 
 pub(crate) use changing::pool_has_pages;
 
@@ -193,7 +195,7 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 50] = [
+pub(crate) static ALL: [Operation; 54] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
@@ -233,6 +235,10 @@ pub(crate) static ALL: [Operation; 50] = [
     Operation::new("clone-frozen", "clone a frozen area", finding::clone_frozen),
     Operation::new("clone-resizable", "clone a resizable area", finding::clone_resizable).cold(),
     Operation::new("move", "move an area that another process holds", moving::move_bystanders).cold(),
+    Operation::new("clone-any", "clone a frozen area as whatever it is", finding::clone_any),
+    Operation::new("of-descriptor", "make an area of a descriptor", finding::of_descriptor),
+    Operation::new("slab-make", "make a slab in an area, and put something in", slabs::make),
+    Operation::new("slab-read", "attach to a slab, and read a slice", slabs::read),
     Operation::new("grow", "grow a published area", changing::grow),
     Operation::new("grow-pool", "grow a published area in pages of the pool", changing::grow_in_pool)
         .needing(pool_has_pages),

@@ -61,44 +61,45 @@ impl ReceiveOptions {
     /// As [`from_descriptor`](ReceiveOptions::from_descriptor).
     #[doc(hidden)]
     pub fn of_descriptor(&self, descriptor: BorrowedFd<'_>) -> Result<AnyArea> {
+        match self.of_descriptor_once(descriptor) {
+            // It was frozen after the look at its seals: it stays so.
+            Err(error) if error.kind() == Kind::Frozen => self.of_descriptor_once(descriptor),
+            other => other,
+        }
+    }
+
+    fn of_descriptor_once(&self, descriptor: BorrowedFd<'_>) -> Result<AnyArea> {
         let failed = |call: &'static str| {
             move |errno| {
                 Error::new(Kind::System, WHAT).call(format!("{call}({})", descriptor.as_raw_fd()), errno)
             }
         };
         let looked = sys::object::sealed_stat(descriptor).map_err(failed("statx"))?;
-        self.refuse_shrinking(descriptor, &looked)?;
+        let page = match looked.seals {
+            // What can have seals is on a file system of the kernel's own, which answers at once.
+            Ok(_) => sys::object::pool_page(descriptor).map_err(failed("fstatfs"))?.and_then(PageSize::of),
+            Err(_) => None,
+        };
+        let page = page.unwrap_or_else(PageSize::base);
+        self.refuse_shrinking(&looked, page)?;
         let writable = sys::file::is_writable(descriptor).map_err(failed("fcntl(F_GETFL)"))?;
-        // Close-on-exec, and none of 0, 1 and 2.
+        // Close-on-exec, and none of 0, 1 and 2; of the same open file, so that what was looked at holds.
         let own = sys::file::copy_of(descriptor).map_err(|errno| {
             remedy::open_files(Error::new(Kind::Limit, WHAT).call("fcntl(F_DUPFD_CLOEXEC)", errno))
         })?;
-        let room = self.room.map(|room| PageSize::base().round_up(room).unwrap_or(usize::MAX));
+        let room = self.room.map(|room| page.round_up(room).unwrap_or(usize::MAX));
         let told = match (room, self.resizable) {
             (room, true) => Extent::Resizable { max: room.unwrap_or(0) },
             (Some(max), false) => Extent::Growable { max },
             (None, false) => Extent::Fixed,
         };
-        match Object::adopt(own, told, None)
-            .and_then(|object| self.map_object(object, writable, (None, Note::default(), Lock::None), WHAT))
-        {
-            // It was frozen after the look at its seals: it stays so.
-            Err(error) if error.kind() == Kind::Frozen && writable => {
-                let own = sys::file::copy_of(descriptor).map_err(failed("fcntl(F_DUPFD_CLOEXEC)"))?;
-                self.map_object(
-                    Object::adopt(own, told, None)?,
-                    writable,
-                    (None, Note::default(), Lock::None),
-                    WHAT,
-                )
-            }
-            other => other,
-        }
+        let object = Object::adopt_looked(own, &looked, page, told, None)?;
+        self.map_object(object, writable, (None, Note::default(), Lock::None), WHAT)
     }
 
     /// What may shrink is taken where that is allowed, and only from the kernel's own devices of memory
     /// objects: others could not open a file of a mounted file system by way of the registry.
-    fn refuse_shrinking(&self, descriptor: BorrowedFd<'_>, looked: &SealedStat) -> Result<()> {
+    fn refuse_shrinking(&self, looked: &SealedStat, page: PageSize) -> Result<()> {
         let Ok(seals) = looked.seals else { return Ok(()) };
         if !looked.stat.is_file() || seals.contains(SealFlags::SHRINK) {
             return Ok(());
@@ -112,12 +113,9 @@ impl ReceiveOptions {
                 "seal it (F_SEAL_SHRINK), or take it as a resizable area: `ReceiveOptions::resizable`",
             );
         }
-        let failed = |call| move |errno| Error::new(Kind::System, WHAT).call(call, errno);
-        let page = sys::object::pool_page(descriptor)
-            .map_err(failed("fstatfs"))?
-            .and_then(PageSize::of)
-            .unwrap_or_else(PageSize::base);
-        if registry::is_memory(&looked.stat, page).map_err(failed("memfd_create"))? {
+        let is_memory = registry::is_memory(&looked.stat, page)
+            .map_err(|errno| Error::new(Kind::System, WHAT).call("memfd_create", errno))?;
+        if is_memory {
             return Ok(());
         }
         refuse(
