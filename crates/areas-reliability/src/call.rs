@@ -50,7 +50,7 @@ fn word_of(words: &[(i32, &'static str)], number: i32) -> Option<&'static str> {
     words.iter().find(|(value, _)| *value == number).map(|(_, word)| *word)
 }
 
-const FCNTL: [(i32, &str); 7] = [
+const FCNTL: [(i32, &str); 8] = [
     (libc::F_ADD_SEALS, "F_ADD_SEALS"),
     (libc::F_GET_SEALS, "F_GET_SEALS"),
     (libc::F_GETFL, "F_GETFL"),

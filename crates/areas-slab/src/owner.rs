@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use areas::presence::Presence;
+use areas::presence::{Presence, was_taken};
 use areas::{Area, AreaId, Error, Extent, Kind, Rejected, Result, Shared};
 
 use crate::books::{Books, OWNER, Usage};
@@ -90,7 +90,7 @@ impl SlabBuilder {
                 .help("make an area of its own for each slab")
         };
         let presence = Presence::take(area.object(), OWNER..OWNER + 1)?
-            .ok_or_else(|| busy("another slab is in it, whose owner lives"))?;
+            .ok_or_else(|| was_taken(busy("another slab is in it, whose owner lives")))?;
         if Presence::is_taken(area.object(), 1..MAX_READERS + 1)? {
             return Err(busy("a slab was in it, and others still read its slices"));
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use areas::presence::Presence;
+use areas::presence::{Presence, was_taken};
 use areas::registry;
 use areas::{Area, AreaId, Error, Kind, Protection, Rejected, Result, Shared};
 
@@ -66,7 +66,7 @@ impl Reader {
         }
         let (geometry, nonce) = Table::read(area)?.ok_or_else(|| no_slab(area))?;
         let presence = Presence::take(area.object(), 1..geometry.readers + 1)?.ok_or_else(|| {
-            Error::new(Kind::Limit, what())
+            was_taken(Error::new(Kind::Limit, what()))
                 .detail(format!("{} processes read it, and no more may", geometry.readers))
                 .help("have its owner make it with more: `SlabBuilder::readers`; or end one")
         })?;

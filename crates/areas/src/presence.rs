@@ -100,6 +100,12 @@ impl Presence {
     }
 }
 
+/// What the kernel said where a mark was taken by another process, for an error that tells so.
+#[must_use]
+pub fn was_taken(error: Error) -> Error {
+    error.call("fcntl(F_OFD_SETLK, F_WRLCK)", sys::Errno::AGAIN)
+}
+
 fn byte(number: u32) -> Range<u64> {
     let at = FIRST + u64::from(number);
     at..at + 1
