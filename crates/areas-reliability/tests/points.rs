@@ -114,6 +114,10 @@ operations! {
     clone_locked: "clone-locked";
     clone_frozen: "clone-frozen";
     clone_resizable: "clone-resizable";
+    clone_any: "clone-any";
+    of_descriptor: "of-descriptor";
+    slab_make: "slab-make";
+    slab_read: "slab-read";
     grow: "grow";
     machine_grow_pool: "grow-pool";
     resize: "resize";
