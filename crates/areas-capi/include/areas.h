@@ -990,7 +990,7 @@ int areas_descriptor(const struct areas_area *area);
 // the program says (a type and a shape, a version). NULL and 0 take it back. Whoever looks meanwhile reads the old note or the new one,
 // whole (`note` in areas_info). Where the area is not published yet, it is told with the name. Clones that exist keep theirs.
 //
-// AREAS_ERROR_INVALID_INPUT for a longer one; AREAS_ERROR_UNSUPPORTED for private areas; AREAS_ERROR_LIMIT where this process has published
+// AREAS_ERROR_INVALID_INPUT for a longer one; AREAS_ERROR_UNSUPPORTED for private and stored areas; AREAS_ERROR_LIMIT where this process has published
 // so many areas that there is no room for it: what was noted stays.
 int areas_set_note(struct areas_area *area,
                    const void *bytes,

@@ -39,7 +39,7 @@ pub(super) unsafe fn note<'a>(
 /// the program says (a type and a shape, a version). NULL and 0 take it back. Whoever looks meanwhile reads the old note or the new one,
 /// whole (`note` in areas_info). Where the area is not published yet, it is told with the name. Clones that exist keep theirs.
 ///
-/// AREAS_ERROR_INVALID_INPUT for a longer one; AREAS_ERROR_UNSUPPORTED for private areas; AREAS_ERROR_LIMIT where this process has published
+/// AREAS_ERROR_INVALID_INPUT for a longer one; AREAS_ERROR_UNSUPPORTED for private and stored areas; AREAS_ERROR_LIMIT where this process has published
 /// so many areas that there is no room for it: what was noted stays.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_set_note(area: *mut Handle, bytes: *const c_void, size: usize) -> c_int {
@@ -50,8 +50,8 @@ pub unsafe extern "C" fn areas_set_note(area: *mut Handle, bytes: *const c_void,
         // SAFETY: NULL or `size` bytes (C's promise).
         let note = unsafe { note(bytes, size, WHAT) }?.unwrap_or_default();
         match area {
-            Any::Private(_) => Err(Error::new(Kind::Unsupported, WHAT)
-                .detail("it is private memory, which nobody finds")
+            Any::Private(_) | Any::Stored(_) => Err(Error::new(Kind::Unsupported, WHAT)
+                .detail("it is private or stored memory, which nobody finds")
                 .help("make it shared: kind AREAS_SHARED")),
             Any::Stored(_) => Err(stored(WHAT)),
             Any::Shared(area) => area.set_note(note),
