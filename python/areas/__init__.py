@@ -84,6 +84,7 @@ _HOMES = {
     "_handles": "by_value receive send",
     "_listing": "AreaInfo Listing NodeInfo UnreadableProcess nodes",
     "_making": "create find open_or_create put wait",
+    "_slab": "Slab",
     "shared_memory": "ShareableList SharedMemory SharedMemoryManager",
     "_measured": "Fallback Granted Holder Migration Misplaced Residency Run Stayed Verification",
 }

@@ -348,6 +348,25 @@ class Area:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __dlpack__(self, **how: Any) -> Any:
+        """A DLPack capsule over its memory, read-only where it is: keeps the memory until it, or what took it, is gone.
+
+        ``stream``, ``max_version``, ``dl_device``, ``copy``: as the array API standard has them. NumPy answers.
+        """
+        # (Older ones do not know all words; those that ask for nothing are left out.)
+        asked = {word: value for word, value in how.items() if value is not None}
+        return self.array.view(np.ndarray).__dlpack__(**asked)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """DLPack's word for the CPU's memory."""
+        return 1, 0
+
+    def to_arrow(self) -> Any:
+        """Its array as an Arrow array over the same memory: see :func:`areas.arrow.to_arrow`. Needs pyarrow."""
+        from .arrow import to_arrow
+
+        return to_arrow(self)
+
     def __len__(self) -> int:
         if not self._shape:
             raise TypeError("an area of shape () has no length")

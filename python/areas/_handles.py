@@ -143,6 +143,10 @@ def reduce(array: AreaArray, protocol: int) -> Any:
     memory = memory_of(array)
     if memory is None or _by_value.get():
         return array.view(np.ndarray).__reduce_ex__(protocol)
+    if memory.token is not None:
+        from . import _slab
+
+        return _slab.reduce(array, memory)
     if memory.id is None:
         raise _unnamed("an array over an area")
     return _open, (_handle(array, memory),)

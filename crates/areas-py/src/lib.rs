@@ -13,6 +13,7 @@
 
 mod calls;
 mod errors;
+mod heap;
 mod holding;
 mod measured;
 mod memory;
@@ -53,6 +54,8 @@ mod module {
 
     #[pymodule_export]
     use super::calls::{allowed_nodes, create, find, list, nodes, wait};
+    #[pymodule_export]
+    use super::heap::Heap;
     #[pymodule_export]
     use super::holding::Holding;
     #[pymodule_export]

@@ -5,7 +5,7 @@
 use std::os::raw::c_int;
 use std::sync::atomic::Ordering;
 
-use pyo3::exceptions::PyBufferError;
+use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -19,8 +19,11 @@ use crate::holding::{Any, Core, Holding, name_to_python, of_any};
 #[derive(Debug)]
 pub(crate) struct Memory {
     holding: Py<Holding>,
+    /// Where in the area's memory it begins.
+    offset: usize,
     size: usize,
     write: bool,
+    token: Option<Py<PyAny>>,
 }
 
 impl Memory {
@@ -29,7 +32,7 @@ impl Memory {
         if write {
             holding.get().core().writers().fetch_add(1, Ordering::AcqRel);
         }
-        Memory { holding: holding.clone().unbind(), size, write }
+        Memory { holding: holding.clone().unbind(), offset: 0, size, write, token: None }
     }
 
     fn core(&self) -> &Core {
@@ -72,7 +75,28 @@ impl Memory {
     /// The address of its first byte in this process.
     #[getter]
     fn address(&self) -> usize {
-        self.core().address()
+        self.core().address() + self.offset
+    }
+
+    /// What was given with a part of memory, or None: it lives as long as the part does.
+    #[getter]
+    fn token(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.token.as_ref().map(|token| token.clone_ref(py))
+    }
+
+    /// A part of it: `nbytes` bytes from byte `offset` on. It keeps the memory as any reference does, and `token`, which is dropped as soon
+    /// as the last array or view over the part is gone.
+    #[pyo3(signature = (offset, nbytes, token=None))]
+    fn part(&self, py: Python<'_>, offset: usize, nbytes: usize, token: Option<Py<PyAny>>) -> PyResult<Memory> {
+        if offset.checked_add(nbytes).is_none_or(|end| end > self.size) {
+            let text = format!("bytes {offset} and {nbytes} after it are not in memory of {} bytes", self.size);
+            return Err(PyValueError::new_err(text));
+        }
+        // Not while it is being frozen: `self` is a writer itself, where it writes.
+        let mut part = Memory::new(self.holding.bind(py), nbytes, self.write);
+        part.offset = self.offset + offset;
+        part.token = token;
+        Ok(part)
     }
 
     /// The id of its area, or None where that is not published.
@@ -116,10 +140,10 @@ impl Memory {
         }
         let size = isize::try_from(memory.size)
             .map_err(|_| PyBufferError::new_err("cannot lend memory: it has more bytes than a view can"))?;
-        let address = std::ptr::with_exposed_provenance_mut(memory.core().address());
+        let address = std::ptr::with_exposed_provenance_mut(memory.core().address() + memory.offset);
         // SAFETY:
         // - `view` is not null (checked), and the interpreter's to be filled;
-        // - `address..address+size` is mapped as long as `slf` lives, of which the view gets a reference: the size never shrinks
+        // - `address..address+size` (a part is checked as it is made) is mapped as long as `slf` lives, of which the view gets a reference: the size never shrinks
         //   below what it was (sealed), and the address never changes (`Core`'s invariants);
         // - it is lent for writing only where `write` is set, and then stays writable as long as `slf` lives (`writers`).
         let filled = unsafe {

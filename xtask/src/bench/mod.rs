@@ -6,10 +6,12 @@
 //! | `peers.rs` | compiles the peers in C and C++, installs what they need |
 //! | `instructions.rs` | instructions of the hot paths, against those written down |
 //! | `docs.rs` | the report of a real run, into docs/benchmarks.md |
+//! | `python.rs` | the Python package and its peers: rows in Python, in an environment of their own |
 
 mod docs;
 mod instructions;
 mod peers;
+mod python;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::process;
 
@@ -25,7 +27,10 @@ use crate::process;
 ///
 /// Run it on a machine that has nothing else to do.
 #[derive(Args, Clone, Debug, Default)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Tiny numbers, in seconds: whether all of it runs, not how fast
     #[arg(long)]
     smoke: bool,
@@ -49,6 +54,12 @@ pub(crate) struct Options {
     rows: Vec<String>,
 }
 
+/// Benchmarks with rows of their own.
+#[derive(Clone, Debug, Subcommand)]
+enum Other {
+    Python(python::Options),
+}
+
 /// A whole run takes ten minutes on two cores; one that takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(3_600);
 
@@ -64,6 +75,9 @@ pub(crate) fn main(options: &Options) -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    if let Some(Other::Python(options)) = &options.other {
+        return python::run(options);
+    }
     if options.instructions {
         let program = build(true)?;
         return instructions::run(&program, options.update).map(|said| println!("{said}"));
@@ -88,7 +102,7 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// For `cargo xtask test`: every row once, and the instructions. How many checks that is, and the reasons for what was left out.
+/// For `cargo xtask test`: every row once, Python's too, and the instructions. How many checks that is, and the reasons for what was left out.
 pub(crate) fn smoke() -> Result<(u64, Vec<String>)> {
     let program = build(true)?;
     let list = Command::new(&program).arg("list").output()?;
@@ -103,7 +117,9 @@ pub(crate) fn smoke() -> Result<(u64, Vec<String>)> {
         Some(_) => println!("{}", instructions::run(&program, false)?),
         None => skipped.push("instructions: valgrind is not here".to_owned()),
     }
-    Ok((checks, skipped))
+    let (rows, left_out) = python::smoke()?;
+    skipped.extend(left_out);
+    Ok((checks + rows, skipped))
 }
 
 /// Where reports and compiled peers are.
