@@ -16,7 +16,7 @@ import stat
 import struct
 import threading
 
-from ._errors import HolderGone
+from ._errors import HolderGone, Unreadable
 
 #: ``struct flock``: type, whence, start, length, process.
 _FLOCK = struct.Struct("hhqqi4x")
@@ -54,6 +54,11 @@ class Leases:
                 descriptor = os.open(f"/proc/self/fd/{looked}", os.O_RDWR | os.O_CLOEXEC)
             finally:
                 os.close(looked)
+        except PermissionError as error:
+            raise Unreadable(
+                f"cannot open a handle of an array in a slab: this process may not look into process {pid}: {error}",
+                remedy="slabs are for processes of one user; send the array by its bytes: `with areas.by_value(): …`",
+            ) from None
         except FileNotFoundError as error:
             raise HolderGone(
                 f"cannot open a handle of an array in a slab: its process {pid} has the slab no more: {error}",

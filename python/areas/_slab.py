@@ -540,10 +540,12 @@ def _before_fork() -> None:
         if slab._pid == os.getpid():
             slab._guard.acquire()
             slab._collect(False)
+            live = {offset: block for offset, block in slab._blocks.items() if block.references}
+            for block in live.values():
+                # From now on somebody else may have it.
+                block.sent = True
             _forking.append((slab._attach.leases, slab))
-            slab._attach.leases.before_fork(
-                {offset: _HEAD + block.nbytes for offset, block in slab._blocks.items() if block.references}
-            )
+            slab._attach.leases.before_fork({offset: _HEAD + block.nbytes for offset, block in live.items()})
     for known in list(_known.values()):
         _forking.append((known.leases, None))
         known.leases.before_fork({})
@@ -565,8 +567,8 @@ def _after_in_child() -> None:
             leases.after_in_child({})
             continue
         slab._guard = threading.RLock()
-        live = {offset: [block.references, _HEAD + block.nbytes] for offset, block in slab._blocks.items() if block.references}
-        leases.after_in_child(live)
+        live = {offset: block for offset, block in slab._blocks.items() if block.references}
+        leases.after_in_child({offset: [block.references, _HEAD + block.nbytes] for offset, block in live.items()})
         # To the child it is a slab of another process.
         _known[slab._attach.where] = slab._attach
     _forking.clear()
