@@ -38,8 +38,6 @@ __all__ = ["empty", "put", "register", "slab", "stats", "unregister", "worker_in
 
 #: Of a process's slab, where it is not said: 1 GiB of addresses. Pages are taken as tensors are.
 _SIZE = 1 << 30
-#: Tensors of fewer bytes go by their bytes, which is cheaper than a block.
-_SMALL = 256
 
 
 class _State:
@@ -59,7 +57,8 @@ _state = _State()
 #: Blocks that tensors lie in, by the address of their first byte.
 _blocks: weakref.WeakValueDictionary[int, Memory] = weakref.WeakValueDictionary()
 _registered = False
-_new_shared = torch.UntypedStorage.__dict__["_new_shared"]
+#: What torch calls for a storage that others will have: a method of one of the class's bases.
+_new_shared = torch.UntypedStorage._new_shared.__func__
 
 
 def _here() -> _State:
@@ -106,7 +105,7 @@ def unregister() -> None:
     if _registered:
         for kind in _kinds():
             ForkingPickler.register(kind, reductions.reduce_tensor)
-        torch.UntypedStorage._new_shared = _new_shared
+        del torch.UntypedStorage._new_shared
         _registered = False
 
 
@@ -170,12 +169,12 @@ def _storage(memory: Memory) -> torch.UntypedStorage:
 
 def _new_in_slab(cls: Any, size: int, *, device: Any = "cpu") -> Any:
     """A storage that others will have: what a DataLoader's worker collates into."""
-    if torch.device(device).type == "cpu" and size >= _SMALL:
+    if torch.device(device).type == "cpu":
         try:
-            return _storage(slab()._memory(size))
+            return _storage(slab()._memory(max(size, 1)))
         except NoMemory:
             pass
-    return _new_shared.__get__(None, cls)(size, device=device)
+    return _new_shared(cls, size, device=device)
 
 
 def _goes_by_handle(tensor: torch.Tensor) -> bool:
@@ -186,7 +185,6 @@ def _goes_by_handle(tensor: torch.Tensor) -> bool:
         and not tensor.is_neg()
         and not tensor.is_conj()
         and type(tensor) in (torch.Tensor, torch.nn.Parameter)
-        and tensor.nbytes >= _SMALL
     )
 
 

@@ -28,6 +28,19 @@ def nothing_is_left():
     assert areas.torch.stats()["blocks"] == 0
 
 
+@pytest.fixture(autouse=True, scope="module")
+def nothing_is_kept():
+    """For the modules that come after this one."""
+    from areas import _slab
+
+    yield
+    areas.torch._state = areas.torch._State()
+    _slab._outbox = None
+    _slab._known.clear()
+    _slab._outboxes.clear()
+    gc.collect()
+
+
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 

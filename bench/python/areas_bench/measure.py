@@ -51,7 +51,7 @@ class Plan:
 
 SHORT = Plan(batch=0.001, budget=2.0, rounds=51, most=1 << 16)
 """For work of microseconds. A batch is shorter than a time slice, so that most are not interrupted."""
-LONG = Plan(batch=0.0, budget=8.0, rounds=7, most=1)
+LONG = Plan(batch=0.0, budget=6.0, rounds=5, most=1)
 """For work that is done once a batch."""
 SMOKE = Plan(batch=0.0, budget=0.0, rounds=1, most=2)
 """To see whether it runs."""

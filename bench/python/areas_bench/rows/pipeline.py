@@ -18,7 +18,7 @@ from ..outcome import Compared, Outcome
 
 WORKERS = 4
 AHEAD = 2
-PLAN = Plan(batch=0.0, budget=0.0, rounds=5, most=1)
+PLAN = Plan(batch=0.0, budget=0.0, rounds=3, most=1)
 
 
 def _work(number: int, size: int, pipe) -> None:
@@ -36,7 +36,7 @@ def _work(number: int, size: int, pipe) -> None:
         elif how == "slab":
             # What is in flight, what is read, and what is made.
             slab = slab or areas.Slab(f"areas-bench-{number}", (AHEAD + 2) * (size + (64 << 10)))
-            pipe.send(slab.put(batch))
+            pipe.send(slab.put(batch, timeout=60))
         else:
             segment = SharedMemory(create=True, size=size)
             np.ndarray((size,), "u1", buffer=segment.buf)[:] = batch

@@ -1,21 +1,51 @@
-"""Small segments: made and closed, and opened in a process that did not make them."""
+"""Small segments: made and closed, and opened in a process that did not make them.
+
+The standard library tells each of them to a process of its own (the resource tracker), which works on another CPU, if there is one, while
+this one goes on. So batches are long enough for its work to be counted, and there is a comparison of the CPU time of both processes.
+"""
 
 from __future__ import annotations
 
 import mmap
 import multiprocessing
+import time
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 
 import areas
 import numpy as np
 
-from ..measure import Side, pair
+from ..measure import Plan, Side, pair
 from ..outcome import Compared, Outcome, Skipped
 
+PLAN = Plan(batch=0.02, budget=3.0, rounds=51, most=1 << 16)
 SIZE = 64 << 10
 """Bytes: as the row `share` of the library's own benchmark."""
 NAME = "areas-bench-segment"
+
+
+def _plan(context) -> Plan:
+    return context.short if context.smoke else PLAN
+
+
+def _cpu(work, times: int) -> float:
+    """CPU seconds that so many times of it take, those of the resource tracker included; a time."""
+    before = time.process_time() + _tracker()
+    for _ in range(times):
+        work()
+    # It works off what it was told.
+    time.sleep(0.02)
+    return (time.process_time() + _tracker() - before) / times
+
+
+def _tracker() -> float:
+    """CPU seconds of the standard library's resource tracker."""
+    pid = resource_tracker._resource_tracker._pid
+    if pid is None:
+        return 0.0
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def create(context) -> Iterator[Outcome]:
@@ -42,10 +72,15 @@ def create(context) -> Iterator[Outcome]:
         segment.unlink()
 
     def compared(case, ours, name, theirs, target=None) -> Compared:
-        result = pair(Side("areas", ours), Side(name, theirs), context.short)
+        result = pair(Side("areas", ours), Side(name, theirs), _plan(context))
         return Compared(case, "areas.create", name, result, target)
 
     yield compared("64 KiB", ours, "SharedMemory", standard, 0.35)
+    times = 2 if context.smoke else 1000
+    cpu = pair(
+        Side("areas", lambda: _cpu(ours, times)), Side("SharedMemory", lambda: _cpu(standard, times)), context.long
+    )
+    yield Compared("64 KiB, CPU time, the resource tracker's too", "areas.create", "SharedMemory", cpu)
     yield compared("64 KiB, as an array, last byte written", ours_array, "SharedMemory", standard_array)
     try:
         import posix_ipc
@@ -112,7 +147,7 @@ def _attach(context) -> Iterator[Outcome]:
         segment.close()
 
     def compared(case, name, ours, peer, theirs, target=None) -> Compared:
-        return Compared(case, name, peer, pair(ours, Side(peer, theirs), context.short), target)
+        return Compared(case, name, peer, pair(ours, Side(peer, theirs), _plan(context)), target)
 
     find = "areas.find, under its name"
     yield compared("to be written", find, ours(write=True), "SharedMemory", standard, 0.8)
