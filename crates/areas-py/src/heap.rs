@@ -34,7 +34,9 @@ impl Heap {
     #[new]
     fn new(nbytes: usize) -> PyResult<Self> {
         let units = u32::try_from(nbytes / UNIT).map_err(|_| {
-            pyo3::exceptions::PyValueError::new_err(format!("a slab of {nbytes} bytes is too large: at most 256 GiB"))
+            pyo3::exceptions::PyValueError::new_err(format!(
+                "a slab of {nbytes} bytes is too large: at most 256 GiB"
+            ))
         })?;
         // No more blocks than units.
         let most = units.clamp(2, MAX_BLOCKS);
@@ -55,7 +57,9 @@ impl Heap {
 
     /// Takes a block back. False where there is none at that offset.
     fn free(&self, offset: usize) -> bool {
-        let Some(first) = u32::try_from(offset / UNIT).ok().filter(|_| offset % UNIT == 0) else { return false };
+        let Some(first) = u32::try_from(offset / UNIT).ok().filter(|_| offset.is_multiple_of(UNIT)) else {
+            return false;
+        };
         let mut books = self.books();
         let Some((allocation, units)) = books.blocks.remove(&first) else { return false };
         books.allocator.free(allocation);
@@ -85,6 +89,9 @@ impl Heap {
 impl std::fmt::Debug for Heap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let books = self.books();
-        f.debug_struct("Heap").field("blocks", &books.blocks.len()).field("used", &books.used).finish_non_exhaustive()
+        f.debug_struct("Heap")
+            .field("blocks", &books.blocks.len())
+            .field("used", &books.used)
+            .finish_non_exhaustive()
     }
 }

@@ -87,9 +87,16 @@ impl Memory {
     /// A part of it: `nbytes` bytes from byte `offset` on. It keeps the memory as any reference does, and `token`, which is dropped as soon
     /// as the last array or view over the part is gone.
     #[pyo3(signature = (offset, nbytes, token=None))]
-    fn part(&self, py: Python<'_>, offset: usize, nbytes: usize, token: Option<Py<PyAny>>) -> PyResult<Memory> {
+    fn part(
+        &self,
+        py: Python<'_>,
+        offset: usize,
+        nbytes: usize,
+        token: Option<Py<PyAny>>,
+    ) -> PyResult<Memory> {
         if offset.checked_add(nbytes).is_none_or(|end| end > self.size) {
-            let text = format!("bytes {offset} and {nbytes} after it are not in memory of {} bytes", self.size);
+            let text =
+                format!("bytes {offset} and {nbytes} after it are not in memory of {} bytes", self.size);
             return Err(PyValueError::new_err(text));
         }
         // Not while it is being frozen: `self` is a writer itself, where it writes.

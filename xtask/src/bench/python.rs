@@ -88,7 +88,7 @@ fn prepared() -> Result<Result<Command, Missing>> {
         Ok(environment) => environment,
         Err(missing) => return Ok(Err(missing)),
     };
-    environment.install(&builder.wheel(&process::target_folder().join("python/wheels"))?)?;
+    environment.install(&builder.wheel(&process::target_folder().join("python/wheels"), &[])?)?;
     let mut program = Command::new(environment.program("python"));
     program.args(["-m", "areas_bench", "--out"]).arg(folder());
     program.env("PYTHONPATH", sources()).env("PYTHONDONTWRITEBYTECODE", "1");

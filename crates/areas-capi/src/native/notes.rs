@@ -7,7 +7,6 @@ use std::ffi::{c_int, c_void};
 use areas::{Error, Kind, Note, Result};
 
 use super::area::{Any, Handle, change};
-use super::changes::stored;
 use super::errors::{invalid, status};
 
 /// The most bytes that a note has.
@@ -53,7 +52,6 @@ pub unsafe extern "C" fn areas_set_note(area: *mut Handle, bytes: *const c_void,
             Any::Private(_) | Any::Stored(_) => Err(Error::new(Kind::Unsupported, WHAT)
                 .detail("it is private or stored memory, which nobody finds")
                 .help("make it shared: kind AREAS_SHARED")),
-            Any::Stored(_) => Err(stored(WHAT)),
             Any::Shared(area) => area.set_note(note),
             Any::Resizable(area) => area.set_note(note),
             Any::Frozen(area) => area.set_note(note),
