@@ -13,6 +13,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 use rustix::process::{Flock, FlockOffsetType, FlockType, Pid};
@@ -113,6 +114,22 @@ impl Board {
 
     fn open(&self, name: &str) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.folder.join(name))
+    }
+
+    /// A file that nobody else has locked while it is open here; `None` if somebody has had it for so long.
+    pub(crate) fn alone(&self, name: &str, patience: Duration) -> io::Result<Option<File>> {
+        let file = self.open(name)?;
+        let end = Instant::now() + patience;
+        loop {
+            match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(file)),
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) if Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => return Ok(None),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 
     /// Takes the first free place for this process.

@@ -70,6 +70,8 @@ operations! {
     At "at":;
     // Nobody published it within a few milliseconds.
     Wait "wait": TimedOut;
+    // Somebody has it, or is just taking it and is held up.
+    Exclusive "take a name alone": NameTaken Busy;
     WaitForChild "wait for a child": TimedOut;
     // Its holder dropped it, or died. (That what others hold is in the way is no error.)
     Move "move": NoSuchArea;
@@ -89,11 +91,12 @@ operations! {
 }
 
 /// Every kind of error, for counting.
-pub(crate) const KINDS: [Kind; 17] = [
+pub(crate) const KINDS: [Kind; 18] = [
     Kind::InvalidInput,
     Kind::OutOfRange,
     Kind::NodeNotAllowed,
     Kind::NoSuchArea,
+    Kind::NameTaken,
     Kind::NoMemory,
     Kind::AddressInUse,
     Kind::Limit,

@@ -60,6 +60,8 @@ const JOINING: &[&str] = &[
     "publish-first",
     "keep",
     "clone-published",
+    "publish-alone",
+    "create-or-open",
     "fork",
 ];
 const REGISTRY: &[&str] = &[
@@ -79,6 +81,8 @@ const REGISTRY: &[&str] = &[
     "wait",
     "wait-in-vain",
     "clone-published",
+    "publish-alone",
+    "create-or-open",
     "resize-beyond",
     "resize-in-arena",
     "walk",
@@ -97,6 +101,8 @@ const LOOKING: &[&str] = &[
     "clone",
     "clone-read-only",
     "clone-published",
+    "publish-alone",
+    "create-or-open",
     "clone-locked",
     "clone-frozen",
     "clone-resizable",
@@ -210,13 +216,23 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["openat", "read", "newfstatat", "getdents64", "readlinkat"],
          "whether a team is dead that published nothing: what is not known to be stays, and is looked at by who joins next")
         .about(&["/proc/"])
-        .of(&["join-first", "join", "join-clearing", "join-without-area", "publish-first", "keep", "clone-published", "fork", "take-in"]),
+        .of(&["join-first", "join", "join-clearing", "join-without-area", "publish-first", "keep", "clone-published", "publish-alone", "create-or-open", "fork", "take-in"]),
     rule(&["symlinkat"], "the slot went to somebody else: the next one is taken, and the area has an id of that")
         .only(&[EEXIST])
         .of(&["take-in"]),
     rule(&["unlinkat"], "the link that says that the team is empty: it leads to the same table, and goes as the other one does")
         .about(&[".empty"])
         .of(&["publish-first"]),
+    // Names for one area alone.
+    rule(&["fstat", "statx", "mmap"], "a team that may not be looked into neither finds what others hold nor is found: it has no part in who gets a name")
+        .only(&[EBADF, EOVERFLOW, EACCES, ENOENT, ELOOP, ENOMEM])
+        .of(&["publish-alone", "create-or-open"]),
+    rule(&["munmap"], "addresses that the kernel does not take back: nobody is there to be told")
+        .of(&["publish-alone", "create-or-open"])
+        .leaving(),
+    // A mark in an object's file mode.
+    rule(&["openat", "fcntl(F_OFD_SETLK)"], "the record lock under which a file mode is changed: without it two who change it in the same moment could undo each other's")
+        .of(&["retire"]),
     // The registry's folder.
     rule(&["mkdirat", "openat"], "the folder may be removed while somebody joins: all of it is tried again")
         .only(&[ENOENT])
@@ -307,7 +323,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["pidfd_open", "pidfd_getfd"], "the object is opened through /proc instead").of(LOOKING).lacking(),
     rule(&["statx"], "what was taken so, and cannot be told from another file: it stays open, as to close another's file would be an act on it")
         .about(&["/memfd:area:"])
-        .of(&["clone-read-only", "clone-published", "clone-frozen", "clone-resizable", "clone-any"])
+        .of(&["clone-read-only", "clone-published", "publish-alone", "create-or-open", "clone-frozen", "clone-resizable", "clone-any"])
         .leaving(),
     rule(&["fstat", "statx"], "the same").about(&["/memfd:area:"]).of(LOOKING),
     rule(&["openat"], "opening for reading what was taken so: it is opened through the owner's folder instead")

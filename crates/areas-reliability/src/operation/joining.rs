@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use areas::{Area, Kind, Shared, registry};
+use areas::{Area, CreatedOrOpened, Kind, Shared, registry};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork as fork_process};
 
@@ -95,6 +95,38 @@ pub(super) fn publish() -> Result<Box<dyn Act>> {
     With::new(both, |both| both.1.publish(VICTIM).map(drop), |both| is_found(&both.1))
         .unchanged(|both| is_not_found(&both.1))
         .boxed()
+}
+
+/// Under a name that nobody else has.
+pub(super) fn publish_alone() -> Result<Box<dyn Act>> {
+    let publish = |area: &mut Area<Shared>| area.publish_exclusive(VICTIM).map(drop);
+    With::new(unpublished()?, publish, |area| is_found(area)).unchanged(|area| is_not_found(area)).boxed()
+}
+
+pub(super) fn create_or_open() -> Result<Box<dyn Act>> {
+    With::new(
+        None,
+        |made: &mut Option<CreatedOrOpened>| {
+            *made = Some(areas::builder(SIZE).name(VICTIM).create_or_open()?);
+            Ok(())
+        },
+        |made| match made {
+            Some(CreatedOrOpened::Created(area)) => {
+                let source = told(registry::find(VICTIM))?;
+                is(area.id() == Some(source.id()), || format!("found is {}", source.id()))
+            }
+            other => Err(format!("it was not created: {other:?}")),
+        },
+    )
+    .unchanged(|_| match registry::find(VICTIM) {
+        Err(error) if error.kind() == Kind::NoSuchArea => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .boxed()
+}
+
+pub(super) fn retire() -> Result<Box<dyn Act>> {
+    With::new(published()?, |area| area.retire(), |area| is_not_found(area)).boxed()
 }
 
 /// Leaves what a pid namespace leaves in which nobody is any more.

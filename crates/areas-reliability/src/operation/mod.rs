@@ -195,7 +195,7 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 54] = [
+pub(crate) static ALL: [Operation; 57] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
@@ -210,7 +210,20 @@ pub(crate) static ALL: [Operation; 54] = [
     Operation::new("keep", "publish again after the folder was removed", joining::keep).alone(),
     Operation::new("reap", "list, and clear away a dead team", joining::reap).cold(),
     Operation::new("publish", "publish one more area", joining::publish),
+    Operation::new(
+        "publish-alone",
+        "publish an area under a name that nobody else has",
+        joining::publish_alone,
+    )
+    .cold(),
+    Operation::new(
+        "create-or-open",
+        "create an area, or open the one that is there",
+        joining::create_or_open,
+    )
+    .cold(),
     Operation::new("unpublish", "drop a published area", joining::unpublish),
+    Operation::new("retire", "retire an area", joining::retire),
     Operation::new("fork", "a forked child's first call", joining::fork).in_child(),
     Operation::new("create-private", "a private area, bound to all nodes", making::private),
     Operation::new("create-shared", "a shared area", making::shared),

@@ -225,4 +225,27 @@ impl Worker {
         let patience = Duration::from_millis(self.random.u64(0..15));
         self.tried(Op::Wait, |_| registry::wait(&name, Some(patience)));
     }
+
+    /// Takes a name that no other area may have, holds it for a moment, and gives it back. That nobody else has it is told by a record lock, which the
+    /// kernel drops at death as it does the area. (Where the folder is removed, who holds a name and who comes do not see each other: the file of each folder is another.)
+    pub(super) fn take_alone(&mut self) {
+        /// Of one that is dying, the area may be gone before the record lock.
+        const PATIENCE: Duration = Duration::from_secs(2);
+        let epoch = self.shared.epoch();
+        let number = self.random.u32(0..3);
+        let name = format!("{}-alone-{number}", self.options.tag);
+        let area = self.tried(Op::Exclusive, |_| areas::builder(4096).name(&name).exclusive().shared());
+        let Some(area) = area else { return };
+        if epoch.is_multiple_of(2) && self.shared.epoch() == epoch {
+            match self.board.alone(&format!("alone-{number}-{epoch}"), PATIENCE) {
+                Ok(Some(alone)) => {
+                    std::thread::sleep(Duration::from_micros(self.random.u64(0..2000)));
+                    drop(alone);
+                }
+                Ok(None) => self.found(Rule::Id, &format!("{name} is held alone by two at once")),
+                Err(error) => self.found(Rule::Error, &format!("lock the file of {name}: {error}")),
+            }
+        }
+        drop(area);
+    }
 }

@@ -57,8 +57,21 @@ pub(crate) enum Outcome<H, C> {
     Restless,
 }
 
+/// How often others may not have seen our claim all the while.
+const MOST_UNSEEN: u32 = 100;
+
+/// What came of a claim.
+enum Ended<H, C> {
+    With(Outcome<H, C>),
+    /// An older one was there: ours is to be withdrawn, and all begins again.
+    BehindOlder(C),
+    /// Others may not have seen it: the same.
+    Unseen,
+}
+
 /// Gets the name, or says who has it.
 pub(crate) fn contend<C: Contender>(who: &mut C) -> Result<Outcome<C::Holder, C::Claim>, C::Error> {
+    let mut unseen = 0;
     loop {
         // Before a claim of ours is in anybody's way.
         match who.look()? {
@@ -74,27 +87,29 @@ pub(crate) fn contend<C: Contender>(who: &mut C) -> Result<Outcome<C::Holder, C:
         }
         let ours = who.claim()?;
         let ended = claimed(who, ours);
-        if !matches!(ended, Ok(Some(Outcome::Ours))) {
+        if !matches!(ended, Ok(Ended::With(Outcome::Ours))) {
             who.withdraw();
         }
         match ended? {
-            Some(outcome) => return Ok(outcome),
-            None if who.wait() => {}
-            None => return Ok(Outcome::Restless),
+            Ended::With(outcome) => return Ok(outcome),
+            Ended::BehindOlder(older) if !who.wait() => return Ok(Outcome::Stuck(older)),
+            Ended::BehindOlder(_) => {}
+            Ended::Unseen => {
+                unseen += 1;
+                if unseen >= MOST_UNSEEN {
+                    return Ok(Outcome::Restless);
+                }
+            }
         }
     }
 }
 
-/// The same, once others can see our claim; `None` where it is to be withdrawn, and all begins again.
-#[expect(clippy::type_complexity, reason = "what came of it, if anything did, or why it failed")]
-fn claimed<C: Contender>(
-    who: &mut C,
-    ours: C::Claim,
-) -> Result<Option<Outcome<C::Holder, C::Claim>>, C::Error> {
+/// The same, once others can see our claim.
+fn claimed<C: Contender>(who: &mut C, ours: C::Claim) -> Result<Ended<C::Holder, C::Claim>, C::Error> {
     let mut before_us: Option<Vec<C::Claim>> = None;
     loop {
         let claims = match who.look()? {
-            Seen::Taken(holder) => return Ok(Some(Outcome::Taken(holder))),
+            Seen::Taken(holder) => return Ok(Ended::With(Outcome::Taken(holder))),
             Seen::Claimed(claims) => claims,
         };
         let waited_for = match &before_us {
@@ -102,13 +117,13 @@ fn claimed<C: Contender>(
             Some(before) => claims.into_iter().filter(|claim| before.contains(claim)).collect(),
         };
         let Some(&first) = waited_for.iter().min() else {
-            return Ok(who.settle()?.then_some(Outcome::Ours));
+            return Ok(if who.settle()? { Ended::With(Outcome::Ours) } else { Ended::Unseen });
         };
         if first < ours {
-            return Ok(None);
+            return Ok(Ended::BehindOlder(first));
         }
         if !who.wait() {
-            return Ok(Some(Outcome::Stuck(first)));
+            return Ok(Ended::With(Outcome::Stuck(first)));
         }
         before_us = Some(waited_for);
     }
