@@ -355,3 +355,16 @@ def test_kill_leaves_nothing(name):
     child.join()
     with pytest.raises(areas.NotFound):
         areas.find(name)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="SKIPPED: PEP 688 for classes in Python is from 3.12 on")
+def test_an_area_is_a_buffer(name):
+    before = mapped_areas()
+    area = areas.create(name, shape=(2, 3), dtype="u2")
+    window = memoryview(area)
+    area.close()
+    window[0] = 5
+    assert window.nbytes == 12 and mapped_areas() == before + 1
+    window.release()
+    gc.collect()
+    assert mapped_areas() == before
