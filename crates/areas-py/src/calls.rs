@@ -8,8 +8,9 @@ use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
+use crate::core::Any;
 use crate::errors::raised;
-use crate::holding::{Any, Holding, name_to_python};
+use crate::holding::{Holding, name_to_python};
 use crate::names;
 use crate::progress::Told;
 

@@ -8,10 +8,11 @@
 //! - A mapping is freed by its last *reference*, never when a count of exports falls to 0: NumPy releases its export as soon as it
 //!   has the address, and keeps a reference to the exporter.
 //! - No Rust reference is made to memory that another process, or Python, may write.
-//! - No pages that Python may write through a living object ever become read-only: see `holding.rs`.
+//! - No pages that Python may write through a living object ever become read-only: see `core.rs`.
 //! - What may block does so with the interpreter released, and looks for signals.
 
 mod calls;
+mod core;
 mod errors;
 mod heap;
 mod holding;

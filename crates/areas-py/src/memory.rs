@@ -9,7 +9,8 @@ use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::holding::{Any, Core, Holding, name_to_python, of_any};
+use crate::core::{Any, Core, of_any};
+use crate::holding::{Holding, name_to_python};
 
 /// A reference to an area's memory. Arrays, memoryviews and capsules over it keep it alive, and it keeps the mapping.
 ///

@@ -2,7 +2,7 @@
 
 use areas::{AreaId, Error};
 
-use crate::holding::{Any, of_any};
+use crate::core::{Any, of_any};
 
 /// What is noted beside it: bytes that another process may have written.
 pub(crate) fn note_of(any: &Any) -> Vec<u8> {

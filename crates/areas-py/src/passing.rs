@@ -8,8 +8,9 @@ use areas::{AreaId, Error, Kind, Protection, ReceiveOptions, Received};
 use pyo3::prelude::*;
 
 use crate::calls::open;
+use crate::core::Any;
 use crate::errors::raised;
-use crate::holding::{Any, Holding};
+use crate::holding::Holding;
 
 /// How long is waited at a time before signals are looked for.
 const SLICE: Duration = Duration::from_millis(100);
@@ -46,7 +47,7 @@ pub(crate) fn open_located(
     let opened = py.detach(|| {
         let opened = open(&located(pid, id, inode, write)?, write, keep_name)?;
         // What was opened is what was looked for: numbers are used again.
-        match crate::holding::inode_of(&opened)? {
+        match crate::core::inode_of(&opened)? {
             found if found == inode => Ok(opened),
             _ => Err(Error::new(Kind::NoSuchArea, format!("open area {id} of process {pid}"))
                 .detail("it went as it was opened")),

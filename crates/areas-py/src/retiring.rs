@@ -3,8 +3,9 @@
 use areas::Error;
 use pyo3::prelude::*;
 
+use crate::core::{Any, of_any};
 use crate::errors::raised;
-use crate::holding::{Any, Holding, of_any};
+use crate::holding::Holding;
 
 fn retired(any: &Any) -> Result<bool, Error> {
     of_any!(any, area => area.object().is_retired())
