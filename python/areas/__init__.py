@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         Stayed as Stayed,
         Verification as Verification,
     )
+    from ._slab import Slab as Slab
     from .shared_memory import (
         ShareableList as ShareableList,
         SharedMemory as SharedMemory,

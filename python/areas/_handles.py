@@ -56,14 +56,16 @@ def _boot() -> bytes:
         return bytes.fromhex(file.read().replace("-", "")[:12])
 
 
-_BOOT: list[bytes] = []
+#: A process never changes its pid namespace; a forked child may begin in another one.
+_MACHINE: list[tuple[bytes, int]] = []
+os.register_at_fork(after_in_child=_MACHINE.clear)
 
 
 def _machine() -> tuple[bytes, int]:
-    """The boot, and the pid namespace, which a forked child may have changed."""
-    if not _BOOT:
-        _BOOT.append(_boot())
-    return _BOOT[0], os.stat("/proc/self/ns/pid").st_ino & 0xFFFF_FFFF
+    """The boot, and the pid namespace."""
+    if not _MACHINE:
+        _MACHINE.append((_boot(), os.stat("/proc/self/ns/pid").st_ino & 0xFFFF_FFFF))
+    return _MACHINE[0]
 
 
 #: What this process holds, by inode: memory that is here already is not opened again.

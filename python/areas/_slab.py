@@ -145,9 +145,8 @@ class Slab:
 
     def _collect(self, sweep: bool) -> None:
         """Frees what nobody has any more."""
-        outbox = _outbox
-        if outbox is not None:
-            outbox.collect()
+        if _outbox is not None and _outbox.pid == os.getpid():
+            _outbox.collect()
         while True:
             try:
                 offset = self._dropped.popleft()
@@ -234,6 +233,8 @@ class Slab:
     def close(self) -> None:
         """Hands out no more blocks. Arrays stay valid: the memory, and its name, go with the last of them. May be called twice."""
         self._closed = True
+        if _outbox is not None and _outbox.pid == os.getpid():
+            _outbox.collect()
 
     def __enter__(self) -> Slab:
         return self
@@ -313,7 +314,7 @@ class _Attached:
         self.memory: Memory = holding.lease(True)
         self.leases = leases
         #: What a handle says of the slab: its process, its area, its memory object, the descriptor and the file of its leases.
-        self.where = (pid, holding.id or 0, holding.inode, leases.number, leases.inode)
+        self.where: tuple[int, ...] = (pid, holding.id or 0, holding.inode, leases.number, leases.inode)
         self._words = memoryview(self.memory).cast("B")[: holding.nbytes // 8 * 8].cast("Q")
 
     def number(self, offset: int, number: int) -> None:
@@ -399,7 +400,7 @@ def _sender() -> _Outbox:
 
 def describe(memory: Memory) -> tuple[Any, ...]:
     """The handle of a block, which this process keeps until it is opened elsewhere: plain numbers."""
-    token = memory.token
+    token: _Own | _Held = memory.token
     token.send()
     outbox = _sender()
     offset = token.offset
@@ -520,7 +521,8 @@ def _clear(sender: tuple[int, ...], ticket: int, serial: int) -> None:
             known = _outboxes.get(sender)
             if known is None:
                 try:
-                    holding = _areas.open_located(*sender, True, False)
+                    pid, area, inode = sender
+                    holding = _areas.open_located(pid, area, inode, True, False)
                 except NotFound:
                     # Who sent it is gone, and keeps nothing.
                     return

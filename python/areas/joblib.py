@@ -28,6 +28,7 @@ from joblib._parallel_backends import LokyBackend
 
 from ._area import Area
 from ._array import AreaArray, memory_of
+from ._handles import _reduce_between
 from ._making import create
 
 __all__ = ["NAME", "AreasBackend", "register", "unregister"]
@@ -108,7 +109,7 @@ class _Reducer:
 
     def __call__(self, array: np.ndarray[Any, Any]) -> Any:
         if memory_of(array) is not None:
-            return array.view(AreaArray).__reduce_ex__(5)
+            return _reduce_between(array.view(AreaArray))
         # Modes other than "r" mean files that workers write: they stay joblib's.
         large = self._max_nbytes is not None and array.nbytes > self._max_nbytes
         if large and self._read_only and not array.dtype.hasobject and not isinstance(array, np.memmap):
@@ -126,6 +127,7 @@ class _Reducers(dict[type, Any]):
     def __setitem__(self, kind: type, reducer: Any) -> None:
         if isinstance(reducer, ArrayMemmapForwardReducer):
             reducer = _Reducer(reducer, reducer._max_nbytes, reducer._mmap_mode)
+            super().__setitem__(AreaArray, reducer)
         super().__setitem__(kind, reducer)
 
     def __reduce__(self) -> Any:

@@ -57,6 +57,34 @@ def test_views_and_plain_views_go_as_handles():
                 assert (kind, writeable, in_area, total) == ("AreaArray", True, True, int(view.sum()))
 
 
+def test_areas_without_a_name_go_by_descriptor():
+    array = areas.create(shape=(4, 1000), dtype="i8").array
+    parallel(add_one, *((array, row) for row in range(4)))
+    assert (array == 1).all()
+
+
+def test_arrays_of_a_slab_go_as_handles():
+    slab = areas.Slab(None, 1 << 20)
+    array = slab.put(np.zeros((4, 1000), "i8"))
+    parallel(add_one, *((array, row) for row in range(4)))
+    assert (array == 1).all()
+
+
+def test_cloudpickle_and_process_pools():
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    cloudpickle = pytest.importorskip("cloudpickle")
+    with areas.create("joblib: pools", shape=(1000,), dtype="i8") as area:
+        array = area.array
+        closure = cloudpickle.dumps(lambda: array)
+        assert len(closure) < 2000
+        cloudpickle.loads(closure)()[3] = 5
+        assert array[3] == 5
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+            assert list(pool.map(about, [array, array[::2]])) == [("AreaArray", True, True, 5), ("AreaArray", True, True, 0)]
+
+
 def test_a_large_plain_array_is_copied_into_an_area_and_read_only():
     array = np.arange(1_000_000, dtype="i8")
     for kind, writeable, in_area, total in parallel(about, (array,), (array,)):

@@ -19,22 +19,6 @@ import pytest
 
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_left():
-    """As everywhere; but for this process's outbox, and what is on its way."""
-    from areas import _slab
-
-    yield
-    gc.collect()
-    _slab._outbox = None
-    _slab._known.clear()
-    _slab._outboxes.clear()
-    gc.collect()
-    with open("/proc/self/maps") as maps:
-        assert [line for line in maps if "/memfd:area:" in line] == []
-    assert [info for info in areas.list() if info.pid == os.getpid()] == []
-
-
 METHODS = multiprocessing.get_all_start_methods()
 
 
