@@ -362,7 +362,8 @@ def _unpack_area(*parcel: Any) -> Area:
 def _reduce_between(array: AreaArray) -> Any:
     """How arrays pickle between processes of `multiprocessing`: without a name they go by descriptor."""
     memory = memory_of(array)
-    if memory is None or _by_value.get() or memory.id is not None:
+    # (A slab of another process is mapped here, and not published.)
+    if memory is None or _by_value.get() or memory.token is not None or memory.id is not None:
         return reduce(array, 4)
     return _unpack, _parcel(array, memory)
 
