@@ -5,7 +5,6 @@
 //! | `joining.rs` | a team begins, publishes, takes back; the dead are cleared away; fork |
 //! | `making.rs` | new areas of every kind |
 //! | `finding.rs` | find, list, walk, wait, clone |
-//! | `moving.rs` | moving the pages of an area that another process holds |
 //! | `changing.rs` | size, protection, freezing, populating, passing on |
 //! | `cutting.rs` | areas of which the program has unmapped a part |
 //! | `handing.rs` | areas that change hands |
@@ -17,7 +16,6 @@ mod finding;
 pub(crate) mod handing;
 mod joining;
 mod making;
-mod moving;
 mod pool;
 mod slabs;
 
@@ -247,7 +245,6 @@ pub(crate) static ALL: [Operation; 57] = [
     Operation::new("clone-locked", "clone a locked area", finding::clone_locked).cold(),
     Operation::new("clone-frozen", "clone a frozen area", finding::clone_frozen),
     Operation::new("clone-resizable", "clone a resizable area", finding::clone_resizable).cold(),
-    Operation::new("move", "move an area that another process holds", moving::move_bystanders).cold(),
     Operation::new("clone-any", "clone a frozen area as whatever it is", finding::clone_any),
     Operation::new("of-descriptor", "make an area of a descriptor", finding::of_descriptor),
     Operation::new("slab-make", "make a slab in an area, and put something in", slabs::make),

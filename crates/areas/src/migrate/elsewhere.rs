@@ -36,14 +36,18 @@ pub(crate) struct Elsewhere<'a> {
 }
 
 impl<'a> Elsewhere<'a> {
+    /// `mapped` says who has it mapped: that takes a look at every process, and is asked for only where it matters.
+    ///
     /// # Errors
     /// As mapping it: [`Kind::Limit`](crate::Kind::Limit) where there is no room for its addresses.
-    pub(crate) fn new(object: &'a Object, mapped: Vec<Mapped>) -> Result<Self> {
+    pub(crate) fn new(object: &'a Object, mapped: impl FnOnce() -> Vec<Mapped>) -> Result<Self> {
         let whole = match object.page_size() == PageSize::base() {
             true => Some(residency::map_window(object, &(0..object.span().max(object.size_in_pages())))?),
             false => None,
         };
-        Ok(Elsewhere { object, whole, mapped, all: sys::pages::may_move_all() })
+        let all = sys::pages::may_move_all();
+        let mapped = if all { Vec::new() } else { mapped() };
+        Ok(Elsewhere { object, whole, mapped, all })
     }
 
     /// Through windows of our own; `among` are the pages of `batch` to move.
