@@ -193,7 +193,7 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 57] = [
+pub(crate) static ALL: [Operation; 56] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
