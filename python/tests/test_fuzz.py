@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("hypothesis")
 
 #: Sequences, and calls in each. A longer run: `python tests/fuzz_calls.py 20000 60 random`.
-EXAMPLES, STEPS = os.environ.get("AREAS_FUZZ_EXAMPLES", "40"), "25"
+EXAMPLES, STEPS = os.environ.get("AREAS_FUZZ_EXAMPLES", "20"), "25"
 
 
 @pytest.mark.timeout(170)
