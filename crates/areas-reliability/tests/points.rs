@@ -91,7 +91,10 @@ operations! {
     keep: "keep";
     reap: "reap";
     publish: "publish";
+    publish_alone: "publish-alone";
+    create_or_open: "create-or-open";
     unpublish: "unpublish";
+    retire: "retire";
     fork: "fork";
     create_private: "create-private";
     create_shared: "create-shared";

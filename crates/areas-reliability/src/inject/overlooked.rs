@@ -232,7 +232,7 @@ pub(crate) static RULES: &[Rule] = &[
         .leaving(),
     // A mark in an object's file mode.
     rule(&["openat", "fcntl(F_OFD_SETLK)"], "the record lock under which a file mode is changed: without it two who change it in the same moment could undo each other's")
-        .of(&["retire"]),
+        .of(&["retire", "freeze"]),
     // The registry's folder.
     rule(&["mkdirat", "openat"], "the folder may be removed while somebody joins: all of it is tried again")
         .only(&[ENOENT])

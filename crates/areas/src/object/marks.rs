@@ -15,9 +15,12 @@ use crate::sys::range_lock::{self, Hold};
 
 /// Holders have different numbers of addresses for it (S_ISVTX, which means nothing to the kernel here).
 pub(super) const UNEVEN: u32 = 0o1000;
-/// It is retired: nobody opens it any more (S_IRGRP). Not one of the bits that the kernel clears as a file is written; it lets members of its group
+/// It is retired: nobody opens it any more (S_IRGRP, and nothing else of what its group and others may do: objects that other
+/// programs made come with more). Not one of the bits that the kernel clears as a file is written; it lets members of its group
 /// who have a descriptor of it open it for reading, which they could read by that one.
 const RETIRED: u32 = 0o040;
+/// What its group and others may do.
+const FOR_OTHERS: u32 = 0o077;
 /// What else of a mode means anything.
 const PERMISSIONS: u32 = 0o7777;
 /// The byte for the record lock.
@@ -25,7 +28,11 @@ const BYTE: std::ops::Range<u64> = 1 << 62..(1 << 62) + 1;
 
 /// Whether what was looked at is retired.
 pub(crate) fn is_retired(stat: &Stat) -> bool {
-    stat.mode & RETIRED != 0
+    says_retired(stat.mode)
+}
+
+fn says_retired(mode: u32) -> bool {
+    mode & FOR_OTHERS == RETIRED
 }
 
 impl Object {
@@ -40,7 +47,7 @@ impl Object {
 
     /// Has nobody open it any more, for ever: but for those who have it.
     pub(crate) fn mark_retired(&self) -> Result<()> {
-        self.change_mode("retire an area", |mode| mode | RETIRED)
+        self.change_mode("retire an area", |mode| mode & !FOR_OTHERS | RETIRED)
     }
 
     /// Whether it was marked so when it was opened here.
@@ -64,7 +71,10 @@ impl Object {
 
     /// Has nobody but its owner open it, and for these rights; what is marked on it stays.
     pub(crate) fn set_rights(&self, what: &str, rights: u32) -> Result<()> {
-        self.change_mode(what, |mode| mode & (UNEVEN | RETIRED) | rights)
+        self.change_mode(what, |mode| {
+            let retired = if says_retired(mode) { RETIRED } else { 0 };
+            mode & UNEVEN | retired | rights
+        })
     }
 
     fn change_mode(&self, what: &str, change: impl Fn(u32) -> u32) -> Result<()> {

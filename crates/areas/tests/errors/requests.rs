@@ -59,12 +59,12 @@ fn more_than_is_available_is_refused_before_the_first_page() {
 #[test]
 fn combinations() {
     assert_snapshot!(failure(areas::builder(4096).name("ring").private()), @r#"
-    InvalidInput: cannot make private area "ring" of 4 KiB: only shared areas have names and can grow
-      help: use `.shared()`, or leave `.name()` and `.growable()` out
+    InvalidInput: cannot make private area "ring" of 4 KiB: only shared areas have names and notes, and can grow
+      help: use `.shared()`, or leave `.name()`, `.note()` and `.growable()` out
     "#);
     assert_snapshot!(failure(areas::builder(4096).growable(8192).private()), @r#"
-    InvalidInput: cannot make a private area of 4 KiB: only shared areas have names and can grow
-      help: use `.shared()`, or leave `.name()` and `.growable()` out
+    InvalidInput: cannot make a private area of 4 KiB: only shared areas have names and notes, and can grow
+      help: use `.shared()`, or leave `.name()`, `.note()` and `.growable()` out
     "#);
     assert_snapshot!(failure(areas::builder(4096).growable(8192).lock(Lock::Lazy).shared()), @r#"
     InvalidInput: cannot make a shared area of 4 KiB: it is to grow to 8 KiB and to be locked
@@ -198,7 +198,7 @@ fn words() {
     "#);
     assert_snapshot!(failure("12Q".parse::<areas::Bytes>()), @r#"
     InvalidInput: cannot read "12Q" as a size: the unit is unknown
-      help: write bytes, or a number with K, M, G, T or P: `4096`, `64M`, `1GiB`
+      help: write bytes, or a number with K, M, G, T or P: `4096`, `0xADDRESS`, `64M`, `1.5GiB`
     "#);
     assert_snapshot!(failure("3-1".parse::<areas::NodeSet>()), @r#"
     InvalidInput: cannot read "3-1" as nodes: the range 3-1 runs backwards

@@ -139,3 +139,22 @@ fn what_is_no_memory_comes_back_as_it_was() {
     });
     assert_eq!(told, "done");
 }
+
+/// Memory that another program made lets everybody open it, which an area's does not: that is no mark of ours.
+#[test]
+fn memory_of_another_program_is_published_and_found() {
+    for mode in [0o777, 0o666, 0o644, 0o600] {
+        let memory = memfd(4096, MemfdFlags::empty(), FIXED);
+        rustix::fs::fchmod(&memory, Mode::from_raw_mode(mode)).unwrap();
+        let mut area = AnyArea::from_descriptor(memory).unwrap();
+        let name = format!("test: of mode {mode:o}");
+        area.publish(&name).unwrap();
+        let found = areas::registry::find(&name).unwrap();
+        assert!(!found.info().unwrap().retired, "{mode:o}");
+        let clone = found.open().unwrap();
+        let AnyArea::Shared(mut area) = area else { panic!("{mode:o}: it is shared memory") };
+        area.retire().unwrap();
+        assert_eq!(found.open().expect_err("it is retired").kind(), Kind::NoSuchArea, "{mode:o}");
+        clone.write_at(0, b"!").unwrap();
+    }
+}

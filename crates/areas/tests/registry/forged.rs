@@ -52,7 +52,7 @@ fn a_copied_table_leads_to_no_memory() {
 /// Its team was linked with another library: it lives, and says why it cannot be read.
 #[test]
 fn a_table_of_another_format_is_told_as_that() {
-    for version in [0, 1, 2, 4, u32::MAX] {
+    for version in [0, 1, 2, 3, 5, u32::MAX] {
         let folder = Folder::new();
         let (mut holder, mut forger) = (Agent::start(&folder), Agent::start(&folder));
         holder.publish("ring");
@@ -66,7 +66,7 @@ fn a_table_of_another_format_is_told_as_that() {
             assert_eq!(listed.unreadable.len(), 1, "{listed:?}");
             let (pid, why) = &listed.unreadable[0];
             assert_eq!(*pid, forger.pid());
-            assert!(why.contains(&format!("format {version}, and this library reads format 3")), "{why}");
+            assert!(why.contains(&format!("format {version}, and this library reads format 4")), "{why}");
             assert_eq!(reader.find("ring").unwrap().pid, holder.pid());
             assert!(folder.has(&link), "who is not proven dead is never reaped");
         }

@@ -28,6 +28,10 @@ pub(super) struct Hit {
     record: Arc<Record>,
 }
 
+/// So many retired areas of one name are passed over in one search: more are made up, by who writes new ones as we look, or by a wild write
+/// into our own table.
+const MOST_RETIRED: usize = 4096;
+
 /// Names remembered at most: a program that looks for ever new ones does not grow for ever.
 const MOST_NAMES: usize = 4096;
 
@@ -87,6 +91,7 @@ impl State {
         self.names.remove(name);
         self.look();
         self.read_folder(false)?;
+        let mut passed = 0;
         loop {
             let own = self.own.as_ref().and_then(|team| {
                 let (number, generation, record) = team.table().view().find(name)?;
@@ -113,6 +118,10 @@ impl State {
                     match &hit.holder {
                         Holder::Own => self.retire_own(hit.record.object),
                         Holder::Peer(peer) => peer.pass_over(hit.record.id),
+                    }
+                    passed += 1;
+                    if passed >= MOST_RETIRED {
+                        return Ok(None);
                     }
                     continue;
                 }
