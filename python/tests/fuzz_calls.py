@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 DTYPES = ["u1", "i4", "f8", "S3", "c16", [("a", "i2"), ("b", "u1")]]
-MOST = 4096
+#: Bytes of the largest array that `grow` makes here: 64 rows of 6 times 6 numbers of 16 bytes.
+MOST = 64 * 6 * 6 * 16
 #: Errors that a call may end with. All else is a finding.
 ALLOWED = (areas.Error, ValueError, TypeError, BufferError, IndexError)
 

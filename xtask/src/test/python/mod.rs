@@ -118,6 +118,7 @@ fn tests(run: &Run, environment: &Environment, many: bool) -> Result<Done> {
     pytest.env("PYTHONPATH", plugin).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.env("AREAS_DIR", registry.0.join("registry")).env("HYPOTHESIS_STORAGE_DIRECTORY", &registry.0);
     pytest.env("AREAS_TRIALS", if many { "200" } else { "40" });
+    pytest.env("AREAS_FUZZ_EXAMPLES", if many { "15" } else { "4" });
     pytest.env("AREAS_TEST_FILTER", run.options.filter.join("\n"));
     let ran = run.start(&mut pytest, Some(TESTS_LIMIT))?;
     let mut counts = Counts::of_pytest(&ran.output);

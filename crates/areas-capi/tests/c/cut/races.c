@@ -30,6 +30,9 @@ struct piece {
 	int is_area;
 };
 
+/* Of areas.h, which is not among the headers here. */
+const char *areas_error_help(void);
+
 static volatile int stop;
 static unsigned long rounds[THREADS], created[THREADS];
 
@@ -54,6 +57,8 @@ static void verify(const struct piece *piece)
 	size_t i;
 	area_id area = area_for(piece->at);
 	area_info info;
+	if (piece->is_area && area < B_OK)
+		check_failed(__FILE__, __LINE__, "area_for(%p): %s", (void *)piece->at, areas_error_help());
 	for (i = 0; i < piece->pages; i++) {
 		uint64_t found = *(uint64_t *)(void *)(piece->at + i * PAGE);
 		if (found != piece->sign)
