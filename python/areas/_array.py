@@ -91,7 +91,7 @@ def over(memory: Memory, shape: tuple[int, ...], dtype: np.dtype[Any], offset: i
 
     NumPy checks that all of it lies inside the memory.
     """
-    return AreaArray(shape, dtype, memory, offset, strides)  # type: ignore[arg-type]
+    return AreaArray(shape, dtype, memory, offset, strides)  # type: ignore[arg-type, unused-ignore]
 
 
 def memory_of(array: Any) -> Memory | None:
