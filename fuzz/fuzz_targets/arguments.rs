@@ -6,6 +6,8 @@
 mod args;
 #[path = "../../crates/areas-cli/src/choice.rs"]
 mod choice;
+#[path = "../../crates/areas-cli/src/column.rs"]
+mod column;
 #[path = "../../crates/areas-cli/src/placing.rs"]
 mod placing;
 #[path = "../../crates/areas-cli/src/target.rs"]

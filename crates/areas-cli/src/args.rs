@@ -10,7 +10,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::choice::Origin;
-use crate::ls::Column;
+use crate::column::Column;
 use crate::placing::{Place, Placing};
 use crate::target::{Pattern, Target};
 

@@ -2,9 +2,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `args.rs`, `placing.rs`, `choice.rs`, `target.rs` | what can be said on the command line |
+//! | `args.rs`, `placing.rs`, `choice.rs`, `target.rs`, `column.rs` | what can be said on the command line |
 //! | `put.rs`, `contents.rs`, `create.rs`, `hold.rs`, `signals.rs` | making areas, and holding them |
-//! | `ls.rs`, `show.rs`, `map.rs`, `report.rs`, `cat.rs`, `nodes.rs`, `wait.rs` | looking at what is there |
+//! | `ls/`, `show.rs`, `map.rs`, `report.rs`, `cat.rs`, `nodes.rs`, `wait.rs` | looking at what is there |
 //! | `moving.rs`, `resize.rs` | changing what is there |
 //! | `tour/` | the guided tour |
 //! | `output/` | tables, JSON, colours, progress |
@@ -14,6 +14,7 @@
 mod args;
 mod cat;
 mod choice;
+mod column;
 mod completions;
 mod contents;
 mod create;

@@ -11,9 +11,8 @@ use areas::registry::{self, Listing, Source, Unpublished};
 use areas::{Error, Kind};
 use unicode_width::UnicodeWidthStr;
 
-pub(crate) use columns::Column;
-
 use crate::args::Ls;
+use crate::column::Column;
 use crate::failure::Result;
 use crate::output;
 use crate::output::style::{Look, Terminal};

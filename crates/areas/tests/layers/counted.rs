@@ -1,5 +1,6 @@
 //! Statistics: exact while they are read, whoever unmaps, and however.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use areas::provider::{Counted, Statistics};
@@ -106,13 +107,14 @@ fn threads_lose_nothing() {
     const ROUNDS: u64 = 400;
     let watching = Watching::up_to(4 * page());
     let provider = (&watching).counted();
-    let done = AtomicBool::new(false);
+    let (done, start) = (AtomicBool::new(false), Barrier::new(6));
     let (mut largest, mut reads) = (0, 0_u64);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (1..=5)
             .map(|pages| {
-                let provider = &provider;
+                let (provider, start) = (&provider, &start);
                 scope.spawn(move || {
+                    start.wait();
                     for round in 0..ROUNDS {
                         let mapped = provider.map(&Request::new(pages * page()));
                         assert_eq!(mapped.is_err(), pages == 5);
@@ -126,12 +128,17 @@ fn threads_lose_nothing() {
             .collect();
         let reader = scope.spawn(|| {
             let (mut largest, mut reads, mut before) = (0, 0, provider.statistics());
-            while !done.load(Ordering::SeqCst) {
+            start.wait();
+            // At least once: on a busy machine all others may be done by now.
+            loop {
                 let now = provider.statistics();
                 assert!(now.mapped <= now.peak && now.unmaps <= now.maps, "{now:?}");
                 assert!(now.peak >= before.peak && now.maps >= before.maps && now.unmaps >= before.unmaps);
                 assert!(now.mapped <= 10 * page(), "{now:?}");
                 (largest, reads, before) = (largest.max(now.mapped), reads + 1, now);
+                if done.load(Ordering::SeqCst) {
+                    break;
+                }
             }
             (largest, reads)
         });
