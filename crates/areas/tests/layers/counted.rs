@@ -160,7 +160,7 @@ fn threads_lose_nothing() {
 fn the_peak_is_exact() {
     let provider = SYSTEM.counted();
     for round in 1..=20 {
-        let barrier = std::sync::Barrier::new(4);
+        let barrier = Barrier::new(4);
         std::thread::scope(|scope| {
             for pages in 1..=4 {
                 let (provider, barrier) = (&provider, &barrier);
