@@ -17,7 +17,7 @@ pub(super) struct Rows<'a> {
     ls: &'a Ls,
     columns: Vec<Column>,
     table: Table,
-    /// Only where they are sorted or put together: of many areas, what is told takes less memory than what is known.
+    /// Only where they are sorted, turned round or put together: of many areas, what is told takes less memory than what is known.
     kept: Vec<Report>,
 }
 
@@ -28,7 +28,7 @@ impl<'a> Rows<'a> {
     }
 
     pub(super) fn add(&mut self, report: Report) {
-        if self.ls.group || self.ls.sort.is_some() {
+        if self.ls.group || self.ls.sort.is_some() || self.ls.reverse {
             self.kept.push(report);
         } else {
             self.row(&report);

@@ -28,6 +28,9 @@ fn sorted_by_any_column() {
         let other_way: Vec<&str> = expected.into_iter().rev().collect();
         assert_eq!(rows(&registry, &["--columns", "name", "--sort", by, "--reverse"]), other_way, "{by}");
     }
+    let mut turned = rows(&registry, &["--columns", "name", "--reverse"]);
+    turned.reverse();
+    assert_eq!(turned, rows(&registry, &["--columns", "name"]));
     assert_eq!(rows(&registry, &["--columns", "name", "--sort", "ram"])[0], "b");
     assert_eq!(rows(&registry, &["--columns", "name", "--sort", "max"])[0], "a");
     assert_eq!(rows(&registry, &["--columns", "name", "--sort", "created"]), ["b", "a", "c d"]);
