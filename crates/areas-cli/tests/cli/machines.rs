@@ -11,7 +11,7 @@ use crate::harness::{Ran, Registry};
 const NODE: &str = "devices/system/node";
 
 /// A tree with these files.
-fn tree(registry: &Registry, files: &[(&str, &str)]) -> PathBuf {
+pub(crate) fn tree(registry: &Registry, files: &[(&str, &str)]) -> PathBuf {
     let root = registry.file("sys");
     for (path, text) in files {
         let path = root.join(path);
@@ -34,7 +34,7 @@ fn json(registry: &Registry, root: &Path) -> Value {
 }
 
 /// Two sockets whose large memory has fast memory in front of it, and a node of memory alone that has none.
-const CACHED: [(&str, &str); 26] = [
+pub(crate) const CACHED: [(&str, &str); 26] = [
     ("devices/system/node/online", "0-2\n"),
     ("devices/system/node/has_memory", "0-2\n"),
     ("devices/system/cpu/online", "0-63\n"),

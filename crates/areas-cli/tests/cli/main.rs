@@ -12,6 +12,7 @@ mod looking;
 mod machines;
 mod places;
 mod putting;
+mod schema;
 mod streams;
 mod terminal;
 mod tour;
