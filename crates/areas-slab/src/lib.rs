@@ -57,3 +57,8 @@ pub use books::Usage;
 pub use handle::Handle;
 pub use owner::{Slab, SlabBuilder, Slice};
 pub use reader::{Lease, Reader, detach_dead, open, take};
+
+/// The example of the README of this crate is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;
