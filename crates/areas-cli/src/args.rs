@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use crate::choice::Origin;
 use crate::column::Column;
 use crate::placing::{Place, Placing};
+use crate::scan::args::{Reap, Scan};
 use crate::target::{Pattern, Target};
 
 /// Chunks of memory as first-class things: named, placed, shared, frozen, measured.
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Move(Move),
     Resize(Resize),
     Wait(Wait),
+    Scan(Scan),
+    Reap(Reap),
     Nodes(Nodes),
     Tour(Tour),
     Completions(Completions),
@@ -160,6 +163,9 @@ pub(crate) struct Ls {
     /// Only what this process publishes
     #[arg(long)]
     pub(crate) pid: Option<u32>,
+    /// Look into this user's registry: for root, looking only
+    #[arg(long, value_name = "NAME|UID")]
+    pub(crate) user: Option<String>,
     /// Sort by this: the largest size first, else the lowest number, or the alphabet
     #[arg(long, value_name = "COLUMN", hide_possible_values = true)]
     pub(crate) sort: Option<Column>,
@@ -192,6 +198,9 @@ pub(crate) struct Show {
     /// Draw where each part of it is
     #[arg(long)]
     pub(crate) map: bool,
+    /// Look into this user's registry: for root, looking only
+    #[arg(long, value_name = "NAME|UID")]
+    pub(crate) user: Option<String>,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

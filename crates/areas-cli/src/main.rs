@@ -6,6 +6,8 @@
 //! | `put.rs`, `contents.rs`, `create.rs`, `hold.rs`, `signals.rs` | making areas, and holding them |
 //! | `ls/`, `show.rs`, `map.rs`, `report.rs`, `cat.rs`, `nodes.rs`, `wait.rs` | looking at what is there |
 //! | `moving.rs`, `resize.rs` | changing what is there |
+//! | `scan/` | all shared memory of the machine: who holds it, and freeing what nobody does |
+//! | `users.rs` | users, and the registries that root may look into |
 //! | `tour/` | the guided tour |
 //! | `output/` | tables, JSON, colours, progress |
 //! | `failure.rs` | how a failure becomes a message and an exit code |
@@ -30,11 +32,13 @@ mod placing;
 mod put;
 mod report;
 mod resize;
+mod scan;
 mod show;
 mod signals;
 mod stdio;
 mod target;
 mod tour;
+mod users;
 mod wait;
 
 use std::process::ExitCode;
@@ -72,6 +76,8 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Move(moving) => moving::run(&moving, quiet),
         Command::Resize(resize) => resize::run(&resize, quiet),
         Command::Wait(wait) => wait::run(&wait, quiet),
+        Command::Scan(scan) => scan::run(&scan, quiet),
+        Command::Reap(reap) => scan::reap::run(&reap, quiet),
         Command::Nodes(nodes) => nodes::run(&nodes),
         Command::Tour(tour) => tour::run(&tour, quiet),
         Command::Completions(completions) => completions::run(&completions),

@@ -13,8 +13,10 @@ use crate::map::{Map, PartJson};
 use crate::output::style::{Look, Terminal};
 use crate::output::{self, json};
 use crate::report::{AreaJson, Report};
+use crate::users;
 
 pub(crate) fn run(show: &Show) -> Result<ExitCode> {
+    users::look_into(show.user.as_deref())?;
     let source = show.area.find()?;
     let report = Report::of(&source)?;
     let listing = registry::list()?.areas;

@@ -97,10 +97,21 @@ pub(crate) fn in_hex(name: &Name) -> Option<String> {
 
 /// The same of any bytes.
 pub(crate) fn bytes_in_hex(bytes: &[u8]) -> Option<String> {
-    std::str::from_utf8(bytes).is_err().then(|| {
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{HEX}{digits}")
-    })
+    std::str::from_utf8(bytes).is_err().then(|| hex_of(bytes))
+}
+
+/// Bytes as [`any_bytes`] reads them.
+pub(crate) fn hex_of(bytes: &[u8]) -> String {
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{HEX}{digits}")
+}
+
+/// What is said on the command line, which need not be an area's name: `hex:ff00` tells its bytes.
+pub(crate) fn any_bytes(text: OsString) -> areas::Result<Vec<u8>> {
+    match text.as_bytes().strip_prefix(HEX.as_bytes()) {
+        Some(digits) => of_hex(digits),
+        None => Ok(text.as_bytes().to_vec()),
+    }
 }
 
 fn of_hex(digits: &[u8]) -> areas::Result<Vec<u8>> {

@@ -152,6 +152,8 @@ mod lock;
 mod mapping;
 mod migrate;
 mod object;
+#[doc(hidden)]
+pub mod others;
 mod page;
 mod physical;
 pub mod place;

@@ -18,6 +18,7 @@ use crate::output;
 use crate::output::style::{Look, Terminal};
 use crate::output::table::Table;
 use crate::report::{Holders, Report};
+use crate::users;
 use rows::Rows;
 use total::{Objects, in_words};
 
@@ -29,6 +30,7 @@ const COUNTED_UP_TO: usize = 1000;
 const NO_SUCH_AREA: u8 = 3;
 
 pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
+    users::look_into(ls.user.as_deref())?;
     let mut listing = registry::list()?;
     is_there()?;
     listing.areas.retain(|source| is_asked_for(ls, source));
@@ -160,7 +162,7 @@ fn summary(
         }
     }
     if let Some(path) = registry::path()? {
-        let user = rustix::process::geteuid();
+        let user = users::looked_into(ls.user.as_deref());
         parts.push(format!("registry {} of user {user}", path.display()));
     }
     let one_line = parts.join("; ");
@@ -176,7 +178,11 @@ fn nobody_publishes(ls: &Ls, areas: usize) -> areas::Result<Option<Vec<Unpublish
     let mut unpublished = registry::unpublished()?;
     unpublished.retain(|memory| {
         let by_name = ls.areas.is_empty() || ls.areas.iter().any(|pattern| pattern.fits_label(&memory.label));
-        by_name && ls.pid.is_none_or(|pid| memory.holders.iter().any(|holder| holder.pid == pid))
+        // Of the others that root sees, those that the user holds whose registry it is.
+        let user = ls.user.as_deref().map(|named| users::looked_into(Some(named)));
+        let by_user = user
+            .is_none_or(|user| memory.holders.iter().any(|holder| users::user_of(holder.pid) == Some(user)));
+        by_name && by_user && ls.pid.is_none_or(|pid| memory.holders.iter().any(|holder| holder.pid == pid))
     });
     Ok(Some(unpublished))
 }

@@ -1,5 +1,7 @@
 //! How far something is: a bar on stderr, where that is a terminal and nobody asked for quiet.
 
+use std::time::{Duration, Instant};
+
 use areas::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -7,6 +9,9 @@ use super::style::{Terminal, shows_progress};
 
 /// What is smaller is done before anybody has seen the bar.
 const WORTH_SHOWING: u64 = 16 << 20;
+
+/// What takes less time is done before anybody has read the count.
+const WORTH_WAITING: Duration = Duration::from_millis(500);
 
 /// A bar that goes away when it is dropped.
 #[derive(Debug)]
@@ -39,6 +44,39 @@ impl Bar {
 
     pub(crate) fn set(&self, done: u64) {
         self.0.set_position(done);
+    }
+}
+
+/// How many of some things are done; it shows only once that takes long, and goes away when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Count {
+    bar: ProgressBar,
+    begun: Instant,
+    /// Whether somebody may see it.
+    shown: bool,
+}
+
+impl Count {
+    pub(crate) fn new(what: &str, total: u64, quiet: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
+        let style = ProgressStyle::with_template("{msg} {pos}/{len}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(Terminal::stderr().plain(what).into_owned());
+        Count { bar, begun: Instant::now(), shown: !quiet && shows_progress() }
+    }
+
+    /// One more is done.
+    pub(crate) fn more(&self) {
+        self.bar.inc(1);
+        if self.shown && self.bar.is_hidden() && self.begun.elapsed() > WORTH_WAITING {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

@@ -12,9 +12,21 @@ fn help_of_every_command() {
     };
     insta::assert_snapshot!("short", help(&["-h"]));
     insta::assert_snapshot!("long", help(&["--help"]));
-    for command in
-        ["put", "create", "ls", "show", "cat", "move", "resize", "wait", "nodes", "tour", "completions"]
-    {
+    for command in [
+        "put",
+        "create",
+        "ls",
+        "show",
+        "cat",
+        "move",
+        "resize",
+        "wait",
+        "nodes",
+        "tour",
+        "completions",
+        "scan",
+        "reap",
+    ] {
         insta::assert_snapshot!(command, help(&[command, "--help"]));
     }
 }
@@ -62,7 +74,9 @@ fn manual_pages_for_every_command() {
             "areas-move.1",
             "areas-nodes.1",
             "areas-put.1",
+            "areas-reap.1",
             "areas-resize.1",
+            "areas-scan.1",
             "areas-show.1",
             "areas-tour.1",
             "areas-wait.1",

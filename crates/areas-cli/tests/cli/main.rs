@@ -12,6 +12,8 @@ mod looking;
 mod machines;
 mod places;
 mod putting;
+mod reaping;
+mod scanning;
 mod schema;
 mod streams;
 mod terminal;

@@ -24,6 +24,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use super::anothers;
 use super::id::SLOTS;
 use super::table::OWN_BLOCKS;
 use crate::error::{Error, Kind, Result};
@@ -77,7 +78,7 @@ impl Directory {
     /// # Errors
     /// It is another user's, or `/proc` does not show our own processes: then nothing could be said of what is there.
     pub(super) fn open() -> Result<Option<Self>> {
-        let user = sys::process::user();
+        let user = anothers::user();
         let mut places = Candidates::new(user, space_name()?);
         let mut attempts = 0..100;
         let (place, space) = loop {
@@ -107,6 +108,7 @@ impl Directory {
     /// The folder, made where it is missing, and marked as in use by us. Folders of pid namespaces that are gone are
     /// cleared away on this occasion.
     pub(super) fn join() -> Result<Self> {
+        anothers::only_look()?;
         let user = sys::process::user();
         let name = space_name()?;
         let mut places = Candidates::new(user, name.clone());
@@ -193,7 +195,7 @@ impl Directory {
 
     /// Whether this process works for another user than when it was opened.
     pub(super) fn is_other_users(&self) -> bool {
-        sys::process::user() != self.user
+        anothers::user() != self.user
     }
 
     /// Whether processes that come now would go elsewhere. Only before we have joined: nobody settles elsewhere while we are here.
@@ -258,6 +260,9 @@ impl Directory {
 
     /// Takes away the link of a team that is proven dead. It may have gone already.
     pub(super) fn remove(&self, link: &Link) {
+        if anothers::is_anothers() {
+            return;
+        }
         // Whoever is left to care looks at the folder again.
         let _ = sys::file::unlink(self.teams.as_fd(), &link.name());
     }

@@ -89,7 +89,8 @@ pub(crate) fn writers(object: &Object) -> Vec<Holder> {
 }
 
 /// All processes that can be seen, by number.
-pub(super) fn processes() -> Vec<u32> {
+#[must_use]
+pub fn processes() -> Vec<u32> {
     let processes = crate::sys::text::names_in("/proc", usize::MAX).unwrap_or_default();
     let mut pids: Vec<u32> = processes.into_iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
     pids.sort_unstable();

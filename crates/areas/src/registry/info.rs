@@ -113,7 +113,8 @@ impl Info {
 }
 
 /// The name of a process's command; `None` where it cannot be read.
-pub(super) fn command_of(pid: u32) -> Option<String> {
+#[must_use]
+pub fn command_of(pid: u32) -> Option<String> {
     let comm = sys::text::read(format!("/proc/{pid}/comm")).ok()?;
     Some(String::from_utf8_lossy(comm.trim_ascii_end()).into_owned())
 }

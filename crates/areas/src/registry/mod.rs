@@ -14,6 +14,7 @@
 //! areas over to it: [`Area::transfer`](crate::Area::transfer).
 
 mod addresses;
+mod anothers;
 mod by_address;
 mod claim;
 mod directory;
@@ -49,10 +50,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 #[doc(hidden)]
+pub use anothers::look_into;
+#[doc(hidden)]
 pub use by_address::AtAddress;
 pub use holders::Holder;
+#[doc(hidden)]
+pub use holders::processes;
 pub(crate) use holders::writers;
 pub use id::AreaId;
+#[doc(hidden)]
+pub use info::command_of;
 pub use info::{Info, Listing, UnreadableTeam};
 pub use keeper::Keeper;
 pub use locked::{Locked, Locks};
@@ -61,6 +68,8 @@ pub(crate) use mapped::Mapped;
 pub use name::Name;
 pub use note::Note;
 pub(crate) use peer::{Rights, is_memory};
+#[doc(hidden)]
+pub use shown::{MapLine, Shown, may_hold, open_in};
 pub use source::Source;
 pub(crate) use state::{Arrival, Whole, whole};
 pub(crate) use table::{Announcement, Record};

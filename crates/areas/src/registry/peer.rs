@@ -19,6 +19,7 @@ mod taking;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::anothers;
 use super::directory::Link;
 use super::door;
 use super::id::AreaId;
@@ -166,7 +167,13 @@ fn stat_under(folder: &str, number: i32) -> sys::Result<Stat> {
 
 /// Whether a file can be the table that the link names. Its seals are looked at once it is open.
 fn is_table(stat: &Stat, link: &Link) -> bool {
-    stat.is_file() && stat.links == 0 && stat.size == TABLE_BYTES as u64 && stat.identity.inode == link.inode
+    // Whoever looks into another user's registry could be led to the table of a third one.
+    let is_theirs = !anothers::is_anothers() || stat.uid == anothers::user();
+    stat.is_file()
+        && stat.links == 0
+        && stat.size == TABLE_BYTES as u64
+        && stat.identity.inode == link.inode
+        && is_theirs
 }
 
 /// Another team that lives and lets itself be read.

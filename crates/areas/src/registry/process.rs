@@ -38,6 +38,11 @@ impl ProcessStat {
     pub(super) fn holds_nothing(self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
     }
+
+    /// Whether it can hold no memory of others: it has ended, or is one of the kernel's own.
+    pub(super) fn has_no_memory(self) -> bool {
+        self.holds_nothing() || self.is_kernels()
+    }
 }
 
 /// Whether a process of that number lives: a process, not a thread, none of the kernel's own, and not one that has ended and only waits to be fetched.

@@ -7,26 +7,33 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::directory::stat_of;
 use super::holders::{has_share, shared_mapping};
+use super::process::ProcessStat;
 use crate::protection::Protection;
+use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::text;
 
 /// A process, as it shows itself to us.
-pub(super) struct Shown {
-    /// The process's folder; once its leader has ended, that of another thread: all threads have the same memory and descriptors, and of
+#[derive(Debug)]
+pub struct Shown {
+    /// The process's folder; once its leader has ended, that of another thread: all threads have the same memory and mostly the same descriptors, and of
     /// an ended one nothing is shown.
-    pub(super) folder: String,
+    pub folder: String,
     /// The text of `maps`; empty where it may not be read.
-    pub(super) maps: Vec<u8>,
+    pub maps: Vec<u8>,
+    /// Whether it may not be looked into.
+    pub refused: bool,
 }
 
 impl Shown {
-    pub(super) fn of(pid: u32) -> Self {
+    /// Looks at a process.
+    #[must_use]
+    pub fn of(pid: u32) -> Self {
         let folder = format!("/proc/{pid}");
         let maps = match maps_of(&folder) {
             // Neither may its threads be looked into.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                return Shown { folder, maps: Vec::new() };
+                return Shown { folder, maps: Vec::new(), refused: true };
             }
             other => other.unwrap_or_default(),
         };
@@ -35,7 +42,26 @@ impl Shown {
         {
             return shown;
         }
-        Shown { folder, maps }
+        Shown { folder, maps, refused: false }
+    }
+
+    /// The folders that show its descriptors: one, and one more for each thread that has a table of its own (`unshare(CLONE_FILES)`).
+    #[must_use]
+    pub fn tables(&self, pid: u32) -> Vec<String> {
+        let mut tables = vec![format!("{}/fd", self.folder)];
+        let threads = text::names_in(format!("/proc/{pid}/task"), usize::MAX).unwrap_or_default();
+        if threads.len() < 2 {
+            return tables;
+        }
+        let first = self.folder.rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or(pid);
+        let others = threads.iter().filter_map(|thread| thread.to_str()?.parse().ok());
+        for thread in others.filter(|&thread| thread != first) {
+            // Where the kernel does not compare them, each is looked at.
+            if !matches!(sys::process::share_descriptors(first, thread), Ok(true) | Err(sys::Errno::SRCH)) {
+                tables.push(format!("/proc/{pid}/task/{thread}/fd"));
+            }
+        }
+        tables
     }
 
     /// What the process may do with the memory through its mappings, all of them together.
@@ -68,11 +94,75 @@ impl Shown {
         &'a self,
         begins: &'a [u8],
     ) -> impl Iterator<Item = (OsString, OsString, String)> + 'a {
-        let folder = format!("{}/fd", self.folder);
-        text::names_in(&folder, usize::MAX).unwrap_or_default().into_iter().filter_map(move |number| {
-            let path = format!("{folder}/{}", number.display());
-            let to = std::fs::read_link(&path).ok()?.into_os_string();
-            to.as_bytes().starts_with(begins).then_some((number, to, path))
+        open_in(format!("{}/fd", self.folder)).filter(move |(_, to, _)| to.as_bytes().starts_with(begins))
+    }
+}
+
+/// What is open by one of the folders that show descriptors: the number, what it says that it is, and the path that leads to it.
+pub fn open_in(folder: String) -> impl Iterator<Item = (OsString, OsString, String)> {
+    text::names_in(&folder, usize::MAX).unwrap_or_default().into_iter().filter_map(move |number| {
+        let path = format!("{folder}/{}", number.display());
+        let to = std::fs::read_link(&path).ok()?.into_os_string();
+        Some((number, to, path))
+    })
+}
+
+/// Whether a process that refuses to be looked into can hold memory at all: not one of the kernel's own, and not one that has ended.
+#[must_use]
+pub fn may_hold(pid: u32) -> bool {
+    match ProcessStat::read(&format!("/proc/{pid}/stat")) {
+        Ok(stat) => !stat.has_no_memory(),
+        Err(_) => sys::process::exists(pid),
+    }
+}
+
+/// A line of `maps`, taken apart: `START-END PERMISSIONS OFFSET MAJOR:MINOR INODE   PATH`, see proc_pid_maps(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapLine<'a> {
+    /// Where it begins and ends.
+    pub start: u64,
+    /// See `start`.
+    pub end: u64,
+    /// Four letters: `rw-s`.
+    pub permissions: &'a [u8],
+    /// Where in its file it begins.
+    pub offset: u64,
+    /// Which file it is.
+    pub device: u64,
+    /// See `device`.
+    pub inode: u64,
+    /// Any bytes, as the kernel escapes them: somebody chose them.
+    pub path: &'a [u8],
+}
+
+impl<'a> MapLine<'a> {
+    /// Takes a line apart; `None` if it is none of a file.
+    #[must_use]
+    pub fn of(line: &'a [u8]) -> Option<Self> {
+        let mut rest = line;
+        let mut next = || {
+            rest = rest.trim_ascii_start();
+            let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+            let (field, behind) = rest.split_at(end);
+            rest = behind;
+            std::str::from_utf8(field).ok().filter(|field| !field.is_empty())
+        };
+        let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+        let (range, permissions, offset, device, inode) = (next()?, next()?, next()?, next()?, next()?);
+        let (start, end) = range.split_once('-')?;
+        let (major, minor) = device.split_once(':')?;
+        let inode = inode.parse().ok()?;
+        let number = |text| u32::from_str_radix(text, 16).ok();
+        let path = rest.trim_ascii_start();
+        (permissions.len() == 4 && path.starts_with(b"/")).then_some(())?;
+        Some(MapLine {
+            start: hex(start)?,
+            end: hex(end)?,
+            permissions: permissions.as_bytes(),
+            offset: hex(offset)?,
+            device: sys::file::device(number(major)?, number(minor)?),
+            inode,
+            path,
         })
     }
 }
@@ -88,6 +178,55 @@ fn living_thread(process: &str, leader: u32) -> Option<Shown> {
     threads.into_iter().filter(|thread| thread.as_bytes() != leader.as_bytes()).find_map(|thread| {
         let folder = format!("{process}/task/{}", thread.display());
         let maps = maps_of(&folder).ok().filter(|maps| !maps.is_empty())?;
-        Some(Shown { folder, maps })
+        Some(Shown { folder, maps, refused: false })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_lines_of_maps_apart() {
+        let line = b"7f0000000000-7f0000002000 rw-s 00001000 00:1a 4711                      /memfd:a \xff b (deleted)";
+        let found = MapLine::of(line).unwrap();
+        assert_eq!((found.start, found.end, found.offset), (0x7f00_0000_0000, 0x7f00_0000_2000, 0x1000));
+        assert_eq!((found.permissions, found.inode), (&b"rw-s"[..], 4711));
+        assert_eq!(
+            (found.device, found.path),
+            (sys::file::device(0, 0x1a), &b"/memfd:a \xff b (deleted)"[..])
+        );
+        for not_of_a_file in [
+            "7f0000000000-7f0000002000 rw-p 00000000 00:00 0",
+            "7f0000000000-7f0000002000 rw-p 00000000 00:00 0                  [heap]",
+            "7f0000000000-7f0000002000 rw 00000000 00:1a 4711 /x",
+            "7f0000000000-7f0000002000 rw-p 00000000 00:1a",
+            "nonsense",
+            "",
+        ] {
+            assert_eq!(MapLine::of(not_of_a_file.as_bytes()), None, "{not_of_a_file}");
+        }
+    }
+
+    /// A thread that has descriptors of its own is another place to look.
+    #[test]
+    #[expect(unsafe_code, reason = "a thread leaves its process's descriptors; the block has its proof")]
+    fn threads_with_descriptors_of_their_own() {
+        let pid = std::process::id();
+        let number = || Shown::of(pid).tables(pid).len();
+        let before = number();
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            // SAFETY: this thread uses no descriptor, so that none can come to be another's.
+            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }.unwrap();
+            tell.send(()).unwrap();
+            let _ = wait.recv();
+        });
+        told.recv().unwrap();
+        assert!(number() > before, "{before}");
+        drop(end);
+        thread.join().unwrap();
+        assert!(!Shown::of(pid).refused && may_hold(pid) && !may_hold(2));
+    }
 }

@@ -183,6 +183,16 @@ impl State {
         self.publish_inherited()
     }
 
+    /// Forgets the folder that was looked into, where this process has not joined. Whether it has not.
+    pub(super) fn look_elsewhere(&mut self) -> bool {
+        let only_looks = self.own.is_none() && self.held.is_empty();
+        if only_looks {
+            self.directory = None;
+            self.forget_teams();
+        }
+        only_looks
+    }
+
     /// Looks whether this process works for another user by now: for calls that are not made often.
     pub(super) fn notice_user(&mut self) -> Result<()> {
         match self.directory.as_ref().is_some_and(Directory::is_other_users) {

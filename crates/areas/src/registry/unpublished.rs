@@ -7,10 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use super::directory::stat_of;
 use super::holders::{Holder, processes, protection_of};
 use super::info::command_of;
-use super::shown::Shown;
+use super::shown::{MapLine, Shown};
 use super::state::state_up_to_date;
 use crate::error::Result;
 use crate::protection::Protection;
+#[cfg(test)]
 use crate::sys;
 use crate::sys::file::Identity;
 
@@ -104,21 +105,12 @@ fn holder_of(memory: &mut Unpublished, pid: u32) -> &mut Holder {
 }
 
 /// What a line of `maps` says, if it is a shared mapping of an area's memory object: which, what may be done with it, and its path.
-///
-/// `ADDRESS PERMISSIONS OFFSET MAJOR:MINOR INODE   PATH`, see proc_pid_maps(5). A path may have any bytes.
 fn mapping(line: &[u8]) -> Option<(Identity, Protection, &[u8])> {
-    let at = line.windows(SHOWN.len()).position(|bytes| bytes == SHOWN)?;
-    let (fields, path) = line.split_at(at);
-    let mut fields = std::str::from_utf8(fields).ok()?.split_ascii_whitespace();
-    let permissions = fields.nth(1)?.as_bytes();
-    let (major, minor) = fields.nth(1)?.split_once(':')?;
-    let inode = fields.next()?.parse().ok()?;
-    // The path begins here, and not in the middle of another one.
-    if fields.next().is_some() || permissions.get(3) != Some(&b's') {
+    let MapLine { permissions, device, inode, path, .. } = MapLine::of(line)?;
+    // The path begins so, and not in the middle of another one.
+    if !path.starts_with(SHOWN) || permissions[3] != b's' {
         return None;
     }
-    let number = |text| u32::from_str_radix(text, 16).ok();
-    let device = sys::file::device(number(major)?, number(minor)?);
     Some((Identity { device, inode }, protection_of(&permissions[..3]), path))
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod file;
 pub(crate) mod foreign;
 pub(crate) mod futex;
 pub(crate) mod guarded;
+pub(crate) mod lease;
 pub(crate) mod maps;
 pub(crate) mod memory;
 pub(crate) mod number_path;
@@ -25,6 +26,7 @@ pub(crate) mod record_lock;
 pub(crate) mod sandbox;
 pub(crate) mod signals;
 pub(crate) mod socket;
+pub(crate) mod sysv;
 pub(crate) mod text;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

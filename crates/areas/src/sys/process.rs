@@ -52,6 +52,17 @@ pub(crate) fn open(pid: u32) -> Result<OwnedFd> {
     own(|| process::pidfd_open(pid, PidfdFlags::empty()))
 }
 
+/// Whether two threads have one table of descriptors: threads of a process mostly do, and need not (`unshare(CLONE_FILES)`).
+///
+/// EPERM for who may not look into them, ESRCH if one has ended, ENOSYS from kernels without `kcmp`.
+pub(crate) fn share_descriptors(one: u32, other: u32) -> Result<bool> {
+    const KCMP_FILES: libc::c_long = 2;
+    let (one, other) = (libc::c_long::from(one), libc::c_long::from(other));
+    // SAFETY: all arguments are numbers; the call only compares.
+    let order = unsafe { libc::syscall(libc::SYS_kcmp, one, other, KCMP_FILES, 0, 0) };
+    if order < 0 { Err(super::memory::last_errno()) } else { Ok(order == 0) }
+}
+
 /// A copy of another process's descriptor (ptrace attach rights).
 ///
 /// It is of whatever the number has come to lead to, and must be looked at before it is closed ([`foreign`](super::foreign)).

@@ -1,0 +1,189 @@
+//! `areas scan`: all shared memory that can be seen, ours or not, and whether anybody holds it. `areas reap`: what nobody holds, freed.
+//!
+//! | file | what |
+//! |---|---|
+//! | `args.rs` | what can be said on the command line |
+//! | `walk.rs`, `blind.rs` | all processes, and what a look at them leaves out |
+//! | `mounts.rs` | which file systems are memory |
+//! | `posix.rs`, `sysv.rs`, `huge.rs`, `nameless.rs` | the kinds of memory |
+//! | `proof.rs` | the kernel's word that nobody has a file |
+//! | `memory.rs`, `rows.rs`, `json.rs` | what is told of it |
+//! | `reap.rs` | freeing |
+
+pub(crate) mod args;
+mod blind;
+mod huge;
+mod json;
+mod memory;
+mod mounts;
+mod nameless;
+mod posix;
+mod proof;
+pub(crate) mod reap;
+mod rows;
+mod sysv;
+mod walk;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use areas::registry::{self, Listing};
+
+use crate::failure::Result;
+use crate::output;
+use crate::users;
+use args::{By, Scan};
+use blind::Blind;
+use memory::{Memory, Object, Published, State};
+use mounts::Mounts;
+use walk::{Walk, Wanted};
+
+/// What is told where nothing was found of what was asked for.
+const NOTHING_LEAKED: u8 = 3;
+
+/// Who holds memory of which the kernel says that it is held, and no process is seen.
+const UNSEEN: &str = "held by somebody who is not seen: a process that may not be looked into, or a descriptor on its way \
+     through a socket";
+
+/// All that was found.
+#[derive(Debug)]
+struct Survey {
+    memories: Vec<Memory>,
+    blind: Blind,
+    /// What could not be looked at, for people.
+    trouble: Vec<String>,
+}
+
+pub(crate) fn run(scan: &Scan, quiet: bool) -> Result<ExitCode> {
+    let published = published(scan.all_users)?;
+    let mut survey = survey(&published, quiet);
+    let all = Total::of(&survey.memories);
+    survey.memories.retain(|memory| is_asked_for(scan, memory));
+    sort(&mut survey.memories, scan);
+    match (scan.json, quiet) {
+        (true, _) => json::print(&survey, &all)?,
+        (false, true) => rows::names(&survey.memories)?,
+        (false, false) => rows::print(scan, &survey, &all)?,
+    }
+    if !scan.json {
+        survey.trouble.iter().for_each(|trouble| output::complain(trouble));
+    }
+    let nothing = scan.leaked && survey.memories.is_empty();
+    Ok(if nothing { ExitCode::from(NOTHING_LEAKED) } else { ExitCode::SUCCESS })
+}
+
+/// Looks at everything.
+fn survey(published: &BTreeMap<Object, Vec<Published>>, quiet: bool) -> Survey {
+    let mounts = Mounts::read();
+    let mut blind = Blind::new(&mounts);
+    let mut trouble = Vec::new();
+    let mut walk = Walk::new(&Wanted::of(&mounts), &mut blind, quiet);
+    let mut memories = posix::memories(&mounts, &mut walk, &mut trouble);
+    memories.extend(huge::memories(&mounts, &mut walk, &mut trouble));
+    memories.extend(sysv::memories(&mut walk, &mut trouble));
+    memories.extend(nameless::memories(&mounts, &mut walk, published));
+    let swapped = is_swapped();
+    for memory in memories.iter_mut().filter(|memory| memory.resident.is_none()) {
+        memory.resident = if swapped { proof::resident(memory) } else { memory.allocated };
+    }
+    Survey { memories, blind, trouble }
+}
+
+/// The areas that registries have, by their memory: this user's, or all users'.
+fn published(all_users: bool) -> Result<BTreeMap<Object, Vec<Published>>> {
+    let mut published: BTreeMap<Object, Vec<Published>> = BTreeMap::new();
+    let mut add = |user: u32, listing: Listing| {
+        for area in listing.areas {
+            // What is not where its table says is no name of this memory.
+            let Ok(info) = area.info() else { continue };
+            published.entry(info.object).or_default().push(Published {
+                id: info.id.get(),
+                name: info.name,
+                pid: info.pid,
+                user,
+            });
+        }
+    };
+    if all_users {
+        users::each_registry("name all users' areas", |user| {
+            registry::list().map(|listing| add(user, listing))
+        })?;
+    } else {
+        add(rustix::process::geteuid().as_raw(), registry::list()?);
+    }
+    Ok(published)
+}
+
+fn is_asked_for(scan: &Scan, memory: &Memory) -> bool {
+    (scan.kind.is_empty() || scan.kind.contains(&memory.kind))
+        && (!scan.leaked || memory.state == State::Leaked)
+}
+
+fn sort(memories: &mut [Memory], scan: &Scan) {
+    let taken = |memory: &Memory| Reverse(memory.allocated.or(memory.size));
+    // What is equal is in one order always.
+    memories.sort_by(|one, other| {
+        (one.kind, &one.name, one.object).cmp(&(other.kind, &other.name, other.object))
+    });
+    match scan.sort {
+        By::State => memories.sort_by_key(|memory| (memory.state, taken(memory))),
+        By::Size => memories.sort_by_key(|memory| Reverse(memory.size)),
+        By::Ram => memories.sort_by_key(taken),
+        By::Kind => memories.sort_by_key(|memory| memory.kind),
+        By::Name => memories.sort_by(|one, other| one.name.cmp(&other.name)),
+        By::User => memories.sort_by_key(|memory| memory.owner),
+    }
+    if scan.reverse {
+        memories.reverse();
+    }
+}
+
+/// Whether anything of this machine is swapped out at all; if that is not known, it may be.
+fn is_swapped() -> bool {
+    let text = areas::files::read_to_string("/proc/meminfo").unwrap_or_default();
+    let field = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+        value.split_ascii_whitespace().next()?.parse::<u64>().ok()
+    };
+    field("SwapTotal:").zip(field("SwapFree:")).is_none_or(|(total, free)| total != free)
+}
+
+/// How many memories there are, and what they take: of each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Total {
+    all: Sum,
+    leaked: Sum,
+    idle: Sum,
+    unknown: Sum,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
+    memories: usize,
+    /// As far as it is known.
+    allocated: u64,
+}
+
+impl Total {
+    fn of(memories: &[Memory]) -> Self {
+        let mut total = Total::default();
+        // A file that has several names is one memory.
+        let mut seen = std::collections::BTreeSet::new();
+        for memory in memories.iter().filter(|memory| memory.object.is_none_or(|object| seen.insert(object)))
+        {
+            let add = |sum: &mut Sum| {
+                sum.memories += 1;
+                sum.allocated = sum.allocated.saturating_add(memory.allocated.unwrap_or(0));
+            };
+            add(&mut total.all);
+            match memory.state {
+                State::Leaked => add(&mut total.leaked),
+                State::Idle => add(&mut total.idle),
+                State::Unknown => add(&mut total.unknown),
+                State::Held => {}
+            }
+        }
+        total
+    }
+}

@@ -1,0 +1,138 @@
+//! Which file systems are mounted here, as far as their files are memory.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+/// Where POSIX shared memory has its names: the C library's choice.
+pub(super) const SHM: &str = "/dev/shm";
+
+/// A line of `/proc/self/mountinfo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mount {
+    pub(super) device: u64,
+    pub(super) point: PathBuf,
+    pub(super) file_system: String,
+    /// Those of the file system itself.
+    pub(super) options: String,
+}
+
+/// What is mounted in this process's namespace.
+#[derive(Debug, Default)]
+pub(super) struct Mounts(Vec<Mount>);
+
+impl Mounts {
+    pub(super) fn read() -> Self {
+        let text = areas::files::read("/proc/self/mountinfo").unwrap_or_default();
+        Mounts(text.split(|&byte| byte == b'\n').filter_map(parse).collect())
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Mount> {
+        self.0.iter()
+    }
+
+    /// The mounts whose files are shared memory: where POSIX memory has its names, and below.
+    pub(super) fn shm(&self) -> Vec<&Mount> {
+        let folder = std::fs::canonicalize(SHM).unwrap_or_else(|_| SHM.into());
+        let is_memory = |mount: &&Mount| ["tmpfs", "ramfs"].contains(&&*mount.file_system);
+        let above = self.mount_of(&folder).filter(is_memory);
+        let below = self.0.iter().filter(|mount| mount.point != folder && mount.point.starts_with(&folder));
+        let mut found: Vec<&Mount> = above.into_iter().chain(below.filter(is_memory)).collect();
+        found.dedup_by_key(|mount| (mount.device, mount.point.clone()));
+        found
+    }
+
+    pub(super) fn huge(&self) -> Vec<&Mount> {
+        self.0.iter().filter(|mount| mount.file_system == "hugetlbfs").collect()
+    }
+
+    /// The mount that a path lies on: the last one there hides the others.
+    fn mount_of(&self, path: &Path) -> Option<&Mount> {
+        let longest = self.0.iter().filter(|mount| path.starts_with(&mount.point));
+        longest.max_by_key(|mount| mount.point.components().count())
+    }
+
+    /// Whether `/proc` hides processes of others.
+    pub(super) fn hides_processes(&self) -> bool {
+        let proc = self.mount_of(Path::new("/proc"));
+        proc.is_some_and(|mount| {
+            mount.options.split(',').any(|option| {
+                option
+                    .strip_prefix("hidepid=")
+                    .is_some_and(|how| !["0", "off", "1", "noaccess"].contains(&how))
+            })
+        })
+    }
+}
+
+/// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG]… - FILESYSTEM SOURCE OPTIONS`, see proc_pid_mountinfo(5).
+fn parse(line: &[u8]) -> Option<Mount> {
+    let fields: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    let dash = fields.iter().skip(6).position(|field| *field == b"-")? + 6;
+    let (major, minor) = std::str::from_utf8(fields.get(2)?).ok()?.split_once(':')?;
+    let text = |at: usize| fields.get(at).map(|field| String::from_utf8_lossy(field).into_owned());
+    Some(Mount {
+        device: rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?),
+        point: OsString::from_vec(unescaped(fields.get(4)?)).into(),
+        file_system: text(dash + 1)?,
+        options: text(dash + 3).unwrap_or_default(),
+    })
+}
+
+/// Blanks, and what else would be taken for a separator, stand as three octal digits.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&first, behind)) = rest.split_first() {
+        let digits = behind.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.filter(|_| first == b'\\').and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &behind[3..];
+            }
+            None => {
+                bytes.push(first);
+                rest = behind;
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_mounts() {
+        let line =
+            br"36 35 0:31 / /dev/shm\040two rw,nosuid shared:4 master:1 - tmpfs tmpfs rw,size=24684092k,mode=1777";
+        let mount = parse(line).unwrap();
+        assert_eq!(mount.point, Path::new("/dev/shm two"));
+        assert_eq!((mount.device, &*mount.file_system), (rustix::fs::makedev(0, 31), "tmpfs"));
+        assert_eq!(mount.options, "rw,size=24684092k,mode=1777");
+        for wrong in ["", "1 2 3", "36 35 0:31 / /x rw shared:4 tmpfs tmpfs rw", "36 35 x / /x rw - a b c"] {
+            assert_eq!(parse(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(unescaped(br"a\134b\9\"), br"a\b\9\");
+    }
+
+    #[test]
+    fn the_last_mount_hides_the_others() {
+        let mount = |point: &str, file_system: &str, options: &str| Mount {
+            device: 1,
+            point: point.into(),
+            file_system: file_system.into(),
+            options: options.into(),
+        };
+        let mounts = Mounts(vec![
+            mount("/", "ext4", ""),
+            mount("/proc", "proc", "rw"),
+            mount("/proc", "proc", "rw,hidepid=invisible"),
+            mount("/dev/hugepages", "hugetlbfs", ""),
+        ]);
+        assert!(mounts.hides_processes());
+        assert_eq!(mounts.huge().len(), 1);
+        assert_eq!(mounts.mount_of(Path::new("/procession")).unwrap().file_system, "ext4");
+    }
+}

@@ -1,0 +1,58 @@
+//! Root looks into another user's registry: looking only. Nothing is published there, made or cleared away.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::state::state;
+use crate::error::{Error, Kind, Result};
+use crate::sys;
+
+/// No user has that number.
+const NOBODY: u64 = u64::MAX;
+
+/// Whose registry is looked into; [`NOBODY`]: the one of the user that this process works for.
+static LOOKED_INTO: AtomicU64 = AtomicU64::new(NOBODY);
+
+/// The user whose registry it is.
+pub(super) fn user() -> u32 {
+    u32::try_from(LOOKED_INTO.load(Ordering::Relaxed)).unwrap_or_else(|_| sys::process::user())
+}
+
+/// Whether it is another user's, so that it is only looked at.
+pub(super) fn is_anothers() -> bool {
+    LOOKED_INTO.load(Ordering::Relaxed) != NOBODY
+}
+
+/// From now on this process looks into the registry of that user, and publishes nothing; `None`: into its own again. For the command, which root runs.
+///
+/// # Errors
+/// [`Kind::NotPermitted`] for whoever is not root, [`Kind::Registry`] where this process has joined a registry already.
+#[doc(hidden)]
+pub fn look_into(user: Option<u32>) -> Result<()> {
+    let own = sys::process::user();
+    let user = user.filter(|&user| user != own);
+    let what = || match user {
+        Some(user) => format!("look into the registry of user {user}"),
+        None => "look into this user's registry again".to_owned(),
+    };
+    if own != 0 && user.is_some() {
+        return Err(Error::new(Kind::NotPermitted, what())
+            .detail(format!("we are user {own}, and only root may look into the registries of others"))
+            .help("run it with sudo"));
+    }
+    let mut state = state()?;
+    if !state.look_elsewhere() {
+        return Err(Error::new(Kind::Registry, what())
+            .detail("this process has joined a registry: it would publish its areas for another user"));
+    }
+    LOOKED_INTO.store(user.map_or(NOBODY, u64::from), Ordering::Relaxed);
+    Ok(())
+}
+
+/// An error where nothing may be published.
+pub(super) fn only_look() -> Result<()> {
+    match is_anothers() {
+        false => Ok(()),
+        true => Err(Error::new(Kind::NotPermitted, "join the registry")
+            .detail(format!("this process looks into the registry of user {}, and only looks", user()))),
+    }
+}
