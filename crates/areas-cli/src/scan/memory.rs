@@ -77,8 +77,13 @@ impl Holder {
             (true, _) => "mapped, open",
             (false, _) => "open",
         };
+        format!("{} ({how})", self.short())
+    }
+
+    /// `1234 python3`.
+    pub(super) fn short(&self) -> String {
         let command = self.command.as_deref().unwrap_or("?");
-        format!("{} {} ({how})", self.pid, escape_invisible(command))
+        format!("{} {}", self.pid, escape_invisible(command))
     }
 }
 
@@ -93,6 +98,12 @@ pub(super) struct Published {
 }
 
 impl Memory {
+    /// Whether it is a file whose name is gone.
+    pub(super) fn is_unlinked(&self) -> bool {
+        let is_file = [Kind::Python, Kind::Shm, Kind::Sem, Kind::File, Kind::Huge].contains(&self.kind);
+        is_file && self.path.is_none()
+    }
+
     /// The command that frees it.
     pub(super) fn free_with(&self) -> Option<String> {
         (self.state == State::Leaked)

@@ -39,9 +39,8 @@ fn memory(
         Some(area) => (Kind::Area, area.name.as_bytes().to_vec()),
         None => kind_of(&found.label, object, huge),
     };
-    let unlinked = [Kind::Python, Kind::Shm, Kind::Sem, Kind::File, Kind::Huge].contains(&kind);
     let unpublished = kind == Kind::Area && areas.is_empty();
-    Memory {
+    let mut memory = Memory {
         kind,
         name,
         object: Some(object),
@@ -50,16 +49,16 @@ fn memory(
         allocated: look.map(|look| look.allocated),
         resident: None,
         state: State::Held,
-        why: match (unlinked, unpublished) {
-            (true, _) => Some("its name is gone: it goes with its last process".to_owned()),
-            (_, true) => Some("no process publishes it".to_owned()),
-            _ => None,
-        },
+        why: unpublished.then(|| "no process publishes it".to_owned()),
         holders: found.holders,
         path: None,
         door: found.door,
         areas,
+    };
+    if memory.is_unlinked() {
+        memory.why = Some("its name is gone: it goes with its last process".to_owned());
     }
+    memory
 }
 
 /// What is behind a path of `/proc`, if that still is this memory.

@@ -2,17 +2,17 @@
 
 use areas::{Bytes, escape_invisible};
 
-use super::args::Scan;
-use super::memory::{Memory, State};
+use super::args::{Kind, Scan};
+use super::memory::{Holder, Memory, State};
 use super::{Survey, Total};
 use crate::failure::Result;
+use crate::output;
 use crate::output::style::{Look, Terminal};
 use crate::output::table::{Holds, Table};
-use crate::output::{self};
 use crate::users;
 
 /// So many holders are named in a row; JSON has all.
-const NAMED: usize = 2;
+const NAMED: usize = 1;
 
 /// Kinds and names, one a line, as `areas reap` takes them.
 pub(super) fn names(memories: &[Memory]) -> Result<()> {
@@ -34,6 +34,7 @@ pub(super) fn print(scan: &Scan, survey: &Survey, all: &Total) -> Result<()> {
         ("IN RAM", Holds::Numbers),
         ("STATE", Holds::Words),
         ("USER", Holds::Words),
+        ("HOW", Holds::Words),
         ("HELD BY", Holds::Text),
     ]);
     let users = users::Names::read();
@@ -44,6 +45,7 @@ pub(super) fn print(scan: &Scan, survey: &Survey, all: &Total) -> Result<()> {
         table.cell(bytes(memory.resident, scan.bytes));
         table.cell(memory.state.word());
         table.cell(memory.owner.map_or("?".to_owned(), |owner| users.name_of(owner)));
+        table.cell(how(memory));
         table.cell(held_by(memory));
     }
     let mut text = match survey.memories.is_empty() {
@@ -73,22 +75,34 @@ fn in_words(bytes: u64) -> String {
     format!("{:#}", Bytes(bytes))
 }
 
-/// Who has it; or, of what nobody has, what to do or why that is not sure.
+/// Whether those who have it have it mapped, open, or both.
+fn how(memory: &Memory) -> &'static str {
+    let mapped = memory.holders.iter().any(|holder| holder.mapped);
+    let open = memory.holders.iter().any(|holder| holder.descriptors > 0);
+    match (mapped, open) {
+        (true, true) => "both",
+        (true, false) => "mapped",
+        (false, true) => "open",
+        (false, false) => "",
+    }
+}
+
+/// Who has it; or, of what nobody has, what to do or why that is not sure. JSON says all of it.
 fn held_by(memory: &Memory) -> String {
-    let mut told: Vec<String> = memory.holders.iter().take(NAMED).map(|holder| holder.told()).collect();
+    let named = memory.holders.iter().take(NAMED).map(Holder::short);
+    let mut told = named.collect::<Vec<String>>().join(", ");
     if memory.holders.len() > NAMED {
-        told.push(format!("{} more", memory.holders.len() - NAMED));
+        told += &format!(" +{}", memory.holders.len() - NAMED);
     }
     match memory.state {
-        State::Leaked => told.push(format!("nobody: {}", memory.free_with().unwrap_or_default())),
-        State::Unknown => told.push("nobody that we may see".to_owned()),
-        State::Idle => told.push("nobody now".to_owned()),
-        State::Held => {}
+        State::Leaked => format!("nobody: {}", memory.free_with().unwrap_or_default()),
+        State::Unknown => "nobody that we may see".to_owned(),
+        State::Idle => format!("nobody now: {}", memory.why.as_deref().unwrap_or_default()),
+        State::Held if told.is_empty() => "somebody who is not seen".to_owned(),
+        State::Held if memory.kind == Kind::Area && memory.areas.is_empty() => told + "; not published",
+        State::Held if memory.is_unlinked() => told + "; its name is gone",
+        State::Held => told,
     }
-    if let Some(why) = &memory.why {
-        told.push(why.clone());
-    }
-    told.join("; ")
 }
 
 /// What all take together, and who might hold something without being seen.

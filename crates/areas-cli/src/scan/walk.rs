@@ -169,7 +169,7 @@ impl Walk {
             for (number, to, path) in registry::open_in(table) {
                 let says = to.as_bytes();
                 if says.starts_with(b"socket:") {
-                    let waiting = self.waiting.get(&to).is_none();
+                    let waiting = !self.waiting.contains_key(&to);
                     if let Some(count) = waiting.then(|| of_info(&path, "scm_fds:")).flatten() {
                         self.waiting.insert(to, (pid, count));
                     }

@@ -390,7 +390,7 @@ fn machine_of_other_users_memory_it_is_said_that_nothing_is_known() {
     assert_eq!((ran.code, roots.is_there()), (Some(1), true), "{ran:?}");
     // Its own it may ask about; that a process of root's has it open, which it may not look into, the kernel tells.
     let theirs = Posix { path: Path::new("/dev/shm").join(unique("t-scan-theirs")) };
-    OpenOptions::new().write(true).create(true).mode(0o600).open(&theirs.path).unwrap();
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&theirs.path).unwrap();
     std::os::unix::fs::chown(&theirs.path, Some(65534), Some(65534)).unwrap();
     let held = theirs.open();
     let row = look("shm", theirs.name());
