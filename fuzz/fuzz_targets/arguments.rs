@@ -10,6 +10,10 @@ mod choice;
 mod column;
 #[path = "../../crates/areas-cli/src/placing.rs"]
 mod placing;
+mod scan {
+    #[path = "../../../crates/areas-cli/src/scan/args.rs"]
+    pub(crate) mod args;
+}
 #[path = "../../crates/areas-cli/src/target.rs"]
 mod target;
 

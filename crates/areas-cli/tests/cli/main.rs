@@ -15,6 +15,7 @@ mod putting;
 mod reaping;
 mod scanning;
 mod schema;
+mod story_leak;
 mod streams;
 mod terminal;
 mod tour;

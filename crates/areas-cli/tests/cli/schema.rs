@@ -13,7 +13,7 @@ use crate::machines;
 /// A command with `--json`, and what runs it: what it printed, one document or several, of as many runs as are wanted.
 type Runs = fn(&Registry) -> Vec<String>;
 
-const COMMANDS: [(&str, Runs); 7] = [
+const COMMANDS: [(&str, Runs); 9] = [
     ("ls", ls),
     ("show", |registry| with_area(registry, &[&["show", "x", "--json"], &["show", "x", "--map", "--json"]])),
     ("put", |registry| {
@@ -31,6 +31,13 @@ const COMMANDS: [(&str, Runs); 7] = [
     ("wait", |registry| with_area(registry, &[&["wait", "x", "--timeout", "20", "--json"]])),
     ("move", |registry| with_area(registry, &[&["move", "x", "--nodes", "0", "--json"]])),
     ("nodes", nodes),
+    ("scan", |registry| with_area(registry, &[&["scan", "--json"]])),
+    ("reap", |registry| {
+        let memory = crate::scanning::Posix::new("t-schema", 4096);
+        let ran = registry.run(["reap", "shm", memory.name(), "t-schema-nothing", "--json"]);
+        assert_eq!(ran.code, Some(3), "{ran:?}");
+        vec![ran.stdout()]
+    }),
 ];
 
 /// Fields that this test cannot bring about on any machine, and why. Where one comes, its type is looked at all the same.

@@ -93,7 +93,8 @@ fn a_file_that_may_not_be_read() {
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
     assert_eq!(ran.stderr, format!("areas: cannot read {secret:?}: permission denied\n"));
     let ran = Ran::of(&mut user.areas(&user.registry(), &["ls"]));
-    assert_eq!(ran.stdout(), "0 areas, 0 B in RAM\n");
+    // Other tests have areas of this user's in other registries.
+    assert_eq!(total_of(&ran.stdout()), "0 areas, 0 B in RAM");
 }
 
 #[test]
@@ -151,4 +152,67 @@ fn a_team_that_cannot_be_read_is_listed() {
         ran.stderr.contains(&format!("{}: /proc/{0}/fd cannot be read (EACCES)", holder.pid())),
         "{ran:?}"
     );
+}
+
+/// Root looks into a user's registry, and leaves it as it is.
+#[test]
+fn root_looks_into_a_users_registry() {
+    let Some(user) = User::new("users::root_looks_into_a_users_registry") else { return };
+    let root = Registry::new();
+    let look = |arguments: &[&str]| Ran::of(root.areas(arguments).env("AREAS_DIR", user.registry()));
+    let mut holder =
+        Holder::start(&mut user.areas(&user.registry(), &["create", "--name", "theirs", "--size", "1M"]));
+    // Without being asked to, root looks into its own alone.
+    assert_eq!(look(&["ls"]).code, Some(1));
+    for named in ["65534", "nobody"] {
+        let ran = look(&["ls", "--user", named]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+        assert!(ran.stdout().contains(" theirs ") && ran.stdout().contains(" of user 65534"), "{ran:?}");
+    }
+    let ran = look(&["show", "theirs", "--user", "nobody", "--json"]);
+    let area: serde_json::Value = serde_json::from_str(&ran.stdout()).unwrap();
+    assert_eq!((&area["pid"], &area["size"]), (&holder.pid().into(), &(1 << 20).into()));
+    let ran = look(&["scan", "--all-users", "--json"]);
+    let scanned: serde_json::Value = serde_json::from_str(&ran.stdout()).unwrap();
+    let row = crate::scanning::row(&scanned, "area", "theirs").unwrap();
+    assert_eq!((&row["areas"][0]["user"], &row["user"]), (&NOBODY.into(), &NOBODY.into()), "{row}");
+    // What a dead team has left is for its user to clear away.
+    let teams = || {
+        let spaces: Vec<_> = std::fs::read_dir(user.registry()).unwrap().flatten().collect();
+        std::fs::read_dir(spaces[0].path().join("teams")).unwrap().count()
+    };
+    holder.signal(Signal::KILL);
+    holder.wait();
+    let left = teams();
+    assert_eq!(total_of(&look(&["ls", "--user", "nobody"]).stdout()), "0 areas, 0 B in RAM");
+    assert_eq!((left, teams()), (1, 1));
+    // Nobody else may, and who is not there has none.
+    for arguments in [&["ls", "--user", "root"][..], &["scan", "--all-users"]] {
+        let ran = Ran::of(&mut user.areas(&user.registry(), arguments));
+        assert_eq!((ran.code, ran.output.len()), (Some(1), 0), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains("only root may look into"), "{ran:?}");
+    }
+    let ran = look(&["ls", "--user", "no such user"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+}
+
+/// A user who leads root to another user's table shows nothing of it.
+#[test]
+fn a_registry_leads_to_its_users_tables_only() {
+    let Some(user) = User::new("users::a_registry_leads_to_its_users_tables_only") else { return };
+    let registry = Registry::new();
+    let _ours = registry.hold(["create", "--name", "roots", "--size", "1M"]);
+    let _theirs =
+        Holder::start(&mut user.areas(&user.registry(), &["create", "--name", "theirs", "--size", "1M"]));
+    let teams = |folder: &Path| {
+        let space = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+        space.join("teams")
+    };
+    let link = std::fs::read_dir(teams(registry.path())).unwrap().next().unwrap().unwrap();
+    let name = link.file_name().into_string().unwrap();
+
+    let forged = teams(&user.registry()).join(&name);
+    std::os::unix::fs::symlink(std::fs::read_link(link.path()).unwrap(), &forged).unwrap();
+    let ran = Ran::of(registry.areas(["ls", "--user", "nobody"]).env("AREAS_DIR", user.registry()));
+    assert!(ran.stdout().contains("theirs") && !ran.stdout().contains("roots"), "{ran:?}");
 }
