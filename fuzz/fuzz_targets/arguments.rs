@@ -6,6 +6,8 @@
 mod args;
 #[path = "../../crates/areas-cli/src/choice.rs"]
 mod choice;
+#[path = "../../crates/areas-cli/src/doctor/args.rs"]
+mod doctor_args;
 #[path = "../../crates/areas-cli/src/column.rs"]
 mod column;
 #[path = "../../crates/areas-cli/src/placing.rs"]
@@ -16,6 +18,10 @@ mod scan {
 }
 #[path = "../../crates/areas-cli/src/target.rs"]
 mod target;
+
+mod doctor {
+    pub(crate) use super::doctor_args as args;
+}
 
 /// What `choice.rs` tells on stderr, for which nobody is here.
 mod output {

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 use crate::choice::Origin;
 use crate::column::Column;
+use crate::doctor::args::Doctor;
 use crate::placing::{Place, Placing};
 use crate::scan::args::{Reap, Scan};
 use crate::target::{Pattern, Target};
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     Scan(Scan),
     Reap(Reap),
     Nodes(Nodes),
+    Doctor(Doctor),
     Tour(Tour),
     Completions(Completions),
     Man(Man),

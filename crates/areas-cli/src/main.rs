@@ -8,6 +8,7 @@
 //! | `moving.rs`, `resize.rs` | changing what is there |
 //! | `scan/` | all shared memory of the machine: who holds it, and freeing what nobody does |
 //! | `users.rs` | users, and the registries that root may look into |
+//! | `doctor/` | what of the machine, or of an area, is not as it could be, and what mends it |
 //! | `tour/` | the guided tour |
 //! | `output/` | tables, JSON, colours, progress |
 //! | `failure.rs` | how a failure becomes a message and an exit code |
@@ -20,6 +21,7 @@ mod column;
 mod completions;
 mod contents;
 mod create;
+mod doctor;
 mod failure;
 mod hold;
 mod ls;
@@ -79,6 +81,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Scan(scan) => scan::run(&scan, quiet),
         Command::Reap(reap) => scan::reap::run(&reap, quiet),
         Command::Nodes(nodes) => nodes::run(&nodes),
+        Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Tour(tour) => tour::run(&tour, quiet),
         Command::Completions(completions) => completions::run(&completions),
         Command::Man(man) => man::run(&man),

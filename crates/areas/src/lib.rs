@@ -149,6 +149,8 @@ mod forking;
 #[doc(hidden)]
 pub mod fuzz;
 mod lock;
+#[doc(hidden)]
+pub mod machine;
 mod mapping;
 mod migrate;
 mod object;

@@ -55,6 +55,12 @@ impl Location {
         Some(location)
     }
 
+    /// The same for another process, as this one sees its groups.
+    pub(crate) fn of_process(root: &Path, process: &str, controller: &str) -> Option<Self> {
+        let membership = crate::sys::text::read(root.join("proc").join(process).join("cgroup")).ok()?;
+        Self::find(root, controller, &membership)
+    }
+
     fn find(root: &Path, controller: &str, membership: &[u8]) -> Option<Self> {
         let (version, path) = path_of(membership, controller)?;
         let mounts = crate::sys::text::read(root.join("proc/self/mountinfo")).ok()?;

@@ -10,7 +10,16 @@ use super::{Location, Room, Version};
 ///
 /// Pages are counted when they are reserved, by mapping them, and again when they are taken: of `reserved` ones only the second is asked.
 pub(crate) fn rooms(root: &Path, page: usize, reserved: bool) -> Vec<Room> {
-    let Some(location) = Location::of(root, "hugetlb") else { return Vec::new() };
+    Location::of(root, "hugetlb").map_or_else(Vec::new, |location| of_groups(&location, page, reserved))
+}
+
+/// The same for another process (`self`, or a number).
+pub fn rooms_of(root: &Path, process: &str, page: usize) -> Vec<Room> {
+    let location = Location::of_process(root, process, "hugetlb");
+    location.map_or_else(Vec::new, |location| of_groups(&location, page, false))
+}
+
+fn of_groups(location: &Location, page: usize, reserved: bool) -> Vec<Room> {
     let size = in_words(page);
     let kinds: &[&str] = if reserved { &[""] } else { &["rsvd.", ""] };
     let files: Vec<[String; 2]> = kinds

@@ -13,6 +13,16 @@ use super::{Level, Location, Room, Version};
 /// Where a limit leaves `plenty` without anything being reclaimed, it is not asked what could be: that takes the kernel a while.
 pub(crate) fn room(root: &Path, plenty: u64) -> Option<Room> {
     let location = Location::of(root, "memory")?;
+    of_groups(&location, plenty).into_iter().min_by_key(|room| room.bytes)
+}
+
+/// All limits on a process (`self`, or a number), those of its own group first; `None` where its groups cannot be seen. What could be reclaimed is
+/// not in use.
+pub fn rooms(root: &Path, process: &str) -> Option<Vec<Room>> {
+    Location::of_process(root, process, "memory").map(|location| of_groups(&location, u64::MAX))
+}
+
+fn of_groups(location: &Location, plenty: u64) -> Vec<Room> {
     let rooms = location.levels.iter().flat_map(|level| match location.version {
         Version::One => of_version_one(level, plenty),
         Version::Two => of_version_two(level, plenty),
@@ -21,7 +31,7 @@ pub(crate) fn room(root: &Path, plenty: u64) -> Option<Room> {
         (Version::One, Some(top)) if !location.whole => above(top),
         _ => None,
     };
-    rooms.chain(above).min_by_key(|room| room.bytes)
+    rooms.chain(above).collect()
 }
 
 fn of_version_two(level: &Level, plenty: u64) -> Vec<Room> {

@@ -20,23 +20,25 @@ use std::path::PathBuf;
 pub(crate) use hierarchy::fuzz;
 use hierarchy::{Location, Version};
 pub(crate) use hugetlb::rooms as hugetlb_rooms;
+pub use hugetlb::rooms_of as hugetlb_rooms_of;
 pub(crate) use memory::room as memory_room;
+pub use memory::rooms as memory_rooms_of;
 
 use crate::size::Bytes;
 
 /// What one limit leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Room {
+pub struct Room {
     /// Bytes that can be taken before the limit is reached.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// The limit.
-    limit: u64,
+    pub limit: u64,
     /// Bytes of it that are in use, less what the kernel can reclaim.
-    used: u64,
+    pub used: u64,
     /// The path of the group in its hierarchy, as far as this process may know it.
-    group: String,
+    pub group: String,
     /// The file that holds the limit.
-    file: PathBuf,
+    pub file: PathBuf,
     /// A file that the kernel keeps at or above this one, and its limit: `memory.memsw.limit_in_bytes`.
     above: Option<(PathBuf, u64)>,
 }
@@ -92,8 +94,9 @@ impl Room {
         value.div_ceil(1 << 20).saturating_mul(1 << 20)
     }
 
-    /// What to type, in order.
-    fn lines(&self, wanted: u64) -> Vec<String> {
+    /// What to type, as root and in order, to make room for `wanted` bytes.
+    #[must_use]
+    pub fn lines(&self, wanted: u64) -> Vec<String> {
         let value = self.enough_for(wanted);
         let first = self.above.iter().filter(|(_, limit)| *limit < value).map(|(file, _)| file);
         first.chain([&self.file]).map(|file| format!("echo {value} > {}", file.display())).collect()

@@ -8,7 +8,7 @@ use std::path::Path;
 const FOLDER: &str = "sys/kernel/mm/transparent_hugepage";
 
 /// What an area of base pages gets that would rather have huge ones, in words: memory objects (`shared`) or private memory. `root` is `/`, but for tests.
-pub(crate) fn given(root: &Path, shared: bool) -> String {
+pub fn given(root: &Path, shared: bool) -> String {
     const WHEN_POPULATED: &str = "base pages, gathered into transparent huge ones when populated";
     match forbidden(root, shared) {
         Some(why) => format!("base pages ({why})"),
@@ -21,7 +21,7 @@ pub(crate) fn given(root: &Path, shared: bool) -> String {
 }
 
 /// Why there are none at all.
-pub(crate) fn forbidden(root: &Path, shared: bool) -> Option<String> {
+pub fn forbidden(root: &Path, shared: bool) -> Option<String> {
     if !root.join(FOLDER).exists() {
         return Some("the kernel has no transparent huge pages".to_owned());
     }

@@ -7,13 +7,16 @@ use super::name::Name;
 use super::note::Note;
 use super::source::Source;
 use super::table::Record;
+use crate::error::Result;
 use crate::lock::Lock;
 use crate::object::{Extent, is_retired};
 use crate::page::PageSize;
 use crate::place::Placement;
 use crate::protection::Protection;
+use crate::residency::Residency;
 use crate::sys;
 use crate::sys::file::Stat;
+use crate::verify::{self, Verification};
 
 /// What is known of a published area, at the moment of asking.
 ///
@@ -102,6 +105,19 @@ impl Info {
     #[must_use]
     pub fn command(&self) -> Option<String> {
         command_of(self.pid)
+    }
+
+    /// Compares where its pages were measured to be with a placement: what was asked ([`placement`](Info::placement)), or what the kernel goes
+    /// by now ([`Source::policies`](super::Source::policies)).
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`](crate::Kind::NotPermitted) where a sandbox hides which node single pages are on.
+    pub fn verify(&self, residency: Residency, placement: impl Into<Placement>) -> Result<Verification> {
+        let residency = residency.all_located()?;
+        let huge = PageSize::transparent().bytes();
+        // Huge pages lie at multiples of their size in the object.
+        let first = (huge - self.offset % huge) % huge;
+        Ok(verify::verify(&residency, first, [(0..usize::MAX, placement.into())].into_iter()))
     }
 
     /// When it was published, by the wall clock as it stands now.

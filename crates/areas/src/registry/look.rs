@@ -1,5 +1,7 @@
 //! Looking at an area more closely: its memory is opened once, for all questions, one after the other or all at once.
 
+use std::os::fd::AsFd;
+
 use super::info::Info;
 use super::source::Source;
 use crate::error::Result;
@@ -55,6 +57,14 @@ impl Look {
     #[must_use]
     pub fn is_frozen(&self) -> bool {
         self.object.was_frozen()
+    }
+
+    /// Whether a holder has sealed it against further seals (`F_SEAL_SEAL`), so that it cannot be frozen; `None` where that cannot be told.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_sealed_shut(&self) -> Option<bool> {
+        let seals = crate::sys::object::seals(self.object.as_fd()).ok()?;
+        Some(seals.contains(crate::sys::object::SealFlags::SEAL))
     }
 }
 

@@ -209,6 +209,21 @@ impl Source {
         super::holders::holders(self.record.object, self.record.physical.as_ref())
     }
 
+    /// The processes that keep it from being frozen: those that have it mapped for writing, or may make a mapping of theirs writable. Whoever
+    /// freezes it gives up its own.
+    ///
+    /// Only those that this process may look into.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened.
+    pub fn writers(&self) -> Result<Vec<super::Holder>> {
+        // Low memory cannot be frozen.
+        match self.record.physical {
+            Some(_) => Ok(Vec::new()),
+            None => Ok(super::holders::writers(&self.open_object(Rights::Looking)?)),
+        }
+    }
+
     /// Why a clone of it may not be written, if it may not.
     ///
     /// Another team gives no more than it has itself. One's own team has what it made; what it was given for reading only

@@ -246,8 +246,6 @@ fn query(number: i32, address: usize, flags: u64) -> Result<Option<Region>> {
     query.size = size_of::<procmap_query>() as u64;
     query.query_flags = flags;
     query.query_addr = address as u64;
-    /// `_IOWR('f', 17, struct procmap_query)`.
-    const PROCMAP_QUERY: libc::Ioctl = ioctl_number(size_of::<procmap_query>());
     // SAFETY: the kernel reads and writes one structure of the size that it says, which outlives the call; it asks for no name and no build
     // id, so that nothing else is written.
     let status = unsafe { libc::ioctl(number, PROCMAP_QUERY, &raw mut query) };
@@ -259,6 +257,9 @@ fn query(number: i32, address: usize, flags: u64) -> Result<Option<Region>> {
         },
     }
 }
+
+/// `_IOWR('f', 17, struct procmap_query)`.
+pub(super) const PROCMAP_QUERY: libc::Ioctl = ioctl_number(size_of::<procmap_query>());
 
 /// Read and write, of the magic 'f', number 17.
 #[expect(clippy::cast_possible_truncation, reason = "the size of a structure of 104 bytes")]

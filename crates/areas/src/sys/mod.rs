@@ -20,6 +20,7 @@ pub(crate) mod number_path;
 pub(crate) mod object;
 pub(crate) mod pages;
 pub(crate) mod policy;
+pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod range_lock;
 pub(crate) mod record_lock;

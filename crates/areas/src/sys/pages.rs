@@ -125,7 +125,7 @@ struct Scan {
 }
 
 /// `_IOWR('f', 16, struct pm_scan_arg)`.
-const PAGEMAP_SCAN: u32 = 0xc060_6610;
+pub(super) const PAGEMAP_SCAN: u32 = 0xc060_6610;
 
 /// Pages of `start..end` that are present or swapped, as runs: how many were written to `regions`, and where the walk
 /// ended (`end`, or earlier when `regions` was full). Linux 6.7; ENOTTY before.

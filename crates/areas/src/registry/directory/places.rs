@@ -51,24 +51,40 @@ pub(super) struct Space {
     pub(super) fd: OwnedFd,
 }
 
+/// Where a user's folder may be if AREAS_DIR says nothing, and how many of these paths, from the end on, lie where only this user can make
+/// anything. `root` is `/`, but for those who look at another machine's files.
+pub fn usual_places(root: &Path, user: u32) -> (Vec<PathBuf>, usize) {
+    let base = if root.join("dev/shm").is_dir() { root.join("dev/shm") } else { root.join("tmp") };
+    let mut paths = vec![base.join(format!("areas-{user}"))];
+    paths.extend((1..SHARED_NAMES).map(|i| base.join(format!("areas-{user}.{i}"))));
+    let shared = paths.len();
+    // logind makes the folder above it, for this user alone.
+    paths.push(root.join(format!("run/user/{user}/areas")));
+    if user == 0 {
+        // Where there is no logind: no other user makes anything in /run.
+        paths.push(root.join("run/areas-0"));
+    }
+    let own = paths.len() - shared;
+    (paths, own)
+}
+
+/// Whether a folder at that path can be a user's registry; `false` where there is none.
+///
+/// # Errors
+/// Why not, and what to do.
+pub fn examine_place(path: &Path, user: u32) -> Result<bool> {
+    match open_root(path, &c_path(path)?, user)? {
+        Folder::Ours(_) => Ok(true),
+        Folder::Missing => Ok(false),
+        Folder::Foreign(error) => Err(error),
+    }
+}
+
 impl Candidates {
     pub(super) fn new(user: u32, space: CString) -> Self {
         let (paths, own) = match sys::process::variable("AREAS_DIR") {
             Some(path) => (vec![PathBuf::from(path)], 0),
-            None => {
-                let base = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
-                let mut paths = vec![PathBuf::from(format!("{base}/areas-{user}"))];
-                paths.extend((1..SHARED_NAMES).map(|i| PathBuf::from(format!("{base}/areas-{user}.{i}"))));
-                let shared = paths.len();
-                // logind makes the folder above it, for this user alone.
-                paths.push(PathBuf::from(format!("/run/user/{user}/areas")));
-                if user == 0 {
-                    // Where there is no logind: no other user makes anything in /run.
-                    paths.push(PathBuf::from("/run/areas-0"));
-                }
-                let own = paths.len() - shared;
-                (paths, own)
-            }
+            None => usual_places(Path::new("/"), user),
         };
         let refusals = paths.iter().map(|_| None).collect();
         Candidates { user, space, paths, own, refusals }

@@ -1,0 +1,208 @@
+//! Sandboxes: whether there is a filter of system calls, and which of the calls that areas make it refuses, or kills for.
+
+use areas::machine::Answer;
+
+use super::check::{Check, Group, State};
+use super::facts::Facts;
+
+pub(super) fn group(facts: &Facts) -> Group {
+    let mut checks = vec![filter(facts)];
+    checks.extend(USES.iter().map(|of| of.check(facts)));
+    Group { title: "sandbox", checks }
+}
+
+fn filter(facts: &Facts) -> Check {
+    let (id, title) = ("sandbox.filter", "filter");
+    let count = facts.status("Seccomp_filters").ok().filter(|count| count != "0");
+    match facts.status("Seccomp").as_deref() {
+        Ok("0") => Check::fine(id, title, "no filter of system calls"),
+        Ok("1") => Check::broken(id, title, "strict seccomp: nothing but reading and writing is allowed"),
+        Ok("2") => {
+            let how_many = count.map_or(String::new(), |count| format!(" ({count} of them)"));
+            let finding = format!(
+                "this process has a seccomp filter{how_many}; pidfd_getfd and cachestat are left out because of it, \
+                 unless AREAS_WITHOUT says otherwise"
+            );
+            Check::remark(id, title, finding).words("what it does to each call stands below")
+        }
+        Ok(odd) => Check::unknown(id, title, format!("/proc/self/status says that Seccomp is {odd:?}")),
+        // A kernel without seccomp has no such line.
+        Err(why) if facts.status("Name").is_ok() => {
+            Check::fine(id, title, format!("the kernel has no seccomp: {why}"))
+        }
+        Err(why) => Check::unknown(id, title, why.to_string()),
+    }
+}
+
+/// What some calls are for.
+struct Use {
+    id: &'static str,
+    title: &'static str,
+    calls: &'static [&'static str],
+    /// What is lost without them.
+    cost: &'static str,
+    /// How bad that is.
+    without: State,
+    /// What lets them through.
+    allow: &'static str,
+}
+
+const PROFILE: &str = "a container's profile that allows them: `--security-opt seccomp=PROFILE.json`";
+const NICE: &str = "a container with the capability: `--cap-add SYS_NICE`";
+
+const fn needed(id: &'static str, title: &'static str, calls: &'static [&'static str], cost: &'static str) -> Use {
+    Use { id, title, calls, cost, without: State::Broken, allow: PROFILE }
+}
+
+const fn useful(id: &'static str, title: &'static str, calls: &'static [&'static str], cost: &'static str) -> Use {
+    Use { id, title, calls, cost, without: State::Remark, allow: PROFILE }
+}
+
+const USES: [Use; 15] = [
+    needed(
+        "sandbox.objects",
+        "shared areas",
+        &["memfd_create", "ftruncate", "fallocate", "fcntl", "fchmod"],
+        "no shared areas",
+    ),
+    needed("sandbox.mappings", "mappings", &["mmap", "munmap", "mprotect", "madvise"], "no areas"),
+    needed(
+        "sandbox.registry",
+        "names",
+        &[
+            "openat", "readlinkat", "getdents64", "mkdirat", "symlinkat", "unlinkat", "flock", "pread64",
+            "pwrite64",
+        ],
+        "no names: unnamed areas work",
+    ),
+    useful("sandbox.statx", "looking at files", &["statx"], "fstat is called instead"),
+    needed(
+        "sandbox.processes",
+        "signals and limits",
+        &["kill", "prlimit64", "sched_setaffinity"],
+        "errors that name the call",
+    ),
+    needed("sandbox.waiting", "waiting", &["futex"], "nothing can wait"),
+    useful(
+        "sandbox.sockets",
+        "handing over",
+        &["socket", "bind", "sendmsg", "recvmsg"],
+        "areas cannot be handed to other processes (`areas offer`, transfers)",
+    ),
+    useful(
+        "sandbox.descriptors",
+        "quick opening",
+        &["pidfd_open", "pidfd_getfd"],
+        "areas are opened through /proc: two calls more",
+    ),
+    useful(
+        "sandbox.copying",
+        "resizable areas",
+        &["process_vm_writev"],
+        "resizable areas, and pages of the pool, cannot be read by safe calls",
+    ),
+    useful("sandbox.locks", "locks", &["mlock", "mlock2", "munlock"], "locks are an error"),
+    Use { allow: NICE, ..useful("sandbox.placement", "placement", &["mbind", "set_mempolicy"], "policies are an error") },
+    Use {
+        allow: NICE,
+        ..useful("sandbox.policies", "asking for policies", &["get_mempolicy"], "which policy an area has is not told")
+    },
+    Use {
+        allow: NICE,
+        ..useful("sandbox.home-node", "home nodes", &["set_mempolicy_home_node"], "a home node is an error")
+    },
+    Use {
+        allow: NICE,
+        ..useful(
+            "sandbox.nodes",
+            "nodes of pages",
+            &["move_pages"],
+            "nodes of pages are told as totals, and `areas move` is an error",
+        )
+    },
+    useful(
+        "sandbox.resident",
+        "bytes in RAM",
+        &["cachestat", "mincore"],
+        "of two ways to count bytes in RAM one is left, or none",
+    ),
+];
+
+/// The calls that the library leaves out where it is told to.
+const CAN_BE_LEFT_OUT: [&str; 4] = ["pidfd_getfd", "cachestat", "mincore", "move_pages"];
+
+/// What came of the calls of a use that did not work.
+#[derive(Default)]
+struct Failed {
+    killed: Vec<&'static str>,
+    silent: Vec<&'static str>,
+    refused: Vec<String>,
+    missing: Vec<&'static str>,
+    unasked: Vec<&'static str>,
+}
+
+impl Use {
+    fn check(&self, facts: &Facts) -> Check {
+        let Use { id, title, cost, without, allow, .. } = *self;
+        let failed = self.failed(facts);
+        let parts: Vec<String> = [
+            (failed.killed.join(", "), "kill this process"),
+            (failed.silent.join(", "), "are never answered"),
+            (failed.refused.join(", "), "are refused"),
+            (failed.missing.join(", "), "are not in this kernel"),
+        ]
+        .into_iter()
+        .filter(|(calls, _)| !calls.is_empty())
+        .map(|(calls, what)| format!("{what}: {calls}"))
+        .collect();
+        if parts.is_empty() {
+            return match failed.unasked.as_slice() {
+                [] => Check::fine(id, title, format!("allowed: {}", self.calls.join(", "))),
+                calls if facts.is_here() => {
+                    Check::unknown(id, title, format!("not tried, as no child could be made: {}", calls.join(", ")))
+                }
+                _ => Check::unknown(id, title, "they can only be tried on the machine itself"),
+            };
+        }
+        let finding = format!("{}; {cost}", parts.join("; "));
+        let deadly: Vec<&str> = failed.killed.iter().chain(&failed.silent).copied().collect();
+        let only_missing = deadly.is_empty() && failed.refused.is_empty();
+        // What a kernel lacks is told among its features.
+        let state = if deadly.is_empty() { without } else { State::Broken };
+        let check = Check::fine(id, title, finding).in_state(if only_missing { State::Remark } else { state });
+        if only_missing {
+            return check.words("boot a later kernel, or one that is built with NUMA");
+        }
+        let can_be_left_out: Vec<&str> =
+            deadly.iter().copied().filter(|call| CAN_BE_LEFT_OUT.contains(call)).collect();
+        let check = match can_be_left_out.as_slice() {
+            [] => check,
+            calls => check.shell(format!("export AREAS_WITHOUT={}", calls.join(","))),
+        };
+        check.words(format!(
+            "allow them: {allow}; in a systemd unit SystemCallFilter=@system-service {}",
+            self.calls.join(" ")
+        ))
+    }
+
+    fn failed(&self, facts: &Facts) -> Failed {
+        let mut failed = Failed::default();
+        for &call in self.calls {
+            match facts.answer(call) {
+                Some(Answer::Works(_)) => {}
+                Some(Answer::Kills) => failed.killed.push(call),
+                Some(Answer::Silent) => failed.silent.push(call),
+                Some(Answer::Refused(errno)) if errno.to_string() == "ENOSYS" => failed.missing.push(call),
+                Some(Answer::Refused(errno)) => failed.refused.push(format!("{call} ({errno})")),
+                _ => failed.unasked.push(call),
+            }
+        }
+        failed
+    }
+}
+
+/// The calls that are looked at, for the page that tells of them.
+#[cfg(test)]
+pub(super) fn calls() -> impl Iterator<Item = &'static str> {
+    USES.iter().flat_map(|of| of.calls.iter().copied())
+}

@@ -1,0 +1,7 @@
+//! What the library finds out of a machine and of a process, for the command that says it all: `areas doctor`. No part of the interface for
+//! programs.
+
+pub use crate::cgroup::{Room, hugetlb_rooms_of, memory_rooms_of};
+pub use crate::provider::transparent::{forbidden as transparent_forbidden, given as transparent_given};
+pub use crate::registry::{examine_place, usual_places};
+pub use crate::sys::probe::{Answer, answers};
