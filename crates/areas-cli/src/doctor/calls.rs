@@ -7,7 +7,10 @@ use super::facts::Facts;
 
 pub(super) fn group(facts: &Facts) -> Group {
     let mut checks = vec![filter(facts)];
-    checks.extend(USES.iter().map(|of| of.check(facts)));
+    match facts.why_untried() {
+        Some(why) => checks.push(Check::unknown("sandbox.calls", "system calls", why)),
+        None => checks.extend(USES.iter().map(|of| of.check(facts))),
+    }
     Group { title: "sandbox", checks }
 }
 
@@ -131,6 +134,12 @@ const USES: [Use; 15] = [
 /// The calls that the library leaves out where it is told to.
 const CAN_BE_LEFT_OUT: [&str; 4] = ["pidfd_getfd", "cachestat", "mincore", "move_pages"];
 
+/// The calls for which this process would be killed, or never be answered.
+pub(super) fn deadly(facts: &Facts) -> Vec<&'static str> {
+    let calls = USES.iter().flat_map(|of| of.calls.iter().copied());
+    calls.filter(|call| matches!(facts.answer(call), Some(Answer::Kills | Answer::Silent))).collect()
+}
+
 /// What came of the calls of a use that did not work.
 #[derive(Default)]
 struct Failed {
@@ -158,10 +167,7 @@ impl Use {
         if parts.is_empty() {
             return match failed.unasked.as_slice() {
                 [] => Check::fine(id, title, format!("allowed: {}", self.calls.join(", "))),
-                calls if facts.is_here() => {
-                    Check::unknown(id, title, format!("not tried, as no child could be made: {}", calls.join(", ")))
-                }
-                _ => Check::unknown(id, title, "they can only be tried on the machine itself"),
+                calls => Check::unknown(id, title, format!("not tried: {}", calls.join(", "))),
             };
         }
         let finding = format!("{}; {cost}", parts.join("; "));

@@ -72,6 +72,15 @@ impl Facts {
         &self.root
     }
 
+    /// Whether system calls could be tried at all; if not, why not.
+    pub(crate) fn why_untried(&self) -> Option<&'static str> {
+        match self.answers.iter().any(|(_, answer)| *answer != Answer::Unasked) {
+            true => None,
+            false if self.is_here() => Some("no child process could be made to try them"),
+            false => Some("they can only be tried on the machine itself"),
+        }
+    }
+
     /// What came of a system call; `None` where it was not made.
     pub(crate) fn answer(&self, name: &str) -> Option<Answer> {
         let (_, answer) = self.answers.iter().find(|(known, _)| *known == name)?;

@@ -8,7 +8,7 @@ use std::path::Path;
 use areas::Bytes;
 use areas::machine::{self, Room};
 
-use super::check::{Check, Group};
+use super::check::{Check, Group, State};
 use super::facts::Facts;
 use super::huge;
 
@@ -87,7 +87,8 @@ fn limit(facts: &Facts, room: &Room) -> Check {
         _ => Check::fine,
     };
     finding += &hits.in_words();
-    huge::lines(facts, what(id, title, finding), room)
+    let check = what(id, title, finding);
+    if check.state == State::Fine { check } else { huge::lines(facts, check, room) }
 }
 
 /// What a group's files say of how often its limit was met.

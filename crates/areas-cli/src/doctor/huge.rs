@@ -174,9 +174,9 @@ pub(super) fn limits(facts: &Facts, process: &str) -> Vec<Check> {
     rooms.iter().map(check).collect()
 }
 
-/// The lines that make room for half as much again.
+/// The lines that raise a limit by a half.
 pub(super) fn lines(facts: &Facts, check: Check, room: &Room) -> Check {
-    let wanted = (room.limit / 2).max(64 << 20);
+    let wanted = room.limit.saturating_sub(room.used).saturating_add(room.limit / 2);
     let root = facts.root().to_string_lossy().into_owned();
     room.lines(wanted).into_iter().fold(check, |check, line| {
         // The files of another machine are where they are there.

@@ -7,7 +7,10 @@ use super::facts::Facts;
 
 pub(super) fn group(facts: &Facts) -> Group {
     let mut checks = vec![version(facts)];
-    checks.extend(FEATURES.iter().map(|feature| feature.check(facts)));
+    match facts.why_untried() {
+        Some(why) => checks.push(Check::unknown("kernel.features", "features", why)),
+        None => checks.extend(FEATURES.iter().map(|feature| feature.check(facts))),
+    }
     Group { title: "kernel", checks }
 }
 
@@ -121,7 +124,7 @@ const FEATURES: [Feature; 13] = [
         "kernel.balanced-bind",
         "balanced bind",
         "balanced bind",
-        "5.12",
+        "5.15",
         "`--balanced` is an error: pages that have a policy stay where they are",
     ),
     feature(
@@ -143,7 +146,7 @@ impl Feature {
             Some(Answer::Kills | Answer::Silent) => {
                 return Check::unknown(id, title, "a sandbox keeps it from being tried");
             }
-            _ => return Check::unknown(id, title, "it can only be tried on the machine itself"),
+            _ => return Check::unknown(id, title, "it was not tried"),
         };
         match errno.as_str() {
             "EINVAL" | "ENOSYS" | "ENOTTY" => {

@@ -17,9 +17,13 @@ mod groups;
 mod huge;
 mod kernel;
 mod limits;
+#[cfg(test)]
+mod machines;
 mod memory;
 mod numa;
 mod registry;
+#[cfg(test)]
+mod remedies;
 mod render;
 mod sight;
 
@@ -42,13 +46,15 @@ pub(crate) fn run(doctor: &Doctor) -> Result<ExitCode> {
         let what = format!("look at the machine in {root:?}");
         return Err(Error::new(Kind::Io, what).detail("there is no such folder").into());
     }
-    let (groups, area) = match (&doctor.area, &doctor.root) {
-        (Some(target), _) => {
+    let facts = doctor.root.as_deref().map_or_else(Facts::here, Facts::of);
+    // Before anything is looked up: what is deadly is known now.
+    areas::machine::leave_out(&calls::deadly(&facts));
+    let (groups, area) = match &doctor.area {
+        Some(target) => {
             let source = target.find()?;
-            (area::groups(&Facts::here(), &source)?, Some(source.id().get()))
+            (area::groups(&facts, &source)?, Some(source.id().get()))
         }
-        (None, Some(root)) => (machine(&Facts::of(root)), None),
-        (None, None) => (machine(&Facts::here()), None),
+        None => (machine(&facts), None),
     };
     if doctor.json {
         json::print(render::Json::new(&groups, area), false)?;

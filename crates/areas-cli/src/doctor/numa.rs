@@ -9,15 +9,23 @@ pub(super) fn group(facts: &Facts) -> Group {
     let title = "nodes";
     let topology = match Topology::read_from(facts.path("/sys")) {
         Ok(topology) => topology,
-        Err(error) => return Group { title, checks: vec![Check::unknown("numa.nodes", "nodes", error.to_string())] },
+        Err(error) => return Group { title, checks: vec![Check::unknown("numa.nodes", "nodes", there(facts, &error.to_string()))] },
     };
     let mut checks = vec![nodes(&topology), allowed(facts, &topology)];
-    checks.extend(odd(&topology));
+    checks.extend(odd(facts, &topology));
     checks.push(balancing(facts));
     if topology.with_memory().len() > 1 {
         checks.extend([tiers(facts, &topology), told(&topology), reclaim(facts)]);
     }
     Group { title, checks }
+}
+
+/// A text with paths as they are on that machine.
+fn there(facts: &Facts, text: &str) -> String {
+    match facts.is_here() {
+        true => text.to_owned(),
+        false => text.replace(&*facts.root().to_string_lossy(), ""),
+    }
 }
 
 fn nodes(topology: &Topology) -> Check {
@@ -38,8 +46,8 @@ fn nodes(topology: &Topology) -> Check {
     Check::fine(id, title, finding)
 }
 
-fn odd(topology: &Topology) -> Option<Check> {
-    let first = topology.oddities().first()?;
+fn odd(facts: &Facts, topology: &Topology) -> Option<Check> {
+    let first = there(facts, &topology.oddities().first()?.to_string());
     let more = match topology.oddities().len() {
         1 => String::new(),
         count => format!(" (and {} more: `areas nodes` tells all)", count - 1),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use areas::machine;
+use areas::machine::{self, Place};
 use areas::{Bytes, Error};
 
 use super::check::{Check, Group, Remedy};
@@ -74,16 +74,24 @@ fn folder(facts: &Facts, user: u32) -> Vec<Check> {
     let shown = |place: &Path| facts.shown(place).display().to_string();
     let mut refused: Vec<(&PathBuf, Error)> = Vec::new();
     for place in &places {
-        match machine::examine_place(place, user) {
-            Ok(there) => {
-                let mut checks = vec![usable(&shown(place), there, from, &refused, &shown)];
-                if there {
-                    checks.push(entries(facts, place));
-                }
-                return checks;
+        let there = match machine::examine_place(place, user) {
+            Ok(Place::Ours) => true,
+            Ok(Place::Missing) => false,
+            Ok(Place::Foreign(error)) => {
+                refused.push((place, error));
+                continue;
             }
-            Err(error) => refused.push((place, error)),
+            // One's own, and not as it must be: nobody goes on to the next.
+            Err(error) => {
+                refused = vec![(place, error)];
+                break;
+            }
+        };
+        let mut checks = vec![usable(&shown(place), there, from, &refused, &shown)];
+        if there {
+            checks.push(entries(facts, place));
         }
+        return checks;
     }
     let Some((place, error)) = refused.first() else {
         return vec![Check::unknown(id, title, "there is no place for it")];
@@ -152,7 +160,7 @@ fn entries(facts: &Facts, folder: &Path) -> Check {
         }
     }
     let finding = format!(
-        "{living} processes have areas here, {stale} are gone and left a link that whoever comes next removes; {} pid namespaces",
+        "processes with areas here: {living}; gone, their links not yet removed: {stale}; pid namespaces: {}",
         spaces.len()
     );
     let Some(first) = strangers.first() else { return Check::fine(id, title, finding) };

@@ -189,10 +189,54 @@ mod tests {
     #[test]
     fn lines_as_wide_as_the_page_and_commands_whole() {
         let terminal = Terminal { colours: false, utf8: true, columns: Some(60) };
-        insta::assert_snapshot!(text(&sample(), false, terminal), @"");
+        insta::assert_snapshot!(text(&sample(), false, terminal), @"
+        limits
+          ! locked memory  8 MiB may be locked by this user,
+                           \\u{202e}and nothing more than that at all
+                           $ ulimit -S -l hard
+                           LimitMEMLOCK=infinity in the systemd
+                           unit; `--ulimit memlock=-1` of the
+                           container
+          ✓ open files, addresses
+        registry
+          ✗ folder         it belongs to user 7
+                           # rm -r /dev/shm/areas-1000 # a line that is longer than the page
+          ? entries        there is no /x
+
+        2 fine, 1 remark, 1 broken, 1 unknown (--all tells of what is fine)
+        ");
         let pipe = Terminal { columns: None, ..terminal };
-        insta::assert_snapshot!(text(&sample(), true, pipe), @"");
+        insta::assert_snapshot!(text(&sample(), true, pipe), @"
+        limits
+          ✓ open files     20000
+          ! locked memory  8 MiB may be locked by this user, \\u{202e}and nothing more than that at all
+                           $ ulimit -S -l hard
+                           LimitMEMLOCK=infinity in the systemd unit; `--ulimit memlock=-1` of the container
+          ✓ addresses      unlimited
+        registry
+          ✗ folder         it belongs to user 7
+                           # rm -r /dev/shm/areas-1000 # a line that is longer than the page
+          ? entries        there is no /x
+
+        2 fine, 1 remark, 1 broken, 1 unknown
+        ");
         let ascii = Terminal { utf8: false, ..terminal };
-        insta::assert_snapshot!(text(&sample(), false, ascii), @"");
+        insta::assert_snapshot!(text(&sample(), false, ascii), @"
+        limits
+          !      locked memory  8 MiB may be locked by this user,
+                                \\u{202e}and nothing more than that
+                                at all
+                                $ ulimit -S -l hard
+                                LimitMEMLOCK=infinity in the systemd
+                                unit; `--ulimit memlock=-1` of the
+                                container
+          ok     open files, addresses
+        registry
+          FAILED folder         it belongs to user 7
+                                # rm -r /dev/shm/areas-1000 # a line that is longer than the page
+          ?      entries        there is no /x
+
+        2 fine, 1 remark, 1 broken, 1 unknown (--all tells of what is fine)
+        ");
     }
 }

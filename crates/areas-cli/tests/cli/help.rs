@@ -27,6 +27,9 @@ fn help_of_every_command() {
         "scan",
         "reap",
     ] {
+    for command in
+        ["put", "create", "ls", "show", "cat", "move", "resize", "wait", "nodes", "doctor", "tour", "completions"]
+    {
         insta::assert_snapshot!(command, help(&[command, "--help"]));
     }
 }
@@ -70,6 +73,7 @@ fn manual_pages_for_every_command() {
             "areas-cat.1",
             "areas-completions.1",
             "areas-create.1",
+            "areas-doctor.1",
             "areas-ls.1",
             "areas-move.1",
             "areas-nodes.1",

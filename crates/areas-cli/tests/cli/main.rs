@@ -4,6 +4,8 @@
 
 mod changing;
 mod command;
+mod doctor;
+mod doctor_sandboxed;
 mod harness;
 mod help;
 mod listing;

@@ -212,9 +212,8 @@ pub(crate) fn dev_mem(error: Error, range: &std::ops::Range<u64>) -> Error {
     error
         .detail(format!("/dev/mem does not let {:#x}-{:#x} be mapped", range.start, range.end.saturating_sub(1)))
         .help(
-            "a kernel with CONFIG_STRICT_DEVMEM gives no RAM that it manages itself, so the range has to be set aside (`memmap=4M$8M`); \
-             with CONFIG_IO_STRICT_DEVMEM none that a driver has, unless it was booted with `iomem=relaxed`; kernel \
-             lockdown gives none",
+            "the range has to be set aside when the machine boots (`memmap=4M$8M`), and neither a driver's nor locked down: `areas doctor` \
+             tells what there is",
         )
 }
 

@@ -63,8 +63,7 @@ pub(crate) fn refused_placement(len: usize, placement: &Placement, call: String,
     let what = format!("place {} as {placement}", Bytes::from(len));
     match errno {
         sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(Kind::Unsupported, what).call(call, errno).help(
-            "this kernel does not know the policy: preferred-many needs 5.15, a home node 5.17, weighted \
-                   interleave 6.9, balanced bind 5.15, balanced preferred-many 6.10, any policy a kernel built with NUMA",
+            "this kernel does not know the policy: `areas doctor` tells which policies it has, and which Linux brought each",
         ),
         sys::Errno::PERM => Error::new(Kind::NotPermitted, what).call(call, errno).help(
             "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind",

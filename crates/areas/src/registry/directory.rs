@@ -34,7 +34,7 @@ use crate::sys::guarded::Guarded;
 pub(super) use link::Link;
 use meeting::Met;
 use places::Candidates;
-pub use places::{examine_place, usual_places};
+pub use places::{Place, examine_place, usual_places};
 #[cfg(fuzzing)]
 pub(super) use root::namespace;
 use root::{clear_dead_spaces, space_name};

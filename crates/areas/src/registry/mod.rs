@@ -54,7 +54,7 @@ pub use anothers::look_into;
 #[doc(hidden)]
 pub use by_address::AtAddress;
 #[doc(hidden)]
-pub use directory::{examine_place, usual_places};
+pub use directory::{Place, examine_place, usual_places};
 pub use holders::Holder;
 #[doc(hidden)]
 pub use holders::processes;

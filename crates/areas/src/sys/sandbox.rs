@@ -54,6 +54,14 @@ pub(crate) fn may(call: Call) -> bool {
     without & call.bit() == 0
 }
 
+/// Leaves out calls, by name, whatever the variable says: for who has found out which of them kill.
+pub fn leave_out(names: &[&str]) {
+    let bits = Call::ALL.into_iter().filter(|call| names.contains(&call.name())).map(Call::bit);
+    // So that what the variable says, and what a filter makes likely, is looked up first.
+    may(Call::Mincore);
+    WITHOUT.fetch_or(bits.fold(0, |all, bit| all | bit), Ordering::Relaxed);
+}
+
 /// What the variable says. Where it says nothing, a process that has a filter already does without what the lists from which filters are made
 /// do not have: `pidfd_getfd` is for debuggers there (systemd's `@debug`), and saves two calls; `cachestat` is younger than most of them.
 fn look_up(named: Option<&str>, is_filtered: impl FnOnce() -> bool) -> u8 {

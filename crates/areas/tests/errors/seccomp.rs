@@ -118,7 +118,7 @@ fn placing() {
 
         mbind, without NUMA in the kernel
         Unsupported: cannot place 64 KiB as local: mbind(0xADDRESS, 64 KiB, local): ENOSYS
-          help: this kernel does not know the policy: preferred-many needs 5.15, a home node 5.17, weighted interleave 6.9, balanced bind 5.15, balanced preferred-many 6.10, any policy a kernel built with NUMA
+          help: this kernel does not know the policy: `areas doctor` tells which policies it has, and which Linux brought each
 
         get_mempolicy, as a container refuses it
         what /proc/self/status says

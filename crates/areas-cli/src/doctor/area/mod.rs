@@ -5,11 +5,11 @@ mod pages;
 mod place;
 
 use areas::registry::{Holder, Info, Look, Source};
-use areas::{Placement, Policy, Residency};
+use areas::{Error, Kind, Placement, Policy, Residency};
 
 use super::check::{Check, Group, State};
 use super::facts::Facts;
-use super::{groups, huge};
+use super::{calls, groups, huge};
 
 /// What was asked and measured of an area, each once.
 struct Looked<'a> {
@@ -29,13 +29,19 @@ struct Looked<'a> {
 /// `Kind::NoSuchArea` if it went in between, `Kind::Unreadable` if it may not be looked into.
 pub(super) fn groups(facts: &Facts, source: &Source) -> areas::Result<Vec<Group>> {
     let look = source.look()?;
+    let policies = match calls::deadly(facts).contains(&"get_mempolicy") {
+        false => source.policies(),
+        true => Err(Error::new(Kind::NotPermitted, "ask for its policy").detail("a sandbox kills for get_mempolicy")),
+    };
+    // We have it open as well, as long as we look.
+    let others = |holder: &Holder| holder.pid != std::process::id();
     let looked = Looked {
         facts,
         source,
         info: look.info().clone(),
         residency: look.residency(),
-        policies: source.policies(),
-        holders: source.holders(),
+        policies,
+        holders: source.holders().into_iter().filter(others).collect(),
         look,
     };
     Ok(vec![

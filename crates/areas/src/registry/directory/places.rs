@@ -68,16 +68,27 @@ pub fn usual_places(root: &Path, user: u32) -> (Vec<PathBuf>, usize) {
     (paths, own)
 }
 
-/// Whether a folder at that path can be a user's registry; `false` where there is none.
+/// What is at a place where a user's folder may be.
+#[derive(Debug)]
+pub enum Place {
+    /// The user's own folder.
+    Ours,
+    /// Nothing.
+    Missing,
+    /// What cannot be the folder, so that the next place is looked at; and why.
+    Foreign(Error),
+}
+
+/// Looks at a place where a user's folder may be.
 ///
 /// # Errors
-/// Why not, and what to do.
-pub fn examine_place(path: &Path, user: u32) -> Result<bool> {
-    match open_root(path, &c_path(path)?, user)? {
-        Folder::Ours(_) => Ok(true),
-        Folder::Missing => Ok(false),
-        Folder::Foreign(error) => Err(error),
-    }
+/// What is wrong with the user's own folder, and what to do: no other place is looked at then.
+pub fn examine_place(path: &Path, user: u32) -> Result<Place> {
+    Ok(match open_root(path, &c_path(path)?, user)? {
+        Folder::Ours(_) => Place::Ours,
+        Folder::Missing => Place::Missing,
+        Folder::Foreign(error) => Place::Foreign(error),
+    })
 }
 
 impl Candidates {

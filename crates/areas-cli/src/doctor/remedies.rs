@@ -1,0 +1,168 @@
+//! What errors of the library name as remedies is found by a check: read from the library's own source.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a remedy says, and the check that finds it.
+const FOUND_BY: &[(&str, &[&str])] = &[
+    ("ulimit -l", &["limits.memlock"]),
+    ("ulimit -v", &["limits.as"]),
+    ("ulimit -n", &["limits.nofile"]),
+    ("ulimit -f", &["limits.fsize"]),
+    ("ulimit -u", &["limits.nproc"]),
+    ("fs.file-max", &["limits.file-max"]),
+    ("max_map_count", &["limits.mappings"]),
+    ("vm.overcommit", &["limits.overcommit"]),
+    ("memory.max", &["groups.memory"]),
+    ("a few descriptors and some memory", &["limits.nofile", "memory.available"]),
+    ("nr_hugepages", &["huge.pool"]),
+    ("/sys/kernel/mm/hugepages", &["huge.pool"]),
+    ("pool of huge pages", &["huge.pool"]),
+    ("more pages into the pool", &["huge.pool"]),
+    ("memmap=", &["sight.low-memory"]),
+    ("AREAS_LOW_MEMORY", &["sight.low-memory"]),
+    ("locked down: `areas doctor`", &["sight.low-memory"]),
+    ("setcap", &["sight.capabilities"]),
+    ("CAP_SYS_NICE", &["sight.capabilities", "sandbox.placement", "sandbox.nodes", "sandbox.policies"]),
+    ("/proc must be", &["sight.proc"]),
+    ("/proc mounted", &["sight.proc"]),
+    ("mount -t proc", &["sight.proc"]),
+    ("mount -t sysfs", &["numa.nodes"]),
+    ("same user, group and capabilities", &["sight.others"]),
+    ("process that has changed its user is not dumpable", &["sight.others", "sandbox.nodes"]),
+    ("AREAS_DIR", &["registry.folder"]),
+    ("chmod 700", &["registry.folder"]),
+    ("the file system is full", &["registry.shm"]),
+    ("no link of a living team's", &["registry.entries"]),
+    ("cpuset", &["numa.cpuset"]),
+    ("ACPI HMAT", &["numa.hmat"]),
+    ("`areas doctor` tells which policies", &["kernel.preferred-many", "kernel.weighted-interleave", "kernel.home-node", "kernel.balanced-bind", "kernel.balanced-preferred-many"]),
+    ("allow memfd_create", &["sandbox.objects"]),
+    ("memfd_create (3.17", &["sandbox.objects"]),
+    ("PROT_WRITE and MAP_SHARED", &["sandbox.mappings"]),
+    ("allow process_vm_writev", &["sandbox.copying"]),
+    ("allow set_mempolicy", &["sandbox.placement"]),
+    ("allow ioctl", &["kernel.procmap-query"]),
+    ("allow socket(AF_UNIX)", &["sandbox.sockets"]),
+    ("mlock2", &["kernel.mlock2", "sandbox.locks"]),
+    ("Linux 5.14", &["kernel.populate"]),
+    ("free some memory", &["memory.available"]),
+    ("short of memory", &["memory.available"]),
+    ("SIGCONT", &["area.holders"]),
+    ("kill -CONT", &["area.holders"]),
+    ("or clone it for reading only", &["area.freezing"]),
+    ("freeze that one", &["area.freezing"]),
+    ("swap does not count", &["groups.memory", "memory.available"]),
+];
+
+/// Words by which a remedy is known to be about the machine, or about another process's rights.
+const OF_MACHINES: [&str; 22] = [
+    "ulimit", "sysctl", "systemd", "sandbox", "seccomp", "CAP_", "cpuset", "/proc", "/sys/", "mount ", "kernel", "Linux ", " root",
+    "limit", "pool", "vm.", "AREAS_", "chmod", "container", "capabilit", "HMAT", "memmap",
+];
+
+/// Remedies with such words that are about the call itself: what was asked, or what the program does.
+const OF_CALLS: &[&str] = &[
+    "let the kernel choose one",
+    "let its kernel choose one",
+    "of this provider, or give it a larger limit",
+    "take shared ones from the kernel",
+    "/proc/self/maps` shows what is there",
+    "with Linux 6.5 or later",
+    "Linux 6.6 or later",
+    "this needs Linux 5.1",
+    "this needs Linux 4.14",
+    "raise that limit",
+    "use the nodes that are allowed",
+    "pages of the pool are not moved",
+    "the kernel's log names the address",
+    "write ranges as /proc/iomem does",
+    "as root, or as the user who runs that process",
+    "as the user who runs that process, or as root",
+    "a larger limit",
+    "a file system of its own",
+    "(`/proc/PID/fd` shows the files)",
+    "name another root",
+    "/sys/bus/dax/devices",
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.extension() {
+            None if path.is_dir() => sources(&path, found),
+            Some(extension) if extension == "rs" && !path.ends_with("tests.rs") => found.push(path),
+            _ => {}
+        }
+    }
+    found.sort();
+}
+
+/// What stands in the parentheses behind each `.help`, and in the constants that are given to it; line ends and blanks as one blank.
+fn remedies(source: &str) -> Vec<String> {
+    let source = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let upto = |from: &str, open: char, close: char| {
+        let mut depth = 1;
+        let end = from.char_indices().find(|(_, c)| {
+            depth += i32::from(*c == open) - i32::from(*c == close);
+            depth == 0
+        });
+        from[..end.map_or(from.len(), |(at, _)| at)].to_owned()
+    };
+    let help = source.match_indices(".help(").map(|(at, found)| upto(&source[at + found.len()..], '(', ')'));
+    let constants = source.match_indices("const ").filter_map(|(at, _)| {
+        let line = source[at..].split_once(": &str =")?;
+        let name_is_short = line.0.len() < 40 && !line.0.contains('\n');
+        name_is_short.then(|| line.1.split(";\n").next().unwrap_or_default().to_owned())
+    });
+    help.chain(constants).map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ").replace("\\ ", "")).collect()
+}
+
+#[test]
+fn for_each_remedy_of_the_library_there_is_a_check() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&home.join("../areas/src"), &mut files);
+    let all: Vec<(PathBuf, String)> = files
+        .iter()
+        .flat_map(|file| remedies(&fs::read_to_string(file).unwrap()).into_iter().map(|text| (file.clone(), text)))
+        // Names of files and the like are no sentences.
+        .filter(|(_, text)| text.contains('"') && text.contains(' '))
+        .collect();
+    assert!(all.len() > 150, "the source has been read: {}", all.len());
+    let is_of = |text: &str, words: &[&str]| words.iter().any(|word| text.contains(word));
+    let known: Vec<&str> = FOUND_BY.iter().map(|(word, _)| *word).collect();
+    let not_found: Vec<String> = all
+        .iter()
+        .filter(|(_, text)| is_of(text, &OF_MACHINES) && !is_of(text, &known) && !is_of(text, OF_CALLS))
+        .map(|(file, text)| format!("{}: {text}", file.display()))
+        .collect();
+    assert!(not_found.is_empty(), "no check finds these:\n{}", not_found.join("\n"));
+    // Each entry is still said by somebody.
+    let everything: String = all.iter().map(|(_, text)| text.as_str()).collect();
+    let unsaid: Vec<&&str> = known.iter().filter(|word| !everything.contains(**word)).collect();
+    assert!(unsaid.is_empty(), "no error says these any more: {unsaid:?}");
+}
+
+#[test]
+fn the_checks_that_find_them_are_there() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doctor"), &mut files);
+    let checks: String = files
+        .iter()
+        .filter(|file| !file.ends_with("remedies.rs") && !file.ends_with("machines.rs"))
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    for id in FOUND_BY.iter().flat_map(|(_, ids)| *ids) {
+        assert!(checks.contains(&format!("\"{id}\"")), "{id}");
+    }
+}
+
+/// Each system call that is looked at has a line in the page on sandboxes.
+#[test]
+fn the_page_on_sandboxes_tells_of_each_call() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sandboxes.md")).unwrap();
+    for call in super::calls::calls() {
+        assert!(page.contains(&format!("`{call}`")) || page.contains(&format!("`{call}(")), "{call}");
+    }
+}

@@ -1,0 +1,110 @@
+//! `areas doctor` under filters of system calls that refuse, and under those that kill: it finds out, and lives.
+
+#![expect(unsafe_code, reason = "a filter is installed between fork and exec; the block has its proof")]
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::doctor::checks;
+use crate::harness::{Ran, Registry};
+
+#[path = "../../../areas/tests/errors/sandbox.rs"]
+#[expect(dead_code, reason = "made for the library's tests, which use all of it")]
+mod sandbox;
+
+use sandbox::{Refuse, enter, kills, refuse};
+
+/// The command with that filter.
+fn under(mut command: Command, rules: Vec<Refuse>) -> Command {
+    // SAFETY: the child is a copy of this process with one thread; what allocates in it goes through glibc, which keeps its heap usable
+    // across fork.
+    unsafe {
+        command.pre_exec(move || {
+            enter(&rules);
+            Ok(())
+        });
+    }
+    command
+}
+
+fn examined(command: &mut Command) -> (Value, Option<i32>) {
+    let ran = Ran::of(command);
+    assert_eq!(ran.stderr, "", "{ran:?}");
+    (serde_json::from_str(&ran.stdout()).unwrap_or_else(|_| panic!("{ran:?}")), ran.code)
+}
+
+fn state<'a>(told: &'a Value, id: &str) -> (&'a str, &'a str) {
+    let [check] = checks(told, id)[..] else { panic!("{id}: {told}") };
+    (check["state"].as_str().unwrap(), check["finding"].as_str().unwrap())
+}
+
+/// As Docker's profile has it.
+#[test]
+fn calls_that_are_refused() {
+    let registry = Registry::new();
+    let calls = [
+        libc::SYS_mbind,
+        libc::SYS_set_mempolicy,
+        libc::SYS_get_mempolicy,
+        450, // set_mempolicy_home_node
+        libc::SYS_move_pages,
+        libc::SYS_pidfd_getfd,
+    ];
+    let rules = calls.map(|call| refuse(call, libc::EPERM)).to_vec();
+    let (told, code) = examined(&mut under(registry.areas(["doctor", "--json"]), rules));
+    assert_eq!(code, Some(0), "areas work, with less: {told}");
+    assert_eq!(state(&told, "sandbox.filter").0, "remark");
+    let (placement, finding) = state(&told, "sandbox.placement");
+    assert_eq!(placement, "remark");
+    assert!(finding.starts_with("are refused: mbind (EPERM), set_mempolicy (EPERM); policies are an error"), "{finding}");
+    let [check] = checks(&told, "sandbox.placement")[..] else { panic!() };
+    assert!(check["remedies"][0]["text"].as_str().unwrap().contains("--cap-add SYS_NICE"), "{check}");
+    for id in ["sandbox.policies", "sandbox.home-node", "sandbox.nodes", "sandbox.descriptors"] {
+        assert_eq!(state(&told, id).0, "remark", "{id}");
+    }
+    assert_eq!(state(&told, "sandbox.objects").0, "fine");
+    // What a sandbox hides is not held against the kernel.
+    assert_eq!(state(&told, "kernel.weighted-interleave").0, "unknown");
+}
+
+/// As systemd's filters do that have no error number: the command itself lives, and says which calls are deadly.
+#[test]
+fn calls_that_kill() {
+    let registry = Registry::new();
+    let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--populate", "--policy", "bind", "--nodes", "0"]);
+    let calls =
+        [libc::SYS_pidfd_getfd, 451, libc::SYS_mincore, libc::SYS_move_pages, libc::SYS_get_mempolicy, libc::SYS_process_vm_writev];
+    let rules = || calls.map(kills).to_vec();
+    let (told, code) = examined(&mut under(registry.areas(["doctor", "--json"]), rules()));
+    assert_eq!(code, Some(1));
+    let (descriptors, finding) = state(&told, "sandbox.descriptors");
+    assert_eq!(descriptors, "broken");
+    assert!(finding.starts_with("kill this process: pidfd_getfd; "), "{finding}");
+    let [check] = checks(&told, "sandbox.resident")[..] else { panic!() };
+    assert_eq!(check["finding"].as_str().unwrap().split(';').next(), Some("kill this process: cachestat, mincore"));
+    // The line is what keeps other programs alive.
+    assert_eq!(check["remedies"][0]["text"], "export AREAS_WITHOUT=cachestat,mincore");
+    assert_eq!(state(&told, "sandbox.copying").0, "broken");
+    assert_eq!(state(&told, "sandbox.objects").0, "fine");
+    assert_eq!(state(&told, "kernel.cachestat").0, "unknown");
+    // And it looks at an area without any of them.
+    let (told, _) = examined(&mut under(registry.areas(["doctor", "x", "--json"]), rules()));
+    assert_eq!(state(&told, "area.policy").0, "unknown");
+    assert!(state(&told, "area.policy").1.contains("a sandbox kills for get_mempolicy"), "{told}");
+}
+
+/// A filter that answers what the kernel never would.
+#[test]
+fn calls_that_the_kernel_is_said_not_to_have() {
+    let registry = Registry::new();
+    let rules = vec![refuse(libc::SYS_memfd_create, libc::EACCES), refuse(libc::SYS_mlock2, libc::ENOSYS)];
+    let (told, code) = examined(&mut under(registry.areas(["doctor", "--json"]), rules));
+    assert_eq!(code, Some(1), "no shared area can be made");
+    let (objects, finding) = state(&told, "sandbox.objects");
+    assert_eq!(objects, "broken");
+    assert!(finding.contains("memfd_create (EACCES)") && finding.contains("no shared areas"), "{finding}");
+    assert!(state(&told, "sandbox.locks").1.starts_with("are not in this kernel: mlock2"), "{told}");
+    assert_eq!(state(&told, "kernel.mlock2").0, "remark");
+}
