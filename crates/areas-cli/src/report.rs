@@ -26,6 +26,8 @@ pub(crate) struct Report {
     pub(crate) page_sizes: Option<Vec<(PageSize, u64)>>,
     /// Bytes that are swapped out.
     pub(crate) swapped: Option<u64>,
+    /// Bytes in RAM that are not where its policy now would have them; `None` where that was not asked, or cannot be told.
+    pub(crate) misplaced: Option<u64>,
     /// What its lock does.
     pub(crate) locked: Option<Locked>,
     pub(crate) frozen: Option<bool>,
@@ -55,7 +57,11 @@ impl Report {
     /// # Errors
     /// `Kind::NoSuchArea` if it went in between. What merely cannot be found out is no error.
     pub(crate) fn of(source: &Source) -> areas::Result<Self> {
-        Ok(Report::measured(source, source.measure(), &mut Holders::default())?.with_policy(source))
+        let measured = source.measure();
+        let residency = measured.as_ref().ok().and_then(|measured| measured.residency.as_ref().ok()).cloned();
+        let mut report = Report::measured(source, measured, &mut Holders::default())?.with_policy(source);
+        report.misplaced = residency.and_then(|residency| report.misplaced_of(residency));
+        Ok(report)
     }
 
     /// Asks where new pages come from, too.
@@ -76,6 +82,12 @@ impl Report {
             [policy] if *policy == asked.policy() => asked.to_string(),
             policies => policies.iter().map(Policy::to_string).collect::<Vec<_>>().join(", "),
         })
+    }
+
+    /// What is elsewhere than where the one policy that the area has now puts pages.
+    fn misplaced_of(&self, residency: Residency) -> Option<u64> {
+        let [policy] = self.policies.as_deref()? else { return None };
+        Some(self.info.verify(residency, *policy).ok()?.elsewhere())
     }
 
     /// The same for one that was measured, of many.
@@ -100,6 +112,7 @@ impl Report {
                 knows_pages: None,
                 page_sizes,
                 swapped: None,
+                misplaced: None,
                 frozen: None,
                 policies: None,
                 command,
@@ -116,6 +129,7 @@ impl Report {
             knows_pages: residency.as_ref().map(Residency::knows_pages),
             page_sizes: residency.as_ref().and_then(Residency::page_sizes).map(Iterator::collect),
             swapped: residency.as_ref().and_then(Residency::swapped),
+            misplaced: None,
             frozen: Some(measured.frozen),
             policies: None,
         })

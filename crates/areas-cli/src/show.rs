@@ -27,7 +27,14 @@ pub(crate) fn run(show: &Show) -> Result<ExitCode> {
         let holders = holders.iter().map(HolderJson::from).collect();
         let map = map.as_ref().map(Map::to_json);
         json::print(
-            ShowJson { area: report.to_json(), swapped: report.swapped, holders, namesakes, map },
+            ShowJson {
+                area: report.to_json(),
+                swapped: report.swapped,
+                misplaced: report.misplaced,
+                holders,
+                namesakes,
+                map,
+            },
             false,
         )?;
     } else {
@@ -81,6 +88,10 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], namesakes: &[i32], term
         lines.push(("swapped", maybe(report.swapped)));
     }
     lines.extend(on_nodes(report));
+    lines.extend(report.misplaced.filter(|bytes| *bytes > 0).map(|bytes| {
+        let of = report.resident.map_or(String::new(), |resident| format!(" of {:#}", Bytes(resident)));
+        ("misplaced", format!("{:#}{of}: `areas doctor {}` tells why", Bytes(bytes), info.id))
+    }));
     lines.push(("pages", pages(report)));
     lines.push((
         "policy",
@@ -186,6 +197,8 @@ struct ShowJson {
     #[serde(flatten)]
     area: AreaJson,
     swapped: Option<u64>,
+    /// Bytes in RAM that are not where its policy would have them.
+    misplaced: Option<u64>,
     holders: Vec<HolderJson>,
     /// Areas of the same name over other memory.
     namesakes: Vec<i32>,

@@ -53,11 +53,21 @@ struct Use {
 const PROFILE: &str = "a container's profile that allows them: `--security-opt seccomp=PROFILE.json`";
 const NICE: &str = "a container with the capability: `--cap-add SYS_NICE`";
 
-const fn needed(id: &'static str, title: &'static str, calls: &'static [&'static str], cost: &'static str) -> Use {
+const fn needed(
+    id: &'static str,
+    title: &'static str,
+    calls: &'static [&'static str],
+    cost: &'static str,
+) -> Use {
     Use { id, title, calls, cost, without: State::Broken, allow: PROFILE }
 }
 
-const fn useful(id: &'static str, title: &'static str, calls: &'static [&'static str], cost: &'static str) -> Use {
+const fn useful(
+    id: &'static str,
+    title: &'static str,
+    calls: &'static [&'static str],
+    cost: &'static str,
+) -> Use {
     Use { id, title, calls, cost, without: State::Remark, allow: PROFILE }
 }
 
@@ -73,7 +83,14 @@ const USES: [Use; 15] = [
         "sandbox.registry",
         "names",
         &[
-            "openat", "readlinkat", "getdents64", "mkdirat", "symlinkat", "unlinkat", "flock", "pread64",
+            "openat",
+            "readlinkat",
+            "getdents64",
+            "mkdirat",
+            "symlinkat",
+            "unlinkat",
+            "flock",
+            "pread64",
             "pwrite64",
         ],
         "no names: unnamed areas work",
@@ -105,10 +122,18 @@ const USES: [Use; 15] = [
         "resizable areas, and pages of the pool, cannot be read by safe calls",
     ),
     useful("sandbox.locks", "locks", &["mlock", "mlock2", "munlock"], "locks are an error"),
-    Use { allow: NICE, ..useful("sandbox.placement", "placement", &["mbind", "set_mempolicy"], "policies are an error") },
     Use {
         allow: NICE,
-        ..useful("sandbox.policies", "asking for policies", &["get_mempolicy"], "which policy an area has is not told")
+        ..useful("sandbox.placement", "placement", &["mbind", "set_mempolicy"], "policies are an error")
+    },
+    Use {
+        allow: NICE,
+        ..useful(
+            "sandbox.policies",
+            "asking for policies",
+            &["get_mempolicy"],
+            "which policy an area has is not told",
+        )
     },
     Use {
         allow: NICE,
@@ -175,7 +200,8 @@ impl Use {
         let only_missing = deadly.is_empty() && failed.refused.is_empty();
         // What a kernel lacks is told among its features.
         let state = if deadly.is_empty() { without } else { State::Broken };
-        let check = Check::fine(id, title, finding).in_state(if only_missing { State::Remark } else { state });
+        let check =
+            Check::fine(id, title, finding).in_state(if only_missing { State::Remark } else { state });
         if only_missing {
             return check.words("boot a later kernel, or one that is built with NUMA");
         }

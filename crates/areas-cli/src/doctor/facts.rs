@@ -130,7 +130,8 @@ impl Facts {
     pub(crate) fn chosen(&self, path: impl AsRef<Path>) -> Known<String> {
         let path = path.as_ref();
         let text = self.text(path)?;
-        let word = text.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(word, _)| word.to_owned());
+        let word =
+            text.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(word, _)| word.to_owned());
         word.ok_or_else(|| odd(path, &text))
     }
 
@@ -161,7 +162,9 @@ impl Facts {
         let path = path.as_ref();
         let text = self.text(path)?;
         let found = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        found.map(|value| value.trim().to_owned()).ok_or_else(|| Unread::Odd(path.to_owned(), format!("no {field}")))
+        found
+            .map(|value| value.trim().to_owned())
+            .ok_or_else(|| Unread::Odd(path.to_owned(), format!("no {field}")))
     }
 
     /// A limit of a process, soft and hard, as `/proc/PID/limits` names it; `None` is unlimited.
@@ -319,6 +322,9 @@ mod tests {
         )]);
         let mounts = facts.mounts().unwrap();
         assert_eq!(mounts.len(), 1);
-        assert_eq!((mounts[0].value("size"), mounts[0].has("ro"), mounts[0].has("nosuid")), (Some("2k"), true, false));
+        assert_eq!(
+            (mounts[0].value("size"), mounts[0].has("ro"), mounts[0].has("nosuid")),
+            (Some("2k"), true, false)
+        );
     }
 }

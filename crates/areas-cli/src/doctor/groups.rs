@@ -29,7 +29,8 @@ fn membership(facts: &Facts) -> Check {
     let mut fields = text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
     let one = fields.clone().find(|(controllers, _)| controllers.split(',').any(|name| name == "memory"));
     let found = one.map(|(_, path)| (1, path));
-    let found = found.or_else(|| fields.find(|(controllers, _)| controllers.is_empty()).map(|(_, path)| (2, path)));
+    let found =
+        found.or_else(|| fields.find(|(controllers, _)| controllers.is_empty()).map(|(_, path)| (2, path)));
     match found {
         Some((version, path)) => {
             let limits = machine::memory_rooms_of(facts.root(), "self");
@@ -37,7 +38,9 @@ fn membership(facts: &Facts) -> Check {
                 return Check::unknown(
                     id,
                     title,
-                    format!("{path} (version {version}), and its files are not mounted here: which limits there are is not seen"),
+                    format!(
+                        "{path} (version {version}), and its files are not mounted here: which limits there are is not seen"
+                    ),
                 );
             }
             Check::fine(id, title, format!("{path} (version {version})"))

@@ -24,16 +24,18 @@ fn pools(facts: &Facts) -> Vec<Check> {
     let names = match facts.names(POOLS) {
         Ok(names) => names,
         Err(Unread::Missing(_)) => {
-            return vec![Check::remark(id, title, "this kernel has no pools: `--huge 2M` is an error").words(
-                "boot a kernel with CONFIG_HUGETLBFS; `--huge auto` takes transparent ones",
-            )];
+            return vec![
+                Check::remark(id, title, "this kernel has no pools: `--huge 2M` is an error")
+                    .words("boot a kernel with CONFIG_HUGETLBFS; `--huge auto` takes transparent ones"),
+            ];
         }
         Err(why) => return vec![Check::unknown(id, title, why.to_string())],
     };
     let sizes = names.iter().filter_map(|name| Some((name, kilobytes(name)?)));
     let topology = Topology::read_from(facts.path("/sys")).ok();
-    let checks: Vec<Check> =
-        sizes.map(|(name, kilobytes)| pool(facts, topology.as_ref(), name, kilobytes.saturating_mul(1024))).collect();
+    let checks: Vec<Check> = sizes
+        .map(|(name, kilobytes)| pool(facts, topology.as_ref(), name, kilobytes.saturating_mul(1024)))
+        .collect();
     if checks.is_empty() {
         return vec![Check::remark(id, title, "this kernel has pools of no size: `--huge 2M` is an error")];
     }
@@ -61,7 +63,8 @@ fn pool(facts: &Facts, topology: Option<&Topology>, name: &str, size: u64) -> Ch
     // Some 128 MiB, or a page.
     let fill = format!("echo {} > {POOLS}/{name}/nr_hugepages", ((128 << 20) / size.max(1)).max(1));
     if total == 0 {
-        let finding = format!("it is empty: `--huge {}` is an error, `--huge auto` takes other pages", in_words(size));
+        let finding =
+            format!("it is empty: `--huge {}` is an error, `--huge auto` takes other pages", in_words(size));
         // That of other sizes is filled by who means it.
         let usual = facts.meminfo("Hugepagesize") == Ok(size);
         let check = if usual { Check::remark(id, title, finding) } else { Check::fine(id, title, finding) };
@@ -79,10 +82,8 @@ fn pool(facts: &Facts, topology: Option<&Topology>, name: &str, size: u64) -> Ch
     let usable = free.saturating_sub(reserved);
     let empty = nodes.iter().find(|(_, pool)| pool.total == Some(0));
     match (usable, empty) {
-        (0, _) => Check::remark(id, title, format!("{finding}: none is left")).root(format!(
-            "echo {} > {POOLS}/{name}/nr_hugepages",
-            total.saturating_mul(2)
-        )),
+        (0, _) => Check::remark(id, title, format!("{finding}: none is left"))
+            .root(format!("echo {} > {POOLS}/{name}/nr_hugepages", total.saturating_mul(2))),
         (_, Some((node, _))) if nodes.len() > 1 => {
             let per_node = total.div_ceil(nodes.len() as u64);
             Check::remark(
@@ -133,16 +134,17 @@ fn of_objects(facts: &Facts) -> Check {
     let finding = machine::transparent_given(facts.root(), true);
     match facts.chosen(format!("{TRANSPARENT}/shmem_enabled")) {
         Ok(word) => {
-            let check = Check::fine(id, title, format!("shmem_enabled is {word}: shared areas have {finding}"));
+            let check =
+                Check::fine(id, title, format!("shmem_enabled is {word}: shared areas have {finding}"));
             match word.as_str() {
-                "deny" => check.in_state(State::Remark).root(format!("echo advise > {TRANSPARENT}/shmem_enabled")),
+                "deny" => {
+                    check.in_state(State::Remark).root(format!("echo advise > {TRANSPARENT}/shmem_enabled"))
+                }
                 _ => check,
             }
         }
-        Err(why) if why.is_missing() => {
-            Check::remark(id, title, format!("shared areas have {finding}"))
-                .words("boot a kernel with CONFIG_TRANSPARENT_HUGEPAGE")
-        }
+        Err(why) if why.is_missing() => Check::remark(id, title, format!("shared areas have {finding}"))
+            .words("boot a kernel with CONFIG_TRANSPARENT_HUGEPAGE"),
         Err(why) => Check::unknown(id, title, why.to_string()),
     }
 }

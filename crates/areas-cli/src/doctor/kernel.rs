@@ -151,10 +151,14 @@ impl Feature {
         match errno.as_str() {
             "EINVAL" | "ENOSYS" | "ENOTTY" => {
                 let missing = format!("the kernel has it not ({errno}): {cost}");
-                Check::fine(id, title, missing).in_state(without).words(format!("boot Linux {since} or later"))
+                Check::fine(id, title, missing)
+                    .in_state(without)
+                    .words(format!("boot Linux {since} or later"))
             }
             // By a sandbox, or for want of a descriptor.
-            _ => Check::unknown(id, title, format!("it cannot be tried: {} is refused ({errno})", self.probe)),
+            _ => {
+                Check::unknown(id, title, format!("it cannot be tried: {} is refused ({errno})", self.probe))
+            }
         }
     }
 }

@@ -84,7 +84,13 @@ fn open_files(facts: &Facts) -> Check {
         16..512 => Check::remark(id, title, finding),
         _ => return Check::fine(id, title, finding),
     };
-    raise(check, "-n", soft, hard, "LimitNOFILE=65536 in the systemd unit; `--ulimit nofile=65536` of the container")
+    raise(
+        check,
+        "-n",
+        soft,
+        hard,
+        "LimitNOFILE=65536 in the systemd unit; `--ulimit nofile=65536` of the container",
+    )
 }
 
 fn addresses(facts: &Facts) -> Check {
@@ -104,7 +110,13 @@ fn addresses(facts: &Facts) -> Check {
         left if left < PLENTY => Check::broken(id, title, finding),
         _ => Check::remark(id, title, finding),
     };
-    raise(check, "-v", soft, hard, "LimitAS=infinity in the systemd unit; smaller sizes or reserves (`--growable`)")
+    raise(
+        check,
+        "-v",
+        soft,
+        hard,
+        "LimitAS=infinity in the systemd unit; smaller sizes or reserves (`--growable`)",
+    )
 }
 
 fn file_size(facts: &Facts) -> Check {
@@ -114,7 +126,8 @@ fn file_size(facts: &Facts) -> Check {
         Err(why) => return Check::unknown(id, title, why.to_string()),
     };
     let Some(limit) = soft else { return Check::fine(id, title, "RLIMIT_FSIZE is unlimited") };
-    let finding = format!("RLIMIT_FSIZE is {:#}: no shared area may be larger, it counts as a file", Bytes(limit));
+    let finding =
+        format!("RLIMIT_FSIZE is {:#}: no shared area may be larger, it counts as a file", Bytes(limit));
     let check = match limit {
         0..MIB => Check::broken(id, title, finding),
         _ => Check::remark(id, title, finding),
@@ -151,7 +164,9 @@ fn machine_files(facts: &Facts) -> Check {
     let most_in_words = if most > 1 << 40 { "unlimited".to_owned() } else { most.to_string() };
     let finding = format!("fs.file-max is {most_in_words}, {open} open");
     match most.saturating_sub(open) {
-        0..1024 => Check::broken(id, title, finding).root(format!("sysctl fs.file-max={}", most.saturating_mul(2))),
+        0..1024 => {
+            Check::broken(id, title, finding).root(format!("sysctl fs.file-max={}", most.saturating_mul(2)))
+        }
         _ => Check::fine(id, title, finding),
     }
 }
@@ -172,7 +187,10 @@ fn mappings(facts: &Facts) -> Check {
     let check = match used {
         _ if used >= limit - limit / PART => Check::broken(id, title, finding),
         _ if used > limit / 2 || limit < USUAL_MAPPINGS => Check::remark(id, title, finding),
-        _ => return Check::fine(id, title, finding).root(format!("sysctl vm.max_map_count={}", limit.saturating_mul(4))),
+        _ => {
+            return Check::fine(id, title, finding)
+                .root(format!("sysctl vm.max_map_count={}", limit.saturating_mul(4)));
+        }
     };
     check.root(format!("sysctl vm.max_map_count={}", limit.max(USUAL_MAPPINGS).saturating_mul(4)))
 }
@@ -207,7 +225,8 @@ fn strict(facts: &Facts) -> Check {
         _ => Check::remark(id, title, finding),
     };
     // Half as much again as is promised now.
-    let kilobytes = used.saturating_add(used / 2).saturating_sub(facts.meminfo("SwapTotal").unwrap_or(0)) / 1024;
+    let kilobytes =
+        used.saturating_add(used / 2).saturating_sub(facts.meminfo("SwapTotal").unwrap_or(0)) / 1024;
     check
         .root(format!("sysctl vm.overcommit_kbytes={}", kilobytes.max(limit / 1024)))
         .root("sysctl vm.overcommit_memory=0")

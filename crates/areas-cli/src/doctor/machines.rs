@@ -67,7 +67,10 @@ impl Machine {
             ("sys/kernel/security/lsm", "capability,yama"),
             ("sys/module/zswap/parameters/enabled", "N\n"),
             ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
-            ("sys/kernel/mm/transparent_hugepage/shmem_enabled", "always within_size [advise] never deny force\n"),
+            (
+                "sys/kernel/mm/transparent_hugepage/shmem_enabled",
+                "always within_size [advise] never deny force\n",
+            ),
             ("sys/kernel/mm/numa/demotion_enabled", "false\n"),
             ("sys/devices/system/node/online", "0-1\n"),
             ("sys/devices/system/node/has_memory", "0-1\n"),
@@ -206,7 +209,8 @@ fn each_illness_is_found_and_the_line_that_mends_it_told() {
         let why = format!("{path}: {}", String::from_utf8_lossy(text));
         let checks = machine.checks();
         let found: Vec<&Check> = checks.iter().filter(|check| check.id == *id).collect();
-        let check = found.iter().find(|check| check.state == *state).unwrap_or_else(|| panic!("{why}: {found:?}"));
+        let check =
+            found.iter().find(|check| check.state == *state).unwrap_or_else(|| panic!("{why}: {found:?}"));
         let lines = check.remedies.iter().map(|of| match of {
             Remedy::Root(line) | Remedy::Shell(line) | Remedy::Words(line) => line.as_str(),
         });
@@ -220,12 +224,27 @@ fn each_illness_is_found_and_the_line_that_mends_it_told() {
 #[test]
 fn limits_of_the_process() {
     let cases = [
-        (limits("8388608", "65536", "unlimited", "unlimited"), "limits.memlock", Remark, "ulimit -S -l unlimited"),
+        (
+            limits("8388608", "65536", "unlimited", "unlimited"),
+            "limits.memlock",
+            Remark,
+            "ulimit -S -l unlimited",
+        ),
         (limits("unlimited", "4", "unlimited", "unlimited"), "limits.nofile", Broken, "ulimit -S -n hard"),
         (limits("unlimited", "256", "unlimited", "unlimited"), "limits.nofile", Remark, "LimitNOFILE="),
-        (limits("unlimited", "65536", "1073741824", "unlimited"), "limits.as", Remark, "ulimit -S -v unlimited"),
+        (
+            limits("unlimited", "65536", "1073741824", "unlimited"),
+            "limits.as",
+            Remark,
+            "ulimit -S -v unlimited",
+        ),
         (limits("unlimited", "65536", "10000000", "unlimited"), "limits.as", Broken, "LimitAS="),
-        (limits("unlimited", "65536", "unlimited", "10737418240"), "limits.fsize", Remark, "ulimit -S -f unlimited"),
+        (
+            limits("unlimited", "65536", "unlimited", "10737418240"),
+            "limits.fsize",
+            Remark,
+            "ulimit -S -f unlimited",
+        ),
         (limits("unlimited", "65536", "unlimited", "0"), "limits.fsize", Broken, "LimitFSIZE=infinity"),
     ];
     for (text, id, state, remedy) in cases {
@@ -242,7 +261,13 @@ fn whose_capabilities_and_cpuset() {
     let machine = Machine::healthy();
     let uid = rustix::process::geteuid().as_raw().to_string();
     machine.put("proc/77/limits", limits("8388608", "65536", "unlimited", "unlimited"));
-    machine.put("proc/77/status", STATUS.replace("1000", &uid).replace("0-1", "1").replace("CapEff:\t0000000000000000", "CapEff:\t0000000000004000"));
+    machine.put(
+        "proc/77/status",
+        STATUS
+            .replace("1000", &uid)
+            .replace("0-1", "1")
+            .replace("CapEff:\t0000000000000000", "CapEff:\t0000000000004000"),
+    );
     let checks = machine.checks();
     let find = |id: &str| checks.iter().find(|check| check.id == id).unwrap();
     assert_eq!(find("limits.memlock").state, Fine, "CAP_IPC_LOCK");
@@ -255,7 +280,8 @@ fn whose_capabilities_and_cpuset() {
 #[test]
 fn folders_of_the_registry() {
     let uid = rustix::process::geteuid().as_raw();
-    let find = |machine: &Machine, id: &str| machine.checks().into_iter().find(|check| check.id == id).unwrap();
+    let find =
+        |machine: &Machine, id: &str| machine.checks().into_iter().find(|check| check.id == id).unwrap();
     let machine = Machine::healthy();
     machine.own(0o755);
     let check = find(&machine, "registry.folder");
@@ -268,7 +294,10 @@ fn folders_of_the_registry() {
     symlink("/proc/77/fd/0", machine.0.path().join(&space).join("0.1.2")).unwrap();
     symlink("/proc/79/fd/0", machine.0.path().join(&space).join("1.1.2")).unwrap();
     let check = find(&machine, "registry.entries");
-    assert!(check.finding.starts_with("processes with areas here: 1; gone, their links not yet removed: 1"), "{check:?}");
+    assert!(
+        check.finding.starts_with("processes with areas here: 1; gone, their links not yet removed: 1"),
+        "{check:?}"
+    );
     assert_eq!(check.remedies, [Remedy::Shell(format!("rm -r '/dev/shm/areas-{uid}/a file'"))]);
     // Somebody else's link in its place.
     machine.remove(&format!("dev/shm/areas-{uid}"));
@@ -282,14 +311,28 @@ fn folders_of_the_registry() {
 fn an_empty_machine_and_one_of_noise() {
     let empty = tempfile::tempdir().unwrap();
     let groups = machine(&Facts::of(empty.path()));
-    let fine: Vec<&str> =
-        groups.iter().flat_map(|group| &group.checks).filter(|check| check.state == Fine).map(|check| check.id).collect();
+    let fine: Vec<&str> = groups
+        .iter()
+        .flat_map(|group| &group.checks)
+        .filter(|check| check.state == Fine)
+        .map(|check| check.id)
+        .collect();
     // What a kernel may lack; there is no file that says so.
-    assert_eq!(fine, ["limits.memfd-noexec", "memory.zswap", "groups.membership", "sight.user-namespace", "sight.yama"]);
+    assert_eq!(
+        fine,
+        ["limits.memfd-noexec", "memory.zswap", "groups.membership", "sight.user-namespace", "sight.yama"]
+    );
     assert!(Counts::of(&groups).unknown > 15);
     let noisy = Machine::healthy();
     let paths: Vec<&str> = ILLNESSES.iter().map(|illness| illness.0).collect();
-    for noise in [&b"\xff\xff\xff"[..], b"", b"\0\0\0\0", b"18446744073709551616\n", b"[\n] : - - / / /\n", &[b'['; 100_000]] {
+    for noise in [
+        &b"\xff\xff\xff"[..],
+        b"",
+        b"\0\0\0\0",
+        b"18446744073709551616\n",
+        b"[\n] : - - / / /\n",
+        &[b'['; 100_000],
+    ] {
         paths.iter().for_each(|path| noisy.put(path, noise));
         assert!(!noisy.checks().is_empty());
     }

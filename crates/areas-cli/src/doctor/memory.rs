@@ -15,7 +15,9 @@ fn available(facts: &Facts) -> Check {
         (Ok(total), Ok(left)) => (total, left),
         (Err(why), _) | (_, Err(why)) => return Check::unknown(id, title, why.to_string()),
     };
-    let shared = facts.meminfo("Shmem").map_or_else(|_| "an unknown part".to_owned(), |bytes| format!("{:#}", Bytes(bytes)));
+    let shared = facts
+        .meminfo("Shmem")
+        .map_or_else(|_| "an unknown part".to_owned(), |bytes| format!("{:#}", Bytes(bytes)));
     let finding = format!("{:#} of {:#}; {shared} is shared memory", Bytes(left), Bytes(total));
     match left.saturating_mul(100) / total.max(1) {
         0..5 => Check::remark(id, title, format!("{finding}: the machine is full"))
@@ -31,14 +33,19 @@ fn swap(facts: &Facts) -> Check {
         (Ok(total), Ok(free)) => (total, free),
         (Err(why), _) | (_, Err(why)) => return Check::unknown(id, title, why.to_string()),
     };
-    let eager = facts.number("/proc/sys/vm/swappiness").map_or(String::new(), |value| format!("; vm.swappiness is {value}"));
+    let eager = facts
+        .number("/proc/sys/vm/swappiness")
+        .map_or(String::new(), |value| format!("; vm.swappiness is {value}"));
     if total == 0 {
         return Check::fine(id, title, "none: pages of areas stay in RAM");
     }
     let used = total.saturating_sub(free);
-    let finding = format!("{:#} of {:#} in use{eager}: areas without a lock may be in it", Bytes(used), Bytes(total));
+    let finding =
+        format!("{:#} of {:#} in use{eager}: areas without a lock may be in it", Bytes(used), Bytes(total));
     match used.saturating_mul(100) / total {
-        50.. => Check::remark(id, title, finding).words("lock what is to be fast: `--lock full`").root("sysctl vm.swappiness=1"),
+        50.. => Check::remark(id, title, finding)
+            .words("lock what is to be fast: `--lock full`")
+            .root("sysctl vm.swappiness=1"),
         _ => Check::fine(id, title, finding).words("lock what is to be fast: `--lock full`"),
     }
 }
@@ -47,12 +54,16 @@ fn compressed(facts: &Facts) -> Check {
     let (id, title) = ("memory.zswap", "zswap");
     match facts.text("/sys/module/zswap/parameters/enabled").as_deref() {
         Ok("Y" | "1") => {
-            let held = facts.meminfo("Zswap").map_or(String::new(), |bytes| format!(", {:#} of RAM now", Bytes(bytes)));
+            let held = facts
+                .meminfo("Zswap")
+                .map_or(String::new(), |bytes| format!(", {:#} of RAM now", Bytes(bytes)));
             Check::fine(id, title, format!("on: what is swapped is kept in RAM, compressed{held}"))
                 .root("echo N > /sys/module/zswap/parameters/enabled")
         }
         Ok("N" | "0") => Check::fine(id, title, "off"),
-        Ok(other) => Check::unknown(id, title, format!("/sys/module/zswap/parameters/enabled says {other:?}")),
+        Ok(other) => {
+            Check::unknown(id, title, format!("/sys/module/zswap/parameters/enabled says {other:?}"))
+        }
         Err(why) if why.is_missing() => Check::fine(id, title, "the kernel has none"),
         Err(why) => Check::unknown(id, title, why.to_string()),
     }

@@ -9,7 +9,12 @@ pub(super) fn group(facts: &Facts) -> Group {
     let title = "nodes";
     let topology = match Topology::read_from(facts.path("/sys")) {
         Ok(topology) => topology,
-        Err(error) => return Group { title, checks: vec![Check::unknown("numa.nodes", "nodes", there(facts, &error.to_string()))] },
+        Err(error) => {
+            return Group {
+                title,
+                checks: vec![Check::unknown("numa.nodes", "nodes", there(facts, &error.to_string()))],
+            };
+        }
     };
     let mut checks = vec![nodes(&topology), allowed(facts, &topology)];
     checks.extend(odd(facts, &topology));
@@ -71,9 +76,13 @@ fn allowed(facts: &Facts, topology: &Topology) -> Check {
     let group = facts.text("/proc/self/cgroup").ok().and_then(|text| {
         let of = |wanted: &str| {
             let mut lines = text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-            lines.find(|(names, _)| names.split(',').any(|name| name == wanted)).map(|(_, path)| path.to_owned())
+            lines
+                .find(|(names, _)| names.split(',').any(|name| name == wanted))
+                .map(|(_, path)| path.to_owned())
         };
-        of("cpuset").map(|path| format!("/sys/fs/cgroup/cpuset{path}")).or_else(|| Some(format!("/sys/fs/cgroup{}", of("")?)))
+        of("cpuset")
+            .map(|path| format!("/sys/fs/cgroup/cpuset{path}"))
+            .or_else(|| Some(format!("/sys/fs/cgroup{}", of("")?)))
     });
     let finding = format!("its cpuset allows {allowed}; there is memory on {left_out}, too");
     let check = Check::remark(id, title, finding);
@@ -113,8 +122,12 @@ fn tiers(facts: &Facts, topology: &Topology) -> Check {
     let each: Vec<String> = tiers
         .iter()
         .map(|tier| {
-            let nodes: NodeSet =
-                topology.nodes().iter().filter(|info| info.tier == Some(*tier)).map(|info| info.node).collect();
+            let nodes: NodeSet = topology
+                .nodes()
+                .iter()
+                .filter(|info| info.tier == Some(*tier))
+                .map(|info| info.node)
+                .collect();
             format!("{tier}: {nodes}")
         })
         .collect();
@@ -125,7 +138,8 @@ fn tiers(facts: &Facts, topology: &Topology) -> Check {
     };
     match facts.text("/sys/kernel/mm/numa/demotion_enabled").as_deref() {
         Ok("true" | "1") => {
-            let finding = format!("{tiers}; demotion_enabled is true: what is not used moves to a slower node");
+            let finding =
+                format!("{tiers}; demotion_enabled is true: what is not used moves to a slower node");
             Check::remark(id, title, finding).root("echo false > /sys/kernel/mm/numa/demotion_enabled")
         }
         _ => Check::fine(id, title, tiers),
@@ -136,7 +150,8 @@ fn tiers(facts: &Facts, topology: &Topology) -> Check {
 fn told(topology: &Topology) -> Check {
     let (id, title) = ("numa.hmat", "speed of nodes");
     let with_memory: Vec<_> = topology.nodes().iter().filter(|info| info.has_memory != Some(false)).collect();
-    let silent: NodeSet = with_memory.iter().filter(|info| info.access.is_empty()).map(|info| info.node).collect();
+    let silent: NodeSet =
+        with_memory.iter().filter(|info| info.access.is_empty()).map(|info| info.node).collect();
     if silent.is_empty() {
         return Check::fine(id, title, "the firmware tells bandwidth and latency (HMAT)");
     }
@@ -145,8 +160,9 @@ fn told(topology: &Topology) -> Check {
          `lowest-latency` leave them out",
         if silent.len() == 1 { format!("node {silent}") } else { format!("nodes {silent}") }
     );
-    Check::remark(id, title, finding)
-        .words("choose nodes by number or by distance: `areas nodes`; some firmwares have a switch for ACPI HMAT")
+    Check::remark(id, title, finding).words(
+        "choose nodes by number or by distance: `areas nodes`; some firmwares have a switch for ACPI HMAT",
+    )
 }
 
 fn reclaim(facts: &Facts) -> Check {

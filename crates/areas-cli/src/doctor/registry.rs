@@ -23,7 +23,8 @@ fn shared_memory(facts: &Facts) -> Check {
     let (id, title) = ("registry.shm", "/dev/shm");
     let there = facts.path("/dev/shm");
     let Ok(metadata) = std::fs::metadata(&there) else {
-        return Check::remark(id, title, "there is none: the registry is in /tmp").root("mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
+        return Check::remark(id, title, "there is none: the registry is in /tmp")
+            .root("mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
     };
     let mounts = match facts.mounts() {
         Ok(mounts) => mounts,
@@ -34,11 +35,18 @@ fn shared_memory(facts: &Facts) -> Check {
     };
     let options = mount.options.join(",");
     if mount.has("ro") {
-        return Check::broken(id, title, format!("{} mounted read-only ({options}): no names can be made", mount.kind))
-            .root("mount -o remount,rw /dev/shm");
+        return Check::broken(
+            id,
+            title,
+            format!("{} mounted read-only ({options}): no names can be made", mount.kind),
+        )
+        .root("mount -o remount,rw /dev/shm");
     }
     if metadata.mode() & 0o1777 != 0o1777 {
-        let finding = format!("its mode is {:04o}: users cannot make names in it, or can remove those of others", metadata.mode() & 0o7777);
+        let finding = format!(
+            "its mode is {:04o}: users cannot make names in it, or can remove those of others",
+            metadata.mode() & 0o7777
+        );
         return Check::remark(id, title, finding).root("chmod 1777 /dev/shm");
     }
     let finding = format!("{} ({options})", mount.kind);
@@ -60,7 +68,9 @@ fn shared_memory(facts: &Facts) -> Check {
             }
             Check::fine(id, title, finding)
         }
-        Err(errno) => Check::unknown(id, title, format!("{finding}; how much of it is free is not told: {errno}")),
+        Err(errno) => {
+            Check::unknown(id, title, format!("{finding}; how much of it is free is not told: {errno}"))
+        }
     }
 }
 
@@ -146,7 +156,8 @@ fn entries(facts: &Facts, folder: &Path) -> Check {
         Ok(names) => names,
         Err(why) => return Check::unknown(id, title, why.to_string()),
     };
-    let (spaces, strangers): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| name.starts_with("pid-"));
+    let (spaces, strangers): (Vec<&String>, Vec<&String>) =
+        names.iter().partition(|name| name.starts_with("pid-"));
     let (mut living, mut stale) = (0, 0);
     for space in &spaces {
         for link in facts.names(shown.join(space).join("teams")).unwrap_or_default() {

@@ -36,7 +36,16 @@ const FOUND_BY: &[(&str, &[&str])] = &[
     ("no link of a living team's", &["registry.entries"]),
     ("cpuset", &["numa.cpuset"]),
     ("ACPI HMAT", &["numa.hmat"]),
-    ("`areas doctor` tells which policies", &["kernel.preferred-many", "kernel.weighted-interleave", "kernel.home-node", "kernel.balanced-bind", "kernel.balanced-preferred-many"]),
+    (
+        "`areas doctor` tells which policies",
+        &[
+            "kernel.preferred-many",
+            "kernel.weighted-interleave",
+            "kernel.home-node",
+            "kernel.balanced-bind",
+            "kernel.balanced-preferred-many",
+        ],
+    ),
     ("allow memfd_create", &["sandbox.objects"]),
     ("memfd_create (3.17", &["sandbox.objects"]),
     ("PROT_WRITE and MAP_SHARED", &["sandbox.mappings"]),
@@ -57,8 +66,28 @@ const FOUND_BY: &[(&str, &[&str])] = &[
 
 /// Words by which a remedy is known to be about the machine, or about another process's rights.
 const OF_MACHINES: [&str; 22] = [
-    "ulimit", "sysctl", "systemd", "sandbox", "seccomp", "CAP_", "cpuset", "/proc", "/sys/", "mount ", "kernel", "Linux ", " root",
-    "limit", "pool", "vm.", "AREAS_", "chmod", "container", "capabilit", "HMAT", "memmap",
+    "ulimit",
+    "sysctl",
+    "systemd",
+    "sandbox",
+    "seccomp",
+    "CAP_",
+    "cpuset",
+    "/proc",
+    "/sys/",
+    "mount ",
+    "kernel",
+    "Linux ",
+    " root",
+    "limit",
+    "pool",
+    "vm.",
+    "AREAS_",
+    "chmod",
+    "container",
+    "capabilit",
+    "HMAT",
+    "memmap",
 ];
 
 /// Remedies with such words that are about the call itself: what was asked, or what the program does.
@@ -115,7 +144,9 @@ fn remedies(source: &str) -> Vec<String> {
         let name_is_short = line.0.len() < 40 && !line.0.contains('\n');
         name_is_short.then(|| line.1.split(";\n").next().unwrap_or_default().to_owned())
     });
-    help.chain(constants).map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ").replace("\\ ", "")).collect()
+    help.chain(constants)
+        .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ").replace("\\ ", ""))
+        .collect()
 }
 
 #[test]
@@ -125,7 +156,9 @@ fn for_each_remedy_of_the_library_there_is_a_check() {
     sources(&home.join("../areas/src"), &mut files);
     let all: Vec<(PathBuf, String)> = files
         .iter()
-        .flat_map(|file| remedies(&fs::read_to_string(file).unwrap()).into_iter().map(|text| (file.clone(), text)))
+        .flat_map(|file| {
+            remedies(&fs::read_to_string(file).unwrap()).into_iter().map(|text| (file.clone(), text))
+        })
         // Names of files and the like are no sentences.
         .filter(|(_, text)| text.contains('"') && text.contains(' '))
         .collect();
@@ -161,7 +194,8 @@ fn the_checks_that_find_them_are_there() {
 /// Each system call that is looked at has a line in the page on sandboxes.
 #[test]
 fn the_page_on_sandboxes_tells_of_each_call() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sandboxes.md")).unwrap();
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sandboxes.md")).unwrap();
     for call in super::calls::calls() {
         assert!(page.contains(&format!("`{call}`")) || page.contains(&format!("`{call}(")), "{call}");
     }

@@ -43,7 +43,8 @@ struct Page {
 
 impl Page {
     fn new(groups: &[Group], terminal: Terminal) -> Self {
-        let titles = groups.iter().flat_map(|group| &group.checks).map(|check| terminal.plain(&check.title).width());
+        let titles =
+            groups.iter().flat_map(|group| &group.checks).map(|check| terminal.plain(&check.title).width());
         Page { terminal, titles: titles.max().unwrap_or(0).min(WIDEST) }
     }
 
@@ -170,16 +171,23 @@ mod tests {
                 title: "limits",
                 checks: vec![
                     Check::fine("a", "open files", "20000"),
-                    Check::remark("b", "locked memory", "8 MiB may be locked by this user, \u{202e}and nothing more than that at all")
-                        .shell("ulimit -S -l hard")
-                        .words("LimitMEMLOCK=infinity in the systemd unit; `--ulimit memlock=-1` of the container"),
+                    Check::remark(
+                        "b",
+                        "locked memory",
+                        "8 MiB may be locked by this user, \u{202e}and nothing more than that at all",
+                    )
+                    .shell("ulimit -S -l hard")
+                    .words(
+                        "LimitMEMLOCK=infinity in the systemd unit; `--ulimit memlock=-1` of the container",
+                    ),
                     Check::fine("c", "addresses", "unlimited"),
                 ],
             },
             Group {
                 title: "registry",
                 checks: vec![
-                    Check::broken("d", "folder", "it belongs to user 7").root("rm -r /dev/shm/areas-1000 # a line that is longer than the page"),
+                    Check::broken("d", "folder", "it belongs to user 7")
+                        .root("rm -r /dev/shm/areas-1000 # a line that is longer than the page"),
                     Check::unknown("e", "entries", "there is no /x"),
                 ],
             },

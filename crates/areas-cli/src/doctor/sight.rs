@@ -27,17 +27,28 @@ fn proc_is_ours(facts: &Facts) -> Check {
     let link = match std::fs::read_link(facts.path("/proc/self")) {
         Ok(link) => link.to_string_lossy().into_owned(),
         Err(_) => {
-            return Check::broken(id, title, "/proc is not mounted: no area of another process can be found or opened")
-                .root("mount -t proc proc /proc");
+            return Check::broken(
+                id,
+                title,
+                "/proc is not mounted: no area of another process can be found or opened",
+            )
+            .root("mount -t proc proc /proc");
         }
     };
     if facts.is_here() && link != std::process::id().to_string() {
-        let finding = format!("it shows this process as {link}, which is {}: it is another pid namespace's", std::process::id());
-        return Check::broken(id, title, finding).root("mount -t proc proc /proc").words("`unshare --mount-proc`");
+        let finding = format!(
+            "it shows this process as {link}, which is {}: it is another pid namespace's",
+            std::process::id()
+        );
+        return Check::broken(id, title, finding)
+            .root("mount -t proc proc /proc")
+            .words("`unshare --mount-proc`");
     }
     match facts.status("Name") {
         Ok(_) => Check::fine(id, title, "it shows this process's own pid namespace"),
-        Err(why) => Check::broken(id, title, format!("it cannot be read: {why}")).root("mount -t proc proc /proc"),
+        Err(why) => {
+            Check::broken(id, title, format!("it cannot be read: {why}")).root("mount -t proc proc /proc")
+        }
     }
 }
 
@@ -52,15 +63,21 @@ fn hidden(facts: &Facts) -> Check {
         return Check::unknown(id, title, "no mount of /proc is shown");
     };
     if mount.value("subset").is_some() {
-        return Check::remark(id, title, "/proc is mounted with subset=pid: nothing of the machine is told, limits among it")
-            .root("mount -t proc proc /proc");
+        return Check::remark(
+            id,
+            title,
+            "/proc is mounted with subset=pid: nothing of the machine is told, limits among it",
+        )
+        .root("mount -t proc proc /proc");
     }
     match mount.value("hidepid") {
         None | Some("0" | "off") => Check::fine(id, title, "/proc is mounted without hidepid"),
         Some(mode) => Check::remark(
             id,
             title,
-            format!("/proc is mounted with hidepid={mode}: holders that run as another user or group are not seen"),
+            format!(
+                "/proc is mounted with hidepid={mode}: holders that run as another user or group are not seen"
+            ),
         )
         .root("mount -o remount,hidepid=0 /proc"),
     }
@@ -71,7 +88,11 @@ fn namespace(facts: &Facts) -> Check {
     match facts.status("NSpid") {
         Ok(numbers) => match numbers.split_ascii_whitespace().count() {
             // That of /proc and those below it: of those above nothing is told.
-            0 | 1 => Check::fine(id, title, "areas of processes in other pid namespaces are not seen, and not by them"),
+            0 | 1 => Check::fine(
+                id,
+                title,
+                "areas of processes in other pid namespaces are not seen, and not by them",
+            ),
             depth => Check::remark(
                 id,
                 title,
@@ -98,7 +119,10 @@ fn users(facts: &Facts) -> Check {
         _ => Check::remark(
             id,
             title,
-            format!("one of its own ({}): processes outside cannot be looked into, nor their areas opened", map.replace('\n', "; ")),
+            format!(
+                "one of its own ({}): processes outside cannot be looked into, nor their areas opened",
+                map.replace('\n', "; ")
+            ),
         )
         .words("hand areas over a socket: `areas offer`, `areas take`"),
     }
@@ -132,8 +156,10 @@ fn landlock(facts: &Facts) -> Check {
             "the kernel has it, and does not tell whether it restricts this process: what that would hide shows at `other processes`",
         ),
         Ok(_) => Check::fine(id, title, "it is not in use on this machine"),
-        Err(Unread::Missing(_)) => Check::unknown(id, title, "securityfs is not mounted, which lists security modules")
-            .root("mount -t securityfs securityfs /sys/kernel/security"),
+        Err(Unread::Missing(_)) => {
+            Check::unknown(id, title, "securityfs is not mounted, which lists security modules")
+                .root("mount -t securityfs securityfs /sys/kernel/security")
+        }
         Err(why) => Check::unknown(id, title, why.to_string()),
     }
 }
@@ -151,8 +177,11 @@ fn others(facts: &Facts) -> Check {
             && facts.status_of(pid, "Uid").as_ref() == Ok(&ours)
             && facts.status_of(pid, "Gid").as_ref() == Ok(&groups)
     };
-    let same: Vec<&String> =
-        processes.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).filter(|pid| same(pid)).collect();
+    let same: Vec<&String> = processes
+        .iter()
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        .filter(|pid| same(pid))
+        .collect();
     // A process that has just ended is no process that hides.
     let hides = |pid: &&&String| {
         matches!(facts.names(Path::new("/proc").join(pid.as_str()).join("fd")), Err(Unread::Failed(..)))
@@ -213,7 +242,9 @@ fn low_memory(facts: &Facts) -> Check {
         .filter(|word| word.starts_with("memmap=") && word.contains('$'))
         .collect();
     let locked_down = match facts.chosen("/sys/kernel/security/lockdown").as_deref() {
-        Ok(mode @ ("integrity" | "confidentiality")) => format!("; the kernel's lockdown ({mode}) forbids /dev/mem"),
+        Ok(mode @ ("integrity" | "confidentiality")) => {
+            format!("; the kernel's lockdown ({mode}) forbids /dev/mem")
+        }
         _ => String::new(),
     };
     match aside.as_slice() {

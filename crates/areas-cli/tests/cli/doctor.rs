@@ -47,16 +47,25 @@ fn machine(registry: &Registry) -> std::path::PathBuf {
         ("proc/sys/kernel/osrelease", "6.12.1\u{1b}[31m\n"),
         ("proc/sys/vm/overcommit_memory", "2\n"),
         ("proc/sys/vm/max_map_count", "?\n"),
-        ("proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 9000000 kB\nCommitLimit: 9000000 kB\nCommitted_AS: 8999000 kB\nHugepagesize: 2048 kB\n"),
+        (
+            "proc/meminfo",
+            "MemTotal: 16000000 kB\nMemAvailable: 9000000 kB\nCommitLimit: 9000000 kB\nCommitted_AS: 8999000 kB\nHugepagesize: 2048 kB\n",
+        ),
         ("proc/77/status", status),
         ("proc/77/limits", limits),
         ("proc/77/cgroup", "0::/box\n"),
-        ("proc/77/mountinfo", "22 1 0:21 / /proc rw - proc proc rw,hidepid=2\n26 1 0:24 / /cg rw - cgroup2 none rw\n"),
+        (
+            "proc/77/mountinfo",
+            "22 1 0:21 / /proc rw - proc proc rw,hidepid=2\n26 1 0:24 / /cg rw - cgroup2 none rw\n",
+        ),
         ("cg/box/memory.high", "104857600\n"),
         ("cg/box/memory.current", "104857600\n"),
         ("cg/box/memory.stat", "inactive_file 1048576\n"),
         ("cg/box/memory.events", "low 0\nhigh 4711\nmax 0\n"),
-        ("cg/box/memory.pressure", "some avg10=80.00 avg60=61.25 avg300=9.00 total=1\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=1\n"),
+        (
+            "cg/box/memory.pressure",
+            "some avg10=80.00 avg60=61.25 avg300=9.00 total=1\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=1\n",
+        ),
         ("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "0\n"),
         ("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "0\n"),
     ] {
@@ -83,7 +92,10 @@ fn another_machine_at_80_and_200_columns_and_in_a_pipe() {
     assert_eq!((piped.code, piped.stderr.as_str()), (Some(1), ""));
     insta::assert_snapshot!("doctor_piped", piped.stdout());
     let Some(narrow) = shown("80", "") else {
-        return skipped("doctor::another_machine_at_80_and_200_columns_and_in_a_pipe", "there is no `script`");
+        return skipped(
+            "doctor::another_machine_at_80_and_200_columns_and_in_a_pipe",
+            "there is no `script`",
+        );
     };
     insta::assert_snapshot!("doctor_80", narrow);
     // Commands are whole, however long; all else fits.
@@ -91,7 +103,8 @@ fn another_machine_at_80_and_200_columns_and_in_a_pipe() {
     assert_eq!(narrow.lines().find(too_long), None);
     insta::assert_snapshot!("doctor_200", shown("200", "--all").unwrap());
     // The characters that the locale has, and none that a terminal obeys.
-    let plain = Ran::of(registry.areas(["doctor".as_ref(), "--root".as_ref(), root.as_os_str()]).env("LC_ALL", "C"));
+    let plain =
+        Ran::of(registry.areas(["doctor".as_ref(), "--root".as_ref(), root.as_os_str()]).env("LC_ALL", "C"));
     assert!(plain.stdout().is_ascii() && plain.stdout().contains("\n  FAILED "), "{plain:?}");
     assert!(!plain.stdout().contains('\u{1b}'));
     let nowhere = registry.run(["doctor".as_ref(), "--root".as_ref(), registry.file("nowhere").as_os_str()]);
@@ -104,15 +117,25 @@ fn this_machine_as_it_is() {
     let registry = Registry::new();
     let (told, code) = examined(&mut registry.areas(["doctor", "--json"]));
     assert_eq!(told["schema"], 1);
-    let states = |state: &str| told["checks"].as_array().unwrap().iter().filter(|check| check["state"] == state).count();
+    let states = |state: &str| {
+        told["checks"].as_array().unwrap().iter().filter(|check| check["state"] == state).count()
+    };
     let counted = ["fine", "remark", "broken", "unknown"].map(states);
     assert_eq!(
         counted,
-        ["fine", "remarks", "broken", "unknown"].map(|count| usize::try_from(told[count].as_u64().unwrap()).unwrap())
+        ["fine", "remarks", "broken", "unknown"]
+            .map(|count| usize::try_from(told[count].as_u64().unwrap()).unwrap())
     );
     assert_eq!(code, Some(i32::from(counted[2] > 0)));
     assert!(counted.iter().sum::<usize>() > 50, "{counted:?}");
-    for id in ["kernel.populate", "sandbox.objects", "sandbox.mappings", "sandbox.registry", "registry.folder", "sight.proc"] {
+    for id in [
+        "kernel.populate",
+        "sandbox.objects",
+        "sandbox.mappings",
+        "sandbox.registry",
+        "registry.folder",
+        "sight.proc",
+    ] {
         assert_eq!(check(&told, id)["state"], "fine", "the tests need it: {told}");
     }
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
@@ -138,7 +161,8 @@ fn the_lines_that_are_named_mend() {
         ("ulimit -S -n 12", "limits.nofile", "broken"),
         ("ulimit -S -v 4000000", "limits.as", "remark"),
     ] {
-        let told: Value = serde_json::from_str(&registry.shell(&format!("{limit}; areas doctor --json")).stdout()).unwrap();
+        let told: Value =
+            serde_json::from_str(&registry.shell(&format!("{limit}; areas doctor --json")).stdout()).unwrap();
         let found = check(&told, id);
         assert_eq!(found["state"], state, "{limit}: {found}");
         let mended = registry.shell(&format!("{limit}; {}; areas doctor --json", line(found)));
@@ -155,7 +179,11 @@ fn odd_programs_around_it() {
         let ran = registry.shell(script);
         serde_json::from_str::<Value>(&ran.stdout()).unwrap_or_else(|_| panic!("{script}: {ran:?}"))
     };
-    for script in ["trap '' CHLD; areas doctor --json", "exec 0<&- 2>&-; areas doctor --json", "ulimit -c unlimited; areas doctor --json"] {
+    for script in [
+        "trap '' CHLD; areas doctor --json",
+        "exec 0<&- 2>&-; areas doctor --json",
+        "ulimit -c unlimited; areas doctor --json",
+    ] {
         let told = of(script);
         assert_eq!(check(&told, "sandbox.objects")["state"], "fine", "{script}");
     }
@@ -164,7 +192,13 @@ fn odd_programs_around_it() {
     let closed = registry.shell("areas doctor >&-");
     assert_eq!(closed.code, Some(1));
     assert!(closed.stderr.contains("cannot write to the standard output"), "{closed:?}");
-    assert_eq!(registry.shell("areas doctor | true; exit ${PIPESTATUS[0]}").code.map(|code| [0, 1, 141].contains(&code)), Some(true));
+    assert_eq!(
+        registry
+            .shell("areas doctor | true; exit ${PIPESTATUS[0]}")
+            .code
+            .map(|code| [0, 1, 141].contains(&code)),
+        Some(true)
+    );
 }
 
 #[test]
@@ -178,10 +212,17 @@ fn an_ordinary_user_and_one_in_a_namespace() {
         let namespace = check(&told, "sight.user-namespace");
         assert_eq!(namespace["state"], "remark", "{namespace}");
         assert!(line(namespace).contains("areas offer"), "{namespace}");
-        assert_eq!(check(&told, "registry.folder")["state"], "fine", "its owner is the user of the namespace");
+        assert_eq!(
+            check(&told, "registry.folder")["state"],
+            "fine",
+            "its owner is the user of the namespace"
+        );
     }
     if !is_root() {
-        return skipped("doctor::an_ordinary_user_and_one_in_a_namespace", "only root can become another user");
+        return skipped(
+            "doctor::an_ordinary_user_and_one_in_a_namespace",
+            "only root can become another user",
+        );
     }
     let home = tempfile::tempdir().unwrap();
     fs::copy(AREAS, home.path().join("areas")).unwrap();
@@ -191,7 +232,10 @@ fn an_ordinary_user_and_one_in_a_namespace() {
     let (told, code) = examined(command.arg(home.path().join("areas")).args(["doctor", "--json"]));
     let folder = check(&told, "registry.folder");
     assert_eq!((folder["state"].as_str(), code), (Some("broken"), Some(1)), "{folder}");
-    assert!(folder["finding"].as_str().unwrap().contains("it belongs to user 0, and we are user 65534"), "{folder}");
+    assert!(
+        folder["finding"].as_str().unwrap().contains("it belongs to user 0, and we are user 65534"),
+        "{folder}"
+    );
     let capabilities = check(&told, "sight.capabilities");
     assert!(capabilities["finding"].as_str().unwrap().contains("CAP_SYS_NICE"), "{capabilities}");
 }
@@ -215,9 +259,24 @@ fn another_namespaces_proc() {
 #[test]
 fn an_area_that_is_as_it_was_asked_to_be() {
     let registry = Registry::new();
-    let holder = registry.hold(["create", "--name", "well", "--size", "1M", "--populate", "--policy", "bind", "--nodes", "0"]);
+    let holder = registry.hold([
+        "create",
+        "--name",
+        "well",
+        "--size",
+        "1M",
+        "--populate",
+        "--policy",
+        "bind",
+        "--nodes",
+        "0",
+    ]);
     let (told, code) = examined(&mut registry.areas(["doctor", "well", "--json"]));
-    assert_eq!((code, told["broken"].as_u64(), told["remarks"].as_u64()), (Some(0), Some(0), Some(0)), "{told}");
+    assert_eq!(
+        (code, told["broken"].as_u64(), told["remarks"].as_u64()),
+        (Some(0), Some(0), Some(0)),
+        "{told}"
+    );
     assert_eq!(told["area"], registry.list()[0]["id"]);
     let place = check(&told, "area.place");
     assert!(place["finding"].as_str().unwrap().starts_with("node 0 has all 1.00 MiB"), "{place}");
@@ -237,15 +296,24 @@ fn who_is_in_the_way_of_freezing() {
     let holder = registry.hold(["create", "--name", "name:it's \u{202e}odd", "--size", "1M"]);
     let id = registry.list()[0]["id"].to_string();
     let Some(mut writer) = writer_of(holder.pid()) else {
-        return skipped("doctor::who_is_in_the_way_of_freezing", "there is no python3, which maps what another process has open");
+        return skipped(
+            "doctor::who_is_in_the_way_of_freezing",
+            "there is no python3, which maps what another process has open",
+        );
     };
     holder.signal(Signal::STOP);
     let (told, code) = examined(&mut registry.areas(["doctor", &id, "--json"]));
     let stopped = check(&told, "area.holders");
-    assert_eq!((stopped["state"].as_str(), line(stopped)), (Some("remark"), &*format!("kill -CONT {}", holder.pid())));
+    assert_eq!(
+        (stopped["state"].as_str(), line(stopped)),
+        (Some("remark"), &*format!("kill -CONT {}", holder.pid()))
+    );
     let freezing = check(&told, "area.freezing");
     assert_eq!((freezing["state"].as_str(), code), (Some("remark"), Some(0)), "{freezing}");
-    assert!(freezing["finding"].as_str().unwrap().contains(&format!("{} (python3", writer.pid())), "{freezing}");
+    assert!(
+        freezing["finding"].as_str().unwrap().contains(&format!("{} (python3", writer.pid())),
+        "{freezing}"
+    );
     // Each line mends.
     for of in [stopped, freezing] {
         assert_eq!(registry.shell(line(of)).code, Some(0));

@@ -58,7 +58,10 @@ fn calls_that_are_refused() {
     assert_eq!(state(&told, "sandbox.filter").0, "remark");
     let (placement, finding) = state(&told, "sandbox.placement");
     assert_eq!(placement, "remark");
-    assert!(finding.starts_with("are refused: mbind (EPERM), set_mempolicy (EPERM); policies are an error"), "{finding}");
+    assert!(
+        finding.starts_with("are refused: mbind (EPERM), set_mempolicy (EPERM); policies are an error"),
+        "{finding}"
+    );
     let [check] = checks(&told, "sandbox.placement")[..] else { panic!() };
     assert!(check["remedies"][0]["text"].as_str().unwrap().contains("--cap-add SYS_NICE"), "{check}");
     for id in ["sandbox.policies", "sandbox.home-node", "sandbox.nodes", "sandbox.descriptors"] {
@@ -73,9 +76,26 @@ fn calls_that_are_refused() {
 #[test]
 fn calls_that_kill() {
     let registry = Registry::new();
-    let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--populate", "--policy", "bind", "--nodes", "0"]);
-    let calls =
-        [libc::SYS_pidfd_getfd, 451, libc::SYS_mincore, libc::SYS_move_pages, libc::SYS_get_mempolicy, libc::SYS_process_vm_writev];
+    let _holder = registry.hold([
+        "create",
+        "--name",
+        "x",
+        "--size",
+        "1M",
+        "--populate",
+        "--policy",
+        "bind",
+        "--nodes",
+        "0",
+    ]);
+    let calls = [
+        libc::SYS_pidfd_getfd,
+        451,
+        libc::SYS_mincore,
+        libc::SYS_move_pages,
+        libc::SYS_get_mempolicy,
+        libc::SYS_process_vm_writev,
+    ];
     let rules = || calls.map(kills).to_vec();
     let (told, code) = examined(&mut under(registry.areas(["doctor", "--json"]), rules()));
     assert_eq!(code, Some(1));
@@ -83,7 +103,10 @@ fn calls_that_kill() {
     assert_eq!(descriptors, "broken");
     assert!(finding.starts_with("kill this process: pidfd_getfd; "), "{finding}");
     let [check] = checks(&told, "sandbox.resident")[..] else { panic!() };
-    assert_eq!(check["finding"].as_str().unwrap().split(';').next(), Some("kill this process: cachestat, mincore"));
+    assert_eq!(
+        check["finding"].as_str().unwrap().split(';').next(),
+        Some("kill this process: cachestat, mincore")
+    );
     // The line is what keeps other programs alive.
     assert_eq!(check["remedies"][0]["text"], "export AREAS_WITHOUT=cachestat,mincore");
     assert_eq!(state(&told, "sandbox.copying").0, "broken");

@@ -18,6 +18,7 @@ mod reaping;
 mod scanning;
 mod schema;
 mod story_leak;
+mod stories;
 mod streams;
 mod terminal;
 mod tour;

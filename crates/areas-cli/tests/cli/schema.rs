@@ -13,7 +13,7 @@ use crate::machines;
 /// A command with `--json`, and what runs it: what it printed, one document or several, of as many runs as are wanted.
 type Runs = fn(&Registry) -> Vec<String>;
 
-const COMMANDS: [(&str, Runs); 9] = [
+const COMMANDS: [(&str, Runs); 10] = [
     ("ls", ls),
     ("show", |registry| with_area(registry, &[&["show", "x", "--json"], &["show", "x", "--map", "--json"]])),
     ("put", |registry| {
@@ -38,6 +38,7 @@ const COMMANDS: [(&str, Runs); 9] = [
         assert_eq!(ran.code, Some(3), "{ran:?}");
         vec![ran.stdout()]
     }),
+    ("doctor", doctor),
 ];
 
 /// Fields that this test cannot bring about on any machine, and why. Where one comes, its type is looked at all the same.
@@ -65,6 +66,15 @@ fn nodes(registry: &Registry) -> Vec<String> {
     std::fs::write(odd.join("devices/system/node/node0/distance"), "x\n").unwrap();
     let of = |root: &Path| printed(registry, &["nodes", "--json", "--sysfs", root.to_str().unwrap()]);
     vec![printed(registry, &["nodes", "--json"]), of(&cached), of(&odd)]
+}
+
+/// A machine on which something is broken is told of as any other: with status 1.
+fn doctor(registry: &Registry) -> Vec<String> {
+    let machine = registry.run(["doctor", "--json"]);
+    assert!(matches!(machine.code, Some(0 | 1)), "{machine:?}");
+    let mut printed = with_area(registry, &[&["doctor", "x", "--json"]]);
+    printed.push(machine.stdout());
+    printed
 }
 
 /// What commands print while there is an area `x` of 1 MiB with a note, of which a part is in RAM.

@@ -59,7 +59,9 @@ const RECORD: usize = 4;
 pub fn answers() -> Vec<(&'static str, Answer)> {
     let mut answers = vec![Answer::Unasked; PROBES.len()];
     let mut next = 0;
-    while next < PROBES.len() && answers.iter().filter(|answer| **answer == Answer::Silent).count() < MOST_SILENT {
+    while next < PROBES.len()
+        && answers.iter().filter(|answer| **answer == Answer::Silent).count() < MOST_SILENT
+    {
         match ask_from(next, &mut answers) {
             Some(after) if after > next => next = after,
             _ => break,
@@ -188,6 +190,20 @@ fn bare(number: libc::c_long, arguments: [usize; 6]) -> Result<i64> {
     if result < 0 { Err(last_errno()) } else { Ok(result) }
 }
 
+/// A C `int` as an argument: the kernel looks at its low half.
+fn int(value: i32) -> usize {
+    value.cast_unsigned() as usize
+}
+
+/// A number that a call gave.
+fn number(value: i64) -> usize {
+    usize::try_from(value).unwrap_or(NONE)
+}
+
+fn own_number() -> Result<usize> {
+    bare(libc::SYS_getpid, [0; 6]).map(number)
+}
+
 /// No descriptor.
 const NONE: usize = usize::MAX;
 /// Of this process.
@@ -201,7 +217,7 @@ fn no_core_dump() -> Result<i64> {
 
 fn is_advice(advice: i32) -> Result<i64> {
     // Of no bytes: the kernel looks at the advice first.
-    bare(libc::SYS_madvise, [0, 0, advice as usize, 0, 0, 0])
+    bare(libc::SYS_madvise, [0, 0, int(advice), 0, 0, 0])
 }
 
 fn is_policy(mode: usize) -> Result<i64> {
@@ -213,9 +229,9 @@ fn is_policy(mode: usize) -> Result<i64> {
 fn is_question(path: &std::ffi::CStr, question: usize) -> Result<i64> {
     let file = bare(
         libc::SYS_openat,
-        [libc::AT_FDCWD as usize, path.as_ptr().addr(), (libc::O_RDONLY | libc::O_CLOEXEC) as usize, 0, 0, 0],
+        [int(libc::AT_FDCWD), path.as_ptr().addr(), int(libc::O_RDONLY | libc::O_CLOEXEC), 0, 0, 0],
     )?;
-    bare(libc::SYS_ioctl, [file.cast_unsigned().try_into().unwrap_or(NONE), question, 0, 0, 0, 0])
+    bare(libc::SYS_ioctl, [number(file), question, 0, 0, 0, 0])
 }
 
 const fn probe(name: &'static str, call: fn() -> Result<i64>, known: &'static [Errno]) -> Probe {
@@ -233,9 +249,9 @@ static PROBES: [Probe; 49] = [
     probe("memfd_create", || bare(libc::SYS_memfd_create, [0, 3, 0, 0, 0, 0]), TEXT),
     probe("ftruncate", || bare(libc::SYS_ftruncate, [NONE, 0, 0, 0, 0, 0]), TEXT),
     probe("fallocate", || bare(libc::SYS_fallocate, [NONE, 0, 0, 1, 0, 0]), FILE),
-    probe("fcntl", || bare(libc::SYS_fcntl, [NONE, libc::F_ADD_SEALS as usize, 0, 0, 0, 0]), FILE),
+    probe("fcntl", || bare(libc::SYS_fcntl, [NONE, int(libc::F_ADD_SEALS), 0, 0, 0, 0]), FILE),
     probe("fchmod", || bare(libc::SYS_fchmod, [NONE, 0, 0, 0, 0, 0]), FILE),
-    probe("mmap", || bare(libc::SYS_mmap, [0, 0, 3, libc::MAP_SHARED as usize, NONE, 0]), TEXT),
+    probe("mmap", || bare(libc::SYS_mmap, [0, 0, 3, int(libc::MAP_SHARED), NONE, 0]), TEXT),
     probe("mprotect", || bare(libc::SYS_mprotect, [0, 0, 3, 0, 0, 0]), RANGE),
     probe("munmap", || bare(libc::SYS_munmap, [0, 0, 0, 0, 0, 0]), RANGE),
     probe("madvise", || is_advice(libc::MADV_NORMAL), NOTHING),
@@ -246,16 +262,21 @@ static PROBES: [Probe; 49] = [
     probe("mkdirat", || bare(libc::SYS_mkdirat, [NONE, 0, 0, 0, 0, 0]), TEXT),
     probe("symlinkat", || bare(libc::SYS_symlinkat, [0, NONE, 0, 0, 0, 0]), TEXT),
     probe("unlinkat", || bare(libc::SYS_unlinkat, [NONE, 0, 0, 0, 0, 0]), TEXT),
-    probe("flock", || bare(libc::SYS_flock, [NONE, libc::LOCK_SH as usize, 0, 0, 0, 0]), FILE),
+    probe("flock", || bare(libc::SYS_flock, [NONE, int(libc::LOCK_SH), 0, 0, 0, 0]), FILE),
     probe("pread64", || bare(libc::SYS_pread64, [NONE, 0, 0, 0, 0, 0]), FILE),
     probe("pwrite64", || bare(libc::SYS_pwrite64, [NONE, 0, 0, 0, 0, 0]), FILE),
     // Waking nobody, at no address: the kernel looks for the address.
-    probe("futex", || bare(libc::SYS_futex, [0, libc::FUTEX_WAKE as usize, 0, 0, 0, 0]), RANGE),
-    probe("kill", || bare(libc::SYS_kill, [bare(libc::SYS_getpid, [0; 6])? as usize, 0, 0, 0, 0, 0]), NOTHING),
+    probe("futex", || bare(libc::SYS_futex, [0, int(libc::FUTEX_WAKE), 0, 0, 0, 0]), RANGE),
+    probe("kill", || bare(libc::SYS_kill, [own_number()?, 0, 0, 0, 0, 0]), NOTHING),
     probe("sched_setaffinity", || bare(libc::SYS_sched_setaffinity, [SELF, 0, 0, 0, 0, 0]), RANGE),
     probe(
         "socket",
-        || bare(libc::SYS_socket, [libc::AF_UNIX as usize, (libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC) as usize, 0, 0, 0, 0]),
+        || {
+            bare(
+                libc::SYS_socket,
+                [int(libc::AF_UNIX), int(libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC), 0, 0, 0, 0],
+            )
+        },
         &[Errno::MFILE, Errno::NFILE],
     ),
     probe("bind", || bare(libc::SYS_bind, [NONE, 0, 0, 0, 0, 0]), FILE),
@@ -263,15 +284,11 @@ static PROBES: [Probe; 49] = [
     probe("recvmsg", || bare(libc::SYS_recvmsg, [NONE, 0, 0, 0, 0, 0]), TEXT),
     probe(
         "pidfd_open",
-        || bare(libc::SYS_pidfd_open, [bare(libc::SYS_getpid, [0; 6])? as usize, 0, 0, 0, 0, 0]),
+        || bare(libc::SYS_pidfd_open, [own_number()?, 0, 0, 0, 0, 0]),
         &[Errno::MFILE, Errno::NFILE],
     ),
     probe("pidfd_getfd", || bare(libc::SYS_pidfd_getfd, [NONE, 0, 0, 0, 0, 0]), FILE),
-    probe(
-        "process_vm_writev",
-        || bare(libc::SYS_process_vm_writev, [bare(libc::SYS_getpid, [0; 6])? as usize, 0, 0, 0, 0, 0]),
-        NOTHING,
-    ),
+    probe("process_vm_writev", || bare(libc::SYS_process_vm_writev, [own_number()?, 0, 0, 0, 0, 0]), NOTHING),
     // Where nothing may be locked (RLIMIT_MEMLOCK is 0) the answer is EPERM: that is told where the limit is.
     probe("mlock", || bare(libc::SYS_mlock, [0, 0, 0, 0, 0, 0]), NOTHING),
     probe("mlock2", || bare(libc::SYS_mlock2, [0, 0, 1, 0, 0, 0]), NOTHING),
@@ -287,7 +304,11 @@ static PROBES: [Probe; 49] = [
     probe("MADV_POPULATE_WRITE", || is_advice(libc::MADV_POPULATE_WRITE), NOTHING),
     probe("MADV_COLLAPSE", || is_advice(libc::MADV_COLLAPSE), NOTHING),
     probe("MPOL_PREFERRED_MANY", || is_policy(raw::_bindgen_ty_1::MPOL_PREFERRED_MANY as usize), NOTHING),
-    probe("MPOL_WEIGHTED_INTERLEAVE", || is_policy(raw::_bindgen_ty_1::MPOL_WEIGHTED_INTERLEAVE as usize), NOTHING),
+    probe(
+        "MPOL_WEIGHTED_INTERLEAVE",
+        || is_policy(raw::_bindgen_ty_1::MPOL_WEIGHTED_INTERLEAVE as usize),
+        NOTHING,
+    ),
     probe(
         "balanced bind",
         || is_policy(raw::_bindgen_ty_1::MPOL_BIND as usize | raw::MPOL_F_NUMA_BALANCING as usize),
@@ -299,7 +320,11 @@ static PROBES: [Probe; 49] = [
         NOTHING,
     ),
     probe("PAGEMAP_SCAN", || is_question(c"/proc/self/pagemap", PAGEMAP_SCAN as usize), &[Errno::FAULT]),
-    probe("PROCMAP_QUERY", || is_question(c"/proc/self/maps", PROCMAP_QUERY as usize), &[Errno::FAULT]),
+    probe(
+        "PROCMAP_QUERY",
+        || is_question(c"/proc/self/maps", usize::try_from(PROCMAP_QUERY).unwrap_or(0)),
+        &[Errno::FAULT],
+    ),
 ];
 
 #[cfg(test)]
@@ -310,7 +335,10 @@ mod tests {
     fn all_that_is_asked_is_answered() {
         let answers = answers();
         assert_eq!(answers.len(), PROBES.len());
-        assert!(answers.iter().all(|(_, answer)| !matches!(answer, Answer::Unasked | Answer::Silent)), "{answers:?}");
+        assert!(
+            answers.iter().all(|(_, answer)| !matches!(answer, Answer::Unasked | Answer::Silent)),
+            "{answers:?}"
+        );
         // Without these no test of this library would run.
         for name in ["memfd_create", "mmap", "fcntl", "openat", "MADV_POPULATE_WRITE"] {
             let (_, answer) = answers.iter().find(|(known, _)| *known == name).unwrap();

@@ -46,8 +46,12 @@ fn alive(looked: &Looked<'_>) -> Check {
     if stopped.is_empty() {
         return Check::fine(id, title, finding);
     }
-    let line = format!("kill -CONT {}", stopped.iter().map(|holder| holder.pid.to_string()).collect::<Vec<_>>().join(" "));
-    Check::remark(id, title, format!("{finding}; stopped, so that it cannot answer: {}", list(&stopped))).shell(line)
+    let line = format!(
+        "kill -CONT {}",
+        stopped.iter().map(|holder| holder.pid.to_string()).collect::<Vec<_>>().join(" ")
+    );
+    Check::remark(id, title, format!("{finding}; stopped, so that it cannot answer: {}", list(&stopped)))
+        .shell(line)
 }
 
 /// Who keeps it from being frozen, but for its holder, who does it.
@@ -57,8 +61,12 @@ fn freezing(looked: &Looked<'_>) -> Check {
         return Check::fine(id, title, "it is frozen: nobody writes it any more");
     }
     if looked.look.is_sealed_shut() == Some(true) {
-        return Check::remark(id, title, "a holder has sealed it against further seals (F_SEAL_SEAL): it can never be frozen")
-            .shell(format!("areas cat {} | areas put - --name NEW --freeze", looked.target()));
+        return Check::remark(
+            id,
+            title,
+            "a holder has sealed it against further seals (F_SEAL_SEAL): it can never be frozen",
+        )
+        .shell(format!("areas cat {} | areas put - --name NEW --freeze", looked.target()));
     }
     let writers = match looked.source.writers() {
         Ok(writers) => writers,
@@ -69,9 +77,13 @@ fn freezing(looked: &Looked<'_>) -> Check {
         return Check::fine(id, title, "nobody but its holder is seen to have it mapped for writing");
     }
     let pids: Vec<String> = others.iter().map(|writer| writer.pid.to_string()).collect();
-    Check::remark(id, title, format!("in the way are those who have it mapped for writing, or may: {}", list(&others)))
-        .shell(format!("kill {}", pids.join(" ")))
-        .words("or have them drop it, or clone it for reading only")
+    Check::remark(
+        id,
+        title,
+        format!("in the way are those who have it mapped for writing, or may: {}", list(&others)),
+    )
+    .shell(format!("kill {}", pids.join(" ")))
+    .words("or have them drop it, or clone it for reading only")
 }
 
 /// Pages that a transfer has pinned can be neither sealed nor moved. The kernel tells how many there are, and of each process what it has pinned
@@ -91,9 +103,15 @@ fn pinned(looked: &Looked<'_>) -> Check {
         Some(count) => Check::fine(
             id,
             title,
-            format!("none by its holders for long; {count} on the machine, of whatever: a transfer that is going on pins for a moment"),
+            format!(
+                "none by its holders for long; {count} on the machine, of whatever: a transfer that is going on pins for a moment"
+            ),
         ),
-        None => Check::unknown(id, title, "none by its holders for long; of the machine's the kernel does not tell"),
+        None => Check::unknown(
+            id,
+            title,
+            "none by its holders for long; of the machine's the kernel does not tell",
+        ),
     }
 }
 
@@ -126,7 +144,11 @@ fn moving(looked: &Looked<'_>) -> Check {
     let (id, title) = ("area.moving", "moving");
     let mapped: Vec<&Holder> = looked.holders.iter().filter(|holder| holder.mapped.is_some()).collect();
     if looked.info.page_size != areas::PageSize::base() {
-        return Check::fine(id, title, "pages of the pool move where the pool of the other node has some free: `areas nodes`");
+        return Check::fine(
+            id,
+            title,
+            "pages of the pool move where the pool of the other node has some free: `areas nodes`",
+        );
     }
     match (mapped.as_slice(), looked.facts.has_capability(SYS_NICE)) {
         ([] | [_], _) => Check::fine(id, title, "no two processes are seen to have it mapped"),

@@ -29,10 +29,12 @@ struct Looked<'a> {
 /// `Kind::NoSuchArea` if it went in between, `Kind::Unreadable` if it may not be looked into.
 pub(super) fn groups(facts: &Facts, source: &Source) -> areas::Result<Vec<Group>> {
     let look = source.look()?;
-    let policies = match calls::deadly(facts).contains(&"get_mempolicy") {
-        false => source.policies(),
-        true => Err(Error::new(Kind::NotPermitted, "ask for its policy").detail("a sandbox kills for get_mempolicy")),
-    };
+    let policies =
+        match calls::deadly(facts).contains(&"get_mempolicy") {
+            false => source.policies(),
+            true => Err(Error::new(Kind::NotPermitted, "ask for its policy")
+                .detail("a sandbox kills for get_mempolicy")),
+        };
     // We have it open as well, as long as we look.
     let others = |holder: &Holder| holder.pid != std::process::id();
     let looked = Looked {
@@ -104,7 +106,11 @@ fn limits(looked: &Looked<'_>) -> Vec<Check> {
             1 => "its holder".to_owned(),
             count => format!("its {count} holders"),
         };
-        return vec![Check::fine("area.limits", "memory limits", format!("no control group holds {whom} back"))];
+        return vec![Check::fine(
+            "area.limits",
+            "memory limits",
+            format!("no control group holds {whom} back"),
+        )];
     }
     found
 }

@@ -89,7 +89,9 @@ fn huge(looked: &Looked<'_>) -> Check {
     }
     let reason = match machine::transparent_forbidden(looked.facts.root(), true) {
         Some(why) => format!("{finding}: {why}"),
-        None => format!("{finding}: none were asked for, or no run of free memory was long enough when its pages came"),
+        None => format!(
+            "{finding}: none were asked for, or no run of free memory was long enough when its pages came"
+        ),
     };
     Check::remark(id, title, reason)
         .words("make it with `--huge auto` (or 2M, from the pool): the table of pages gets 512 times smaller, and far-flung accesses faster")

@@ -8,7 +8,11 @@ use super::Looked;
 
 pub(super) fn checks(looked: &Looked<'_>) -> Vec<Check> {
     if looked.info.physical.is_some() {
-        return vec![Check::fine("area.place", "nodes", "memory that was set aside when the machine booted has no policy")];
+        return vec![Check::fine(
+            "area.place",
+            "nodes",
+            "memory that was set aside when the machine booted has no policy",
+        )];
     }
     let mut checks = vec![policy(looked), placed(looked)];
     checks.extend(cpuset(looked));
@@ -24,7 +28,9 @@ fn policy(looked: &Looked<'_>) -> Check {
         Ok([now]) => Check::remark(
             id,
             title,
-            format!("{now} now; its holder asked for {asked}: another process placed it anew, or a cpuset did"),
+            format!(
+                "{now} now; its holder asked for {asked}: another process placed it anew, or a cpuset did"
+            ),
         )
         .shell(move_line(looked, &asked)),
         Ok(several) => {
@@ -70,7 +76,8 @@ fn placed(looked: &Looked<'_>) -> Check {
         return Check::fine(id, title, finding);
     }
     let finding = format!("asked was {placement}, and {shares}: {}", in_place(&verification));
-    why(looked, &placement, &verification, Check::broken(id, title, finding)).shell(move_line(looked, &placement))
+    why(looked, &placement, &verification, Check::broken(id, title, finding))
+        .shell(move_line(looked, &placement))
 }
 
 /// `25.0 % of 8.00 MiB are in place`
@@ -102,10 +109,9 @@ fn shares(nodes: impl Iterator<Item = (u32, u64)>) -> String {
 fn why(looked: &Looked<'_>, placement: &Placement, verification: &Verification, mut check: Check) -> Check {
     let topology = Topology::read_from(looked.facts.path("/sys")).ok();
     let page = looked.info.page_size;
-    let missed: NodeSet = verification
-        .misplaced()
-        .iter()
-        .fold(NodeSet::EMPTY, |sum, part| sum | (part.asked & placement.policy().nodes().unwrap_or(NodeSet::ALL)));
+    let missed: NodeSet = verification.misplaced().iter().fold(NodeSet::EMPTY, |sum, part| {
+        sum | (part.asked & placement.policy().nodes().unwrap_or(NodeSet::ALL))
+    });
     let pools = huge::of_nodes(topology.as_ref(), page.bytes() as u64);
     let mut seen = false;
     for node in missed.iter() {
@@ -114,13 +120,18 @@ fn why(looked: &Looked<'_>, placement: &Placement, verification: &Verification, 
             && let Some(pool) = pool
             && pool.free == Some(0)
         {
-            let wanted: u64 =
-                verification.misplaced().iter().filter(|part| part.asked.contains(node)).map(|part| part.range.len() as u64).sum();
+            let wanted: u64 = verification
+                .misplaced()
+                .iter()
+                .filter(|part| part.asked.contains(node))
+                .map(|part| part.range.len() as u64)
+                .sum();
             let pages = wanted.div_ceil(page.bytes() as u64).saturating_add(pool.total.unwrap_or(0));
             let name = format!("hugepages-{}kB", page.bytes() / 1024);
             check.finding += &format!("; node {node}'s pool of {page} pages has none free");
-            check = check
-                .root(format!("echo {pages} > /sys/devices/system/node/node{node}/hugepages/{name}/nr_hugepages"));
+            check = check.root(format!(
+                "echo {pages} > /sys/devices/system/node/node{node}/hugepages/{name}/nr_hugepages"
+            ));
             seen = true;
             continue;
         }
@@ -134,7 +145,8 @@ fn why(looked: &Looked<'_>, placement: &Placement, verification: &Verification, 
         }
     }
     if !seen {
-        check.finding += "; they were there before it was placed, or another process moved them (migratepages)";
+        check.finding +=
+            "; they were there before it was placed, or another process moved them (migratepages)";
     }
     check
 }
@@ -155,10 +167,14 @@ fn cpuset(looked: &Looked<'_>) -> Option<Check> {
     if left_out.is_empty() {
         return Some(Check::fine(id, title, format!("{} may use {allowed}", looked.holder())));
     }
-    let finding = format!("asked was for {asked}, and the cpuset of {} allows {allowed}: nothing comes from {left_out}", looked.holder());
-    Some(
-        Check::broken(id, title, finding)
-            .shell(format!("cat /proc/{}/cgroup", looked.info.pid))
-            .words(format!("write {} to the cpuset.mems of that group, as root; AllowedMemoryNodes= in the systemd unit", asked | allowed)),
-    )
+    let finding = format!(
+        "asked was for {asked}, and the cpuset of {} allows {allowed}: nothing comes from {left_out}",
+        looked.holder()
+    );
+    Some(Check::broken(id, title, finding).shell(format!("cat /proc/{}/cgroup", looked.info.pid)).words(
+        format!(
+            "write {} to the cpuset.mems of that group, as root; AllowedMemoryNodes= in the systemd unit",
+            asked | allowed
+        ),
+    ))
 }
