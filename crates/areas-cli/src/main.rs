@@ -46,21 +46,28 @@ mod wait;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 
 use args::{Args, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
     stdio::pass_on();
-    match Args::try_parse().map_or_else(|error| usage(&error), run) {
+    match Args::try_parse().map_or_else(usage, run) {
         Ok(code) => code,
         Err(failure) => failure.tell(),
     }
 }
 
 /// Help and versions are results, which have to reach somebody; what was wrongly used is told by clap.
-fn usage(error: &clap::Error) -> Result<ExitCode, Failure> {
+fn usage(mut error: clap::Error) -> Result<ExitCode, Failure> {
     if error.use_stderr() {
+        // Of a value that means nothing clap tells what is wrong, and not what to do.
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+        if let Some(remedy) = source.and_then(areas::Error::remedy) {
+            let tips = vec![remedy.to_owned().into()];
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
         error.exit();
     }
     stdio::output().and_then(|()| error.print()).map_err(Failure::of_output)?;

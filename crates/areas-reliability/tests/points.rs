@@ -135,6 +135,8 @@ operations! {
     fill: "fill";
     send: "send";
     receive: "receive";
+    moving: "move";
+    moving_unprivileged: "move-unprivileged";
     transfer_own: "transfer-own";
     transfer: "transfer";
     take_in: "take-in";

@@ -63,12 +63,7 @@ pub unsafe extern "C" fn areas_unpublish(area: *mut Handle) -> c_int {
     number(|| {
         // SAFETY: C's promise.
         let area = unsafe { change(area, "take the name of an area back") }?;
-        Ok(i32::from(match area {
-            Any::Private(_) | Any::Stored(_) => false,
-            Any::Shared(area) => area.unpublish().is_some(),
-            Any::Resizable(area) => area.unpublish().is_some(),
-            Any::Frozen(area) => area.unpublish().is_some(),
-        }))
+        Ok(i32::from(area.unpublish().is_some()))
     })
 }
 
@@ -84,13 +79,8 @@ pub unsafe extern "C" fn areas_retire(area: *mut Handle) -> c_int {
         const WHAT: &str = "retire an area";
         // SAFETY: C's promise.
         match unsafe { change(area, WHAT) }? {
-            Any::Private(_) => {
-                Err(Error::new(Kind::Unsupported, WHAT).detail("it is private memory, which nobody finds"))
-            }
             Any::Stored(_) => Err(stored(WHAT)),
-            Any::Shared(area) => area.retire(),
-            Any::Resizable(area) => area.retire(),
-            Any::Frozen(area) => area.retire(),
+            area => area.retire(),
         }
     })
 }

@@ -52,9 +52,7 @@ pub unsafe extern "C" fn areas_set_note(area: *mut Handle, bytes: *const c_void,
             Any::Private(_) | Any::Stored(_) => Err(Error::new(Kind::Unsupported, WHAT)
                 .detail("it is private or stored memory, which nobody finds")
                 .help("make it shared: kind AREAS_SHARED")),
-            Any::Shared(area) => area.set_note(note),
-            Any::Resizable(area) => area.set_note(note),
-            Any::Frozen(area) => area.set_note(note),
+            area => area.set_note(note),
         }
     })
 }

@@ -111,6 +111,8 @@ const LOOKING: &[&str] = &[
     "resize-in-arena",
     "walk",
     "transfer",
+    "move",
+    "move-unprivileged",
 ];
 const POPULATING: &[&str] = &[
     "create-contiguous",
@@ -122,6 +124,9 @@ const POPULATING: &[&str] = &[
     "populate",
     "fill",
 ];
+
+/// What moves another process's area.
+const MOVING: &[&str] = &["move", "move-unprivileged"];
 
 /// What makes resizable areas wherever they may lie.
 const ROOMY: &[&str] = &["create-resizable", "clone-resizable"];
@@ -142,7 +147,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["close"], "Linux has closed, whatever it says; there is nothing to be done about it"),
     rule(&["munmap"], "a dropped area's addresses stay taken where the kernel does not take them back: nobody is there to be told \
                        (`Mapping::unmap` tells)")
-        .of(&["unpublish", "create-huge", "create-contiguous", "wait", "wait-in-vain", "transfer-own", "transfer"])
+        .of(&["unpublish", "create-huge", "create-contiguous", "wait", "wait-in-vain", "transfer-own", "transfer", "move", "move-unprivileged"])
         .leaving(),
     rule(&["munmap"], "what was mapped to set pages aside stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
     rule(&["mmap"], "an object that is not sealed, and that somebody may be about to seal: it is tried again until that is decided")
@@ -329,6 +334,21 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["openat"], "opening for reading what was taken so: it is opened through the owner's folder instead")
         .about(&["/proc/thread-self/fd/"])
         .of(LOOKING),
+    // Moving.
+    rule(&["move_pages"], "whether pages that others have mapped may be moved: unknown, so all are moved through those who have them mapped; \
+                           where a sandbox forbids to ask for nodes page by page, the totals of numa_maps tell, if they are of one node; and what \
+                           stays for such a reason is told page by page, with the policy as it was")
+        .only(&[EPERM, EACCES, ENOMEM])
+        .of(MOVING)
+        .answering(),
+    rule(&["cachestat"], "what is in RAM is asked of mincore instead, and what is a hole of SEEK_DATA")
+        .only(&[ENOSYS, EOPNOTSUPP, EPERM])
+        .of(MOVING),
+    rule(&["ioctl"], "a kernel without PAGEMAP_SCAN (before 6.7): the words of pagemap are read").only(&[ENOTTY, EINVAL]).of(MOVING),
+    rule(&["madvise(MADV_POPULATE_READ)"], "the answer that the object became shorter: what was beyond its end is in RAM no more")
+        .only(&[EFAULT])
+        .of(MOVING)
+        .answering(),
     // Sizes, populating, freezing.
     rule(&["madvise(MADV_DONTDUMP)"], "only the size of a core dump depends on it"),
     rule(&["fstat"], "a size that was seen before: objects that grow are at least as large")

@@ -116,7 +116,7 @@ pub(super) fn clone() -> Result<Box<dyn Act>> {
 
 /// So that the object is taken by its number, as it is from the second time on, and that the handle is there by which that is done: it stays,
 /// whatever becomes of the next clone.
-fn know(name: &str) -> Result<()> {
+pub(super) fn know(name: &str) -> Result<()> {
     for _ in 0..2 {
         drop(registry::find(name)?.look()?);
     }

@@ -8,6 +8,7 @@
 //! | `changing.rs` | size, protection, freezing, populating, passing on |
 //! | `cutting.rs` | areas of which the program has unmapped a part |
 //! | `handing.rs` | areas that change hands |
+//! | `moving.rs` | areas of others are moved |
 //! | `slabs.rs` | slabs: made, attached to, and read |
 
 mod changing;
@@ -16,6 +17,7 @@ mod finding;
 pub(crate) mod handing;
 mod joining;
 mod making;
+mod moving;
 mod pool;
 mod slabs;
 
@@ -193,7 +195,7 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 56] = [
+pub(crate) static ALL: [Operation; 58] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
@@ -269,6 +271,12 @@ pub(crate) static ALL: [Operation; 56] = [
     Operation::new("fill", "fill an area from a file", changing::fill),
     Operation::new("send", "send an area for reading only", changing::send),
     Operation::new("receive", "receive an area", changing::receive),
+    Operation::new("move", "move another process's area", moving::with_privilege),
+    Operation::new(
+        "move-unprivileged",
+        "the same without CAP_SYS_NICE: through its holder",
+        moving::without_privilege,
+    ),
     Operation::new("transfer-own", "transfer an area within the team", handing::to_own_team).always_found(),
     Operation::new("transfer", "transfer an area to another team", handing::to_another).giving(),
     Operation::new("take-in", "take an area that another team transferred", handing::from_another).taking(),

@@ -182,6 +182,30 @@ impl AnyArea {
         each!(self, area => area.publish_as(name, true))
     }
 
+    /// Takes its name and its id back: `unpublish` of its kind. The name that it had; `None` if it was not published, as private and
+    /// stored memory never is.
+    pub fn unpublish(&mut self) -> Option<Name> {
+        match self {
+            AnyArea::Private(_) | AnyArea::Stored(_) => None,
+            AnyArea::Shared(area) => area.unpublish(),
+            AnyArea::Resizable(area) => area.unpublish(),
+            AnyArea::Frozen(area) => area.unpublish(),
+        }
+    }
+
+    /// Has nobody find or open its memory any more: `retire` of its kind.
+    ///
+    /// # Errors
+    /// As there; [`Kind::Unsupported`] for private and stored memory, which nobody finds.
+    pub fn retire(&mut self) -> Result<()> {
+        match self {
+            AnyArea::Private(_) | AnyArea::Stored(_) => Err(self.nobody_finds(format!("retire {self}"))),
+            AnyArea::Shared(area) => area.retire(),
+            AnyArea::Resizable(area) => area.retire(),
+            AnyArea::Frozen(area) => area.retire(),
+        }
+    }
+
     /// What is noted beside it: [`Area::note`].
     #[must_use]
     pub fn note(&self) -> &Note {
@@ -195,8 +219,7 @@ impl AnyArea {
     pub fn set_note(&mut self, note: impl AsRef<[u8]>) -> Result<()> {
         match self {
             AnyArea::Private(_) | AnyArea::Stored(_) => {
-                let why = format!("it is {} memory, which nobody finds", self.kind_word());
-                Err(Error::new(Kind::Unsupported, format!("note something beside {self}")).detail(why))
+                Err(self.nobody_finds(format!("note something beside {self}")))
             }
             AnyArea::Shared(area) => area.set_note(note),
             AnyArea::Resizable(area) => area.set_note(note),
@@ -311,6 +334,11 @@ impl AnyArea {
     #[doc(hidden)]
     pub fn note_holder(&self) {
         each!(self, area => area.note_holder());
+    }
+
+    fn nobody_finds(&self, what: String) -> Error {
+        let why = format!("it is {} memory, which nobody finds", self.kind_word());
+        Error::new(Kind::Unsupported, what).detail(why)
     }
 
     fn kind_word(&self) -> &'static str {

@@ -42,7 +42,7 @@ impl Source {
         let placement = resolve(placement.into())?;
         let object = self.open_object(Rights::Reading)?;
         object.refuse_physical(|| format!("move area {} {:?} to {placement}", self.id(), self.name()))?;
-        migrate::run(&mut Elsewhere::new(&object, || self.mapped())?, placement, progress)
+        migrate::run(&mut Elsewhere::new(&object, self)?, placement, progress)
     }
 
     /// The policies that the kernel has for its memory now, the first byte's first: most areas have one. What its maker asked for is in

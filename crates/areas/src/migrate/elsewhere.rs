@@ -3,8 +3,10 @@
 //! The kernel lets an ordinary user move pages that one process has mapped, and no other. A clone of our own would be a second one. So the
 //! pages are moved through the processes that have them mapped (`move_pages` takes a process), and only what nobody has mapped (what was
 //! written by `pwrite` or taken by `fallocate`, and gathered huge pages that nobody has touched since) is mapped here, piece by piece, with
-//! nothing beside it: the kernel would map neighbours along. Who has `CAP_SYS_NICE` needs none of that, and moves all through windows here.
+//! nothing beside it: the kernel would map neighbours along. The holder that the area was found by comes first: most areas have no other, and to
+//! know of others takes a look at every process. Who has `CAP_SYS_NICE` needs none of that, and moves all through windows here.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::mover::{Mover, Wanted};
@@ -14,7 +16,7 @@ use crate::mapping::Mapping;
 use crate::object::Object;
 use crate::page::PageSize;
 use crate::place::Placement;
-use crate::registry::Mapped;
+use crate::registry::{Mapped, Source};
 use crate::residency::{self, Residency};
 use crate::sys;
 use crate::turns::Origin;
@@ -31,23 +33,56 @@ pub(crate) struct Elsewhere<'a> {
     object: &'a Object,
     /// All of its addresses, untouched: to place it by. `None` for pages of the pool, whose policy lies on each mapping.
     whole: Option<Mapping>,
-    mapped: Vec<Mapped>,
+    source: &'a Source,
+    /// Where those have it mapped that are not its holder, once that was looked for.
+    others: OnceCell<Vec<Mapped>>,
+    /// Whether pages may be moved that others have mapped.
     all: bool,
 }
 
 impl<'a> Elsewhere<'a> {
-    /// `mapped` says who has it mapped: that takes a look at every process, and is asked for only where it matters.
+    /// The object of an area that was found.
     ///
     /// # Errors
     /// As mapping it: [`Kind::Limit`](crate::Kind::Limit) where there is no room for its addresses.
-    pub(crate) fn new(object: &'a Object, mapped: impl FnOnce() -> Vec<Mapped>) -> Result<Self> {
+    pub(crate) fn new(object: &'a Object, source: &'a Source) -> Result<Self> {
         let whole = match object.page_size() == PageSize::base() {
             true => Some(residency::map_window(object, &(0..object.span().max(object.size_in_pages())))?),
             false => None,
         };
-        let all = sys::pages::may_move_all();
-        let mapped = if all { Vec::new() } else { mapped() };
-        Ok(Elsewhere { object, whole, mapped, all })
+        Ok(Elsewhere { object, whole, source, others: OnceCell::new(), all: sys::pages::may_move_all() })
+    }
+
+    /// Through processes that have it mapped; `among` are the pages of `batch` to move. Those come back that none of them has in its page
+    /// table.
+    fn through(
+        &self,
+        mapped: &[Mapped],
+        batch: &[Wanted],
+        among: Vec<usize>,
+        answers: &mut [Option<Why>],
+    ) -> Vec<usize> {
+        let mut left = among;
+        for mapped in mapped {
+            let (there, others): (Vec<usize>, Vec<usize>) =
+                left.iter().partition(|&&index| mapped.shows(&batch[index].range));
+            if there.is_empty() {
+                continue;
+            }
+            let pages: Vec<Wanted> = there.iter().map(|&index| batch[index].clone()).collect();
+            let address = |at: usize| std::ptr::without_provenance(mapped.address_of(at));
+            // Who has gone, or may not be looked into, moves nothing for us; what comes of it is told page by page.
+            let Ok(told) = Mover::through(mapped.pid).shift(&pages, address) else { continue };
+            left = others;
+            for (&index, why) in there.iter().zip(told) {
+                answers[index] = why;
+                // That process has not touched it.
+                if why == Some(Why::Gone) {
+                    left.push(index);
+                }
+            }
+        }
+        left
     }
 
     /// Through windows of our own; `among` are the pages of `batch` to move.
@@ -155,25 +190,11 @@ impl Ground for Elsewhere<'_> {
         let mut answers = vec![Some(Why::Gone); batch.len()];
         let mut left: Vec<usize> = (0..batch.len()).collect();
         if !self.all {
-            for mapped in &self.mapped {
-                let (there, others): (Vec<usize>, Vec<usize>) =
-                    left.iter().partition(|&&index| mapped.shows(&batch[index].range));
-                if there.is_empty() {
-                    continue;
-                }
-                let pages: Vec<Wanted> = there.iter().map(|&index| batch[index].clone()).collect();
-                let address = |at: usize| std::ptr::without_provenance(mapped.address_of(at));
-                // Who has gone, or may not be looked into, moves nothing for us; what comes of it is told page by page.
-                let Ok(told) = Mover::through(mapped.pid).shift(&pages, address) else { continue };
-                left = others;
-                for (&index, why) in there.iter().zip(told) {
-                    answers[index] = why;
-                    // That process has not touched it.
-                    if why == Some(Why::Gone) {
-                        left.push(index);
-                    }
-                }
-            }
+            left = self.through(&self.source.mapped_by_holder(), batch, left, &mut answers);
+        }
+        if !self.all && !left.is_empty() {
+            let others = self.others.get_or_init(|| self.source.mapped_by_others());
+            left = self.through(others, batch, left, &mut answers);
         }
         self.by_windows(batch, left, &mut answers)?;
         Ok(answers)

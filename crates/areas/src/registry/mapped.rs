@@ -32,14 +32,15 @@ impl Mapped {
 }
 
 impl Source {
-    /// Where its memory is mapped, by those processes that this one may look into.
-    pub(crate) fn mapped(&self) -> Vec<Mapped> {
-        let mut all = Vec::new();
-        for pid in processes() {
-            let shown = Shown::of(pid);
-            all.extend(mapped_in(&shown.maps, pid, self.record().object));
-        }
-        all
+    /// Where its holder has its memory mapped, if this process may look into that one.
+    pub(crate) fn mapped_by_holder(&self) -> Vec<Mapped> {
+        mapped_in(&Shown::of(self.pid()).maps, self.pid(), self.record().object)
+    }
+
+    /// Where other processes than its holder have it mapped, those that this one may look into: a look at every process of the machine.
+    pub(crate) fn mapped_by_others(&self) -> Vec<Mapped> {
+        let others = processes().into_iter().filter(|&pid| pid != self.pid());
+        others.flat_map(|pid| mapped_in(&Shown::of(pid).maps, pid, self.record().object)).collect()
     }
 
     /// The policy of its holder's mapping, where that can be seen. (The table says which address; `maps` says whether it is this memory.)

@@ -63,10 +63,13 @@ impl<'a> Tree<'a> {
     /// A kernel without NUMA: everything is node 0.
     fn without_numa(&self) -> Result<Topology> {
         if !self.cpus.exists() {
-            let root = self.root.path().display();
-            return Err(Error::new(Kind::Unsupported, format!("read the memory nodes of {root}"))
+            let root = self.root.path();
+            return Err(Error::new(Kind::Unsupported, format!("read the memory nodes of {}", root.display()))
                 .detail("it has neither devices/system/node nor devices/system/cpu")
-                .help("mount it: `mount -t sysfs sysfs /sys`; or name another root"));
+                .help(match root == Path::new("/sys") {
+                    true => "mount it: `mount -t sysfs sysfs /sys`",
+                    false => "name the very folder that is a copy of /sys: the one that has `devices` in it",
+                }));
         }
         let cpus = self.online_cpus().unwrap_or_default();
         let offline_cpus = self.present_cpus().difference(&cpus);

@@ -46,6 +46,9 @@ fn a_private_area_is_one_of_any_kind_too() {
     let mut any = AnyArea::from(areas::builder(page()).private().unwrap());
     assert!(any.descriptor().is_none() && any.object().is_none() && any.id().is_none());
     assert_eq!(any.publish("any").unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(any.unpublish(), None);
+    let error = any.retire().unwrap_err();
+    assert!(error.kind() == Kind::Unsupported && error.to_string().contains("private memory"), "{error}");
     let mut bytes = [1; 4];
     any.read_at(page() - 4, &mut bytes).unwrap();
     assert_eq!((bytes, any.read_at(usize::MAX, &mut bytes).unwrap_err().kind()), ([0; 4], Kind::OutOfRange));
@@ -53,6 +56,30 @@ fn a_private_area_is_one_of_any_kind_too() {
     assert_eq!(any.residency().unwrap().resident(), page() as u64);
     any.protect(Protection::empty()).unwrap();
     assert_eq!(any.read_at(0, &mut bytes).unwrap_err().kind(), Kind::ReadOnly);
+}
+
+/// What a name and a mark do is the same for all that others find.
+#[test]
+fn what_is_published_is_taken_back_and_retired_whatever_the_kind() {
+    let name = name("withdrawn");
+    let shared = areas::builder(page()).shared().unwrap();
+    let frozen = areas::builder(page()).shared().unwrap().freeze().unwrap();
+    let resizable = areas::builder(page()).resizable(4 * page()).unwrap();
+    for mut any in [AnyArea::from(shared), AnyArea::from(frozen), AnyArea::from(resizable)] {
+        assert_eq!(any.unpublish(), None, "{any}");
+        let id = any.publish(&name).unwrap();
+        assert_eq!(registry::find(&name).unwrap().id(), id);
+        assert_eq!(any.unpublish().unwrap().as_bytes(), name.as_bytes());
+        assert!(any.id().is_none() && any.name().is_none(), "{any}");
+        assert_eq!(registry::find(&name).unwrap_err().kind(), Kind::NoSuchArea);
+        any.publish(&name).unwrap();
+        let found = registry::find(&name).unwrap();
+        any.retire().unwrap();
+        assert_eq!(registry::find(&name).unwrap_err().kind(), Kind::NoSuchArea);
+        assert_eq!(found.open_any().unwrap_err().kind(), Kind::NoSuchArea, "{any}");
+        // Its memory has the mark: no other name leads to it again.
+        assert_eq!(any.publish(&name).unwrap_err().kind(), Kind::InvalidInput);
+    }
 }
 
 /// One thread freezes areas, another one opens each again and again: it is shared or frozen, never an error but for its end.

@@ -11,12 +11,13 @@
 //! | memory that comes and goes | 0, and 1, a module of memory, with which the node comes and goes; 2 with memory alone |
 //! | 4 MiB set aside | 0 with all below 4 GiB, and 1; the kernel leaves the physical range 8 to 12 MiB alone |
 //! | pages of 1 GiB | 0, and 1 with room for such pages |
+//! | a device that becomes a node | 0, and 1, all of whose memory is set aside for a memory device; 2 with memory alone |
 //! | three nodes | 0 with 512 MiB, 1 with 320, 2 with 192 and no CPU |
 //! | much memory | 0 and 1 with 1.4 GB each |
 //! | Linux 6.1 | as the default; no PAGEMAP_SCAN, no cachestat, no weighted interleaving |
 //!
 //! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none names.
-// vm: --with numactl -- containers:: cpuset:: gathered:: kernel:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
+// vm: --with numactl -- containers:: cpuset:: gathered:: kernel:: khugepaged:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
 // vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
 // vm: --kernel full --nodes "1:384 1:0 0:256" --swap 256 -- compressed::
 // vm: -- balancing:: tasks:: tiers::
@@ -25,7 +26,9 @@
 // vm: --nodes "1:512 0:256" --append "memmap=4M$8M" -- low::
 // vm: --nodes "1:1400 0:1400" -- calls::
 // vm: --nodes "1:512 1:320 0:192" -- gathered::
-// vm: --kernel linux-image-cloud-amd64 -- balancing:: containers:: cpuset:: gathered:: kernel:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing:: tasks::
+// vm: --nodes "1:512 0:384 0:128" --append "memmap=384M!512M memhp_default_state=offline" --modules "nd_e820 nd_pmem dax_pmem device_dax kmem" -- kmem::
+// vm: --kernel linux-image-cloud-amd64 --nodes "1:512 0:384 0:128" --append "memmap=384M!512M memhp_default_state=offline" --modules "nd_e820 nd_pmem dax_pmem device_dax kmem" -- kmem::
+// vm: --kernel linux-image-cloud-amd64 -- balancing:: containers:: cpuset:: gathered:: kernel:: khugepaged:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing:: tasks::
 
 mod absent;
 mod balancing;
@@ -36,8 +39,12 @@ mod cpuset;
 mod gathered;
 mod giant;
 mod kernel;
+mod khugepaged;
+mod kmem;
 mod layers;
 mod low;
+#[path = "../guest_storage/made.rs"]
+mod made;
 mod migrate;
 mod movers;
 mod numactl;

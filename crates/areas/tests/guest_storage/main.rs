@@ -12,7 +12,10 @@ use areas::provider::Storage;
 use areas::{Area, Backing, Kind, PageSize, Policy, Protection, Provider, Request, Stored};
 use areas_conformance::Suite;
 
-const DEVICE: &str = "/dev/dax0.0";
+use made::DEVICE;
+
+mod made;
+
 const HUGE: usize = 2 << 20;
 
 /// The device, for one test at a time; or `None`, said aloud.
@@ -26,7 +29,7 @@ fn device(test: &str) -> Option<(MutexGuard<'static, ()>, File)> {
     }
     let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     if !Path::new(DEVICE).exists() {
-        make();
+        made::make();
     }
     let open = File::options().read(true).write(true).open(DEVICE);
     Some((alone, open.unwrap_or_else(|error| panic!("{DEVICE}: {error}"))))
@@ -39,27 +42,6 @@ fn skipped(line: &str) {
         let mut log = File::options().append(true).create(true).open(path).unwrap();
         log.write_all(line.as_bytes()).unwrap();
     }
-}
-
-/// What ndctl does: the namespace that holds the memory becomes a device's.
-fn make() {
-    let nd = Path::new("/sys/bus/nd");
-    let seed =
-        fs::read_to_string(nd.join("devices/region0/dax_seed")).expect("the kernel has no memory set aside");
-    let seed = seed.trim();
-    let write = |path: &str, text: &str| {
-        fs::write(nd.join(path), text).unwrap_or_else(|error| panic!("{path} = {text}: {error}"));
-    };
-    write("drivers/nd_pmem/unbind", "namespace0.0");
-    for (name, text) in [
-        ("mode", "ram"),
-        ("align", "2097152"),
-        ("uuid", "01234567-89ab-cdef-0123-456789abcdef"),
-        ("namespace", "namespace0.0"),
-    ] {
-        write(&format!("devices/{seed}/{name}"), text);
-    }
-    write("drivers/dax_pmem/bind", seed);
 }
 
 macro_rules! device {

@@ -81,6 +81,48 @@ __attribute__((unused)) static int round_of(const int *list, int count, int weig
 	return length;
 }
 
+/* Fails unless pages, or blocks, go round `order`, wherever in it they begin. */
+__attribute__((unused)) static void goes_round(const int *found, int count, const int *order, int length, const char *what)
+{
+	char text[4 * MOST_BLOCKS + 1] = "";
+
+	for (int phase = 0; phase < length; phase++) {
+		int fits = 1;
+
+		for (int at = 0; at < count; at++)
+			fits &= found[at] == order[(at + phase) % length];
+		if (fits)
+			return;
+	}
+	for (int at = 0; at < count; at++)
+		snprintf(text + strlen(text), sizeof text - strlen(text), " %d", found[at]);
+	check_failed(__FILE__, __LINE__, "%s: they do not go round:%s", what, text);
+}
+
+/* Changes the state of all memory blocks of a node; how many there are. */
+__attribute__((unused)) static int change_memory_of(int node, const char *state)
+{
+	char name[64];
+	DIR *folder;
+	struct dirent *entry;
+	int blocks = 0;
+
+	snprintf(name, sizeof name, "/sys/devices/system/node/node%d", node);
+	folder = opendir(name);
+	CHECK(folder != NULL);
+	while ((entry = readdir(folder)) != NULL) {
+		char file[512];
+
+		if (strncmp(entry->d_name, "memory", 6) != 0 || strchr("0123456789", entry->d_name[6]) == NULL)
+			continue;
+		snprintf(file, sizeof file, "/sys/devices/system/memory/%s/state", entry->d_name);
+		setting(file, state);
+		blocks++;
+	}
+	closedir(folder);
+	return blocks;
+}
+
 __attribute__((unused)) static void populate(areas_area *area)
 {
 	if (areas_populate(area, NULL, NULL) < 0)

@@ -86,24 +86,6 @@ static int look(const char *start, int blocks, int *found)
 	return huge;
 }
 
-/* Fails unless the blocks go round `order`, wherever in it they begin. */
-static void goes_round(const int *found, int blocks, const int *order, int length, const char *what)
-{
-	char text[4 * MOST_BLOCKS + 1] = "";
-
-	for (int phase = 0; phase < length; phase++) {
-		int fits = 1;
-
-		for (int block = 0; block < blocks; block++)
-			fits &= found[block] == order[(block + phase) % length];
-		if (fits)
-			return;
-	}
-	for (int block = 0; block < blocks; block++)
-		snprintf(text + strlen(text), sizeof text - strlen(text), " %d", found[block]);
-	check_failed(__FILE__, __LINE__, "%s: blocks do not go round:%s", what, text);
-}
-
 static areas_area *area_of(uint32_t kind, int blocks, uint32_t policy, uint64_t mask, uint32_t lock,
 			   const areas_provider *provider)
 {
@@ -177,30 +159,6 @@ static void blocks_go_round(void)
 			areas_release(area);
 		}
 	}
-}
-
-/* Changes the state of all memory blocks of a node; how many there are. */
-static int change_memory_of(int node, const char *state)
-{
-	char name[64];
-	DIR *folder;
-	struct dirent *entry;
-	int blocks = 0;
-
-	snprintf(name, sizeof name, "/sys/devices/system/node/node%d", node);
-	folder = opendir(name);
-	CHECK(folder != NULL);
-	while ((entry = readdir(folder)) != NULL) {
-		char file[512];
-
-		if (strncmp(entry->d_name, "memory", 6) != 0 || strchr("0123456789", entry->d_name[6]) == NULL)
-			continue;
-		snprintf(file, sizeof file, "/sys/devices/system/memory/%s/state", entry->d_name);
-		setting(file, state);
-		blocks++;
-	}
-	closedir(folder);
-	return blocks;
 }
 
 /* The memory of node 1 is added while the program runs: from then on the node takes its turn. (The tests behind this one have it.) */

@@ -142,6 +142,12 @@ pub(crate) fn as_nobody() {
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
 }
 
+/// Has the kernel make no huge page for this process, nor collapse what it has mapped.
+pub(crate) fn without_huge_pages() {
+    // SAFETY: numbers.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) }, 0);
+}
+
 /// Ends this process in so many seconds, even in the middle of a call (SIGALRM).
 pub(crate) fn alarm(seconds: u32) {
     // SAFETY: a number; nothing is read or written.
