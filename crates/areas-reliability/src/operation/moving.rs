@@ -25,7 +25,7 @@ impl Moving {
 
 fn moving() -> Result<Box<dyn Act>> {
     let nodes = areas::allowed_nodes()?;
-    let (first, last) = (nodes.first().context("no node")?, nodes.iter().last().context("no node")?);
+    let (first, last) = (nodes.first().context("no node")?, nodes.iter().next_back().context("no node")?);
     let it = Moving {
         source: registry::find(NAMES[0])?,
         before: Policy::Preferred(first),

@@ -64,12 +64,15 @@ impl<'a> Tree<'a> {
     fn without_numa(&self) -> Result<Topology> {
         if !self.cpus.exists() {
             let root = self.root.path();
-            return Err(Error::new(Kind::Unsupported, format!("read the memory nodes of {}", root.display()))
-                .detail("it has neither devices/system/node nor devices/system/cpu")
-                .help(match root == Path::new("/sys") {
-                    true => "mount it: `mount -t sysfs sysfs /sys`",
-                    false => "name the very folder that is a copy of /sys: the one that has `devices` in it",
-                }));
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("read the memory nodes of {}", root.display()),
+            )
+            .detail("it has neither devices/system/node nor devices/system/cpu")
+            .help(match root == Path::new("/sys") {
+                true => "mount it: `mount -t sysfs sysfs /sys`",
+                false => "name the very folder that is a copy of /sys: the one that has `devices` in it",
+            }));
         }
         let cpus = self.online_cpus().unwrap_or_default();
         let offline_cpus = self.present_cpus().difference(&cpus);

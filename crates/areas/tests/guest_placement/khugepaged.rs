@@ -1,25 +1,43 @@
 //! Base pages that the kernel collapses by itself: where `shmem_enabled` is `always`, khugepaged makes huge pages of shared memory that is
 //! mapped, each on the node that has most of it, whatever the policy says.
 
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use areas::{Area, PageSize, Pages, Policy, Shared};
+use areas::{Address, Area, PageSize, Pages, Policy, Shared};
 
 use crate::support::child::{Child, Ended, alarm, in_child, without_huge_pages};
-use crate::support::machine::{Setting, pool};
+use crate::support::machine::pool;
 use crate::support::{HUGE, PAGE, assert_goes_round, guest, nodes, pages};
 
 const FOLDER: &str = "/sys/kernel/mm/transparent_hugepage";
 const BLOCKS: usize = 8;
 const SIZE: usize = BLOCKS * HUGE;
 const BOTH: [u32; 2] = [0, 1];
+/// How many this process has made: each has addresses of its own.
+static AREAS: AtomicUsize = AtomicUsize::new(0);
 
-fn set(file: &str, value: &str) -> Setting {
-    Setting::set(format!("{FOLDER}/{file}"), value)
+/// A setting, of which the one chosen among several stands in brackets; put back when this goes.
+struct Set(String, String);
+
+fn set(file: &str, value: &str) -> Set {
+    let path = format!("{FOLDER}/{file}");
+    let text = fs::read_to_string(&path).unwrap();
+    let before =
+        text.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or(text.trim(), |it| it.0);
+    fs::write(&path, value).unwrap_or_else(|error| panic!("{path}: {error}"));
+    Set(path, before.to_owned())
+}
+
+impl Drop for Set {
+    fn drop(&mut self) {
+        fs::write(&self.0, &self.1).unwrap();
+    }
 }
 
 /// The kernel collapses what it can, and looks for more all the time.
-fn eager() -> Vec<Setting> {
+fn eager() -> Vec<Set> {
     [
         ("enabled", "always"),
         ("shmem_enabled", "always"),
@@ -31,21 +49,30 @@ fn eager() -> Vec<Setting> {
     .into()
 }
 
+/// At whole huge pages of addresses: elsewhere nothing can be collapsed. (Where huge pages are on as it is mapped, the kernel puts it so.)
 fn interleaved(sort: Pages) -> Area<Shared> {
-    let mut area =
-        areas::builder(SIZE).pages(sort).place(Policy::Interleave(nodes(BOTH))).shared().unwrap();
+    let wanted = areas::builder(SIZE).pages(sort).place(Policy::Interleave(nodes(BOTH)));
+    let first = 0x6000_0000_0000 + SIZE * AREAS.fetch_add(1, Ordering::Relaxed);
+    let mut area = wanted.at(Address::Exactly(first)).shared().unwrap();
     area.populate().unwrap();
     area
 }
 
-/// The nodes of its base pages, all of which are brought into our page table.
+/// The nodes of its base pages, all of which are brought into our page table: a collapse takes them out of it.
 #[track_caller]
 fn found(area: &Area<Shared>) -> Vec<u32> {
-    let mut byte = [0];
-    for at in (0..SIZE).step_by(PAGE) {
-        area.read_at(at, &mut byte).unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let mut byte = [0];
+        for at in (0..SIZE).step_by(PAGE) {
+            area.read_at(at, &mut byte).unwrap();
+        }
+        let status = pages::status(area.as_ptr(), SIZE, PAGE);
+        if status.iter().all(|&node| node >= 0) {
+            return status.into_iter().map(i32::cast_unsigned).collect();
+        }
+        assert!(Instant::now() < end, "pages stay out of the page table");
     }
-    pages::nodes_of(area.as_ptr(), SIZE, PAGE)
 }
 
 /// How many blocks are huge pages, by what the page table has.
