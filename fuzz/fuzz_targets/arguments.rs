@@ -12,12 +12,18 @@ mod doctor_args;
 mod column;
 #[path = "../../crates/areas-cli/src/placing.rs"]
 mod placing;
+#[path = "../../crates/areas-cli/src/scan/args.rs"]
+mod scan_args;
 mod scan {
-    #[path = "../../../crates/areas-cli/src/scan/args.rs"]
-    pub(crate) mod args;
+    pub(crate) use crate::scan_args as args;
 }
 #[path = "../../crates/areas-cli/src/target.rs"]
 mod target;
+#[path = "../../crates/areas-cli/src/top/args.rs"]
+mod top_args;
+mod top {
+    pub(crate) use crate::top_args as args;
+}
 
 mod doctor {
     pub(crate) use super::doctor_args as args;

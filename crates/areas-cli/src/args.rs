@@ -15,6 +15,7 @@ use crate::doctor::args::Doctor;
 use crate::placing::{Place, Placing};
 use crate::scan::args::{Reap, Scan};
 use crate::target::{Pattern, Target};
+use crate::top::args::{Top, TopScreen};
 
 /// Chunks of memory as first-class things: named, placed, shared, frozen, measured.
 ///
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Create(Create),
     Ls(Ls),
     Show(Show),
+    Top(Top),
     Cat(Cat),
     Move(Move),
     Resize(Resize),
@@ -67,6 +69,7 @@ pub(crate) enum Command {
     Completions(Completions),
     Man(Man),
     TourWorker(TourWorker),
+    TopScreen(TopScreen),
 }
 
 /// Put a file into a named area, and hold it

@@ -9,6 +9,7 @@
 //! | `scan/` | all shared memory of the machine: who holds it, and freeing what nobody does |
 //! | `users.rs` | users, and the registries that root may look into |
 //! | `doctor/` | what of the machine, or of an area, is not as it could be, and what mends it |
+//! | `top/` | areas, live |
 //! | `tour/` | the guided tour |
 //! | `output/` | tables, JSON, colours, progress |
 //! | `failure.rs` | how a failure becomes a message and an exit code |
@@ -39,6 +40,7 @@ mod show;
 mod signals;
 mod stdio;
 mod target;
+mod top;
 mod tour;
 mod users;
 mod wait;
@@ -89,6 +91,8 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Reap(reap) => scan::reap::run(&reap, quiet),
         Command::Nodes(nodes) => nodes::run(&nodes),
         Command::Doctor(doctor) => doctor::run(&doctor),
+        Command::Top(top) => top::run(&top),
+        Command::TopScreen(screen) => top::live::run(&screen),
         Command::Tour(tour) => tour::run(&tour, quiet),
         Command::Completions(completions) => completions::run(&completions),
         Command::Man(man) => man::run(&man),

@@ -16,6 +16,14 @@ const ROWS: usize = 16;
 /// How long the bar of a node is that holds everything.
 const BAR: usize = 40;
 
+/// How much room there is for the picture: blocks in a row, rows, and the length of the bar of a node that holds everything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) row: usize,
+    pub(crate) rows: usize,
+    pub(crate) bar: usize,
+}
+
 /// Where each part of an area is.
 #[derive(Debug)]
 pub(crate) struct Map {
@@ -65,20 +73,20 @@ impl Map {
     }
 
     /// Bytes that a block stands for: the smallest page that there is, twice as much until all blocks have a place.
-    fn block_bytes(&self) -> usize {
+    fn block_bytes(&self, blocks: usize) -> usize {
         let pages = self.residency.runs().iter().filter_map(|run| match run.place {
             Where::On { page, .. } | Where::InRam { page } => Some(page),
             _ => None,
         });
         let mut bytes = pages.min().unwrap_or_else(PageSize::base).bytes();
-        while self.size().div_ceil(bytes) > ROW * ROWS {
-            bytes *= 2;
+        while self.size().div_ceil(bytes) > blocks {
+            bytes = bytes.saturating_mul(2);
         }
         bytes
     }
 
-    fn blocks(&self) -> Vec<Block> {
-        let (size, step) = (self.size(), self.block_bytes());
+    fn blocks(&self, step: usize) -> Vec<Block> {
+        let size = self.size();
         let mut runs = self.residency.runs();
         (0..size)
             .step_by(step)
@@ -95,11 +103,18 @@ impl Map {
 
     /// The picture: rows of blocks, what the marks mean, and a bar for each node.
     pub(crate) fn draw(&self, terminal: Terminal) -> String {
-        let (blocks, step) = (self.blocks(), self.block_bytes());
+        self.draw_within(terminal, Extent { row: ROW, rows: ROWS, bar: BAR })
+    }
+
+    /// The same in so many blocks, and with shorter bars.
+    pub(crate) fn draw_within(&self, terminal: Terminal, extent: Extent) -> String {
+        let Extent { row: per_row, rows, bar } = extent;
+        let step = self.block_bytes(per_row * rows);
+        let blocks = self.blocks(step);
         let locked = self.locked;
         let mut text = String::new();
-        for (row, blocks) in blocks.chunks(ROW).enumerate() {
-            let offset = Bytes::from(row * ROW * step);
+        for (row, blocks) in blocks.chunks(per_row).enumerate() {
+            let offset = Bytes::from(row * per_row * step);
             text += &terminal.paint(Look::Dim, &format!("{:>10}  ", format!("{offset:#}")));
             for (at, block) in blocks.iter().enumerate() {
                 if at > 0 && at % 8 == 0 {
@@ -110,7 +125,7 @@ impl Map {
             text = text.trim_end().to_owned() + "\n";
         }
         text += &self.legend(&blocks, locked, step);
-        text + &self.bars(terminal)
+        text + &self.bars(terminal, bar)
     }
 
     /// Two characters: the node's digit, or what it is instead; and how it is there.
@@ -160,7 +175,7 @@ impl Map {
         format!("{:>10}  {}\n", "", marks.join(", "))
     }
 
-    fn bars(&self, terminal: Terminal) -> String {
+    fn bars(&self, terminal: Terminal, longest: usize) -> String {
         let total = self.residency.size().max(1);
         let mut lines: Vec<(String, u64)> =
             self.residency.nodes().map(|(node, bytes)| (format!("node {node}"), bytes)).collect();
@@ -169,15 +184,15 @@ impl Map {
         lines.push(("hole".to_owned(), self.residency.absent()));
         let mut text = String::new();
         for (label, bytes) in lines.into_iter().filter(|(_, bytes)| *bytes > 0) {
-            let share = u128::from(bytes) * BAR as u128 / u128::from(total);
+            let share = u128::from(bytes) * longest as u128 / u128::from(total);
             // What is there shows, however little it is.
-            let length = usize::try_from(share).unwrap_or(BAR).max(1);
+            let length = usize::try_from(share).unwrap_or(longest).max(1);
             let mark = if terminal.utf8 { "█" } else { "#" };
             let percent = u128::from(bytes) * 100 / u128::from(total);
             text += &format!(
                 "{label:>10}  {}{} {:#}, {percent} %\n",
                 terminal.paint(Look::Good, &mark.repeat(length)),
-                " ".repeat(BAR - length),
+                " ".repeat(longest.saturating_sub(length)),
                 Bytes(bytes)
             );
         }
@@ -215,7 +230,7 @@ fn what(place: Where) -> What {
 }
 
 /// A node's digit: 0 to 9, a to z, and `+` for those beyond.
-fn digit(node: Node) -> char {
+pub(crate) fn digit(node: Node) -> char {
     char::from_digit(node.get(), 36).unwrap_or('+')
 }
 
@@ -284,10 +299,17 @@ mod tests {
     fn blocks_grow_with_the_area() {
         let area = areas::builder(64 << 20).private().unwrap();
         let map = Map::new(area.residency().unwrap(), false);
-        assert_eq!(map.block_bytes(), (64 << 20) / (ROW * ROWS));
-        assert_eq!(map.blocks().len(), ROW * ROWS);
-        assert!(map.blocks().iter().all(|block| *block == Block { what: What::Hole, mixed: false }));
+        let step = map.block_bytes(ROW * ROWS);
+        assert_eq!(step, (64 << 20) / (ROW * ROWS));
+        assert_eq!(map.blocks(step).len(), ROW * ROWS);
+        assert!(map.blocks(step).iter().all(|block| *block == Block { what: What::Hole, mixed: false }));
         let empty = Map::new(areas::builder(1).private().unwrap().residency().unwrap(), false);
-        assert_eq!(empty.blocks().len(), 1);
+        assert_eq!(empty.blocks(empty.block_bytes(ROW * ROWS)).len(), 1);
+        let terminal = Terminal { colours: false, utf8: true, columns: None };
+        for (row, rows, bar) in [(8, 4, 4), (16, 16, 12), (32, 16, 40)] {
+            let text = map.draw_within(terminal, Extent { row, rows, bar });
+            assert_eq!(text.lines().filter(|line| line.contains(". .")).count(), rows, "{text}");
+            assert!(text.contains(&format!("  {} 64.0 MiB, 100 %", "█".repeat(bar))), "{text}");
+        }
     }
 }

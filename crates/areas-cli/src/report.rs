@@ -46,7 +46,7 @@ pub(crate) struct Holders {
 }
 
 impl Holders {
-    fn command(&mut self, info: &Info) -> Option<String> {
+    pub(crate) fn command(&mut self, info: &Info) -> Option<String> {
         self.commands.entry(info.pid).or_insert_with(|| command_of(info)).clone()
     }
 }

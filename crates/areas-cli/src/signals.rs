@@ -77,6 +77,11 @@ pub(crate) fn pass_on(signal: i32, to: Pid) {
     let _ = rustix::process::kill_process(to, signal);
 }
 
+/// Whether we were told to ignore it when we were started: `nohup`, background jobs of a script.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    is_in(ignored(), signal)
+}
+
 /// The set of ignored signals, as `/proc/self/status` has it; none where that cannot be read.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -48,7 +48,7 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
 }
 
 /// An error where AREAS_DIR names a folder and there is none: whoever mistypes it would be told that there are no areas.
-fn is_there() -> areas::Result<()> {
+pub(crate) fn is_there() -> areas::Result<()> {
     let Some(named) = std::env::var_os("AREAS_DIR").filter(|named| !named.is_empty()) else { return Ok(()) };
     match std::fs::metadata(&named) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::new(

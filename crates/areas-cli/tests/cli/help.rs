@@ -27,6 +27,7 @@ fn help_of_every_command() {
         "completions",
         "scan",
         "reap",
+        "top",
     ] {
         insta::assert_snapshot!(command, help(&[command, "--help"]));
     }
@@ -47,6 +48,7 @@ fn completions_for_every_shell() {
         assert!(ran.stdout().contains(sign), "{shell}");
         assert!(ran.stdout().contains("weighted-interleave"), "{shell}");
         assert!(!ran.stdout().contains("tour-worker"), "{shell}: it is not for people");
+        assert!(!ran.stdout().contains("top-screen"), "{shell}: it is not for people");
     }
     // A shell understands it.
     let ran = registry.shell("source <(areas completions bash) && complete -p areas");
@@ -80,6 +82,7 @@ fn manual_pages_for_every_command() {
             "areas-resize.1",
             "areas-scan.1",
             "areas-show.1",
+            "areas-top.1",
             "areas-tour.1",
             "areas-wait.1",
             "areas.1"

@@ -13,7 +13,7 @@ use crate::machines;
 /// A command with `--json`, and what runs it: what it printed, one document or several, of as many runs as are wanted.
 type Runs = fn(&Registry) -> Vec<String>;
 
-const COMMANDS: [(&str, Runs); 10] = [
+const COMMANDS: &[(&str, Runs)] = &[
     ("ls", ls),
     ("show", |registry| with_area(registry, &[&["show", "x", "--json"], &["show", "x", "--map", "--json"]])),
     ("put", |registry| {
@@ -39,6 +39,12 @@ const COMMANDS: [(&str, Runs); 10] = [
         vec![ran.stdout()]
     }),
     ("doctor", doctor),
+    ("top", |registry| {
+        with_area(
+            registry,
+            &[&["top", "--once", "--json"], &["top", "--once", "--json", "--interval", "0.1"]],
+        )
+    }),
 ];
 
 /// Fields that this test cannot bring about on any machine, and why. Where one comes, its type is looked at all the same.
@@ -265,7 +271,7 @@ fn page() -> String {
 #[test]
 fn json_is_what_the_page_says() {
     let tables = tables(&page());
-    for (command, runs) in COMMANDS {
+    for &(command, runs) in COMMANDS {
         let registry = Registry::new();
         let table = whole(&tables, &format!("areas {command}"));
         let mut check = Check { table: &table, seen: BTreeSet::new(), wrong: BTreeSet::new() };
