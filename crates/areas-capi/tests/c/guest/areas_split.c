@@ -39,10 +39,9 @@ static void is_split(const void *start, size_t pages, size_t page, size_t total,
 
 	for (int part = 0; part < PARTS; part++) {
 		for (; at < end_of(parts, part, total) && at < pages; at++) {
-			void *address = (char *)(uintptr_t)start + at * page;
 			int node = -1;
 
-			CHECK_EQ(syscall(SYS_move_pages, 0, 1UL, &address, NULL, &node, 0), 0);
+			raw_nodes((const char *)start + at * page, 1, &node);
 			if (node != (int)parts[part].node)
 				check_failed(__FILE__, __LINE__, "page %zu of %zu is on node %d, not %u", at, total, node,
 					     parts[part].node);

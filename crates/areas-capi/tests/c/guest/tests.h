@@ -15,6 +15,9 @@
 /* linux/mempolicy.h, which may not be there. */
 enum { RAW_DEFAULT = 0, RAW_PREFERRED = 1, RAW_BIND = 2, RAW_INTERLEAVE = 3, RAW_PREFERRED_MANY = 5, RAW_MOVE = 2 };
 
+/* Of how many pages it was asked where they are, by this test and its children. */
+__attribute__((unused)) static unsigned long *pages_asked;
+
 struct test {
 	const char *name;
 	void (*run)(void);
@@ -29,6 +32,8 @@ __attribute__((unused)) static void raw_nodes(const void *start, size_t count, i
 	for (size_t at = 0; at < count; at++)
 		pages[at] = (char *)(uintptr_t)start + at * PAGE;
 	CHECK_EQ(syscall(SYS_move_pages, 0, count, pages, NULL, nodes, 0), 0);
+	if (pages_asked != NULL)
+		__atomic_fetch_add(pages_asked, count, __ATOMIC_RELAXED);
 }
 
 /* Moves a page. */
@@ -127,6 +132,8 @@ __attribute__((unused)) static int run_tests(const struct test *tests, size_t co
 
 	for (int at = 1; at < argc; at++)
 		list |= strcmp(argv[at], "--list") == 0;
+	pages_asked = mmap(NULL, sizeof *pages_asked, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(pages_asked != MAP_FAILED);
 	for (size_t at = 0; at < count; at++) {
 		int status = 0;
 		pid_t child;
@@ -137,6 +144,7 @@ __attribute__((unused)) static int run_tests(const struct test *tests, size_t co
 			printf("%s: test\n", tests[at].name);
 			continue;
 		}
+		*pages_asked = 0;
 		child = check_fork();
 		if (child == 0) {
 			tests[at].run();
@@ -144,6 +152,8 @@ __attribute__((unused)) static int run_tests(const struct test *tests, size_t co
 		}
 		CHECK_EQ(waitpid(child, &status, 0), child);
 		printf("test %s ... %s\n", tests[at].name, status == 0 ? "ok" : "FAILED");
+		if (*pages_asked > 0)
+			printf("  (where %lu pages are was asked of the kernel)\n", *pages_asked);
 		fflush(stdout);
 		*(status == 0 ? &passed : &failed) += 1;
 	}
