@@ -1,7 +1,7 @@
 //! What the registry does without mutual exclusion, tried out by loom in all the orders that threads and the memory model allow (up to a
 //! bound on how often threads are switched). The code is the product's own files: the protocol between a table's writer and its
 //! readers (here), the arrays that say whose an address is (`whose_address.rs`), the steps in which holders resize an area together
-//! (`reserve.rs`), how a slab's blocks come to be used anew (`slab.rs`), and those in which several want one name (`exclusive.rs`).
+//! (`reserve.rs`), how a slab's blocks come to be used anew (`slab.rs`), those in which several want one name (`exclusive.rs`), and locks in areas (`sync.rs`).
 //!
 //! What loom runs on are relaxed atomics and fences, as in the product. The copy of a record, which the product makes outside of the language,
 //! is one of two words here: enough to be torn.
@@ -15,6 +15,7 @@ mod exclusive;
 mod protocol;
 mod reserve;
 mod slab;
+mod sync;
 mod whose_address;
 
 mod tests {

@@ -91,7 +91,7 @@ operations! {
 }
 
 /// Every kind of error, for counting.
-pub(crate) const KINDS: [Kind; 18] = [
+pub(crate) const KINDS: [Kind; 19] = [
     Kind::InvalidInput,
     Kind::OutOfRange,
     Kind::NodeNotAllowed,
@@ -108,6 +108,7 @@ pub(crate) const KINDS: [Kind; 18] = [
     Kind::Registry,
     Kind::Unsupported,
     Kind::TimedOut,
+    Kind::OwnerDied,
     Kind::Io,
     Kind::System,
 ];

@@ -9,10 +9,17 @@ use std::sync::RwLockWriteGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::mapping::Reservation;
+use crate::sync::owner;
 use crate::{populate, registry, sys};
 
 /// In the order in which they are taken: no thread that has the second waits for the first.
-type All = (registry::Whole, RwLockWriteGuard<'static, ()>, populate::promise::Whole);
+type All =
+    (owner::Gate, registry::Whole, RwLockWriteGuard<'static, ()>, populate::promise::Whole, owner::Marks);
+
+fn all_whole() -> All {
+    let gate = owner::gate_whole();
+    (gate, registry::whole(), Reservation::all_whole(), populate::promise::whole(), owner::marks_whole())
+}
 
 thread_local! {
     /// Held while this thread forks. It has no destructor, so that it is there for who forks in one.
@@ -32,8 +39,7 @@ extern "C" fn before() {
     HELD.with(|held| {
         // Called twice, it must not wait for itself: `ready` says when that can be.
         let all = ManuallyDrop::into_inner(held.take());
-        let all =
-            all.unwrap_or_else(|| (registry::whole(), Reservation::all_whole(), populate::promise::whole()));
+        let all = all.unwrap_or_else(all_whole);
         held.set(ManuallyDrop::new(Some(all)));
     });
 }
@@ -78,7 +84,7 @@ mod tests {
         before();
         after();
         // Else this would wait for ever.
-        drop((registry::whole(), Reservation::all_whole(), populate::promise::whole()));
+        drop(all_whole());
         after();
     }
 

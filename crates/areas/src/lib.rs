@@ -110,7 +110,8 @@
 //!
 //! # What it does not do
 //!
-//! - It does not coordinate writers: shared memory is as racy as its users make it. Bring atomics, or a protocol.
+//! - It does not coordinate writers by itself: shared memory is as racy as its users make it. There is [`sync`] for who asks: a mutex, events, sequence
+//!   locks; or bring a protocol of your own.
 //! - It does not reach other users or other machines; names hold for one user in one pid namespace.
 //! - It keeps nothing: an area without a holder is gone. What must outlive its holders belongs into a file.
 //! - It does not log, print, or start threads that outlive a call; those that it starts get none of the program's signals. No call is
@@ -168,6 +169,7 @@ pub mod range;
 pub mod registry;
 mod residency;
 mod size;
+pub mod sync;
 mod sys;
 #[cfg(test)]
 mod testing;

@@ -8,12 +8,13 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Kind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::object::Object;
+use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
 use crate::sys::memory::{At, MapFlags};
@@ -43,23 +44,11 @@ impl Presence {
         // Forks are counted from here on.
         crate::forking::ready().map_err(failed("pthread_atfork"))?;
         let file = object.reopen(sys::file::OFlags::RDWR, WHAT)?;
-        let page = object.page_size();
         for number in numbers {
-            match range_lock::take(file.as_fd(), Hold::Alone, &byte(number)) {
-                Err(sys::Errno::AGAIN | sys::Errno::ACCESS) => continue,
-                other => other.map_err(failed("fcntl(F_OFD_SETLK, F_WRLCK)"))?,
+            if !lock_byte(&file, &byte(number), WHAT)? {
+                continue;
             }
-            let mapping = Mapping::unlocked(&Plan {
-                at: At::Anywhere,
-                size: page.bytes(),
-                span: page.bytes(),
-                page,
-                protection: Protection::empty(),
-                sharing: Sharing::Shared,
-                flags: MapFlags::SHARED | MapFlags::NORESERVE,
-                file: Some((file.as_fd(), 0)),
-                placement: None,
-            })?;
+            let mapping = keep(&file, object.page_size())?;
             let forks = AtomicU64::new(crate::forking::forks());
             return Ok(Some(Presence { number, pid: sys::process::pid(), forks, _mapping: mapping }));
         }
@@ -104,6 +93,30 @@ impl Presence {
 #[must_use]
 pub fn was_taken(error: Error) -> Error {
     error.call("fcntl(F_OFD_SETLK, F_WRLCK)", sys::Errno::AGAIN)
+}
+
+/// Locks a byte for an open file; `false` if another one has it.
+pub(crate) fn lock_byte(file: &OwnedFd, byte: &Range<u64>, what: &'static str) -> Result<bool> {
+    match range_lock::take(file.as_fd(), Hold::Alone, byte) {
+        Ok(()) => Ok(true),
+        Err(sys::Errno::AGAIN | sys::Errno::ACCESS) => Ok(false),
+        Err(errno) => Err(Error::new(Kind::System, what).call("fcntl(F_OFD_SETLK, F_WRLCK)", errno)),
+    }
+}
+
+/// A mapping of one page that nobody can access: it keeps an open file, and so its record locks, without a descriptor.
+pub(crate) fn keep(file: &OwnedFd, page: PageSize) -> Result<Mapping> {
+    Mapping::unlocked(&Plan {
+        at: At::Anywhere,
+        size: page.bytes(),
+        span: page.bytes(),
+        page,
+        protection: Protection::empty(),
+        sharing: Sharing::Shared,
+        flags: MapFlags::SHARED | MapFlags::NORESERVE,
+        file: Some((file.as_fd(), 0)),
+        placement: None,
+    })
 }
 
 fn byte(number: u32) -> Range<u64> {

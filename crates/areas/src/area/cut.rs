@@ -20,6 +20,7 @@ use crate::mapping::Mapping;
 use crate::object::{Extent, Object, Piece};
 use crate::registry;
 use crate::size::Bytes;
+use crate::sync::owner::Owners;
 
 impl<K: Access> Area<K> {
     /// Which of its addresses the kernel no longer has as this area's, in bytes from its beginning; nothing where all is well. Its reserve counts.
@@ -131,6 +132,7 @@ impl<K: Access> Area<K> {
     fn alike(&self, mapping: Mapping, object: Option<Object>) -> Self {
         Area {
             publication: None,
+            owners: Owners::default(),
             mapping,
             object,
             name: self.name.clone(),

@@ -97,6 +97,8 @@ impl<K: Access> Area<K> {
                 .detail(format!("its protection is {before}"))
                 .help("who may not write may not take that from others: freeze it where it can be written"));
         }
+        // Nobody locks here any more, and the marks of who did would be in the way as what may be written.
+        self.owners.release();
         // Reading a hole of a frozen object would take memory at a moment when there may be none.
         self.populate()?;
         let read_only = super::object_of(self.object.as_ref()).reopen_read_only()?;

@@ -60,6 +60,7 @@ use crate::provider::{take_pool_pages, transparent};
 use crate::registry::{Announcement, AreaId, Name, Note, Publication};
 use crate::residency::{self, Residency};
 use crate::size::Bytes;
+use crate::sync::owner::Owners;
 use crate::sys;
 
 /// What says who may write an area: [`Private`], [`Shared`] or [`Frozen`].
@@ -83,6 +84,8 @@ mod sealed {
 pub struct Area<K: Access> {
     // In the order in which they have to go: first nobody finds it, then it is unmapped, then the object is closed.
     publication: Option<Publication>,
+    /// This process's owners of locks that are in it.
+    owners: Owners,
     mapping: Mapping,
     object: Option<Object>,
     name: Option<Name>,
@@ -123,6 +126,7 @@ impl<K: Access> Area<K> {
         }
         Area {
             publication: None,
+            owners: Owners::default(),
             mapping,
             object,
             name: None,
@@ -387,6 +391,7 @@ impl<K: Access> Area<K> {
     fn into_kind<L: Access>(self) -> Area<L> {
         let Area {
             publication,
+            owners,
             mapping,
             object,
             name,
@@ -400,6 +405,7 @@ impl<K: Access> Area<K> {
         } = self;
         Area {
             publication,
+            owners,
             mapping,
             object,
             name,

@@ -70,6 +70,11 @@ impl Area<Resizable> {
         }
     }
 
+    /// For what is in `sync`: by the size as it is at that moment.
+    pub(crate) fn futex_address(&self, offset: usize) -> Result<*mut u8> {
+        self.mapping.futex_address(offset, self.size())
+    }
+
     fn own(&self) -> &Object {
         super::object_of(self.object.as_ref())
     }

@@ -10,6 +10,7 @@ use super::{Access, Area, sealed};
 use crate::error::Result;
 use crate::mapping::{Mapping, out_of_range, overlapping};
 use crate::populate::{self, Job, Progress};
+use crate::sync::owner::Owners;
 use crate::sys::copy::Word;
 
 /// Others may write: whoever has a clone.
@@ -189,6 +190,33 @@ impl Area<Shared> {
     #[doc(alias = "resize_area")]
     pub fn grow(&self, size: usize) -> Result<()> {
         self.object().grow(size, self.placement, &self.to_string())
+    }
+}
+
+/// For what is in `sync`.
+impl Area<Shared> {
+    pub(crate) fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    #[inline]
+    pub(crate) fn compare_exchange(
+        &self,
+        offset: usize,
+        current: u64,
+        new: u64,
+    ) -> Result<std::result::Result<u64, u64>> {
+        let size = self.size_for(offset.checked_add(size_of::<u64>()));
+        self.mapping.compare_exchange(offset, size, current, new)
+    }
+
+    #[inline]
+    pub(crate) fn fetch_and(&self, offset: usize, mask: u64) -> Result<u64> {
+        self.mapping.fetch_and(offset, self.size_for(offset.checked_add(size_of::<u64>())), mask)
+    }
+
+    pub(crate) fn futex_address(&self, offset: usize) -> Result<*mut u8> {
+        self.mapping.futex_address(offset, self.size_for(offset.checked_add(size_of::<u32>())))
     }
 }
 

@@ -55,6 +55,8 @@ pub enum Kind {
     Unsupported,
     /// A deadline has passed.
     TimedOut,
+    /// A process died while it had a lock, or in the middle of a write: what that guards may be half changed.
+    OwnerDied,
     /// Reading or writing a file failed.
     Io,
     /// A system call failed in a way that has no kind of its own.

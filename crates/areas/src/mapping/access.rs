@@ -149,6 +149,51 @@ impl Mapping {
         Ok(())
     }
 
+    /// Replaces a word of 64 bits if it is `current`, acquiring: `Err` has the word that is there instead.
+    ///
+    /// # Errors
+    /// As [`store`](Mapping::store); [`Kind::ReadOnly`] where it may not be read; [`Kind::Unsupported`] in pages of the pool, where the kernel
+    /// copies words and replaces none.
+    pub(crate) fn compare_exchange(
+        &self,
+        offset: usize,
+        size: usize,
+        current: u64,
+        new: u64,
+    ) -> Result<std::result::Result<u64, u64>> {
+        let at = self.check_exchange(offset, size)?;
+        // SAFETY: inside our mapping, aligned, readable and writable (checked), and shared memory, of which no reference is lent.
+        Ok(unsafe { sys::copy::compare_exchange(at, current, new) })
+    }
+
+    /// Keeps the bits of `mask` of a word of 64 bits, releasing. The word that was there.
+    ///
+    /// # Errors
+    /// As [`compare_exchange`](Mapping::compare_exchange).
+    pub(crate) fn fetch_and(&self, offset: usize, size: usize, mask: u64) -> Result<u64> {
+        let at = self.check_exchange(offset, size)?;
+        // SAFETY: as above.
+        Ok(unsafe { sys::copy::fetch_and(at, mask) })
+    }
+
+    fn check_exchange(&self, offset: usize, size: usize) -> Result<*mut u64> {
+        let at = self.check_word::<u64>(offset, size)?;
+        if self.may_load("exchange a word of a mapping")? & self.may_store()? {
+            return Ok(at);
+        }
+        Err(Error::new(Kind::Unsupported, "exchange a word of a mapping").detail(
+            "it has pages of the pool, which may be taken away: there the kernel copies words, and exchanges none",
+        ))
+    }
+
+    /// The address of a word for futex calls, which check it themselves.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment.
+    pub(crate) fn futex_address(&self, offset: usize, size: usize) -> Result<*mut u8> {
+        Ok(self.check_word::<u32>(offset, size)?.cast())
+    }
+
     /// The address of an atomic word in shared memory that may be read and written.
     ///
     /// # Errors

@@ -176,6 +176,26 @@ pub(crate) unsafe fn store<T: Word>(at: *mut T, value: T, order: Ordering) {
     unsafe { T::store(at, value, order) }
 }
 
+/// Replaces `current` by `new`, acquiring what was released with it: the word that was there, or as an error the one that is there instead.
+///
+/// # Safety
+/// `at` is aligned, mapped, readable and writable, and no Rust reference covers it.
+#[inline]
+pub(crate) unsafe fn compare_exchange(at: *mut u64, current: u64, new: u64) -> Result<u64, u64> {
+    // SAFETY: aligned and mapped for the call (the caller); all accesses here are atomic, or from outside of the language.
+    unsafe { AtomicU64::from_ptr(at) }.compare_exchange(current, new, Ordering::Acquire, Ordering::Relaxed)
+}
+
+/// Keeps the bits of `mask` of a word, releasing what was written before. The word that was there.
+///
+/// # Safety
+/// As for [`compare_exchange`].
+#[inline]
+pub(crate) unsafe fn fetch_and(at: *mut u64, mask: u64) -> u64 {
+    // SAFETY: as above.
+    unsafe { AtomicU64::from_ptr(at) }.fetch_and(mask, Ordering::Release)
+}
+
 /// Whether loads can have that order: std's panic for others.
 #[inline]
 pub(crate) const fn is_for_loads(order: Ordering) -> bool {
@@ -208,6 +228,19 @@ mod tests {
                 assert_eq!(by_call[len], 0, "one byte too many");
             }
         }
+    }
+
+    #[test]
+    fn words_are_replaced_and_cut_to_a_mask() {
+        let mut word = 7_u64;
+        let at = &raw mut word;
+        // SAFETY: our own word, aligned, and no reference to it is alive.
+        assert_eq!(unsafe { compare_exchange(at, 7, 0b1101) }, Ok(7));
+        // SAFETY: as above.
+        assert_eq!(unsafe { compare_exchange(at, 7, 1) }, Err(0b1101));
+        // SAFETY: as above.
+        assert_eq!(unsafe { fetch_and(at, 0b101) }, 0b1101);
+        assert_eq!(word, 0b101);
     }
 
     #[test]

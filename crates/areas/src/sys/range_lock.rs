@@ -66,6 +66,15 @@ pub(crate) fn in_the_way(file: BorrowedFd<'_>, range: &Range<u64>) -> Result<Opt
     Ok(Some(start..end))
 }
 
+/// Whether another open file has the range, or a part of it, alone. Who shares it, as may do who can only read the file, does not show.
+pub(crate) fn is_alone(file: BorrowedFd<'_>, range: &Range<u64>) -> Result<bool> {
+    let mut question = request(Hold::Shared, range)?;
+    // SAFETY: the structure outlives the call, which writes only into it.
+    let status =
+        unsafe { libc::syscall(libc::SYS_fcntl, file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut question) };
+    if status == 0 { Ok(i32::from(question.l_type) != libc::F_UNLCK) } else { Err(last_errno()) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
@@ -85,11 +94,14 @@ mod tests {
         assert_eq!(take(other.as_fd(), Hold::Shared, &(8191..9000)), Err(Errno::AGAIN));
         assert_eq!(in_the_way(other.as_fd(), &(0..1 << 20)), Ok(Some(4096..8192)));
         assert_eq!(in_the_way(one.as_fd(), &(0..1 << 20)), Ok(None), "not in its own way");
+        assert_eq!(is_alone(other.as_fd(), &(4096..4097)), Ok(true));
+        assert_eq!(is_alone(one.as_fd(), &(4096..4097)), Ok(false), "its own does not show");
         take(other.as_fd(), Hold::Alone, &(8192..8193)).unwrap();
         // Shared from now on: with whoever shares it, and with nobody who wants it alone.
         take(one.as_fd(), Hold::Shared, &(4096..8192)).unwrap();
         take(other.as_fd(), Hold::Shared, &(4096..8192)).unwrap();
         let third = open();
+        assert_eq!(is_alone(third.as_fd(), &(4096..8192)), Ok(false), "it is shared");
         assert_eq!(take(third.as_fd(), Hold::Alone, &(4096..4097)), Err(Errno::AGAIN));
         drop(other);
         // Its mapping keeps it, without a descriptor.

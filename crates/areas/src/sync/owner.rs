@@ -1,0 +1,274 @@
+//! Whose a lock is: numbers that the kernel vouches for.
+//!
+//! An owner is a thread (of mutexes), or the writer of a sequence lock. It has a number, drawn at random of 2^60 for each area, and marks the byte of that
+//! number, far behind the end of the area's memory, by a record lock of an open file (OFD, fcntl(2)). A mapping of one page keeps that file, without a
+//! descriptor, and is not inherited by forked children: so the kernel takes the mark back when the process ends, is killed or calls exec, and this library
+//! does when the thread ends or the area goes. Whoever has the area asks the kernel whether there is a mark: no process number is involved, so that pid
+//! namespaces do not matter, nor numbers that are used again.
+
+use std::cell::RefCell;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::mem::ManuallyDrop;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::protocol::{OWNER_BITS, is_number};
+use crate::error::{Error, Kind, Result};
+use crate::mapping::{Canary, Mapping};
+use crate::object::{self, Object};
+use crate::presence;
+use crate::sys;
+use crate::sys::memory::Advice;
+use crate::sys::range_lock;
+
+/// Where the bytes are that are marked: behind those of `presence.rs`.
+const FIRST: u64 = (1 << 62) + (1 << 61);
+/// So many numbers are tried: more are not taken by chance.
+const ATTEMPTS: u32 = 8;
+const WHAT: &str = "mark an area's memory as that of a lock's owner";
+
+/// Held while a mark has a descriptor, which a forked child would inherit. First in the order of what `fork` takes.
+static GATE: Mutex<()> = Mutex::new(());
+/// All marks of this process. Nothing else is waited for by who holds it.
+static MARKS: Mutex<Vec<Mark>> = Mutex::new(Vec::new());
+/// Not set in a forked child that has not noticed yet that it is one.
+static CANARY: OnceLock<Canary> = OnceLock::new();
+/// Counts the forks that led to this process, as far as each child came here.
+static LIFE: AtomicU64 = AtomicU64::new(1);
+/// Numbers for areas and threads.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+struct Mark {
+    area: u64,
+    thread: u64,
+    number: u64,
+    mapping: Mapping,
+}
+
+/// A number that this process marks, in this life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) number: u64,
+    life: u64,
+}
+
+impl Owner {
+    /// Whether it is this process's: not its parent's, whose memory it has inherited.
+    pub(crate) fn is_own(self) -> bool {
+        life().is_ok_and(|life| life == self.life)
+    }
+}
+
+thread_local! {
+    static MINE: Mine = Mine { thread: next(), known: RefCell::default() };
+}
+
+/// The numbers that a thread has.
+struct Mine {
+    thread: u64,
+    known: RefCell<Vec<(u64, Owner)>>,
+}
+
+impl Drop for Mine {
+    /// What the thread has not unlocked, nobody will: the kernel says so from here on.
+    fn drop(&mut self) {
+        if !self.known.get_mut().is_empty() {
+            take_back(|mark| mark.thread == self.thread);
+        }
+    }
+}
+
+/// In each area: by which its owners are known in this process. 0 as long as it has none.
+#[derive(Debug, Default)]
+pub(crate) struct Owners(AtomicU64);
+
+impl Owners {
+    /// This thread, as an owner of locks in this area.
+    pub(crate) fn this_thread(&self, object: &Object) -> Result<Owner> {
+        let (area, life) = (self.area(), life()?);
+        let ending = |_| {
+            Error::new(Kind::Unsupported, "own a lock in an area")
+                .detail("the thread is about to end, and its locals are gone")
+        };
+        MINE.try_with(|mine| {
+            let mut known = mine.known.borrow_mut();
+            if let Some(&(_, owner)) = known.iter().find(|(of, owner)| *of == area && owner.life == life) {
+                return Ok(owner);
+            }
+            let owner = take(object, area, mine.thread)?;
+            let marks = marks();
+            known.retain(|(_, owner)| marks.iter().any(|mark| mark.number == owner.number));
+            known.push((area, owner));
+            Ok(owner)
+        })
+        .map_err(ending)?
+    }
+
+    /// The same, if it has been one already.
+    pub(crate) fn this_thread_known(&self) -> Option<Owner> {
+        let (area, life) = (self.0.load(Ordering::Relaxed), life().ok()?);
+        let find = |mine: &Mine| {
+            let known = mine.known.borrow();
+            known.iter().find(|(of, owner)| *of == area && owner.life == life).map(|&(_, owner)| owner)
+        };
+        MINE.try_with(find).ok().flatten()
+    }
+
+    /// An owner that is no thread. [`give_back`] ends it.
+    pub(crate) fn another(&self, object: &Object) -> Result<Owner> {
+        take(object, self.area(), next())
+    }
+
+    /// All owners in this area are gone: it is about to go, or to be frozen, which nobody may be in the way of who could write.
+    pub(crate) fn release(&mut self) {
+        let area = std::mem::take(self.0.get_mut());
+        if area != 0 {
+            take_back(|mark| mark.area == area);
+        }
+    }
+
+    fn area(&self) -> u64 {
+        match self.0.load(Ordering::Relaxed) {
+            0 => {
+                let new = next();
+                self.0.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed).err().unwrap_or(new)
+            }
+            area => area,
+        }
+    }
+}
+
+impl Drop for Owners {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// Ends an owner.
+pub(super) fn give_back(owner: Owner) {
+    if owner.is_own() {
+        take_back(|mark| mark.number == owner.number);
+    }
+}
+
+/// Whether an owner lives, in whatever process.
+pub(super) fn is_alive(object: &Object, number: u64) -> Result<bool> {
+    const WHAT: &str = "look whether a lock's owner lives";
+    let file = object.own_fd().map_err(|_| object::closed(WHAT.to_owned()))?;
+    range_lock::is_alone(file, &byte(number))
+        .map_err(|errno| Error::new(Kind::System, WHAT).call("fcntl(F_OFD_GETLK, F_RDLCK)", errno))
+}
+
+fn take(object: &Object, area: u64, thread: u64) -> Result<Owner> {
+    object.refuse_physical(|| WHAT.to_owned())?;
+    let life = life()?;
+    let _gate = gate();
+    let file = object.reopen(sys::file::OFlags::RDWR, WHAT)?;
+    let mut number = draw();
+    let mut attempts = 1;
+    while !is_number(number) || !presence::lock_byte(&file, &byte(number), WHAT)? {
+        if attempts == ATTEMPTS {
+            return Err(Error::new(Kind::Busy, WHAT)
+                .call("fcntl(F_OFD_SETLK, F_WRLCK)", sys::Errno::AGAIN)
+                .detail("another process has record locks on the bytes behind the area's memory")
+                .help("end it: `areas show` names the holders, and no program has a reason to do so"));
+        }
+        (number, attempts) = (draw(), attempts + 1);
+    }
+    let mapping = presence::keep(&file, object.page_size())?;
+    mapping
+        .advise(Advice::DontFork)
+        .map_err(|errno| Error::new(Kind::System, WHAT).call("madvise(MADV_DONTFORK)", errno))?;
+    // Before anybody forks.
+    drop(file);
+    marks().push(Mark { area, thread, number, mapping });
+    Ok(Owner { number, life })
+}
+
+fn take_back(which: impl Fn(&Mark) -> bool) {
+    notice_fork();
+    // Unmapped when the mutex is free again.
+    let gone: Vec<Mark> = {
+        let mut marks = marks();
+        let (gone, stay) = std::mem::take(&mut *marks).into_iter().partition(which);
+        *marks = stay;
+        gone
+    };
+    drop(gone);
+}
+
+/// Which life of the process it is: another one in each forked child.
+fn life() -> Result<u64> {
+    if CANARY.get().is_none() {
+        crate::forking::ready()
+            .map_err(|errno| Error::new(Kind::System, WHAT).call("pthread_atfork", errno))?;
+        let _gate = gate();
+        if CANARY.get().is_none() {
+            let canary = Canary::new()
+                .map_err(|error| Error::new(error.kind(), "use locks in areas").caused_by(error))?;
+            let _ = CANARY.set(canary);
+        }
+    }
+    notice_fork();
+    Ok(LIFE.load(Ordering::Relaxed))
+}
+
+/// A forked child has none of the marks, nor the addresses at which they were mapped.
+#[inline]
+fn notice_fork() {
+    if let Some(canary) = CANARY.get()
+        && !canary.is_set()
+    {
+        let mut marks = marks();
+        if !canary.is_set() {
+            for mark in marks.drain(..) {
+                let _not_ours = ManuallyDrop::new(mark.mapping);
+            }
+            LIFE.fetch_add(1, Ordering::Relaxed);
+            canary.set();
+        }
+    }
+}
+
+fn byte(number: u64) -> Range<u64> {
+    FIRST + number..FIRST + number + 1
+}
+
+fn next() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Of the randomness that the standard library takes from the kernel; a forked child has the same, and another number and time.
+fn draw() -> u64 {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(sys::process::pid());
+    hasher.write_u64(next());
+    if let Ok(since) = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
+        hasher.write_u128(since.as_nanos());
+    }
+    hasher.finish() >> (u64::BITS - OWNER_BITS)
+}
+
+fn gate() -> MutexGuard<'static, ()> {
+    GATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn marks() -> MutexGuard<'static, Vec<Mark>> {
+    MARKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a fork takes before all else: no mark has a descriptor.
+pub(crate) struct Gate(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
+
+/// What it takes after all else: no mark is half noted.
+pub(crate) struct Marks(#[expect(dead_code, reason = "held")] MutexGuard<'static, Vec<Mark>>);
+
+pub(crate) fn gate_whole() -> Gate {
+    Gate(gate())
+}
+
+pub(crate) fn marks_whole() -> Marks {
+    Marks(marks())
+}
