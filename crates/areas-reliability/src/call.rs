@@ -71,4 +71,5 @@ const MADVISE: [(i32, &str); 9] = [
     (libc::MADV_DONTNEED, "MADV_DONTNEED"),
     (libc::MADV_FREE, "MADV_FREE"),
 ];
-const FUTEX: [(i32, &str); 2] = [(libc::FUTEX_WAIT, "WAIT"), (libc::FUTEX_WAKE, "WAKE")];
+const FUTEX: [(i32, &str); 3] =
+    [(libc::FUTEX_WAIT, "WAIT"), (libc::FUTEX_WAKE, "WAKE"), (libc::FUTEX_WAKE_OP, "WAKE_OP")];

@@ -121,6 +121,12 @@ operations! {
     of_descriptor: "of-descriptor";
     slab_make: "slab-make";
     slab_read: "slab-read";
+    lock: "lock";
+    lock_dead: "lock-dead";
+    lock_in_vain: "lock-in-vain";
+    event: "event";
+    event_in_vain: "event-in-vain";
+    sequence_lock: "sequence-lock";
     grow: "grow";
     machine_grow_pool: "grow-pool";
     resize: "resize";

@@ -28,6 +28,7 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("ftruncate", &[EINTR, EIO, EFBIG, EPERM, EINVAL]),
     ("futex(WAIT)", &[EAGAIN, EINTR, ETIMEDOUT, EFAULT]),
     ("futex(WAKE)", &[EFAULT, EINVAL]),
+    ("futex(WAKE_OP)", &[EFAULT, EINVAL, ENOSYS]),
     ("get_mempolicy", &[EPERM, ENOSYS, EFAULT, EINVAL]),
     ("getdents64", &[EBADF, EINVAL]),
     ("getsockopt", &[ENOTSOCK, EINVAL, ENOMEM]),

@@ -213,6 +213,14 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["fcntl(F_OFD_SETLK)"], "the answer that another reader of the slab has that place: the next one is taken")
         .only(&[EAGAIN])
         .of(&["slab-read"]),
+    rule(&["fcntl(F_OFD_SETLK)"], "the answer that another owner has that number: another one is drawn")
+        .only(&[EAGAIN])
+        .of(&["lock", "sequence-lock"]),
+    rule(&["munlock"], "the page by which an owner's mark is kept stays locked where the program locks all that it maps")
+        .of(&["lock", "sequence-lock"]),
+    rule(&["munmap"], "the mark of a writer that has ended stays where the kernel does not take it back: its word says that there is none")
+        .of(&["sequence-lock"])
+        .leaving(),
     rule(&["munlock"], "the page by which a slab's place is kept stays locked where the program locks all that it maps")
         .of(&["slab-make", "slab-read"]),
     rule(&["fcntl(F_OFD_SETLK)"], "the answer that another giver has claimed that id: the next one is").only(&[EAGAIN]).of(&["transfer"]),
@@ -321,6 +329,7 @@ pub(crate) static RULES: &[Rule] = &[
         .of(&["resize-beyond", "resize-in-arena"]),
     rule(&["openat", "read"], "whether a process without more areas lives is asked of `kill` instead").about(&["/status"]).of(&["walk"]),
     rule(&["futex(WAIT)"], "a slice of waiting that ends early: it looks, and goes on").of(&["wait", "wait-in-vain"]),
+    rule(&["futex(WAIT)"], "the same").only(&[EAGAIN, ETIMEDOUT]).of(&["lock-in-vain", "event-in-vain"]),
     rule(&["fstat"], "what the handle by which descriptors are taken is: without one, the object is opened through /proc instead")
         .about(&["[pidfd]"])
         .of(LOOKING)

@@ -8,6 +8,7 @@
 //! | `changing.rs` | size, protection, freezing, populating, passing on |
 //! | `cutting.rs` | areas of which the program has unmapped a part |
 //! | `handing.rs` | areas that change hands |
+//! | `locks.rs` | locks in areas: mutexes, events, sequence locks |
 //! | `moving.rs` | areas of others are moved |
 //! | `slabs.rs` | slabs: made, attached to, and read |
 
@@ -16,6 +17,7 @@ mod cutting;
 mod finding;
 pub(crate) mod handing;
 mod joining;
+mod locks;
 mod making;
 mod moving;
 mod pool;
@@ -195,7 +197,7 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 58] = [
+pub(crate) static ALL: [Operation; 64] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
@@ -251,6 +253,12 @@ pub(crate) static ALL: [Operation; 58] = [
     Operation::new("of-descriptor", "make an area of a descriptor", finding::of_descriptor),
     Operation::new("slab-make", "make a slab in an area, and put something in", slabs::make),
     Operation::new("slab-read", "attach to a slab, and read a slice", slabs::read),
+    Operation::new("lock", "a thread's first lock of a mutex in an area", locks::lock),
+    Operation::new("lock-dead", "lock a mutex whose owner has died, and repair", locks::lock_dead),
+    Operation::new("lock-in-vain", "wait for a mutex that another one has", locks::lock_in_vain),
+    Operation::new("event", "signal an event, and wait for it", locks::event),
+    Operation::new("event-in-vain", "wait for an event that does not come", locks::event_in_vain),
+    Operation::new("sequence-lock", "write a sequence lock, and read it", locks::sequence),
     Operation::new("grow", "grow a published area", changing::grow),
     Operation::new("grow-pool", "grow a published area in pages of the pool", changing::grow_in_pool)
         .needing(pool_has_pages),
