@@ -15,7 +15,7 @@ use crate::process;
 pub(crate) struct Options {}
 
 /// The files that have a part of the header, in its order.
-const PARTS: [&str; 22] = [
+const PARTS: [&str; 23] = [
     "errors",
     "words",
     "nodes",
@@ -36,12 +36,13 @@ const PARTS: [&str; 22] = [
     "verification",
     "migration",
     "passing",
+    "sync",
     "machine",
     "targets",
 ];
 
 /// The names of types there and here.
-const TYPES: [(&str, &str); 36] = [
+const TYPES: [(&str, &str); 37] = [
     ("Handle", "areas_area"),
     ("Attributes", "areas_attributes"),
     ("Cloning", "areas_cloning"),
@@ -78,6 +79,7 @@ const TYPES: [(&str, &str); 36] = [
     ("Wanted", "areas_targets"),
     ("Best", "areas_ranked"),
     ("OnRanked", "areas_on_ranked"),
+    ("Writing", "areas_writer"),
 ];
 
 /// Structures that begin with their size, and so with a macro.

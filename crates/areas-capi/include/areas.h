@@ -103,6 +103,9 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Another area has the name that was to be this one's alone.
 #define AREAS_ERROR_NAME_TAKEN -19
 
+// A process died while it had a lock, or in the middle of a write: what that guards may be half changed.
+#define AREAS_ERROR_OWNER_DIED -20
+
 // Others can clone it, and write it if they may.
 #define AREAS_SHARED 0
 
@@ -275,6 +278,24 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // For areas_from_descriptor only: memory that may shrink is taken, too, as a resizable area.
 #define AREAS_RECEIVE_RESIZABLE 4
 
+// areas_mutex_lock: the mutex is locked, and an owner before died with it. What it guards may be half changed.
+#define AREAS_MUTEX_OWNER_DIED 1
+
+// areas_mutex_owner: it is free.
+#define AREAS_OWNER_NOBODY 0
+
+// The thread that asks.
+#define AREAS_OWNER_THIS_THREAD 1
+
+// Another thread, here or in another process.
+#define AREAS_OWNER_LIVING 2
+
+// A thread that has ended: the next who locks is told.
+#define AREAS_OWNER_DEAD 3
+
+// Bytes that a sequence lock takes besides what is in it.
+#define AREAS_SEQLOCK_HEADER 16
+
 // Where a line may lie in a cache: the kernel does not tell.
 #define AREAS_INDEXING_UNKNOWN 0
 
@@ -374,6 +395,9 @@ typedef struct areas_mapping areas_mapping;
 // Where areas come from. It is made by the functions below, used by any number of threads at once, and let go by
 // areas_provider_release: areas and layers that came from it keep what they need of it.
 typedef struct areas_provider areas_provider;
+
+// The writer of a sequence lock: areas_seqlock_writer makes it, areas_seqlock_end ends it. Any thread may use it, one at a time. Its area's handle must stay as long.
+typedef struct areas_writer areas_writer;
 
 // A set of NUMA nodes: node n is bit n % 64 of word n / 64. Zeroed, it is empty.
 //
@@ -1379,6 +1403,92 @@ int areas_discard(int from);
 // otherwise as areas_create.
 struct areas_area *areas_from_descriptor(int descriptor,
                                          const struct areas_receiving *how);
+
+// Locks the mutex in the 8 bytes at `offset` of a shared area, a multiple of 8, for the threads of all processes that have the area: waiting for so many
+// milliseconds; 0 is not at all, a negative time for ever. A cancellation point. Signals do not end the wait. Zeros are a mutex that is free.
+//
+// 0; or AREAS_MUTEX_OWNER_DIED: it is locked, and its owner died before (by the end of its thread or process, kill -9 and exec included). Repair what it
+// guards and call areas_mutex_consistent: until then everybody who locks it is told. A forked child does not own what its parent has locked. Its addresses
+// belong to the library: no thread stores to them otherwise.
+//
+// AREAS_ERROR_TIMED_OUT: its owner lives (a stopped one, too). AREAS_ERROR_BUSY: this thread has it already. AREAS_ERROR_INVALID_INPUT: another process has
+// written what is not a mutex; or the offset is no multiple of 8. AREAS_ERROR_OUT_OF_RANGE. AREAS_ERROR_READ_ONLY. AREAS_ERROR_UNSUPPORTED: pages of the pool, and areas
+// that are not shared, or may shrink. AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's first lock in an area, which takes a descriptor
+// for a moment, a mapping, and /proc.
+int areas_mutex_lock(const struct areas_area *area,
+                     size_t offset,
+                     int64_t milliseconds);
+
+// Unlocks a mutex that this thread has locked, and wakes who waits for it.
+//
+// AREAS_ERROR_NOT_PERMITTED: this thread does not have it; or another process has written over it, and what it guards may be inconsistent.
+int areas_mutex_unlock(const struct areas_area *area,
+                       size_t offset);
+
+// Says that what a mutex guards is consistent again, after AREAS_MUTEX_OWNER_DIED: nobody is told of it any more. It stays locked.
+//
+// AREAS_ERROR_NOT_PERMITTED: this thread does not have it.
+int areas_mutex_consistent(const struct areas_area *area,
+                           size_t offset);
+
+// Whose a mutex is at this moment: AREAS_OWNER_NOBODY, AREAS_OWNER_THIS_THREAD, AREAS_OWNER_LIVING or AREAS_OWNER_DEAD.
+int areas_mutex_owner(const struct areas_area *area, size_t offset);
+
+// Adds 1 to the event counter in the 4 bytes at `offset` of a shared or resizable area, a multiple of 4, and wakes all who wait for it, in all processes. Both are
+// one system call: nobody who is killed leaves waiters asleep. Zeros are a counter that begins at 0; it wraps around.
+//
+// AREAS_ERROR_READ_ONLY, AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_NO_MEMORY where a page of the pool was taken away;
+// AREAS_ERROR_UNSUPPORTED, AREAS_ERROR_FROZEN for areas of other kinds.
+int areas_event_signal(const struct areas_area *area,
+                       size_t offset);
+
+// Tells the count of an event counter.
+//
+// As areas_event_signal, but for AREAS_ERROR_READ_ONLY where it may be read.
+int areas_event_count(const struct areas_area *area, size_t offset, uint32_t *count);
+
+// Waits until the count of an event counter is another one than `seen`, and gives that: for so many milliseconds; a negative time is for ever. It takes the
+// right to read only. A cancellation point. Signals of processes do not end the wait. What was written before areas_event_signal is seen behind it.
+//
+// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_FROZEN: the area was frozen, and nobody can signal any more; as areas_event_count.
+int areas_event_wait(const struct areas_area *area,
+                     size_t offset,
+                     uint32_t seen,
+                     int64_t milliseconds,
+                     uint32_t *count);
+
+// Becomes the writer of the sequence lock at `offset` of a shared area, a multiple of 8, with `size` bytes in it: it takes AREAS_SEQLOCK_HEADER bytes more. One process
+// writes, and many read, whole or not at all, without waiting for each other. Zeros are one that was never written.
+//
+// AREAS_ERROR_BUSY: it has a writer, which is alive. AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY; else as areas_mutex_lock at a thread's
+// first lock.
+struct areas_writer *areas_seqlock_writer(const struct areas_area *area,
+                                          size_t offset,
+                                          size_t size);
+
+// Writes all that is in a sequence lock.
+//
+// AREAS_ERROR_INVALID_INPUT for another size; AREAS_ERROR_NOT_PERMITTED in a forked child, and if another process has written over the writer's word.
+int areas_seqlock_write(struct areas_writer *writer,
+                        const void *bytes,
+                        size_t size);
+
+// Whether the writer before died in the middle of a write, and nothing was written since: 1 or 0.
+int areas_seqlock_interrupted(const struct areas_writer *writer);
+
+// Ends a writer: another one may come. NULL is nothing to do.
+void areas_seqlock_end(struct areas_writer *writer);
+
+// Copies out what was written last into a sequence lock, all of one write, into memory of the caller's own. `version`, unless it is NULL, is how often it was
+// written. It takes the right to read only.
+//
+// AREAS_ERROR_BUSY: no copy was whole in some thousand attempts; AREAS_ERROR_OWNER_DIED: its writer died in the middle of a write, and no other one has written
+// since; AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY, AREAS_ERROR_UNSUPPORTED.
+int areas_seqlock_read(const struct areas_area *area,
+                       size_t offset,
+                       void *into,
+                       size_t size,
+                       uint64_t *version);
 
 // Tells the nodes of this machine. How many were told.
 //

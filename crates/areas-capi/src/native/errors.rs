@@ -48,6 +48,8 @@ pub const AREAS_ERROR_SYSTEM: c_int = -18;
 
 /// Another area has the name that was to be this one's alone.
 pub const AREAS_ERROR_NAME_TAKEN: c_int = -19;
+/// A process died while it had a lock, or in the middle of a write: what that guards may be half changed.
+pub const AREAS_ERROR_OWNER_DIED: c_int = -20;
 
 /// The number of a kind.
 pub(super) fn number_of(kind: Kind) -> c_int {
@@ -70,13 +72,14 @@ pub(super) fn number_of(kind: Kind) -> c_int {
         Kind::TimedOut => AREAS_ERROR_TIMED_OUT,
         Kind::Io => AREAS_ERROR_IO,
         Kind::NameTaken => AREAS_ERROR_NAME_TAKEN,
+        Kind::OwnerDied => AREAS_ERROR_OWNER_DIED,
         _ => AREAS_ERROR_SYSTEM,
     }
 }
 
 /// The kind of a number; what is none is an error of the system.
 pub(super) fn kind_of(number: c_int) -> Kind {
-    const KINDS: [Kind; 18] = [
+    const KINDS: [Kind; 19] = [
         Kind::InvalidInput,
         Kind::OutOfRange,
         Kind::NodeNotAllowed,
@@ -95,6 +98,7 @@ pub(super) fn kind_of(number: c_int) -> Kind {
         Kind::TimedOut,
         Kind::Io,
         Kind::NameTaken,
+        Kind::OwnerDied,
     ];
     KINDS.into_iter().find(|&kind| number_of(kind) == number).unwrap_or(Kind::System)
 }

@@ -12,6 +12,7 @@
 //! | `notes.rs` | what is noted beside an area |
 //! | `copying.rs` | bytes in and out, checked |
 //! | `passing.rs` | areas that change hands |
+//! | `sync.rs` | mutexes, events and sequence locks in areas |
 //! | `provider.rs`, `custom.rs` | where areas come from: the kernel, layers, a C program's own |
 //! | `nodes.rs`, `placement.rs`, `machine.rs`, `targets.rs`, `words.rs` | nodes, placements, the machine, nodes by what they are good at, numbers for words |
 //! | `errors.rs` | numbers of errors, and the last one's words |
@@ -39,6 +40,7 @@ mod placement;
 mod provider;
 mod residency;
 mod sized;
+mod sync;
 mod targets;
 mod verification;
 mod words;

@@ -29,6 +29,20 @@ int main()
 	CHECK_EQ(areas_measure(area, &residency, count, &bytes), 0);
 	CHECK_EQ(bytes, 8192);
 	CHECK_EQ(residency.resident, 4096);
+	/* A guard, as C++ has them. */
+	{
+		struct Guard {
+			areas_area *area;
+			size_t offset;
+			Guard(areas_area *of, size_t at) : area(of), offset(at) { CHECK_EQ(areas_mutex_lock(area, offset, 1000), 0); }
+			~Guard() { CHECK_EQ(areas_mutex_unlock(area, offset), 0); }
+			Guard(const Guard &) = delete;
+			Guard &operator=(const Guard &) = delete;
+		};
+		Guard guard(area, 4096);
+		CHECK_EQ(areas_mutex_owner(area, 4096), AREAS_OWNER_THIS_THREAD);
+	}
+	CHECK_EQ(areas_mutex_owner(area, 4096), AREAS_OWNER_NOBODY);
 	areas_release(area);
 	CHECK_EQ(find_area("nobody has this"), B_NAME_NOT_FOUND);
 	/* The words behind BeOS's number are there, too. */

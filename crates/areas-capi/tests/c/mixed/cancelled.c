@@ -99,6 +99,21 @@ static void waiting_for_a_process(void)
 	wait_for_thread(getppid(), &exit_value);
 }
 
+/* One that the main thread has locked. Each thread here marks itself as an owner, and ends. */
+static areas_area *shared;
+
+static void locking(void)
+{
+	areas_mutex_lock(shared, 0, -1);
+}
+
+static void waiting_for_an_event(void)
+{
+	uint32_t count;
+	areas_event_signal(shared, 64);
+	areas_event_wait(shared, 128, 0, -1, &count);
+}
+
 static void (*operation)(void);
 static volatile int begun;
 
@@ -227,6 +242,11 @@ int main(void)
 	cancels("receiving", receiving);
 	cancels("snoozing", snoozing);
 	cancels("waiting for a process", waiting_for_a_process);
+	shared = kept;
+	CHECK_EQ(areas_mutex_lock(shared, 0, 0), 0);
+	cancels("locking", locking);
+	cancels("waiting for an event", waiting_for_an_event);
+	CHECK_EQ(areas_mutex_unlock(shared, 0), 0);
 	begun = 0;
 	CHECK_EQ(pthread_create(&thread, NULL, may_not_be, NULL), 0);
 	while (!begun)

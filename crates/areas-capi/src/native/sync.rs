@@ -1,0 +1,346 @@
+//! Mutexes, events and sequence locks in areas.
+
+#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+
+use std::ffi::{c_int, c_void};
+use std::mem::ManuallyDrop;
+use std::time::Duration;
+
+use areas::sync::{DetachedWriter, Event, Mutex, Owner, Place, SeqLock};
+use areas::{Area, Error, Kind, Result, Shared};
+
+use super::area::{Any, Handle, look};
+use super::errors::{invalid, made, number, status};
+use super::words::time;
+use crate::edge::guarded;
+use crate::waiting::{Step, in_steps};
+
+/// areas_mutex_lock: the mutex is locked, and an owner before died with it. What it guards may be half changed.
+pub const AREAS_MUTEX_OWNER_DIED: c_int = 1;
+
+/// areas_mutex_owner: it is free.
+pub const AREAS_OWNER_NOBODY: c_int = 0;
+/// The thread that asks.
+pub const AREAS_OWNER_THIS_THREAD: c_int = 1;
+/// Another thread, here or in another process.
+pub const AREAS_OWNER_LIVING: c_int = 2;
+/// A thread that has ended: the next who locks is told.
+pub const AREAS_OWNER_DEAD: c_int = 3;
+
+/// Locks the mutex in the 8 bytes at `offset` of a shared area, a multiple of 8, for the threads of all processes that have the area: waiting for so many
+/// milliseconds; 0 is not at all, a negative time for ever. A cancellation point. Signals do not end the wait. Zeros are a mutex that is free.
+///
+/// 0; or AREAS_MUTEX_OWNER_DIED: it is locked, and its owner died before (by the end of its thread or process, kill -9 and exec included). Repair what it
+/// guards and call areas_mutex_consistent: until then everybody who locks it is told. A forked child does not own what its parent has locked. Its addresses
+/// belong to the library: no thread stores to them otherwise.
+///
+/// AREAS_ERROR_TIMED_OUT: its owner lives (a stopped one, too). AREAS_ERROR_BUSY: this thread has it already. AREAS_ERROR_INVALID_INPUT: another process has
+/// written what is not a mutex; or the offset is no multiple of 8. AREAS_ERROR_OUT_OF_RANGE. AREAS_ERROR_READ_ONLY. AREAS_ERROR_UNSUPPORTED: pages of the pool, and areas
+/// that are not shared, or may shrink. AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's first lock in an area, which takes a descriptor
+/// for a moment, a mapping, and /proc.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn areas_mutex_lock(
+    area: *const Handle,
+    offset: usize,
+    milliseconds: i64,
+) -> c_int {
+    let whole = time(milliseconds);
+    in_steps(whole, |step| {
+        let mut goes_on = false;
+        let answer = number(|| {
+            // SAFETY: C's promise.
+            let area = unsafe { shared(area, "lock a mutex") }?;
+            match Mutex::new(area, offset)?.lock(length(&step)) {
+                Ok(locked) => {
+                    let died = locked.owner_died();
+                    // C has no guard: it says itself when it unlocks.
+                    let _stays = ManuallyDrop::new(locked);
+                    Ok(if died { AREAS_MUTEX_OWNER_DIED } else { 0 })
+                }
+                Err(error) => ended(error, &step, whole, &mut goes_on),
+            }
+        });
+        (!goes_on).then_some(answer)
+    })
+}
+
+/// Unlocks a mutex that this thread has locked, and wakes who waits for it.
+///
+/// AREAS_ERROR_NOT_PERMITTED: this thread does not have it; or another process has written over it, and what it guards may be inconsistent.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_mutex_unlock(area: *const Handle, offset: usize) -> c_int {
+    status(|| {
+        // SAFETY: C's promise.
+        Mutex::new(unsafe { shared(area, "unlock a mutex") }?, offset)?.unlock_forgotten()
+    })
+}
+
+/// Says that what a mutex guards is consistent again, after AREAS_MUTEX_OWNER_DIED: nobody is told of it any more. It stays locked.
+///
+/// AREAS_ERROR_NOT_PERMITTED: this thread does not have it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_mutex_consistent(area: *const Handle, offset: usize) -> c_int {
+    status(|| {
+        // SAFETY: C's promise.
+        let area = unsafe { shared(area, "mark as consistent what a mutex guards") }?;
+        Mutex::new(area, offset)?.mark_consistent_forgotten()
+    })
+}
+
+/// Whose a mutex is at this moment: AREAS_OWNER_NOBODY, AREAS_OWNER_THIS_THREAD, AREAS_OWNER_LIVING or AREAS_OWNER_DEAD.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_mutex_owner(area: *const Handle, offset: usize) -> c_int {
+    number(|| {
+        // SAFETY: C's promise.
+        let area = unsafe { shared(area, "tell whose a mutex is") }?;
+        Ok(match Mutex::new(area, offset)?.owner()? {
+            Owner::Nobody => AREAS_OWNER_NOBODY,
+            Owner::ThisThread => AREAS_OWNER_THIS_THREAD,
+            Owner::Dead => AREAS_OWNER_DEAD,
+            _ => AREAS_OWNER_LIVING,
+        })
+    })
+}
+
+/// Adds 1 to the event counter in the 4 bytes at `offset` of a shared or resizable area, a multiple of 4, and wakes all who wait for it, in all processes. Both are
+/// one system call: nobody who is killed leaves waiters asleep. Zeros are a counter that begins at 0; it wraps around.
+///
+/// AREAS_ERROR_READ_ONLY, AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_NO_MEMORY where a page of the pool was taken away;
+/// AREAS_ERROR_UNSUPPORTED, AREAS_ERROR_FROZEN for areas of other kinds.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_event_signal(area: *const Handle, offset: usize) -> c_int {
+    status(|| {
+        // SAFETY: C's promise.
+        Event::new(unsafe { place(area, "signal an event") }?, offset)?.signal()
+    })
+}
+
+/// Tells the count of an event counter.
+///
+/// As areas_event_signal, but for AREAS_ERROR_READ_ONLY where it may be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_event_count(area: *const Handle, offset: usize, count: *mut u32) -> c_int {
+    status(|| {
+        const WHAT: &str = "tell the count of an event";
+        // SAFETY: C's promise.
+        let event = Event::new(unsafe { place(area, WHAT) }?, offset)?;
+        // SAFETY: C's promise.
+        unsafe { give(count, WHAT, || event.load()) }
+    })
+}
+
+/// Waits until the count of an event counter is another one than `seen`, and gives that: for so many milliseconds; a negative time is for ever. It takes the
+/// right to read only. A cancellation point. Signals of processes do not end the wait. What was written before areas_event_signal is seen behind it.
+///
+/// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_FROZEN: the area was frozen, and nobody can signal any more; as areas_event_count.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn areas_event_wait(
+    area: *const Handle,
+    offset: usize,
+    seen: u32,
+    milliseconds: i64,
+    count: *mut u32,
+) -> c_int {
+    let whole = time(milliseconds);
+    in_steps(whole, |step| {
+        let mut goes_on = false;
+        let answer = number(|| {
+            const WHAT: &str = "wait for an event";
+            // SAFETY: C's promise.
+            let event = Event::new(unsafe { place(area, WHAT) }?, offset)?;
+            // SAFETY: C's promise.
+            match unsafe { give(count, WHAT, || event.wait(seen, length(&step))) } {
+                Ok(()) => Ok(0),
+                Err(error) => ended(error, &step, whole, &mut goes_on),
+            }
+        });
+        (!goes_on).then_some(answer)
+    })
+}
+
+/// The writer of a sequence lock: areas_seqlock_writer makes it, areas_seqlock_end ends it. Any thread may use it, one at a time. Its area's handle must stay as long.
+#[derive(Debug)]
+pub struct Writing {
+    area: *const Handle,
+    writer: DetachedWriter,
+}
+
+/// Bytes that a sequence lock takes besides what is in it.
+pub const AREAS_SEQLOCK_HEADER: usize = 16;
+const _: () = assert!(AREAS_SEQLOCK_HEADER == SeqLock::HEADER);
+
+/// Becomes the writer of the sequence lock at `offset` of a shared area, a multiple of 8, with `size` bytes in it: it takes AREAS_SEQLOCK_HEADER bytes more. One process
+/// writes, and many read, whole or not at all, without waiting for each other. Zeros are one that was never written.
+///
+/// AREAS_ERROR_BUSY: it has a writer, which is alive. AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY; else as areas_mutex_lock at a thread's
+/// first lock.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_seqlock_writer(
+    area: *const Handle,
+    offset: usize,
+    size: usize,
+) -> *mut Writing {
+    made(|| {
+        // SAFETY: C's promise.
+        let of = unsafe { shared(area, "write a sequence lock") }?;
+        Ok(Writing { area, writer: SeqLock::new(of, offset, size)?.writer()?.detach() })
+    })
+}
+
+/// Writes all that is in a sequence lock.
+///
+/// AREAS_ERROR_INVALID_INPUT for another size; AREAS_ERROR_NOT_PERMITTED in a forked child, and if another process has written over the writer's word.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_seqlock_write(
+    writer: *mut Writing,
+    bytes: *const c_void,
+    size: usize,
+) -> c_int {
+    status(|| {
+        const WHAT: &str = "write a sequence lock";
+        // SAFETY: NULL or a writer that was not ended, and that nobody else uses (C's promise).
+        let writing = unsafe { writer.as_mut() }.ok_or_else(|| invalid(WHAT, "the writer is NULL"))?;
+        // SAFETY: its area's handle was not released (C's promise).
+        let area = unsafe { shared(writing.area, WHAT) }?;
+        if size > area.size() || bytes.is_null() && size > 0 {
+            return Err(invalid(WHAT, "the bytes are NULL, or more than the area has"));
+        }
+        let bytes = match size {
+            0 => &[],
+            // SAFETY: not NULL and of a size that memory can have (checked), and then so many bytes of the caller's own (C's promise).
+            _ => unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), size) },
+        };
+        writing.writer.write(area, bytes)
+    })
+}
+
+/// Whether the writer before died in the middle of a write, and nothing was written since: 1 or 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_seqlock_interrupted(writer: *const Writing) -> c_int {
+    number(|| {
+        // SAFETY: NULL or a writer that was not ended (C's promise).
+        let writing = unsafe { writer.as_ref() };
+        let writing = writing.ok_or_else(|| invalid("look at a sequence lock", "the writer is NULL"))?;
+        Ok(c_int::from(writing.writer.is_interrupted()))
+    })
+}
+
+/// Ends a writer: another one may come. NULL is nothing to do.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_seqlock_end(writer: *mut Writing) {
+    guarded((), || {
+        if !writer.is_null() {
+            // SAFETY: a writer that was made by `made` and not ended (C's promise): a box of its own.
+            let mut writing = unsafe { Box::from_raw(writer) };
+            // SAFETY: its area's handle was not released (C's promise).
+            let area = unsafe { shared(writing.area, "end a writer") };
+            writing.writer.end(area.ok());
+        }
+    });
+}
+
+/// Copies out what was written last into a sequence lock, all of one write, into memory of the caller's own. `version`, unless it is NULL, is how often it was
+/// written. It takes the right to read only.
+///
+/// AREAS_ERROR_BUSY: no copy was whole in some thousand attempts; AREAS_ERROR_OWNER_DIED: its writer died in the middle of a write, and no other one has written
+/// since; AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY, AREAS_ERROR_UNSUPPORTED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn areas_seqlock_read(
+    area: *const Handle,
+    offset: usize,
+    into: *mut c_void,
+    size: usize,
+    version: *mut u64,
+) -> c_int {
+    status(|| {
+        const WHAT: &str = "read a sequence lock";
+        // SAFETY: C's promise.
+        let area = unsafe { shared(area, WHAT) }?;
+        let lock = SeqLock::new(area, offset, size)?;
+        if into.is_null() && size > 0 {
+            return Err(invalid(WHAT, "the pointer to the bytes is NULL"));
+        }
+        let into = match size {
+            0 => &mut [],
+            // SAFETY: not NULL and no larger than an area (checked), and then so many bytes of the caller's own, no part of an area (C's promise).
+            // Whatever is in them are bytes, and none is read before it is written.
+            _ => unsafe { std::slice::from_raw_parts_mut(into.cast::<u8>(), size) },
+        };
+        let read = lock.read(into)?;
+        if !version.is_null() {
+            // SAFETY: not NULL (checked), and then room for a number (C's promise).
+            unsafe { version.write_unaligned(read) };
+        }
+        Ok(())
+    })
+}
+
+/// The shared area that C points to.
+///
+/// # Safety
+/// NULL or a handle that was not released, and that nothing changes meanwhile.
+unsafe fn shared<'a>(area: *const Handle, what: &'static str) -> Result<&'a Area<Shared>> {
+    // SAFETY: the caller's promise.
+    match unsafe { look(area, what) }? {
+        Any::Shared(area) => Ok(area),
+        other => Err(refused(other, what)),
+    }
+}
+
+/// The area that C points to, for an event.
+///
+/// # Safety
+/// As for [`shared`].
+unsafe fn place<'a>(area: *const Handle, what: &'static str) -> Result<Place<'a>> {
+    // SAFETY: the caller's promise.
+    match unsafe { look(area, what) }? {
+        Any::Shared(area) => Ok(area.into()),
+        Any::Resizable(area) => Ok(area.into()),
+        other => Err(refused(other, what)),
+    }
+}
+
+fn refused(area: &Any, what: &'static str) -> Error {
+    match area {
+        Any::Frozen(_) => Error::new(Kind::Frozen, what).detail("nobody can write it any more"),
+        Any::Resizable(_) => Error::new(Kind::Unsupported, what)
+            .detail(
+                "the area may shrink at any moment, so that no word in it can be accessed without a fault",
+            )
+            .help("put it into an area of kind AREAS_SHARED or AREAS_GROWABLE (events work here)"),
+        _ => Error::new(Kind::Unsupported, what)
+            .detail("it is private or stored memory, which no other process shares as an area")
+            .help("make it shared: kind AREAS_SHARED"),
+    }
+}
+
+fn length(step: &Step) -> Duration {
+    step.time.unwrap_or(Duration::MAX)
+}
+
+/// How a step ended that failed: the wait goes on if only its time was over.
+fn ended(error: Error, step: &Step, whole: Option<Duration>, goes_on: &mut bool) -> Result<c_int> {
+    if error.kind() != Kind::TimedOut {
+        return Err(error);
+    }
+    if !step.last {
+        *goes_on = true;
+        return Ok(0);
+    }
+    let told = Error::new(Kind::TimedOut, error.what().to_owned());
+    Err(told.detail(format!("it did not come to that within {:?}", whole.unwrap_or_default())))
+}
+
+/// Gives C a number.
+///
+/// # Safety
+/// NULL, or room for one.
+unsafe fn give(number: *mut u32, what: &'static str, ask: impl FnOnce() -> Result<u32>) -> Result<()> {
+    if number.is_null() {
+        return Err(invalid(what, "the pointer to the count is NULL"));
+    }
+    let asked = ask()?;
+    // SAFETY: not NULL (checked), and then room for a number (the caller).
+    unsafe { number.write_unaligned(asked) };
+    Ok(())
+}
