@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         OtherMachine as OtherMachine,
         OtherPidNamespace as OtherPidNamespace,
         OutOfRange as OutOfRange,
+        OwnerDied as OwnerDied,
         ReadOnly as ReadOnly,
         RegistryError as RegistryError,
         TimedOut as TimedOut,
@@ -79,7 +80,7 @@ _HOMES = {
     "_areas": "Memory",
     "_errors": (
         "AddressInUse Busy Closed Error Frozen HolderGone InvalidInput Limit NameTaken NoMemory "
-        "NodeNotAllowed NoSuchProcess NotFound NotPermitted OtherMachine OtherPidNamespace OutOfRange "
+        "NodeNotAllowed NoSuchProcess NotFound NotPermitted OtherMachine OtherPidNamespace OutOfRange OwnerDied "
         "ReadOnly RegistryError TimedOut Unreadable Unsupported"
     ),
     "_handles": "by_value receive send",

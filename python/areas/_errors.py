@@ -160,6 +160,12 @@ class TimedOut(Error, TimeoutError):
     _errno = _errno.ETIMEDOUT
 
 
+class OwnerDied(Error):
+    """A process died while it had a lock, or in the middle of a write: what that guards may be half changed."""
+
+    _errno = _errno.EOWNERDEAD
+
+
 class Closed(Error, ValueError):
     """The area was closed."""
 
@@ -185,6 +191,7 @@ _KINDS: dict[str, type[Error]] = {
     "Registry": RegistryError,
     "Unsupported": Unsupported,
     "TimedOut": TimedOut,
+    "OwnerDied": OwnerDied,
 }
 
 
