@@ -51,7 +51,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     // Unit tests that want more than one node, swap or an old kernel, too.
     built.extend(build(&["--lib"], "lib")?);
     sources.push((UNIT_TESTS.into(), library.join("src/testing.rs")));
-    for (name, program, source) in c_guests::build(run)? {
+    for (name, program, source) in c_guests::build(run)?.into_iter().chain(of_the_command(run)?) {
         built.push((name.clone(), program));
         sources.push((name, source));
     }
@@ -80,7 +80,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
             let what = format!("{name}, vm: {}", plan.options.join(" "));
             eprintln!("--- guest: {what}");
             let Booted { counts: these, passed, skipped, failure } =
-                boot(run, &plan, &tests, program).with_context(|| what.clone())?;
+                boot(run, &plan, &tests, program, &source).with_context(|| what.clone())?;
             counts += these;
             notes.push(note(&what, &passed));
             let short = passed.iter().map(|test| skips::short(test).to_owned());
@@ -95,6 +95,24 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     (done.notes, done.in_guests) = (notes, whole);
     Ok(done)
 }
+
+/// The command's own tests that want a guest, each with its name and source: the command travels along, as one of the guest's programs.
+fn of_the_command(run: &Run) -> Result<Vec<(String, PathBuf, PathBuf)>> {
+    let sources = sources(&process::workspace().join("crates/areas-cli/tests"))?;
+    let mut build = process::cargo(["test", "--package", COMMAND, "--locked", "--no-run"]);
+    build.arg("--message-format=json-render-diagnostics");
+    build.args(sources.iter().flat_map(|(name, _)| ["--test", name]));
+    let built = run.executables(&mut build, "test")?;
+    let found = built.into_iter().filter_map(|(name, program)| {
+        let (_, source) = sources.iter().find(|(known, _)| *known == name)?;
+        Some((name, program, source.clone()))
+    });
+    Ok(found.collect())
+}
+
+/// The package of the command, and its program.
+const COMMAND: &str = "areas-cli";
+const PROGRAM: &str = "areas";
 
 /// One boot: the machine, and the tests that are for it.
 #[derive(Debug)]
@@ -150,7 +168,7 @@ struct Booted {
     failure: Option<String>,
 }
 
-fn boot(run: &Run, plan: &Plan, tests: &[&String], program: &Path) -> Result<Booted> {
+fn boot(run: &Run, plan: &Plan, tests: &[&String], program: &Path, source: &Path) -> Result<Booted> {
     let options = &plan.options;
     let back = process::target_folder().join("guest-out");
     let log = back.join("skips.txt");
@@ -160,6 +178,11 @@ fn boot(run: &Run, plan: &Plan, tests: &[&String], program: &Path) -> Result<Boo
         args.extend(["--timeout".into(), TIMEOUT.into()]);
     }
     args.extend_from_slice(options);
+    // Where it was built it is the tests' own.
+    let command = process::target_folder().join("debug").join(PROGRAM);
+    if source.starts_with(process::workspace().join("crates").join(COMMAND)) {
+        args.extend(["--with".into(), command.display().to_string()]);
+    }
     // The tests have the machine to themselves, one after the other.
     args.extend(["--".into(), program.display().to_string(), "--test-threads=1".into(), "--exact".into()]);
     args.extend(tests.iter().map(ToString::to_string));

@@ -46,7 +46,8 @@ pub(crate) fn write(path: &Path, kit: &Kit, payload: &Payload<'_>) -> Result<u64
     for name in payload.with {
         let found = process::which(name)
             .with_context(|| format!("there is no program {name} here that could go along (--with)"))?;
-        image.copy(format!("usr/bin/{name}").as_bytes(), &found, true)?;
+        let name = Path::new(name).file_name().context("a program has a name")?;
+        image.copy(&[b"usr/bin/", name.as_bytes()].concat(), &found, true)?;
         libraries(&mut image, &found)?;
     }
     image.file(b"run.sh", 0o755, &run)?;

@@ -82,7 +82,7 @@ pub(crate) struct Options {
     /// Set an environment variable for the program; repeat
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(OsString, OsString)>,
-    /// Take a program of this machine along, in /usr/bin, with its libraries; repeat
+    /// Take a program of this machine along, by its name or path, in /usr/bin, with its libraries; repeat
     #[arg(long, value_name = "PROGRAM")]
     with: Vec<String>,
     /// Bring back into DIR what the program leaves in /out

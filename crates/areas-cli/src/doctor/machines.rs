@@ -273,7 +273,7 @@ fn whose_capabilities_and_cpuset() {
     assert_eq!(find("limits.memlock").state, Fine, "CAP_IPC_LOCK");
     let cpuset = find("numa.cpuset");
     assert_eq!(cpuset.state, Remark);
-    assert_eq!(cpuset.remedies[0], Remedy::Root("echo 0-1 > /sys/fs/cgroup/app/box/cpuset.mems".to_owned()));
+    assert_eq!(cpuset.remedies[0], Remedy::Root("echo 0-1 > /cg/app/box/cpuset.mems".to_owned()));
     assert!(find("sight.capabilities").finding.contains("CAP_SYS_NICE"));
 }
 

@@ -4,6 +4,7 @@ use areas::{NodeSet, Topology};
 
 use super::check::{Check, Group, State};
 use super::facts::{Facts, Unread};
+use super::quoted;
 
 pub(super) fn group(facts: &Facts) -> Group {
     let title = "nodes";
@@ -73,27 +74,30 @@ fn allowed(facts: &Facts, topology: &Topology) -> Check {
     if left_out.is_empty() {
         return Check::fine(id, title, format!("all that have memory ({})", topology.with_memory()));
     }
-    let group = facts.text("/proc/self/cgroup").ok().and_then(|text| {
-        let of = |wanted: &str| {
-            let mut lines = text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-            lines
-                .find(|(names, _)| names.split(',').any(|name| name == wanted))
-                .map(|(_, path)| path.to_owned())
-        };
-        of("cpuset")
-            .map(|path| format!("/sys/fs/cgroup/cpuset{path}"))
-            .or_else(|| Some(format!("/sys/fs/cgroup{}", of("")?)))
-    });
     let finding = format!("its cpuset allows {allowed}; there is memory on {left_out}, too");
     let check = Check::remark(id, title, finding);
-    let check = match group {
-        Some(group) => {
-            let group = group.trim_end_matches('/');
-            check.root(format!("echo {} > {group}/cpuset.mems", topology.with_memory() | allowed))
-        }
+    let check = match cpuset_file(facts, "self") {
+        Some(file) => check.root(format!("echo {} > {file}", topology.with_memory() | allowed)),
         None => check,
     };
     check.words("AllowedMemoryNodes= in the systemd unit; `--cpuset-mems` of the container")
+}
+
+/// The file that sets the nodes of a process's group: in the hierarchy of version 1 that has cpusets, else in that of version 2.
+pub(super) fn cpuset_file(facts: &Facts, process: &str) -> Option<String> {
+    let text = facts.text(format!("/proc/{process}/cgroup")).ok()?;
+    let mounts = facts.mounts().ok()?;
+    let mut groups = text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    let one = groups.clone().find(|(names, _)| names.split(',').any(|name| name == "cpuset"));
+    let (mount, path) = match one {
+        Some((_, path)) => (mounts.iter().find(|mount| mount.kind == "cgroup" && mount.has("cpuset"))?, path),
+        None => {
+            let (_, path) = groups.find(|(names, _)| names.is_empty())?;
+            (mounts.iter().find(|mount| mount.kind == "cgroup2")?, path)
+        }
+    };
+    let group = format!("{}{path}", mount.point);
+    Some(quoted(&format!("{}/cpuset.mems", group.trim_end_matches('/'))))
 }
 
 fn balancing(facts: &Facts) -> Check {

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use areas::machine::Answer;
+
 use super::check::{Check, Group, State};
 use super::facts::{Facts, Unread};
 
@@ -149,12 +151,24 @@ fn yama(facts: &Facts) -> Check {
 
 fn landlock(facts: &Facts) -> Check {
     let (id, title) = ("sight.landlock", "Landlock");
+    const UNTOLD: &str = "and does not tell whether it restricts this process: what that would hide shows at `other processes`";
+    match facts.answer("landlock_create_ruleset") {
+        Some(Answer::Works(version)) => {
+            return Check::fine(id, title, format!("the kernel has it (version {version}), {UNTOLD}"));
+        }
+        Some(Answer::Refused(errno)) if errno.to_string() == "ENOSYS" => {
+            return Check::fine(id, title, "the kernel has it not");
+        }
+        Some(Answer::Refused(errno)) if errno.to_string() == "EOPNOTSUPP" => {
+            return Check::fine(id, title, "it is not in use on this machine");
+        }
+        // Another machine's, or a filter's answer.
+        _ => {}
+    }
     match facts.text("/sys/kernel/security/lsm") {
-        Ok(modules) if modules.split(',').any(|name| name == "landlock") => Check::fine(
-            id,
-            title,
-            "the kernel has it, and does not tell whether it restricts this process: what that would hide shows at `other processes`",
-        ),
+        Ok(modules) if modules.split(',').any(|name| name == "landlock") => {
+            Check::fine(id, title, format!("the kernel has it, {UNTOLD}"))
+        }
         Ok(_) => Check::fine(id, title, "it is not in use on this machine"),
         Err(Unread::Missing(_)) => {
             Check::unknown(id, title, "securityfs is not mounted, which lists security modules")
@@ -163,6 +177,9 @@ fn landlock(facts: &Facts) -> Check {
         Err(why) => Check::unknown(id, title, why.to_string()),
     }
 }
+
+/// More are not looked at.
+const MOST_PROCESSES: usize = 10_000;
 
 /// Whether processes of the same user can be looked into.
 fn others(facts: &Facts) -> Check {
@@ -180,6 +197,7 @@ fn others(facts: &Facts) -> Check {
     let same: Vec<&String> = processes
         .iter()
         .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        .take(MOST_PROCESSES)
         .filter(|pid| same(pid))
         .collect();
     // A process that has just ended is no process that hides.
@@ -190,7 +208,7 @@ fn others(facts: &Facts) -> Check {
     match (same.len(), hidden.as_slice()) {
         (0, _) => Check::unknown(id, title, "no other process of this user is there to be looked at"),
         (count, []) => Check::fine(id, title, format!("all {count} of this user and group can be looked into")),
-        (count, [first, ..]) => Check::remark(
+        (count, [first, ..]) => Check::fine(
             id,
             title,
             format!(
@@ -199,6 +217,7 @@ fn others(facts: &Facts) -> Check {
                 hidden.len()
             ),
         )
+        .in_state(if hidden.len() * 2 > count { State::Remark } else { State::Fine })
         .words("run with the same user, group and capabilities; or have areas handed over: `areas offer`"),
     }
 }

@@ -289,6 +289,42 @@ fn an_area_that_is_as_it_was_asked_to_be() {
     assert_eq!(registry.run(["doctor", "well", "--root", "/"]).code, Some(2));
 }
 
+/// What is told of an area, with and without a terminal; numbers of processes and areas aside.
+#[test]
+fn an_area_at_80_columns_and_in_a_pipe() {
+    let registry = Registry::new();
+    let holder = registry.hold([
+        "create",
+        "--name",
+        "well",
+        "--size",
+        "1M",
+        "--populate",
+        "--policy",
+        "bind",
+        "--nodes",
+        "0",
+    ]);
+    // Whom nobody may look into depends on who runs this, and what is pinned on what else runs.
+    let without_chance = |text: String| -> String {
+        let text = text.replace(&holder.pid().to_string(), "[PID]").replace('\r', "");
+        let lines = text.lines().filter(|line| !line.contains("pinned"));
+        lines.map(|line| line.split("; ").next().unwrap_or(line).to_owned() + "\n").collect()
+    };
+    let allowed = areas::allowed_nodes().unwrap().to_string();
+    let ran = registry.run(["doctor", "well", "--all"]);
+    let text = without_chance(ran.stdout()).replace(&format!("may use {allowed}"), "may use [NODES]");
+    insta::assert_snapshot!("doctor_area_piped", text);
+    let line = "areas doctor well";
+    let mut command = registry.program("script");
+    command.args(["--quiet", "--return", "--command", line, "/dev/null"]);
+    command.env("PATH", path_with_areas()).env("COLUMNS", "80").env("TERM", "dumb");
+    match command.output() {
+        Ok(output) => insta::assert_snapshot!("doctor_area_80", Ran::from(output).stdout().replace('\r', "")),
+        Err(_) => skipped("doctor::an_area_at_80_columns_and_in_a_pipe", "there is no `script`"),
+    }
+}
+
 /// A holder that is stopped, and another process that writes.
 #[test]
 fn who_is_in_the_way_of_freezing() {

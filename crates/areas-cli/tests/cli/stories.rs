@@ -44,7 +44,7 @@ fn a_group_at_its_limit() {
 /// Each page shows its script, and what it prints.
 #[test]
 fn each_story_has_a_page_that_names_its_script() {
-    for name in ["a-group-at-its-limit"] {
+    for name in ["a-group-at-its-limit", "interleaved-on-one-node"] {
         let page = std::fs::read_to_string(story(&format!("{name}.md"))).unwrap();
         assert!(page.contains(&format!("({name}.sh)")), "{name}");
         assert!(page.contains("$ areas doctor ") && page.contains("✗"), "{name}");

@@ -244,7 +244,7 @@ const RANGE: &[Errno] = &[Errno::INVAL, Errno::NOMEM, Errno::FAULT];
 const NOTHING: &[Errno] = &[];
 
 /// In the order in which they are made. First what keeps a killed child from leaving a core dump.
-static PROBES: [Probe; 49] = [
+static PROBES: [Probe; 50] = [
     probe("prlimit64", no_core_dump, NOTHING),
     probe("memfd_create", || bare(libc::SYS_memfd_create, [0, 3, 0, 0, 0, 0]), TEXT),
     probe("ftruncate", || bare(libc::SYS_ftruncate, [NONE, 0, 0, 0, 0, 0]), TEXT),
@@ -300,6 +300,8 @@ static PROBES: [Probe; 49] = [
     probe("move_pages", || bare(libc::SYS_move_pages, [SELF, 0, 0, 0, 0, 0]), NOTHING),
     probe("cachestat", || bare(451, [NONE, 0, 0, 0, 0, 0]), TEXT),
     probe("mincore", || bare(libc::SYS_mincore, [0, 0, 0, 0, 0, 0]), RANGE),
+    // LANDLOCK_CREATE_RULESET_VERSION: makes nothing, and gives a number.
+    probe("landlock_create_ruleset", || bare(libc::SYS_landlock_create_ruleset, [0, 0, 1, 0, 0, 0]), NOTHING),
     probe("MFD_NOEXEC_SEAL", || bare(libc::SYS_memfd_create, [0, 11, 0, 0, 0, 0]), &[Errno::FAULT]),
     probe("MADV_POPULATE_WRITE", || is_advice(libc::MADV_POPULATE_WRITE), NOTHING),
     probe("MADV_COLLAPSE", || is_advice(libc::MADV_COLLAPSE), NOTHING),

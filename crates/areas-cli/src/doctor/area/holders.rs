@@ -3,7 +3,7 @@
 use areas::registry::Holder;
 
 use super::super::check::Check;
-use super::super::facts::Facts;
+use super::super::facts::{Facts, Unread};
 use super::Looked;
 
 const SYS_NICE: u32 = 23;
@@ -42,7 +42,12 @@ fn alive(looked: &Looked<'_>) -> Check {
         return Check::unknown(id, title, format!("process {} cannot be looked into", looked.info.pid))
             .words("ask as the user who runs it, or as root");
     }
-    let finding = list(&all);
+    let mut finding = list(&all);
+    match unseen(looked.facts) {
+        0 => {}
+        1 => finding += "; one process cannot be looked into, and may have it too",
+        count => finding += &format!("; {count} processes cannot be looked into, and may have it too"),
+    }
     if stopped.is_empty() {
         return Check::fine(id, title, finding);
     }
@@ -52,6 +57,20 @@ fn alive(looked: &Looked<'_>) -> Check {
     );
     Check::remark(id, title, format!("{finding}; stopped, so that it cannot answer: {}", list(&stopped)))
         .shell(line)
+}
+
+/// How many programs there are that this process may not look into: those of other users, mostly.
+fn unseen(facts: &Facts) -> usize {
+    /// More are not counted.
+    const MOST: usize = 10_000;
+    let processes = facts.names("/proc").unwrap_or_default();
+    let hides = |pid: &&String| {
+        // Threads of the kernel, and who has ended, have no command line and no memory.
+        matches!(facts.names(format!("/proc/{pid}/fd")), Err(Unread::Failed(..)))
+            && facts.text(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+    };
+    let processes = processes.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    processes.take(MOST).filter(hides).count()
 }
 
 /// Who keeps it from being frozen, but for its holder, who does it.

@@ -3,7 +3,7 @@
 use areas::{Bytes, NodeSet, PageSize, Placement, Policy, Topology, Verification};
 
 use super::super::check::Check;
-use super::super::huge;
+use super::super::{huge, numa};
 use super::Looked;
 
 pub(super) fn checks(looked: &Looked<'_>) -> Vec<Check> {
@@ -171,10 +171,10 @@ fn cpuset(looked: &Looked<'_>) -> Option<Check> {
         "asked was for {asked}, and the cpuset of {} allows {allowed}: nothing comes from {left_out}",
         looked.holder()
     );
-    Some(Check::broken(id, title, finding).shell(format!("cat /proc/{}/cgroup", looked.info.pid)).words(
-        format!(
-            "write {} to the cpuset.mems of that group, as root; AllowedMemoryNodes= in the systemd unit",
-            asked | allowed
-        ),
-    ))
+    let check = match numa::cpuset_file(looked.facts, &looked.info.pid.to_string()) {
+        Some(file) => Check::broken(id, title, finding).root(format!("echo {} > {file}", asked | allowed)),
+        None => Check::broken(id, title, finding),
+    };
+    let check = check.words("AllowedMemoryNodes= in the systemd unit; `--cpuset-mems` of the container");
+    Some(check.shell(move_line(looked, &looked.info.placement)))
 }
