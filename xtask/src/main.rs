@@ -1,7 +1,7 @@
 //! The project's own tools: `cargo xtask test` checks everything, `cargo xtask reliability` kills and fails at every
 //! system call, `cargo xtask bench` compares areas with their peers, `cargo xtask storm` lets many processes do everything at once and die, `cargo xtask vm` runs a program on
 //! a machine with several NUMA nodes, `cargo xtask install` puts everything where other programs look for it, `cargo xtask headers`
-//! writes `areas.h`, `cargo xtask wheel` builds the Python package, `cargo xtask fresh` tries the README's commands in a new Debian root. They are Rust like the rest, so that a clone needs nothing but cargo.
+//! writes `areas.h`, `cargo xtask wheel` builds the Python package, `cargo xtask pictures` records what the README shows, `cargo xtask fresh` tries the README's commands in a new Debian root. They are Rust like the rest, so that a clone needs nothing but cargo.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -13,6 +13,7 @@ mod fresh;
 mod fuzz;
 mod headers;
 mod install;
+mod pictures;
 mod process;
 mod python;
 mod reliability;
@@ -39,6 +40,7 @@ enum Task {
     Fresh(fresh::Options),
     Headers(headers::Options),
     Install(install::Options),
+    Pictures(pictures::Options),
     Reliability(reliability::Options),
     Fuzz(fuzz::Options),
     Soundness(soundness::Options),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Task::Fresh(options) => fresh::main(&options),
         Task::Headers(options) => headers::main(&options),
         Task::Install(options) => install::main(&options),
+        Task::Pictures(options) => pictures::main(&options),
         Task::Reliability(options) => reliability::main(&options),
         Task::Soundness(options) => soundness::main(&options),
         Task::Fuzz(options) => fuzz::main(&options),

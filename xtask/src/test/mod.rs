@@ -73,7 +73,7 @@ struct Step {
     run: fn(&Run) -> Result<Done>,
 }
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     Step { name: "set-up", quick: true, tests: true, run: set_up::run },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
@@ -85,6 +85,7 @@ const STEPS: [Step; 17] = [
     Step { name: "doctests", quick: false, tests: true, run: steps::doctests },
     Step { name: "examples", quick: false, tests: false, run: steps::examples },
     Step { name: "tour", quick: false, tests: false, run: steps::tour },
+    Step { name: "pictures", quick: false, tests: false, run: steps::pictures },
     Step { name: "install", quick: false, tests: false, run: install::run },
     Step { name: "storm", quick: true, tests: false, run: steps::storm },
     Step { name: "bench", quick: false, tests: false, run: steps::bench },

@@ -134,6 +134,12 @@ pub(super) fn tour(run: &Run) -> Result<Done> {
     Ok(Done::default())
 }
 
+/// What the README shows of the command is what the command does.
+pub(super) fn pictures(_: &Run) -> Result<Done> {
+    let passed = crate::pictures::check()?;
+    Ok(Done::counted(Counts { passed, ..Counts::default() }))
+}
+
 /// A storm of a minute; of ten seconds where time is short.
 pub(super) fn storm(run: &Run) -> Result<Done> {
     let program = storm::build()?;

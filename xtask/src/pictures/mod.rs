@@ -1,0 +1,112 @@
+//! `cargo xtask pictures`: what the README shows of the command, recorded from the command itself on a terminal, and drawn as SVG.
+//!
+//! | file | what |
+//! |---|---|
+//! | `scenes.rs` | what is run, and when the picture is taken |
+//! | `terminal.rs` | a terminal with a program on it |
+//! | `svg.rs` | the cells of a screen as SVG, and the words of such a picture |
+//!
+//! Numbers, ids and times differ from run to run, and the nodes from machine to machine. Whether a picture is current is asked of the words
+//! in it, in their order: those without a digit.
+
+mod scenes;
+mod svg;
+mod terminal;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+
+use crate::process;
+use scenes::SCENES;
+
+/// Records the pictures of the README anew, into docs/pictures.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Change nothing; fail where a picture shows something else than the command does now
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn main(options: &Options) -> ExitCode {
+    let done = if options.check { check().map(|_| ()) } else { record() };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo xtask pictures: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn record() -> Result<()> {
+    let program = program()?;
+    fs::create_dir_all(process::workspace().join("docs/pictures"))?;
+    for scene in SCENES {
+        let picture = scenes::picture(&program, scene)?;
+        let file = file_of(scene.name);
+        fs::write(&file, picture).with_context(|| format!("cannot write {}", file.display()))?;
+        eprintln!("written: {}", file.display());
+    }
+    Ok(())
+}
+
+/// That each picture is shown, and shows what the command does now; gives how many there are.
+pub(crate) fn check() -> Result<u64> {
+    let program = program()?;
+    let readme = fs::read_to_string(process::workspace().join("README.md"))?;
+    let mut checked = 0;
+    for scene in SCENES {
+        let name = scene.name;
+        ensure!(readme.contains(&format!("docs/pictures/{name}.svg")), "the README does not show {name}.svg");
+        let file = file_of(name);
+        let kept = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let (kept, now) = (svg::words(&kept), svg::words(&scenes::picture(&program, scene)?));
+        if let Some(difference) = difference(&kept, &now) {
+            bail!(
+                "docs/pictures/{name}.svg is not current: {difference}; `cargo xtask pictures` records it anew"
+            );
+        }
+        checked += 1;
+    }
+    Ok(checked)
+}
+
+/// Where two sequences of words begin to differ.
+fn difference(kept: &[String], now: &[String]) -> Option<String> {
+    let at = (0..kept.len().max(now.len())).find(|&at| kept.get(at) != now.get(at))?;
+    let from =
+        |words: &[String]| words[at.saturating_sub(3).min(words.len())..words.len().min(at + 5)].join(" ");
+    Some(format!("it has \"… {} …\", and the command shows \"… {} …\"", from(kept), from(now)))
+}
+
+fn file_of(name: &str) -> PathBuf {
+    process::workspace().join("docs/pictures").join(format!("{name}.svg"))
+}
+
+/// The command, built as the tests have it.
+fn program() -> Result<PathBuf> {
+    let status = process::cargo(["build", "--locked", "--workspace", "--bin", "areas"])
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "the command could not be built ({status})");
+    Ok(process::target_folder().join("debug/areas"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_words_differ_is_told() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(difference(&words("a b"), &words("a b")), None);
+        let told = difference(&words("a b c d e"), &words("a b c x")).unwrap();
+        assert_eq!(told, "it has \"… a b c d e …\", and the command shows \"… a b c x …\"");
+        assert!(difference(&words("a b"), &words("a")).is_some());
+    }
+}
