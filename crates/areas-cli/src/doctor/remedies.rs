@@ -50,6 +50,7 @@ const FOUND_BY: &[(&str, &[&str])] = &[
     ("memfd_create (3.17", &["sandbox.objects"]),
     ("PROT_WRITE and MAP_SHARED", &["sandbox.mappings"]),
     ("allow process_vm_writev", &["sandbox.copying"]),
+    ("allow futex", &["sandbox.waiting"]),
     ("allow set_mempolicy", &["sandbox.placement"]),
     ("allow ioctl", &["kernel.procmap-query"]),
     ("allow socket(AF_UNIX)", &["sandbox.sockets"]),
@@ -113,6 +114,7 @@ const OF_CALLS: &[&str] = &[
     "(`/proc/PID/fd` shows the files)",
     "name another root",
     "/sys/bus/dax/devices",
+    "small area of its own, of base pages",
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
