@@ -29,6 +29,11 @@ mod doctor {
     pub(crate) use super::doctor_args as args;
 }
 
+mod watch {
+    #[path = "../../../crates/areas-cli/src/watch/args.rs"]
+    pub(crate) mod args;
+}
+
 /// What `choice.rs` tells on stderr, for which nobody is here.
 mod output {
     pub(crate) fn complain(_: &str) {}

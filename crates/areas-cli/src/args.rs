@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use areas::{Bytes, Name, Note};
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -16,6 +15,7 @@ use crate::placing::{Place, Placing};
 use crate::scan::args::{Reap, Scan};
 use crate::target::{Pattern, Target};
 use crate::top::args::{Top, TopScreen};
+use crate::watch::args::{Wait, Watch};
 
 /// Chunks of memory as first-class things: named, placed, shared, frozen, measured.
 ///
@@ -61,6 +61,7 @@ pub(crate) enum Command {
     Move(Move),
     Resize(Resize),
     Wait(Wait),
+    Watch(Watch),
     Scan(Scan),
     Reap(Reap),
     Nodes(Nodes),
@@ -243,20 +244,6 @@ pub(crate) struct Resize {
     pub(crate) size: Bytes,
 }
 
-/// Wait until there is an area of that name
-#[derive(Debug, clap::Args)]
-pub(crate) struct Wait {
-    /// The name
-    #[arg(value_parser = OsStringValueParser::new().try_map(name))]
-    pub(crate) name: Name,
-    /// Give up after so many seconds, with exit status 4; without it, wait for ever
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub(crate) timeout: Option<Duration>,
-    /// Tell what was found as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 /// Write an area's bytes to the standard output
 ///
 /// They are read without mapping the area, so that holes stay holes.
@@ -327,12 +314,6 @@ pub(crate) struct TourWorker {
     pub(crate) file: PathBuf,
 }
 
-/// Seconds, with a fraction if wanted.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
 /// A number in hexadecimal after `0x`, else in decimal.
 fn address(text: &str) -> Result<usize, String> {
     match text.strip_prefix("0x") {
@@ -346,7 +327,7 @@ fn note(text: OsString) -> areas::Result<Note> {
     Note::new(text.as_bytes())
 }
 
-fn name(text: OsString) -> areas::Result<Name> {
+pub(crate) fn name(text: OsString) -> areas::Result<Name> {
     Name::new(text.as_bytes())
 }
 
@@ -356,11 +337,9 @@ mod tests {
 
     #[test]
     fn numbers_as_people_write_them() {
-        assert_eq!(super::seconds("1.5"), Ok(std::time::Duration::from_millis(1500)));
         assert_eq!(super::address("0x7000"), Ok(0x7000));
         assert_eq!(super::address("4096"), Ok(4096));
         for wrong in ["", "-1", "x", "1e400"] {
-            assert!(super::seconds(wrong).is_err(), "{wrong}");
             assert!(super::address(wrong).is_err(), "{wrong}");
         }
     }

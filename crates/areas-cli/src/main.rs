@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `args.rs`, `placing.rs`, `choice.rs`, `target.rs`, `column.rs` | what can be said on the command line |
 //! | `put.rs`, `contents.rs`, `create.rs`, `hold.rs`, `signals.rs` | making areas, and holding them |
-//! | `ls/`, `show.rs`, `map.rs`, `report.rs`, `cat.rs`, `nodes.rs`, `wait.rs` | looking at what is there |
+//! | `ls/`, `show.rs`, `map.rs`, `report.rs`, `cat.rs`, `nodes.rs` | looking at what is there |
 //! | `moving.rs`, `resize.rs` | changing what is there |
 //! | `scan/` | all shared memory of the machine: who holds it, and freeing what nobody does |
+//! | `watch/` | what happens to areas, and waiting for it |
 //! | `users.rs` | users, and the registries that root may look into |
 //! | `doctor/` | what of the machine, or of an area, is not as it could be, and what mends it |
 //! | `top/` | areas, live |
@@ -43,7 +44,7 @@ mod target;
 mod top;
 mod tour;
 mod users;
-mod wait;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -86,7 +87,8 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Cat(cat) => cat::run(&cat),
         Command::Move(moving) => moving::run(&moving, quiet),
         Command::Resize(resize) => resize::run(&resize, quiet),
-        Command::Wait(wait) => wait::run(&wait, quiet),
+        Command::Wait(wait) => watch::wait::run(&wait, quiet),
+        Command::Watch(watch) => watch::run(&watch, quiet),
         Command::Scan(scan) => scan::run(&scan, quiet),
         Command::Reap(reap) => scan::reap::run(&reap, quiet),
         Command::Nodes(nodes) => nodes::run(&nodes),

@@ -28,6 +28,7 @@ fn help_of_every_command() {
         "scan",
         "reap",
         "top",
+        "watch",
     ] {
         insta::assert_snapshot!(command, help(&[command, "--help"]));
     }
@@ -85,6 +86,7 @@ fn manual_pages_for_every_command() {
             "areas-top.1",
             "areas-tour.1",
             "areas-wait.1",
+            "areas-watch.1",
             "areas.1"
         ]
     );

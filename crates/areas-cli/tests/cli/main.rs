@@ -27,3 +27,4 @@ mod tour;
 mod usage;
 mod users;
 mod vanishing;
+mod watching;

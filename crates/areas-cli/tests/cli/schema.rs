@@ -32,6 +32,15 @@ const COMMANDS: &[(&str, Runs)] = &[
     ("move", |registry| with_area(registry, &[&["move", "x", "--nodes", "0", "--json"]])),
     ("nodes", nodes),
     ("scan", |registry| with_area(registry, &[&["scan", "--json"]])),
+    ("watch", |registry| {
+        let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--growable", "4M"]);
+        let watch = ["watch", "--json", "--interval", "0.05", "--count", "2", "--timeout", "60"];
+        let mut watch = crate::harness::Holder::start(registry.program(crate::harness::AREAS).args(watch));
+        for change in [["resize", "x", "2M", "-q"], ["move", "x", "--nodes", "0"]] {
+            assert_eq!(registry.run(change).code, Some(0));
+        }
+        vec![watch.ready.clone() + &watch.rest()]
+    }),
     ("reap", |registry| {
         let memory = crate::scanning::Posix::new("t-schema", 4096);
         let ran = registry.run(["reap", "shm", memory.name(), "t-schema-nothing", "--json"]);

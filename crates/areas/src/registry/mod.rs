@@ -78,6 +78,8 @@ pub(crate) use table::{Announcement, Record};
 pub use transferred::Transferred;
 pub(crate) use unpublished::LABEL;
 pub use unpublished::{Unpublished, unpublished};
+#[doc(hidden)]
+pub use wait::Publications;
 
 use crate::error::{Error, Kind, Result};
 use crate::object::Extent;

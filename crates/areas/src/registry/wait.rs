@@ -51,13 +51,9 @@ pub(super) fn wait_until<T>(
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<Option<T>> {
     let begun = Instant::now();
-    let mut word = None;
+    let mut publications = Publications::default();
     loop {
-        if word.is_none() {
-            word = Word::open()?;
-        }
-        let count = word.as_ref().and_then(|word| word.expect().ok());
-        fence(Ordering::SeqCst);
+        publications.expect()?;
         if let Some(found) = look()? {
             return Ok(Some(found));
         }
@@ -65,24 +61,52 @@ pub(super) fn wait_until<T>(
         if left == Some(Duration::ZERO) {
             return Ok(None);
         }
-        let slice = |longest: Duration| left.map_or(longest, |left| left.min(longest));
-        match (&word, count) {
+        publications.sleep(left.map_or(SLICE, |left| left.min(SLICE)));
+    }
+}
+
+/// Publications and transfers of others: first [expected](Publications::expect), then one looks, then one [sleeps](Publications::sleep) until there was one
+/// since. For who waits for something that is not told, and looks now and then all the same.
+#[derive(Debug, Default)]
+pub struct Publications {
+    word: Option<Word>,
+    count: Option<u32>,
+}
+
+impl Publications {
+    /// From now on a publication ends the next sleep.
+    ///
+    /// # Errors
+    /// As [`list`](super::list).
+    pub fn expect(&mut self) -> Result<()> {
+        if self.word.is_none() {
+            self.word = Word::open()?;
+        }
+        self.count = self.word.as_ref().and_then(|word| word.expect().ok());
+        fence(Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Sleeps until there was a publication, for so long at most.
+    pub fn sleep(&mut self, longest: Duration) {
+        match (&self.word, self.count) {
             (Some(sleeper), Some(count)) => {
-                if sleeper.sleep(count, slice(SLICE)).is_err() {
+                if sleeper.sleep(count, longest).is_err() {
                     // Cut short, or gone: a new one may be there.
-                    word = None;
-                    std::thread::sleep(slice(SHORT_SLICE));
+                    self.word = None;
+                    std::thread::sleep(longest.min(SHORT_SLICE));
                 }
             }
             _ => {
-                word = None;
-                std::thread::sleep(slice(SHORT_SLICE));
+                self.word = None;
+                std::thread::sleep(longest.min(SHORT_SLICE));
             }
         }
     }
 }
 
 /// The control file, mapped to sleep on.
+#[derive(Debug)]
 struct Word {
     control: Guarded,
     mapping: Mapping,

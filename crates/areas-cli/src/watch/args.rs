@@ -1,0 +1,92 @@
+//! What can be said to `areas watch` and `areas wait`.
+
+use std::time::Duration;
+
+use areas::Name;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
+use crate::args::name;
+use crate::target::Pattern;
+
+/// Tell what happens to areas, a line an event: published, cloned, resized, frozen, moved, retired, gone
+///
+/// First it says which are `there`. A publication, and the end of a process that holds an area, are told at once: the kernel tells of them. Of all else it tells
+/// nothing, so that areas are looked at every --interval; what comes and goes between two looks is missed. `cloned` is an area over memory
+/// that was there under another id; `moved` says that new pages come from elsewhere now, as after `areas move`. It runs until a signal ends it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  areas watch
+  areas watch 'frame*' --json | while read -r event; do …; done
+  areas watch model --count 1 --timeout 60 -q    # the next thing that happens to it
+
+Exit status: 0; 4 if --timeout passed before --count events; 128+n when signal n ended it.")]
+pub(crate) struct Watch {
+    /// Only these: ids, names, and patterns of names with `*`, `?` and `[…]`
+    #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Pattern::new))]
+    pub(crate) areas: Vec<Pattern>,
+    /// How often to look for what the kernel does not tell
+    #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = interval)]
+    pub(crate) interval: Duration,
+    /// End after so many events; those that were there at the start do not count
+    #[arg(long, value_name = "EVENTS")]
+    pub(crate) count: Option<u64>,
+    /// End after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// As JSON, a document a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Wait until there is an area of that name; or until it is frozen, or gone
+///
+/// A publication is told by whoever publishes, and the end of the holder by the kernel. For a holder that takes its area back, and for freezing, it is looked ten
+/// times a second.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Wait {
+    /// The name
+    #[arg(value_parser = OsStringValueParser::new().try_map(name))]
+    pub(crate) name: Name,
+    /// Until no area has that name
+    #[arg(long, conflicts_with_all = ["frozen", "json"])]
+    pub(crate) gone: bool,
+    /// Until there is one that is frozen
+    #[arg(long)]
+    pub(crate) frozen: bool,
+    /// Give up after so many seconds, with exit status 4; without it, wait for ever
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// Tell what was found as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Seconds, with a fraction if wanted.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// The same, within what makes sense: who looks all the time does nothing else.
+fn interval(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|interval| match interval.as_millis() {
+        10..=3_600_000 => Ok(interval),
+        _ => Err("it is not between 0.01 and 3600 seconds".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_as_people_write_them() {
+        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(interval("0.01"), Ok(Duration::from_millis(10)));
+        for wrong in ["", "-1", "x", "1e400"] {
+            assert!(seconds(wrong).is_err() && interval(wrong).is_err(), "{wrong}");
+        }
+        assert!(interval("0").is_err() && interval("1e9").is_err());
+    }
+}

@@ -1,0 +1,73 @@
+//! The end of processes, which the kernel tells at once.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// Of so many processes at most the end is waited for; of others it is found out by looking.
+const MOST: usize = 256;
+
+/// Processes whose end is waited for.
+#[derive(Debug, Default)]
+pub(super) struct Deaths(BTreeMap<u32, OwnedFd>);
+
+impl Deaths {
+    /// Waits for the end of these from now on, and of no others.
+    pub(super) fn expect(&mut self, pids: impl IntoIterator<Item = u32>) {
+        let mut before = std::mem::take(&mut self.0);
+        for pid in pids.into_iter().take(MOST) {
+            // Without a descriptor for it (a limit, a sandbox, one that has just ended), looking does.
+            if let Some(handle) = before.remove(&pid).or_else(|| open(pid)) {
+                self.0.insert(pid, handle);
+            }
+        }
+    }
+
+    /// Waits until one of them ends, or for so long.
+    pub(super) fn wait(&mut self, longest: Duration) {
+        self.wait_or(None, longest);
+    }
+
+    /// The same, or until there is something to read.
+    pub(super) fn wait_or(&mut self, other: Option<BorrowedFd<'_>>, longest: Duration) {
+        let handles = self.0.values().map(AsFd::as_fd).chain(other);
+        let mut waits: Vec<PollFd<'_>> =
+            handles.map(|handle| PollFd::from_borrowed_fd(handle, PollFlags::IN)).collect();
+        let longest = Timespec::try_from(longest).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        // A signal that was not to end us is as good as the end of the time.
+        let _ = poll(&mut waits, Some(&longest));
+        let ended: Vec<bool> = waits.iter().map(|wait| !wait.revents().is_empty()).collect();
+        drop(waits);
+        let mut ended = ended.into_iter();
+        // One that has ended would end each wait; its number may be another's by now.
+        self.0.retain(|_, _| !ended.next().unwrap_or(false));
+    }
+}
+
+fn open(pid: u32) -> Option<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_at_once() {
+        let mut child = std::process::Command::new("sleep").arg("0.1").spawn().unwrap();
+        let mut deaths = Deaths::default();
+        deaths.expect([child.id(), u32::MAX]);
+        assert_eq!(deaths.0.len(), 1);
+        let begun = Instant::now();
+        deaths.wait(Duration::from_secs(60));
+        assert!(begun.elapsed() < Duration::from_secs(50));
+        assert!(deaths.0.is_empty());
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,178 @@
+//! What is known of areas at one look, and what has happened between two.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use areas::Name;
+use areas::Policy;
+use areas::registry::{self, Source};
+
+use super::event::{Event, What};
+
+/// An area at one look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Area {
+    pub(super) id: i32,
+    pub(super) name: Name,
+    pub(super) pid: u32,
+    pub(super) command: Option<String>,
+    pub(super) object: (u64, u64),
+    pub(super) address: usize,
+    pub(super) size: usize,
+    pub(super) frozen: bool,
+    pub(super) retired: bool,
+    /// Where new pages come from, as the kernel has it; `None` where it does not tell.
+    pub(super) policy: Option<String>,
+}
+
+impl Area {
+    /// `None` if it has just gone, or cannot be looked at.
+    fn of(source: &Source, before: Option<&Area>) -> Option<Self> {
+        let info = source.info().ok()?;
+        // What is frozen stays so, and need not be opened.
+        let known = before.filter(|before| before.object == info.object && before.frozen);
+        let frozen = known.is_some() || source.look().is_ok_and(|look| look.is_frozen());
+        let policies = source.policies().ok();
+        let joined =
+            |policies: Vec<Policy>| policies.iter().map(Policy::to_string).collect::<Vec<_>>().join(", ");
+        Some(Area {
+            id: info.id.get(),
+            command: match before {
+                Some(before) => before.command.clone(),
+                None => registry::command_of(info.pid),
+            },
+            name: info.name,
+            pid: info.pid,
+            object: info.object,
+            address: info.address,
+            size: info.size,
+            frozen,
+            retired: info.retired,
+            policy: policies.map(joined),
+        })
+    }
+
+    /// Whether it is the same area under a new id: its holder has published it anew.
+    fn is_successor_of(&self, before: &Area) -> bool {
+        (self.pid, self.object, self.address) == (before.pid, before.object, before.address)
+    }
+}
+
+/// All areas that are watched, by their ids.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen(BTreeMap<i32, Area>);
+
+impl Seen {
+    pub(super) fn of(areas: &[Source], before: &Seen) -> Self {
+        let known = |id: i32| before.0.get(&id);
+        let seen = areas.iter().filter_map(|source| Area::of(source, known(source.id().get())));
+        Seen(seen.map(|area| (area.id, area)).collect())
+    }
+
+    pub(super) fn areas(&self) -> impl Iterator<Item = &Area> {
+        self.0.values()
+    }
+
+    /// What has happened since: what went, what came, what has changed.
+    pub(super) fn since<'a>(&'a self, before: &'a Seen) -> Vec<Event<'a>> {
+        let mut events = Vec::new();
+        let mut gone: BTreeMap<i32, &Area> = before
+            .0
+            .iter()
+            .filter(|(id, _)| !self.0.contains_key(id))
+            .map(|(&id, area)| (id, area))
+            .collect();
+        let mut came = Vec::new();
+        for area in self.areas() {
+            let same = before.0.get(&area.id).filter(|before| before.object == area.object).or_else(|| {
+                let id = gone.values().find(|before| area.is_successor_of(before))?.id;
+                gone.remove(&id)
+            });
+            match same {
+                Some(same) => changes(same, area, &mut events),
+                None => came.push(area),
+            }
+        }
+        let known: BTreeSet<(u64, u64)> = before.areas().map(|area| area.object).collect();
+        let mut new = BTreeSet::new();
+        for area in came {
+            let is_clone = known.contains(&area.object) || !new.insert(area.object);
+            events.push(Event::of(if is_clone { What::Cloned } else { What::Published }, area));
+        }
+        events.extend(gone.into_values().map(|area| Event::of(What::Gone, area)));
+        events
+    }
+}
+
+fn changes<'a>(before: &'a Area, now: &'a Area, events: &mut Vec<Event<'a>>) {
+    if before.size != now.size {
+        events.push(Event::of(What::Resized { before: before.size }, now));
+    }
+    // Where it was not told, nothing is known to have changed.
+    if let (Some(was), Some(is)) = (&before.policy, &now.policy)
+        && was != is
+    {
+        events.push(Event::of(What::Moved { before: was }, now));
+    }
+    if now.frozen && !before.frozen {
+        events.push(Event::of(What::Frozen, now));
+    }
+    if now.retired && !before.retired {
+        events.push(Event::of(What::Retired, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn area(id: i32, pid: u32, inode: u64) -> Area {
+        Area {
+            id,
+            name: Name::new("x").unwrap(),
+            pid,
+            command: None,
+            object: (1, inode),
+            address: 0x1000,
+            size: 4096,
+            frozen: false,
+            retired: false,
+            policy: Some("default".to_owned()),
+        }
+    }
+
+    fn seen(areas: &[Area]) -> Seen {
+        Seen(areas.iter().map(|area| (area.id, area.clone())).collect())
+    }
+
+    fn told(before: &[Area], now: &[Area]) -> Vec<String> {
+        let (before, now) = (seen(before), seen(now));
+        now.since(&before).iter().map(|event| format!("{} {}", event.what.word(), event.area.id)).collect()
+    }
+
+    #[test]
+    fn what_happens_between_two_looks() {
+        let one = area(1, 10, 7);
+        assert_eq!(told(&[], std::slice::from_ref(&one)), ["published 1"]);
+        assert_eq!(told(std::slice::from_ref(&one), &[]), ["gone 1"]);
+        assert!(told(std::slice::from_ref(&one), std::slice::from_ref(&one)).is_empty());
+        // A second area over the same memory; both at once; another memory.
+        assert_eq!(told(std::slice::from_ref(&one), &[one.clone(), area(2, 11, 7)]), ["cloned 2"]);
+        assert_eq!(told(&[], &[one.clone(), area(2, 11, 7)]), ["published 1", "cloned 2"]);
+        assert_eq!(told(std::slice::from_ref(&one), &[one.clone(), area(2, 11, 8)]), ["published 2"]);
+        // The last look's id has been given to another memory.
+        assert_eq!(told(&[one.clone()], &[area(1, 12, 9)]), ["published 1"]);
+        // Published anew by its holder: the same area.
+        let renamed = Area { id: 5, frozen: true, ..one.clone() };
+        assert_eq!(told(&[one.clone()], &[renamed]), ["frozen 5"]);
+        let changed = Area {
+            size: 8192,
+            policy: Some("bind:1".to_owned()),
+            frozen: true,
+            retired: true,
+            ..one.clone()
+        };
+        assert_eq!(told(&[one.clone()], &[changed]), ["resized 1", "moved 1", "frozen 1", "retired 1"]);
+        let unknown = Area { policy: None, ..one.clone() };
+        assert!(told(&[one.clone()], &[unknown.clone()]).is_empty() && told(&[unknown], &[one]).is_empty());
+    }
+}
