@@ -1,10 +1,11 @@
 //! The end of processes, which the kernel tells at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// Of so many processes at most the end is waited for; of others it is found out by looking.
@@ -12,18 +13,29 @@ const MOST: usize = 256;
 
 /// Processes whose end is waited for.
 #[derive(Debug, Default)]
-pub(super) struct Deaths(BTreeMap<u32, OwnedFd>);
+pub(super) struct Deaths {
+    handles: BTreeMap<u32, OwnedFd>,
+    /// Those that were not there any more when their end was to be waited for.
+    late: BTreeSet<u32>,
+}
 
 impl Deaths {
-    /// Waits for the end of these from now on, and of no others.
-    pub(super) fn expect(&mut self, pids: impl IntoIterator<Item = u32>) {
-        let mut before = std::mem::take(&mut self.0);
+    /// Waits for the end of these from now on, and of no others. Whether one of them has ended since it was seen, so that one has to look again.
+    pub(super) fn expect(&mut self, pids: impl IntoIterator<Item = u32>) -> bool {
+        let mut before = std::mem::take(&mut self.handles);
+        let mut late = BTreeSet::new();
         for pid in pids.into_iter().take(MOST) {
-            // Without a descriptor for it (a limit, a sandbox, one that has just ended), looking does.
-            if let Some(handle) = before.remove(&pid).or_else(|| open(pid)) {
-                self.0.insert(pid, handle);
+            match before.remove(&pid).map_or_else(|| open(pid), Ok) {
+                Ok(handle) => _ = self.handles.insert(pid, handle),
+                Err(Errno::SRCH) => _ = late.insert(pid),
+                // Without a handle (a limit, a sandbox), looking does.
+                Err(_) => {}
             }
         }
+        // Once: who looks again and finds it again would never sleep.
+        let ended = !late.is_subset(&self.late);
+        self.late = late;
+        ended
     }
 
     /// Waits until one of them ends, or for so long.
@@ -33,7 +45,7 @@ impl Deaths {
 
     /// The same, or until there is something to read.
     pub(super) fn wait_or(&mut self, other: Option<BorrowedFd<'_>>, longest: Duration) {
-        let handles = self.0.values().map(AsFd::as_fd).chain(other);
+        let handles = self.handles.values().map(AsFd::as_fd).chain(other);
         let mut waits: Vec<PollFd<'_>> =
             handles.map(|handle| PollFd::from_borrowed_fd(handle, PollFlags::IN)).collect();
         let longest = Timespec::try_from(longest).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
@@ -43,13 +55,13 @@ impl Deaths {
         drop(waits);
         let mut ended = ended.into_iter();
         // One that has ended would end each wait; its number may be another's by now.
-        self.0.retain(|_, _| !ended.next().unwrap_or(false));
+        self.handles.retain(|_, _| !ended.next().unwrap_or(false));
     }
 }
 
-fn open(pid: u32) -> Option<OwnedFd> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-    pidfd_open(pid, PidfdFlags::empty()).ok()
+fn open(pid: u32) -> rustix::io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    pidfd_open(pid, PidfdFlags::empty())
 }
 
 #[cfg(test)]
@@ -62,12 +74,14 @@ mod tests {
     fn an_end_is_told_at_once() {
         let mut child = std::process::Command::new("sleep").arg("0.1").spawn().unwrap();
         let mut deaths = Deaths::default();
-        deaths.expect([child.id(), u32::MAX]);
-        assert_eq!(deaths.0.len(), 1);
+        assert!(deaths.expect([child.id(), u32::MAX]));
+        assert!(!deaths.expect([child.id(), u32::MAX]));
+        assert_eq!(deaths.handles.len(), 1);
         let begun = Instant::now();
         deaths.wait(Duration::from_secs(60));
         assert!(begun.elapsed() < Duration::from_secs(50));
-        assert!(deaths.0.is_empty());
+        assert!(deaths.handles.is_empty());
         child.wait().unwrap();
+        assert!(deaths.expect([child.id()]));
     }
 }

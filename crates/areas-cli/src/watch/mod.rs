@@ -47,14 +47,14 @@ pub(crate) fn run(watch: &Watch, quiet: bool) -> Result<ExitCode> {
     }
     let mut told = 0;
     loop {
-        deaths.expect(before.areas().map(|area| area.pid));
+        let late = deaths.expect(before.areas().map(|area| area.pid));
         let left = watch.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
         if left == Some(Duration::ZERO) {
             let too_few = watch.count.is_some();
             return Ok(if too_few { ExitCode::from(TIMED_OUT) } else { ExitCode::SUCCESS });
         }
         let longest = left.map_or(watch.interval, |left| left.min(watch.interval));
-        deaths.wait_or(Some(bell.as_fd()), longest);
+        deaths.wait_or(Some(bell.as_fd()), if late { Duration::ZERO } else { longest });
         let rung = is_rung(&mut bell)?;
         let now = look(watch, &before)?;
         if rung {

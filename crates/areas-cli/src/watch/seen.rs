@@ -160,10 +160,10 @@ mod tests {
         assert_eq!(told(&[], &[one.clone(), area(2, 11, 7)]), ["published 1", "cloned 2"]);
         assert_eq!(told(std::slice::from_ref(&one), &[one.clone(), area(2, 11, 8)]), ["published 2"]);
         // The last look's id has been given to another memory.
-        assert_eq!(told(&[one.clone()], &[area(1, 12, 9)]), ["published 1"]);
+        assert_eq!(told(std::slice::from_ref(&one), &[area(1, 12, 9)]), ["published 1"]);
         // Published anew by its holder: the same area.
         let renamed = Area { id: 5, frozen: true, ..one.clone() };
-        assert_eq!(told(&[one.clone()], &[renamed]), ["frozen 5"]);
+        assert_eq!(told(std::slice::from_ref(&one), &[renamed]), ["frozen 5"]);
         let changed = Area {
             size: 8192,
             policy: Some("bind:1".to_owned()),
@@ -171,8 +171,14 @@ mod tests {
             retired: true,
             ..one.clone()
         };
-        assert_eq!(told(&[one.clone()], &[changed]), ["resized 1", "moved 1", "frozen 1", "retired 1"]);
+        assert_eq!(
+            told(std::slice::from_ref(&one), &[changed]),
+            ["resized 1", "moved 1", "frozen 1", "retired 1"]
+        );
         let unknown = Area { policy: None, ..one.clone() };
-        assert!(told(&[one.clone()], &[unknown.clone()]).is_empty() && told(&[unknown], &[one]).is_empty());
+        assert!(
+            told(std::slice::from_ref(&one), std::slice::from_ref(&unknown)).is_empty()
+                && told(&[unknown], &[one]).is_empty()
+        );
     }
 }
