@@ -72,6 +72,9 @@ operations! {
     Wait "wait": TimedOut;
     // Somebody has it, or is just taking it and is held up.
     Exclusive "take a name alone": NameTaken Busy;
+    // Its holder dropped it, or died; somebody else is just making one. (The name goes to a new one where the folder was removed.)
+    Locks "find a mutex": NoSuchArea NameTaken Busy;
+    Lock "lock":;
     WaitForChild "wait for a child": TimedOut;
     // Its holder dropped it, or died. (That what others hold is in the way is no error.)
     Move "move": NoSuchArea;

@@ -23,6 +23,8 @@ pub(crate) enum Sabotage {
     Panic,
     /// A process outlives the storm with an area of it mapped.
     Holder,
+    /// A worker goes inside without locking.
+    Lock,
     /// Somebody leaves a file in the registry's folder.
     Folder,
 }

@@ -64,6 +64,11 @@ fn a_death_that_was_not_planned() {
 }
 
 #[test]
+fn somebody_who_does_not_lock() {
+    is_found("lock", "0.15", "one at a time is inside, and a death there is told");
+}
+
+#[test]
 fn somebody_who_keeps_an_area() {
     is_found("holder", "0.03", "nothing remains");
 }

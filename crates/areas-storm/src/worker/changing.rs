@@ -171,6 +171,7 @@ impl Worker {
         while let Some(held) = self.held.pop() {
             self.let_go(held);
         }
+        self.locks = None;
         self.slot.begin(Op::DropAll);
         let mut left = crate::proc::objects_of("self");
         left.retain(|object| !(self.orphans && object.contains(THREADS)));

@@ -124,6 +124,7 @@ impl Worker {
             shared,
             findings,
             held: std::mem::take(&mut self.held),
+            locks: self.locks.take(),
             children: Vec::new(),
             left,
             epoch: 0,

@@ -4,18 +4,20 @@
 //! |---|---|
 //! | `held.rs` | an area that it holds, and what must be true of its bytes |
 //! | `making.rs`, `others.rs`, `changing.rs` | its operations: on new areas, on other processes' areas, on those it holds |
+//! | `locking.rs` | a mutex in an area that many have |
 //! | `family.rs` | forking, reaping, exec and the ways to die |
 
 mod changing;
 mod family;
 mod held;
+mod locking;
 mod making;
 mod others;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use areas::{Kind, registry};
+use areas::{Area, Kind, Shared as SharedArea, registry};
 
 use crate::board::{Board, Call, ENTRIES, Shared, Slot, Who};
 use crate::finding::{Findings, Rule};
@@ -71,6 +73,8 @@ pub(crate) struct Worker {
     shared: Shared,
     findings: Findings,
     held: Vec<Held>,
+    /// The area with the mutex that all lock.
+    locks: Option<Area<SharedArea>>,
     children: Vec<Child>,
     /// Operations until it dies by itself.
     left: u64,
@@ -106,6 +110,7 @@ pub(crate) fn main(options: Options) -> anyhow::Result<()> {
         findings: Findings::open(&options.run)?,
         board,
         held: Vec::new(),
+        locks: None,
         children: Vec::new(),
         epoch: 0,
         next_name: 0,
@@ -184,7 +189,8 @@ impl Worker {
             200..380 => self.clone_one(),
             380..440 => self.find_somebody(),
             440..520 => self.get_by_id(),
-            520..550 => self.list(),
+            520..540 => self.list(),
+            540..550 => self.lock_one(),
             550..670 => self.check_one(),
             670..680 => self.verify_one(),
             680..740 => self.write_one(),
@@ -311,6 +317,8 @@ impl Worker {
                 }
                 self.drop_all();
             }
+            // Often, so that two meet.
+            Some(Sabotage::Lock) => self.lock_one(),
             Some(Sabotage::Crash) => crate::fork::crash(),
             Some(Sabotage::Panic) => unreachable!("this panic was asked for"),
             _ => {}
