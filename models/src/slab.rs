@@ -1,5 +1,6 @@
 //! A slab's owner that drops a block and uses it anew, against readers who open or take it: the product's own order of steps
-//! (`areas-slab`, `protocol.rs`), in all orders. No reader ever sees a block that was used anew under it.
+//! (`areas-slab`, `protocol.rs`), in all orders. No reader ever sees a block that was used anew under it, and what one reader hands
+//! on to another one is there.
 
 #[path = "../../crates/areas-slab/src/protocol.rs"]
 mod protocol;
@@ -14,10 +15,7 @@ mod tests {
     };
     use loom::thread;
 
-    use super::protocol::{self, Slot, Word};
-
-    /// The generation that lives at first.
-    const FIRST: u32 = 1;
+    use super::protocol::{self, Begun, LIVE as FIRST, Slot, Word};
 
     struct Shared {
         generation: AtomicU32,
@@ -72,30 +70,43 @@ mod tests {
         builder.check(body);
     }
 
-    /// Reads the block by a handle of the first generation, if it is in time. Whether it was.
-    fn read(shared: &Shared, reader: u32, takes: bool) -> bool {
+    /// Says that a reader reads the block, by a handle of the first generation, if it is in time.
+    fn begin(shared: &Shared, reader: u32, takes: bool) -> Option<Word> {
         let before = shared.word(reader).unwrap().of(FIRST);
-        let Some(word) = protocol::begin(shared, reader, FIRST, before, takes).unwrap() else { return false };
-        let seen = shared.data.load(Relaxed);
-        assert_eq!(seen, FIRST, "the block was used anew under its reader");
+        let mut begun = protocol::begin(shared, reader, FIRST, before, takes).unwrap();
+        loop {
+            match begun {
+                Begun::Reads(word) => return Some(word),
+                Begun::Gone => return None,
+                Begun::Undecided(word) => {
+                    thread::yield_now();
+                    begun = protocol::decided(shared, reader, FIRST, word).unwrap();
+                }
+            }
+        }
+    }
+
+    fn look(shared: &Shared) {
+        assert_eq!(shared.data.load(Relaxed), FIRST, "the block was used anew under its reader");
+    }
+
+    /// Reads the block, if it is in time. Whether it was.
+    fn read(shared: &Shared, reader: u32, takes: bool) -> bool {
+        let Some(word) = begin(shared, reader, takes) else { return false };
+        look(shared);
         protocol::finish(shared, reader, word).unwrap();
         true
     }
 
     /// Uses the block anew if it may, after what it was given for has been taken.
-    fn reuse(shared: &Shared, gives: u32, ended: &mut bool) -> bool {
-        if !*ended {
-            if protocol::takes(shared, FIRST).unwrap() < gives {
-                return false;
-            }
-            protocol::end(shared, FIRST + 1).unwrap();
-            *ended = true;
-        }
-        if protocol::is_read(shared, FIRST, |_| true).unwrap() {
+    fn reuse(shared: &Shared, gives: u32) -> bool {
+        if protocol::takes(shared, FIRST).unwrap() < gives
+            || !protocol::end(shared, FIRST, |_| true).unwrap()
+        {
             return false;
         }
-        shared.data.store(FIRST + 2, Relaxed);
-        protocol::end(shared, FIRST + 2).unwrap();
+        shared.data.store(protocol::next(FIRST), Relaxed);
+        shared.set_generation(protocol::next(FIRST)).unwrap();
         true
     }
 
@@ -108,12 +119,11 @@ mod tests {
                     thread::spawn(move || read(&shared, reader, false))
                 })
                 .collect();
-            let mut ended = false;
-            let done = reuse(&shared, 0, &mut ended);
+            let done = reuse(&shared, 0);
             for reader in readers {
                 reader.join().unwrap();
             }
-            assert!(done || reuse(&shared, 0, &mut ended), "nobody reads it any more");
+            assert!(done || reuse(&shared, 0), "nobody reads it any more");
         });
     }
 
@@ -134,10 +144,33 @@ mod tests {
             let shared = Shared::new(true);
             let taker = shared.clone();
             let taker = thread::spawn(move || read(&taker, 0, true));
-            let mut ended = false;
-            let done = reuse(&shared, 1, &mut ended) || reuse(&shared, 1, &mut ended);
+            let done = reuse(&shared, 1) || reuse(&shared, 1);
             assert!(taker.join().unwrap(), "it was taken back before it was taken");
-            assert!(done || reuse(&shared, 1, &mut ended), "it was taken, and nobody reads it");
+            assert!(done || reuse(&shared, 1), "it was taken, and nobody reads it");
+        });
+    }
+
+    /// One reader hands the block on to another one, and drops it when that one has it, while the owner looks twice. A chain of readers must
+    /// not slip past the owner, who sees their words one after the other.
+    #[test]
+    fn what_is_handed_on_by_who_reads_it_is_there() {
+        model(|| {
+            let shared = Shared::new(true);
+            let first = begin(&shared, 1, false).expect("its owner still has it");
+            let both = shared.clone();
+            let readers = thread::spawn(move || {
+                let second = begin(&both, 0, false).expect("the first one reads it");
+                protocol::finish(&both, 1, first).unwrap();
+                look(&both);
+                // And back.
+                let third = begin(&both, 1, false).expect("the second one reads it");
+                protocol::finish(&both, 0, second).unwrap();
+                look(&both);
+                protocol::finish(&both, 1, third).unwrap();
+            });
+            let done = reuse(&shared, 0) || reuse(&shared, 0);
+            readers.join().unwrap();
+            assert!(done || reuse(&shared, 0), "nobody reads it any more");
         });
     }
 }

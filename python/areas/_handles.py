@@ -145,7 +145,7 @@ def reduce(array: AreaArray, protocol: int) -> Any:
     memory = memory_of(array)
     if memory is None or _by_value.get():
         return array.view(np.ndarray).__reduce_ex__(protocol)
-    if memory.token is not None:
+    if memory.handle is not None:
         from . import _slab
 
         return _slab.reduce(array, memory)
@@ -363,7 +363,7 @@ def _reduce_between(array: AreaArray) -> Any:
     """How arrays pickle between processes of `multiprocessing`: without a name they go by descriptor."""
     memory = memory_of(array)
     # (A slab of another process is mapped here, and not published.)
-    if memory is None or _by_value.get() or memory.token is not None or memory.id is not None:
+    if memory is None or _by_value.get() or memory.handle is not None or memory.id is not None:
         return reduce(array, 4)
     return _unpack, _parcel(array, memory)
 

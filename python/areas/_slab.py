@@ -1,13 +1,12 @@
 """Slabs: many arrays in one area, so that thousands of them take one descriptor and one mapping.
 
-Only the process that made a slab hands out its blocks, and its books are in memory of its own. Other processes reach a block by a handle, and
-hold it by a lock that goes with them (:mod:`areas._leases`). A block is free again once no array over it lives anywhere.
+Who has which block, and when one is used anew, is the Rust crate ``areas-slab``'s: ``docs/design/slabs.md`` tells how. A :class:`Memory` over a block
+owns a slice (of a slab of this process) or a lease (of another process's), and the block is free once no array over it lives anywhere.
 
-**On the way** nobody has a block but who sent it. So the sender keeps it until the receiver says that it has it, by clearing a word in the
-sender's outbox (an area of 64 KiB). A message that is never received keeps its block until the sender closes the slab or ends.
+**On the way** nobody has a block but who sent it. So the sender, the slab's owner or not, keeps it until the receiver says that it has it, by
+clearing a word in the sender's outbox (an area of 64 KiB). A message that is never received keeps its block until its sender ends.
 
-**Is it still that block?** Its first word is a number that no other block of the slab ever had, and 0 while the block is being freed: the owner
-clears it, and then asks who holds the block; a receiver holds it, and then reads the number. One of the two sees the other.
+**Fork**: a child has its parent's arrays. Before this process forks, it takes a seat for the child in each slab, which holds what the parent holds.
 """
 
 from __future__ import annotations
@@ -15,28 +14,29 @@ from __future__ import annotations
 import os
 import threading
 import time
-import weakref
+import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _areas
-from ._areas import Heap, Holding, Memory
+from ._areas import Blocks, Holding, Memory
 from ._array import AreaArray, over
 from ._errors import Closed, HolderGone, InvalidInput, Limit, NoMemory, NotFound, OtherMachine, OtherPidNamespace
 from ._handles import _machine
-from ._leases import Leases
 
 if TYPE_CHECKING:
     from ._area import Shape
 
-#: Before each block: its number.
-_HEAD = 64
+#: What blocks are multiples of: bytes.
+_UNIT = 64
 #: Words of an outbox.
 _TICKETS = 8192
 #: How long is slept at a time, where a block is waited for: seconds.
 _SLICE = 0.001
+#: The largest slab: bytes.
+_LARGEST = 127 << 30
 
 
 class Slab:
@@ -52,34 +52,34 @@ class Slab:
 
     Args:
         name: What the area is called, for ``areas ls`` and :func:`areas.find`; ``None``: ``slab``.
-        size: Its bytes. Each array takes its own, rounded up to 64, and 64 more.
+        size: The bytes of all arrays. Each takes its own, rounded up to 64. Beside them the area has a table.
+        slots: How many arrays there can be at once: one for each KiB of ``size`` (256 at least, 65536 at most), where it is not given.
+        readers: How many other processes can have arrays of it at once: 56, or four for each CPU, where it is not given; 1024 at most. The
+            table has 32 bytes for each slot, and 4 for each reader there: they take RAM as slots are used (all of it with ``populate``, a lock or
+            ``huge``).
         where: ``policy``, ``nodes``, ``home``, ``huge``, ``lock``, ``populate``, ``dump`` as in :func:`areas.create`.
 
     Raises:
-        InvalidInput: ``size`` is smaller than 4096, or larger than 256 GiB.
+        InvalidInput: ``size`` is smaller than 4096, or larger than 127 GiB; ``slots`` or ``readers`` cannot be.
         areas.Error: as :func:`areas.create`.
     """
 
-    def __init__(self, name: str | bytes | None, size: int, **where: Any) -> None:
+    def __init__(
+        self, name: str | bytes | None, size: int, *, slots: int | None = None, readers: int | None = None, **where: Any
+    ) -> None:
         from ._making import name_of
 
-        if not 4096 <= size <= 256 << 30:
-            raise InvalidInput(f"cannot make a slab of {size} bytes: it is to have 4096 at least, and 256 GiB at most")
-        holding = _areas.create(size, name=b"slab" if name is None else name_of(name), **where)
-        self._attach = _Attached(holding, os.getpid(), Leases.create())
-        self._heap = Heap(size - size % 64)
+        if not 4096 <= size <= _LARGEST:
+            raise InvalidInput(f"cannot make a slab of {size} bytes: it is to have 4096 at least, and 127 GiB at most")
+        slots = min(max(size // 1024, 256), 1 << 16) if slots is None else slots
+        readers = min(max(56, 4 * (os.cpu_count() or 1)), 1024) if readers is None else readers
+        if not (1 <= slots <= 1 << 24 and 1 <= readers <= 1024):
+            raise InvalidInput(f"cannot make a slab of {slots} slots for {readers} readers: 1 to 16777216 and 1 to 1024 can be")
+        self._nbytes = size - size % _UNIT
+        called = b"slab" if name is None else name_of(name)
+        self._blocks: Blocks = _areas.Blocks(self._nbytes, name=called, slots=slots, readers=readers, **where)
         self._pid = os.getpid()
-        self._numbers = 0
-        #: By offset.
-        self._blocks: dict[int, _Block] = {}
-        #: Offsets of blocks that no array here lies in any more. (Tokens go at any moment: they only append.)
-        self._dropped: deque[int] = deque()
-        #: Of these, those that others may hold.
-        self._shared: dict[int, None] = {}
-        self._sweep_at = 64
         self._closed = False
-        self._guard = threading.RLock()
-        _slabs.add(self)
 
     def put(self, array: Any, *, timeout: float = 0.0) -> AreaArray:
         """Copies an array into a block of its own; the array there.
@@ -89,7 +89,7 @@ class Slab:
             timeout: Seconds to wait for blocks that others hold, where the slab is full.
 
         Raises:
-            NoMemory: The slab has no room.
+            NoMemory: The slab has no room, or no slot.
             InvalidInput: The items are Python objects.
             Closed: The slab was closed.
         """
@@ -110,74 +110,16 @@ class Slab:
         self._own("put an array into")
         deadline = time.monotonic() + timeout
         while True:
-            with self._guard:
-                offset = self._allocate(_HEAD + nbytes)
-                if offset is not None:
-                    return self._made(offset, nbytes)
+            _let_go(always=False)
+            memory = self._blocks.take(nbytes)
+            if memory is None:
+                _let_go()
+                memory = self._blocks.take(nbytes)
+            if memory is not None:
+                return memory
             if time.monotonic() >= deadline:
                 raise self._full(nbytes)
             time.sleep(_SLICE)
-
-    def _allocate(self, nbytes: int) -> int | None:
-        self._collect(len(self._shared) <= self._sweep_at)
-        offset = self._heap.allocate(nbytes)
-        if offset is None:
-            self._collect(True)
-            offset = self._heap.allocate(nbytes)
-        return offset
-
-    def _made(self, offset: int, nbytes: int) -> Memory:
-        self._numbers += 1
-        self._blocks[offset] = _Block(nbytes, self._numbers)
-        self._attach.number(offset, self._numbers)
-        return self._attach.memory.part(offset + _HEAD, nbytes, _Own(self, offset, self._numbers))
-
-    def _again(self, offset: int, nbytes: int, number: int) -> Memory:
-        """A block of its own that comes back by a handle."""
-        with self._guard:
-            self._collect(False)
-            block = self._blocks.get(offset)
-            if block is None or (block.number, block.nbytes) != (number, nbytes):
-                raise _freed(number, self._pid)
-            block.references += 1
-            self._shared.pop(offset, None)
-            return self._attach.memory.part(offset + _HEAD, nbytes, _Own(self, offset, number))
-
-    def _collect(self, sweep: bool) -> None:
-        """Frees what nobody has any more."""
-        if _outbox is not None and _outbox.pid == os.getpid():
-            _outbox.collect()
-        while True:
-            try:
-                offset = self._dropped.popleft()
-            except IndexError:
-                break
-            block = self._blocks[offset]
-            block.references -= 1
-            if block.references:
-                continue
-            if block.sent:
-                self._shared[offset] = None
-            else:
-                self._free(offset)
-        if not sweep:
-            return
-        for offset in list(self._shared):
-            block = self._blocks[offset]
-            # In this order: see the module's text.
-            self._attach.number(offset, 0)
-            if self._attach.leases.others(offset, _HEAD + block.nbytes):
-                self._attach.number(offset, block.number)
-            else:
-                del self._shared[offset]
-                self._free(offset)
-        # Where many are held elsewhere, not all are asked about each time.
-        self._sweep_at = max(64, 2 * len(self._shared))
-
-    def _free(self, offset: int) -> None:
-        self._attach.number(offset, 0)
-        del self._blocks[offset]
-        self._heap.free(offset)
 
     def _own(self, what: str) -> None:
         if self._closed:
@@ -189,34 +131,38 @@ class Slab:
             )
 
     def _full(self, nbytes: int) -> NoMemory:
-        with self._guard:
-            heap = self._heap
-            text = (
-                f"cannot put {nbytes} bytes into the slab {self.name!r}: {heap.used} of its {self.nbytes} bytes are taken by"
-                f" {heap.blocks} blocks ({len(self._shared)} of them held by other processes alone), and the largest free piece"
-                f" has {max(heap.largest - _HEAD, 0)}"
-            )
-        return NoMemory(text, remedy="make the slab larger, drop arrays sooner, or wait for them: `put(array, timeout=…)`")
+        used, others, largest, blocks, slots = self._blocks.usage()
+        if blocks >= slots:
+            room, remedy = f"all of its {slots} slots are taken", "make the slab with more `slots`"
+        else:
+            room, remedy = f"the largest free piece has {largest}", "make the slab larger"
+        text = (
+            f"cannot put {nbytes} bytes into the slab {self.name!r}: {used} of its {self.nbytes} bytes are taken by"
+            f" {blocks} blocks ({others} bytes by blocks that only other processes hold), and {room}"
+        )
+        return NoMemory(text, remedy=f"{remedy}, drop arrays sooner, or wait for them: `put(array, timeout=…)`")
 
     @property
     def name(self) -> str | bytes | None:
         """The area's name."""
-        return self._attach.holding.name
+        return self._blocks.name
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the slab."""
-        return self._attach.holding.nbytes
+        """The bytes that all arrays together can have."""
+        return self._nbytes
 
     @property
     def used(self) -> int:
-        """The bytes of all blocks, those before them included. What was dropped counts until the next :meth:`put` or :meth:`collect`."""
-        return self._heap.used
+        """The bytes of all blocks. What was dropped elsewhere counts until the next :meth:`put` or :meth:`collect`."""
+        self._own("tell how full is")
+        return self._blocks.usage()[0]
 
     @property
     def blocks(self) -> int:
         """How many arrays lie in it."""
-        return self._heap.blocks
+        self._own("tell how full is")
+        return self._blocks.usage()[3]
 
     def collect(self) -> int:
         """Looks now for blocks that nobody holds any more, and frees them; how many blocks are left.
@@ -226,15 +172,14 @@ class Slab:
             InvalidInput: Another process made it.
         """
         self._own("collect")
-        with self._guard:
-            self._collect(True)
-            return self._heap.blocks
+        _let_go()
+        self._blocks.collect()
+        return self._blocks.usage()[3]
 
     def close(self) -> None:
         """Hands out no more blocks. Arrays stay valid: the memory, and its name, go with the last of them. May be called twice."""
         self._closed = True
-        if _outbox is not None and _outbox.pid == os.getpid():
-            _outbox.collect()
+        _let_go()
 
     def __enter__(self) -> Slab:
         return self
@@ -243,113 +188,13 @@ class Slab:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{self.blocks} blocks, {self.used} of {self.nbytes} bytes"
-        return f"<areas.Slab {self.name!r}: {state}>"
-
-
-class _Block:
-    """What the owner's books say of a block."""
-
-    __slots__ = ("nbytes", "number", "references", "sent")
-
-    def __init__(self, nbytes: int, number: int) -> None:
-        self.nbytes = nbytes
-        self.number = number
-        #: Tokens of it in this process.
-        self.references = 1
-        #: Whether a handle of it was ever made.
-        self.sent = False
-
-
-class _Own:
-    """The token of a block in the process that made the slab."""
-
-    __slots__ = ("number", "offset", "slab")
-
-    def __init__(self, slab: Slab, offset: int, number: int) -> None:
-        self.slab = slab
-        self.offset = offset
-        self.number = number
-
-    @property
-    def attached(self) -> _Attached:
-        return self.slab._attach
-
-    def send(self) -> None:
-        """A handle of it is made."""
-        blocks = self.slab._blocks
-        if self.slab._pid == os.getpid() and self.offset in blocks:
-            blocks[self.offset].sent = True
-
-    def __del__(self) -> None:
-        if self.slab._pid == os.getpid():
-            self.slab._dropped.append(self.offset)
+        if self._closed:
+            state = "closed"
+        elif self._pid != os.getpid():
+            state = f"of process {self._pid}"
         else:
-            # A forked child's: it holds the block by a lock.
-            self.slab._attach.leases.release(self.offset)
-
-
-class _Held:
-    """The token of a block of another process's slab."""
-
-    __slots__ = ("attached", "number", "offset")
-
-    def __init__(self, attached: _Attached, offset: int, number: int) -> None:
-        self.attached = attached
-        self.offset = offset
-        self.number = number
-
-    def send(self) -> None:
-        """A handle of it is made: this process's outbox keeps it."""
-
-    def __del__(self) -> None:
-        self.attached.leases.release(self.offset)
-
-
-class _Attached:
-    """A slab's memory, mapped in this process, and its leases."""
-
-    def __init__(self, holding: Holding, pid: int, leases: Leases) -> None:
-        self.holding = holding
-        self.memory: Memory = holding.lease(True)
-        self.leases = leases
-        #: What a handle says of the slab: its process, its area, its memory object, the descriptor and the file of its leases.
-        self.where: tuple[int, ...] = (pid, holding.id or 0, holding.inode, leases.number, leases.inode)
-        self._words = memoryview(self.memory).cast("B")[: holding.nbytes // 8 * 8].cast("Q")
-
-    def number(self, offset: int, number: int) -> None:
-        """Writes a block's number."""
-        self._words[offset // 8] = number
-
-    def is_number(self, offset: int, number: int) -> bool:
-        """Whether a block has that number; that of one that is being looked at by its owner comes back soon."""
-        for _ in range(100):
-            found = self._words[offset // 8]
-            if found:
-                return bool(found == number)
-            time.sleep(0.0002)
-        return False
-
-    def block(self, offset: int, nbytes: int, number: int) -> Memory:
-        """Holds a block, if it is still there."""
-        if offset < 0 or offset % 64 or nbytes < 0 or offset + _HEAD + nbytes > self.memory.nbytes:
-            raise InvalidInput(
-                f"cannot open a handle of an array in a slab: a block at byte {offset} with {nbytes} bytes is not in its"
-                f" {self.memory.nbytes} bytes"
-            )
-        self.leases.acquire(offset, _HEAD + nbytes)
-        token = _Held(self, offset, number)
-        if not self.is_number(offset, number):
-            del token
-            raise _freed(number, self.where[0])
-        return self.memory.part(offset + _HEAD, nbytes, token)
-
-
-def _freed(number: int, pid: int) -> HolderGone:
-    return HolderGone(
-        f"cannot open a handle of an array in a slab: its block, number {number}, was freed in process {pid}",
-        remedy="hold the array until the other side has opened the handle; a handle that was opened once holds nothing",
-    )
+            state = f"{self.blocks} blocks, {self.used} of {self.nbytes} bytes"
+        return f"<areas.Slab {self.name!r}: {state}>"
 
 
 class _Outbox:
@@ -364,12 +209,17 @@ class _Outbox:
         self._free = deque(range(_TICKETS))
         #: By ticket: what is kept.
         self._kept: dict[int, Memory] = {}
+        #: How many there may be before it is looked which have come.
+        self._look_at = 64
+        # (Memory can go while its own thread is in here.)
         self._guard = threading.RLock()
 
     def keep(self, memory: Memory) -> tuple[int, int]:
         """Keeps memory until it is said to have come; the ticket and its number."""
         with self._guard:
-            self.collect()
+            self.collect(always=False)
+            if not self._free:
+                self.collect()
             if not self._free:
                 raise Limit(
                     f"cannot pickle an array in a slab: {_TICKETS} are on their way, and nobody has opened them",
@@ -381,13 +231,23 @@ class _Outbox:
             self._kept[ticket] = memory
             return ticket, self._serial
 
-    def collect(self) -> None:
-        """Lets go of what has come."""
+    def collect(self, *, always: bool = True) -> None:
+        """Lets go of what has come; unless ``always``, only where there is little to look at, or much has come since."""
         with self._guard:
+            if not always and len(self._kept) > self._look_at:
+                return
             come = [ticket for ticket in self._kept if not self._words[ticket]]
             gone = [self._kept.pop(ticket) for ticket in come]
             self._free.extend(come)
+            # Where many are on their way, not all are looked at each time.
+            self._look_at = max(64, 2 * len(self._kept))
         del gone
+
+
+def _let_go(*, always: bool = True) -> None:
+    """Lets go of what this process has sent and others have."""
+    if _outbox is not None and _outbox.pid == os.getpid():
+        _outbox.collect(always=always)
 
 
 def _sender() -> _Outbox:
@@ -399,12 +259,9 @@ def _sender() -> _Outbox:
 
 
 def describe(memory: Memory) -> tuple[Any, ...]:
-    """The handle of a block, which this process keeps until it is opened elsewhere: plain numbers."""
-    token: _Own | _Held = memory.token
-    token.send()
+    """The handle of a block, which this process keeps until it is opened elsewhere: the machine, the block, and what to clear then."""
     outbox = _sender()
-    offset = token.offset
-    return _machine() + token.attached.where + (offset, memory.nbytes, token.number, outbox.pid, *outbox.where, *outbox.keep(memory))
+    return *_machine(), memory.handle, outbox.pid, *outbox.where, *outbox.keep(memory)
 
 
 def reduce(array: np.ndarray[Any, Any], memory: Memory) -> Any:
@@ -436,14 +293,23 @@ def open_block(handle: tuple[Any, ...]) -> Memory:
         OtherMachine, OtherPidNamespace: It is from elsewhere.
         InvalidInput: It is no handle.
     """
-    if len(handle) != 15 or not all(isinstance(part, int) for part in handle[1:]) or not isinstance(handle[0], bytes):
+    numbers = handle[3:]
+    if (
+        len(handle) != 8
+        or not (isinstance(handle[0], bytes) and isinstance(handle[2], bytes))
+        or not all(isinstance(part, int) for part in (handle[1], *numbers))
+    ):
         raise InvalidInput("cannot open a handle of an array in a slab: it is none", remedy="use one version of `areas` in all processes")
-    boot, namespace, *numbers = handle
-    _is_here(boot, namespace, numbers[0])
-    where, (offset, nbytes, number), sender, ticket = tuple(numbers[:5]), numbers[5:8], tuple(numbers[8:11]), numbers[11:13]
-    own = next((slab for slab in list(_slabs) if slab._pid == os.getpid() and slab._attach.where == where), None)
-    memory = own._again(offset, nbytes, number) if own else _attached(where).block(offset, nbytes, number)
-    _clear(sender, *ticket)
+    boot, namespace, block, pid, area, inode, ticket, serial = handle
+    _is_here(boot, namespace, pid)
+    try:
+        memory = _areas.open_block(block)
+    except NotFound as error:
+        raise HolderGone(
+            f"cannot open a handle of an array in a slab, which process {pid} has sent: its block was freed, or the slab's process is gone; {error}",
+            remedy="hold the array until the other side has opened the handle; a handle that was opened once holds nothing",
+        ) from None
+    _clear((pid, area, inode), ticket, serial)
     return memory
 
 
@@ -461,58 +327,17 @@ def _is_here(boot: bytes, namespace: int, pid: int) -> None:
         )
 
 
-#: Slabs and outboxes of others that are mapped here, the one used last at the end.
-_known: dict[tuple[int, ...], _Attached] = {}
-_outboxes: dict[tuple[int, ...], tuple[Holding, memoryview]] = {}
+#: The outboxes of others that are mapped here.
+_outboxes: dict[tuple[int, int, int], tuple[Holding, memoryview]] = {}
 _opening = threading.RLock()
-#: Of those in which this process holds nothing so many stay mapped.
-_IDLE = 8
-
-_slabs: weakref.WeakSet[Slab] = weakref.WeakSet()
 _outbox: _Outbox | None = None
-
-
-def _attached(where: tuple[int, ...]) -> _Attached:
-    """The slab of a handle, mapped."""
-    with _opening:
-        known = _known.pop(where, None)
-        if known is None:
-            _prune()
-            known = _opened(where)
-        _known[where] = known
-        return known
-
-
-def _opened(where: tuple[int, ...]) -> _Attached:
-    pid, area, inode, number, leases = where
-    try:
-        holding = _areas.open_located(pid, area, inode, True, False)
-    except NotFound as error:
-        raise HolderGone(
-            f"cannot open a handle of an array in a slab: process {pid} has the slab no more; {error}",
-            remedy="keep the slab (`areas.Slab`) in the process that made it until the other side has opened the handle",
-        ) from None
-    attached = _Attached(holding, pid, Leases.open(pid, number, leases))
-    attached.where = where
-    return attached
-
-
-def _prune() -> None:
-    """Unmaps what is not needed: slabs of processes that are gone, and those that were not used for long."""
-    idle = [where for where, known in _known.items() if not known.leases.any]
-    for at, where in enumerate(idle):
-        if at < len(idle) - _IDLE or not _lives(where[0]):
-            del _known[where]
-    for sender in list(_outboxes):
-        if not _lives(sender[0]):
-            del _outboxes[sender]
 
 
 def _lives(pid: int) -> bool:
     return os.path.exists(f"/proc/{pid}")
 
 
-def _clear(sender: tuple[int, ...], ticket: int, serial: int) -> None:
+def _clear(sender: tuple[int, int, int], ticket: int, serial: int) -> None:
     """Says to who sent it that it has come."""
     if sender[0] == os.getpid() and _outbox is not None and sender[1:] == _outbox.where:
         words = _outbox._words
@@ -520,11 +345,13 @@ def _clear(sender: tuple[int, ...], ticket: int, serial: int) -> None:
         with _opening:
             known = _outboxes.get(sender)
             if known is None:
+                for other in [other for other in _outboxes if not _lives(other[0])]:
+                    del _outboxes[other]
                 try:
                     pid, area, inode = sender
                     holding = _areas.open_located(pid, area, inode, True, False)
-                except NotFound:
-                    # Who sent it is gone, and keeps nothing.
+                except (NotFound, OverflowError):
+                    # Who sent it is gone, and keeps nothing; or it is nobody.
                     return
                 known = _outboxes[sender] = holding, memoryview(holding.lease(True)).cast("Q")
         words = known[1]
@@ -532,48 +359,28 @@ def _clear(sender: tuple[int, ...], ticket: int, serial: int) -> None:
         words[ticket] = 0
 
 
-#: What is locked while this process forks, and is to be unlocked.
-_forking: list[tuple[Leases, Slab | None]] = []
-
-
 def _before_fork() -> None:
     _opening.acquire()
-    for slab in list(_slabs):
-        if slab._pid == os.getpid():
-            slab._guard.acquire()
-            slab._collect(False)
-            live = {offset: block for offset, block in slab._blocks.items() if block.references}
-            for block in live.values():
-                # From now on somebody else may have it.
-                block.sent = True
-            _forking.append((slab._attach.leases, slab))
-            slab._attach.leases.before_fork({offset: _HEAD + block.nbytes for offset, block in live.items()})
-    for known in list(_known.values()):
-        _forking.append((known.leases, None))
-        known.leases.before_fork({})
+    why = _areas.before_fork()
+    if why is not None:
+        warnings.warn(
+            f"a forked child has no part of its own in an areas.Slab, so the blocks that are in use now stay so for good: {why}"
+            " (make the slab with more `readers`)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _after_in_parent() -> None:
-    for leases, slab in _forking:
-        leases.after_in_parent()
-        if slab is not None:
-            slab._guard.release()
-    _forking.clear()
+    _areas.after_fork_in_parent()
     _opening.release()
 
 
 def _after_in_child() -> None:
-    global _opening
-    for leases, slab in _forking:
-        if slab is None:
-            leases.after_in_child({})
-            continue
-        slab._guard = threading.RLock()
-        live = {offset: block for offset, block in slab._blocks.items() if block.references}
-        leases.after_in_child({offset: [block.references, _HEAD + block.nbytes] for offset, block in live.items()})
-        # To the child it is a slab of another process.
-        _known[slab._attach.where] = slab._attach
-    _forking.clear()
+    global _opening, _outbox
+    _areas.after_fork_in_child()
+    # What is on its way was sent by the parent.
+    _outbox = None
     _opening = threading.RLock()
 
 

@@ -27,7 +27,6 @@ from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 import areas
-from areas import _areas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -321,12 +320,12 @@ def _attach(name: str) -> areas.Area:
 
 def _is_retired(area: areas.Area) -> bool:
     """Whether somebody unlinked it."""
-    return _areas.is_retired(area._held("look whether it is unlinked"))
+    return area._held("look whether it is unlinked").retired
 
 
 def _retire(area: areas.Area) -> bool:
     """Takes its name away for everybody. Whether it had one until now."""
-    return _areas.retire(area._held("unlink it"))
+    return area._held("unlink it").retire()
 
 
 def _object(area: areas.Area) -> int:

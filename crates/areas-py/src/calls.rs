@@ -39,7 +39,7 @@ pub(crate) fn placement(
 }
 
 /// What pages are meant by the words of `huge=`.
-fn pages(huge: Option<&str>) -> Result<Pages, Error> {
+pub(crate) fn pages(huge: Option<&str>) -> Result<Pages, Error> {
     let of = |text: &str| {
         let bytes = text.parse::<areas::Bytes>()?;
         usize::try_from(bytes.0).ok().and_then(PageSize::of).ok_or_else(|| {

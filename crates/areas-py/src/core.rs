@@ -9,7 +9,7 @@
 //! - A long call takes the area out of its slot, and puts it back. The mutex of the slot is never held while the interpreter is
 //!   released or Python code runs; so no thread holds it when another one forks.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -51,9 +51,14 @@ impl Any {
     }
 }
 
+impl AsFd for Any {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        of_any!(self, area => area.as_fd())
+    }
+}
+
 /// The inode of its memory object.
-pub(crate) fn inode_of(any: &Any) -> Result<u64, Error> {
-    let descriptor = of_any!(any, area => area.as_fd());
+pub(crate) fn inode_of(descriptor: &impl AsFd) -> Result<u64, Error> {
     let stat = rustix::fs::fstat(descriptor)
         .map_err(|errno| Error::new(Kind::System, "tell an area by its memory").call("fstat", errno))?;
     Ok(stat.st_ino)

@@ -314,13 +314,23 @@ impl Holding {
         id.map(areas::AreaId::get).map_err(|error| raised(py, &error))
     }
 
-    /// Marks the memory itself: nobody finds it any more, by whatever holder. Who has it keeps it.
-    fn retire(&self, py: Python<'_>) -> PyResult<()> {
-        let retired = self.core.run(py, "retire", |mut any| {
-            let retired = of_any!(&mut any, area => area.retire());
-            (any, retired)
-        })?;
+    /// Whether the memory itself is marked: nobody finds it any more.
+    #[getter]
+    fn retired(&self, py: Python<'_>) -> PyResult<bool> {
+        let retired = self.core.look(py, |any| of_any!(any, area => area.object().is_retired()))?;
         retired.map_err(|error| raised(py, &error))
+    }
+
+    /// Marks the memory itself, and takes the name back: nobody finds it any more, by whatever holder. Who has it keeps it. Whether it was
+    /// not marked before.
+    fn retire(&self, py: Python<'_>) -> PyResult<bool> {
+        let first = self.core.run(py, "retire", |mut any| {
+            let first = of_any!(&mut any, area => {
+                area.object().is_retired().and_then(|before| area.retire().map(|()| !before))
+            });
+            (any, first)
+        })?;
+        first.map_err(|error| raised(py, &error))
     }
 
     /// Takes its name back: nobody finds it by way of this process any more. The memory stays.

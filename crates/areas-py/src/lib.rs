@@ -1,6 +1,6 @@
 //! The extension module `areas._areas`: what the Python package is made of that has to be in Rust.
 //!
-//! It exports two classes and a few functions, all of them thin over the library. What a person sees (`areas.Area`, arrays,
+//! It exports three classes and a few functions, all of them thin over the library. What a person sees (`areas.Area`, arrays,
 //! handles, errors) is Python, in `python/areas/`.
 //!
 //! # Invariants
@@ -14,14 +14,13 @@
 mod calls;
 mod core;
 mod errors;
-mod heap;
 mod holding;
 mod measured;
 mod memory;
 mod names;
 mod passing;
 mod progress;
-mod retiring;
+mod slab;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -56,7 +55,6 @@ mod module {
     #[pymodule_export]
     use super::calls::{allowed_nodes, create, find, list, nodes, wait};
     #[pymodule_export]
-    use super::heap::Heap;
     #[pymodule_export]
     use super::holding::Holding;
     #[pymodule_export]
@@ -64,7 +62,9 @@ mod module {
     #[pymodule_export]
     use super::passing::{open_located, receive};
     #[pymodule_export]
-    use super::retiring::{is_retired, retire};
+    use super::slab::{
+        Blocks, after_fork_in_child, after_fork_in_parent, before_fork, detach_dead, open_block,
+    };
 
     /// Refuses subinterpreters: classes and what is held belong to the interpreter that imported this first.
     #[pymodule_init]

@@ -5,46 +5,77 @@
 use std::os::raw::c_int;
 use std::sync::atomic::Ordering;
 
-use pyo3::exceptions::{PyBufferError, PyValueError};
+use areas::{Area, Error, Kind, Shared};
+use areas_slab::{Lease, Slice};
+use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
-use crate::core::{Any, Core, of_any};
+use crate::core::{Any, Core, inode_of, of_any};
+use crate::errors::raised;
 use crate::holding::{Holding, name_to_python};
 
-/// A reference to an area's memory. Arrays, memoryviews and capsules over it keep it alive, and it keeps the mapping.
+/// A reference to an area's memory, or to a block of a slab. Arrays, memoryviews and capsules over it keep it alive, and it keeps the mapping.
 ///
 /// It exports the buffer protocol: one dimension of bytes (format `B`), read-only where the area was opened for reading or is
 /// frozen. The number of bytes is that of the moment in which it was made.
 #[pyclass(frozen, weakref, module = "areas._areas")]
 #[derive(Debug)]
 pub(crate) struct Memory {
-    holding: Py<Holding>,
-    /// Where in the area's memory it begins.
-    offset: usize,
+    of: Of,
+    /// Of its first byte.
+    address: usize,
     size: usize,
     write: bool,
-    token: Option<Py<PyAny>>,
+}
+
+/// What keeps the memory mapped, and is kept for that.
+#[derive(Debug)]
+enum Of {
+    Holding(Py<Holding>),
+    Slice(Slice),
+    Lease(Lease),
 }
 
 impl Memory {
     /// To be called where the area is looked at, so that it is not being frozen.
     pub(crate) fn new(holding: &Bound<'_, Holding>, size: usize, write: bool) -> Self {
+        let core = holding.get().core();
         if write {
-            holding.get().core().writers().fetch_add(1, Ordering::AcqRel);
+            core.writers().fetch_add(1, Ordering::AcqRel);
         }
-        Memory { holding: holding.clone().unbind(), offset: 0, size, write, token: None }
+        Memory { address: core.address(), of: Of::Holding(holding.clone().unbind()), size, write }
     }
 
-    fn core(&self) -> &Core {
-        self.holding.get().core()
+    /// A block of a slab of this process.
+    pub(crate) fn of_slice(slice: Slice) -> Self {
+        let (address, size) = (slice.as_ptr().expose_provenance(), slice.len());
+        Memory { of: Of::Slice(slice), address, size, write: true }
+    }
+
+    /// A block of another process's slab.
+    pub(crate) fn of_lease(lease: Lease) -> Self {
+        let (address, size) = (lease.as_ptr().expose_provenance(), lease.len());
+        Memory { of: Of::Lease(lease), address, size, write: true }
+    }
+
+    /// The area, or the slab's.
+    fn whole(&self) -> Result<&Core, &Area<Shared>> {
+        match &self.of {
+            Of::Holding(holding) => Ok(holding.get().core()),
+            Of::Slice(slice) => Err(slice.area()),
+            Of::Lease(lease) => Err(lease.area()),
+        }
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.write {
-            self.core().writers().fetch_sub(1, Ordering::AcqRel);
+        if self.write
+            && let Ok(core) = self.whole()
+        {
+            core.writers().fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
@@ -70,66 +101,68 @@ impl Memory {
     /// Whether no process can write it any more.
     #[getter]
     fn frozen(&self, py: Python<'_>) -> PyResult<bool> {
-        self.core().look(py, Any::is_frozen)
+        // Of a slab's area each process has a mapping for writing.
+        self.whole().map_or(Ok(false), |core| core.look(py, Any::is_frozen))
     }
 
     /// The address of its first byte in this process.
     #[getter]
     fn address(&self) -> usize {
-        self.core().address() + self.offset
+        self.address
     }
 
-    /// What was given with a part of memory, or None: it lives as long as the part does.
+    /// The handle of a block of a slab: 40 bytes; None for a whole area. It holds nothing.
     #[getter]
-    fn token(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.token.as_ref().map(|token| token.clone_ref(py))
-    }
-
-    /// A part of it: `nbytes` bytes from byte `offset` on. It keeps the memory as any reference does, and `token`, which is dropped as soon
-    /// as the last array or view over the part is gone.
-    #[pyo3(signature = (offset, nbytes, token=None))]
-    fn part(
-        &self,
-        py: Python<'_>,
-        offset: usize,
-        nbytes: usize,
-        token: Option<Py<PyAny>>,
-    ) -> PyResult<Memory> {
-        if offset.checked_add(nbytes).is_none_or(|end| end > self.size) {
-            let text =
-                format!("bytes {offset} and {nbytes} after it are not in memory of {} bytes", self.size);
-            return Err(PyValueError::new_err(text));
-        }
-        // Not while it is being frozen: `self` is a writer itself, where it writes.
-        let mut part = Memory::new(self.holding.bind(py), nbytes, self.write);
-        part.offset = self.offset + offset;
-        part.token = token;
-        Ok(part)
+    fn handle<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        let handle = match &self.of {
+            Of::Holding(_) => return None,
+            Of::Slice(slice) => slice.handle(),
+            Of::Lease(lease) => lease.handle(),
+        };
+        Some(PyBytes::new(py, &handle.to_bytes()))
     }
 
     /// The id of its area, or None where that is not published.
     #[getter]
     fn id(&self, py: Python<'_>) -> PyResult<Option<i32>> {
-        self.core().look(py, |any| of_any!(any, area => area.id().map(areas::AreaId::get)))
+        let id = match self.whole() {
+            Ok(core) => core.look(py, |any| of_any!(any, area => area.id()))?,
+            Err(area) => area.id(),
+        };
+        Ok(id.map(areas::AreaId::get))
     }
 
     /// The name of its area, or None.
     #[getter]
     fn name<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let name = self.core().look(py, |any| of_any!(any, area => area.name().cloned()))?;
+        let name = match self.whole() {
+            Ok(core) => core.look(py, |any| of_any!(any, area => area.name().cloned()))?,
+            Err(area) => area.name().cloned(),
+        };
         name.map(|name| name_to_python(py, &name)).transpose()
     }
 
     /// The inode of its memory object, by which processes know that they have the same.
     #[getter]
-    fn inode(&self) -> u64 {
-        self.core().inode()
+    fn inode(&self, py: Python<'_>) -> PyResult<u64> {
+        match self.whole() {
+            Ok(core) => Ok(core.inode()),
+            Err(area) => inode_of(area).map_err(|error| raised(py, &error)),
+        }
     }
 
-    /// What this process holds, of which this is a part.
+    /// What this process holds, of which this is a part. Raises InvalidInput for a block of a slab.
     #[getter]
-    fn holding(&self, py: Python<'_>) -> Py<Holding> {
-        self.holding.clone_ref(py)
+    fn holding(&self, py: Python<'_>) -> PyResult<Py<Holding>> {
+        match &self.of {
+            Of::Holding(holding) => Ok(holding.clone_ref(py)),
+            Of::Slice(_) | Of::Lease(_) => {
+                let error = Error::new(Kind::InvalidInput, "use the area of an array")
+                    .detail("the array lies in a slab, whose area is not its own")
+                    .help("copy it into one: `areas.put(array)`");
+                Err(raised(py, &error))
+            }
+        }
     }
 
     /// Fills a view: the view owns a reference to this object, which is all that keeps the memory.
@@ -148,12 +181,13 @@ impl Memory {
         }
         let size = isize::try_from(memory.size)
             .map_err(|_| PyBufferError::new_err("cannot lend memory: it has more bytes than a view can"))?;
-        let address = std::ptr::with_exposed_provenance_mut(memory.core().address() + memory.offset);
+        let address = std::ptr::with_exposed_provenance_mut(memory.address);
         // SAFETY:
         // - `view` is not null (checked), and the interpreter's to be filled;
-        // - `address..address+size` (a part is checked as it is made) is mapped as long as `slf` lives, of which the view gets a reference: the size never shrinks
-        //   below what it was (sealed), and the address never changes (`Core`'s invariants);
-        // - it is lent for writing only where `write` is set, and then stays writable as long as `slf` lives (`writers`).
+        // - `address..address+size` is mapped as long as `slf` lives, of which the view gets a reference: of an area the size never shrinks
+        //   below what it was (sealed), and the address never changes (`Core`'s invariants); a slice or lease keeps its slab mapped, and lies in it;
+        // - it is lent for writing only where `write` is set, and then stays writable as long as `slf` lives (`writers`; a slab's area is never
+        //   frozen in this process, and by no other one while it is mapped for writing here).
         let filled = unsafe {
             ffi::PyBuffer_FillInfo(view, slf.as_ptr(), address, size, c_int::from(!memory.write), flags)
         };

@@ -8,8 +8,9 @@ use areas::presence::Presence;
 use areas::{Area, Bytes, Error, Extent, Kind, Result, Shared};
 use offset_allocator::{Allocation, Allocator};
 
+use crate::handle::Handle;
 use crate::layout::{GRANULE, Table};
-use crate::protocol::{self, Word};
+use crate::protocol::{self, BEFORE_ALL, Word, next};
 
 /// The number of the owner's mark; a reader's is its own and one.
 pub(crate) const OWNER: u32 = 0;
@@ -23,23 +24,42 @@ enum Fate {
     Owned,
     /// The owner has none any more, and has given it to others, who have not all taken it.
     Given,
-    /// Its generation has ended; others still read it.
-    Ended,
+    /// The owner has none any more, and waits for nobody to take it; others may still read it.
+    Dropped,
 }
 
 struct Slot {
+    /// That of its block while it lives.
     generation: u32,
     fate: Fate,
+    /// How many slices the owner has of it, clones apart.
+    owners: usize,
+    /// Whether it is in the queue of those that wait.
+    waits: bool,
     /// How often it was given away, and when the last time.
     gives: u32,
     given: Option<Instant>,
     block: Option<Allocation>,
     /// In granules.
-    len: u32,
+    granules: u32,
+    /// Where the block is in the area, and how many bytes were asked for.
+    offset: usize,
+    len: usize,
 }
 
 impl Slot {
-    const NEW: Slot = Slot { generation: 0, fate: Fate::Empty, gives: 0, given: None, block: None, len: 0 };
+    const NEW: Slot = Slot {
+        generation: BEFORE_ALL,
+        fate: Fate::Empty,
+        owners: 0,
+        waits: false,
+        gives: 0,
+        given: None,
+        block: None,
+        granules: 0,
+        offset: 0,
+        len: 0,
+    };
 }
 
 /// How full a slab is.
@@ -70,6 +90,7 @@ pub(crate) struct Block {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
     pub(crate) offset: usize,
+    pub(crate) len: usize,
 }
 
 pub(crate) struct Books {
@@ -157,7 +178,7 @@ impl Books {
                 slot
             }
         };
-        let generation = self.slots[slot as usize].generation.wrapping_add(1);
+        let generation = next(self.slots[slot as usize].generation);
         let shown = table
             .view()
             .set_highest(u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
@@ -167,9 +188,46 @@ impl Books {
             self.allocator.free(allocation);
             return Err(error);
         }
-        self.slots[slot as usize] =
-            Slot { generation, fate: Fate::Owned, block: Some(allocation), len: granules, ..Slot::NEW };
-        Ok(Some(Block { slot, generation, offset }))
+        let (len, waits) = (layout.size(), self.slots[slot as usize].waits);
+        self.slots[slot as usize] = Slot {
+            generation,
+            fate: Fate::Owned,
+            owners: 1,
+            waits,
+            block: Some(allocation),
+            granules,
+            offset,
+            len,
+            ..Slot::NEW
+        };
+        Ok(Some(Block { slot, generation, offset, len }))
+    }
+
+    /// One more slice of a block that is there, by a handle of it.
+    pub(crate) fn again(&mut self, handle: &Handle) -> Option<Block> {
+        let slot = self.slots.get_mut(handle.slot as usize)?;
+        let is_it = (slot.generation, slot.offset as u64, slot.len as u64)
+            == (handle.generation, handle.offset, handle.len);
+        if slot.fate == Fate::Empty || !is_it {
+            return None;
+        }
+        slot.owners += 1;
+        slot.fate = Fate::Owned;
+        let Slot { generation, offset, len, .. } = *slot;
+        Some(Block { slot: handle.slot, generation, offset, len })
+    }
+
+    /// The blocks that the owner has slices of: slot, generation, how many slices.
+    pub(crate) fn owned(&self) -> impl Iterator<Item = (u32, u32, usize)> {
+        let all = (0_u32..).zip(&self.slots).filter(|(_, slot)| slot.fate == Fate::Owned);
+        all.map(|(number, slot)| (number, slot.generation, slot.owners))
+    }
+
+    /// Has none of the blocks that the owner has now ever be used anew.
+    pub(crate) fn pin(&mut self) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.fate == Fate::Owned) {
+            slot.owners += 1;
+        }
     }
 
     /// Grows the area to reach so far, by more than is needed where that is to be had.
@@ -196,11 +254,22 @@ impl Books {
         Ok(())
     }
 
-    /// The owner has no slice of a block any more.
-    pub(crate) fn drop_owned(&mut self, table: &Table, slot: u32) {
-        self.slots[slot as usize].fate = Fate::Given;
-        if !self.try_free(table, slot, None) {
-            self.waiting.push_back(slot);
+    /// The owner has one slice less of a block.
+    pub(crate) fn drop_owned(&mut self, table: &Table, number: u32) {
+        let slot = &mut self.slots[number as usize];
+        slot.owners = slot.owners.saturating_sub(1);
+        if slot.owners > 0 {
+            return;
+        }
+        slot.fate = Fate::Given;
+        if !self.try_free(table, number, None) {
+            self.queue(number);
+        }
+    }
+
+    fn queue(&mut self, number: u32) {
+        if !std::mem::replace(&mut self.slots[number as usize].waits, true) {
+            self.waiting.push_back(number);
         }
     }
 
@@ -208,10 +277,16 @@ impl Books {
     pub(crate) fn settle(&mut self, table: &Table, most: usize, older: Option<Duration>) -> usize {
         let mut freed = 0;
         for _ in 0..self.waiting.len().min(most) {
-            let Some(slot) = self.waiting.pop_front() else { break };
-            match self.try_free(table, slot, older) {
+            let Some(number) = self.waiting.pop_front() else { break };
+            let slot = &mut self.slots[number as usize];
+            slot.waits = false;
+            if matches!(slot.fate, Fate::Empty | Fate::Owned) {
+                // It was freed at once, or has come back to its owner.
+                continue;
+            }
+            match self.try_free(table, number, older) {
                 true => freed += 1,
-                false => self.waiting.push_back(slot),
+                false => self.queue(number),
             }
         }
         freed
@@ -224,19 +299,17 @@ impl Books {
         if slot.fate == Fate::Given {
             let late = older.is_some_and(|older| slot.given.is_none_or(|given| given.elapsed() >= older));
             let taken = protocol::takes(&at, slot.generation).is_ok_and(|takes| takes >= slot.gives);
-            if !late && !taken || protocol::end(&at, slot.generation.wrapping_add(1)).is_err() {
+            if !late && !taken {
                 return false;
             }
-            slot.fate = Fate::Ended;
+            slot.fate = Fate::Dropped;
         }
-        // Of a process that cannot be looked for it is taken that it lives.
+        // Of a process that cannot be looked for it is taken that it lives. (Who has a dead one's mark has not begun to read.)
         let lives =
             |reader: u32| Presence::is_taken(table.area.object(), reader + 1..reader + 2).unwrap_or(true);
-        if protocol::is_read(&at, slot.generation, lives).unwrap_or(true) {
+        if !protocol::end(&at, slot.generation, lives).unwrap_or(false) {
             return false;
         }
-        // The generation that has ended, so that the next one is live.
-        slot.generation = slot.generation.wrapping_add(1);
         slot.fate = Fate::Empty;
         if let Some(block) = slot.block.take() {
             self.allocator.free(block);
@@ -248,12 +321,12 @@ impl Books {
     pub(crate) fn usage(&self) -> Usage {
         let mut usage = Usage { capacity: self.capacity as usize * GRANULE, ..Usage::default() };
         for slot in &self.slots {
-            let bytes = slot.len as usize * GRANULE;
+            let bytes = slot.granules as usize * GRANULE;
             match slot.fate {
                 Fate::Empty => continue,
                 Fate::Owned => usage.owned += bytes,
                 Fate::Given => usage.given += bytes,
-                Fate::Ended => usage.read += bytes,
+                Fate::Dropped => usage.read += bytes,
             }
             usage.blocks += 1;
         }

@@ -79,6 +79,18 @@ impl Handle {
         self.nonce
     }
 
+    /// The error where its block is not to be had.
+    pub(crate) fn gone(&self, why: &str) -> Error {
+        Error::new(Kind::NoSuchArea, format!("open {self}"))
+            .detail(why.to_owned())
+            .help("somebody has to hold it until it is opened: its owner, or who has opened it; or its owner gives it: `Slice::give`, `take`")
+    }
+
+    /// The error for a handle of what cannot be.
+    pub(crate) fn wrong(&self, why: &str) -> Error {
+        Error::new(Kind::InvalidInput, format!("open {self}")).detail(why.to_owned())
+    }
+
     /// Where the slice begins in the area, in bytes.
     #[must_use]
     pub fn offset(&self) -> u64 {

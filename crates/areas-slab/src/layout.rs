@@ -211,7 +211,7 @@ mod tests {
             let word = Word::new(generation, takes, reads);
             prop_assert_eq!(Word::unpack(word.pack()), word);
             prop_assert_eq!(word.of(generation), word);
-            let next = generation.wrapping_add(2);
+            let next = crate::protocol::next(generation);
             prop_assert_eq!(word.of(next), Word::new(next, 0, false));
         }
 

@@ -3,15 +3,18 @@
 use std::alloc::Layout;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use areas::presence::{Presence, was_taken};
 use areas::{Area, AreaId, Error, Extent, Kind, Rejected, Result, Shared};
 
-use crate::books::{Books, OWNER, Usage};
+use crate::attachments;
+use crate::books::{Block, Books, OWNER, Usage};
 use crate::handle::Handle;
+use crate::heir::Heir;
 use crate::layout::{Geometry, MAX_READERS, MAX_SLOTS, Table};
+use crate::reader::Reader;
 
 /// How a slab is to be made.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +48,15 @@ impl SlabBuilder {
         self
     }
 
+    /// The same with its number of slots settled, where that was not said, and the size of an area in which all blocks together can have
+    /// `capacity` bytes: beside them it holds the table.
+    pub fn sized(mut self, capacity: usize) -> (Self, usize) {
+        let slots = *self.slots.get_or_insert_with(|| slots_for(capacity));
+        // What is too much is refused where the slab is made.
+        let geometry = Geometry { readers: self.readers.min(MAX_READERS), slots: slots.min(MAX_SLOTS) };
+        (self, geometry.data().saturating_add(capacity))
+    }
+
     /// Makes a slab in an area of any placement, pages and size; what was in the area is gone. A growable one grows as it fills.
     ///
     /// # Errors
@@ -65,7 +77,12 @@ impl SlabBuilder {
         let (geometry, nonce, presence) = ready;
         let table = Table { area, geometry, nonce };
         match Books::new(&table) {
-            Ok(books) => Ok(Slab(Arc::new(Owner { books: Mutex::new(books), presence, table }))),
+            Ok(books) => {
+                let (table, books) = (Arc::new(table), Mutex::new(books));
+                let owner = Arc::new(Owner { table, books, presence, heir: OnceLock::new() });
+                attachments::own(nonce, &owner);
+                Ok(Slab(owner))
+            }
             Err(error) => Err(Rejected { error, value: table.area }),
         }
     }
@@ -76,8 +93,8 @@ impl SlabBuilder {
             Extent::Growable { max } => max,
             _ => area.size(),
         };
-        let by_size = u32::try_from((most / 4096).clamp(256, 1 << 16)).unwrap_or(1 << 16);
-        let geometry = Geometry { readers: self.readers, slots: self.slots.unwrap_or(by_size) };
+        let slots = self.slots.unwrap_or_else(|| slots_for(most));
+        let geometry = Geometry { readers: self.readers, slots };
         if !(1..=MAX_READERS).contains(&geometry.readers) || !(1..=MAX_SLOTS).contains(&geometry.slots) {
             return Err(Error::new(Kind::InvalidInput, what()).detail(format!(
                 "{} slots and {} readers were asked for: 1 to {MAX_SLOTS} and 1 to {MAX_READERS} can be",
@@ -113,6 +130,11 @@ impl SlabBuilder {
     }
 }
 
+/// How many slots a slab of that size has by itself.
+fn slots_for(bytes: usize) -> u32 {
+    u32::try_from((bytes / 4096).clamp(256, 1 << 16)).unwrap_or(1 << 16)
+}
+
 /// A number that no other slab has: of the randomness that the standard library takes from the kernel.
 fn nonce() -> u64 {
     let mut hasher = RandomState::new().build_hasher();
@@ -125,9 +147,11 @@ fn nonce() -> u64 {
 
 pub(crate) struct Owner {
     // In the order in which they go: nobody finds the area any more before the mark is free.
-    table: Table,
+    table: Arc<Table>,
     books: Mutex<Books>,
     presence: Presence,
+    /// In a forked child: what it has of its parent's blocks.
+    heir: OnceLock<Reader>,
 }
 
 impl Owner {
@@ -140,6 +164,12 @@ impl Owner {
         }
         Ok(self.books.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// In a forked child: what it has of its parent's slices it reads.
+    pub(crate) fn inherit(&self, reader: Reader) {
+        let _ = self.heir.set(reader);
+        self.presence.leave();
+    }
 }
 
 /// Many small arrays in one area: one descriptor and one mapping for all of them, in each process.
@@ -150,7 +180,7 @@ impl Owner {
 ///
 /// All its methods may be called by several threads at once. In a forked child they are errors.
 #[derive(Clone)]
-pub struct Slab(Arc<Owner>);
+pub struct Slab(pub(crate) Arc<Owner>);
 
 impl Slab {
     /// Makes one of `size` bytes, its table included, in an area of that name.
@@ -170,12 +200,17 @@ impl Slab {
     /// # Errors
     /// As there; [`Kind::Busy`] if there are slices of it, or clones of this value.
     pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
-        let Some(owner) = Arc::get_mut(&mut self.0) else {
-            return Err(Error::new(Kind::Busy, format!("publish the slab in {}", self.0.table.area))
+        let what = format!("publish the slab in {}", self.0.table.area);
+        let number = self.number();
+        attachments::disown(number);
+        let published = match Arc::get_mut(&mut self.0).and_then(|owner| Arc::get_mut(&mut owner.table)) {
+            Some(table) => table.area.publish(name),
+            None => Err(Error::new(Kind::Busy, what)
                 .detail("there are slices of it, or clones of this value")
-                .help("publish it first, or publish the area before the slab is made"));
+                .help("publish it first, or publish the area before the slab is made")),
         };
-        owner.table.area.publish(name)
+        attachments::own(number, &self.0);
+        published
     }
 
     /// Starts to make one otherwise: over an area of one's own, or with other numbers.
@@ -203,13 +238,55 @@ impl Slab {
             )));
         }
         let block = self.0.books(WHAT)?.take(&self.0.table, layout)?;
-        Ok(Slice(Arc::new(Owned {
-            owner: self.0.clone(),
-            slot: block.slot,
-            generation: block.generation,
-            offset: block.offset,
-            len: layout.size(),
-        })))
+        Ok(self.slice(block))
+    }
+
+    fn slice(&self, block: Block) -> Slice {
+        let Block { slot, generation, offset, len } = block;
+        Slice(Arc::new(Owned { owner: self.0.clone(), slot, generation, offset, len }))
+    }
+
+    /// A slice of a block of this slab that comes back to its owner by a handle. It does not count as [taking](crate::take) it.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchArea`] if the block is gone, or is another slab's; [`Kind::NotPermitted`] in a forked child.
+    pub fn again(&self, handle: &Handle) -> Result<Slice> {
+        let mut books = self.0.books("open a slice of a slab of one's own")?;
+        if handle.nonce != self.0.table.nonce {
+            return Err(handle.gone("it is of another slab"));
+        }
+        let block = books.again(handle).ok_or_else(|| handle.gone("its block was freed"))?;
+        drop(books);
+        Ok(self.slice(block))
+    }
+
+    /// Which slab it is: as [`Handle::slab`] says.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.0.table.nonce
+    }
+
+    /// To be called before this process forks: what the child will have of the slices that this process has. `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Kind::Limit`] if as many processes read the slab as may: then [`pin`](Slab::pin) keeps the blocks for the child.
+    /// [`Kind::NotPermitted`] in a forked child; [`Kind::System`] as [`Reader::attach`].
+    pub fn before_fork(&self) -> Result<Option<Heir>> {
+        let books = self.0.books("prepare a slab for a fork")?;
+        let owned: Vec<_> = books.owned().collect();
+        let heir = Heir::of_owner(&self.0, &self.0.table, &owned);
+        // As long as the books are held, no block changes.
+        drop(books);
+        heir
+    }
+
+    /// Keeps the blocks that this process has slices of from ever being used anew: for a forked child that could not be given a part in them.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] in a forked child.
+    pub fn pin(&self) -> Result<()> {
+        self.0.books("pin the blocks of a slab")?.pin();
+        Ok(())
     }
 
     /// The same, and waits for so long until readers have let go of enough.
@@ -301,9 +378,10 @@ struct Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // In a forked child the block is not its own.
-        if let Ok(mut books) = self.owner.books("drop a slice") {
-            books.drop_owned(&self.owner.table, self.slot);
+        match self.owner.books("drop a slice") {
+            Ok(mut books) => books.drop_owned(&self.owner.table, self.slot),
+            // In a forked child the block is not its own: at most it reads it.
+            Err(_) => self.owner.heir.get().into_iter().for_each(|reader| reader.end(self.slot)),
         }
     }
 }
@@ -327,6 +405,12 @@ impl Slice {
         self.0.offset
     }
 
+    /// The area that it is in.
+    #[must_use]
+    pub fn area(&self) -> &Area<Shared> {
+        &self.0.owner.table.area
+    }
+
     /// Where it begins. Valid as long as a clone of this slice is held; others may write there at any moment.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
@@ -347,6 +431,16 @@ impl Slice {
     /// [`Kind::OutOfRange`] beyond its length.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.0.owner.table.area.slice(self.0.offset, self.0.len)?.write_at(offset, bytes)
+    }
+
+    /// A copy of all its bytes.
+    ///
+    /// # Errors
+    /// [`Kind::ReadOnly`] where the area's protection forbids it.
+    pub fn to_vec(&self) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.len()];
+        self.read_at(0, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// A handle that is good as long as a clone of this slice is held: others [`open`](crate::open) it, and what they have opened stays

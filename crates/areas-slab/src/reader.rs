@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
-use areas::presence::{Presence, was_taken};
-use areas::registry;
-use areas::{Area, AreaId, Error, Kind, Protection, Rejected, Result, Shared};
+use areas::presence::Presence;
+use areas::{Area, Error, Kind, Protection, Rejected, Result, Shared};
 
 use crate::books::OWNER;
 use crate::handle::Handle;
+use crate::heir::Heir;
 use crate::layout::{Geometry, Table, View, no_slab};
 use crate::protocol::{self, Slot, Word};
+use crate::seat::{Held, Seat};
 
 /// A slab as a process that reads it has it: one mapping and one descriptor, for all slices.
 ///
@@ -22,17 +23,8 @@ pub struct Reader(Arc<Attached>);
 
 struct Attached {
     // In the order in which they go: what it reads no more before its mark.
-    table: Table,
-    held: Mutex<HashMap<u32, Held>>,
-    presence: Presence,
-}
-
-/// What this process reads of one slot.
-struct Held {
-    generation: u32,
-    takes: u16,
-    /// How many leases there are of it here.
-    leases: usize,
+    table: Arc<Table>,
+    seat: Seat,
 }
 
 impl Reader {
@@ -46,18 +38,17 @@ impl Reader {
     /// - [`Kind::NotPermitted`], [`Kind::System`] where the memory cannot be opened anew (`/proc` is not mounted).
     pub fn attach(area: Area<Shared>) -> Result<Self, Rejected<Area<Shared>>> {
         match Reader::prepare(&area) {
-            Ok((geometry, nonce, presence)) => {
-                let table = Table { area, geometry, nonce };
-                Ok(Reader(Arc::new(Attached { table, held: Mutex::default(), presence })))
+            Ok((geometry, nonce, seat)) => {
+                let table = Arc::new(Table { area, geometry, nonce });
+                Ok(Reader(Arc::new(Attached { table, seat })))
             }
             Err(error) => Err(Rejected { error, value: area }),
         }
     }
 
-    fn prepare(area: &Area<Shared>) -> Result<(Geometry, u64, Presence)> {
-        let what = || format!("read the slab in {area}");
+    fn prepare(area: &Area<Shared>) -> Result<(Geometry, u64, Seat)> {
         if !area.protection().contains(Protection::READ_WRITE) {
-            return Err(Error::new(Kind::ReadOnly, what())
+            return Err(Error::new(Kind::ReadOnly, format!("read the slab in {area}"))
                 .detail(format!(
                     "its protection is {}, and readers say in it what they read",
                     area.protection()
@@ -65,29 +56,47 @@ impl Reader {
                 .help("open it for writing, too"));
         }
         let (geometry, nonce) = Table::read(area)?.ok_or_else(|| no_slab(area))?;
-        let presence = Presence::take(area.object(), 1..geometry.readers + 1)?.ok_or_else(|| {
-            was_taken(Error::new(Kind::Limit, what()))
-                .detail(format!("{} processes read it, and no more may", geometry.readers))
-                .help("have its owner make it with more: `SlabBuilder::readers`; or end one")
-        })?;
-        let attached = (geometry, nonce, presence);
-        Reader::forget_predecessor(area, &attached)?;
-        Ok(attached)
+        Ok((geometry, nonce, Seat::take(View { area, geometry })?))
     }
 
-    /// What a process read that had this place before and died, nobody reads any more. How often it took what, still counts.
-    fn forget_predecessor(
-        area: &Area<Shared>,
-        (geometry, _, presence): &(Geometry, u64, Presence),
-    ) -> Result<()> {
-        let (view, reader) = (View { area, geometry: *geometry }, presence.number() - 1);
-        for slot in 0..view.highest()? {
-            let (slot, word) = (view.slot(slot), view.slot(slot).word(reader)?);
-            if word.reads {
-                protocol::finish(&slot, reader, word)?;
-            }
+    /// One that reads in this process what its parent took a seat for.
+    pub(crate) fn inherited(table: Arc<Table>, seat: Seat) -> Self {
+        Reader(Arc::new(Attached { table, seat: seat.adopted() }))
+    }
+
+    /// The same for a reader that the parent had already, and this process has inherited.
+    pub(crate) fn inherit(&self, seat: Seat) {
+        let mut last = &self.0.seat;
+        last.presence.leave();
+        while let Some(next) = last.next.get() {
+            last = next;
+            last.presence.leave();
         }
+        let _ = last.next.set(Box::new(seat.adopted()));
+    }
+
+    /// To be called before this process forks: what the child will have of the slices that this process reads. `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Kind::Limit`] if as many processes read the slab as may: then [`pin`](Reader::pin) keeps the blocks for the child.
+    /// [`Kind::NotPermitted`] in a forked child that has no part in it; [`Kind::System`] as [`attach`](Reader::attach).
+    pub fn before_fork(&self) -> Result<Option<Heir>> {
+        let held = self.0.held()?;
+        Heir::of_reader(self, &self.0.table, &held)
+    }
+
+    /// Reads what this process reads now for as long as it lives: for a forked child that could not be given a part in it.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] in a forked child that has no part in it.
+    pub fn pin(&self) -> Result<()> {
+        self.0.held()?.values_mut().for_each(|held| held.leases += 1);
         Ok(())
+    }
+
+    /// One lease less of a slot.
+    pub(crate) fn end(&self, slot: u32) {
+        self.0.end(slot);
     }
 
     /// Opens a slice whose handle came from its owner by [`Slice::handle`](crate::Slice::handle).
@@ -127,15 +136,20 @@ impl Reader {
         &self.0.table.area
     }
 
+    /// Whether there are leases of it, or other clones.
+    pub(crate) fn is_used(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     fn lease(&self, handle: &Handle, takes: bool) -> Result<Lease> {
         let (offset, len) = self.check(handle)?;
         self.0.begin(handle, takes)?;
-        let (attached, slot) = (self.0.clone(), handle.slot);
+        let (attached, area) = (self.0.clone(), handle.area);
         // From here on a drop ends it.
-        let lease = Lease { attached, slot, offset, len };
-        match self.0.table.view().block(slot)? {
+        let lease = Lease { attached, area, slot: handle.slot, generation: handle.generation, offset, len };
+        match self.0.table.view().block(handle.slot)? {
             block if block == (handle.offset, handle.len) => Ok(lease),
-            _ => Err(wrong(handle, "its owner says that it is elsewhere, or of another length")),
+            _ => Err(handle.wrong("its owner says that it is elsewhere, or of another length")),
         }
     }
 
@@ -143,17 +157,17 @@ impl Reader {
     fn check(&self, handle: &Handle) -> Result<(usize, usize)> {
         let table = &self.0.table;
         if handle.nonce != table.nonce {
-            return Err(gone(handle, "it is of another slab"));
+            return Err(handle.gone("it is of another slab"));
         }
         let range = usize::try_from(handle.offset).ok().zip(usize::try_from(handle.len).ok());
         let fits = |&(offset, len): &(usize, usize)| {
             let end = offset.checked_add(len);
             offset >= table.geometry.data() && end.is_some_and(|end| end <= table.area.size())
         };
-        if handle.slot >= table.geometry.slots || handle.generation.is_multiple_of(2) {
-            return Err(wrong(handle, "it names no slot"));
+        if handle.slot >= table.geometry.slots || !protocol::is_live(handle.generation) {
+            return Err(handle.wrong("it names no slot"));
         }
-        range.filter(fits).ok_or_else(|| wrong(handle, "it reaches beyond the area"))
+        range.filter(fits).ok_or_else(|| handle.wrong("it reaches beyond the area"))
     }
 }
 
@@ -163,50 +177,45 @@ impl std::fmt::Debug for Reader {
     }
 }
 
-fn wrong(handle: &Handle, why: &str) -> Error {
-    Error::new(Kind::InvalidInput, format!("open {handle}")).detail(why.to_owned())
-}
-
-fn gone(handle: &Handle, why: &str) -> Error {
-    Error::new(Kind::NoSuchArea, format!("open {handle}"))
-        .detail(why.to_owned())
-        .help("the owner has to hold it until it is opened, or give it: `Slice::give`, `take`")
-}
-
 impl Attached {
-    fn held(&self) -> Result<MutexGuard<'_, HashMap<u32, Held>>> {
-        // Before the mutex: another thread of the parent may have held it as this process was forked.
-        if self.presence.is_inherited() {
-            return Err(Error::new(Kind::NotPermitted, "open a slice")
-                .detail("the parent has attached to the slab, and a forked child reads for itself")
-                .help("attach in the child: `Reader::attach`, `open`, `take`"));
+    /// This process's seat.
+    fn seat(&self) -> Result<&Seat> {
+        let mut seat = &self.seat;
+        while seat.presence.is_inherited() {
+            seat = seat.next.get().ok_or_else(|| {
+                Error::new(Kind::NotPermitted, "open a slice")
+                    .detail("the parent has attached to the slab, and a forked child reads for itself")
+                    .help("attach in the child: `Reader::attach`, `open`, `take`")
+            })?;
         }
-        Ok(self.held.lock().unwrap_or_else(PoisonError::into_inner))
+        Ok(seat)
     }
 
-    fn reader(&self) -> u32 {
-        self.presence.number() - 1
+    fn held(&self) -> Result<MutexGuard<'_, HashMap<u32, Held>>> {
+        // Before the mutex: another thread of the parent may have held it as this process was forked.
+        Ok(self.seat()?.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Says that this process reads a block, and looks whether it was in time.
     fn begin(&self, handle: &Handle, takes: bool) -> Result<()> {
+        let seat = self.seat()?;
         let mut held = self.held()?;
-        let (at, reader, slot) = (self.table.view().slot(handle.slot), self.reader(), handle.slot);
+        let slot = handle.slot;
         let known = held.get(&slot).filter(|known| known.generation == handle.generation);
         let before = match known {
             Some(known) => Word::new(handle.generation, known.takes, known.leases > 0),
-            None => at.word(reader)?.of(handle.generation),
+            None => self.table.view().slot(slot).word(seat.reader())?.of(handle.generation),
         };
         if held.get(&slot).is_some_and(|other| other.leases > 0 && other.generation != handle.generation) {
             // The slot's block is of a generation that this process reads.
-            return Err(gone(handle, "its owner has dropped it"));
+            return Err(handle.gone("its block was freed"));
         }
         if takes && before.takes >= Word::MAX_TAKES {
             return Err(Error::new(Kind::Limit, format!("take {handle}"))
                 .detail(format!("this process has taken it {} times", before.takes)));
         }
-        let Some(word) = protocol::begin(&at, reader, handle.generation, before, takes)? else {
-            return Err(gone(handle, "its owner has dropped it"));
+        let Some(word) = seat.say(&self.table, slot, handle.generation, before, takes)? else {
+            return Err(handle.gone("its block was freed"));
         };
         let leases = known.map_or(0, |known| known.leases) + 1;
         held.insert(slot, Held { generation: handle.generation, takes: word.takes, leases });
@@ -222,15 +231,15 @@ impl Attached {
     }
 
     fn end(&self, slot: u32) {
-        // In a forked child it is the parent's.
-        let Ok(mut held) = self.held() else { return };
+        // In a forked child that has no part in it, it is the parent's.
+        let (Ok(seat), Ok(mut held)) = (self.seat(), self.held()) else { return };
         let Entry::Occupied(mut entry) = held.entry(slot) else { return };
         entry.get_mut().leases -= 1;
         if entry.get().leases == 0 {
             let Held { generation, takes, .. } = entry.remove();
             // Only where the program has taken the rights away; then the end of the process ends it.
             let word = Word::new(generation, takes, true);
-            let _ = protocol::finish(&self.table.view().slot(slot), self.reader(), word);
+            let _ = protocol::finish(&self.table.view().slot(slot), seat.reader(), word);
         }
     }
 }
@@ -240,7 +249,10 @@ impl Attached {
 /// Others may write it (its owner, and whoever may write the area), so that it lends no reference.
 pub struct Lease {
     attached: Arc<Attached>,
+    /// The id of the area that its handle told.
+    area: i32,
     slot: u32,
+    generation: u32,
     offset: usize,
     len: usize,
 }
@@ -283,6 +295,19 @@ impl Lease {
         self.attached.table.area.as_ptr().wrapping_add(self.offset)
     }
 
+    /// A handle to hand it on to another process, which [`open`]s it: good as long as the block is held by anybody, so by this lease at least.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        let Lease { area, slot, generation, .. } = *self;
+        let (offset, len) = (self.offset as u64, self.len as u64);
+        Handle { area, nonce: self.attached.table.nonce, slot, generation, offset, len }
+    }
+
+    /// The area that it is in, as this process has it.
+    pub fn area(&self) -> &Area<Shared> {
+        &self.attached.table.area
+    }
+
     /// Copies bytes out.
     ///
     /// # Errors
@@ -314,77 +339,4 @@ impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lease").field("offset", &self.offset).field("len", &self.len).finish_non_exhaustive()
     }
-}
-
-/// The slabs that one process has attached to, by their number: of this process, and then of each forked child in a row.
-struct Attachments {
-    pid: u32,
-    readers: Mutex<HashMap<u64, Reader>>,
-    next: OnceLock<Box<Attachments>>,
-}
-
-/// Those of the process that first asked.
-static FIRST: OnceLock<Attachments> = OnceLock::new();
-
-impl Attachments {
-    fn new(pid: u32) -> Self {
-        Attachments { pid, readers: Mutex::default(), next: OnceLock::new() }
-    }
-
-    /// This process's own: those of its parent are not looked at, as a thread that this process has not may hold their mutex.
-    fn own() -> &'static Self {
-        let pid = std::process::id();
-        let mut at = FIRST.get_or_init(|| Attachments::new(pid));
-        while at.pid != pid {
-            at = at.next.get_or_init(|| Box::new(Attachments::new(pid)));
-        }
-        at
-    }
-
-    fn reader(&self, handle: &Handle) -> Result<Reader> {
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reader) = readers.get(&handle.nonce) {
-            return Ok(reader.clone());
-        }
-        // Slabs whose owner is dead, and of which nothing is read here, are let go of.
-        readers
-            .retain(|_, reader| Arc::strong_count(&reader.0) > 1 || reader.is_owner_alive().unwrap_or(false));
-        let area = registry::get(AreaId::new(handle.area)?)?.open()?;
-        let reader = Reader::attach(area).map_err(|rejected| rejected.error)?;
-        if reader.slab() != handle.nonce {
-            return Err(gone(handle, "the area of that id has another slab in it"));
-        }
-        readers.insert(handle.nonce, reader.clone());
-        Ok(reader)
-    }
-}
-
-/// Slabs whose owner is dead, and of which nothing is read here, are let go of. How many.
-fn forget_dead(readers: &mut HashMap<u64, Reader>) -> usize {
-    let before = readers.len();
-    readers.retain(|_, reader| Arc::strong_count(&reader.0) > 1 || reader.is_owner_alive().unwrap_or(false));
-    before - readers.len()
-}
-
-/// Lets go of the slabs that [`open`] and [`take`] have attached to, whose owner is dead and of which nothing is read here: their memory
-/// goes with that. How many. ([`open`] and [`take`] do so when they attach to another one.)
-pub fn detach_dead() -> usize {
-    forget_dead(&mut Attachments::own().readers.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Opens a slice by its handle, in any process of the same user: the slab's area is mapped once, and stays until its owner is dead and
-/// nothing of it is read here.
-///
-/// # Errors
-/// As [`Reader::open`]; [`Kind::NoSuchArea`] if the slab's owner is gone; [`Kind::Unreadable`] if its area may not be opened.
-pub fn open(handle: &Handle) -> Result<Lease> {
-    Attachments::own().reader(handle)?.open(handle)
-}
-
-/// Takes a slice whose handle was [given](crate::Slice::give), as [`open`] opens one.
-///
-/// # Errors
-/// As [`open`].
-pub fn take(handle: &Handle) -> Result<Lease> {
-    Attachments::own().reader(handle)?.take(handle)
 }

@@ -4,7 +4,7 @@ use std::alloc::Layout;
 use std::time::Duration;
 
 use areas::{Kind, Protection, registry};
-use areas_slab::{Handle, Reader, Slab, detach_dead, open, take};
+use areas_slab::{Handle, Reader, Slab, detach_dead, open, owned, take};
 
 fn name(what: &str) -> String {
     format!("slab: {what} {}", std::process::id())
@@ -42,20 +42,19 @@ fn a_block_is_used_anew_when_nobody_reads_it() {
     let (one, two) = (open(&handle).unwrap(), open(&handle).unwrap());
     let three = two.clone();
     drop(slice);
-    // It has ended: who comes now is too late, and who reads it goes on.
+    // Its owner has none of it, and who reads it goes on.
     assert_eq!(slab.usage().unwrap().read, 100_032);
     for lease in [one, two] {
         assert_eq!(lease.to_vec().unwrap(), [7; 100_000]);
         drop(lease);
         assert_eq!(slab.reclaim().unwrap(), 0);
     }
-    // By way of what this process reads already it can still be opened.
-    let again = open(&handle).unwrap();
+    // As long as somebody reads it, it can be opened.
+    let again = open(&three.handle()).unwrap();
+    assert_eq!(three.handle(), handle);
     drop(three);
     assert_eq!(slab.reclaim().unwrap(), 0);
     drop(again);
-    let error = open(&handle).unwrap_err();
-    assert_eq!(error.kind(), Kind::NoSuchArea, "{error:#}");
     assert_eq!(slab.reclaim().unwrap(), 1);
     let error = open(&handle).unwrap_err();
     assert_eq!(error.kind(), Kind::NoSuchArea, "{error:#}");
@@ -63,6 +62,77 @@ fn a_block_is_used_anew_when_nobody_reads_it() {
     let other = slab.put(&[8; 10]).unwrap();
     assert_eq!(open(&handle).unwrap_err().kind(), Kind::NoSuchArea);
     assert_eq!(open(&other.handle()).unwrap().to_vec().unwrap(), [8; 10]);
+}
+
+#[test]
+fn what_one_reader_hands_on_another_one_opens() {
+    let name = name("hand on");
+    let slab = Slab::create(&name, 1 << 20).unwrap();
+    let attach = || Reader::attach(registry::find(&name).unwrap().open().unwrap()).unwrap();
+    let readers = [attach(), attach(), attach()];
+    let slice = slab.put(b"handed on").unwrap();
+    let mut lease = readers[0].open(&slice.handle()).unwrap();
+    drop(slice);
+    for reader in [1, 2, 0, 1] {
+        // Its owner looks again and again, and finds that it is read.
+        assert_eq!(slab.reclaim().unwrap(), 0);
+        lease = readers[reader].open(&lease.handle()).unwrap();
+        assert_eq!((slab.reclaim().unwrap(), lease.to_vec().unwrap()), (0, b"handed on".to_vec()));
+    }
+    drop(lease);
+    assert_eq!(slab.reclaim().unwrap(), 1);
+}
+
+#[test]
+fn what_comes_back_to_its_owner_is_a_slice_again() {
+    let slab = Slab::create(name("back"), 1 << 20).unwrap();
+    let (slice, other) = (slab.put(b"mine").unwrap(), slab.put(b"other").unwrap());
+    let (handle, of_other) = (slice.handle(), other.handle());
+    let found = owned(&handle).unwrap();
+    let again = found.again(&handle).unwrap();
+    drop(slice);
+    assert_eq!((slab.usage().unwrap().blocks, again.to_vec().unwrap()), (2, b"mine".to_vec()));
+    drop(again);
+    assert_eq!(slab.usage().unwrap().blocks, 1);
+    assert_eq!(slab.again(&handle).unwrap_err().kind(), Kind::NoSuchArea);
+    // Read by others, it waits for them; and is the owner's again meanwhile.
+    let lease = open(&of_other).unwrap();
+    drop(other);
+    assert_eq!(slab.usage().unwrap().read, 64);
+    let again = slab.again(&of_other).unwrap();
+    assert_eq!((slab.usage().unwrap().owned, slab.reclaim().unwrap()), (64, 0));
+    drop(lease);
+    assert_eq!((slab.reclaim().unwrap(), again.to_vec().unwrap()), (0, b"other".to_vec()));
+    drop(again);
+    assert_eq!(slab.usage().unwrap().blocks, 0);
+    // Each slot is in the queue of those that wait once at most.
+    for _ in 0..3 {
+        let slice = slab.put(b"next").unwrap();
+        let lease = open(&slice.handle()).unwrap();
+        drop(slice);
+        drop((slab.again(&lease.handle()).unwrap(), lease));
+        assert_eq!((slab.reclaim().unwrap(), slab.usage().unwrap().blocks), (1, 0));
+    }
+    assert!(owned(&of_other).is_some());
+    drop((slab, found));
+    assert!(owned(&of_other).is_none());
+}
+
+#[test]
+fn an_area_of_that_size_has_room_for_all_of_it() {
+    for (slots, capacity) in [(None, 4096), (None, 16 << 20), (Some(3), 1 << 20)] {
+        let builder = Slab::builder().readers(7);
+        let builder = slots.map_or(builder, |slots| builder.slots(slots));
+        let (builder, size) = builder.sized(capacity);
+        let slab = builder.over(areas::builder(size).shared().unwrap()).unwrap();
+        assert_eq!(slab.usage().unwrap().capacity, capacity);
+        assert!(slots.is_none_or(|slots| slab.usage().unwrap().slots == slots as usize));
+        slab.alloc(bytes(capacity)).unwrap();
+    }
+    let (builder, size) = Slab::builder().slots(u32::MAX).readers(u32::MAX).sized(usize::MAX);
+    assert_eq!(size, usize::MAX);
+    let area = areas::builder(1 << 16).shared().unwrap();
+    assert_eq!(builder.over(area).unwrap_err().error.kind(), Kind::InvalidInput);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::fmt;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Kind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
@@ -28,7 +29,8 @@ pub struct Presence {
     number: u32,
     pid: u32,
     forks: AtomicU64,
-    _mapping: Mapping,
+    /// What keeps the open file; none where it was left.
+    mapping: Mutex<Option<Mapping>>,
 }
 
 impl Presence {
@@ -50,7 +52,8 @@ impl Presence {
             }
             let mapping = keep(&file, object.page_size())?;
             let forks = AtomicU64::new(crate::forking::forks());
-            return Ok(Some(Presence { number, pid: sys::process::pid(), forks, _mapping: mapping }));
+            let mapping = Mutex::new(Some(mapping));
+            return Ok(Some(Presence { number, pid: sys::process::pid(), forks, mapping }));
         }
         Ok(None)
     }
@@ -86,6 +89,24 @@ impl Presence {
         // It is the one that forked.
         self.forks.store(forks, Ordering::Relaxed);
         false
+    }
+
+    /// In a forked child: makes a mark its own that its parent took for it before. (The parent drops it behind the fork: then the child has it
+    /// alone.)
+    #[must_use]
+    pub fn adopted(mut self) -> Self {
+        self.pid = sys::process::pid();
+        self.forks = AtomicU64::new(crate::forking::forks());
+        self
+    }
+
+    /// In a forked child: has no part any more in a mark of its parent's, which goes with the parent alone then. In the process whose mark it is
+    /// it does nothing.
+    pub fn leave(&self) {
+        if self.is_inherited() {
+            // (Nobody holds the mutex while another thread forks: only children take it.)
+            drop(self.mapping.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
     }
 }
 

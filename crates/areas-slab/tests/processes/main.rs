@@ -5,6 +5,7 @@
 mod support;
 
 mod ends;
+mod forks;
 mod hostile;
 mod pipeline;
 
