@@ -27,12 +27,12 @@ def shape_of(shape: Any) -> tuple[int, ...]:
     """A shape as a tuple of ints, none of them negative."""
     try:
         if isinstance(shape, (tuple, list)):
-            dims = tuple(operator.index(dim) for dim in shape)
+            dims = tuple(map(operator.index, shape))
         else:
             dims = (operator.index(shape),)
     except TypeError as error:
         raise InvalidInput(f"cannot read {shape!r} as a shape: {error}") from None
-    if any(dim < 0 for dim in dims):
+    if dims and min(dims) < 0:
         raise InvalidInput(f"cannot make an array of shape {dims}: a dimension is negative")
     return dims
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import stat
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from . import _areas, _handles, _notes
 from ._area import Area, Shape, dtype_of, nbytes_of, of_note, shape_of
-from ._errors import InvalidInput, NameTaken, NotFound
+from ._errors import InvalidInput, NameTaken, NotFound, Unsupported
 from ._progress import Progress, told
 
 #: What is copied at a time: Ctrl-C and progress in between.
@@ -75,29 +76,33 @@ def create(
         raise InvalidInput("cannot make an area: give either `nbytes` or `shape`", remedy="areas.create(name, shape=(3, 4), dtype='f8')")
     checked = dtype_of("u1" if dtype is None else dtype)
     dims = shape_of(shape) if shape is not None else _items(nbytes, checked)
-    described = _notes.encode(checked, dims, note)
-    most = None if max_shape is None else nbytes_of(shape_of(max_shape), checked)
-    if most is not None and most < nbytes_of(dims, checked):
-        raise InvalidInput(f"cannot make an area of shape {dims} that may grow to {shape_of(max_shape)}: that is smaller")
-    with told(progress, "populate") as tell:
-        holding = _areas.create(
-            nbytes_of(dims, checked),
-            name=None if name is None else name_of(name),
-            note=described,
-            exclusive=exclusive,
-            max_nbytes=most,
-            policy=policy,
-            nodes=nodes,
-            home=home,
-            huge=huge,
-            lock=lock,
-            populate=populate,
-            dump=dump,
-            progress=tell,
-        )
+    total = nbytes_of(dims, checked)
+    asked: dict[str, Any] = {"note": _notes.encode(checked, dims, note)}
+    if name is not None:
+        asked["name"] = name_of(name)
+    if exclusive:
+        asked["exclusive"] = True
+    if not (max_shape is policy is nodes is home is huge is lock is None and dump is True):
+        asked |= {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock, "dump": dump}
+        asked["max_nbytes"] = _most(max_shape, dims, checked)
+    if populate:
+        with told(progress, "populate") as tell:
+            holding = _areas.create(total, populate=True, progress=tell, **asked)
+    else:
+        holding = _areas.create(total, **asked)
     if name is None:
         _handles.register()
     return Area(holding, dims, checked, note)
+
+
+def _most(max_shape: Any, dims: tuple[int, ...], dtype: np.dtype[Any]) -> int | None:
+    """How far an area may grow, in bytes."""
+    if max_shape is None:
+        return None
+    most = nbytes_of(shape_of(max_shape), dtype)
+    if most < nbytes_of(dims, dtype):
+        raise InvalidInput(f"cannot make an area of shape {dims} that may grow to {shape_of(max_shape)}: that is smaller")
+    return most
 
 
 def _items(nbytes: Any, dtype: np.dtype[Any]) -> tuple[int]:
@@ -139,6 +144,7 @@ def put(
     Raises:
         InvalidInput: It is nothing that can be shared: Python objects, say.
         OSError: The file cannot be read.
+        Unsupported: It is a device, a pipe or the like.
         NameTaken, NoMemory, Limit: As for :func:`create`.
     """
     asked: dict[str, Any] = {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock, "dump": dump, "note": note}
@@ -228,7 +234,14 @@ def _pieces(target: Any, source: Any) -> Any:
 
 def _of_file(file: Any, dtype: Any, shape: Any, asked: dict[str, Any], tell: Callable[[int, int], object] | None) -> Area:
     descriptor = file.fileno()
-    nbytes = os.fstat(descriptor).st_size
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise Unsupported(
+            f"cannot put {getattr(file, 'name', descriptor)!r} into an area: it is not a regular file, so that it has no size to begin with",
+            remedy="read it, and put the bytes: `areas.put(file.read())`; memory devices (/dev/dax0.0) are for the Rust library"
+            " (`Storage`) and the C interface, which do not lend their pages as arrays",
+        )
+    nbytes = found.st_size
     checked = dtype_of("u1" if dtype is None else dtype)
     dims = _items(nbytes, checked) if shape is None else shape_of(shape)
     if nbytes_of(dims, checked) != nbytes:

@@ -9,6 +9,7 @@ form (``<f8``, ``|u1``, ``<M8[ns]``, ``<U10``), or for structures an object with
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from typing import Any, NamedTuple
@@ -111,12 +112,16 @@ def encode(dtype: np.dtype[Any], shape: tuple[int, ...], text: str | None = None
     Raises:
         InvalidInput: it would have more than 256 bytes.
     """
-    items: list[Any] = [encode_dtype(dtype), list(shape)]
-    if text is not None:
-        items.append(text)
-    import json
+    if text is None and dtype.names is None and dtype.subdtype is None:
+        # As below, in a tenth of the time: a short form has no character that JSON writes otherwise.
+        note = b'%b["%b",[%b]]' % (_MAGIC, dtype.str.encode(), ",".join(map(str, shape)).encode())
+    else:
+        import json
 
-    note = _MAGIC + json.dumps(items, separators=(",", ":"), ensure_ascii=False).encode()
+        items: list[Any] = [encode_dtype(dtype), list(shape)]
+        if text is not None:
+            items.append(text)
+        note = _MAGIC + json.dumps(items, separators=(",", ":"), ensure_ascii=False).encode()
     if len(note) > MAX:
         raise InvalidInput(
             f"cannot note dtype, shape and text of an area: they take {len(note)} bytes, and a note has {MAX}",
@@ -133,6 +138,18 @@ def decode(note: bytes, nbytes: int) -> Note | None:
     """
     if not note.startswith(_MAGIC):
         return None
+    read = _read(note)
+    wanted = math.prod(read.shape) * read.dtype.itemsize
+    if wanted > nbytes:
+        raise Malformed(
+            f"an array of shape {read.shape} and dtype {read.dtype} has {wanted} bytes, and the memory has {nbytes}"
+        )
+    return read
+
+
+@functools.lru_cache(maxsize=64)
+def _read(note: bytes) -> Note:
+    """What a note of ours says, whatever memory there is: the same bytes say the same each time."""
     import json
 
     try:
@@ -147,7 +164,4 @@ def decode(note: bytes, nbytes: int) -> Note | None:
         raise Malformed("its text is none")
     if dtype.itemsize == 0:
         raise Malformed("its items have no bytes")
-    wanted = math.prod(shape) * dtype.itemsize
-    if wanted > nbytes:
-        raise Malformed(f"an array of shape {shape} and dtype {dtype} has {wanted} bytes, and the memory has {nbytes}")
     return Note(dtype, shape, text)

@@ -309,6 +309,11 @@ def open_block(handle: tuple[Any, ...]) -> Memory:
             f"cannot open a handle of an array in a slab, which process {pid} has sent: its block was freed, or the slab's process is gone; {error}",
             remedy="hold the array until the other side has opened the handle; a handle that was opened once holds nothing",
         ) from None
+    except Limit as error:
+        raise Limit(
+            f"cannot open a handle of an array in a slab, which process {pid} has sent; {error}",
+            remedy="make the slab for more processes: `areas.Slab(name, size, readers=…)`; or end one that has arrays of it",
+        ) from None
     _clear((pid, area, inode), ticket, serial)
     return memory
 

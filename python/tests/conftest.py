@@ -31,8 +31,9 @@ def drop_outbox():
     """What this process keeps for arrays of slabs that it sent, and the slabs of others that it has mapped: they stay as a rule."""
     if slab := sys.modules.get("areas._slab"):
         slab._outbox = None
-        slab._known.clear()
         slab._outboxes.clear()
+        gc.collect()
+        slab._areas.detach_dead()
 
 
 def mapped_areas():

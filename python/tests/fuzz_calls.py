@@ -140,10 +140,7 @@ class Calls(RuleBasedStateMachine):
                     return
                 made = (np.asarray(real), model) if how == "asarray" else (real[at:], model[at:])
             else:
-                if how == "part":
-                    made = real.part(at, max(real.nbytes - 2 * at, 0), object()), model[at : max(len(model) - at, at)]
-                else:
-                    made = memoryview(real), model
+                made = memoryview(real), model
         except ALLOWED:
             return
         if made[0] is not None:
@@ -305,8 +302,7 @@ class Calls(RuleBasedStateMachine):
             lambda: areas.put(np.array([None])),
             lambda: areas.find("\0"),
         ]
-        if self.things and isinstance(self.pick(self.things, which).real, areas.Memory):
-            calls.append(lambda: self.pick(self.things, which).real.part(first, second))
+        calls += [lambda: areas.Slab(None, 4096, slots=first), lambda: areas.Slab(None, 4096, readers=second)]
         if self.areas:
             area, _ = self.pick(self.areas, which)
             calls += [lambda: area.grow((first, second)), lambda: area.freeze("x"), lambda: np.ndarray((second,), "u1", area.memory, first)]

@@ -255,3 +255,19 @@ def test_source_that_changes_size_is_an_error(tmp_path):
     with pytest.raises(areas.Error, match="the file ended"):
         areas.put(path, progress=shrink)
     assert mapped_areas() == before
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path):
+    """Not an area of no bytes, which is what its size says."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    keeper = os.open(pipe, os.O_RDWR)
+    try:
+        for path in ("/dev/null", "/dev/zero", pipe):
+            with pytest.raises(areas.Unsupported, match=f"cannot put '{path}' into an area: it is not a regular file") as told:
+                areas.put(path)
+            assert "/dev/dax0.0" in told.value.remedy
+    finally:
+        os.close(keeper)
+    with pytest.raises(IsADirectoryError):
+        areas.put(tmp_path)

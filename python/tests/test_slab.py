@@ -257,11 +257,11 @@ def test_many_rounds_take_no_more_mappings_or_descriptors(other):
     pipe, _ = other
     slab = areas.Slab(None, 1 << 20)
     tell(pipe, slab.put(np.arange(100)))
-    before = descriptors(), mapped(slab._attach.holding.inode)
+    before = descriptors(), mapped(slab._blocks.inode)
     for _ in range(300):
         tell(pipe, slab.put(np.arange(100)))
         tell(pipe, "drop")
-    assert (descriptors(), mapped(slab._attach.holding.inode)) == before
+    assert (descriptors(), mapped(slab._blocks.inode)) == before
     assert settled(slab, 0) == 0
     assert slab.used == 0
 
@@ -295,6 +295,120 @@ def test_a_block_goes_on_to_a_third_process(method):
     sink.send(None)
     processes[1].join()
     assert settled(slab, 0) == 0
+
+
+def keep_and_hand_on(source, sink):
+    """Takes an array, and hands it on when its owner has dropped it."""
+    held = source.recv()
+    source.send("held")
+    assert source.recv() == "on"
+    sink.send(held)
+    # Until the other one has it, the sender keeps it, whatever becomes of this name.
+    del held
+    gc.collect()
+    source.recv()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_block_that_its_owner_has_dropped_goes_on(method):
+    context = multiprocessing.get_context(method)
+    first, between = context.Pipe()
+    sink, last = context.Pipe()
+    middle = context.Process(target=keep_and_hand_on, args=(between, sink))
+    end = context.Process(target=answer, args=(last,))
+    middle.start()
+    end.start()
+    slab = areas.Slab(None, 1 << 16)
+    first.send(slab.put(np.arange(10)))
+    assert first.recv() == "held"
+    assert slab.collect() == 1
+    first.send("on")
+    assert sink.recv() == end.pid
+    assert slab.collect() == 1
+    first.send(None)
+    middle.join()
+    assert middle.exitcode == 0
+    # Only the last one has it, which came by it when nobody but the middle one held it.
+    assert slab.collect() == 1
+    sink.send(None)
+    end.join()
+    assert settled(slab, 0) == 0
+
+
+def send_and_end(source, how):
+    """Sends an array on that nobody will take, and ends: by itself, or killed."""
+    source.send(pickle.dumps(source.recv()))
+    source.recv()
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("how", ["ends", "killed"])
+def test_what_is_never_received_comes_back_when_its_sender_ends(how):
+    context = multiprocessing.get_context("spawn")
+    pipe, theirs = context.Pipe()
+    process = context.Process(target=send_and_end, args=(theirs, how))
+    process.start()
+    slab = areas.Slab(None, 1 << 16)
+    pipe.send(slab.put(np.arange(10)))
+    text = pipe.recv()
+    gc.collect()
+    # The owner has dropped it, and nobody has opened what the other process has sent.
+    assert slab.collect() == 1
+    pipe.send(None)
+    process.join()
+    assert settled(slab, 0) == 0
+    with pytest.raises(areas.HolderGone):
+        pickle.loads(text)
+
+
+def test_slots_and_readers_are_as_many_as_was_said():
+    slab = areas.Slab(None, 1 << 16, slots=3, readers=1)
+    held = [slab.put(np.arange(n)) for n in range(3)]
+    with pytest.raises(areas.NoMemory, match="all of its 3 slots are taken") as told:
+        slab.put(np.arange(3))
+    assert "more `slots`" in told.value.remedy
+    del held
+    for asked in ({"slots": 0}, {"readers": 0}, {"readers": 1025}, {"slots": (1 << 24) + 1}):
+        with pytest.raises(areas.InvalidInput, match="1 to 16777216 and 1 to 1024"):
+            areas.Slab(None, 1 << 16, **asked)
+    # A second reader has no place: it is told, and the block is its owner's again.
+    text = [pickle.dumps(slab.put(np.arange(4))) for _ in range(2)]
+    program = "import pickle, sys; a = pickle.load(sys.stdin.buffer); print(a.sum(), flush=True); sys.stdin.read()"
+    first, second = (
+        subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
+    )
+    first.stdin.write(text[0])
+    first.stdin.flush()
+    assert first.stdout.readline() == b"6\n"
+    _, error = second.communicate(text[1])
+    assert second.returncode == 1 and b"Limit: " in error and b"1 processes read it" in error and b"readers=" in error, error
+    first.communicate()
+    assert pickle.loads(text[1]).sum() == 6
+    assert settled(slab, 0) == 0
+
+
+def test_a_fork_without_a_place_for_the_child_is_warned_of():
+    slab = areas.Slab(None, 1 << 16, readers=1)
+    kept, children = slab.put(np.arange(10)), []
+    with pytest.warns(RuntimeWarning, match="has no part of its own in an areas.Slab"):
+        for _ in range(2):
+            reader, writer = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.read(reader, 1)
+                os._exit(0 if kept.sum() == 45 else 1)
+            os.close(reader)
+            children.append((child, writer))
+    del kept
+    # For the second one there is no place: so nobody writes over what it has.
+    noise = [slab.put(np.full(100, 9)) for _ in range(20)]
+    for child, writer in children:
+        os.write(writer, b".")
+        os.close(writer)
+        assert os.waitpid(child, 0)[1] == 0
+    del noise
+    assert settled(slab, 1) == 1
 
 
 def test_a_forked_child_has_its_parents_arrays():
@@ -364,15 +478,25 @@ def test_hostile_handles_are_errors():
     slab = areas.Slab(None, 1 << 16)
     one = slab.put(np.arange(10))
     handle = _slab.describe(_slab_memory(one))
-    block = len(handle) - 8
-    for at, value in [(2, 1), (4, 77), (block, 1 << 40), (block, -64), (block, 1), (block + 1, 1 << 40), (block + 2, 99)]:
-        bad = list(handle)
-        bad[at] = value
+    # Each bit of where the block is another one: never another memory, nor more of it. (The area's id counts where it is not mapped here.)
+    for bit in range(8 * len(handle[2])):
+        bad = bytearray(handle[2])
+        bad[bit // 8] ^= 1 << bit % 8
+        if bit // 8 in range(4, 8):
+            assert np.frombuffer(_slab.open_block((*handle[:2], bytes(bad), *handle[3:])), "i8").sum() == 45
+            continue
         with pytest.raises((areas.HolderGone, areas.InvalidInput, areas.Unreadable)):
-            _slab.open_block(tuple(bad))
-    for bad in ((), (1,) * 15, ("x",) * 15, handle[:-1]):
+            _slab.open_block((*handle[:2], bytes(bad), *handle[3:]))
+    # Who is said to have sent it is cleared nothing but what is its own.
+    for at, value in [(3, 1), (3, 1 << 40), (4, -1), (4, 1 << 40), (5, 99), (6, -1), (6, 1 << 40), (7, 99), (7, -1)]:
+        assert np.frombuffer(_slab.open_block((*handle[:at], value, *handle[at + 1 :])), "i8").sum() == 45
+    for bad in ((), (1,) * 8, ("x",) * 8, handle[:-1], (*handle[:2], b"", *handle[3:]), (*handle[:2], handle[2] * 2, *handle[3:])):
         with pytest.raises(areas.InvalidInput):
             _slab.open_block(bad)
+    with pytest.raises(areas.OtherMachine):
+        _slab.open_block((b"other!", *handle[1:]))
+    with pytest.raises(areas.OtherPidNamespace):
+        _slab.open_block((handle[0], handle[1] ^ 1, *handle[2:]))
     with pytest.raises(areas.InvalidInput, match="dtype"):
         _slab._open(_slab.describe(_slab_memory(one)), np.dtype(object), (2,), 0, None, True)
     with pytest.raises(areas.InvalidInput):

@@ -36,9 +36,9 @@ def nothing_is_kept():
     yield
     areas.torch._state = areas.torch._State()
     _slab._outbox = None
-    _slab._known.clear()
     _slab._outboxes.clear()
     gc.collect()
+    _slab._areas.detach_dead()
 
 
 def descriptors() -> int:

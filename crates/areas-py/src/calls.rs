@@ -114,7 +114,7 @@ pub(crate) fn create(
     });
     told.finish()?;
     match made {
-        Ok(Some(area)) => Holding::over(py, area),
+        Ok(Some(area)) => Ok(Holding::over(area)),
         Ok(None) => Err(PyKeyboardInterrupt::new_err("making an area was interrupted")),
         Err(error) => Err(raised(py, &error)),
     }
@@ -138,7 +138,7 @@ pub(crate) fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any,
 #[pyo3(signature = (name, *, write=false, keep_name=true))]
 pub(crate) fn find(py: Python<'_>, name: Vec<u8>, write: bool, keep_name: bool) -> PyResult<Holding> {
     let found = py.detach(|| open(&registry::find(&name)?, write, keep_name));
-    Holding::over(py, found.map_err(|error| raised(py, &error))?)
+    found.map(Holding::over).map_err(|error| raised(py, &error))
 }
 
 /// The same once there is one.
@@ -159,7 +159,7 @@ pub(crate) fn wait(
         let found = py.detach(|| open(&registry::wait(&name, Some(slice))?, write, keep_name));
         py.check_signals()?;
         match found {
-            Ok(area) => return Holding::over(py, area),
+            Ok(area) => return Ok(Holding::over(area)),
             // It went as it was opened: another one may come.
             Err(error) if error.kind() == Kind::NoSuchArea && left != Some(Duration::ZERO) => {}
             Err(error) if error.kind() == Kind::TimedOut && left != Some(Duration::ZERO) => {}

@@ -9,7 +9,6 @@
 //! - A long call takes the area out of its slot, and puts it back. The mutex of the slot is never held while the interpreter is
 //!   released or Python code runs; so no thread holds it when another one forks.
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -51,17 +50,9 @@ impl Any {
     }
 }
 
-impl AsFd for Any {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        of_any!(self, area => area.as_fd())
-    }
-}
-
 /// The inode of its memory object.
-pub(crate) fn inode_of(descriptor: &impl AsFd) -> Result<u64, Error> {
-    let stat = rustix::fs::fstat(descriptor)
-        .map_err(|errno| Error::new(Kind::System, "tell an area by its memory").call("fstat", errno))?;
-    Ok(stat.st_ino)
+pub(crate) fn inode_of(any: &Any) -> u64 {
+    of_any!(any, area => area.object().file_id().1)
 }
 
 /// Where the area is.
@@ -100,16 +91,16 @@ pub(crate) const SLICE: Duration = Duration::from_millis(2);
 const LARGE: usize = 4 << 20;
 
 impl Core {
-    pub(crate) fn new(area: Any) -> Result<Self, Error> {
+    pub(crate) fn new(area: Any) -> Self {
         let address = of_any!(&area, area => area.as_ptr().expose_provenance());
-        let inode = inode_of(&area)?;
-        Ok(Core {
+        let inode = inode_of(&area);
+        Core {
             slot: Mutex::new(Slot::Here(Box::new(area))),
             writers: AtomicUsize::new(0),
             freezing: Mutex::default(),
             address,
             inode,
-        })
+        }
     }
 
     pub(crate) fn inode(&self) -> u64 {

@@ -25,8 +25,8 @@ pub(crate) struct Holding {
 }
 
 impl Holding {
-    pub(crate) fn over(py: Python<'_>, area: Any) -> PyResult<Self> {
-        Ok(Holding { core: Core::new(area).map_err(|error| raised(py, &error))? })
+    pub(crate) fn over(area: Any) -> Self {
+        Holding { core: Core::new(area) }
     }
 
     pub(crate) fn core(&self) -> &Core {

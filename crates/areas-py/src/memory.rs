@@ -12,7 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::core::{Any, Core, inode_of, of_any};
+use crate::core::{Any, Core, of_any};
 use crate::errors::raised;
 use crate::holding::{Holding, name_to_python};
 
@@ -144,11 +144,8 @@ impl Memory {
 
     /// The inode of its memory object, by which processes know that they have the same.
     #[getter]
-    fn inode(&self, py: Python<'_>) -> PyResult<u64> {
-        match self.whole() {
-            Ok(core) => Ok(core.inode()),
-            Err(area) => inode_of(area).map_err(|error| raised(py, &error)),
-        }
+    fn inode(&self) -> u64 {
+        self.whole().map_or_else(|area| area.object().file_id().1, Core::inode)
     }
 
     /// What this process holds, of which this is a part. Raises InvalidInput for a block of a slab.

@@ -15,22 +15,35 @@ use crate::holding::Holding;
 /// How long is waited at a time before signals are looked for.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// The area that a handle leads to: of that id, in that process, with that memory; or, where its holder is gone, any
-/// area over the same memory.
-fn located(pid: u32, id: i32, inode: u64, write: bool) -> Result<Source, Error> {
-    let is_it = |source: &Source| {
+/// What a handle leads to, opened: the area of that id, if it is of that process and that memory; or, where its holder is gone, any area over the
+/// same memory.
+fn opened(pid: u32, id: i32, inode: u64, write: bool, keep_name: bool) -> Result<Any, Error> {
+    // What was opened is what was looked for: numbers are used again.
+    let is_it = |area: &Any| crate::core::inode_of(area) == inode;
+    let direct = AreaId::new(id).and_then(registry::get);
+    if let Ok(source) = &direct
+        && source.pid() == pid
+        && let Ok(area) = open(source, write, keep_name)
+        && is_it(&area)
+    {
+        return Ok(area);
+    }
+    let may_be = |source: &Source| {
         source.info().is_ok_and(|info| {
             info.object.1 == inode && (!write || info.protection.contains(Protection::WRITE))
         })
     };
-    let direct = AreaId::new(id).and_then(registry::get);
-    match direct {
-        Ok(source) if source.pid() == pid && is_it(&source) => Ok(source),
-        direct => registry::list()?.areas.into_iter().find(is_it).ok_or_else(|| match direct {
+    let Some(source) = registry::list()?.areas.into_iter().find(may_be) else {
+        return Err(match direct {
             Err(error) => error,
             // It is another area's by now, or may not be written.
             Ok(_) => Error::new(Kind::NoSuchArea, format!("find area {id} of process {pid}")),
-        }),
+        });
+    };
+    match open(&source, write, keep_name)? {
+        area if is_it(&area) => Ok(area),
+        _ => Err(Error::new(Kind::NoSuchArea, format!("open area {id} of process {pid}"))
+            .detail("it went as it was opened")),
     }
 }
 
@@ -44,16 +57,8 @@ pub(crate) fn open_located(
     write: bool,
     keep_name: bool,
 ) -> PyResult<Holding> {
-    let opened = py.detach(|| {
-        let opened = open(&located(pid, id, inode, write)?, write, keep_name)?;
-        // What was opened is what was looked for: numbers are used again.
-        match crate::core::inode_of(&opened)? {
-            found if found == inode => Ok(opened),
-            _ => Err(Error::new(Kind::NoSuchArea, format!("open area {id} of process {pid}"))
-                .detail("it went as it was opened")),
-        }
-    });
-    Holding::over(py, opened.map_err(|error| raised(py, &error))?)
+    let opened = py.detach(|| opened(pid, id, inode, write, keep_name));
+    opened.map(Holding::over).map_err(|error| raised(py, &error))
 }
 
 /// Takes an area from a connected Unix socket, given by its descriptor, which stays the caller's.
@@ -78,8 +83,8 @@ pub(crate) fn receive(
         let received = py.detach(|| options.receive(descriptor));
         py.check_signals()?;
         match received {
-            Ok(Received::Shared(area)) => return Holding::over(py, Any::Shared(area)),
-            Ok(Received::Frozen(area)) => return Holding::over(py, Any::Frozen(area)),
+            Ok(Received::Shared(area)) => return Ok(Holding::over(Any::Shared(area))),
+            Ok(Received::Frozen(area)) => return Ok(Holding::over(Any::Frozen(area))),
             Ok(other) => {
                 py.detach(|| drop(other));
                 return Err(raised(

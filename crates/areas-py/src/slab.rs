@@ -92,8 +92,8 @@ impl Blocks {
 
     /// The inode of its memory object.
     #[getter]
-    fn inode(&self, py: Python<'_>) -> PyResult<u64> {
-        crate::core::inode_of(self.0.area()).map_err(|error| raised(py, &error))
+    fn inode(&self) -> u64 {
+        self.0.area().object().file_id().1
     }
 }
 

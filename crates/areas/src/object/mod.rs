@@ -346,6 +346,14 @@ impl Object {
             && self.physical == other.physical
     }
 
+    /// Device and inode of its file, which tell it apart from every other one as long as it is open:
+    /// [`Info::object`](crate::registry::Info::object) of those who have it. They are what they were as it was made or opened here; no call is made.
+    #[must_use]
+    pub fn file_id(&self) -> (u64, u64) {
+        let identity = self.identity();
+        (identity.device, identity.inode)
+    }
+
     #[inline]
     pub(crate) fn identity(&self) -> Identity {
         self.fd.identity()
