@@ -16,7 +16,7 @@ from ._area import Area, Shape, dtype_of, nbytes_of, of_note, shape_of
 from ._errors import InvalidInput, NameTaken, NotFound, Unsupported
 from ._progress import Progress, told
 
-#: What is copied at a time: Ctrl-C and progress in between.
+#: What is copied at a time: Ctrl-C and progress in between. (What is larger is written by the kernel, if it can be.)
 _CHUNK = 16 << 20
 #: How long names that come and go are run after, in seconds.
 _PATIENCE = 1.0
@@ -64,7 +64,7 @@ def create(
         populate: Whether all of its pages are brought in now, in parallel, or it is an error.
         dump: Whether core dumps of this process have its bytes.
         note: A text of your own for who finds it: some 200 bytes.
-        progress: ``True`` for a bar, or a function of bytes done and bytes in all, while it is populated.
+        progress: ``True`` for a bar, or a function of bytes done and bytes in all, while it is populated (a ``full`` lock does that, too).
 
     Raises:
         InvalidInput: What was asked makes no sense.
@@ -85,9 +85,9 @@ def create(
     if not (max_shape is policy is nodes is home is huge is lock is None and dump is True):
         asked |= {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock, "dump": dump}
         asked["max_nbytes"] = _most(max_shape, dims, checked)
-    if populate:
+    if populate or lock == "full":
         with told(progress, "populate") as tell:
-            holding = _areas.create(total, populate=True, progress=tell, **asked)
+            holding = _areas.create(total, populate=populate, progress=tell, **asked)
     else:
         holding = _areas.create(total, **asked)
     if name is None:
@@ -182,7 +182,8 @@ def _as_array(obj: Any, dtype: Any, shape: Any) -> np.ndarray[Any, Any]:
 def _of_array(array: np.ndarray[Any, Any], asked: dict[str, Any], tell: Callable[[int, int], object] | None) -> Area:
     area = create(shape=array.shape, dtype=array.dtype, **asked)
     try:
-        _copy(area, array, tell)
+        # What is locked or gathered into huge pages has to come in by way of the mapping.
+        _copy(area, array, tell, by_kernel=asked["huge"] is asked["lock"] is None)
     except BaseException as error:
         area.close()
         _forget(error)
@@ -204,8 +205,15 @@ def _forget(error: BaseException) -> None:
         traceback = traceback.tb_next
 
 
-def _copy(area: Area, source: np.ndarray[Any, Any], tell: Callable[[int, int], object] | None) -> None:
+def _copy(
+    area: Area, source: np.ndarray[Any, Any], tell: Callable[[int, int], object] | None, by_kernel: bool = True
+) -> None:
     """Copies in pieces: a signal is heard in between."""
+    if by_kernel and source.nbytes >= _CHUNK and source.flags.c_contiguous:
+        from . import _copying
+
+        if _copying.write(area._held("fill"), source, tell):
+            return
     target = area.array
     done = 0
     for piece, part in _pieces(target, source):

@@ -29,14 +29,14 @@ from joblib._parallel_backends import LokyBackend
 from ._area import Area
 from ._array import AreaArray, memory_of
 from ._handles import _reduce_between
-from ._making import create
+from ._making import _copy, create
 
 __all__ = ["NAME", "AreasBackend", "register", "unregister"]
 
 #: What the backend is called: ``joblib.Parallel(backend="areas")``.
 NAME = "areas"
 
-#: From this size on, pages are brought in by several threads before the copy.
+#: From this size on, pages are brought in by several threads before the copy, where the kernel cannot write the array.
 _LARGE = 16 << 20
 
 
@@ -88,8 +88,10 @@ class _Copies:
             # An id is used again once its array is gone.
             if known is not None and known[0]() is array:
                 return known[1]
-            area = create("joblib: a copy", shape=array.shape, dtype=array.dtype, populate=array.nbytes >= _LARGE)
-            area.array[...] = array
+            # As its pages are taken with their bytes, so none is brought in before.
+            populate = array.nbytes >= _LARGE and not array.flags.c_contiguous
+            area = create("joblib: a copy", shape=array.shape, dtype=array.dtype, populate=populate)
+            _copy(area, array, None)
             area.freeze()
             self._areas[id(array)] = (weakref.ref(array), area)
             return area

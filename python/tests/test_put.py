@@ -150,6 +150,7 @@ def test_waiting_hears_ctrl_c(name, call):
 
 WORKING = {
     "populate": "areas.create({name!r}, nbytes=8 << 30, populate=True)",
+    "lock": "areas.create({name!r}, nbytes=8 << 30, lock='full')",
     "put": "areas.put(np.broadcast_to(np.zeros(1, 'u1'), 8 << 30), {name!r})",
     "file": "areas.put({path!r}, {name!r})",
 }
@@ -255,6 +256,32 @@ def test_source_that_changes_size_is_an_error(tmp_path):
     with pytest.raises(areas.Error, match="the file ended"):
         areas.put(path, progress=shrink)
     assert mapped_areas() == before
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f8", "<M8[ns]", "S7", [("a", "i2"), ("b", "f8", (2,))]])
+def test_large_arrays_are_written_by_the_kernel(name, dtype, monkeypatch):
+    from areas import _copying
+
+    written = []
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, part, at: written.append(len(part)) or pwrite(fd, part[: len(part) // 2 + 1], at))
+    count = (20 << 20) // np.dtype(dtype).itemsize
+    source = np.random.default_rng(2).integers(0, 255, count * np.dtype(dtype).itemsize, "u1").view(dtype)
+    with areas.put(source, name) as area:
+        assert written and area.frozen and area.array.tobytes() == source.tobytes()
+        assert area.residency().resident >= source.nbytes
+    # Locked pages have to be mapped: these come in by way of the mapping.
+    written.clear()
+    with areas.put(source, name, lock="lazy") as area:
+        assert not written and area.array.tobytes() == source.tobytes()
+    # Where the program has closed the descriptor, and another file has its number, that one is not written.
+    with areas.create(nbytes=1 << 20) as area, open("/dev/null", "wb") as other:
+        number, _, _ = area._holding.descriptor
+        os.dup2(other.fileno(), number)
+        assert not _copying.write(area._holding, np.ones(1 << 20, "u1"), None)
+        os.close(number)
+        assert not _copying.write(area._holding, np.ones(1 << 20, "u1"), None)
+        assert not written
 
 
 def test_what_is_no_regular_file_is_refused(tmp_path):

@@ -79,11 +79,12 @@ pub(crate) fn create(
 ) -> PyResult<Holding> {
     let mut told = Told::new(progress);
     let made: Result<_, Error> = py.detach(|| {
-        let mut builder = areas::builder(nbytes)
-            .place(placement(policy, nodes, home)?)
-            .pages(pages(huge)?)
-            .lock(lock.map_or(Ok(Lock::None), str::parse)?)
-            .dump(dump);
+        let lock = lock.map_or(Ok(Lock::None), str::parse)?;
+        // A full lock brings all pages in: in two steps, so that signals are heard between them. (Without mlock2 there is no first one.)
+        let steps = lock == Lock::Full && max_nbytes.is_none();
+        let populate = populate || steps;
+        let builder = areas::builder(nbytes).place(placement(policy, nodes, home)?).pages(pages(huge)?);
+        let mut builder = builder.lock(if steps { Lock::Lazy } else { lock }).dump(dump);
         if let Some(max) = max_nbytes {
             builder = builder.growable(max);
         }
@@ -98,13 +99,21 @@ pub(crate) fn create(
                 builder = builder.exclusive();
             }
         }
-        let mut area = builder.shared_or_empty()?;
+        let mut area = match builder.shared_or_empty() {
+            Err(error) if steps && error.kind() == Kind::Unsupported => {
+                builder.lock(lock).shared_or_empty()?
+            }
+            made => made?,
+        };
         if populate {
             match told.watch(|tell| area.populate_with(tell)) {
                 Some(populated) => populated?,
                 // What was raised is told below, and the area goes.
                 None => return Ok(None),
             }
+        }
+        if steps {
+            area.complete_lock()?;
         }
         let mut area = Any::Shared(area);
         if let (None, Some(name)) = (early, &name) {

@@ -1,6 +1,6 @@
 //! What this process holds of one area, as Python has it: what `areas.Area` calls.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -257,6 +257,17 @@ impl Holding {
     #[getter]
     fn inode(&self) -> u64 {
         self.core.inode()
+    }
+
+    /// Its descriptor, which stays the area's, and the device and inode that it was: who uses it looks first whether it still is.
+    #[getter]
+    fn descriptor(&self, py: Python<'_>) -> PyResult<(RawFd, u64, u64)> {
+        self.core.look(py, |any| {
+            of_any!(any, area => {
+                let (device, inode) = area.object().file_id();
+                (area.as_fd().as_raw_fd(), device, inode)
+            })
+        })
     }
 
     /// The processes that have its memory: number, command, whether mapped for writing or reading, and how many descriptors.

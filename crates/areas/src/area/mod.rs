@@ -20,6 +20,7 @@ mod descriptors;
 mod freeze;
 mod frozen;
 mod guard;
+mod locking;
 mod moving;
 mod passing;
 mod place;
