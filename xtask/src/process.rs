@@ -75,6 +75,20 @@ pub(crate) struct Ran {
 
 /// Runs `command` without input, passes its output on as it comes, and keeps a copy. With a `limit` it is killed then.
 pub(crate) fn tee(command: &mut Command, limit: Option<Duration>) -> Result<Ran> {
+    run(command, limit, io::stdout, io::stderr)
+}
+
+/// The same without passing its output on: for what runs beside other things.
+pub(crate) fn keep(command: &mut Command, limit: Option<Duration>) -> Result<Ran> {
+    run(command, limit, io::sink, io::sink)
+}
+
+fn run<O: Write + 'static, E: Write + 'static>(
+    command: &mut Command,
+    limit: Option<Duration>,
+    out: fn() -> O,
+    err: fn() -> E,
+) -> Result<Ran> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -83,8 +97,8 @@ pub(crate) fn tee(command: &mut Command, limit: Option<Duration>) -> Result<Ran>
         .with_context(|| format!("cannot run {}", shown(command)))?;
     let stdout = child.stdout.take().context("the pipe that was asked for")?;
     let stderr = child.stderr.take().context("the pipe that was asked for")?;
-    let stdout = thread::spawn(move || copy(stdout, io::stdout()));
-    let stderr = thread::spawn(move || copy(stderr, io::stderr()));
+    let stdout = thread::spawn(move || copy(stdout, out()));
+    let stderr = thread::spawn(move || copy(stderr, err()));
     let start = Instant::now();
     let mut timed_out = false;
     let status = loop {
@@ -128,7 +142,11 @@ mod tests {
     fn output_is_kept_and_time_limited() {
         let ran = tee(Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"]), None).unwrap();
         assert_eq!((ran.output.as_str(), ran.status.code(), ran.timed_out), ("one\ntwo\n", Some(3), false));
-        let ran = tee(Command::new("sleep").arg("60"), Some(Duration::from_millis(50))).unwrap();
-        assert!(ran.timed_out);
+        for run in [tee, keep] {
+            let ran = run(Command::new("sleep").arg("60"), Some(Duration::from_millis(50))).unwrap();
+            assert!(ran.timed_out);
+        }
+        let ran = keep(Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"]), None).unwrap();
+        assert_eq!((ran.output.as_str(), ran.status.code()), ("one\ntwo\n", Some(3)));
     }
 }

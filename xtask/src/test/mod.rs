@@ -172,6 +172,15 @@ impl Run {
         process::tee(command.env(skips::VARIABLE, self.skips.path()), limit)
     }
 
+    /// The same beside other things: its output is shown when it has ended, in one piece.
+    fn start_beside(&self, command: &mut Command, limit: Option<Duration>) -> Result<Ran> {
+        let shown = process::shown(command);
+        eprintln!("$ {shown} &");
+        let ran = process::keep(command.env(skips::VARIABLE, self.skips.path()), limit)?;
+        eprintln!("$ {shown}\n{}", ran.output);
+        Ok(ran)
+    }
+
     /// Runs a cargo that builds, and gives back names and files of the programs of `kind`.
     fn executables(&self, command: &mut Command, kind: &str) -> Result<Vec<(String, PathBuf)>> {
         eprintln!("$ {}", process::shown(command));

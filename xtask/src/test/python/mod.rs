@@ -1,5 +1,6 @@
 //! The Python package, as its users get it: a wheel, the source folder and the source archive are installed by pip, and the tests in
-//! `python/tests` run with the wheel in each Python from 3.11 on that is here.
+//! `python/tests` run with the wheel in each Python from 3.11 on that is here: in all of them at once, as most tests wait for other processes. What
+//! measures the whole machine's memory (the kills) comes behind that, by itself.
 //!
 //! | file | what |
 //! |---|---|
@@ -8,9 +9,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::counts::Counts;
 use super::{Done, Run};
@@ -44,21 +46,49 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         Err(Missing(why)) => return skipped(run, &why),
     };
     let wheel = builder.wheel(&process::target_folder().join("python/wheels"), &[])?;
-    let mut done = Done::default();
-    // An interrupted choice of one test is to be quick.
-    if run.options.filter.is_empty() {
-        done.counts.passed += by_pip(run, &builder, first, &wheel)?;
-    }
+    let mut environments = Vec::new();
     for python in &pythons {
         match Environment::prepare(&python.minor(), python, &["test"])? {
             Ok(environment) => {
                 environment.install(&wheel)?;
-                add(&mut done, tests(run, &environment, python == first)?);
+                environments.push((environment, python == first));
             }
             Err(Missing(why)) => note(run, &format!("python{}", python.minor()), &why)?,
         }
     }
+    let mut done = Done::default();
+    let (ended, checked) = thread::scope(|scope| {
+        let start = |(environment, many)| scope.spawn(move || tests(run, environment, many, Part::Beside));
+        let running: Vec<_> =
+            environments.iter().map(|(environment, many)| start((environment, *many))).collect();
+        // A choice of some tests is to be quick.
+        let checked = match run.options.filter.is_empty() {
+            true => by_pip(run, &builder, first, &wheel),
+            false => Ok(0),
+        };
+        (running.into_iter().map(thread::ScopedJoinHandle::join).collect::<Vec<_>>(), checked)
+    });
+    done.counts.passed += checked?;
+    for one in ended {
+        add(&mut done, one.unwrap_or_else(|_| bail!("a thread that ran pytest panicked"))?);
+    }
+    for (environment, many) in &environments {
+        add(&mut done, tests(run, environment, *many, Part::Alone)?);
+    }
     Ok(done)
+}
+
+/// Which of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Those that may run beside others.
+    Beside,
+    /// Those that measure the memory of the machine.
+    Alone,
+}
+
+impl Part {
+    const ALONE: &str = "test_kills.py";
 }
 
 /// Of several failures, the last one tells; all are in the output.
@@ -107,20 +137,28 @@ fn first_use(run: &Run, environment: &Environment, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Everything in `python/tests`, with what is installed in `environment`. Trials at random are `many` in one Python, and some in the others.
-fn tests(run: &Run, environment: &Environment, many: bool) -> Result<Done> {
+/// What is in `python/tests`, with what is installed in `environment`. Trials at random are `many` in one Python, and some in the others.
+fn tests(run: &Run, environment: &Environment, many: bool, part: Part) -> Result<Done> {
     let plugin = process::workspace().join("xtask/src/test/python");
     let registry = Registry::new(&environment.interpreter)?;
     let mut pytest = Command::new(environment.program("pytest"));
     pytest.args(["-p", "areas_ci", "-p", "no:cacheprovider", "-q", "--color=no", "--durations=8"]);
     pytest.args(["--timeout=180", "-o", "faulthandler_timeout=150", "--rootdir"]).arg(python::sources());
-    pytest.arg(tests_folder()).current_dir(&registry.0);
+    let alone = tests_folder().join(Part::ALONE);
+    match part {
+        Part::Beside => pytest.arg("--ignore").arg(alone).arg(tests_folder()),
+        Part::Alone => pytest.arg(alone),
+    };
+    pytest.current_dir(&registry.0);
     pytest.env("PYTHONPATH", plugin).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.env("AREAS_DIR", registry.0.join("registry")).env("HYPOTHESIS_STORAGE_DIRECTORY", &registry.0);
     pytest.env("AREAS_TRIALS", if many { "200" } else { "40" });
     pytest.env("AREAS_FUZZ_EXAMPLES", if many { "15" } else { "4" });
     pytest.env("AREAS_TEST_FILTER", run.options.filter.join("\n"));
-    let ran = run.start(&mut pytest, Some(TESTS_LIMIT))?;
+    let ran = match part {
+        Part::Beside => run.start_beside(&mut pytest, Some(TESTS_LIMIT))?,
+        Part::Alone => run.start(&mut pytest, Some(TESTS_LIMIT))?,
+    };
     let mut counts = Counts::of_pytest(&ran.output);
     // The log has them.
     counts.passed += std::mem::take(&mut counts.skipped);
