@@ -7,6 +7,7 @@
 | `report.py` | tables for a person, JSON for a program |
 | `machine.py` | what the machine is |
 | `rows/` | one file a subject |
+| `ranks.py` | what MPI processes do for the row `windows` |
 
 It is the Python twin of `bench/src`: the same plan of measurement, the same report.
 """

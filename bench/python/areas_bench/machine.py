@@ -34,7 +34,7 @@ def look() -> dict[str, object]:
         "memory_mib": int(memory.get("MemTotal", "0 kB").split()[0]) // 1024,
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in ("numpy", "joblib", "loky", "posix_ipc")},
+        "packages": {name: _version(name) for name in ("numpy", "joblib", "posix_ipc", "mpi4py")},
     }
 
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
-use areas::{Error, Kind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Protection, Topology};
+use areas::{AnyArea, Error, Kind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Protection, Topology};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -136,10 +136,13 @@ pub(crate) fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any,
     if write {
         return Ok(Any::Shared(cloning.protection(Protection::READ_WRITE).open()?));
     }
-    if source.is_frozen()? {
-        return Ok(Any::Frozen(cloning.open_frozen()?));
-    }
-    Ok(Any::Shared(cloning.protection(Protection::READ).open()?))
+    let cloning = cloning.protection(Protection::READ);
+    Ok(match cloning.open_any()? {
+        AnyArea::Frozen(area) => Any::Frozen(area),
+        AnyArea::Shared(area) => Any::Shared(area),
+        // What may shrink is refused there, with the reason.
+        _ => Any::Shared(cloning.open()?),
+    })
 }
 
 /// The oldest area of that name, opened.

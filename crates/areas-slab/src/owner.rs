@@ -406,7 +406,6 @@ impl Slice {
     }
 
     /// The area that it is in.
-    #[must_use]
     pub fn area(&self) -> &Area<Shared> {
         &self.0.owner.table.area
     }

@@ -15,7 +15,7 @@ use crate::python::{self, Builder, Environment, Missing};
 
 /// Compares the Python package with its peers, and writes target/bench/python.md and python.json.
 ///
-/// The peers are multiprocessing.shared_memory, `posix_ipc`, joblib's memmaps and pickling. Run it on a machine that has nothing else to do.
+/// The peers are multiprocessing.shared_memory, `posix_ipc`, joblib's memmaps, mpi4py's shared windows and pickling. Run it on a machine that has nothing else to do.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Options {
     /// Tiny numbers, in seconds: whether all of it runs, not how fast

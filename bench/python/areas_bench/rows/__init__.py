@@ -45,12 +45,13 @@ class Row:
     run: Callable[[Context], Iterator[Outcome]]
 
 
-from . import fill, importing, jobs, pipeline, segments, worker  # noqa: E402
+from . import fill, importing, jobs, pipeline, segments, windows, worker  # noqa: E402
 
 ROWS = [
     Row("create", "make an area under a name, close it", segments.create),
     Row("attach", "open what another process made, close it", segments.attach),
     Row("worker", "give an array to a spawned worker, which reads its last byte", worker.run),
+    Row("windows", "make an array, have another MPI process read its last byte, free it", windows.run),
     Row("fill", "make an area, and write all of it for the first time", fill.run),
     Row("joblib", "two tasks over one large array in joblib's workers", jobs.run),
     Row("import", "import areas, where numpy is imported already", importing.run),

@@ -47,12 +47,17 @@ impl Child {
     }
 
     fn kill(self) {
-        let mut status = 0;
-        // SAFETY: a child of this process that was not waited for.
-        assert_eq!(unsafe { libc::kill(self.pid, libc::SIGKILL) }, 0);
-        // SAFETY: a number that outlives the call.
-        assert_eq!(unsafe { libc::waitpid(self.pid, &raw mut status, 0) }, self.pid);
+        kill(self.pid);
     }
+}
+
+/// Kills a child that was not waited for, and waits for it.
+fn kill(pid: i32) {
+    let mut status = 0;
+    // SAFETY: it is still this process's child: so nobody else has its number.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+    // SAFETY: a number that outlives the call.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
 }
 
 fn prepared() -> Vec<Heir> {
@@ -194,7 +199,8 @@ fn a_childs_part_outlives_its_parent_and_not_the_parents_in_it() {
             // SAFETY: as in `Child::start`.
             if unsafe { libc::fork() } == 0 {
                 heirs.into_iter().for_each(Heir::in_child);
-                std::mem::forget(two);
+                // What the parent alone has: to drop it does nothing here.
+                drop(two);
                 pipe.1.write_all(b"c").unwrap();
                 pipe.1.read_exact(&mut [0]).unwrap();
                 drop(one);
@@ -212,12 +218,7 @@ fn a_childs_part_outlives_its_parent_and_not_the_parents_in_it() {
         pipe.0.read_exact(&mut answer).unwrap();
         drop(slices);
         assert_eq!(slab.reclaim().unwrap(), 0);
-        let mut status = 0;
-        // SAFETY: a child of this process that was not waited for, and a number that outlives the calls.
-        unsafe {
-            assert_eq!(libc::kill(parent, libc::SIGKILL), 0);
-            assert_eq!(libc::waitpid(parent, &raw mut status, 0), parent);
-        }
+        kill(parent);
         // Its child keeps what was prepared for it, and does not keep alive what the parent alone had.
         assert_eq!((slab.reclaim().unwrap(), slab.usage().unwrap().read), (1, 64));
         pipe.0.write_all(b".").unwrap();
