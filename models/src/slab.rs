@@ -70,15 +70,25 @@ mod tests {
         builder.check(body);
     }
 
-    /// Says that a reader reads the block, by a handle of the first generation, if it is in time.
-    fn begin(shared: &Shared, reader: u32, takes: bool) -> Option<Word> {
+    /// A reader's patience with an owner that decides, where others are impatient, too: so many looks. (Two that wait for the same owner could
+    /// look in turn for ever, and the model would have no end.)
+    const LOOKS: usize = 2;
+
+    /// Says that a reader reads the block, by a handle of the first generation, if it is in time, and its patience lasts.
+    fn begin(shared: &Shared, reader: u32, takes: bool, mut looks: usize) -> Option<Word> {
         let before = shared.word(reader).unwrap().of(FIRST);
         let mut begun = protocol::begin(shared, reader, FIRST, before, takes).unwrap();
         loop {
             match begun {
                 Begun::Reads(word) => return Some(word),
                 Begun::Gone => return None,
+                Begun::Undecided(_) if looks == 0 => {
+                    // As the product does it after its time.
+                    shared.say(reader, Word { reads: false, ..before }).unwrap();
+                    return None;
+                }
                 Begun::Undecided(word) => {
+                    looks -= 1;
                     thread::yield_now();
                     begun = protocol::decided(shared, reader, FIRST, word).unwrap();
                 }
@@ -92,7 +102,8 @@ mod tests {
 
     /// Reads the block, if it is in time. Whether it was.
     fn read(shared: &Shared, reader: u32, takes: bool) -> bool {
-        let Some(word) = begin(shared, reader, takes) else { return false };
+        let looks = if takes { usize::MAX } else { LOOKS };
+        let Some(word) = begin(shared, reader, takes, looks) else { return false };
         look(shared);
         protocol::finish(shared, reader, word).unwrap();
         true
@@ -100,8 +111,7 @@ mod tests {
 
     /// Uses the block anew if it may, after what it was given for has been taken.
     fn reuse(shared: &Shared, gives: u32) -> bool {
-        if protocol::takes(shared, FIRST).unwrap() < gives
-            || !protocol::end(shared, FIRST, |_| true).unwrap()
+        if protocol::takes(shared, FIRST).unwrap() < gives || !protocol::end(shared, FIRST, |_| true).unwrap()
         {
             return false;
         }
@@ -156,17 +166,17 @@ mod tests {
     fn what_is_handed_on_by_who_reads_it_is_there() {
         model(|| {
             let shared = Shared::new(true);
-            let first = begin(&shared, 1, false).expect("its owner still has it");
+            let first = begin(&shared, 1, false, 0).expect("its owner still has it");
             let both = shared.clone();
             let readers = thread::spawn(move || {
-                let second = begin(&both, 0, false).expect("the first one reads it");
-                protocol::finish(&both, 1, first).unwrap();
+                let second = begin(&both, 0, false, usize::MAX).expect("the first one reads it");
+                protocol::finish(&*both, 1, first).unwrap();
                 look(&both);
                 // And back.
-                let third = begin(&both, 1, false).expect("the second one reads it");
-                protocol::finish(&both, 0, second).unwrap();
+                let third = begin(&both, 1, false, usize::MAX).expect("the second one reads it");
+                protocol::finish(&*both, 0, second).unwrap();
                 look(&both);
-                protocol::finish(&both, 1, third).unwrap();
+                protocol::finish(&*both, 1, third).unwrap();
             });
             let done = reuse(&shared, 0) || reuse(&shared, 0);
             readers.join().unwrap();
