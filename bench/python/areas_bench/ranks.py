@@ -63,7 +63,9 @@ def main() -> None:
             if round:
                 times[name].append(took)
     if comm.rank == 0:
-        print(json.dumps(times | {"mpi": MPI.Get_library_version().split("\n")[0].split(",")[0].strip()}))
+        # "MPICH Version:      5.0.2", "Open MPI v5.0.11, package: …"
+        version = " ".join(MPI.Get_library_version().split("\n")[0].split(",")[0].replace("Version:", "").split())
+        print(json.dumps(times | {"mpi": version}))
 
 
 if __name__ == "__main__":
