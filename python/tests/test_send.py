@@ -104,7 +104,7 @@ def test_residency_is_what_the_kernel_says(name):
         ]
         assert "1.00 MiB of 4.00 MiB" in str(measured)
         with open("/proc/self/smaps") as smaps:
-            text = smaps.read().split(f" {area._holding.inode} ", 1)[1]
+            text = smaps.read().split(f"/memfd:area:{name}", 1)[1]
         assert int(re.search(r"Rss:\s+(\d+) kB", text).group(1)) << 10 == 1 << 20
         area.populate()
         assert area.residency().resident == 4 << 20
@@ -133,7 +133,7 @@ def test_a_lock_is_the_kernels(name):
     with areas.create(name, nbytes=64 << 10, lock="full") as area:
         assert area.lock == "full"
         with open("/proc/self/smaps") as smaps:
-            text = smaps.read().split(f"/memfd:area:{name}", 1)[1]
+            text = smaps.read().split(f" {area._holding.inode} ", 1)[1]
         assert int(re.search(r"Locked:\s+(\d+) kB", text).group(1)) == 64
 
 
