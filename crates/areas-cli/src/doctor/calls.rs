@@ -180,10 +180,10 @@ impl Use {
         let Use { id, title, cost, without, allow, .. } = *self;
         let failed = self.failed(facts);
         let parts: Vec<String> = [
-            (failed.killed.join(", "), "kill this process"),
-            (failed.silent.join(", "), "are never answered"),
-            (failed.refused.join(", "), "are refused"),
-            (failed.missing.join(", "), "are not in this kernel"),
+            (failed.killed.join(", "), "killed for"),
+            (failed.silent.join(", "), "never answered"),
+            (failed.refused.join(", "), "refused"),
+            (failed.missing.join(", "), "not in this kernel"),
         ]
         .into_iter()
         .filter(|(calls, _)| !calls.is_empty())

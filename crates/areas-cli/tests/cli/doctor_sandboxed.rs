@@ -59,7 +59,7 @@ fn calls_that_are_refused() {
     let (placement, finding) = state(&told, "sandbox.placement");
     assert_eq!(placement, "remark");
     assert!(
-        finding.starts_with("are refused: mbind (EPERM), set_mempolicy (EPERM); policies are an error"),
+        finding.starts_with("refused: mbind (EPERM), set_mempolicy (EPERM); policies are an error"),
         "{finding}"
     );
     let [check] = checks(&told, "sandbox.placement")[..] else { panic!() };
@@ -101,12 +101,9 @@ fn calls_that_kill() {
     assert_eq!(code, Some(1));
     let (descriptors, finding) = state(&told, "sandbox.descriptors");
     assert_eq!(descriptors, "broken");
-    assert!(finding.starts_with("kill this process: pidfd_getfd; "), "{finding}");
+    assert!(finding.starts_with("killed for: pidfd_getfd; "), "{finding}");
     let [check] = checks(&told, "sandbox.resident")[..] else { panic!() };
-    assert_eq!(
-        check["finding"].as_str().unwrap().split(';').next(),
-        Some("kill this process: cachestat, mincore")
-    );
+    assert_eq!(check["finding"].as_str().unwrap().split(';').next(), Some("killed for: cachestat, mincore"));
     // The line is what keeps other programs alive.
     assert_eq!(check["remedies"][0]["text"], "export AREAS_WITHOUT=cachestat,mincore");
     assert_eq!(state(&told, "sandbox.copying").0, "broken");
@@ -128,6 +125,63 @@ fn calls_that_the_kernel_is_said_not_to_have() {
     let (objects, finding) = state(&told, "sandbox.objects");
     assert_eq!(objects, "broken");
     assert!(finding.contains("memfd_create (EACCES)") && finding.contains("no shared areas"), "{finding}");
-    assert!(state(&told, "sandbox.locks").1.starts_with("are not in this kernel: mlock2"), "{told}");
+    assert!(state(&told, "sandbox.locks").1.starts_with("not in this kernel: mlock2"), "{told}");
     assert_eq!(state(&told, "kernel.mlock2").0, "remark");
+}
+
+/// From here on that call is put before a supervisor: this process itself, which never answers. The descriptor at which it would stays open.
+fn ask_nobody(call: libc::c_long) -> std::io::Result<()> {
+    use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
+    let code = |code: u32| u16::try_from(code).unwrap();
+    let step = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
+    let mut program = [
+        step(code(BPF_LD | BPF_W | BPF_ABS), 0),
+        libc::sock_filter {
+            code: code(BPF_JMP | BPF_JEQ | BPF_K),
+            jt: 0,
+            jf: 1,
+            k: u32::try_from(call).unwrap(),
+        },
+        step(code(BPF_RET | BPF_K), libc::SECCOMP_RET_USER_NOTIF),
+        step(code(BPF_RET | BPF_K), libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    // SAFETY: takes a right away, and changes no memory.
+    let status = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    assert_eq!(status, 0);
+    // SAFETY: the program and its array outlive the call, which copies them; its length is given.
+    let listener = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            &raw const program,
+        )
+    };
+    let Ok(listener @ 0..) = i32::try_from(listener) else { return Err(std::io::Error::last_os_error()) };
+    // SAFETY: the descriptor is this process's own, and stays open over exec from here on.
+    match unsafe { libc::fcntl(listener, libc::F_SETFD, 0) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// A supervisor that is asked and does not answer, as of a container whose manager has gone.
+#[test]
+fn calls_that_are_never_answered() {
+    let registry = Registry::new();
+    let mut command = registry.areas(["doctor", "--json"]);
+    // SAFETY: as in `under`.
+    unsafe {
+        command.pre_exec(|| ask_nobody(libc::SYS_mincore));
+    }
+    let start = std::time::Instant::now();
+    let (told, code) = examined(&mut command);
+    assert!(start.elapsed() < std::time::Duration::from_secs(60), "it goes on");
+    assert_eq!(code, Some(1));
+    let (resident, finding) = state(&told, "sandbox.resident");
+    assert_eq!(resident, "broken");
+    assert!(finding.starts_with("never answered: mincore"), "{finding}");
+    // What comes behind it was tried all the same.
+    assert_eq!(state(&told, "kernel.populate").0, "fine");
 }
