@@ -43,12 +43,6 @@ impl fmt::Display for Unread {
     }
 }
 
-impl Unread {
-    pub(crate) fn is_missing(&self) -> bool {
-        matches!(self, Unread::Missing(_))
-    }
-}
-
 pub(crate) type Known<T> = Result<T, Unread>;
 
 impl Facts {
@@ -204,12 +198,24 @@ impl Facts {
         Ok(names)
     }
 
+    /// Whether a file is missing because the kernel has no such thing, and not because nothing of its kind can be seen here.
+    pub(crate) fn lacks(&self, why: &Unread) -> bool {
+        let Unread::Missing(path) = why else { return false };
+        let others =
+            [("/proc/sys", "/proc/sys/kernel"), ("/proc", "/proc/self/status"), ("/sys", "/sys/kernel")];
+        let other = others.iter().find(|(folder, _)| path.starts_with(folder));
+        other.is_some_and(|(_, other)| self.exists(other))
+    }
+
     pub(crate) fn exists(&self, path: impl AsRef<Path>) -> bool {
         self.path(path).exists()
     }
 
     /// The user whose rights the process has.
     pub(crate) fn user(&self) -> Known<u32> {
+        if self.is_here() {
+            return Ok(rustix::process::geteuid().as_raw());
+        }
         let uids = self.status("Uid")?;
         let effective = uids.split_ascii_whitespace().nth(1).and_then(|uid| uid.parse().ok());
         effective.ok_or_else(|| odd(Path::new("/proc/self/status"), &uids))

@@ -22,7 +22,7 @@ fn membership(facts: &Facts) -> Check {
     let (id, title) = ("groups.membership", "group");
     let text = match facts.text("/proc/self/cgroup") {
         Ok(text) => text,
-        Err(why) if why.is_missing() => return Check::fine(id, title, "the kernel has no control groups"),
+        Err(why) if facts.lacks(&why) => return Check::fine(id, title, "the kernel has no control groups"),
         Err(why) => return Check::unknown(id, title, why.to_string()),
     };
     // In the hierarchy of version 1 that has the controller, else in that of version 2.

@@ -7,7 +7,7 @@ use areas::topology::HugePool;
 use areas::{Bytes, Topology};
 
 use super::check::{Check, Group, State};
-use super::facts::{Facts, Unread};
+use super::facts::Facts;
 
 const POOLS: &str = "/sys/kernel/mm/hugepages";
 const TRANSPARENT: &str = "/sys/kernel/mm/transparent_hugepage";
@@ -23,7 +23,7 @@ fn pools(facts: &Facts) -> Vec<Check> {
     let (id, title) = ("huge.pool", "pool");
     let names = match facts.names(POOLS) {
         Ok(names) => names,
-        Err(Unread::Missing(_)) => {
+        Err(why) if facts.lacks(&why) => {
             return vec![
                 Check::remark(id, title, "this kernel has no pools: `--huge 2M` is an error")
                     .words("boot a kernel with CONFIG_HUGETLBFS; `--huge auto` takes transparent ones"),
@@ -143,7 +143,7 @@ fn of_objects(facts: &Facts) -> Check {
                 _ => check,
             }
         }
-        Err(why) if why.is_missing() => Check::remark(id, title, format!("shared areas have {finding}"))
+        Err(why) if facts.lacks(&why) => Check::remark(id, title, format!("shared areas have {finding}"))
             .words("boot a kernel with CONFIG_TRANSPARENT_HUGEPAGE"),
         Err(why) => Check::unknown(id, title, why.to_string()),
     }

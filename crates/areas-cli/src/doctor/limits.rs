@@ -3,7 +3,7 @@
 use areas::Bytes;
 
 use super::check::{Check, Group};
-use super::facts::{Facts, Unread};
+use super::facts::Facts;
 
 pub(super) fn group(facts: &Facts) -> Group {
     let checks = vec![
@@ -239,7 +239,7 @@ fn memfd_noexec(facts: &Facts) -> Check {
         Ok(1) => "vm.memfd_noexec is 1: objects are not executable as files, nor are those of areas",
         Ok(2) => "vm.memfd_noexec is 2: executable objects are refused; those of areas never are",
         Ok(other) => return Check::unknown(id, title, format!("vm.memfd_noexec is {other}")),
-        Err(Unread::Missing(_)) => "the kernel has no vm.memfd_noexec",
+        Err(why) if facts.lacks(&why) => "the kernel has no vm.memfd_noexec",
         Err(why) => return Check::unknown(id, title, why.to_string()),
     };
     Check::fine(id, title, finding)

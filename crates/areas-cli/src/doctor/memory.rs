@@ -64,7 +64,7 @@ fn compressed(facts: &Facts) -> Check {
         Ok(other) => {
             Check::unknown(id, title, format!("/sys/module/zswap/parameters/enabled says {other:?}"))
         }
-        Err(why) if why.is_missing() => Check::fine(id, title, "the kernel has none"),
+        Err(why) if facts.lacks(why) => Check::fine(id, title, "the kernel has none"),
         Err(why) => Check::unknown(id, title, why.to_string()),
     }
 }

@@ -3,7 +3,7 @@
 use areas::{NodeSet, Topology};
 
 use super::check::{Check, Group, State};
-use super::facts::{Facts, Unread};
+use super::facts::Facts;
 use super::quoted;
 
 pub(super) fn group(facts: &Facts) -> Group {
@@ -113,7 +113,7 @@ fn balancing(facts: &Facts) -> Check {
             ),
         )
         .root("sysctl kernel.numa_balancing=0"),
-        Err(Unread::Missing(_)) => Check::fine(id, title, "the kernel balances nothing: pages stay where they are"),
+        Err(why) if facts.lacks(&why) => Check::fine(id, title, "the kernel balances nothing: pages stay where they are"),
         Err(why) => Check::unknown(id, title, why.to_string()),
     }
 }
@@ -180,7 +180,7 @@ fn reclaim(facts: &Facts) -> Check {
         )
         .in_state(State::Remark)
         .root("sysctl vm.zone_reclaim_mode=0"),
-        Err(Unread::Missing(_)) => Check::fine(id, title, "the kernel has no vm.zone_reclaim_mode"),
+        Err(why) if facts.lacks(&why) => Check::fine(id, title, "the kernel has no vm.zone_reclaim_mode"),
         Err(why) => Check::unknown(id, title, why.to_string()),
     }
 }

@@ -110,7 +110,7 @@ fn users(facts: &Facts) -> Check {
     let (id, title) = ("sight.user-namespace", "user namespace");
     let map = match facts.text("/proc/self/uid_map") {
         Ok(map) => map,
-        Err(why) if why.is_missing() => return Check::fine(id, title, "the kernel has no user namespaces"),
+        Err(why) if facts.lacks(&why) => return Check::fine(id, title, "the kernel has no user namespaces"),
         Err(why) => return Check::unknown(id, title, why.to_string()),
     };
     let numbers: Vec<u64> = map.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
@@ -144,7 +144,7 @@ fn yama(facts: &Facts) -> Check {
         )
         .in_state(if scope > 1 { State::Remark } else { State::Fine })
         .root("sysctl kernel.yama.ptrace_scope=0"),
-        Err(Unread::Missing(_)) => Check::fine(id, title, "the kernel has no Yama"),
+        Err(why) if facts.lacks(&why) => Check::fine(id, title, "the kernel has no Yama"),
         Err(why) => Check::unknown(id, title, why.to_string()),
     }
 }
@@ -170,7 +170,7 @@ fn landlock(facts: &Facts) -> Check {
             Check::fine(id, title, format!("the kernel has it, {UNTOLD}"))
         }
         Ok(_) => Check::fine(id, title, "it is not in use on this machine"),
-        Err(Unread::Missing(_)) => {
+        Err(why) if facts.lacks(&why) => {
             Check::unknown(id, title, "securityfs is not mounted, which lists security modules")
                 .root("mount -t securityfs securityfs /sys/kernel/security")
         }

@@ -256,6 +256,25 @@ fn another_namespaces_proc() {
     assert_eq!(line(proc), "mount -t proc proc /proc");
 }
 
+/// Without any `/proc`: it says so, and of what cannot be read that it is unknown.
+#[test]
+fn no_proc_at_all() {
+    let registry = Registry::new();
+    let script = "umount -l /proc && exec \"$0\" doctor --json";
+    if !can_run("doctor::no_proc_at_all", &["unshare", "--mount", "sh", "-c", "umount -l /proc"]) {
+        return;
+    }
+    let mut command = registry.program("unshare");
+    let (told, code) = examined(command.args(["--mount", "sh", "-c", script, AREAS]));
+    let proc = check(&told, "sight.proc");
+    assert_eq!((proc["state"].as_str(), code), (Some("broken"), Some(1)), "{proc}");
+    assert_eq!(line(proc), "mount -t proc proc /proc");
+    for id in ["groups.membership", "sight.yama", "numa.balancing", "limits.overcommit", "sandbox.filter"] {
+        assert_eq!(check(&told, id)["state"], "unknown", "{id}");
+    }
+    assert_eq!(check(&told, "registry.folder")["state"], "fine");
+}
+
 #[test]
 fn an_area_that_is_as_it_was_asked_to_be() {
     let registry = Registry::new();
