@@ -29,9 +29,25 @@ mod doctor {
     pub(crate) use super::doctor_args as args;
 }
 
+#[path = "../../crates/areas-cli/src/watch/args.rs"]
+mod watch_args;
 mod watch {
-    #[path = "../../../crates/areas-cli/src/watch/args.rs"]
-    pub(crate) mod args;
+    pub(crate) use crate::watch_args as args;
+}
+#[path = "../../crates/areas-cli/src/holders/args.rs"]
+mod holders_args;
+mod holders {
+    pub(crate) use crate::holders_args as args;
+}
+#[path = "../../crates/areas-cli/src/inout/args.rs"]
+mod inout_args;
+mod inout {
+    pub(crate) use crate::inout_args as args;
+}
+#[path = "../../crates/areas-cli/src/run/args.rs"]
+mod run_args;
+mod run {
+    pub(crate) use crate::run_args as args;
 }
 
 /// What `choice.rs` tells on stderr, for which nobody is here.

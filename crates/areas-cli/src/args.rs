@@ -11,7 +11,10 @@ use clap::{Parser, Subcommand};
 use crate::choice::Origin;
 use crate::column::Column;
 use crate::doctor::args::Doctor;
+use crate::holders::args::{Drop, Freeze, Hold, HolderWorker, Publish, Rename};
+use crate::inout::args::{Cmp, Fill, Get};
 use crate::placing::{Place, Placing};
+use crate::run::args::Run;
 use crate::scan::args::{Reap, Scan};
 use crate::target::{Pattern, Target};
 use crate::top::args::{Top, TopScreen};
@@ -71,27 +74,54 @@ pub(crate) enum Command {
     Man(Man),
     TourWorker(TourWorker),
     TopScreen(TopScreen),
+    Get(Get),
+    Cmp(Cmp),
+    Fill(Fill),
+    Hold(Hold),
+    Publish(Publish),
+    Rename(Rename),
+    Freeze(Freeze),
+    Drop(Drop),
+    HolderWorker(HolderWorker),
+    Run(Run),
 }
 
-/// Put a file into a named area, and hold it
+/// Put files into named areas, and hold them
 ///
-/// The area is filled first and published when it is complete: whoever finds it finds all of it. It is held until a signal
-/// ends this command, or until COMMAND ends.
+/// An area is filled first and published when it is complete: whoever finds it finds all of it. Of several files, all are put, or none. They are held until a
+/// signal ends this command, or until COMMAND ends.
+///
+/// With --follow, the area is published at once and grows as the stream comes in. Its size is in whole pages; how many bytes are there stands in its note:
+/// `bytes=81920 ended=no`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   areas put model.bin --name model --policy interleave --freeze
   tar c FOLDER | areas put - --name archive
   areas put data --name data -- ./worker    # there as long as the worker runs
+  areas put *.bin --name 'models/{}' --detach    # models/a.bin and so on, held in the background until `areas drop`
+  tail -c +1 -f LOG | areas put - --name log --follow
   areas put data --name data --split 0:1,1:3    # the first quarter on node 0, the rest on node 1")]
 pub(crate) struct Put {
-    /// The file; `-` is the standard input
-    pub(crate) file: PathBuf,
+    /// The files; `-` is the standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The name that others find it by: 1 to 255 bytes, in which `{}` stands for the file's own name; without it, that name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) publishing: Publishing,
     #[command(flatten)]
     pub(crate) holding: Holding,
-    /// Freeze it: nobody can change it any more, root included
+    /// Freeze it: nobody can change it any more, root included; with --follow, at the stream's end
     #[arg(long)]
     pub(crate) freeze: bool,
+    /// Let the area grow as the stream comes in, for all who have it at once
+    #[arg(long, conflicts_with_all = ["note", "detach", "split"])]
+    pub(crate) follow: bool,
+    /// Up to where it may grow: addresses that each who has it takes
+    #[arg(long, value_name = "MAX", requires = "follow", default_value = "64G")]
+    pub(crate) growable: Bytes,
     #[command(flatten)]
     pub(crate) placing: Placing,
 }
@@ -104,6 +134,11 @@ pub(crate) struct Create {
     /// How large it is
     #[arg(long)]
     pub(crate) size: Bytes,
+    /// The name that others find it by: 1 to 255 bytes
+    #[arg(long, value_parser = OsStringValueParser::new().try_map(name))]
+    pub(crate) name: Name,
+    #[command(flatten)]
+    pub(crate) publishing: Publishing,
     #[command(flatten)]
     pub(crate) holding: Holding,
     /// Let it grow up to this size, for all who have a clone at once
@@ -122,22 +157,28 @@ pub(crate) struct Create {
     pub(crate) placing: Placing,
 }
 
-/// What put and create have in common: an area gets a name and is held.
+/// What put, create and publish have in common: an area gets a name.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Holding {
-    /// The name that others find it by: 1 to 255 bytes
-    #[arg(long, value_parser = OsStringValueParser::new().try_map(name))]
-    pub(crate) name: Name,
+pub(crate) struct Publishing {
     /// Refuse if another area has that name: of several that ask for that at once, one gets it
     #[arg(long)]
     pub(crate) exclusive: bool,
     /// Note something beside it for those who find it: up to 256 bytes that mean what you say, a type and a shape for instance
     #[arg(long, value_name = "NOTE", value_parser = OsStringValueParser::new().try_map(note))]
     pub(crate) note: Option<Note>,
-    /// Tell that it is ready as JSON, on one line
+}
+
+/// How areas are held.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Holding {
+    /// Tell that it is ready as JSON, on one line each
     #[arg(long, conflicts_with = "command")]
     pub(crate) json: bool,
-    /// Hold it as long as this command runs, which sees AREA_ID and AREA_NAME; pass signals on to it, return its status
+    /// Hold it in the background: this command ends as soon as a process of its own, in a session of its own, has it; `areas drop` ends that one
+    #[arg(long, conflicts_with = "command")]
+    pub(crate) detach: bool,
+    /// Hold it as long as this command runs, which sees AREA_ID and AREA_NAME (of several, those of the first one, and AREA_IDS); pass signals on to it,
+    /// return its status
     ///
     /// The standard output is the command's alone: nothing is printed when the area is ready, the command is started.
     ///

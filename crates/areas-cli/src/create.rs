@@ -6,7 +6,7 @@ use areas::{Access, Address, AnyArea, Area, Error, Kind};
 
 use crate::args::Create;
 use crate::failure::Result;
-use crate::hold::hold;
+use crate::hold::{ToHold, hold};
 use crate::output;
 use crate::output::progress::Bar;
 
@@ -20,11 +20,13 @@ pub(crate) fn run(create: &Create, quiet: bool) -> Result<ExitCode> {
     if let Some(address) = create.at {
         ask = ask.at(Address::Exactly(address));
     }
-    let held = match create.resizable {
+    let area = match create.resizable {
         Some(max) => AnyArea::Resizable(populated(ask.resizable(in_memory(max)?)?, create, quiet)?),
         None => AnyArea::Shared(populated(ask.shared()?, create, quiet)?),
     };
-    hold(held, &create.holding, quiet)
+    let publishing = &create.publishing;
+    let (name, note) = (create.name.clone(), publishing.note.clone());
+    hold(vec![ToHold { area, name, note, exclusive: publishing.exclusive }], &create.holding, quiet)
 }
 
 fn populated<K: Access>(mut area: Area<K>, create: &Create, quiet: bool) -> Result<Area<K>> {

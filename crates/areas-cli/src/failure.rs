@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Error(Error),
     /// Whoever read our output has gone: nothing is to be said, and nobody is there to hear it.
     Unread,
+    /// This signal came, and what was begun has been undone.
+    Signal(i32),
 }
 
 /// The result of a command, and of what it is made of.
@@ -43,8 +45,14 @@ impl Failure {
             }
             // What the shell shows for a filter that SIGPIPE has ended.
             Failure::Unread => ExitCode::from(128 + 13),
+            Failure::Signal(signal) => ExitCode::from(code_of_signal(*signal)),
         }
     }
+}
+
+/// What a shell says of a process that a signal has ended.
+pub(crate) fn code_of_signal(signal: i32) -> u8 {
+    u8::try_from(signal).ok().and_then(|signal| signal.checked_add(128)).unwrap_or(1)
 }
 
 fn code_of(kind: Kind) -> u8 {

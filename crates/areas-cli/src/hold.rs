@@ -1,19 +1,21 @@
-//! Holding an area: publish it, say so, and wait until a signal comes or a command ends.
+//! Holding areas: publish them, say so, and wait until a signal comes or a command ends.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitCode, ExitStatus};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::process::{Command, ExitCode};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use areas::registry;
-use areas::{AnyArea, AreaId, Bytes, Error, Kind};
-use rustix::process::{Pid, WaitId, WaitIdOptions};
-use signal_hook::consts::signal::{SIGINT, SIGQUIT, SIGWINCH};
+use areas::{AnyArea, AreaId, Bytes, Error, Kind, Name, Note};
 
 use crate::args::Holding;
-use crate::failure::{Result, io_error};
+use crate::asking::listen::{self, Asked};
+use crate::asking::{Answer, MOST_IDS, Request};
+use crate::command;
+use crate::detach;
+use crate::failure::{Result, code_of_signal};
+use crate::growing::{Came, Growing};
 use crate::output::{self, json};
 use crate::report::Report;
 use crate::signals::{self, Event};
@@ -21,64 +23,256 @@ use crate::signals::{self, Event};
 /// How often a holder looks after its publication: whether the registry's folder is still there.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
-/// Publishes an area under its name and holds it; gives the exit code.
-pub(crate) fn hold(mut area: AnyArea, holding: &Holding, quiet: bool) -> Result<ExitCode> {
+/// An area that is to be held, and what it is to be published as.
+#[derive(Debug)]
+pub(crate) struct ToHold {
+    pub(crate) area: AnyArea,
+    pub(crate) name: Name,
+    pub(crate) note: Option<Note>,
+    pub(crate) exclusive: bool,
+}
+
+/// Publishes areas under their names and holds them; gives the exit code.
+pub(crate) fn hold(areas: Vec<ToHold>, holding: &Holding, quiet: bool) -> Result<ExitCode> {
+    hold_growing(areas, None, holding, quiet)
+}
+
+/// The same, of which the first one grows as a stream comes in.
+pub(crate) fn hold_growing(
+    areas: Vec<ToHold>,
+    growing: Option<Growing>,
+    holding: &Holding,
+    quiet: bool,
+) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel();
     // First of all, so that no signal between the ready line and here ends us in another way.
-    signals::watch(!holding.command.is_empty(), sender.clone())?;
-    if let Some(note) = &holding.note {
-        area.set_note(note.as_bytes())?;
+    if !holding.detach {
+        signals::watch(!holding.command.is_empty(), sender.clone())?;
     }
-    let id = match holding.exclusive {
-        true => area.publish_exclusive(holding.name.as_bytes()),
-        false => area.publish_named(holding.name.clone()),
-    }?;
+    // All of them, or an error, and then none: they go with this call.
+    let held = areas.into_iter().map(publish).collect::<Result<Vec<_>>>()?;
+    if holding.detach {
+        return detach::hand_over(held, holding, quiet);
+    }
+    listen::listen(sender.clone());
+    let runs = holding.command.first().map(|program| program.to_string_lossy().into_owned());
+    let mut holder = Holder { held, runs, trouble: None, growing: None };
     let code = match holding.command.split_first() {
         None => {
-            tell_ready(id, &area, holding, quiet)?;
-            until_signal(&events)
+            holder.tell_ready(holding, quiet)?;
+            holder.growing = growing.map(|growing| growing.start(sender)).transpose()?;
+            match holder.next(&events) {
+                Some(Event::Signal(signal)) => code_of_signal(signal),
+                // Only a command ends, and only a dead watcher hangs up.
+                _ => 1,
+            }
         }
         Some((program, arguments)) => {
             let mut command = Command::new(program);
             command.args(arguments);
-            command.env("AREA_ID", id.to_string());
-            command.env("AREA_NAME", OsStr::from_bytes(holding.name.as_bytes()));
-            with_command(command, program, sender, &events)?
+            holder.name_areas_for(&mut command);
+            match command::start(command, program, &sender)? {
+                Ok(mut running) => {
+                    holder.growing = growing.map(|growing| growing.start(sender)).transpose()?;
+                    running.serve(|| holder.next(&events))?
+                }
+                Err(code) => code,
+            }
         }
     };
-    drop(area);
     Ok(ExitCode::from(code))
 }
 
-/// The one line on stdout.
-fn tell_ready(id: AreaId, area: &AnyArea, holding: &Holding, quiet: bool) -> Result<()> {
-    if holding.json {
+/// As a process of its own that nobody waits for: `ready` tells the ids.
+pub(crate) fn hold_in_background(
+    areas: Vec<ToHold>,
+    ready: impl FnOnce(Vec<i32>) -> Result<()>,
+) -> Result<ExitCode> {
+    let (sender, events) = mpsc::channel();
+    signals::watch(false, sender.clone())?;
+    let held = areas.into_iter().map(publish).collect::<Result<Vec<_>>>()?;
+    listen::listen(sender);
+    let ids = held.iter().map(|area| Ok(id_of(area)?.get())).collect::<areas::Result<_>>()?;
+    ready(ids)?;
+    let mut holder = Holder { held, runs: None, trouble: None, growing: None };
+    Ok(ExitCode::from(match holder.next(&events) {
+        Some(Event::Signal(signal)) => code_of_signal(signal),
+        _ => 1,
+    }))
+}
+
+fn publish(to_hold: ToHold) -> Result<AnyArea> {
+    let ToHold { mut area, name, note, exclusive } = to_hold;
+    if let Some(note) = &note {
+        area.set_note(note.as_bytes())?;
+    }
+    match exclusive {
+        true => area.publish_exclusive(name.as_bytes()),
+        false => area.publish_named(name),
+    }?;
+    Ok(area)
+}
+
+/// What holds areas: this process, as long as it does nothing else.
+#[derive(Debug)]
+struct Holder {
+    held: Vec<AnyArea>,
+    /// The command that it holds them for.
+    runs: Option<String>,
+    trouble: Option<String>,
+    growing: Option<Growing>,
+}
+
+impl Holder {
+    /// One line for each on stdout.
+    fn tell_ready(&self, holding: &Holding, quiet: bool) -> Result<()> {
+        for area in &self.held {
+            let id = id_of(area)?;
+            tell(id, area, std::process::id(), holding.json, quiet, "until it ends")?;
+        }
+        Ok(())
+    }
+
+    /// Tells a command which areas are held for it.
+    fn name_areas_for(&self, command: &mut Command) {
+        let ids: Vec<String> = self.held.iter().filter_map(|area| Some(area.id()?.to_string())).collect();
+        if let Some(first) = self.held.first() {
+            command.env("AREA_ID", ids.first().map_or("", String::as_str));
+            command.env("AREA_NAME", OsStr::from_bytes(first.name().map_or(b"", |name| name.as_bytes())));
+        }
+        command.env("AREA_IDS", ids.join(" "));
+    }
+
+    /// Waits for a signal, or the command's end. Meanwhile it looks after what is held.
+    fn next(&mut self, events: &Receiver<Event>) -> Option<Event> {
+        loop {
+            match events.recv_timeout(LOOK_AFTER) {
+                Ok(Event::Asked(asked)) => self.answer(asked),
+                Ok(Event::Came(came)) => self.grow(came),
+                Ok(event) => return Some(event),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => look_after(&mut self.trouble),
+            }
+        }
+    }
+
+    fn grow(&mut self, came: Came) {
+        if let (Some(growing), Some(area)) = (&mut self.growing, self.held.first_mut()) {
+            growing.take(area, came);
+        }
+        if let Some(growing) = &mut self.growing
+            && growing.wants_freezing()
+        {
+            growing.tried_freezing();
+            if let Err(error) = self.freeze_at(0, areas::FREEZE_PATIENCE) {
+                output::complain(&format!("{error:#}"));
+            }
+        }
+    }
+
+    fn answer(&mut self, asked: Asked) {
+        let answer = match &asked.request {
+            Request::Holds => {
+                let ids = self.held.iter().filter_map(|area| Some(area.id()?.get())).take(MOST_IDS).collect();
+                Answer::Holds { ids, command: self.runs.clone() }
+            }
+            Request::Freeze { id, patience } => {
+                done(self.find(*id).and_then(|at| self.freeze_at(at, Request::patience(*patience))))
+            }
+            Request::Rename { id, name, exclusive } => {
+                done(self.find(*id).and_then(|at| self.rename_at(at, name, *exclusive)))
+            }
+            Request::Drop { id } => done(self.find(*id).and_then(|at| self.drop_at(at))),
+        };
+        asked.answer(answer);
+    }
+
+    fn find(&self, id: i32) -> areas::Result<usize> {
+        self.held.iter().position(|area| area.id().is_some_and(|held| held.get() == id)).ok_or_else(|| {
+            Error::new(Kind::NoSuchArea, format!("find area {id} in process {}", std::process::id()))
+                .detail("it is not held here any more")
+        })
+    }
+
+    /// Lets go of one of several areas. The last one goes with this process, which is asked by a signal.
+    fn drop_at(&mut self, at: usize) -> areas::Result<AreaId> {
+        let id = id_of(&self.held[at])?;
+        if self.held.len() == 1 {
+            return Err(Error::new(Kind::Unsupported, format!("drop {} alone", self.held[at]))
+                .detail("this process holds nothing else"));
+        }
+        self.held.remove(at);
+        Ok(id)
+    }
+
+    /// Freezes one of the areas, in its place.
+    fn freeze_at(&mut self, at: usize, patience: Duration) -> areas::Result<AreaId> {
+        let (area, outcome) = match self.held.remove(at) {
+            AnyArea::Shared(area) => match area.freeze_within(patience) {
+                Ok(frozen) => (AnyArea::Frozen(frozen), Ok(())),
+                Err(rejected) => (AnyArea::Shared(rejected.value), Err(rejected.error)),
+            },
+            AnyArea::Resizable(area) => match area.freeze_within(patience) {
+                Ok(frozen) => (AnyArea::Frozen(frozen), Ok(())),
+                Err(rejected) => (AnyArea::Resizable(rejected.value), Err(rejected.error)),
+            },
+            // It is frozen already.
+            other => (other, Ok(())),
+        };
+        let id = id_of(&area);
+        self.held.insert(at, area);
+        outcome.and(id)
+    }
+
+    /// Publishes one of the areas under another name. Where that fails it has the old one again.
+    fn rename_at(&mut self, at: usize, name: &[u8], exclusive: bool) -> areas::Result<AreaId> {
+        let name = Name::new(name)?;
+        let area = &mut self.held[at];
+        let before = match area {
+            AnyArea::Shared(area) => area.unpublish(),
+            AnyArea::Resizable(area) => area.unpublish(),
+            AnyArea::Frozen(area) => area.unpublish(),
+            // Nobody finds these.
+            AnyArea::Private(_) | AnyArea::Stored(_) => None,
+        };
+        let renamed = match exclusive {
+            true => area.publish_exclusive(name.as_bytes()),
+            false => area.publish_named(name),
+        };
+        if renamed.is_err()
+            && let Some(before) = before
+        {
+            area.publish_named(before)?;
+        }
+        renamed
+    }
+}
+
+fn id_of(area: &AnyArea) -> areas::Result<AreaId> {
+    // It was published, and is ours: only a closed descriptor takes its id.
+    area.id()
+        .ok_or_else(|| Error::new(Kind::NoSuchArea, format!("find {area}")).detail("it is published no more"))
+}
+
+fn done(outcome: areas::Result<AreaId>) -> Answer {
+    outcome.map_or_else(Answer::from, |id| Answer::Done { id: id.get() })
+}
+
+/// Tells on stdout that an area is held: as a line for people, as JSON on one line, or as its id alone.
+pub(crate) fn tell(id: AreaId, area: &AnyArea, pid: u32, json: bool, quiet: bool, until: &str) -> Result<()> {
+    if json {
         return json::print(Report::of(&registry::get(id)?)?.to_json(), true);
     }
     if quiet {
         return output::print(&format!("{id}\n"));
     }
     let frozen = if area.is_frozen() { ", frozen" } else { "" };
-    output::print(&format!(
-        "area {id} {:?}, {:#}{frozen}: held by process {} until it ends\n",
-        holding.name,
-        Bytes::from(area.size()),
-        std::process::id()
-    ))
+    let name = area.name().map_or_else(String::new, |name| format!(" {name:?}"));
+    let size = Bytes::from(area.size());
+    output::print(&format!("area {id}{name}, {size:#}{frozen}: held by process {pid} {until}\n"))
 }
 
-/// Waits for what comes next, looking after the publication meanwhile.
-fn next(events: &Receiver<Event>, trouble: &mut Option<String>) -> Option<Event> {
-    loop {
-        match events.recv_timeout(LOOK_AFTER) {
-            Ok(event) => return Some(event),
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => look_after(trouble),
-        }
-    }
-}
-
-/// Sees to it that others find the area. What goes wrong is told once, not every second.
+/// Sees to it that others find the areas. What goes wrong is told once, not every second.
 fn look_after(trouble: &mut Option<String>) {
     let now = registry::keep().err().map(|error| format!("{error:#}"));
     if let Some(text) = &now
@@ -87,94 +281,4 @@ fn look_after(trouble: &mut Option<String>) {
         output::complain(text);
     }
     *trouble = now;
-}
-
-fn until_signal(events: &Receiver<Event>) -> u8 {
-    match next(events, &mut None) {
-        Some(Event::Signal(signal)) => status_of_signal(signal),
-        // Only a command ends, and only a dead watcher hangs up.
-        Some(Event::Ended) | None => 1,
-    }
-}
-
-fn with_command(
-    mut command: Command,
-    program: &OsString,
-    sender: Sender<Event>,
-    events: &Receiver<Event>,
-) -> Result<u8> {
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            // As a shell tells them apart.
-            let code = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
-            output::complain(&io_error(format!("run {program:?}"), error).to_string());
-            return Ok(code);
-        }
-    };
-    let pid = pid_of(&child)?;
-    let watch = move || {
-        // It stays a zombie, so that its number is nobody else's when a signal is passed on.
-        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while matches!(rustix::process::waitid(WaitId::Pid(pid), ended), Err(rustix::io::Errno::INTR)) {}
-        let _ = sender.send(Event::Ended);
-    };
-    std::thread::Builder::new()
-        .name("command".to_owned())
-        .spawn(watch)
-        .map_err(|error| Error::new(Kind::System, "wait for a command").caused_by(error))?;
-    let mut trouble = None;
-    while let Some(Event::Signal(signal)) = next(events, &mut trouble) {
-        if !(comes_from_the_terminal(signal) && shares_our_terminal()) {
-            signals::pass_on(signal, pid);
-        }
-    }
-    let status = child.wait().map_err(|error| io_error(format!("wait for {program:?}"), error))?;
-    Ok(code_of(status))
-}
-
-fn pid_of(child: &Child) -> areas::Result<Pid> {
-    i32::try_from(child.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or_else(|| Error::new(Kind::System, "run a command").detail("the kernel gave it an odd number"))
-}
-
-fn comes_from_the_terminal(signal: i32) -> bool {
-    [SIGINT, SIGQUIT, SIGWINCH].contains(&signal)
-}
-
-/// Whether the terminal sends what is typed (^C), and that its size has changed, to our whole process group, the command included: it is not to get that
-/// twice.
-fn shares_our_terminal() -> bool {
-    std::fs::File::open("/dev/tty").is_ok_and(|tty| {
-        rustix::termios::tcgetpgrp(&tty).is_ok_and(|group| group == rustix::process::getpgrp())
-    })
-}
-
-fn code_of(status: ExitStatus) -> u8 {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => u8::try_from(code).unwrap_or(1),
-        (None, Some(signal)) => status_of_signal(signal),
-        (None, None) => 1,
-    }
-}
-
-/// What a shell says of a process that a signal has ended.
-fn status_of_signal(signal: i32) -> u8 {
-    u8::try_from(signal).ok().and_then(|signal| signal.checked_add(128)).unwrap_or(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statuses_are_those_of_a_shell() {
-        assert_eq!(code_of(ExitStatus::from_raw(0)), 0);
-        assert_eq!(code_of(ExitStatus::from_raw(3 << 8)), 3);
-        assert_eq!(code_of(ExitStatus::from_raw(9)), 137);
-        assert_eq!(status_of_signal(15), 143);
-        assert_eq!(status_of_signal(1000), 1);
-    }
 }

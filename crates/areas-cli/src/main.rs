@@ -3,7 +3,11 @@
 //! | file | what |
 //! |---|---|
 //! | `args.rs`, `placing.rs`, `choice.rs`, `target.rs`, `column.rs` | what can be said on the command line |
-//! | `put.rs`, `contents.rs`, `create.rs`, `hold.rs`, `signals.rs` | making areas, and holding them |
+//! | `put.rs`, `contents.rs`, `growing.rs`, `create.rs` | making areas |
+//! | `hold.rs`, `command.rs`, `detach.rs`, `signals.rs` | holding them: in front, as long as a command runs, in the background |
+//! | `asking/` | what one holder may be asked by another `areas` command |
+//! | `holders/` | who holds them: hold, publish, rename, freeze, drop |
+//! | `inout/` | bytes between areas and files: get, cmp, fill |
 //! | `ls/`, `show.rs`, `map.rs`, `report.rs`, `cat.rs`, `nodes.rs` | looking at what is there |
 //! | `moving.rs`, `resize.rs` | changing what is there |
 //! | `scan/` | all shared memory of the machine: who holds it, and freeing what nobody does |
@@ -11,21 +15,28 @@
 //! | `users.rs` | users, and the registries that root may look into |
 //! | `doctor/` | what of the machine, or of an area, is not as it could be, and what mends it |
 //! | `top/` | areas, live |
+//! | `run/` | other programs, under a memory policy |
 //! | `tour/` | the guided tour |
 //! | `output/` | tables, JSON, colours, progress |
 //! | `failure.rs` | how a failure becomes a message and an exit code |
 //! | `stdio.rs` | which standard streams were closed at the start |
 
 mod args;
+mod asking;
 mod cat;
 mod choice;
 mod column;
+mod command;
 mod completions;
 mod contents;
 mod create;
+mod detach;
 mod doctor;
 mod failure;
+mod growing;
 mod hold;
+mod holders;
+mod inout;
 mod ls;
 mod man;
 mod map;
@@ -36,6 +47,7 @@ mod placing;
 mod put;
 mod report;
 mod resize;
+mod run;
 mod scan;
 mod show;
 mod signals;
@@ -99,5 +111,15 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Completions(completions) => completions::run(&completions),
         Command::Man(man) => man::run(&man),
         Command::TourWorker(worker) => tour::worker::run(&worker),
+        Command::Get(get) => inout::get::run(&get, quiet),
+        Command::Cmp(cmp) => inout::cmp::run(&cmp, quiet),
+        Command::Fill(fill) => inout::fill::run(&fill, quiet),
+        Command::Hold(hold) => holders::hold::run(&hold, quiet),
+        Command::Publish(publish) => holders::publish::run(&publish, quiet),
+        Command::Rename(rename) => holders::rename::run(&rename, quiet),
+        Command::Freeze(freeze) => holders::freeze::run(&freeze, quiet),
+        Command::Drop(drop) => holders::drop::run(&drop, quiet),
+        Command::HolderWorker(worker) => detach::run(&worker),
+        Command::Run(run) => run::run(&run, quiet),
     }
 }

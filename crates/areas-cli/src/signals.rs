@@ -13,13 +13,20 @@ use signal_hook::consts::signal::{
 };
 use signal_hook::iterator::Signals;
 
+use crate::asking::listen::Asked;
+use crate::growing::Came;
+
 /// What wakes a holder up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Event {
     /// A signal came in.
     Signal(i32),
     /// The command has ended.
     Ended,
+    /// Another `areas` command asks for something.
+    Asked(Asked),
+    /// Something came of a stream.
+    Came(Came),
 }
 
 /// End a holder. (So do the others whose default is to end a process; these have its area go in order, and a status.)

@@ -149,6 +149,7 @@ mod forking;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod inherit;
 mod lock;
 #[doc(hidden)]
 pub mod machine;

@@ -21,6 +21,11 @@ pub(crate) struct Document<T: Serialize> {
 
 /// Prints it to stdout: on one line, or on several for people to read.
 pub(crate) fn print<T: Serialize>(content: T, one_line: bool) -> Result<()> {
+    super::print_raw(&text(content, one_line)?)
+}
+
+/// What is printed.
+pub(crate) fn text<T: Serialize>(content: T, one_line: bool) -> Result<String> {
     let document = Document { schema: SCHEMA, content };
     let text = match one_line {
         true => serde_json::to_string(&document),
@@ -28,7 +33,7 @@ pub(crate) fn print<T: Serialize>(content: T, one_line: bool) -> Result<()> {
     };
     // Only a map whose keys are no strings could fail, and there is none.
     let text = text.map_err(|error| areas::Error::new(areas::Kind::Io, "write JSON").caused_by(error))?;
-    super::print_raw(&(harmless(&text) + "\n"))
+    Ok(harmless(&text) + "\n")
 }
 
 /// The same JSON, in which characters that a terminal would obey or nobody would see stand as `\u202e`. They are in strings only.

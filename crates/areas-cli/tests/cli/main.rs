@@ -2,12 +2,15 @@
 //!
 //! Tests whose names begin with `machine_` look at numbers of the whole machine and run one at a time.
 
+mod background;
 mod changing;
 mod command;
 mod doctor;
 mod doctor_sandboxed;
 mod harness;
 mod help;
+mod holders;
+mod inout;
 mod listing;
 mod locks;
 mod looking;
@@ -16,8 +19,10 @@ mod places;
 mod pty;
 mod putting;
 mod reaping;
+mod running;
 mod scanning;
 mod schema;
+mod several;
 mod stories;
 mod story_leak;
 mod streams;

@@ -54,6 +54,18 @@ const COMMANDS: &[(&str, Runs)] = &[
             &[&["top", "--once", "--json"], &["top", "--once", "--json", "--interval", "0.1"]],
         )
     }),
+    ("get", |registry| in_and_out(registry, &["get", "x"], &["--json"], 0)),
+    ("cmp", |registry| in_and_out(registry, &["cmp", "x"], &["--json"], 1)),
+    ("fill", |registry| in_and_out(registry, &["fill", "x", "--from"], &["--json"], 0)),
+    ("hold", |registry| held_once_more(registry, &["hold", "x", "--json"])),
+    ("publish", |registry| held_once_more(registry, &["publish", "x", "y", "--json"])),
+    ("rename", |registry| with_area(registry, &[&["rename", "x", "hex:ff", "--json"]])),
+    ("freeze", |registry| with_area(registry, &[&["freeze", "x", "--timeout", "20", "--json"]])),
+    ("drop", drop_of_two),
+    ("run", |registry| {
+        let run = ["run", "--nodes", "0", "--json", "--output", "/dev/stdout", "--", "sleep", "0.5"];
+        vec![printed(registry, &run)]
+    }),
 ];
 
 /// Fields that this test cannot bring about on any machine, and why. Where one comes, its type is looked at all the same.
@@ -72,6 +84,31 @@ fn ls(registry: &Registry) -> Vec<String> {
     let printed = with_area(registry, &[&["ls", "--json"], &["ls", "--all", "--json"]]);
     drop(area);
     printed
+}
+
+/// A command on an area `x` and a file of other bytes, which ends with that status.
+fn in_and_out(registry: &Registry, before: &[&str], after: &[&str], code: i32) -> Vec<String> {
+    let _holder = registry.hold(["create", "--name", "x", "--size", "1M"]);
+    let file = registry.file_of("file", 5000);
+    if before[0] == "get" {
+        std::fs::remove_file(&file).unwrap();
+    }
+    let ran = registry.run([before, &[file.to_str().unwrap()], after].concat());
+    assert_eq!(ran.code, Some(code), "{ran:?}");
+    vec![ran.stdout()]
+}
+
+fn held_once_more(registry: &Registry, arguments: &[&str]) -> Vec<String> {
+    let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--note", "a note"]);
+    vec![registry.hold(arguments).ready.clone()]
+}
+
+fn drop_of_two(registry: &Registry) -> Vec<String> {
+    let _holder = registry.hold(["create", "--name", "x", "--size", "1M"]);
+    let _other = registry.hold(["hold", "x"]);
+    let ran = registry.run(["drop", "x", "--json"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    vec![ran.stdout()]
 }
 
 fn nodes(registry: &Registry) -> Vec<String> {

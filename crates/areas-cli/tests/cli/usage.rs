@@ -8,8 +8,8 @@ fn wrong_usage_is_told_and_ends_with_2() {
     let cases: [(&[&str], &str); 20] = [
         (&[], "Usage: areas"),
         (&["frobnicate"], "unrecognized subcommand 'frobnicate'"),
-        (&["put", "x"], "--name <NAME>"),
-        (&["put", "--name", "x"], "<FILE>"),
+        (&["put", "-"], "say the name: `--name NAME`"),
+        (&["put", "--name", "x"], "<FILE>..."),
         (&["put", "x", "--name", ""], "cannot name an area \"\": the name is empty"),
         (&["put", "x", "--name", "x", "--policy", "best"], "[possible values: default, local, bind, "),
         (&["put", "x", "--name", "x", "--nodes", "3-1"], "cannot read \"3-1\" as nodes"),

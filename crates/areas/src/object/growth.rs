@@ -177,7 +177,7 @@ impl Object {
             let taken = match placement.is_default() {
                 true => call(),
                 // The policy of pool pages lies on each mapping; a call on the file obeys the thread's.
-                false => sys::policy::within(&placement.policy(), call).map_err(|errno| {
+                false => sys::policy::within(&Placement::new(placement.policy()), call).map_err(|errno| {
                     Error::new(Kind::System, what())
                         .call(format!("set_mempolicy({})", placement.policy()), errno)
                         .help("a sandbox may forbid it: allow set_mempolicy and get_mempolicy")

@@ -230,8 +230,8 @@ pub(crate) fn set_home_node(address: NonNull<u8>, len: usize, home: Node) -> Res
 }
 
 /// Makes a call under another policy of this thread, which counts where the memory has none of its own, and puts the thread's
-/// policy back as it was.
-pub(crate) fn within<T>(policy: &Policy, call: impl FnOnce() -> T) -> Result<T> {
+/// policy back as it was. (A home node is none of a thread's.)
+pub(crate) fn within<T>(placement: &Placement, call: impl FnOnce() -> T) -> Result<T> {
     /// The thread's own, to be put back, however the call ends.
     struct Before(libc::c_int, [u64; MASK_WORDS]);
     impl Drop for Before {
@@ -243,8 +243,10 @@ pub(crate) fn within<T>(policy: &Policy, call: impl FnOnce() -> T) -> Result<T> 
     let (mode, words) = thread()?;
     let _before = Before(mode, words);
     let mut made = NodeSet::EMPTY;
+    let policy = placement.policy_ref();
     let words = mask_of(policy, &mut made).unwrap_or(&NodeSet::EMPTY).words();
-    set_thread(libc::c_int::try_from(mode_of(policy) as u32).unwrap_or(0), words)?;
+    let mode = mode_of(policy) as u32 | if placement.is_balanced() { raw::MPOL_F_NUMA_BALANCING } else { 0 };
+    set_thread(libc::c_int::try_from(mode).map_err(|_| Errno::INVAL)?, words)?;
     Ok(call())
 }
 

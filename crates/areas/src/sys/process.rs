@@ -90,6 +90,20 @@ pub(crate) enum Limit {
     OpenFiles,
 }
 
+/// Whether this process gets no transparent huge pages, and programs that it starts: inherited by `fork`, kept by `exec`. What was so before.
+pub(crate) fn set_huge_pages_disabled(disabled: bool) -> Result<bool> {
+    const NONE: libc::c_ulong = 0;
+    // SAFETY: asks for a number, and takes no memory.
+    let before = unsafe { libc::prctl(libc::PR_GET_THP_DISABLE, NONE, NONE, NONE, NONE) };
+    if before < 0 {
+        return Err(super::memory::last_errno());
+    }
+    // SAFETY: which pages the kernel takes changes no content; the call takes no memory.
+    let status =
+        unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, libc::c_ulong::from(disabled), NONE, NONE, NONE) };
+    if status == 0 { Ok(before != 0) } else { Err(super::memory::last_errno()) }
+}
+
 /// Nanoseconds since boot, time asleep included: the same for all processes, never set back.
 pub(crate) fn boot_time() -> u64 {
     nanoseconds(ClockId::Boottime)

@@ -1,0 +1,119 @@
+//! `--detach`: a holder in the background.
+//!
+//! This process has published the areas, so that everything that can go wrong has gone wrong here, where somebody reads it. Then it starts another one
+//! of itself, which leaves the session (`setsid`) and starts a third: that one can never get a terminal, and is nobody's child. It clones the areas, publishes
+//! them under the same names, and says so through a pipe; then this process ends, and at no moment was a name gone. A `fork` alone would not do:
+//! a child of a program with threads may do next to nothing but start another program.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use areas::registry::{self, Source};
+use areas::{AnyArea, AreaId, Error, Kind};
+use serde::{Deserialize, Serialize};
+
+use crate::args::Holding;
+use crate::failure::{Result, io_error};
+use crate::hold::{self, ToHold};
+use crate::holders::args::HolderWorker;
+use crate::output;
+
+/// The word for the subcommand.
+const WORKER: &str = "holder-worker";
+
+/// What the holder in the background says when it has them.
+#[derive(Debug, Serialize, Deserialize)]
+struct Ready {
+    pid: u32,
+    ids: Vec<i32>,
+}
+
+/// Has a process in the background hold the areas from now on.
+///
+/// # Errors
+/// If there is none: then they go with this process.
+pub(crate) fn hand_over(held: Vec<AnyArea>, holding: &Holding, quiet: bool) -> Result<ExitCode> {
+    let ids = held.iter().filter_map(AnyArea::id).map(|id| id.to_string());
+    let mut worker = program()
+        .arg(WORKER)
+        .args(ids)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| io_error("start a holder in the background", error))?;
+    let ready = ready(&mut worker);
+    // The first one ends at once, and its end is nobody else's business.
+    let _ = worker.wait();
+    let ready = ready?;
+    for (area, id) in held.iter().zip(&ready.ids) {
+        let until = format!("in the background; `areas drop {id}` ends it");
+        hold::tell(AreaId::new(*id)?, area, ready.pid, holding.json, quiet, &until)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ready(worker: &mut Child) -> Result<Ready> {
+    const WHAT: &str = "start a holder in the background";
+    let mut line = String::new();
+    if let Some(output) = worker.stdout.take() {
+        let mut output = BufReader::new(output.take(1 << 20));
+        output.read_line(&mut line).map_err(|error| io_error(WHAT, error))?;
+    }
+    // What went wrong there it has said itself.
+    serde_json::from_str(&line)
+        .map_err(|_| Error::new(Kind::System, WHAT).detail("it has ended without having the areas").into())
+}
+
+/// This program once more.
+fn program() -> Command {
+    // Where it was replaced meanwhile, its file has no name any more.
+    let path = std::env::current_exe().ok().filter(|path| path.exists());
+    Command::new(path.unwrap_or_else(|| "/proc/self/exe".into()))
+}
+
+/// The two processes behind `hand_over`.
+pub(crate) fn run(worker: &HolderWorker) -> Result<ExitCode> {
+    if !worker.last {
+        // It fails only for the leader of a process group, which has no terminal to leave if it is in a session of its own.
+        let _ = rustix::process::setsid();
+        let ids = worker.ids.iter().map(i32::to_string);
+        program()
+            .args([WORKER, "--last"])
+            .args(ids)
+            .spawn()
+            .map_err(|error| io_error("start a holder in the background", error))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let clone = |&id: &i32| {
+        let source = registry::get(AreaId::new(id)?)?;
+        let area = source.open_any()?;
+        Ok(to_hold(&source, area))
+    };
+    let areas = worker.ids.iter().map(clone).collect::<areas::Result<Vec<_>>>()?;
+    hold::hold_in_background(areas, |ids| {
+        let ready = Ready { pid: std::process::id(), ids };
+        let text = serde_json::to_string(&ready).map_err(|error| io_error("write JSON", error.into()))?;
+        output::print_raw(&(text + "\n"))?;
+        leave()
+    })
+}
+
+/// A clone that is to be held under the name of its source.
+pub(crate) fn to_hold(source: &Source, area: AnyArea) -> ToHold {
+    let note = Some(source.note().clone()).filter(|note| !note.is_empty());
+    ToHold { area, name: source.name().clone(), note, exclusive: false }
+}
+
+/// Nothing of where it was started stays in use: not the terminal, not the folder.
+fn leave() -> Result<()> {
+    let failed = |error: rustix::io::Errno| io_error("leave the terminal", error.into());
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null");
+    let null = null.map_err(|error| io_error("open \"/dev/null\"", error))?;
+    rustix::stdio::dup2_stdout(&null).map_err(failed)?;
+    rustix::stdio::dup2_stderr(&null).map_err(failed)?;
+    // A registry that is named from here has to be found again.
+    if std::env::var_os("AREAS_DIR").is_none_or(|path| std::path::Path::new(&path).is_absolute()) {
+        std::env::set_current_dir("/").map_err(|error| io_error("go to \"/\"", error))?;
+    }
+    Ok(())
+}

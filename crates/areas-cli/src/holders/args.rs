@@ -1,0 +1,142 @@
+//! The options of hold, publish, rename, freeze and drop.
+
+use std::time::Duration;
+
+use areas::Name;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
+use crate::args::{Holding, Publishing, name};
+use crate::target::Target;
+use crate::watch::args::seconds;
+
+/// Hold areas that are there, under the names that they have
+///
+/// Each is cloned, and published under its own name once more: it stays, and is found, when the process goes that holds it now. So a server hands its memory to
+/// its next version.
+///
+/// Whoever holds an area keeps it. If this command is killed (SIGKILL), COMMAND goes on, and an area is there as long as another process
+/// holds it: COMMAND itself, if it has opened it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  areas hold state cache -- ./upgrade-server     # both survive while the server is replaced
+  areas hold model --detach                      # from now on held in the background, too
+  areas hold state -- systemctl restart server")]
+pub(crate) struct Hold {
+    /// Names or ids: digits are an id, `name:123` is a name always, `hex:ff` its bytes
+    #[arg(value_name = "NAME|ID", required = true, value_parser = OsStringValueParser::new().try_map(Target::new))]
+    pub(crate) areas: Vec<Target>,
+    #[command(flatten)]
+    pub(crate) holding: Holding,
+}
+
+/// Publish an area under one more name, and hold it
+///
+/// It is the same memory: what is written through one name is seen through all. Its first holder need not know of it, and may go.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  areas publish model-2024 model --detach
+  areas publish frames camera/frames --exclusive -- ./viewer")]
+pub(crate) struct Publish {
+    /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
+    #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
+    pub(crate) area: Target,
+    /// The other name: 1 to 255 bytes
+    #[arg(value_name = "NEW", value_parser = OsStringValueParser::new().try_map(name))]
+    pub(crate) name: Name,
+    #[command(flatten)]
+    pub(crate) publishing: Publishing,
+    #[command(flatten)]
+    pub(crate) holding: Holding,
+}
+
+/// Publish an area under another name instead of its own
+///
+/// Its holder does it, which has to be an `areas` command; it gets a new id. Who has the area keeps it. A program of your own gives its areas other names
+/// by itself; `areas publish` gives them one more.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  areas rename model-new model
+  areas rename 468051968 model --exclusive       # only if no other area has that name
+
+Exit status: 0, 1 failed, 2 wrong usage, 3 no such area.")]
+pub(crate) struct Rename {
+    /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
+    #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
+    pub(crate) area: Target,
+    /// Its name from now on: 1 to 255 bytes
+    #[arg(value_name = "NEW", value_parser = OsStringValueParser::new().try_map(name))]
+    pub(crate) name: Name,
+    /// Refuse if another area has that name
+    #[arg(long)]
+    pub(crate) exclusive: bool,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Freeze an area: from then on nobody can change it, root included
+///
+/// The kernel does it when no process has the area mapped for writing any more. `areas` commands that hold it let go of that by themselves; of other
+/// programs it is waited for as long as --timeout says, and then told which of them can still write. Nothing has changed then.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  areas freeze model
+  areas freeze model --timeout 60                # wait a minute for writers to finish
+  areas freeze ring --no-new-writers             # who writes goes on; nobody else begins
+
+Exit status: 0, 1 failed, 2 wrong usage, 3 no such area, 4 timed out: some process can still write.")]
+pub(crate) struct Freeze {
+    /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
+    #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
+    pub(crate) area: Target,
+    /// Wait so many seconds for those who can still write
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Do not freeze it: only let nobody write it who cannot write it yet. That is for good
+    #[arg(long, conflicts_with = "timeout")]
+    pub(crate) no_new_writers: bool,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Ask an area's holder to end, and wait until it has
+///
+/// The holder has to be an `areas` command: it is asked by a signal (TERM), which reaches no other process. One that holds several areas drops this one, and goes
+/// on. Others who hold the memory keep it, and are named.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  areas drop model
+  areas drop server-state --with-command         # held for a command: the signal is passed on to it
+
+Exit status: 0 the memory is gone; 1 failed, or others keep the memory; 2 wrong usage; 3 no such area; 4 its holder has not ended in time.")]
+pub(crate) struct Drop {
+    /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
+    #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
+    pub(crate) area: Target,
+    /// Wait so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Also where it is held for a command that runs, which gets the signal then
+    #[arg(long)]
+    pub(crate) with_command: bool,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A process that holds areas in the background
+#[derive(Debug, clap::Args)]
+#[command(hide = true)]
+pub(crate) struct HolderWorker {
+    /// The areas to hold
+    pub(crate) ids: Vec<i32>,
+    /// This is the one that holds them
+    #[arg(long)]
+    pub(crate) last: bool,
+}

@@ -1,0 +1,134 @@
+//! `areas drop`: an area's holder is asked to end.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use areas::registry::{self, Holder as Having, Source};
+use areas::{Error, Kind, escape_invisible};
+use rustix::process::Signal;
+use serde::Serialize;
+
+use super::args::Drop;
+use crate::asking::Request;
+use crate::asking::ask::Holder;
+use crate::failure::Result;
+use crate::output::{self, json};
+
+/// How long the kernel may take to free what a process had that has ended.
+const FREEING: Duration = Duration::from_millis(500);
+
+pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
+    let source = drop.area.find()?;
+    let whose = format!("area {} {:?}", source.id(), source.name());
+    let info = source.info()?;
+    let holder = holder(&source, &whose, drop)?;
+    // What else there is over the same memory tells afterwards who has it: this area's own record has gone then.
+    let others = others(info.object, holder.pid)?;
+    let before: Vec<Having> = source.holders().into_iter().filter(|other| other.pid != holder.pid).collect();
+    let ends = holder.ids.len() == 1;
+    if !ends {
+        holder.ask(&Request::Drop { id: info.id.get() })?;
+    } else if !ended(&holder, drop)? {
+        return Err(Error::new(Kind::TimedOut, format!("drop {whose}"))
+            .detail(format!("process {} has not ended within {:?}", holder.pid, drop.timeout))
+            .help("it may be told to ignore the signal, or be stopped: `kill -CONT PID`; `kill -KILL PID` ends it in any case")
+            .into());
+    }
+    let kept = kept_by(&others, before);
+    if drop.json {
+        let kept_by =
+            kept.iter().map(|other| HavingJson { pid: other.pid, command: other.command.clone() }).collect();
+        let (id, pid, gone) = (info.id.get(), holder.pid, kept.is_empty());
+        json::print(DropJson { id, pid, ended: ends, gone, kept_by }, false)?;
+    } else if !quiet {
+        let what = if ends { "which held it, has ended" } else { "which holds others, holds it no more" };
+        let mut text = format!("{whose}: process {}, {what}", holder.pid);
+        if kept.is_empty() {
+            text += "; its memory is gone";
+        } else {
+            let names: Vec<String> = kept.iter().map(ToString::to_string).collect();
+            text += &format!("; its memory stays: process {} has it", names.join(", process "));
+        }
+        output::print(&format!("{}\n", escape_invisible(&text)))?;
+    }
+    Ok(if kept.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Has it end; whether it has.
+fn ended(holder: &Holder, drop: &Drop) -> Result<bool> {
+    holder.signal(Signal::TERM)?;
+    Ok(holder.wait(drop.timeout)?)
+}
+
+/// The process that is to be asked, if it may be.
+fn holder(source: &Source, whose: &str, drop: &Drop) -> Result<Holder> {
+    let pid = source.pid();
+    let refuse = |detail: String, help: &'static str| {
+        Err(Error::new(Kind::Unsupported, format!("drop {whose}")).detail(detail).help(help).into())
+    };
+    let Some(holder) = Holder::of(pid) else {
+        let command = source.info()?.command().map_or_else(String::new, |command| format!(" ({command})"));
+        return refuse(
+            format!("its holder, process {pid}{command}, is no `areas` command that answers here"),
+            "end that program in its own way",
+        );
+    };
+    if !holder.ids.contains(&source.id().get()) {
+        return refuse(format!("process {pid} does not hold it any more"), "look again: `areas ls`");
+    }
+    match &holder.command {
+        Some(command) if !drop.with_command => refuse(
+            format!("process {pid} holds it for {command:?}, which runs and would get the signal"),
+            "`--with-command` sends it all the same",
+        ),
+        _ => Ok(holder),
+    }
+}
+
+/// Other published areas over the same memory.
+fn others(object: (u64, u64), pid: u32) -> Result<Vec<Source>> {
+    let areas = registry::list()?.areas.into_iter();
+    Ok(areas
+        .filter(|area| area.pid() != pid && area.info().is_ok_and(|info| info.object == object))
+        .collect())
+}
+
+/// Who has the memory still: those that have published it, and of the others those that had it before.
+fn kept_by(others: &[Source], before: Vec<Having>) -> Vec<Having> {
+    let deadline = Instant::now() + FREEING;
+    loop {
+        let kept: Vec<Having> = match others.iter().find(|area| area.info().is_ok()) {
+            Some(area) => area.holders(),
+            None => before.iter().filter(|other| is_there(other.pid)).cloned().collect(),
+        };
+        if kept.is_empty() || Instant::now() > deadline {
+            return kept;
+        }
+        if others.iter().any(|area| area.info().is_ok()) {
+            return kept;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn is_there(pid: u32) -> bool {
+    std::path::Path::new("/proc").join(pid.to_string()).exists()
+}
+
+#[derive(Debug, Serialize)]
+struct DropJson {
+    id: i32,
+    /// The process that held it, and whether it has ended: not where it holds other areas.
+    pid: u32,
+    ended: bool,
+    /// Whether the memory is gone.
+    gone: bool,
+    /// Processes that have it still.
+    kept_by: Vec<HavingJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct HavingJson {
+    pid: u32,
+    command: Option<String>,
+}

@@ -1,0 +1,51 @@
+//! `areas rename`: an area under another name, by its holder.
+
+use std::process::ExitCode;
+
+use areas::{Error, Kind};
+use serde::Serialize;
+
+use super::args::Rename;
+use crate::asking::Request;
+use crate::asking::ask::Holder;
+use crate::failure::Result;
+use crate::output::{self, json};
+use crate::target;
+
+pub(crate) fn run(rename: &Rename, quiet: bool) -> Result<ExitCode> {
+    let source = rename.area.find()?;
+    let (id, pid) = (source.id(), source.pid());
+    let Some(holder) = Holder::of(pid) else {
+        return Err(Error::new(Kind::Unsupported, format!("rename area {id} {:?}", source.name()))
+            .detail(format!("its holder, process {pid}, is no `areas` command that answers here"))
+            .help("`areas publish` gives it one more name, and holds it")
+            .into());
+    };
+    let request =
+        Request::Rename { id: id.get(), name: rename.name.as_bytes().to_vec(), exclusive: rename.exclusive };
+    let new = holder.ask(&request)?;
+    if rename.json {
+        let name = String::from_utf8_lossy(rename.name.as_bytes()).into_owned();
+        let told = RenameJson { id: new, name, name_bytes: target::in_hex(&rename.name), pid, was: id.get() };
+        json::print(told, false)?;
+    } else if quiet {
+        output::print(&format!("{new}\n"))?;
+    } else {
+        output::print(&format!(
+            "area {new} {:?}, which was area {id} {:?}: held by process {pid}\n",
+            rename.name,
+            source.name()
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Debug, Serialize)]
+struct RenameJson {
+    /// Its id from now on, and before.
+    id: i32,
+    name: String,
+    name_bytes: Option<String>,
+    pid: u32,
+    was: i32,
+}

@@ -1,0 +1,130 @@
+//! Bytes that are read by calls: an area's, a file's. Reading a hole by a call takes no memory, which touching it would.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+use areas::registry::Source;
+use areas::{Bytes, Error, Kind};
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
+use crate::contents::Contents;
+use crate::failure::io_error;
+
+/// A part of a file, or of a memory object.
+#[derive(Debug)]
+pub(super) struct Part {
+    file: File,
+    /// Where it begins in its file.
+    start: u64,
+    len: u64,
+    /// What it is part of, for messages: `area 5 "x"`, `"model.bin"`.
+    pub(super) whose: String,
+}
+
+/// An area's bytes.
+#[derive(Debug)]
+pub(super) struct AreaBytes {
+    pub(super) part: Part,
+    pub(super) frozen: bool,
+    before: Metadata,
+}
+
+impl AreaBytes {
+    /// Opens a part of an area: from `offset` on, at most `length` bytes.
+    ///
+    /// # Errors
+    /// `Kind::OutOfRange` if it ends before `offset`; as `Source::object`.
+    pub(super) fn open(source: &Source, Bytes(offset): Bytes, length: Option<Bytes>) -> areas::Result<Self> {
+        let whose = format!("area {} {:?}", source.id(), source.name());
+        let failed = |error| io_error(format!("read {whose}"), error);
+        let object = source.object()?;
+        let frozen = object.is_frozen()?;
+        let file = File::from(object.as_fd().try_clone_to_owned().map_err(failed)?);
+        let before = file.metadata().map_err(failed)?;
+        // The object's own number of bytes, which may have grown since the area was looked up.
+        let size = object.size() as u64;
+        let Some(left) = size.checked_sub(offset) else {
+            return Err(Error::new(Kind::OutOfRange, format!("read {whose}"))
+                .detail(format!("byte {offset} is beyond its end, at {size}")));
+        };
+        let len = length.map_or(left, |Bytes(length)| length.min(left));
+        // Of physical memory, and of what is left of an area that was cut, the object is a part of its file.
+        let part = Part { file, start: object.offset() + offset, len, whose };
+        Ok(AreaBytes { part, frozen, before })
+    }
+
+    /// Whether somebody was seen to write it by a call, or to change its size, since it was opened. Who writes through a mapping is not seen.
+    pub(super) fn was_seen_to_change(&self) -> bool {
+        let stamp = |metadata: &Metadata| (metadata.size(), metadata.mtime(), metadata.mtime_nsec());
+        !self.part.file.metadata().is_ok_and(|now| stamp(&now) == stamp(&self.before))
+    }
+}
+
+/// What a file is for who reads it whole.
+#[derive(Debug)]
+pub(super) enum Input {
+    File(Part),
+    Stream(File, String),
+}
+
+impl Input {
+    /// Opens a file; `-` is the standard input.
+    pub(super) fn open(path: &Path) -> areas::Result<Self> {
+        let whose =
+            if path.as_os_str() == "-" { "the standard input".to_owned() } else { format!("{path:?}") };
+        Ok(match Contents::open(path)? {
+            Contents::File(file, len) => Input::File(Part { file, start: 0, len: len as u64, whose }),
+            Contents::Stream(stream) => Input::Stream(*stream, whose),
+        })
+    }
+}
+
+impl Part {
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The same, at most so many bytes.
+    pub(super) fn up_to(mut self, length: Option<Bytes>) -> Self {
+        self.len = length.map_or(self.len, |Bytes(length)| length.min(self.len));
+        self
+    }
+
+    /// Fills a buffer with the bytes from `at` on.
+    ///
+    /// # Errors
+    /// `Kind::Io`, also where the file has become shorter.
+    pub(super) fn read(&self, at: u64, into: &mut [u8]) -> areas::Result<()> {
+        self.file.read_exact_at(into, self.start + at).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Error::new(Kind::Io, format!("read {}", self.whose))
+                .detail(format!(
+                    "it had {} when this began, and another process has made it shorter",
+                    Bytes(self.len)
+                ))
+                .help("try again when nobody changes it"),
+            _ => io_error(format!("read {} at byte {at}", self.whose), error),
+        })
+    }
+
+    /// The first part of a range that holds data; `None` if all of it is a hole. Where the kernel tells of no holes (pages of the pool,
+    /// some file systems) all is data.
+    pub(super) fn next_data(&self, range: Range<u64>) -> Option<Range<u64>> {
+        let start = match seek(&self.file, SeekFrom::Data(self.start + range.start)) {
+            Ok(found) => found.saturating_sub(self.start).max(range.start),
+            Err(Errno::NXIO) => return None,
+            Err(_) => return (range.start < range.end).then_some(range),
+        };
+        if start >= range.end {
+            return None;
+        }
+        let end = seek(&self.file, SeekFrom::Hole(self.start + start))
+            .map_or(range.end, |found| found.saturating_sub(self.start).min(range.end));
+        // A hole that somebody makes at this moment may be found where the data began.
+        Some(start..end.max(start + 1))
+    }
+}

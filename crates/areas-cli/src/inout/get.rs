@@ -1,0 +1,158 @@
+//! `areas get`: an area into a file.
+
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
+
+use areas::{Bytes, Error, Kind};
+use rustix::process::{Resource, getrlimit};
+use serde::Serialize;
+
+use super::args::Get;
+use super::bytes::{AreaBytes, Part};
+use super::new_file::NewFile;
+use super::pieces::{self, BUFFER};
+use crate::args::Cat;
+use crate::cat;
+use crate::failure::{Failure, Result, io_error};
+use crate::output::progress::Bar;
+use crate::output::{self, json};
+use crate::signals::{self, Event};
+use crate::target;
+
+pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
+    if get.file.as_os_str() == "-" {
+        return to_output(get);
+    }
+    let source = get.area.find()?;
+    let bytes = AreaBytes::open(&source, get.offset, get.length)?;
+    if get.exact && !bytes.frozen {
+        return Err(Error::new(Kind::Unsupported, format!("copy {} exactly", bytes.part.whose))
+            .detail("it is not frozen: whoever has it may write it while it is copied")
+            .help("freeze it first: `areas freeze`; or leave `--exact` out")
+            .into());
+    }
+    let file = NewFile::begin(&get.file, get.force)?;
+    // A file without a name goes with us; one that has a name has to be removed.
+    let signals = match file.is_named() {
+        true => {
+            let (sender, events) = mpsc::channel();
+            signals::watch(false, sender)?;
+            Some(events)
+        }
+        false => None,
+    };
+    let data = copy(&bytes.part, &file, &get.file, signals.as_ref(), quiet)?;
+    let changed = !bytes.frozen && bytes.was_seen_to_change();
+    file.finish(get.sync)?;
+    if changed {
+        output::complain(&format!(
+            "{} was written while it was copied: a part of that is in {:?}",
+            bytes.part.whose, get.file
+        ));
+    }
+    if get.json {
+        let name = source.name();
+        let told = GetJson {
+            id: source.id().get(),
+            name: String::from_utf8_lossy(name.as_bytes()).into_owned(),
+            name_bytes: target::in_hex(name),
+            file: get.file.to_string_lossy().into_owned(),
+            size: bytes.part.len(),
+            data,
+            frozen: bytes.frozen,
+            changed,
+        };
+        json::print(told, false)?;
+    } else if !quiet {
+        let exact = match bytes.frozen {
+            true => "exact, as it is frozen",
+            false => "not frozen: what others wrote meanwhile may be there in part",
+        };
+        let size = Bytes(bytes.part.len());
+        output::print(&format!("{} to {:?}: {size:#}, {exact}\n", bytes.part.whose, get.file))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As `areas cat` does, which is what is asked for.
+fn to_output(get: &Get) -> Result<ExitCode> {
+    for (option, given) in
+        [("--force", get.force), ("--sync", get.sync), ("--exact", get.exact), ("--json", get.json)]
+    {
+        if given {
+            return Err(Error::new(Kind::InvalidInput, format!("use {option} with the standard output"))
+                .detail("it is for files")
+                .help(format!("name a file, or leave {option} out"))
+                .into());
+        }
+    }
+    cat::run(&Cat { area: get.area.clone(), offset: get.offset, length: get.length })
+}
+
+/// Copies what is data; what is a hole stays one. The bytes of data.
+fn copy(
+    part: &Part,
+    file: &NewFile,
+    path: &std::path::Path,
+    signals: Option<&Receiver<Event>>,
+    quiet: bool,
+) -> Result<u64> {
+    let failed = |error| io_error(format!("write {path:?}"), error);
+    // Beyond the limit is a deadly signal.
+    if getrlimit(Resource::Fsize).current.is_some_and(|limit| part.len() > limit) {
+        return Err(Error::new(Kind::Limit, format!("write {path:?}"))
+            .detail(format!("{} is more than a file may have here (RLIMIT_FSIZE)", Bytes(part.len())))
+            .help("raise it: `ulimit -f unlimited`")
+            .into());
+    }
+    file.file().set_len(part.len()).map_err(failed)?;
+    let bar = Bar::new("copying", Some(part.len()), quiet);
+    let data = AtomicU64::new(0);
+    let work = |range: Range<u64>, buffer: &mut [u8]| {
+        let mut at = range.start;
+        while let Some(found) = part.next_data(at..range.end) {
+            at = found.start;
+            while at < found.end {
+                let len = usize::try_from(found.end - at).unwrap_or(BUFFER).min(BUFFER);
+                let bytes = &mut buffer[..len];
+                part.read(at, bytes)?;
+                file.file().write_all_at(bytes, at).map_err(failed)?;
+                at += len as u64;
+                data.fetch_add(len as u64, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    };
+    let mut signal = None;
+    let mut tell = |done| {
+        bar.set(done);
+        if let Some(Event::Signal(number)) = signals.and_then(|signals| signals.try_recv().ok()) {
+            signal = Some(number);
+        }
+        signal.is_none()
+    };
+    pieces::each(part.len(), &mut tell, work)?;
+    match signal {
+        Some(signal) => Err(Failure::Signal(signal)),
+        None => Ok(data.into_inner()),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct GetJson {
+    id: i32,
+    name: String,
+    name_bytes: Option<String>,
+    file: String,
+    /// Bytes of the file.
+    size: u64,
+    /// Bytes of it that are no holes.
+    data: u64,
+    /// Whether the area was frozen: then the copy is exact.
+    frozen: bool,
+    /// Whether somebody was seen to write it meanwhile. (Who writes through a mapping is not seen.)
+    changed: bool,
+}

@@ -1,0 +1,122 @@
+//! `areas run` on a machine with several nodes: where a program's memory is that knows nothing of nodes. `cargo xtask test` boots it (`cargo xtask vm`) and takes
+//! the command along; elsewhere each test says that it was skipped.
+//!
+//! The guest's nodes: 0 (CPUs 0 and 1) and 1 (CPU 2) with CPUs, 2 large and slow, 3 small and fast, both without.
+// vm:
+
+use std::fs;
+use std::io::Write;
+use std::process::Command;
+
+use serde_json::Value;
+
+const MIB: u64 = 1 << 20;
+/// What the program takes, and how it is told.
+const TAKES: u64 = 48 * MIB;
+const TOLD: &str = "AREAS_TEST_TAKES_MEMORY";
+
+fn in_guest(test: &str) -> bool {
+    let guest = std::env::var_os("AREAS_GUEST").is_some();
+    if !guest {
+        let line =
+            format!("SKIPPED: guest_run::{test}: it wants several nodes: `cargo xtask test` boots them\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
+            let log = fs::File::options().append(true).create(true).open(path);
+            log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
+        }
+    }
+    guest
+}
+
+/// No test of its own: the program that the others run. It takes memory, touches it, and stays for as long as it takes to be looked at.
+#[test]
+fn program_that_takes_memory() {
+    if std::env::var_os(TOLD).is_none() {
+        return;
+    }
+    let mut bytes = vec![0_u8; usize::try_from(TAKES).unwrap()];
+    bytes.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    assert!(std::hint::black_box(&bytes).contains(&1));
+}
+
+/// What `areas run` tells of that program.
+fn told(options: &[&str]) -> Value {
+    let report = format!("/tmp/report-{}", options.join(""));
+    let mut run = Command::new("areas");
+    run.args(["-q", "run", "--json", "--output", &report]).args(options).arg("--");
+    run.arg(std::env::current_exe().unwrap()).args(["program_that_takes_memory", "--exact"]);
+    let output = run.env(TOLD, "yes").output().unwrap();
+    assert!(output.status.success(), "{options:?}: {output:?}");
+    serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap()
+}
+
+/// Anonymous memory on a node.
+fn anonymous(told: &Value, node: u32) -> u64 {
+    let on = &told["nodes"][node.to_string()];
+    on["heap"].as_u64().unwrap_or(0) + on["other"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn bound_to_a_node_it_takes_all_from_there() {
+    if !in_guest("bound_to_a_node_it_takes_all_from_there") {
+        return;
+    }
+    for node in [2, 1, 3] {
+        let told = told(&["--nodes", &node.to_string()]);
+        assert!(anonymous(&told, node) >= TAKES, "{told}");
+        // All its memory, from its first page on.
+        let elsewhere: u64 = (0..4).filter(|&other| other != node).map(|other| anonymous(&told, other)).sum();
+        assert_eq!(elsewhere, 0, "{told}");
+        assert!(told["policies"][format!("bind:{node}")].as_u64().unwrap() >= TAKES, "{told}");
+    }
+}
+
+#[test]
+fn interleaved_it_takes_the_same_from_each() {
+    if !in_guest("interleaved_it_takes_the_same_from_each") {
+        return;
+    }
+    let told = told(&["--policy", "interleave", "--nodes", "0,2", "--huge", "never"]);
+    for node in [0, 2] {
+        let share = anonymous(&told, node);
+        assert!((TAKES / 2 - MIB..TAKES / 2 + 4 * MIB).contains(&share), "node {node}: {told}");
+    }
+    assert_eq!((anonymous(&told, 1), anonymous(&told, 3)), (0, 0), "{told}");
+    assert_eq!(told["transparent_huge"], 0, "{told}");
+}
+
+#[test]
+fn without_a_policy_it_takes_from_where_it_runs() {
+    if !in_guest("without_a_policy_it_takes_from_where_it_runs") {
+        return;
+    }
+    let told = told(&["--cpunodebind", "1"]);
+    assert_eq!((&told["policy"], &told["cpus"]), (&Value::Null, &"2".into()));
+    assert!(anonymous(&told, 1) >= TAKES, "{told}");
+    let output = Command::new("areas")
+        .args(["-q", "run", "--cpunodebind", "1", "--", "grep", "Cpus_allowed_list", "/proc/self/status"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Cpus_allowed_list:\t2\n");
+    let refused = Command::new("areas").args(["run", "--cpunodebind", "2", "--", "true"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("it has none"), "{refused:?}");
+}
+
+/// An area of a program that asks for no place is where the program's policy says.
+#[test]
+fn areas_without_a_policy_follow_it() {
+    if !in_guest("areas_without_a_policy_follow_it") {
+        return;
+    }
+    let output = Command::new("areas")
+        .args(["-q", "run", "--nodes", "2", "--json", "--output", "/tmp/report-area", "--"])
+        .args(["areas", "create", "--name", "x", "--size", "32M", "--populate", "--", "sleep", "4"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let told: Value = serde_json::from_str(&fs::read_to_string("/tmp/report-area").unwrap()).unwrap();
+    assert!(told["nodes"]["2"]["shared"].as_u64().unwrap() >= 32 * MIB, "{told}");
+}
