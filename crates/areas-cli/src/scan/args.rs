@@ -76,6 +76,9 @@ pub(crate) struct Reap {
     /// Free it
     #[arg(long)]
     pub(crate) yes: bool,
+    /// In the /dev/shm of this process, which is in another mount namespace (a container), as `areas scan` says
+    #[arg(long = "in", value_name = "PID")]
+    pub(crate) inside: Option<u32>,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

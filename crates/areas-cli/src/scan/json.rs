@@ -55,6 +55,8 @@ struct MemoryJson {
     why: Option<String>,
     /// Where its file is; null where it has no name in a file system.
     path: Option<String>,
+    /// A process of another mount namespace, in whose /dev/shm it is; null of what is here.
+    inside: Option<u32>,
     holders: Vec<HolderJson>,
     areas: Vec<PublishedJson>,
     /// The command that frees it; null of what is not leaked.
@@ -75,6 +77,7 @@ impl From<&Memory> for MemoryJson {
             state: memory.state.word(),
             why: memory.why.clone(),
             path: memory.path.as_ref().map(|path| path.display().to_string()),
+            inside: memory.inside,
             holders: memory.holders.iter().map(HolderJson::from).collect(),
             areas: memory.areas.iter().map(PublishedJson::from).collect(),
             free_with: memory.free_with(),

@@ -33,6 +33,8 @@ pub(super) struct Memory {
     pub(super) path: Option<PathBuf>,
     /// A path of `/proc` that leads to it.
     pub(super) door: Option<String>,
+    /// A process of another mount namespace, in whose folder of shared memory it is.
+    pub(super) inside: Option<u32>,
     /// The published areas over it.
     pub(super) areas: Vec<Published>,
 }
@@ -106,8 +108,9 @@ impl Memory {
 
     /// The command that frees it.
     pub(super) fn free_with(&self) -> Option<String> {
+        let inside = self.inside.map_or(String::new(), |pid| format!(" --in {pid}"));
         (self.state == State::Leaked)
-            .then(|| format!("areas reap {} {} --yes", self.kind.word(), word_of(&self.name)))
+            .then(|| format!("areas reap {} {}{inside} --yes", self.kind.word(), word_of(&self.name)))
     }
 }
 

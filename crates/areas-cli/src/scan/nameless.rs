@@ -53,6 +53,7 @@ fn memory(
         holders: found.holders,
         path: None,
         door: found.door,
+        inside: None,
         areas,
     };
     if memory.is_unlinked() {

@@ -43,7 +43,27 @@ pub(super) fn memories(mounts: &Mounts, walk: &mut Walk, trouble: &mut Vec<Strin
         let begin = mount.point.strip_prefix(&folder).unwrap_or(Path::new(""));
         list(&mount.point, begin, mount.device, &mut files, trouble);
     }
-    files.into_iter().map(|file| memory(kind_of(&file.name), file, walk)).collect()
+    let mut memories: Vec<Memory> =
+        files.into_iter().map(|file| memory(kind_of(&file.name), file, walk)).collect();
+    for inside in &mounts.inside {
+        let mut files = Vec::new();
+        let place = (inside.point(), Path::new(""));
+        list_in(
+            &inside.folder,
+            OsStr::new("."),
+            (&place.0, place.1),
+            inside.device,
+            DEEPEST,
+            &mut files,
+            trouble,
+        );
+        memories.extend(
+            files
+                .into_iter()
+                .map(|file| Memory { inside: Some(inside.pid), ..memory(kind_of(&file.name), file, walk) }),
+        );
+    }
+    memories
 }
 
 /// A file as a memory, with whoever has it.
@@ -63,6 +83,7 @@ pub(super) fn memory(kind: Kind, file: File, walk: &mut Walk) -> Memory {
         holders,
         path: Some(file.path),
         door: None,
+        inside: None,
         areas: Vec::new(),
     }
 }

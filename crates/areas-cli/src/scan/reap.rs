@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::args::{Kind, Label, Reap};
 use super::blind::Blind;
 use super::memory::Holder;
-use super::mounts::{Mounts, SHM};
+use super::mounts::{Inside, Mounts, SHM};
 use super::proof::{Looked, Proof};
 use super::walk::{Walk, Wanted};
 use super::{posix, sysv};
@@ -87,7 +87,10 @@ fn called(kind: Kind, label: &Label) -> String {
 fn free(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     match reap.kind {
         Kind::Python | Kind::Shm | Kind::Sem | Kind::File | Kind::Huge => free_file(reap, label),
-        Kind::Sysv => free_segment(reap, label),
+        Kind::Sysv if reap.inside.is_none() => free_segment(reap, label),
+        Kind::Sysv => Err(refused(reap.kind, label, Fault::InvalidInput)
+            .detail("--in is for files of /dev/shm; segments are those of an IPC namespace")
+            .help(format!("`nsenter --ipc --target {} areas reap …`", reap.inside.unwrap_or_default()))),
         Kind::Area => Err(refused(reap.kind, label, Fault::InvalidInput)
             .detail("an area cannot leak: its memory goes with its last process")
             .help("`areas show NAME` tells who holds it; end these processes")),
@@ -109,7 +112,8 @@ struct Entry {
 
 impl Entry {
     /// Opens the folder, following no link.
-    fn of(kind: Kind, label: &Label) -> areas::Result<Self> {
+    fn of(reap: &Reap, label: &Label) -> areas::Result<Self> {
+        let kind = reap.kind;
         let path = Path::new(std::ffi::OsStr::from_bytes(&label.0));
         let missing = |why: String| {
             refused(kind, label, Fault::NoSuchArea).detail(why).help("`areas scan` lists what is there")
@@ -126,7 +130,10 @@ impl Entry {
         let base = if kind == Kind::Huge { Path::new("/") } else { Path::new(SHM) };
         let open = || {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let base = rustix::fs::open(base, flags, Mode::empty())?;
+            let base = match reap.inside {
+                Some(pid) => Inside::of(pid).ok_or(Errno::NOENT)?.folder,
+                None => rustix::fs::open(base, flags, Mode::empty())?,
+            };
             let above = above.strip_prefix("/").unwrap_or(above);
             if above.as_os_str().is_empty() {
                 return Ok(base);
@@ -151,11 +158,13 @@ impl Entry {
             return wrong("it is not a regular file");
         }
         let path = Path::new(std::ffi::OsStr::from_bytes(&label.0));
-        let is_memory = match kind {
+        let here = match kind {
             Kind::Huge => mounts.huge(),
             _ => mounts.shm(),
         };
-        if !is_memory.iter().any(|mount| mount.device == looked.object().0) {
+        let mut devices =
+            here.iter().map(|mount| mount.device).chain(mounts.inside.iter().map(|inside| inside.device));
+        if !devices.any(|device| device == looked.object().0) {
             return wrong("it is not memory: it lies on another file system");
         }
         if kind != Kind::Huge && path.ancestors().any(|above| posix::is_registry(&Path::new(SHM).join(above)))
@@ -176,7 +185,7 @@ impl Entry {
 fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     let kind = reap.kind;
     let mounts = Mounts::read();
-    let entry = Entry::of(kind, label)?;
+    let entry = Entry::of(reap, label)?;
     let looked = entry.look(kind, label, &mounts)?;
     let mut blind = Blind::new(&mounts);
     // Who has it is asked first: it is the better answer, and what opens nothing (O_PATH) only shows there.
@@ -196,7 +205,7 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
                 .detail(format!("that nobody holds it cannot be proved: {why}"))
                 .help(format!(
                     "as that user or as root; or, if you know that nobody needs it: `rm {}`",
-                    path_of(kind, label)
+                    path_of(reap, label)
                 )));
         }
     };
@@ -218,9 +227,13 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     }
 }
 
-fn path_of(kind: Kind, label: &Label) -> String {
+fn path_of(reap: &Reap, label: &Label) -> String {
     let name = String::from_utf8_lossy(&label.0);
-    if kind == Kind::Huge { name.into_owned() } else { format!("{SHM}/{name}") }
+    match (reap.kind, reap.inside) {
+        (Kind::Huge, _) => name.into_owned(),
+        (_, Some(pid)) => format!("/proc/{pid}/root{SHM}/{name}"),
+        (_, None) => format!("{SHM}/{name}"),
+    }
 }
 
 fn held(kind: Kind, label: &Label, holders: &[Holder]) -> Error {

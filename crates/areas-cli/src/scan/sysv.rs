@@ -67,6 +67,7 @@ fn memory(line: Line, seen: Found) -> Memory {
         holders: seen.holders,
         path: None,
         door: None,
+        inside: None,
         areas: Vec::new(),
     }
 }
@@ -86,6 +87,7 @@ fn elsewhere(number: u64, space: &str, found: Found) -> Memory {
         holders: found.holders,
         path: None,
         door: None,
+        inside: None,
         areas: Vec::new(),
     }
 }

@@ -32,8 +32,8 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) fn of(mounts: &Mounts) -> Self {
-        let devices: BTreeSet<u64> =
-            mounts.shm().iter().chain(&mounts.huge()).map(|mount| mount.device).collect();
+        let here = mounts.shm().into_iter().chain(mounts.huge()).map(|mount| mount.device);
+        let devices: BTreeSet<u64> = here.chain(mounts.inside.iter().map(|inside| inside.device)).collect();
         // The same may be mounted elsewhere, too.
         let everywhere = mounts.all().filter(|mount| devices.contains(&mount.device));
         let folders = everywhere.map(|mount| mount.point.as_os_str().as_bytes().to_vec()).collect();

@@ -170,6 +170,41 @@ fn machine_files_of_hugetlbfs() {
     assert_eq!(ran.stdout(), format!("1\n1\nfreed 0 B: huge \"{folder}/x\"\n"));
 }
 
+/// What leaks in a container takes the machine's memory: it is found from outside, and freed there.
+#[test]
+fn machine_what_leaks_in_another_mount_namespace() {
+    let test = "reaping::machine_what_leaks_in_another_mount_namespace";
+    let mount = "mount -t tmpfs none /dev/shm";
+    if !can_run(test, &["unshare", "--mount", "sh", "-c", mount]) {
+        return;
+    }
+    let registry = Registry::new();
+    let name = unique("t-reap-inside");
+    let script = format!(
+        "{mount}; echo text > /dev/shm/{name}; echo text > /dev/shm/{name}-held; exec 3</dev/shm/{name}-held
+         ln -s /etc/passwd /dev/shm/{name}-link; echo ready; read -r end; test -e /dev/shm/{name}; echo $?"
+    );
+    let mut command = registry.program("unshare");
+    command.args(["--mount", "bash", "-c", &script]).stdin(std::process::Stdio::piped());
+    let inside = crate::harness::Holder::start(&mut command);
+    let pid = inside.pid().to_string();
+    let row = found(&registry, "shm", &format!("{name}-held"));
+    assert_eq!((&row["state"], &row["holders"][0]["pid"]), (&"held".into(), &inside.pid().into()), "{row}");
+    let row = found(&registry, "shm", &name);
+    assert_eq!((&row["state"], &row["inside"]), (&"leaked".into(), &inside.pid().into()), "{row}");
+    assert_eq!(row["free_with"], format!("areas reap shm {name} --in {pid} --yes"));
+    // Here there is no such file.
+    assert_eq!(registry.run(["reap", "shm", &name, "--yes"]).code, Some(3));
+    let ran = registry.run(["reap", "shm", &format!("{name}-held"), "--in", &pid, "--yes"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let ran = registry.run(["reap", "shm", &format!("{name}-link"), "--in", &pid, "--yes"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    let ran = registry.shell(row["free_with"].as_str().unwrap());
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(!Path::new(&format!("/proc/{pid}/root/dev/shm/{name}")).exists());
+    assert!(Path::new(&format!("/proc/{pid}/root/dev/shm/{name}-held")).exists());
+}
+
 /// Threads open, map and close a memory all the time while it is to be freed, and make it anew once it is. Whoever has it has its bytes; what somebody
 /// had all the while is never said to be freed.
 #[test]
