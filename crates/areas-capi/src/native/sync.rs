@@ -34,7 +34,7 @@ pub const AREAS_OWNER_DEAD: c_int = 3;
 /// guards and call areas_mutex_consistent: until then everybody who locks it is told. A forked child does not own what its parent has locked. Its addresses
 /// belong to the library: no thread stores to them otherwise.
 ///
-/// AREAS_ERROR_TIMED_OUT: its owner lives (a stopped one, too). AREAS_ERROR_BUSY: this thread has it already. AREAS_ERROR_INVALID_INPUT: another process has
+/// AREAS_ERROR_TIMED_OUT: its owner lives (a stopped one, too). AREAS_ERROR_BUSY: this thread has it already, by whatever handle. AREAS_ERROR_INVALID_INPUT: another process has
 /// written what is not a mutex; or the offset is no multiple of 8. AREAS_ERROR_OUT_OF_RANGE. AREAS_ERROR_READ_ONLY. AREAS_ERROR_UNSUPPORTED: pages of the pool, and areas
 /// that are not shared, or may shrink. AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's first lock in an area, which takes a descriptor
 /// for a moment, a mapping, and /proc.

@@ -89,7 +89,7 @@ impl<'a> Mutex<'a> {
     ///
     /// # Errors
     /// - [`Kind::TimedOut`]: its owner lives, and did not unlock it in time;
-    /// - [`Kind::Busy`]: this thread has it already, and would wait for itself; or its marks are in another process's way;
+    /// - [`Kind::Busy`]: this thread has it already, by whatever clone of the area, and would wait for itself; or its marks are in another process's way;
     /// - [`Kind::InvalidInput`]: the word there is not a mutex's;
     /// - [`Kind::Limit`], [`Kind::NotPermitted`], [`Kind::System`]: at the first lock of a thread in an area, for want of a descriptor for
     ///   the length of the call, of a mapping, of the right to open the memory for writing, of `/proc`.
@@ -142,7 +142,7 @@ impl<'a> Mutex<'a> {
     }
 
     fn known(&self) -> Option<Mark> {
-        self.area.owners().this_thread_known()
+        self.area.owners().this_thread_known(self.area.object())
     }
 
     /// The mutex; or the living owner that has it.
@@ -263,7 +263,12 @@ impl<'a> Locked<'a> {
     }
 }
 
-/// As long as it is there, this thread has the mutex. It stays in its thread.
+/// As long as it is there, this thread has the mutex. It stays in its thread:
+///
+/// ```compile_fail
+/// fn goes_to_another_thread<T: Send>() {}
+/// goes_to_another_thread::<areas::sync::Guard<'static>>();
+/// ```
 ///
 /// Dropping it unlocks, and says nothing if another process has taken the mutex away; [`unlock`](Guard::unlock) does. In a forked child it is the
 /// parent's, and dropping it does nothing.

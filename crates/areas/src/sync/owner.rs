@@ -1,6 +1,6 @@
 //! Whose a lock is: numbers that the kernel vouches for.
 //!
-//! An owner is a thread (of mutexes), or the writer of a sequence lock. It has a number, drawn at random of 2^60 for each area, and marks the byte of that
+//! An owner is a thread (of mutexes), or the writer of a sequence lock. It has a number, drawn at random of 2^60 for each memory object, and marks the byte of that
 //! number, far behind the end of the area's memory, by a record lock of an open file (OFD, fcntl(2)). A mapping of one page keeps that file, without a
 //! descriptor, and is not inherited by forked children: so the kernel takes the mark back when the process ends, is killed or calls exec, and this library
 //! does when the thread ends or the area goes. Whoever has the area asks the kernel whether there is a mark: no process number is involved, so that pid
@@ -20,6 +20,7 @@ use crate::mapping::{Canary, Mapping};
 use crate::object::{self, Object};
 use crate::presence;
 use crate::sys;
+use crate::sys::file::Identity;
 use crate::sys::memory::Advice;
 use crate::sys::range_lock;
 
@@ -32,7 +33,7 @@ const WHAT: &str = "mark an area's memory as that of a lock's owner";
 /// Held while a mark has a descriptor, which a forked child would inherit. First in the order of what `fork` takes.
 static GATE: Mutex<()> = Mutex::new(());
 /// All marks of this process. Nothing else is waited for by who holds it.
-static MARKS: Mutex<Vec<Mark>> = Mutex::new(Vec::new());
+static BOOK: Mutex<Book> = Mutex::new(Book { memory: Vec::new(), marks: Vec::new() });
 /// Not set in a forked child that has not noticed yet that it is one.
 static CANARY: OnceLock<Canary> = OnceLock::new();
 /// Counts the forks that led to this process, as far as each child came here.
@@ -40,8 +41,21 @@ static LIFE: AtomicU64 = AtomicU64::new(1);
 /// Numbers for areas and threads.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
+struct Book {
+    memory: Vec<Memory>,
+    marks: Vec<Mark>,
+}
+
+/// Memory in which this process has owners.
+struct Memory {
+    identity: Identity,
+    id: u64,
+    /// Areas over it, by which owners were asked for.
+    areas: usize,
+}
+
 struct Mark {
-    area: u64,
+    memory: u64,
     thread: u64,
     number: u64,
     mapping: Mapping,
@@ -80,63 +94,91 @@ impl Drop for Mine {
     }
 }
 
-/// In each area: by which its owners are known in this process. 0 as long as it has none.
+/// In each area: by which the owners in its memory are known in this process, whatever area they lock by. 0 as long as it has none.
 #[derive(Debug, Default)]
 pub(crate) struct Owners(AtomicU64);
 
 impl Owners {
     /// This thread, as an owner of locks in this area.
     pub(crate) fn this_thread(&self, object: &Object) -> Result<Owner> {
-        let (area, life) = (self.area(), life()?);
+        let (memory, life) = (self.memory(object), life()?);
         let ending = |_| {
             Error::new(Kind::Unsupported, "own a lock in an area")
                 .detail("the thread is about to end, and its locals are gone")
         };
         MINE.try_with(|mine| {
             let mut known = mine.known.borrow_mut();
-            if let Some(&(_, owner)) = known.iter().find(|(of, owner)| *of == area && owner.life == life) {
+            if let Some(&(_, owner)) = known.iter().find(|(of, owner)| *of == memory && owner.life == life) {
                 return Ok(owner);
             }
-            let owner = take(object, area, mine.thread)?;
-            let marks = marks();
-            known.retain(|(_, owner)| marks.iter().any(|mark| mark.number == owner.number));
-            known.push((area, owner));
+            let owner = take(object, memory, mine.thread)?;
+            let book = book();
+            known.retain(|(_, owner)| book.marks.iter().any(|mark| mark.number == owner.number));
+            known.push((memory, owner));
             Ok(owner)
         })
         .map_err(ending)?
     }
 
     /// The same, if it has been one already.
-    pub(crate) fn this_thread_known(&self) -> Option<Owner> {
-        let (area, life) = (self.0.load(Ordering::Relaxed), life().ok()?);
+    pub(crate) fn this_thread_known(&self, object: &Object) -> Option<Owner> {
+        let (memory, life) = (self.memory(object), life().ok()?);
         let find = |mine: &Mine| {
             let known = mine.known.borrow();
-            known.iter().find(|(of, owner)| *of == area && owner.life == life).map(|&(_, owner)| owner)
+            known.iter().find(|(of, owner)| *of == memory && owner.life == life).map(|&(_, owner)| owner)
         };
         MINE.try_with(find).ok().flatten()
     }
 
     /// An owner that is no thread. [`give_back`] ends it.
     pub(crate) fn another(&self, object: &Object) -> Result<Owner> {
-        take(object, self.area(), next())
+        take(object, self.memory(object), next())
     }
 
-    /// All owners in this area are gone: it is about to go, or to be frozen, which nobody may be in the way of who could write.
+    /// The area is about to go, or to be frozen. The owners in its memory go with the last one of this process.
     pub(crate) fn release(&mut self) {
-        let area = std::mem::take(self.0.get_mut());
-        if area != 0 {
-            take_back(|mark| mark.area == area);
+        let id = std::mem::take(self.0.get_mut());
+        if id == 0 {
+            return;
+        }
+        let mut book = book();
+        let Some(at) = book.memory.iter().position(|memory| memory.id == id) else { return };
+        book.memory[at].areas -= 1;
+        if book.memory[at].areas == 0 {
+            book.memory.swap_remove(at);
+            drop(book);
+            take_back(|mark| mark.memory == id);
         }
     }
 
-    fn area(&self) -> u64 {
+    fn memory(&self, object: &Object) -> u64 {
         match self.0.load(Ordering::Relaxed) {
-            0 => {
-                let new = next();
-                self.0.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed).err().unwrap_or(new)
-            }
-            area => area,
+            0 => self.note(object.identity()),
+            id => id,
         }
+    }
+
+    #[cold]
+    fn note(&self, identity: Identity) -> u64 {
+        let mut book = book();
+        let known = self.0.load(Ordering::Relaxed);
+        if known != 0 {
+            // Another thread was faster.
+            return known;
+        }
+        let id = match book.memory.iter_mut().find(|memory| memory.identity == identity) {
+            Some(memory) => {
+                memory.areas += 1;
+                memory.id
+            }
+            None => {
+                let id = next();
+                book.memory.push(Memory { identity, id, areas: 1 });
+                id
+            }
+        };
+        self.0.store(id, Ordering::Relaxed);
+        id
     }
 }
 
@@ -161,7 +203,7 @@ pub(super) fn is_alive(object: &Object, number: u64) -> Result<bool> {
         .map_err(|errno| Error::new(Kind::System, WHAT).call("fcntl(F_OFD_GETLK, F_RDLCK)", errno))
 }
 
-fn take(object: &Object, area: u64, thread: u64) -> Result<Owner> {
+fn take(object: &Object, memory: u64, thread: u64) -> Result<Owner> {
     object.refuse_physical(|| WHAT.to_owned())?;
     let life = life()?;
     let _gate = gate();
@@ -183,7 +225,7 @@ fn take(object: &Object, area: u64, thread: u64) -> Result<Owner> {
         .map_err(|errno| Error::new(Kind::System, WHAT).call("madvise(MADV_DONTFORK)", errno))?;
     // Before anybody forks.
     drop(file);
-    marks().push(Mark { area, thread, number, mapping });
+    book().marks.push(Mark { memory, thread, number, mapping });
     Ok(Owner { number, life })
 }
 
@@ -191,9 +233,9 @@ fn take_back(which: impl Fn(&Mark) -> bool) {
     notice_fork();
     // Unmapped when the mutex is free again.
     let gone: Vec<Mark> = {
-        let mut marks = marks();
-        let (gone, stay) = std::mem::take(&mut *marks).into_iter().partition(which);
-        *marks = stay;
+        let mut book = book();
+        let (gone, stay) = std::mem::take(&mut book.marks).into_iter().partition(which);
+        book.marks = stay;
         gone
     };
     drop(gone);
@@ -221,9 +263,9 @@ fn notice_fork() {
     if let Some(canary) = CANARY.get()
         && !canary.is_set()
     {
-        let mut marks = marks();
+        let mut book = book();
         if !canary.is_set() {
-            for mark in marks.drain(..) {
+            for mark in book.marks.drain(..) {
                 let _not_ours = ManuallyDrop::new(mark.mapping);
             }
             LIFE.fetch_add(1, Ordering::Relaxed);
@@ -255,20 +297,20 @@ fn gate() -> MutexGuard<'static, ()> {
     GATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn marks() -> MutexGuard<'static, Vec<Mark>> {
-    MARKS.lock().unwrap_or_else(PoisonError::into_inner)
+fn book() -> MutexGuard<'static, Book> {
+    BOOK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a fork takes before all else: no mark has a descriptor.
 pub(crate) struct Gate(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
 
 /// What it takes after all else: no mark is half noted.
-pub(crate) struct Marks(#[expect(dead_code, reason = "held")] MutexGuard<'static, Vec<Mark>>);
+pub(crate) struct Marks(#[expect(dead_code, reason = "held")] MutexGuard<'static, Book>);
 
 pub(crate) fn gate_whole() -> Gate {
     Gate(gate())
 }
 
 pub(crate) fn marks_whole() -> Marks {
-    Marks(marks())
+    Marks(book())
 }

@@ -132,6 +132,28 @@ fn a_repair_that_fails_leaves_it_to_the_next_one() {
 }
 
 #[test]
+fn clones_of_one_memory_have_the_same_owner() {
+    let me = test!("clones_of_one_memory_have_the_same_owner");
+    let told = me.alone(Stage::default(), || {
+        let area = areas::builder(4096).name("twice").shared().unwrap();
+        let clone = areas::registry::find("twice").unwrap().open().unwrap();
+        let (mutex, same) = (Mutex::new(&area, 0).unwrap(), Mutex::new(&clone, 0).unwrap());
+        let guard = lock(&mutex);
+        assert_eq!(same.owner().unwrap(), Owner::ThisThread);
+        assert_eq!(same.lock(LONG).unwrap_err().kind(), Kind::Busy);
+        same.unlock_forgotten().unwrap();
+        assert_eq!(guard.unlock().unwrap_err().kind(), Kind::NotPermitted);
+        // The marks stay with either.
+        let guard = lock(&same);
+        drop(area);
+        assert_eq!(same.owner().unwrap(), Owner::ThisThread);
+        guard.unlock().unwrap();
+        "done".to_owned()
+    });
+    assert_eq!(told, "done");
+}
+
+#[test]
 fn marks_go_with_their_area_and_their_thread() {
     let me = test!("marks_go_with_their_area_and_their_thread");
     let told = me.alone(Stage::default(), || {
