@@ -73,6 +73,7 @@ pub(crate) enum Command {
     Completions(Completions),
     Man(Man),
     TourWorker(TourWorker),
+    CompleteNames(CompleteNames),
     TopScreen(TopScreen),
     Get(Get),
     Cmp(Cmp),
@@ -322,6 +323,8 @@ pub(crate) struct Nodes {
 }
 
 /// Show what areas are for, on a real file: under a minute, everything that it says is measured
+///
+/// With --quiet it tells what does not hold, and how much does.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Tour {
     /// The file to take; by default the Rust compiler's own library, some 150 MB
@@ -333,6 +336,15 @@ pub(crate) struct Tour {
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// Print what may be meant by an area, for completions
+#[derive(Debug, clap::Args)]
+#[command(hide = true)]
+pub(crate) struct CompleteNames {
+    /// What was typed of it
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) word: Option<String>,
 }
 
 /// Write the manual pages into a folder

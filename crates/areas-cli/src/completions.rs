@@ -1,17 +1,27 @@
-//! `areas completions`: what a shell needs to complete the command line.
+//! `areas completions`: what a shell needs to complete the command line, the names of living areas included.
+//!
+//! The scripts know the command; for names they ask it: `areas complete-names`, which is not for people.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use clap::{Command, CommandFactory};
+use areas::registry;
+use clap::{Arg, Command, CommandFactory};
+use clap_complete::Shell;
 
-use crate::args::{Args, Completions};
+use crate::args::{Args, CompleteNames, Completions};
 use crate::failure::Result;
 use crate::output;
 
+/// What an argument that means an area is called in the help.
+const AREA: &str = "NAME|ID";
+
 pub(crate) fn run(completions: &Completions) -> Result<ExitCode> {
+    let mut command = for_people(Args::command());
     let mut script = Vec::new();
-    clap_complete::generate(completions.shell, &mut for_people(Args::command()), "areas", &mut script);
-    output::print_raw(&String::from_utf8_lossy(&script))?;
+    clap_complete::generate(completions.shell, &mut command, "areas", &mut script);
+    let script = with_names(completions.shell, &String::from_utf8_lossy(&script), &command);
+    output::print_raw(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -20,4 +30,137 @@ fn for_people(whole: Command) -> Command {
     let command =
         Command::new("areas").version(env!("CARGO_PKG_VERSION")).args(whole.get_arguments().cloned());
     command.subcommands(whole.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned())
+}
+
+/// The commands that take areas, and what the argument is called there.
+fn taking_areas(command: &Command) -> Vec<(&str, &str)> {
+    let is_area = |arg: &&Arg| {
+        arg.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == AREA))
+    };
+    let of = |one| Some((Command::get_name(one), one.get_positionals().find(is_area)?.get_id().as_str()));
+    command.get_subcommands().filter_map(of).collect()
+}
+
+/// The script of a shell, with what completes names of areas. Shells for which there is none complete all else.
+fn with_names(shell: Shell, script: &str, command: &Command) -> String {
+    let taking = taking_areas(command);
+    let names: Vec<&str> = taking.iter().map(|(name, _)| *name).collect();
+    match shell {
+        Shell::Bash => script.to_owned() + &BASH.replace("COMMANDS", &names.join("|")),
+        Shell::Fish => {
+            let seen = names.join(" ");
+            let line = format!(
+                "complete -c areas -n \"__fish_seen_subcommand_from {seen}\" -f -a \"(areas complete-names (commandline -ct) 2>/dev/null)\"\n"
+            );
+            script.to_owned() + &line
+        }
+        Shell::Zsh => {
+            let ids: BTreeSet<&str> = taking.iter().map(|(_, id)| *id).collect();
+            let mut text = String::with_capacity(script.len() + ZSH.len());
+            for (number, line) in script.split_inclusive('\n').enumerate() {
+                let is_area = ids.iter().any(|id| {
+                    [":", "::", "*:", "*::"].iter().any(|kind| line.starts_with(&format!("'{kind}{id} -- ")))
+                });
+                text += &if is_area { line.replace(":_default'", ":_areas_names'") } else { line.to_owned() };
+                // `#compdef` has to be the first line.
+                if number == 0 {
+                    text += ZSH;
+                }
+            }
+            text
+        }
+        _ => script.to_owned(),
+    }
+}
+
+/// Behind the generated function: names of areas beside what it says of options. What is printed for it holds nothing that a shell would obey.
+const BASH: &str = r#"
+_areas_with_names() {
+    _areas "$@"
+    local word command=""
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case "$word" in
+            --) return 0 ;;
+            -*) ;;
+            *) command="$word"; break ;;
+        esac
+    done
+    word="${COMP_WORDS[COMP_CWORD]}"
+    case "$command" in
+        COMMANDS)
+            if [[ "$word" != -* ]]; then
+                COMPREPLY=( $(compgen -W "$(areas complete-names "$word" 2>/dev/null)" -- "$word") )
+            fi
+            ;;
+    esac
+}
+complete -F _areas_with_names -o bashdefault -o default areas
+"#;
+
+const ZSH: &str = r#"
+_areas_names() {
+    local -a names
+    names=(${(f)"$(areas complete-names "$PREFIX" 2>/dev/null)"})
+    compadd -a names
+}
+"#;
+
+/// Names of areas, one a line: such that no shell has to be told that they are one word, and nothing in them is obeyed. Others by their ids, and
+/// all of them where digits are typed. Whatever is wrong with the registry, there is nothing to complete then.
+pub(crate) fn names(complete: &CompleteNames) -> Result<ExitCode> {
+    let typed = complete.word.as_deref().unwrap_or_default();
+    let digits = typed.starts_with(|c: char| c.is_ascii_digit());
+    let mut words = BTreeSet::new();
+    for area in registry::list().map(|listing| listing.areas).unwrap_or_default() {
+        match std::str::from_utf8(area.name().as_bytes()) {
+            Ok(name) if is_plain(name) => _ = words.insert(name.to_owned()),
+            _ => _ = words.insert(area.id().to_string()),
+        }
+        if digits {
+            words.insert(area.id().to_string());
+        }
+    }
+    output::print_raw(&words.into_iter().map(|word| word + "\n").collect::<String>())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One word in any shell, and a name: no option, and no id.
+fn is_plain(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.,+@%/-".contains(c);
+    name.chars().all(is_plain) && !name.starts_with('-') && !name.chars().all(|c| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_names_are_words_in_any_shell() {
+        for (name, plain) in [
+            ("model", true),
+            ("a.b-c_d/e@f%2,g+h", true),
+            ("17", false),
+            ("-x", false),
+            ("a b", false),
+            ("$(reboot)", false),
+            ("a;b", false),
+            ("a:b", false),
+            ("größe", false),
+            ("`x`", false),
+            ("~", false),
+            ("*", false),
+        ] {
+            assert_eq!(is_plain(name), plain, "{name}");
+        }
+    }
+
+    #[test]
+    fn commands_that_take_areas_are_known() {
+        let command = for_people(Args::command());
+        let taking: Vec<&str> = taking_areas(&command).into_iter().map(|(name, _)| name).collect();
+        for name in ["ls", "show", "cat", "move", "resize", "doctor"] {
+            assert!(taking.contains(&name), "{name}: {taking:?}");
+        }
+        assert!(!taking.contains(&"put") && !taking.contains(&"nodes"), "{taking:?}");
+    }
 }

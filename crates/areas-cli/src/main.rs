@@ -109,6 +109,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::TopScreen(screen) => top::live::run(&screen),
         Command::Tour(tour) => tour::run(&tour, quiet),
         Command::Completions(completions) => completions::run(&completions),
+        Command::CompleteNames(complete) => completions::names(&complete),
         Command::Man(man) => man::run(&man),
         Command::TourWorker(worker) => tour::worker::run(&worker),
         Command::Get(get) => inout::get::run(&get, quiet),

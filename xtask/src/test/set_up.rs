@@ -45,7 +45,7 @@ const fn module(name: &'static str, packages: &'static str, steps: &'static [&'s
 }
 
 /// What the steps call, beyond what every Debian has (a shell, coreutils, `cmp`, `grep`, `tar`).
-const NEEDS: [Need; 28] = [
+const NEEDS: [Need; 31] = [
     program("gcc", "gcc libc6-dev", &["tests", "c", "install", "bench", "guests"]),
     program("cc", "gcc libc6-dev", &["tests", "bench"]),
     program("g++", "g++", &["c", "bench", "fuzz"]),
@@ -64,6 +64,9 @@ const NEEDS: [Need; 28] = [
     program("perl", "perl-base", &["tests"]),
     program("ps", "procps", &["tests"]),
     program("bash", "bash", &["tests"]),
+    program("zsh", "zsh", &["tests"]),
+    program("fish", "fish", &["tests"]),
+    program("man", "man-db", &["tests"]),
     program("ldd", "libc-bin", &["guests"]),
     program("numactl", "numactl", &["guests"]),
     program("python3", "python3", &["python", "bench"]),

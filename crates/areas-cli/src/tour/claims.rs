@@ -11,36 +11,38 @@ use crate::output::style::{Look, Terminal};
 #[derive(Debug)]
 pub(super) struct Claims {
     terminal: Terminal,
+    /// Only what does not hold, and the sum.
+    quiet: bool,
     steps: usize,
     held: usize,
     failed: usize,
 }
 
 impl Claims {
-    pub(super) fn new() -> Self {
-        Claims { terminal: Terminal::stdout(), steps: 0, held: 0, failed: 0 }
+    pub(super) fn new(quiet: bool) -> Self {
+        Claims { terminal: Terminal::stdout(), quiet, steps: 0, held: 0, failed: 0 }
     }
 
     pub(super) fn title(&self, text: &str) -> Result<()> {
-        output::print(&(self.terminal.paint(Look::Bold, text) + "\n"))
+        self.print(&(self.terminal.paint(Look::Bold, text) + "\n"))
     }
 
     /// The next step begins.
     pub(super) fn step(&mut self, title: &str) -> Result<()> {
         self.steps += 1;
         let title = format!("{}. {title}", self.steps);
-        output::print(&format!("\n{}\n", self.terminal.paint(Look::Bold, &title)))
+        self.print(&format!("\n{}\n", self.terminal.paint(Look::Bold, &title)))
     }
 
     /// An explanation.
     pub(super) fn say(&self, text: &str) -> Result<()> {
-        output::print(&self.wrapped("   ", "   ", text))
+        self.print(&self.wrapped("   ", "   ", text))
     }
 
     /// Something to look at: its lines stay as they are.
     pub(super) fn display(&self, text: &str) -> Result<()> {
         let lines: String = text.lines().map(|line| format!("   {line}\n")).collect();
-        output::print(&lines)
+        self.print(&lines)
     }
 
     /// What is left of the terminal for what [`Claims::display`] shows.
@@ -56,8 +58,16 @@ impl Claims {
         let rest = " ".repeat(3 + mark.chars().count() + 1);
         *(if holds { &mut self.held } else { &mut self.failed }) += 1;
         // The mark may have colours, which take no room.
+        if holds && self.quiet {
+            return Ok(());
+        }
         let text = self.wrapped(&rest, &rest, text);
         output::print(&format!("   {} {}", self.terminal.paint(look, &mark), text.trim_start()))
+    }
+
+    /// What is left out where quiet is asked for.
+    fn print(&self, text: &str) -> Result<()> {
+        if self.quiet { Ok(()) } else { output::print(text) }
     }
 
     /// Lines no longer than the terminal is wide, broken between words.
@@ -73,7 +83,8 @@ impl Claims {
             0 => (Look::Good, format!("All {all} claims hold."), ExitCode::SUCCESS),
             failed => (Look::Bad, format!("{failed} of {all} claims FAILED."), ExitCode::FAILURE),
         };
-        output::print(&format!("\n{} ({seconds:.1} s)\n", self.terminal.paint(look, &text)))?;
+        let gap = if self.quiet { "" } else { "\n" };
+        output::print(&format!("{gap}{} ({seconds:.1} s)\n", self.terminal.paint(look, &text)))?;
         Ok(code)
     }
 }

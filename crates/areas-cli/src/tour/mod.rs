@@ -36,7 +36,7 @@ pub(crate) fn run(tour: &Tour, quiet: bool) -> Result<ExitCode> {
             .help("name a file with some contents: `areas tour FILE`")
             .into());
     };
-    let mut claims = Claims::new();
+    let mut claims = Claims::new(quiet);
     claims.title("areas tour: a file in shared memory, from its maker to its last holder")?;
     claims.display(&format!("The file: {}, {:#}.", file.display(), Bytes::from(size)))?;
     steps::all(&mut claims, &file, contents, size, quiet)?;

@@ -1,6 +1,6 @@
 //! What the command says of itself.
 
-use crate::harness::Registry;
+use crate::harness::{Ran, Registry};
 
 #[test]
 fn help_of_every_command() {
@@ -59,10 +59,65 @@ fn completions_for_every_shell() {
         assert!(ran.stdout().contains("weighted-interleave"), "{shell}");
         assert!(!ran.stdout().contains("tour-worker"), "{shell}: it is not for people");
         assert!(!ran.stdout().contains("top-screen"), "{shell}: it is not for people");
+        assert_eq!(ran.stdout().matches("areas complete-names").count(), 1, "{shell}");
     }
     // A shell understands it.
     let ran = registry.shell("source <(areas completions bash) && complete -p areas");
     assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+/// In each shell that is here: names of living areas. What a shell would obey, or take for several words, is offered by its id.
+#[test]
+fn names_of_living_areas_are_completed() {
+    let registry = Registry::new();
+    let odd = "fr$(touch obeyed) x;`touch obeyed`";
+    let _holders = ["frames", "from-here", "model", "17", odd]
+        .map(|name| registry.hold(["create", "--name", name, "--size", "4096"]));
+    let ids: Vec<String> = registry
+        .list()
+        .iter()
+        .filter(|area| area["name"] == odd || area["name"] == "17")
+        .map(|area| area["id"].to_string())
+        .collect();
+    let bash = |words: &str, typed: &str| {
+        let count = words.split(' ').count();
+        let ran = registry.shell(&format!(
+            "source <(areas completions bash); COMP_WORDS=({words} '{typed}'); COMP_CWORD={count}
+            _areas_with_names areas '{typed}' show; printf '%s\\n' \"${{COMPREPLY[@]}}\"; test ! -e obeyed"
+        ));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+        let mut words: Vec<String> = ran.stdout().split_whitespace().map(str::to_owned).collect();
+        words.sort();
+        words
+    };
+    assert_eq!(bash("areas show", "fr"), ["frames", "from-here"]);
+    assert_eq!(bash("areas -q cat", "mo"), ["model"]);
+    let mut all = vec!["frames".to_owned(), "from-here".to_owned(), "model".to_owned()];
+    all.extend(ids);
+    all.sort();
+    assert_eq!(bash("areas ls", ""), all);
+    assert!(bash("areas show", "--m").contains(&"--map".to_owned()));
+    assert!(!bash("areas put", "fr").contains(&"frames".to_owned()));
+
+    let shells: [(&str, &str); 2] = [
+        ("fish", "areas completions fish | source; complete -C 'areas show fr'"),
+        (
+            "zsh",
+            "compadd() { print -l -- $names }; compdef() {}; PREFIX=fr; source <(areas completions zsh); _areas_names",
+        ),
+    ];
+    for (shell, script) in shells {
+        if !crate::harness::can_run("help::names_of_living_areas_are_completed", &[shell, "--version"]) {
+            continue;
+        }
+        let mut command = registry.program(shell);
+        command.args(["-c", script]).env("PATH", crate::harness::path_with_areas());
+        let ran = Ran::of(command.env("HOME", registry.path()));
+        let text = ran.stdout();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.contains(&"frames") && lines.contains(&"from-here"), "{shell}: {ran:?}");
+        assert!(!text.contains("obeyed"), "{shell}: {ran:?}");
+    }
 }
 
 #[test]
@@ -114,4 +169,49 @@ fn manual_pages_for_every_command() {
     let ran = registry.run(["man".as_ref(), registry.file("nowhere").as_os_str()]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.starts_with("areas: cannot write manual pages into "), "{ran:?}");
+}
+
+/// Each page has the sections in which people look, and says what the help says; a reader of manual pages finds nothing wrong with it.
+#[test]
+fn manual_pages_are_whole() {
+    let registry = Registry::new();
+    let folder = registry.file("man");
+    std::fs::create_dir(&folder).unwrap();
+    let ran = registry.run(["man".as_ref(), folder.as_os_str()]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let can_read = crate::harness::can_run("help::manual_pages_are_whole", &["man", "--version"]);
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let page = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let help = match name.split_once('-') {
+            Some((_, command)) => registry.run([command, "--help"]).stdout(),
+            None => registry.run(["--help"]).stdout(),
+        };
+        let mut sections = vec![
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "OPTIONS",
+            "EXIT STATUS",
+            "ENVIRONMENT",
+            "FILES",
+            "SEE ALSO",
+        ];
+        sections.extend(help.contains("\nExamples:\n").then_some("EXAMPLES"));
+        for section in sections {
+            assert!(page.contains(&format!(".SH {section}\n")), "{name}: {section}");
+        }
+        assert!(!page.contains(".SH EXTRA"), "{name}");
+        if !can_read {
+            continue;
+        }
+        let mut read = registry.program("man");
+        read.args(["--warnings=w", "--local-file"]).arg(&path).env("MANWIDTH", "80");
+        let shown = Ran::of(&mut read);
+        assert_eq!((shown.code, shown.stderr.as_str()), (Some(0), ""), "{name}");
+        let text = shown.stdout();
+        assert!(text.contains("EXIT STATUS") && text.contains("/dev/shm/areas-UID"), "{name}: {text}");
+        assert!(text.lines().next().unwrap().contains("Areas"), "{name}: {text}");
+    }
 }

@@ -89,3 +89,18 @@ fn a_killed_tour_leaves_nothing() {
     assert!(three);
     assert!(within(std::time::Duration::from_secs(10), || registry.list().is_empty()));
 }
+
+/// What holds is not told where quiet is asked for, but that all of it does.
+#[test]
+fn machine_a_quiet_tour_is_one_line() {
+    let registry = Registry::new();
+    let file = registry.file_of("file", 4 << 20);
+    let ran = registry.run(["--quiet", "tour", file.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    let text = ran.stdout();
+    assert!(
+        text.lines().count() == 1 && text.starts_with("All ") && text.contains(" claims hold."),
+        "{text}"
+    );
+    registry.assert_empty();
+}
