@@ -93,10 +93,20 @@ fn state_of(holders: &[Holder], path: &Path, object: Object) -> (State, Option<S
         return (State::Held, None);
     }
     match proof::ask(path, object) {
-        Proof::Nobody(_) => (State::Leaked, None),
+        Proof::Nobody(_) => match kept(path) {
+            Some(why) => (State::Idle, Some(why.to_owned())),
+            None => (State::Leaked, None),
+        },
         Proof::Somebody => (State::Held, Some(super::UNSEEN.to_owned())),
         Proof::Unknown(why) => (State::Unknown, Some(why)),
     }
+}
+
+/// Why a file that nobody holds is wanted all the same: it is known that its program opens it again each time that it runs.
+pub(super) fn kept(path: &Path) -> Option<&'static str> {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let podmans = name == b"libpod_lock" || name.starts_with(b"libpod_rootless_lock_");
+    podmans.then_some("podman has its locks in it, and opens it each time that it runs")
 }
 
 /// What a file is, by its name: what makes it chooses that.
@@ -194,6 +204,18 @@ mod tests {
             ("joblib_1/x.pkl", Kind::File),
         ] {
             assert_eq!(kind_of(Path::new(name)), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_again_is_known() {
+        for (path, expected) in [
+            ("/dev/shm/libpod_lock", true),
+            ("/dev/shm/libpod_rootless_lock_1000", true),
+            ("/dev/shm/libpod_lock2", false),
+            ("/dev/shm/psm_9b2f41c7", false),
+        ] {
+            assert_eq!(kept(Path::new(path)).is_some(), expected, "{path}");
         }
     }
 

@@ -193,6 +193,11 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     if !holders.is_empty() {
         return Err(held(kind, label, &holders));
     }
+    if let Some(why) = posix::kept(&entry.name) {
+        return Err(refused(kind, label, Fault::Busy)
+            .detail(format!("nobody holds it now, but {why}"))
+            .help(format!("if you know that nobody needs it: `rm {}`", path_of(reap, label))));
+    }
     let lease = match looked.prove() {
         Proof::Nobody(lease) => lease,
         Proof::Somebody => {

@@ -111,6 +111,10 @@ fn machine_what_is_not_leaked_is_refused() {
     refused("shm", link.file_name().unwrap().to_str().unwrap(), 2, "not a regular file");
     std::fs::remove_file(&link).unwrap();
     refused("python", name, 2, "by its name it is shm");
+    let podmans = Posix::new("libpod_rootless_lock_t", 4096);
+    assert_eq!(found(&registry, "shm", podmans.name())["state"], "idle");
+    refused("shm", podmans.name(), 1, "podman has its locks in it");
+    assert!(podmans.is_there());
     refused("area", name, 2, "an area cannot leak");
     refused("memfd", name, 2, "cannot leak");
     refused("shm", "../../etc/passwd", 3, "without `.` and `..`");
