@@ -10,6 +10,11 @@ mod choice;
 mod doctor_args;
 #[path = "../../crates/areas-cli/src/column.rs"]
 mod column;
+#[path = "../../crates/areas-cli/src/gate/args.rs"]
+mod gate_args;
+mod gate {
+    pub(crate) use crate::gate_args as args;
+}
 #[path = "../../crates/areas-cli/src/placing.rs"]
 mod placing;
 #[path = "../../crates/areas-cli/src/scan/args.rs"]

@@ -82,6 +82,8 @@ fn descriptors(kind: u8, size: u8) -> Vec<OwnedFd> {
 
 // Two bytes choose what comes along, one whether it is a message of ours and whole; the rest are its bytes.
 fuzz_target!(|bytes: &[u8]| {
+    // Where an area is offered, a refusal may come instead.
+    areas::fuzz::refusal(bytes);
     let [kind, size, shape, rest @ ..] = bytes else { return };
     let mut message = [0; BYTES];
     let len = rest.len().min(BYTES - 8);

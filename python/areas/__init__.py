@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Unreadable as Unreadable,
         Unsupported as Unsupported,
     )
+    from ._gate import Answer as Answer, Offer as Offer, offer as offer, take as take
     from ._handles import by_value as by_value, receive as receive, send as send
     from ._listing import (
         AreaInfo as AreaInfo,
@@ -83,6 +84,7 @@ _HOMES = {
         "NodeNotAllowed NoSuchProcess NotFound NotPermitted OtherMachine OtherPidNamespace OutOfRange OwnerDied "
         "ReadOnly RegistryError TimedOut Unreadable Unsupported"
     ),
+    "_gate": "Answer Offer offer take",
     "_handles": "by_value receive send",
     "_listing": "AreaInfo Listing NodeInfo UnreadableProcess nodes",
     "_making": "create find open_or_create put wait",

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, final
 _Dicts: TypeAlias = list[dict[str, Any]]
 _Holders: TypeAlias = list[tuple[int, str | None, str | None, int]]
 _Tell: TypeAlias = Callable[[int, int], object] | None
+_Numbers: TypeAlias = list[int] | None
 
 @final
 class Memory:
@@ -142,3 +143,30 @@ def detach_dead() -> int: ...
 def before_fork() -> str | None: ...
 def after_fork_in_parent() -> None: ...
 def after_fork_in_child() -> None: ...
+def is_retired(holding: Holding) -> bool: ...
+def retire(holding: Holding) -> bool: ...
+
+@final
+class Offer:
+    def answer(self, timeout: float | None = None) -> tuple[str, int | None, int | None, str | None] | None: ...
+    @property
+    def closed(self) -> bool: ...
+    def close(self) -> None: ...
+
+def offer(
+    id: int,
+    path: str | None,
+    *,
+    to: _Numbers = None,
+    everybody: bool = False,
+    read_only: bool = False,
+    seal: bool = False,
+) -> Offer: ...
+def take(
+    path: str,
+    timeout: float | None = 0.0,
+    *,
+    users: _Numbers = None,
+    everybody: bool = False,
+    max_nbytes: int | None = None,
+) -> Holding: ...

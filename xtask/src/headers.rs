@@ -15,7 +15,7 @@ use crate::process;
 pub(crate) struct Options {}
 
 /// The files that have a part of the header, in its order.
-const PARTS: [&str; 23] = [
+const PARTS: [&str; 24] = [
     "errors",
     "words",
     "nodes",
@@ -37,12 +37,13 @@ const PARTS: [&str; 23] = [
     "migration",
     "passing",
     "sync",
+    "gate",
     "machine",
     "targets",
 ];
 
 /// The names of types there and here.
-const TYPES: [(&str, &str); 37] = [
+const TYPES: [(&str, &str); 41] = [
     ("Handle", "areas_area"),
     ("Attributes", "areas_attributes"),
     ("Cloning", "areas_cloning"),
@@ -56,6 +57,10 @@ const TYPES: [(&str, &str); 37] = [
     ("Moved", "areas_migration"),
     ("Stayed", "areas_stayed"),
     ("Receiving", "areas_receiving"),
+    ("Gate", "areas_offer"),
+    ("Offering", "areas_offering"),
+    ("Taking", "areas_taking"),
+    ("Answered", "areas_answer"),
     ("Nodes", "areas_nodeset"),
     ("Placed", "areas_placement"),
     ("Source", "areas_provider"),
@@ -83,7 +88,7 @@ const TYPES: [(&str, &str); 37] = [
 ];
 
 /// Structures that begin with their size, and so with a macro.
-const SIZED: [&str; 11] = [
+const SIZED: [&str; 14] = [
     "attributes",
     "cloning",
     "info",
@@ -93,6 +98,9 @@ const SIZED: [&str; 11] = [
     "migration",
     "provider_operations",
     "receiving",
+    "offering",
+    "answer",
+    "taking",
     "statistics",
     "targets",
 ];

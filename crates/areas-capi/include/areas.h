@@ -42,6 +42,9 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 #define AREAS_MIGRATION AREAS_BEGUN(areas_migration)
 #define AREAS_PROVIDER_OPERATIONS AREAS_BEGUN(areas_provider_operations)
 #define AREAS_RECEIVING AREAS_BEGUN(areas_receiving)
+#define AREAS_OFFERING AREAS_BEGUN(areas_offering)
+#define AREAS_ANSWER AREAS_BEGUN(areas_answer)
+#define AREAS_TAKING AREAS_BEGUN(areas_taking)
 #define AREAS_STATISTICS AREAS_BEGUN(areas_statistics)
 #define AREAS_TARGETS AREAS_BEGUN(areas_targets)
 
@@ -296,6 +299,31 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Bytes that a sequence lock takes besides what is in it.
 #define AREAS_SEQLOCK_HEADER 16
 
+// For reading only, which the kernel enforces, or not at all: whom nothing would keep from writing is refused (root, and the user who made the memory), unless the
+// area is frozen or sealed.
+#define AREAS_OFFER_READ_ONLY 1
+
+// Seals the memory against new writers first, for good: who has it mapped for writing goes on, nobody else ever writes it. It is for reading only then.
+#define AREAS_OFFER_SEAL 2
+
+// To whoever gets to the socket; from whoever listens there.
+#define AREAS_OFFER_ANY 4
+
+// The area is on its way to who connected, or there.
+#define AREAS_ANSWER_GIVEN 1
+
+// It was refused, and told why.
+#define AREAS_ANSWER_REFUSED 2
+
+// It could not be opened or sent: areas_error_text says why.
+#define AREAS_ANSWER_FAILED 3
+
+// Who connected left before it was answered.
+#define AREAS_ANSWER_LEFT 4
+
+// A user without a number in this process's user namespace.
+#define AREAS_NO_USER UINT32_MAX
+
 // Where a line may lie in a cache: the kernel does not tell.
 #define AREAS_INDEXING_UNKNOWN 0
 
@@ -382,6 +410,9 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 
 // What is asked of a provider: given to its `map`, and gone when that returns.
 typedef struct areas_request areas_request;
+
+// An area that is offered at a socket: areas_offer_open makes one, areas_offer_close takes the socket away. One thread at a time may use it.
+typedef struct areas_offer areas_offer;
 
 // An area that this process holds: areas_create, areas_clone, areas_receive and areas_take make one, areas_release lets it go.
 //
@@ -767,6 +798,52 @@ typedef struct areas_receiving {
     // For areas_from_descriptor only: bytes of addresses that memory takes which may grow; 0 is none to grow into.
     size_t room;
 } areas_receiving;
+
+// To whom an area is offered, and how. Begin with AREAS_OFFERING: to this process's own user, with the rights that it has.
+typedef struct areas_offering {
+    // sizeof(areas_offering).
+    size_t size_of_this;
+    // To these users and nobody else, 256 at most; NULL is this process's own.
+    const uint32_t *users;
+    // How many they are.
+    size_t user_count;
+    // A union of AREAS_OFFER_READ_ONLY, AREAS_OFFER_SEAL and AREAS_OFFER_ANY.
+    uint32_t flags;
+    // 0.
+    uint32_t reserved;
+} areas_offering;
+
+// Who connected to an offer, and what came of it. Begin with AREAS_ANSWER.
+typedef struct areas_answer {
+    // sizeof(areas_answer).
+    size_t size_of_this;
+    // AREAS_ANSWER_GIVEN and so on; 0 where nobody came.
+    uint32_t outcome;
+    // The user, or AREAS_NO_USER.
+    uint32_t user;
+    // The process; 0 for one outside of this process's pid namespace.
+    uint32_t pid;
+    // 0.
+    uint32_t reserved;
+} areas_answer;
+
+// From whom an area is taken, and what is taken on. Begin with AREAS_TAKING: from this process's own user and root, within AREAS_RECEIVING.
+typedef struct areas_taking {
+    // sizeof(areas_taking).
+    size_t size_of_this;
+    // From these users and nobody else, 256 at most; NULL is this process's own and root.
+    const uint32_t *users;
+    // How many they are.
+    size_t user_count;
+    // What is taken on; NULL is AREAS_RECEIVING. (Its time means nothing here.)
+    const struct areas_receiving *how;
+    // How long to wait until it is offered; 0 is that it must be there.
+    uint64_t milliseconds;
+    // 0 or AREAS_OFFER_ANY.
+    uint32_t flags;
+    // 0.
+    uint32_t reserved;
+} areas_taking;
 
 // A cache on a node's memory side, in front of its memory, for all who access it. What the kernel does not tell is 0.
 typedef struct areas_side_cache {
@@ -1489,6 +1566,38 @@ int areas_seqlock_read(const struct areas_area *area,
                        void *into,
                        size_t size,
                        uint64_t *version);
+
+// Offers a published area at a socket, which is made, with mode 0600 and an access list of the users that are named. Whoever connects waits until areas_offer_answer is
+// called. NULL as the path is the socket that a supervisor has given to this process (systemd's ListenSequentialPacket=). `how` may be NULL: AREAS_OFFERING.
+//
+// The offer holds no memory: once nobody publishes the area, whoever connects is told that it is gone. NULL if it cannot be offered, and then no socket is left.
+//
+// AREAS_ERROR_NOT_PERMITTED: for reading only, to a user whom nothing would keep from writing; a path through another user's link.
+// AREAS_ERROR_BUSY where somebody listens there; AREAS_ERROR_NO_SUCH_AREA if it is not published; AREAS_ERROR_UNSUPPORTED for resizable and low
+// areas; AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_IO.
+struct areas_offer *areas_offer_open(const struct areas_area *area,
+                                     const char *at,
+                                     const struct areas_offering *how);
+
+// Answers the next one who connects to an offer: 1, or 0 where nobody came in time. A negative time is for ever, 0 only looks. `answer`, unless NULL, is told who it was,
+// and what came of it. No peer can hold it up. A cancellation point.
+//
+// AREAS_ERROR_LIMIT where no descriptor is free for who connected, who waits; AREAS_ERROR_IO if the socket was closed; AREAS_ERROR_INVALID_INPUT.
+int areas_offer_answer(struct areas_offer *offer,
+                       int64_t milliseconds,
+                       struct areas_answer *answer);
+
+// Ends an offer, and takes its socket away; who was given the area keeps it. NULL is nothing to do.
+void areas_offer_close(struct areas_offer *offer);
+
+// Takes the area that is offered at a path: the same memory, with the rights that are given, with its name and note. It is not published. `how` may be NULL:
+// AREAS_TAKING. NULL if it cannot be had, and then nothing was taken. A cancellation point.
+//
+// AREAS_ERROR_NO_SUCH_AREA: nothing is offered, or it is gone. AREAS_ERROR_NOT_PERMITTED: it is not offered to this user, or not by one from whom it is taken.
+// AREAS_ERROR_TIMED_OUT: not offered in time, or who listens does not answer within 10 seconds. AREAS_ERROR_BUSY, AREAS_ERROR_UNSUPPORTED, AREAS_ERROR_SYSTEM: the
+// other side refuses so. AREAS_ERROR_INVALID_INPUT: no such socket, or no area. AREAS_ERROR_LIMIT: beyond a bound.
+struct areas_area *areas_offer_take(const char *at,
+                                    const struct areas_taking *how);
 
 // Tells the nodes of this machine. How many were told.
 //

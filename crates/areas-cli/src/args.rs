@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use crate::choice::Origin;
 use crate::column::Column;
 use crate::doctor::args::Doctor;
+use crate::gate::args::{Offer, Take};
 use crate::holders::args::{Drop, Freeze, Hold, HolderWorker, Publish, Rename};
 use crate::inout::args::{Cmp, Fill, Get};
 use crate::placing::{Place, Placing};
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Watch(Watch),
     Scan(Scan),
     Reap(Reap),
+    Offer(Offer),
+    Take(Take),
     Nodes(Nodes),
     Doctor(Doctor),
     Tour(Tour),

@@ -16,6 +16,7 @@
 //! | `doctor/` | what of the machine, or of an area, is not as it could be, and what mends it |
 //! | `top/` | areas, live |
 //! | `run/` | other programs, under a memory policy |
+//! | `gate/` | areas for other users and for containers |
 //! | `tour/` | the guided tour |
 //! | `output/` | tables, JSON, colours, progress |
 //! | `failure.rs` | how a failure becomes a message and an exit code |
@@ -33,6 +34,7 @@ mod create;
 mod detach;
 mod doctor;
 mod failure;
+mod gate;
 mod growing;
 mod hold;
 mod holders;
@@ -103,6 +105,8 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Watch(watch) => watch::run(&watch, quiet),
         Command::Scan(scan) => scan::run(&scan, quiet),
         Command::Reap(reap) => scan::reap::run(&reap, quiet),
+        Command::Offer(offer) => gate::offer::run(&offer, quiet),
+        Command::Take(take) => gate::take::run(&take, quiet),
         Command::Nodes(nodes) => nodes::run(&nodes),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Top(top) => top::run(&top),

@@ -4,6 +4,10 @@
 
 use std::num::NonZeroI32;
 use std::ops::RangeInclusive;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
 use areas::{Error, Kind};
@@ -11,7 +15,9 @@ use rustix::process::{Pid, Signal};
 use signal_hook::consts::signal::{
     SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGWINCH,
 };
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::pipe;
 
 use crate::asking::listen::Asked;
 use crate::growing::Came;
@@ -73,6 +79,41 @@ pub(crate) fn watch(with_command: bool, events: Sender<Event>) -> areas::Result<
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(watch).map_err(failed)?;
     Ok(())
+}
+
+/// Something to wait for beside sockets: it can be read once a signal came that ends a holder.
+#[derive(Debug)]
+pub(crate) struct Wake {
+    pipe: UnixStream,
+    signal: Arc<AtomicUsize>,
+}
+
+impl Wake {
+    /// From now on those signals do no more than that. Those that we were told to ignore stay ignored.
+    pub(crate) fn by_signals() -> areas::Result<Self> {
+        let failed = |error| Error::new(Kind::System, "wait for signals").caused_by(error);
+        let (pipe, other) = UnixStream::pair().map_err(failed)?;
+        let signal = Arc::new(AtomicUsize::new(0));
+        let ignored = ignored();
+        for ending in ENDING.into_iter().filter(|&signal| !is_in(ignored, signal)) {
+            // In this order: who is woken finds the number.
+            let number = usize::try_from(ending).unwrap_or(0);
+            flag::register_usize(ending, signal.clone(), number).map_err(failed)?;
+            pipe::register(ending, other.try_clone().map_err(failed)?).map_err(failed)?;
+        }
+        Ok(Wake { pipe, signal })
+    }
+
+    /// The signal that came, if one did.
+    pub(crate) fn signal(&self) -> Option<i32> {
+        i32::try_from(self.signal.load(Ordering::Acquire)).ok().filter(|&signal| signal != 0)
+    }
+}
+
+impl AsFd for Wake {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
+    }
 }
 
 /// Sends a signal that was reported on to a process.

@@ -1,6 +1,6 @@
 //! The extension module `areas._areas`: what the Python package is made of that has to be in Rust.
 //!
-//! It exports three classes and a few functions, all of them thin over the library. What a person sees (`areas.Area`, arrays,
+//! It exports some classes and functions, all of them thin over the library. What a person sees (`areas.Area`, arrays,
 //! handles, errors) is Python, in `python/areas/`.
 //!
 //! # Invariants
@@ -14,6 +14,7 @@
 mod calls;
 mod core;
 mod errors;
+mod gate;
 mod holding;
 mod measured;
 mod memory;
@@ -55,6 +56,7 @@ mod module {
     #[pymodule_export]
     use super::calls::{allowed_nodes, create, find, list, nodes, wait};
     #[pymodule_export]
+    use super::gate::{Offer, offer, take};
     #[pymodule_export]
     use super::holding::Holding;
     #[pymodule_export]

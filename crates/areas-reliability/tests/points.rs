@@ -143,6 +143,9 @@ operations! {
     receive: "receive";
     moving: "move";
     moving_unprivileged: "move-unprivileged";
+    offer: "offer";
+    give: "give";
+    take: "take";
     transfer_own: "transfer-own";
     transfer: "transfer";
     take_in: "take-in";

@@ -22,6 +22,11 @@ pub fn control(bytes: &[u8]) {
     crate::registry::fuzz::control(bytes);
 }
 
+/// What goes over instead of an area that is refused.
+pub fn refusal(bytes: &[u8]) {
+    crate::gate::fuzz(bytes);
+}
+
 /// What the kernel prints, and people type, for nodes, CPUs, sizes, names, policies, ids.
 pub fn lists(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };

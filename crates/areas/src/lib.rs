@@ -56,7 +56,8 @@
 //! # Ok::<(), areas::Error>(())
 //! ```
 //!
-//! To other users, and into containers, areas go over a Unix socket: [`Area::send`], [`receive`].
+//! To other users, and into containers, areas go over a Unix socket: offered and taken at a path ([`gate`]), or over one that is connected
+//! ([`Area::send`], [`receive`]).
 //!
 //! # Placing, and looking
 //!
@@ -112,7 +113,7 @@
 //!
 //! - It does not coordinate writers by itself: shared memory is as racy as its users make it. There is [`sync`] for who asks: a mutex, events, sequence
 //!   locks; or bring a protocol of your own.
-//! - It does not reach other users or other machines; names hold for one user in one pid namespace.
+//! - It does not reach other machines; names hold for one user in one pid namespace. (To other users, areas are offered: [`gate`].)
 //! - It keeps nothing: an area without a holder is gone. What must outlive its holders belongs into a file.
 //! - It does not log, print, or start threads that outlive a call; those that it starts get none of the program's signals. No call is
 //!   async-signal-safe.
@@ -149,6 +150,7 @@ mod forking;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod gate;
 pub mod inherit;
 mod lock;
 #[doc(hidden)]

@@ -11,8 +11,8 @@
 //! | `granted.rs`, `residency.rs`, `verification.rs`, `migration.rs` | what was given, where it is, whether that is right, and moving it |
 //! | `notes.rs` | what is noted beside an area |
 //! | `copying.rs` | bytes in and out, checked |
-//! | `passing.rs` | areas that change hands |
 //! | `sync.rs` | mutexes, events and sequence locks in areas |
+//! | `passing.rs`, `gate.rs` | areas that change hands; for other users and containers, at a path |
 //! | `provider.rs`, `custom.rs` | where areas come from: the kernel, layers, a C program's own |
 //! | `nodes.rs`, `placement.rs`, `machine.rs`, `targets.rs`, `words.rs` | nodes, placements, the machine, nodes by what they are good at, numbers for words |
 //! | `errors.rs` | numbers of errors, and the last one's words |
@@ -29,6 +29,7 @@ mod custom;
 mod errors;
 mod finding;
 mod forgetting;
+mod gate;
 mod granted;
 mod info;
 mod machine;

@@ -187,7 +187,7 @@ unsafe impl Versioned for Receiving {
 
 impl Receiving {
     /// For areas_receive_with: without what is for descriptors alone.
-    fn of_socket(&self) -> Result<ReceiveOptions> {
+    pub(super) fn of_socket(&self) -> Result<ReceiveOptions> {
         if self.room != 0 {
             return Err(invalid("receive an area over a socket", "the room is for areas_from_descriptor"));
         }

@@ -223,6 +223,13 @@ impl Holder {
         line
     }
 
+    /// What it has said on its standard error, up to its end.
+    pub(crate) fn errors(&mut self) -> String {
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        errors
+    }
+
     /// What else it says, up to its end.
     pub(crate) fn rest(&mut self) -> String {
         let mut rest = String::new();

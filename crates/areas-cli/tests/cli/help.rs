@@ -38,6 +38,8 @@ fn help_of_every_command() {
         "freeze",
         "drop",
         "run",
+        "offer",
+        "take",
     ] {
         insta::assert_snapshot!(command, help(&[command, "--help"]));
     }
@@ -148,6 +150,7 @@ fn manual_pages_for_every_command() {
             "areas-ls.1",
             "areas-move.1",
             "areas-nodes.1",
+            "areas-offer.1",
             "areas-publish.1",
             "areas-put.1",
             "areas-reap.1",
@@ -156,6 +159,7 @@ fn manual_pages_for_every_command() {
             "areas-run.1",
             "areas-scan.1",
             "areas-show.1",
+            "areas-take.1",
             "areas-top.1",
             "areas-tour.1",
             "areas-wait.1",

@@ -7,6 +7,7 @@ mod changing;
 mod command;
 mod doctor;
 mod doctor_sandboxed;
+mod gate;
 mod harness;
 mod help;
 mod holders;

@@ -66,6 +66,8 @@ const COMMANDS: &[(&str, Runs)] = &[
         let run = ["run", "--nodes", "0", "--json", "--output", "/dev/stdout", "--", "sleep", "0.5"];
         vec![printed(registry, &run)]
     }),
+    ("offer", |registry| gate(registry).0),
+    ("take", |registry| vec![gate(registry).1]),
 ];
 
 /// Fields that this test cannot bring about on any machine, and why. Where one comes, its type is looked at all the same.
@@ -109,6 +111,17 @@ fn drop_of_two(registry: &Registry) -> Vec<String> {
     let ran = registry.run(["drop", "x", "--json"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     vec![ran.stdout()]
+}
+
+/// What is printed by who offers an area, and by who takes it.
+fn gate(registry: &Registry) -> (Vec<String>, String) {
+    let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--note", "a note", "--populate"]);
+    let socket = registry.file("socket");
+    let socket = socket.to_str().unwrap();
+    let mut offer = registry.hold(["offer", "x", "--socket", socket, "--json"]);
+    let taker = registry.hold(["take", socket, "--name", "y", "--json"]);
+    let answer = offer.line();
+    (vec![offer.ready.clone(), answer], taker.ready.clone())
 }
 
 fn nodes(registry: &Registry) -> Vec<String> {

@@ -10,16 +10,16 @@ use tempfile::TempDir;
 
 use crate::harness::{AREAS, Holder, Ran, Registry, bytes_of, is_root, skipped, total_of};
 
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// An ordinary user, with a copy of the program that it may run and a registry of its own.
-struct User {
+pub(crate) struct User {
     home: TempDir,
 }
 
 impl User {
     /// `None`, said aloud, where we may not become somebody else.
-    fn new(test: &str) -> Option<Self> {
+    pub(crate) fn new(test: &str) -> Option<Self> {
         if !is_root() {
             skipped(test, "only root can become another user");
             return None;
@@ -34,16 +34,21 @@ impl User {
         Some(User { home })
     }
 
-    fn registry(&self) -> PathBuf {
+    pub(crate) fn registry(&self) -> PathBuf {
         self.home.path().join("registry")
     }
 
+    /// The copy of the program.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.home.path().join("areas")
+    }
+
     /// `areas …` as that user, with that registry.
-    fn areas(&self, registry: &Path, arguments: &[&str]) -> Command {
+    pub(crate) fn areas(&self, registry: &Path, arguments: &[&str]) -> Command {
         let id = NOBODY.to_string();
         let mut command = Command::new("setpriv");
         command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
-        command.arg(self.home.path().join("areas")).args(arguments);
+        command.arg(self.program()).args(arguments);
         command.env("AREAS_DIR", registry).env("LC_ALL", "C.UTF-8").stdin(std::process::Stdio::null());
         command
     }

@@ -7,10 +7,12 @@ use crate::call::Call;
 
 /// From the ERRORS sections of section 2 of the Linux man pages (6.9), by call.
 pub(crate) static TABLE: &[(&str, &[i32])] = &[
+    ("accept4", &[EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM]),
     ("bind", &[EACCES, EADDRINUSE, ENOENT, ENOMEM, EROFS]),
     ("cachestat", &[ENOSYS, EOPNOTSUPP, EPERM, EINVAL]),
     ("clone3", &[EAGAIN, ENOMEM, EPERM]),
     ("close", &[EINTR, EIO]),
+    ("connect", &[EACCES, ECONNREFUSED, EPROTOTYPE, ENOMEM]),
     ("dup3", &[EBUSY, EINTR, EMFILE]),
     ("fallocate", &[ENOSPC, EINTR, EIO, EFBIG, EPERM]),
     ("fchmod", &[EPERM, EIO, EROFS]),
@@ -34,6 +36,7 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("getsockopt", &[ENOTSOCK, EINVAL, ENOMEM]),
     ("ioctl", &[ENOTTY, EINVAL, EFAULT]),
     ("kill", &[EPERM]),
+    ("listen", &[EADDRINUSE, EOPNOTSUPP]),
     ("lseek", &[EINVAL, ENXIO]),
     ("madvise(MADV_COLLAPSE)", &[EAGAIN, EBUSY, ENOMEM, EINVAL]),
     ("madvise(MADV_DONTDUMP)", &[EINVAL, EAGAIN]),
@@ -66,6 +69,7 @@ pub(crate) static TABLE: &[(&str, &[i32])] = &[
     ("read", &[EIO, EINTR, ESRCH]),
     ("readlink", &[EACCES, ENOMEM, EIO]),
     ("readlinkat", &[EACCES, ENOMEM, EIO]),
+    ("recvfrom", &[ENOMEM, ECONNREFUSED]),
     ("recvmsg", &[EINTR, EAGAIN, ENOMEM, ECONNREFUSED]),
     ("sched_getaffinity", &[EINVAL, ESRCH]),
     ("sched_setaffinity", &[EINVAL, EPERM]),
@@ -154,6 +158,8 @@ pub(crate) fn words_for(call: &str) -> impl Iterator<Item = &'static str> {
         "fcntl" => &["getdents64"],
         "mkdirat" => &["mkdir"],
         "newfstatat" | "statx" => &["stat"],
+        "ppoll" => &["poll"],
+        "recvfrom" => &["recv"],
         "pread64" => &["pread"],
         "pwrite64" => &["pwrite"],
         "mlock2" => &["mlock"],

@@ -90,6 +90,8 @@ const REGISTRY: &[&str] = &[
     "transfer",
     "take-in",
     "cut",
+    "offer",
+    "give",
 ];
 const LOOKING: &[&str] = &[
     "reap",
@@ -113,6 +115,8 @@ const LOOKING: &[&str] = &[
     "transfer",
     "move",
     "move-unprivileged",
+    "offer",
+    "give",
 ];
 const POPULATING: &[&str] = &[
     "create-contiguous",
@@ -205,10 +209,10 @@ pub(crate) static RULES: &[Rule] = &[
         .only(&[EBADF])
         .about(&["areas table"])
         .of(REGISTRY),
-    rule(&["recvmsg"], "the answer that nothing is there: it is waited for, and looked at again").only(&[EAGAIN]).of(&["receive"]),
+    rule(&["recvmsg"], "the answer that nothing is there: it is waited for, and looked at again").only(&[EAGAIN]).of(&["receive", "take"]),
     rule(&["statx"], "whether the message that was taken is the one that was looked at: where that is not known, it is opened anew, and the first is \
                      dropped")
-        .of(&["receive"]),
+        .of(&["receive", "take"]),
     rule(&["recvmsg"], "the answer that nothing was offered: asked anew by the next look").of(REGISTRY).answering(),
     rule(&["fcntl(F_OFD_SETLK)"], "the answer that another reader of the slab has that place: the next one is taken")
         .only(&[EAGAIN])
@@ -246,6 +250,23 @@ pub(crate) static RULES: &[Rule] = &[
     // A mark in an object's file mode.
     rule(&["openat", "fcntl(F_OFD_SETLK)"], "the record lock under which a file mode is changed: without it two who change it in the same moment could undo each other's")
         .of(&["retire", "freeze"]),
+    // Areas that are offered at a socket.
+    rule(&["openat", "read"], "the number that the kernel says of users who have none: where it cannot be read, it is asked whether all have one")
+        .about(&["/overflowuid"])
+        .of(&["offer", "give", "take"]),
+    rule(&["bind"], "the answer that something has the name: it is looked at, is not there, and the name is tried again")
+        .only(&[EADDRINUSE])
+        .of(&["offer"]),
+    rule(&["openat", "statx"], "one's own memory that cannot be opened through /proc is had by a copy of its descriptor")
+        .only(&[EACCES, ENOENT])
+        .about(&["/proc/thread-self/fd/", "/memfd:area:"])
+        .of(&["offer", "give"]),
+    rule(&["fstat"], "a connection on which an area went and that cannot be looked at is closed: what went stays with who connected")
+        .about(&["socket:"])
+        .of(&["give"]),
+    rule(&["fstat"], "whether the folder's number is still ours, before it is closed: it is asked again")
+        .about(&["/dev/shm/areas-reliability-"])
+        .of(&["take"]),
     // The registry's folder.
     rule(&["mkdirat", "openat"], "the folder may be removed while somebody joins: all of it is tried again")
         .only(&[ENOENT])

@@ -14,7 +14,7 @@ use nix::unistd::{ForkResult, fork as fork_process};
 use super::{Act, With, is, told};
 use crate::bystander::{NAMES, SIZE, VICTIM, has_pattern, pattern};
 
-fn directory() -> Result<PathBuf> {
+pub(super) fn directory() -> Result<PathBuf> {
     std::env::var_os("AREAS_DIR").map(PathBuf::from).context("AREAS_DIR")
 }
 

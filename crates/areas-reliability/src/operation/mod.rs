@@ -7,6 +7,7 @@
 //! | `finding.rs` | find, list, walk, wait, clone |
 //! | `changing.rs` | size, protection, freezing, populating, passing on |
 //! | `cutting.rs` | areas of which the program has unmapped a part |
+//! | `gates.rs` | areas that are offered at a socket, and taken there |
 //! | `handing.rs` | areas that change hands |
 //! | `locks.rs` | locks in areas: mutexes, events, sequence locks |
 //! | `moving.rs` | areas of others are moved |
@@ -15,6 +16,7 @@
 mod changing;
 mod cutting;
 mod finding;
+mod gates;
 pub(crate) mod handing;
 mod joining;
 mod locks;
@@ -197,7 +199,7 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 64] = [
+pub(crate) static ALL: [Operation; 67] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
@@ -285,6 +287,9 @@ pub(crate) static ALL: [Operation; 64] = [
         "the same without CAP_SYS_NICE: through its holder",
         moving::without_privilege,
     ),
+    Operation::new("offer", "offer an area at a socket", gates::offer),
+    Operation::new("give", "give an offered area to who connects", gates::give).cold(),
+    Operation::new("take", "take an area that another process offers", gates::take).cold(),
     Operation::new("transfer-own", "transfer an area within the team", handing::to_own_team).always_found(),
     Operation::new("transfer", "transfer an area to another team", handing::to_another).giving(),
     Operation::new("take-in", "take an area that another team transferred", handing::from_another).taking(),

@@ -22,7 +22,7 @@ mod frozen;
 mod guard;
 mod locking;
 mod moving;
-mod passing;
+pub(crate) mod passing;
 mod place;
 mod private;
 mod receiving;

@@ -73,7 +73,7 @@ impl Area<Frozen> {
 
 /// What is told of an area beside its descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Message {
+pub(crate) struct Message {
     /// Up to where it may grow; `None` if it may not.
     pub(super) max: Option<usize>,
     pub(super) exact: Option<u64>,
@@ -86,14 +86,14 @@ impl Message {
     const MAGIC: [u8; 8] = *b"AREAfd\0\x02";
     const NAME: usize = 32;
     const NOTE: usize = Message::NAME + Name::MAX + 1;
-    pub(super) const BYTES: usize = Message::NOTE + Note::MAX;
+    pub(crate) const BYTES: usize = Message::NOTE + Note::MAX;
 
-    fn of(object: &Object, name: Option<&Name>, note: &Note, lock: Lock) -> Self {
+    pub(crate) fn of(object: &Object, name: Option<&Name>, note: &Note, lock: Lock) -> Self {
         let max = object.extent().max();
         Message { max, exact: object.exact(), lock, name: name.cloned(), note: note.clone() }
     }
 
-    fn encode(&self) -> [u8; Message::BYTES] {
+    pub(crate) fn encode(&self) -> [u8; Message::BYTES] {
         let mut bytes = [0; Message::BYTES];
         let name = self.name.as_ref().map(Name::as_bytes).unwrap_or_default();
         bytes[..8].copy_from_slice(&Self::MAGIC);

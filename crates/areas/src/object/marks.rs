@@ -19,6 +19,9 @@ pub(super) const UNEVEN: u32 = 0o1000;
 /// programs made come with more). Not one of the bits that the kernel clears as a file is written; it lets members of its group
 /// who have a descriptor of it open it for reading, which they could read by that one.
 const RETIRED: u32 = 0o040;
+/// It was offered to other users (S_IROTH): their processes may open it for reading, by way of one that was given it. (To its file leads nothing but
+/// `/proc/PID/fd` of a process that has it, where only that process's user and root get.)
+const OFFERED: u32 = 0o004;
 /// What its group and others may do.
 const FOR_OTHERS: u32 = 0o077;
 /// What else of a mode means anything.
@@ -69,11 +72,12 @@ impl Object {
         }
     }
 
-    /// Has nobody but its owner open it, and for these rights; what is marked on it stays.
+    /// Has nobody but its owner open it, and for these rights; what is marked on it stays. So it does for users to whom it was offered, who may
+    /// read it.
     pub(crate) fn set_rights(&self, what: &str, rights: u32) -> Result<()> {
         self.change_mode(what, |mode| {
             let retired = if says_retired(mode) { RETIRED } else { 0 };
-            mode & UNEVEN | retired | rights
+            mode & (UNEVEN | OFFERED) | retired | rights
         })
     }
 

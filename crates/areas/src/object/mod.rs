@@ -423,6 +423,20 @@ impl Object {
         sys::object::seal(self.own_fd()?, FROZEN | SealFlags::SEAL)
     }
 
+    /// Seals it against writers to come, for good: who has it mapped for writing goes on.
+    pub(crate) fn seal_future_writers(&self, what: &dyn Fn() -> String) -> Result<()> {
+        let fd = self.own_fd().map_err(|_| closed(what()))?;
+        sys::object::seal(fd, SealFlags::FUTURE_WRITE).map_err(|errno| {
+            let error =
+                Error::new(Kind::NotPermitted, what()).call("fcntl(F_ADD_SEALS, F_SEAL_FUTURE_WRITE)", errno);
+            match errno {
+                sys::Errno::INVAL => error.help("this needs Linux 5.1"),
+                sys::Errno::PERM => error.help("its maker has sealed it against more seals"),
+                _ => error,
+            }
+        })
+    }
+
     /// Takes note that it was frozen: its size is what the kernel says now, and stays. What was seen of it before may be more than there is.
     ///
     /// One `fstat`, and none where it was fixed before. The seals were looked at in this call, before this.

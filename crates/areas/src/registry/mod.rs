@@ -69,7 +69,7 @@ pub use look::{Look, Measured};
 pub(crate) use mapped::Mapped;
 pub use name::Name;
 pub use note::Note;
-pub(crate) use peer::{Rights, is_memory};
+pub(crate) use peer::{OWN_DESCRIPTORS, Rights, is_memory};
 #[doc(hidden)]
 pub use shown::{MapLine, Shown, may_hold, open_in};
 pub use source::Source;

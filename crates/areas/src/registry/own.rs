@@ -89,7 +89,7 @@ fn without_proc(record: &Record, rights: Rights, error: Error) -> Result<Opened>
         let user = sys::process::user();
         match error.kind() == Kind::Unreadable && owner != user {
             true => error
-                .detail(format!("it is user {owner}'s, and we are user {user}: it was made before this process changed its user"))
+                .detail(format!("it is user {owner}'s, and we are user {user}: it came over a socket, or was made before this process changed its user"))
                 .help("clone it for what its descriptor is open for; or make areas after the change of user"),
             false => error,
         }

@@ -39,11 +39,12 @@ use crate::sys::number_path::NumberPath;
 use crate::sys::object::SealFlags;
 pub(super) use folders::Folders;
 use missing::Missing;
+pub(crate) use object::OWN_DESCRIPTORS;
 pub(crate) use object::Rights;
 pub(crate) use object::is_memory;
 pub(super) use object::is_shown;
 use object::{Folder, Looked, look, open_looked, open_object_in};
-pub(super) use object::{OWN_DESCRIPTORS, Opened, is_object, known_pages, open_object_at};
+pub(super) use object::{Opened, is_object, known_pages, open_object_at};
 use taking::Taking;
 
 /// What makes a table one that only its owner can write.
@@ -454,8 +455,8 @@ impl Peer {
         self.open_object(record, rights)
     }
 
-    /// Takes an object that may not be opened by its name, as it was made before its holder changed its user. For reading only it cannot be had:
-    /// for that it would have to be opened.
+    /// Takes an object that may not be opened by its name, as it is another user's: it came over a socket, or was made before its holder changed its user. For reading
+    /// only it can be had where its holder has it so: else it would have to be opened.
     fn open_old_users(&self, record: &Record, rights: Rights, error: Error) -> Result<Opened> {
         let Some(stat) = self.stat(record).ok().filter(|stat| stat.uid != sys::process::user()) else {
             return Err(error);
@@ -463,7 +464,7 @@ impl Peer {
         self.taking.remember(record);
         self.take_object(record, rights).ok_or_else(|| {
             error.detail(format!(
-                "it is user {}'s, and we are user {}: it was made before its holder changed its user",
+                "it is user {}'s, and we are user {}: it came over a socket, or was made before its holder changed its user",
                 stat.uid,
                 sys::process::user()
             ))
@@ -508,8 +509,13 @@ impl Peer {
         // The kernel holds whoever reads only to that if it was opened so; by way of our own number, which is shorter than the owner's.
         // It is the same object: its seals and size are what they were.
         let found = Looked { fd, stat: looked.stat };
-        let fd = open_looked(&found, OFlags::RDONLY).ok()?;
-        Some(Opened { fd, looked, pages })
+        match open_looked(&found, OFlags::RDONLY) {
+            Ok(fd) => Some(Opened { fd, looked, pages }),
+            // Another user's, of which the owner was given no more than this.
+            Err(_) => sys::file::is_writable(found.fd.as_fd())
+                .is_ok_and(|writable| !writable)
+                .then_some(Opened { fd: found.fd, looked, pages }),
+        }
     }
 
     /// Whether areas can be offered to it, in offers of this library's version.

@@ -125,7 +125,7 @@ impl Source {
     }
 
     /// Whether its memory is retired, as far as it can be seen.
-    pub(super) fn is_retired(&self) -> bool {
+    pub(crate) fn is_retired(&self) -> bool {
         let stat = match &self.holder {
             // (An error would be explained, which asks the state that may be asking here.)
             Holder::Own => sys::file::stat_number(self.record.descriptor).ok(),

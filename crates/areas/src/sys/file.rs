@@ -44,6 +44,14 @@ impl Stat {
     pub(crate) fn is_socket(&self) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFSOCK
     }
+
+    pub(crate) fn is_folder(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFDIR
+    }
+
+    pub(crate) fn is_link(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFLNK
+    }
 }
 
 #[expect(clippy::cast_sign_loss, reason = "sizes and block counts are never negative")]
@@ -210,6 +218,16 @@ pub(crate) fn set_mode(file: BorrowedFd<'_>, mode: u32) -> Result<()> {
 /// The same for what a path leads to, through links.
 pub(crate) fn set_mode_of(path: &CStr, mode: u32) -> Result<()> {
     fs::chmod(path, Mode::from_raw_mode(mode))
+}
+
+/// Gives what a path leads to, through links, an access list in the kernel's form ([`crate::gate`] writes it).
+pub(crate) fn set_access_list(path: &CStr, list: &[u8]) -> Result<()> {
+    fs::setxattr(path, c"system.posix_acl_access", list, fs::XattrFlags::empty())
+}
+
+/// Whether an open file is one of `/proc`, where a link need not lead to where it says.
+pub(crate) fn is_of_proc(file: BorrowedFd<'_>) -> Result<bool> {
+    Ok(u64::try_from(fs::fstatfs(file)?.f_type) == Ok(u64::from(linux_raw_sys::general::PROC_SUPER_MAGIC)))
 }
 
 /// Reads at an offset; less than asked at the end only.

@@ -14,6 +14,7 @@ pub(crate) mod foreign;
 pub(crate) mod futex;
 pub(crate) mod guarded;
 pub(crate) mod lease;
+pub(crate) mod listening;
 pub(crate) mod maps;
 pub(crate) mod memory;
 pub(crate) mod number_path;

@@ -13,7 +13,7 @@ use crate::sys::number_path::NumberPath;
 use crate::sys::object::{Pages, SealFlags, SealedStat};
 
 /// Where this process's descriptors can be seen, also once its leader has ended: `/proc/self` is the leader's.
-pub(in crate::registry) const OWN_DESCRIPTORS: &str = "/proc/thread-self/fd";
+pub(crate) const OWN_DESCRIPTORS: &str = "/proc/thread-self/fd";
 
 /// What a process has open under a number, so far only looked at.
 pub(super) struct Looked {

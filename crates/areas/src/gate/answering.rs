@@ -1,0 +1,378 @@
+//! Answering those who connect: each is looked at, and given the area or refused, in some system calls that never wait.
+//!
+//! **Nobody holds up the others.** Nothing is read from who connects, so that it does not matter how slowly somebody writes. What is sent is one packet
+//! on a new connection, which always has room for it. A connection on which the area went is kept until the other side closes it: as long as
+//! the packet is not fetched, the kernel counts its descriptor as ours (`RLIMIT_NOFILE`, for all that a user has under way), so each user may have a few such
+//! connections, and is refused beyond that. Who is refused gets a packet without a descriptor, and is forgotten.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use super::offer::Offer;
+use super::place::failed;
+use super::refusal::{Packet, Refusal};
+use super::who::{self, Peer, Users};
+use crate::area::passing::Message;
+use crate::error::{Error, Kind, Result};
+use crate::object::{Extent, Object, Piece};
+use crate::registry::{self, Rights, Source};
+use crate::sys;
+use crate::sys::guarded::Guarded;
+use crate::sys::listening::Until;
+
+/// So many connections of one user may have an area that is not fetched.
+const MOST_OF_ONE: usize = 32;
+/// So many of all users together.
+const MOST_OF_ALL: usize = 256;
+/// Where no descriptor is free for who connects, it is tried again after this.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Who connected, and what came of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Answer {
+    /// Who connected; without a user and a process where the kernel did not tell.
+    pub peer: Peer,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The area is on its way, or there.
+    Given,
+    /// It was refused, and told why.
+    Refused(Refusal),
+    /// It could not be given, for this reason, of which the other side is told nothing.
+    Failed(Error),
+    /// It ended the connection before it was answered.
+    Left,
+}
+
+/// As a line: "given to process 12 of user 1000".
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peer = self.peer;
+        match &self.outcome {
+            Outcome::Given => write!(f, "given to {peer}"),
+            Outcome::Refused(why) => write!(f, "refused to {peer}: {why}"),
+            Outcome::Failed(error) => write!(f, "not given to {peer}: {error}"),
+            Outcome::Left => write!(f, "not given to {peer}: it left before it was answered"),
+        }
+    }
+}
+
+impl Offer {
+    /// Answers the next one who connects, for at most so long (`None` is for ever): `Ok(None)` where nobody came.
+    ///
+    /// A call takes as long as nobody comes, and no longer: no peer can hold it up. What is between two calls waits.
+    ///
+    /// # Errors
+    /// [`Kind::Limit`] where no descriptor is free for who connected: it waits, and the next call goes on after a moment.
+    /// [`Kind::Io`] if the socket was closed under us.
+    pub fn answer(&mut self, time: Option<Duration>) -> Result<Option<Answer>> {
+        self.answer_or(time, None)
+    }
+
+    /// The same, and ends with `Ok(None)` once there is something to read from `wake`, too: a pipe to which a handler of signals writes, say.
+    ///
+    /// # Errors
+    /// As [`answer`](Offer::answer).
+    pub fn answer_or(
+        &mut self,
+        time: Option<Duration>,
+        wake: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<Answer>> {
+        let deadline = time.and_then(|time| Instant::now().checked_add(time));
+        loop {
+            if let Some(came) = self.answers.early.pop_front() {
+                return Ok(Some(self.answers.answer(came)));
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let (woken, came) = self.wait(left, wake)?;
+            if woken {
+                return Ok(None);
+            }
+            if came && let Some(came) = self.accept()? {
+                return Ok(Some(self.answers.answer(came)));
+            }
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether the area is still there to be given.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchArea`] where nobody publishes it any more, or it is retired; else as [`registry::get`].
+    pub fn check(&mut self) -> Result<()> {
+        self.answers.look_again()
+    }
+
+    /// Waits until something happens: whether `wake` has something to read, and whether somebody connects. Forgets who is done.
+    fn wait(&mut self, left: Option<Duration>, wake: Option<BorrowedFd<'_>>) -> Result<(bool, bool)> {
+        const WHAT: &str = "wait for who takes an area";
+        let listener = self.listener.checked().map_err(|errno| {
+            failed(WHAT.to_owned(), "fstat", errno)
+                .detail("somebody closed the socket at which it is offered")
+                .help("leave descriptors alone that are not yours (close_range, closefrom)")
+        })?;
+        let pause = self.answers.pause.map(|until| until.saturating_duration_since(Instant::now()));
+        let pause = pause.filter(|pause| !pause.is_zero());
+        let mut sockets: Vec<_> =
+            self.answers.given.iter().map(|given| (given.socket.as_fd(), Until::Ended)).collect();
+        let given = sockets.len();
+        sockets.extend(wake.map(|wake| (wake, Until::Ready)));
+        let others = sockets.len();
+        if pause.is_none() {
+            sockets.push((listener, Until::Ready));
+        }
+        let at_most = [left, pause].into_iter().flatten().min();
+        let happened = sys::listening::wait_for(&sockets, at_most)
+            .map_err(|errno| failed(WHAT.to_owned(), "poll", errno))?;
+        let mut ended = happened[..given].iter();
+        self.answers.given.retain(|_| !ended.next().copied().unwrap_or(false));
+        let woken = happened[given..others].iter().any(|&woken| woken);
+        Ok((woken, happened[others..].iter().any(|&came| came)))
+    }
+
+    fn accept(&mut self) -> Result<Option<OwnedFd>> {
+        match sys::listening::accept(self.listener.as_fd()) {
+            Ok(came) => Ok(Some(came)),
+            // It left again.
+            Err(sys::Errno::AGAIN | sys::Errno::CONNABORTED) => Ok(None),
+            Err(errno) => {
+                // It is still in line, and would have us turn round and round.
+                self.answers.pause = Instant::now().checked_add(PAUSE);
+                Err(failed("answer who takes an area".to_owned(), "accept4", errno))
+            }
+        }
+    }
+}
+
+/// Who was given an area, and has not closed the connection yet.
+#[derive(Debug)]
+struct Outstanding {
+    socket: Guarded,
+    user: Option<u32>,
+}
+
+/// What is answered, and to whom it was.
+#[derive(Debug)]
+pub(super) struct Answers {
+    source: Source,
+    read_only: bool,
+    users: Users,
+    given: Vec<Outstanding>,
+    early: VecDeque<OwnedFd>,
+    pause: Option<Instant>,
+}
+
+/// Why somebody is not given it.
+enum No {
+    Refused(Refusal),
+    Failed(Error),
+    Left,
+}
+
+impl Answers {
+    pub(super) fn new(source: Source, read_only: bool, users: Users) -> Self {
+        Answers { source, read_only, users, given: Vec::new(), early: VecDeque::new(), pause: None }
+    }
+
+    pub(super) fn begin_with(&mut self, early: Vec<OwnedFd>) {
+        self.early.extend(early);
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Finds the area where it is now: under its id, or, where another process that publishes the same memory has its name, there.
+    fn look_again(&mut self) -> Result<()> {
+        let known = self.source.record();
+        let is_it = |found: &Source| {
+            found.record().object == known.object
+                && found.record().piece == known.piece
+                && !found.is_retired()
+        };
+        let gone = || {
+            Error::new(Kind::NoSuchArea, format!("offer area {} {:?}", self.source.id(), self.source.name()))
+                .detail("it is gone: nobody publishes it any more, or it is retired")
+                .help("takers keep what they have; offer what has taken its place, if anything has")
+        };
+        let found = match registry::get(self.source.id()) {
+            Ok(found) if is_it(&found) => found,
+            Err(error) if error.kind() != Kind::NoSuchArea => return Err(error),
+            _ => match registry::find(self.source.name().as_bytes()) {
+                Ok(found) if is_it(&found) => found,
+                Err(error) if ![Kind::NoSuchArea, Kind::InvalidInput].contains(&error.kind()) => {
+                    return Err(error);
+                }
+                _ => return Err(gone()),
+            },
+        };
+        self.source = found;
+        Ok(())
+    }
+
+    fn answer(&mut self, socket: OwnedFd) -> Answer {
+        let peer = match Peer::of(socket.as_fd()) {
+            Ok(peer) => peer,
+            Err(errno) => {
+                let error = failed("see who takes an area".to_owned(), "getsockopt(SO_PEERCRED)", errno);
+                return Answer { peer: Peer { user: None, process: None }, outcome: Outcome::Failed(error) };
+            }
+        };
+        let refuse = |why| {
+            // Who does not wait for it is told nothing.
+            let _ = sys::listening::send(socket.as_fd(), &Packet::new(why, peer.user).encode());
+        };
+        let outcome = match self.give(socket.as_fd(), peer) {
+            Ok(()) => match Guarded::new(socket) {
+                Ok(socket) => {
+                    self.given.push(Outstanding { socket, user: peer.user });
+                    Outcome::Given
+                }
+                Err(_) => Outcome::Given,
+            },
+            Err(No::Refused(why)) => {
+                refuse(why);
+                Outcome::Refused(why)
+            }
+            Err(No::Failed(error)) => {
+                refuse(Refusal::Failed);
+                Outcome::Failed(error)
+            }
+            Err(No::Left) => Outcome::Left,
+        };
+        Answer { peer, outcome }
+    }
+
+    fn give(&mut self, socket: BorrowedFd<'_>, peer: Peer) -> Result<(), No> {
+        let own = who::own();
+        if !self.users.include(peer.user, own.as_slice()) {
+            return Err(No::Refused(Refusal::NotOffered));
+        }
+        let of_it = self.given.iter().filter(|given| given.user == peer.user).count();
+        if of_it >= MOST_OF_ONE || self.given.len() >= MOST_OF_ALL {
+            return Err(No::Refused(Refusal::Busy));
+        }
+        let failed = |error: Error| match error.kind() {
+            Kind::NoSuchArea => No::Refused(Refusal::Gone),
+            _ => No::Failed(error),
+        };
+        self.look_again().map_err(failed)?;
+        let what = || format!("give area {} {:?} to {peer}", self.source.id(), self.source.name());
+        let given = Given::open(&self.source, self.read_only, &what).map_err(failed)?;
+        given.let_their_processes_read(peer.user, &what).map_err(No::Failed)?;
+        if self.read_only && given.lets_write(peer.user, &what).map_err(No::Failed)?.is_some() {
+            return Err(No::Refused(Refusal::NotEnforced));
+        }
+        given.send(socket).map_err(|errno| match errno {
+            sys::Errno::PIPE | sys::Errno::CONNRESET => No::Left,
+            // What others of our user's processes have under way counts as well.
+            sys::Errno::TOOMANYREFS => No::Refused(Refusal::Busy),
+            errno => No::Failed(super::place::failed(what(), "sendmsg(SCM_RIGHTS)", errno)),
+        })
+    }
+}
+
+/// An area, opened with the rights that are given, and the message that goes with it.
+pub(super) struct Given {
+    object: Object,
+    message: Message,
+}
+
+impl Given {
+    /// Opens it: for reading only, or with the rights that this process may give.
+    pub(super) fn open(source: &Source, read_only: bool, what: &dyn Fn() -> String) -> Result<Self> {
+        let reading = source.open_object(Rights::Reading)?;
+        let object = if read_only || reading.was_frozen() || reading.refused_writers() {
+            reading
+        } else if let Some(why) = source.forbids_writing() {
+            return Err(Error::new(Kind::NotPermitted, what())
+                .detail(why)
+                .help("offer it for reading only: `--read-only`, `OfferOptions::read_only`"));
+        } else {
+            source.open_object(Rights::Writing)?
+        };
+        let refuse = |detail: &'static str, help: &'static str| {
+            Err(Error::new(Kind::Unsupported, what()).detail(detail).help(help))
+        };
+        object.refuse_physical(what)?;
+        if object.piece() != Piece::WHOLE {
+            return refuse(
+                "it is a part of what it was: the program has unmapped the rest",
+                "copy what it holds into an area of its own",
+            );
+        }
+        if let Extent::Resizable { .. } = object.extent() {
+            return refuse(
+                "its size may shrink under who takes it, and with it what could be accessed",
+                "freeze it, or make it growable instead",
+            );
+        }
+        if object.mark_held()? {
+            source.refuse_cut()?;
+        }
+        let record = source.record();
+        let name = Some(&record.name).filter(|name| !name.as_bytes().is_empty());
+        let message = Message::of(&object, name, &record.note, record.lock);
+        Ok(Given { object, message })
+    }
+
+    /// Whether nobody can be given the right to write it any more: it is frozen, or sealed against new writers.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.object.was_frozen() || self.object.refused_writers()
+    }
+
+    /// Why a user who has it for reading could open it for writing; `None` where the kernel refuses that.
+    pub(super) fn lets_write(&self, user: Option<u32>, what: &dyn Fn() -> String) -> Result<Option<String>> {
+        if self.is_sealed() {
+            return Ok(None);
+        }
+        let stat = sys::file::stat(self.object.as_fd()).map_err(|errno| failed(what(), "fstat", errno))?;
+        Ok(match user {
+            None => {
+                Some("it has no number in this user namespace, and may be anybody outside of it".to_owned())
+            }
+            Some(0) => Some("root may open all memory anew (/proc/PID/fd), whatever its mode".to_owned()),
+            Some(user) if user == stat.uid => {
+                Some("the memory is that user's, who may open it anew (/proc/PID/fd)".to_owned())
+            }
+            // As its maker gave them. What is ours is changed before it is given.
+            Some(_) if stat.mode & 0o022 != 0 && stat.uid != sys::process::user() => {
+                Some(format!("the memory is user {}'s, with mode {:04o}", stat.uid, stat.mode & 0o7777))
+            }
+            Some(_) => None,
+        })
+    }
+
+    /// Has other processes of another user read it, too, by way of the one that takes it: through `/proc`, to which nobody else gets. Nobody else than its
+    /// owner opens it for writing.
+    fn let_their_processes_read(&self, user: Option<u32>, what: &dyn Fn() -> String) -> Result<()> {
+        const OTHERS_READ: u32 = 0o004;
+        let stat = sys::file::stat(self.object.as_fd()).map_err(|errno| failed(what(), "fstat", errno))?;
+        // Only its owner may, and for its owner there is no need.
+        if stat.uid != sys::process::user() || user == Some(stat.uid) {
+            return Ok(());
+        }
+        self.object.set_rights(&what(), stat.mode & 0o600 | OTHERS_READ)
+    }
+
+    fn send(&self, socket: BorrowedFd<'_>) -> sys::Result<()> {
+        sys::socket::send(socket, &self.message.encode(), self.object.own_fd()?)
+    }
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("message", &self.message).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,317 @@
+//! Where a socket is: made there, or found there.
+//!
+//! **Whether a socket is dead** is the kernel's word: to connect to its file with a socket of another kind says `EPROTOTYPE` while one is bound
+//! to it, whether or not it listens yet, and `ECONNREFUSED` once none is. Whoever asks so disturbs nobody. A dead one is replaced under a lock on
+//! the folder, so that of several who find it dead none removes what another has just made.
+
+use std::ffi::CString;
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::path::folder_of;
+use crate::error::{Error, Kind, Result, remedy};
+use crate::registry::OWN_DESCRIPTORS;
+use crate::sys;
+use crate::sys::file::{Identity, OFlags};
+use crate::sys::guarded::Guarded;
+
+/// How many may wait for an answer at a time. (The kernel has a bound of its own: net.core.somaxconn.)
+const WAITING: i32 = 128;
+
+/// A name in an open folder.
+pub(super) struct Place {
+    folder: Guarded,
+    name: CString,
+    /// As it was named, for messages.
+    shown: PathBuf,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Place({:?})", self.shown)
+    }
+}
+
+/// A socket that listens at a place.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) socket: Guarded,
+    /// Others that connected while it was made.
+    pub(super) early: Vec<OwnedFd>,
+    pub(super) bound: Bound,
+}
+
+/// The name of a socket that is ours: it goes as this is dropped, by the process that made it.
+#[derive(Debug)]
+pub(super) struct Bound {
+    place: Place,
+    identity: Identity,
+    process: u32,
+    /// Leads to the socket's file, whatever has its name by now (`O_PATH`).
+    entry: Guarded,
+}
+
+impl Place {
+    /// The place that a path names. `what` completes "cannot …".
+    pub(super) fn new(path: &Path, what: &dyn Fn() -> String) -> Result<Self> {
+        let (folder, name) = folder_of(path, what)?;
+        let folder = Guarded::new(folder).map_err(|errno| failed(what(), "fstat", errno))?;
+        Ok(Place { folder, name, shown: path.to_owned() })
+    }
+
+    /// Makes a socket here to which only our own user can connect, and listens.
+    pub(super) fn listen(self, what: &dyn Fn() -> String) -> Result<Listening> {
+        /// A dead one may be there, and another one that died as we looked.
+        const ATTEMPTS: usize = 8;
+        let failed = |call: &'static str| move |errno| failed(what(), call, errno);
+        for _ in 0..ATTEMPTS {
+            let socket = sys::listening::new().map_err(failed("socket(AF_UNIX, SOCK_SEQPACKET)"))?;
+            // The name has this mode from the beginning, or less by a umask.
+            sys::file::set_mode(socket.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
+            match sys::socket::bind(socket.as_fd(), &self.path()) {
+                Ok(()) => return self.bound(socket, what),
+                Err(sys::Errno::ADDRINUSE) => self.clear_dead(what)?,
+                Err(errno) => {
+                    return Err(failed("bind")(errno).help(
+                        "the folder must be there, this user must have the right to write it, and its file system must know sockets",
+                    ));
+                }
+            }
+        }
+        Err(self.is_in_use(what()))
+    }
+
+    /// Our socket has the name: listens, and makes sure that it is ours.
+    fn bound(self, socket: OwnedFd, what: &dyn Fn() -> String) -> Result<Listening> {
+        let failed = |call: &'static str| move |errno| failed(what(), call, errno);
+        let looked = self.open().map_err(failed("openat(O_PATH), of the new socket")).and_then(|entry| {
+            let stat = sys::file::stat(entry.as_fd()).map_err(failed("fstat, of the new socket"))?;
+            Ok((stat, Guarded::of(entry, stat.identity)))
+        });
+        let (stat, entry) = looked.inspect_err(|_| {
+            // It was made by this call.
+            let _ = sys::file::unlink(self.folder.as_fd(), &self.name);
+        })?;
+        if !stat.is_socket() || stat.uid != sys::process::user() {
+            // Not ours to remove.
+            return Err(self.is_replaced(what()));
+        }
+        let process = sys::process::pid();
+        let bound = Bound { place: self, identity: stat.identity, process, entry };
+        if stat.mode & 0o200 == 0 {
+            sys::file::set_mode_of(&number_path(bound.entry.as_fd()), 0o600)
+                .map_err(failed("chmod(0600)"))?;
+        }
+        sys::listening::listen(socket.as_fd(), WAITING).map_err(failed("listen"))?;
+        let early = bound.prove(socket.as_fd(), what)?;
+        let socket = Guarded::new(socket).map_err(failed("fstat"))?;
+        Ok(Listening { socket, early, bound })
+    }
+
+    /// Removes a dead socket of ours that has the name; an error for all else that may have it.
+    fn clear_dead(&self, what: &dyn Fn() -> String) -> Result<()> {
+        let failed = |call: &'static str| move |errno| failed(what(), call, errno);
+        let refuse = |kind, detail: String, help: &'static str| {
+            Err(Error::new(kind, what()).detail(detail).help(help))
+        };
+        // What is plainly not ours is told before anybody is waited for.
+        for is_locked in [false, true] {
+            let _alone = is_locked.then(|| self.alone(what)).transpose()?;
+            let entry = match self.open() {
+                Err(sys::Errno::NOENT) => return Ok(()),
+                other => other.map_err(failed("openat(O_PATH)"))?,
+            };
+            let stat = sys::file::look(entry.as_fd()).map_err(failed("statx"))?;
+            if !stat.is_socket() {
+                return refuse(
+                    Kind::Io,
+                    "something is there that is no socket".to_owned(),
+                    "name another path; what is there stays as it is",
+                );
+            }
+            if stat.uid != sys::process::user() {
+                let detail = format!("a socket of user {} is there", stat.uid);
+                return refuse(Kind::NotPermitted, detail, "name another path, or have that user remove it");
+            }
+            let probe = sys::socket::packets().map_err(failed("socket(AF_UNIX, SOCK_DGRAM)"))?;
+            match sys::listening::connect(probe.as_fd(), &number_path(entry.as_fd())) {
+                Err(sys::Errno::CONNREFUSED) if is_locked => {
+                    sys::file::unlink(self.folder.as_fd(), &self.name).map_err(failed("unlinkat"))?;
+                }
+                Err(sys::Errno::CONNREFUSED) => {}
+                Ok(()) | Err(sys::Errno::PROTOTYPE) => return Err(self.is_in_use(what())),
+                Err(errno) => return Err(failed("connect, to see whether the socket there is dead")(errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody else of ours removes anything in the folder while this is kept. The kernel ends it, whatever becomes of the process.
+    fn alone(&self, what: &dyn Fn() -> String) -> Result<OwnedFd> {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let failed = |call: &'static str| move |errno| failed(what(), call, errno);
+        let folder = sys::file::open_at(self.folder.as_fd(), c".", OFlags::RDONLY | OFlags::DIRECTORY, 0)
+            .map_err(failed("openat(the folder, O_RDONLY)"))?;
+        let begun = Instant::now();
+        loop {
+            match sys::file::claim_folder(folder.as_fd()) {
+                Ok(()) => return Ok(folder),
+                Err(sys::Errno::AGAIN) if begun.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(errno) => {
+                    return Err(failed("flock(LOCK_EX), of the folder")(errno)
+                        .detail("a dead socket is there, and is removed by one process at a time: another one has locked the folder")
+                        .help("see who has (`lsof`, /proc/locks); or remove the socket by hand"));
+                }
+            }
+        }
+    }
+
+    /// What has the name now, open for nothing.
+    fn open(&self) -> sys::Result<OwnedFd> {
+        sys::file::open_at(self.folder.as_fd(), &self.name, OFlags::PATH | OFlags::NOFOLLOW, 0)
+    }
+
+    /// Short enough for a socket's address, however long the way to the folder is.
+    fn path(&self) -> CString {
+        let mut path = format!("{OWN_DESCRIPTORS}/{}/", self.folder.as_fd().as_raw_fd()).into_bytes();
+        path.extend_from_slice(self.name.as_bytes());
+        CString::new(path).unwrap_or_default()
+    }
+
+    fn is_in_use(&self, what: String) -> Error {
+        Error::new(Kind::Busy, what)
+            .detail(format!("a process listens at {:?} already", self.shown))
+            .help("end that one, or name another path: `ss -lxp` tells who listens")
+    }
+
+    fn is_replaced(&self, what: String) -> Error {
+        Error::new(Kind::Busy, what)
+            .detail(format!("another process put something else at {:?} in the same moment", self.shown))
+            .help("name a path in a folder that only trusted users may write")
+    }
+
+    /// Connects to the socket that is here. The inner error is one that may pass: nobody listens there yet.
+    pub(super) fn connect(&self, what: &dyn Fn() -> String) -> Result<Result<OwnedFd>> {
+        let failed = |call: &'static str| move |errno| failed(what(), call, errno);
+        let later = |call: &'static str, errno: sys::Errno, detail: &'static str, help: &'static str| {
+            Ok(Err(Error::new(Kind::NoSuchArea, what()).call(call, errno).detail(detail).help(help)))
+        };
+        let entry = match self.open() {
+            Err(errno @ sys::Errno::NOENT) => {
+                return later(
+                    "openat(O_PATH)",
+                    errno,
+                    "nothing is offered there: there is no such socket",
+                    "offer it first: `areas offer NAME --socket PATH`; or wait for it: `--timeout`",
+                );
+            }
+            other => other.map_err(failed("openat(O_PATH)"))?,
+        };
+        let stat = sys::file::look(entry.as_fd()).map_err(failed("statx"))?;
+        if !stat.is_socket() {
+            return Err(Error::new(Kind::InvalidInput, what())
+                .detail("what is there is no socket")
+                .help("name the socket at which the area is offered; a link to it is not followed"));
+        }
+        let socket = sys::listening::new().map_err(failed("socket(AF_UNIX, SOCK_SEQPACKET)"))?;
+        match sys::listening::connect(socket.as_fd(), &number_path(entry.as_fd())) {
+            Ok(()) => Ok(Ok(socket)),
+            Err(errno @ sys::Errno::CONNREFUSED) => later(
+                "connect",
+                errno,
+                "nothing is offered there any more: the process that did has ended, and left its socket",
+                "offer it again, or wait until somebody does: `--timeout`",
+            ),
+            Err(sys::Errno::AGAIN) => Ok(Err(Error::new(Kind::Busy, what())
+                .call("connect", sys::Errno::AGAIN)
+                .detail("more processes wait there than the kernel lets wait")
+                .help("try again, or wait: `--timeout`; the process that offers may be stopped"))),
+            Err(sys::Errno::PROTOTYPE) => Err(Error::new(Kind::InvalidInput, what())
+                .call("connect", sys::Errno::PROTOTYPE)
+                .detail("another program's socket is there")
+                .help("name the socket at which the area is offered")),
+            Err(errno @ (sys::Errno::ACCESS | sys::Errno::PERM)) => Err(failed("connect")(errno)
+                .detail(format!("the socket is user {}'s, with mode {:04o}", stat.uid, stat.mode & 0o7777))
+                .help("have it offered to this user: `areas offer NAME --socket PATH --to USER`")),
+            Err(errno) => Err(failed("connect")(errno)),
+        }
+    }
+}
+
+impl Bound {
+    /// Lets others connect to the socket: by their names, in its access list.
+    pub(super) fn set_access_list(&self, list: &[u8]) -> sys::Result<()> {
+        sys::file::set_access_list(&number_path(self.entry.checked()?), list)
+    }
+
+    /// Lets everybody connect to it who gets as far as its folder.
+    pub(super) fn let_everybody_connect(&self) -> sys::Result<()> {
+        sys::file::set_mode_of(&number_path(self.entry.checked()?), 0o622)
+    }
+
+    /// Makes sure that what was found under the name is our socket, before its rights are changed: in a folder that others may write, one of
+    /// them could have put another socket of ours there. Who connects to it must come out of our listener. Those who came before are given back.
+    fn prove(&self, listener: BorrowedFd<'_>, what: &dyn Fn() -> String) -> Result<Vec<OwnedFd>> {
+        let failed = |call: &'static str| move |errno| failed(what(), call, errno);
+        let probe = sys::listening::new().map_err(failed("socket(AF_UNIX, SOCK_SEQPACKET)"))?;
+        match sys::listening::connect(probe.as_fd(), &number_path(self.entry.as_fd())) {
+            Ok(()) => {}
+            Err(errno @ (sys::Errno::CONNREFUSED | sys::Errno::PROTOTYPE)) => {
+                return Err(self
+                    .place
+                    .is_replaced(what())
+                    .call("connect, to see that the socket is ours", errno));
+            }
+            Err(errno) => return Err(failed("connect, to see that the socket is ours")(errno)),
+        }
+        let mut early = Vec::new();
+        loop {
+            match sys::listening::accept(listener) {
+                Ok(came) => {
+                    match sys::listening::peer(came.as_fd()).map_err(failed("getsockopt(SO_PEERCRED)"))? {
+                        who if who.pid == self.process => return Ok(early),
+                        _ => early.push(came),
+                    }
+                }
+                Err(sys::Errno::AGAIN) => return Err(self.place.is_replaced(what())),
+                Err(errno) => return Err(failed("accept4")(errno)),
+            }
+        }
+    }
+}
+
+/// The name goes while the socket still listens: so it is nobody's to replace, and what has it is ours, or another's whom we leave alone.
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if self.process != sys::process::pid() {
+            // A forked child's copy.
+            return;
+        }
+        let is_ours = self.place.open().and_then(|entry| sys::file::stat(entry.as_fd()));
+        if is_ours.is_ok_and(|stat| stat.identity == self.identity)
+            && let Ok(folder) = self.place.folder.checked()
+        {
+            let _ = sys::file::unlink(folder, &self.place.name);
+        }
+    }
+}
+
+fn number_path(descriptor: BorrowedFd<'_>) -> CString {
+    CString::new(format!("{OWN_DESCRIPTORS}/{}", descriptor.as_raw_fd())).unwrap_or_default()
+}
+
+/// An error of a call about a socket.
+pub(super) fn failed(what: String, call: &'static str, errno: sys::Errno) -> Error {
+    let kind = match errno {
+        sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
+        sys::Errno::ACCESS | sys::Errno::PERM | sys::Errno::AFNOSUPPORT => Kind::NotPermitted,
+        sys::Errno::NOMEM | sys::Errno::NOBUFS => Kind::NoMemory,
+        _ => Kind::Io,
+    };
+    let error = Error::new(kind, what).call(call, errno);
+    if kind == Kind::Limit { remedy::open_files(error) } else { error }
+}

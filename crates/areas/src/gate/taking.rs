@@ -1,0 +1,206 @@
+//! Taking an area that is offered at a path: who offers is looked at first, then what came is received as any area is.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::place::{Place, failed};
+use super::refusal::Packet;
+use super::who::{self, Peer, Users};
+use crate::area::{AnyArea, ReceiveOptions};
+use crate::error::{Error, Kind, Result};
+use crate::sys;
+use crate::sys::listening::Until;
+
+/// How long an answer may take from who listens.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long is waited at a time, for an offer to be there, or for who gives up meanwhile.
+const STEP: Duration = Duration::from_millis(50);
+
+/// Takes the area that is offered at a path, by this user or root, within the default bounds.
+///
+/// # Errors
+/// As [`TakeOptions::take`].
+pub fn take(path: impl AsRef<Path>) -> Result<AnyArea> {
+    TakeOptions::new().take(path)
+}
+
+/// From whom an area is taken, and within which bounds.
+///
+/// | choice | default |
+/// |---|---|
+/// | [`from`](TakeOptions::from), [`from_everybody`](TakeOptions::from_everybody) | this process's own user, and root |
+/// | [`bounds`](TakeOptions::bounds) | those of [`ReceiveOptions`] |
+/// | [`wait`](TakeOptions::wait) | an offer must be there |
+#[derive(Clone, Debug)]
+#[must_use = "an area is taken by `take`"]
+pub struct TakeOptions {
+    users: Users,
+    bounds: ReceiveOptions,
+    wait: Duration,
+}
+
+impl Default for TakeOptions {
+    fn default() -> Self {
+        TakeOptions::new()
+    }
+}
+
+impl TakeOptions {
+    /// The defaults.
+    pub const fn new() -> Self {
+        TakeOptions { users: Users::Default, bounds: ReceiveOptions::new(), wait: Duration::ZERO }
+    }
+
+    /// Takes it from this user: from those who are named, and from nobody else.
+    ///
+    /// It is the user who made the socket listen: of a socket that a supervisor made, the supervisor's.
+    pub fn from(mut self, user: u32) -> Self {
+        self.users.add(user);
+        self
+    }
+
+    /// Takes it from whoever listens there, users without a number in this user namespace included: whoever may make names in the socket's folder.
+    pub fn from_everybody(mut self) -> Self {
+        self.users = Users::Everybody;
+        self
+    }
+
+    /// Takes an area within these bounds. (A [timeout](ReceiveOptions::timeout) in them means nothing here.)
+    pub const fn bounds(mut self, bounds: ReceiveOptions) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// Waits for so long until it is offered.
+    pub const fn wait(mut self, time: Duration) -> Self {
+        self.wait = time;
+        self
+    }
+
+    /// Takes the area that is offered at a path: the same memory, with the rights that are given, with its name and its [note](crate::Area::note). It is
+    /// published by nobody until somebody calls `publish`.
+    ///
+    /// Who listens has 10 seconds for an answer.
+    ///
+    /// # Errors
+    /// Nothing was taken.
+    /// - [`Kind::NoSuchArea`] where nothing is offered, or the area that was is gone;
+    /// - [`Kind::NotPermitted`] where it is not offered to this user; where somebody offers it from whom it is not taken; for a path through another user's link;
+    /// - [`Kind::TimedOut`] where it was not offered in time, or who listens does not answer: stopped, or another program;
+    /// - [`Kind::Busy`], [`Kind::Unsupported`], [`Kind::System`] where the other side refuses with such a reason;
+    /// - [`Kind::InvalidInput`] for a path that leads to no such socket, and for what is no area;
+    /// - as [`ReceiveOptions::receive`] for what is beyond a bound.
+    pub fn take(&self, path: impl AsRef<Path>) -> Result<AnyArea> {
+        self.take_while(path, &mut || true)
+    }
+
+    /// The same, while `go_on` says so: it is asked each 50 ms or sooner. For the edges, which listen for signals and cancellation.
+    ///
+    /// # Errors
+    /// As [`take`](TakeOptions::take); [`Kind::TimedOut`] where it was not to go on.
+    #[doc(hidden)]
+    pub fn take_while(&self, path: impl AsRef<Path>, go_on: &mut dyn FnMut() -> bool) -> Result<AnyArea> {
+        let path = path.as_ref();
+        let what = || format!("take the area that is offered at {path:?}");
+        self.users.check(what)?;
+        let deadline = Instant::now().checked_add(self.wait);
+        let socket = loop {
+            // The folder, too, may come later; a wrong path never does.
+            let error = match Place::new(path, &what).and_then(|place| place.connect(&what)) {
+                Ok(Ok(socket)) => break socket,
+                Ok(Err(error)) => error,
+                Err(error) if error.errno() == Some(sys::Errno::NOENT.into()) => error,
+                Err(error) => return Err(error),
+            };
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match left {
+                Some(Duration::ZERO) if self.wait.is_zero() => return Err(error),
+                Some(Duration::ZERO) => {
+                    return Err(Error::new(Kind::TimedOut, what())
+                        .detail(format!("it was not offered within {:?}", self.wait))
+                        .caused_by(error));
+                }
+                left => std::thread::sleep(left.map_or(STEP, |left| left.min(STEP))),
+            }
+            stop(go_on, &what)?;
+        };
+        self.receive(&socket, go_on, &what)
+    }
+
+    fn receive(
+        &self,
+        socket: &OwnedFd,
+        go_on: &mut dyn FnMut() -> bool,
+        what: &dyn Fn() -> String,
+    ) -> Result<AnyArea> {
+        let offerer =
+            Peer::of(socket.as_fd()).map_err(|errno| failed(what(), "getsockopt(SO_PEERCRED)", errno))?;
+        let default: Vec<u32> = who::own().into_iter().chain([0]).collect();
+        if !self.users.include(offerer.user, &default) {
+            return Err(Error::new(Kind::NotPermitted, what())
+                .detail(format!("{offerer} offers it, and it is not taken from that user"))
+                .help("name the user from whom it is taken: `--from USER`, `TakeOptions::from`; one without a number here: `--from any`"));
+        }
+        answered(socket.as_fd(), offerer, go_on, what)?;
+        let received = self.bounds.timeout(ANSWER).receive(socket);
+        // What was refused as it came goes with the connection.
+        received.map_err(|error| match error.kind() {
+            Kind::InvalidInput => Error::new(Kind::InvalidInput, what())
+                .detail(format!("what {offerer} sends is no area of this version"))
+                .help("name a socket at which `areas offer` offers one; use versions of the library that go together")
+                .caused_by(error),
+            _ => error,
+        })
+    }
+}
+
+/// Waits until there is an answer, and tells a refusal as an error.
+fn answered(
+    socket: BorrowedFd<'_>,
+    offerer: Peer,
+    go_on: &mut dyn FnMut() -> bool,
+    what: &dyn Fn() -> String,
+) -> Result<()> {
+    let begun = Instant::now();
+    let who = offerer.to_string();
+    let mut beginning = [0; Packet::BYTES];
+    loop {
+        match sys::listening::peek(socket, &mut beginning) {
+            Ok(0) => {
+                return Err(Error::new(Kind::Io, what())
+                    .detail(format!("{who} ended the connection without an answer"))
+                    .help("it may have been ended itself: offer the area again"));
+            }
+            Ok(len) if Packet::begins(&beginning[..len]) => {
+                return Err(match Packet::decode(&beginning[..len]) {
+                    Some(packet) => packet.error(what(), &who),
+                    None => Error::new(Kind::Unsupported, what())
+                        .detail(format!("{who} refuses, in words of another version"))
+                        .help("use versions of the library that go together"),
+                });
+            }
+            Ok(_) => return Ok(()),
+            Err(sys::Errno::AGAIN) => {}
+            Err(errno @ sys::Errno::CONNRESET) => {
+                return Err(failed(what(), "recv(MSG_PEEK)", errno)
+                    .detail(format!("{who} ended before it answered"))
+                    .help("offer the area again"));
+            }
+            Err(errno) => return Err(failed(what(), "recv(MSG_PEEK)", errno)),
+        }
+        let left = ANSWER.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return Err(Error::new(Kind::TimedOut, what())
+                .detail(format!("{who} listens, and does not answer within {ANSWER:?}"))
+                .help("it may be stopped (SIGCONT), or be another program than one that offers areas"));
+        }
+        sys::listening::wait_for(&[(socket, Until::Ready)], Some(left.min(STEP)))
+            .map_err(|errno| failed(what(), "poll", errno))?;
+        stop(go_on, what)?;
+    }
+}
+
+fn stop(go_on: &mut dyn FnMut() -> bool, what: &dyn Fn() -> String) -> Result<()> {
+    if go_on() { Ok(()) } else { Err(Error::new(Kind::TimedOut, what()).detail("it was interrupted")) }
+}
