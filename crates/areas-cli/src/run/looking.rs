@@ -10,7 +10,9 @@ use super::numa_maps::Usage;
 const FIRST: Duration = Duration::from_millis(10);
 const SELDOMEST: Duration = Duration::from_secs(1);
 /// Looking takes a fiftieth of a processor at most: what it takes is mostly the kernel's walk through the program's page tables, which may have to wait for it.
+/// The first looks come sooner, so that something is seen where one takes long.
 const SHARE: u32 = 50;
+const FIRST_SHARE: u32 = 5;
 /// Processes that are looked at.
 const MOST: usize = 1024;
 
@@ -92,7 +94,8 @@ impl Looking {
             self.last = Some(seen);
         }
         self.pause = (self.pause * 2).min(SELDOMEST);
-        self.next = Instant::now() + self.pause.max(processor_time().saturating_sub(begin) * SHARE);
+        let share = self.looks.saturating_mul(FIRST_SHARE).clamp(FIRST_SHARE, SHARE);
+        self.next = Instant::now() + self.pause.max(processor_time().saturating_sub(begin) * share);
     }
 }
 
