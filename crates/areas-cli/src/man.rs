@@ -179,14 +179,13 @@ mod tests {
     fn a_synopsis_has_all_that_can_be_said() {
         let mut whole = Args::command();
         whole.build();
-        let put = whole.find_subcommand("put").unwrap();
-        let text = synopsis(put);
+        let create = whole.find_subcommand("create").unwrap();
+        let text = synopsis(create);
         for part in [
-            ".B areas put\n",
-            "\n\\fB\\-\\-name\\fR \\fINAME\\fR\n",
-            "\n[\\fB\\-\\-freeze\\fR]\n",
+            ".B areas create\n",
+            "\n\\fB\\-\\-size\\fR \\fISIZE\\fR\n",
+            "\n[\\fB\\-\\-populate\\fR]\n",
             "\n[\\fB\\-q\\fR|\\fB\\-\\-quiet\\fR]\n",
-            "\n\\fIFILE\\fR\n",
             "\n[\\-\\- \\fICOMMAND\\fR ...]\n",
         ] {
             assert!(text.contains(part), "{part}: {text}");

@@ -54,6 +54,7 @@ const FOUND_BY: &[(&str, &[&str])] = &[
     ("allow set_mempolicy", &["sandbox.placement"]),
     ("allow ioctl", &["kernel.procmap-query"]),
     ("allow socket(AF_UNIX)", &["sandbox.sockets"]),
+    ("/proc/PID/uid_map", &["sight.user-namespace"]),
     ("mlock2", &["kernel.mlock2", "sandbox.locks"]),
     ("Linux 5.14", &["kernel.populate"]),
     ("free some memory", &["memory.available"]),
@@ -115,6 +116,8 @@ const OF_CALLS: &[&str] = &[
     "name another root",
     "/sys/bus/dax/devices",
     "small area of its own, of base pages",
+    "offer it to another user than root and its maker",
+    "or remove the socket by hand",
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
