@@ -152,7 +152,7 @@ fn a_full_disk_leaves_nothing_half_made() {
     assert!(ran.stderr.contains("no space left on device"), "{ran:?}");
 }
 
-/// A signal that comes while the file is written leaves the older file, and nothing beside it.
+/// A signal that comes while the file is written leaves nothing of it.
 #[test]
 fn a_signal_leaves_nothing_half_made() {
     let registry = Registry::new();
