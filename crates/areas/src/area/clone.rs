@@ -44,6 +44,10 @@ impl Source {
 
     /// Clones it, with the protection that it has.
     ///
+    /// The clone is not published: it has neither name nor id, and nobody finds the memory by it once its
+    /// publishers are gone, though it keeps the memory. [`CloneBuilder::same_name`] publishes it as well:
+    /// `source.cloning().same_name().open()`. The same holds for all of the `open` calls here.
+    ///
     /// # Errors
     /// As [`CloneBuilder::open`].
     pub fn open(&self) -> Result<Area<Shared>> {
