@@ -40,7 +40,7 @@ impl Failure {
     pub(crate) fn tell(&self) -> ExitCode {
         match self {
             Failure::Error(error) => {
-                output::complain(&format!("{error:#}"));
+                output::complain(&in_words_of_the_command(format!("{error:#}")));
                 ExitCode::from(code_of(error.kind()))
             }
             // What the shell shows for a filter that SIGPIPE has ended.
@@ -48,6 +48,20 @@ impl Failure {
             Failure::Signal(signal) => ExitCode::from(code_of_signal(*signal)),
         }
     }
+}
+
+/// What remedies of the library call by its own names, and what that is here.
+pub(crate) const WORDS: [(&str, &str); 6] = [
+    ("`Pages::PreferPool`, `Pages::Auto`, `--huge auto`", "`--huge auto`"),
+    ("`.growable(max)`, `areas create --growable MAX`", "`areas create --growable MAX`"),
+    ("are a reserve: `.growable(max)`", "are a reserve: `--growable MAX`"),
+    ("`--read-only`, `OfferOptions::read_only`", "`--read-only`"),
+    ("`--from USER`, `TakeOptions::from`", "`--from USER`"),
+    ("`areas put --freeze`, `Area::freeze`", "`areas freeze NAME`"),
+];
+
+fn in_words_of_the_command(text: String) -> String {
+    WORDS.iter().fold(text, |text, (library, command)| text.replace(library, command))
 }
 
 /// What a shell says of a process that a signal has ended.

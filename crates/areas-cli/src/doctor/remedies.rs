@@ -154,6 +154,45 @@ fn remedies(source: &str) -> Vec<String> {
         .collect()
 }
 
+/// Remedies in the library's names that no command brings about: what was asked there cannot be asked here.
+const OF_PROGRAMS: &[&str] = &[
+    "`.shared()`",
+    "`.name()`",
+    "`Area::send`",
+    "`registry::",
+    "(`ReceiveOptions`)",
+    "`Protection::READ`",
+    "`Storage::of(file)`",
+];
+
+#[test]
+fn remedies_are_in_the_words_of_the_command() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&home.join("../areas/src"), &mut files);
+    let all: Vec<String> =
+        files.iter().flat_map(|file| remedies(&fs::read_to_string(file).unwrap())).collect();
+    for (library, _) in crate::failure::WORDS {
+        assert!(all.iter().any(|text| text.contains(library)), "no error says {library} any more");
+    }
+    for word in OF_PROGRAMS {
+        assert!(all.iter().any(|text| text.contains(word)), "no error says {word} any more");
+    }
+    let is_of_programs = |text: &str| OF_PROGRAMS.iter().any(|word| text.contains(word));
+    let wrong: Vec<String> =
+        all.into_iter()
+            .filter(|text| text.contains('"') && !is_of_programs(text))
+            .map(|text| crate::failure::WORDS.iter().fold(text, |text, (from, to)| text.replace(from, to)))
+            // Between backticks, Rust's paths and methods.
+            .filter(|text| {
+                text.split('`').skip(1).step_by(2).any(|quoted| {
+                    quoted.contains("::") || quoted.starts_with(".") && !quoted.starts_with("./")
+                })
+            })
+            .collect();
+    assert!(wrong.is_empty(), "these are the library's words: {wrong:#?}");
+}
+
 #[test]
 fn for_each_remedy_of_the_library_there_is_a_check() {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
