@@ -150,8 +150,8 @@ pub(crate) fn take(
         return Err(error);
     }
     match taken {
-        Ok(AnyArea::Shared(area)) => Holding::over(py, Any::Shared(area)),
-        Ok(AnyArea::Frozen(area)) => Holding::over(py, Any::Frozen(area)),
+        Ok(AnyArea::Shared(area)) => Ok(Holding::over(Any::Shared(area))),
+        Ok(AnyArea::Frozen(area)) => Ok(Holding::over(Any::Frozen(area))),
         Ok(other) => {
             py.detach(|| drop(other));
             let error = Error::new(Kind::Unsupported, format!("take the area that is offered at {path:?}"));

@@ -121,7 +121,7 @@ pub(crate) fn known(reader: Reader) {
 /// nothing of it is read here.
 ///
 /// # Errors
-/// As [`Reader::open`]; [`Kind::NoSuchArea`] if the slab's owner is gone; [`Kind::Unreadable`] if its area may not be opened.
+/// As [`Reader::open`]; [`Kind::NoSuchArea`](areas::Kind::NoSuchArea) if the slab's owner is gone; [`Kind::Unreadable`](areas::Kind::Unreadable) if its area may not be opened.
 pub fn open(handle: &Handle) -> Result<Lease> {
     Attachments::own().reader(handle)?.open(handle)
 }

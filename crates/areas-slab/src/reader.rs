@@ -295,7 +295,7 @@ impl Lease {
         self.attached.table.area.as_ptr().wrapping_add(self.offset)
     }
 
-    /// A handle to hand it on to another process, which [`open`]s it: good as long as the block is held by anybody, so by this lease at least.
+    /// A handle to hand it on to another process, which [opens](crate::open) it: good as long as the block is held by anybody, so by this lease at least.
     #[must_use]
     pub fn handle(&self) -> Handle {
         let Lease { area, slot, generation, .. } = *self;
