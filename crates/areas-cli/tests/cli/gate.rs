@@ -210,6 +210,11 @@ fn another_user_is_given_it_for_reading_and_held_to_that() {
     let attack = ["take", socket, "--name", "mine", "--", "sh", "-c", TRY];
     let ran = Ran::of(&mut user.areas(&user.registry(), &attack));
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(0), "read\ntried\n"), "{ran:?}");
+    // In a container it is in the memory's group, unless it is told otherwise.
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &nobody, "--regid", "0", "--clear-groups"]).arg(user.program()).args(attack);
+    let ran = Ran::of(command.env("AREAS_DIR", user.registry()).env("LC_ALL", "C.UTF-8"));
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(0), "read\ntried\n"), "{ran:?}");
     // Root is not named, and would not be held to it.
     let ran = registry.run(["take", socket, "--name", "x"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");

@@ -16,7 +16,7 @@ use super::refusal::{Packet, Refusal};
 use super::who::{self, Peer, Users};
 use crate::area::passing::Message;
 use crate::error::{Error, Kind, Result};
-use crate::object::{Extent, Object, Piece};
+use crate::object::{Extent, OFFERED, Object, Piece};
 use crate::registry::{self, Rights, Source};
 use crate::sys;
 use crate::sys::guarded::Guarded;
@@ -357,13 +357,12 @@ impl Given {
     /// Has other processes of another user read it, too, by way of the one that takes it: through `/proc`, to which nobody else gets. Nobody else than its
     /// owner opens it for writing.
     fn let_their_processes_read(&self, user: Option<u32>, what: &dyn Fn() -> String) -> Result<()> {
-        const OTHERS_READ: u32 = 0o004;
         let stat = sys::file::stat(self.object.as_fd()).map_err(|errno| failed(what(), "fstat", errno))?;
         // Only its owner may, and for its owner there is no need.
         if stat.uid != sys::process::user() || user == Some(stat.uid) {
             return Ok(());
         }
-        self.object.set_rights(&what(), stat.mode & 0o600 | OTHERS_READ)
+        self.object.set_rights(&what(), stat.mode & 0o600 | OFFERED)
     }
 
     fn send(&self, socket: BorrowedFd<'_>) -> sys::Result<()> {

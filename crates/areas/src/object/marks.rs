@@ -19,9 +19,10 @@ pub(super) const UNEVEN: u32 = 0o1000;
 /// programs made come with more). Not one of the bits that the kernel clears as a file is written; it lets members of its group
 /// who have a descriptor of it open it for reading, which they could read by that one.
 const RETIRED: u32 = 0o040;
-/// It was offered to other users (S_IROTH): their processes may open it for reading, by way of one that was given it. (To its file leads nothing but
-/// `/proc/PID/fd` of a process that has it, where only that process's user and root get.)
-const OFFERED: u32 = 0o004;
+/// It was offered to other users (S_IRGRP and S_IROTH): their processes may open it for reading, by way of one that was given it. (To its file leads nothing but
+/// `/proc/PID/fd` of a process that has it, where only that process's user and root get.) Of its group, too: in containers other users are in
+/// group 0 by default, and the kernel does not look at what others may where the group is theirs.
+pub(crate) const OFFERED: u32 = 0o044;
 /// What its group and others may do.
 const FOR_OTHERS: u32 = 0o077;
 /// What else of a mode means anything.
@@ -36,6 +37,16 @@ pub(crate) fn is_retired(stat: &Stat) -> bool {
 
 fn says_retired(mode: u32) -> bool {
     mode & FOR_OTHERS == RETIRED
+}
+
+/// A mode that gives these rights, with what is marked in it.
+fn with_rights(mode: u32, rights: u32) -> u32 {
+    let others = match mode & FOR_OTHERS {
+        RETIRED => RETIRED,
+        others if others & OFFERED == OFFERED => OFFERED,
+        _ => rights & FOR_OTHERS,
+    };
+    mode & UNEVEN | rights & !FOR_OTHERS | others
 }
 
 impl Object {
@@ -72,13 +83,10 @@ impl Object {
         }
     }
 
-    /// Has nobody but its owner open it, and for these rights; what is marked on it stays. So it does for users to whom it was offered, who may
-    /// read it.
+    /// Has nobody but its owner open it, and for these rights; what is marked on it stays: that it is retired, and that it was offered to users, who may read
+    /// it. `rights` may say that it is.
     pub(crate) fn set_rights(&self, what: &str, rights: u32) -> Result<()> {
-        self.change_mode(what, |mode| {
-            let retired = if says_retired(mode) { RETIRED } else { 0 };
-            mode & (UNEVEN | OFFERED) | retired | rights
-        })
+        self.change_mode(what, |mode| with_rights(mode, rights))
     }
 
     fn change_mode(&self, what: &str, change: impl Fn(u32) -> u32) -> Result<()> {
@@ -123,5 +131,32 @@ impl Object {
             .call("fcntl(F_OFD_SETLK)", sys::Errno::AGAIN)
             .detail("another holder is in the middle of changing its file mode, and does not go on: it may be stopped")
             .help("continue it (SIGCONT) or end it, and try again"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_outlast_a_change_of_rights() {
+        for (mode, rights, expected) in [
+            (0o600, 0o600, 0o600),
+            (0o600, 0o644, 0o644),
+            // Offered, it stays so: sent, frozen, offered again.
+            (0o644, 0o600, 0o644),
+            (0o1644, 0o400, 0o1444),
+            (0o444, 0o444, 0o444),
+            // Retired, it is never offered.
+            (0o640, 0o644, 0o640),
+            (0o1640, 0o400, 0o1440),
+            // As other programs make theirs: nobody else is to write it, and it is not retired by that.
+            (0o777, 0o600, 0o644),
+            (0o660, 0o600, 0o600),
+            (0o604, 0o600, 0o600),
+        ] {
+            let mode = with_rights(mode, rights);
+            assert_eq!(mode, expected, "{mode:o}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use marks::UNEVEN;
-pub(crate) use marks::is_retired;
+pub(crate) use marks::{OFFERED, is_retired};
 pub(crate) use piece::Piece;
 
 use crate::error::{Error, Kind, Result, pool, remedy};
