@@ -50,7 +50,8 @@ struct Use {
     allow: &'static str,
 }
 
-const PROFILE: &str = "a container's profile that allows them: `--security-opt seccomp=PROFILE.json`";
+pub(super) const PROFILE: &str =
+    "a container's profile that allows them: `--security-opt seccomp=PROFILE.json`";
 const NICE: &str = "a container with the capability: `--cap-add SYS_NICE`";
 
 const fn needed(
@@ -159,6 +160,14 @@ const USES: [Use; 15] = [
 /// The calls that the library leaves out where it is told to.
 const CAN_BE_LEFT_OUT: [&str; 4] = ["pidfd_getfd", "cachestat", "mincore", "move_pages"];
 
+/// What a filter answers with ENOSYS, as podman's does, and what a kernel lacks, look the same.
+const MISSING_OR_HIDDEN: &str = "not in this kernel, or hidden by the filter (ENOSYS)";
+
+/// Whether this process has a filter of system calls.
+pub(super) fn is_filtered(facts: &Facts) -> bool {
+    facts.status("Seccomp").is_ok_and(|mode| mode != "0")
+}
+
 /// The calls for which this process would be killed, or never be answered.
 pub(super) fn deadly(facts: &Facts) -> Vec<&'static str> {
     let calls = USES.iter().flat_map(|of| of.calls.iter().copied());
@@ -179,11 +188,12 @@ impl Use {
     fn check(&self, facts: &Facts) -> Check {
         let Use { id, title, cost, without, allow, .. } = *self;
         let failed = self.failed(facts);
+        let filtered = is_filtered(facts);
         let parts: Vec<String> = [
             (failed.killed.join(", "), "killed for"),
             (failed.silent.join(", "), "never answered"),
             (failed.refused.join(", "), "refused"),
-            (failed.missing.join(", "), "not in this kernel"),
+            (failed.missing.join(", "), if filtered { MISSING_OR_HIDDEN } else { "not in this kernel" }),
         ]
         .into_iter()
         .filter(|(calls, _)| !calls.is_empty())
@@ -203,7 +213,8 @@ impl Use {
         let check =
             Check::fine(id, title, finding).in_state(if only_missing { State::Remark } else { state });
         if only_missing {
-            return check.words("boot a later kernel, or one that is built with NUMA");
+            let check = check.words("boot a later kernel, or one that is built with NUMA");
+            return if filtered { check.words(format!("if it is one: {PROFILE}")) } else { check };
         }
         let can_be_left_out: Vec<&str> =
             deadly.iter().copied().filter(|call| CAN_BE_LEFT_OUT.contains(call)).collect();

@@ -2,6 +2,7 @@
 
 use areas::machine::Answer;
 
+use super::calls::{PROFILE, is_filtered};
 use super::check::{Check, Group, State};
 use super::facts::Facts;
 
@@ -149,6 +150,12 @@ impl Feature {
             _ => return Check::unknown(id, title, "it was not tried"),
         };
         match errno.as_str() {
+            // A filter may answer so as well.
+            "ENOSYS" if is_filtered(facts) => {
+                let hidden = format!("the kernel has it not, or the filter hides it ({errno}): {cost}");
+                let check = Check::fine(id, title, hidden).in_state(without);
+                check.words(format!("boot Linux {since} or later; if it is one: {PROFILE}"))
+            }
             "EINVAL" | "ENOSYS" | "ENOTTY" => {
                 let missing = format!("the kernel has it not ({errno}): {cost}");
                 Check::fine(id, title, missing)
