@@ -43,7 +43,7 @@ use skips::SkipLog;
 /// Skipped checks are listed before it. Of a failed step without tests of its own, the step counts as one failure.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Formatting, clippy, tests and a short storm only: no docs, doctests, C or Python programs, examples, tour, install or guests
+    /// Formatting, clippy, tests and a short storm only: no docs, doctests, C or Python programs, examples, tour, install, containers or guests
     #[arg(long)]
     quick: bool,
     /// No guests: they need QEMU, fetched once, and some minutes
@@ -73,7 +73,7 @@ struct Step {
     run: fn(&Run) -> Result<Done>,
 }
 
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 19] = [
     Step { name: "set-up", quick: true, tests: true, run: set_up::run },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
@@ -91,6 +91,7 @@ const STEPS: [Step; 18] = [
     Step { name: "bench", quick: false, tests: false, run: steps::bench },
     Step { name: "models", quick: false, tests: false, run: steps::models },
     Step { name: "fuzz", quick: false, tests: false, run: steps::fuzz },
+    Step { name: "containers", quick: false, tests: true, run: steps::containers },
     Step { name: "guests", quick: false, tests: true, run: guests::run },
 ];
 

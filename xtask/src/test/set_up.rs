@@ -67,7 +67,7 @@ const NEEDS: [Need; 31] = [
     program("zsh", "zsh", &["tests"]),
     program("fish", "fish", &["tests"]),
     program("man", "man-db", &["tests"]),
-    program("ldd", "libc-bin", &["guests"]),
+    program("ldd", "libc-bin", &["containers", "guests"]),
     program("numactl", "numactl", &["guests"]),
     program("python3", "python3", &["python", "bench"]),
     // Debian keeps it apart from its Python.
@@ -98,6 +98,9 @@ pub(super) fn run(run: &Run) -> Result<Done> {
             eprintln!("cargo {command} is not here");
             run.command(Command::new("rustup").args(["component", "add", component]))?;
         }
+    }
+    if chosen("containers") {
+        containers(run);
     }
     if chosen("tests") && !run.options.without_nextest && !has_nextest() {
         nextest(run);
@@ -154,6 +157,18 @@ fn cpythons_tests(run: &Run) {
         && let Err(error) = install(run, package)
     {
         eprintln!("CPython's own tests cannot be installed: {error:#}");
+    }
+}
+
+/// What starts containers. Where it is not to be had, the tests that want it say that they skip it.
+fn containers(run: &Run) {
+    let missing: Vec<&str> =
+        ["podman", "runc"].into_iter().filter(|name| process::which(name).is_none()).collect();
+    if missing.is_empty() || !is_root() {
+        return;
+    }
+    if let Err(error) = install(run, &missing.join(" ")) {
+        eprintln!("podman and runc cannot be installed: {error:#}");
     }
 }
 

@@ -13,6 +13,8 @@ use super::native::native_dependencies;
 use super::{Done, Run, set_up};
 use crate::{process, storm};
 
+/// The command's tests that start containers.
+const CONTAINERS: &str = "containers";
 /// For each of the fuzz targets.
 const FUZZ_SECONDS: u32 = 8;
 /// For an example, or the tour: they are to be read while they run.
@@ -48,7 +50,7 @@ pub(super) fn pure_rust(_: &Run) -> Result<Done> {
     Ok(Done::default())
 }
 
-/// Unit and integration tests of the whole workspace, those for guests apart.
+/// Unit and integration tests of the whole workspace, those for guests and containers apart.
 pub(super) fn tests(run: &Run) -> Result<Done> {
     let filter = run.options.filter.iter().map(String::as_str);
     if !run.options.without_nextest && set_up::has_nextest() {
@@ -64,10 +66,18 @@ pub(super) fn tests(run: &Run) -> Result<Done> {
     run.command(&mut process::cargo(["build", "--workspace", "--examples", "--locked"]))?;
     let mut command =
         process::cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins"]);
-    for name in test_targets(&metadata()?).into_iter().filter(|name| !name.starts_with("guest_")) {
+    for name in test_targets(&metadata()?).into_iter().filter(|name| !is_apart(name)) {
         command.args(["--test", &name]);
     }
     command.args(["--", "--test-threads=1"]).args(filter);
+    run.counted(&mut command, Counts::of_libtest)
+}
+
+/// The command in real containers. Where there can be none, each test says so.
+pub(super) fn containers(run: &Run) -> Result<Done> {
+    let mut command = process::cargo(["test", "--package", "areas-cli", "--test", CONTAINERS, "--locked"]);
+    // They measure the machine's RAM.
+    command.args(["--", "--test-threads=1"]).args(&run.options.filter);
     run.counted(&mut command, Counts::of_libtest)
 }
 
@@ -185,6 +195,11 @@ fn host() -> Result<String> {
         Some(host) => Ok(host.to_owned()),
         None => bail!("{} -vV names no host: {said}", rustc.display()),
     }
+}
+
+/// Whether another step runs an integration test: `.config/nextest.toml` leaves out the same ones.
+fn is_apart(name: &str) -> bool {
+    name.starts_with("guest_") || name == CONTAINERS
 }
 
 /// The names of the workspace's integration tests.
