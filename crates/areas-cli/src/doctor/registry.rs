@@ -111,16 +111,18 @@ fn folder(facts: &Facts, user: u32) -> Vec<Check> {
         1 => format!("{} cannot be used: {why}", shown(place)),
         count => format!("none of {count} places can be used; {}: {why}", shown(place)),
     };
-    vec![mend(Check::broken(id, title, finding), &shown(place), error).shell("export AREAS_DIR=$(mktemp -d)")]
+    let broken = mend(Check::broken(id, title, finding), &shown(place), error, facts.areas_dir.is_none());
+    vec![broken.shell("export AREAS_DIR=$(mktemp -d)")]
 }
 
-/// The line that mends a folder that cannot be used.
-fn mend(check: Check, path: &str, error: &Error) -> Check {
+/// The line that mends a folder that cannot be used. Only what has a registry's usual name is ever to be removed: AREAS_DIR may
+/// name anything, `/tmp` or somebody's home.
+fn mend(check: Check, path: &str, error: &Error, is_usual: bool) -> Check {
     let said = error.remedy().unwrap_or_default();
     let path = quoted(path);
     match () {
         () if said.contains("chmod 700") => check.shell(format!("chmod 700 {path}")),
-        () if error.facts().is_some_and(|facts| facts.contains("belongs to user")) => {
+        () if is_usual && error.facts().is_some_and(|facts| facts.contains("belongs to user")) => {
             check.root(format!("ls -ld {path}")).root(format!("rm -r {path}"))
         }
         () => check.root(format!("ls -ld {path}")),
@@ -145,7 +147,7 @@ fn usable(
         count => format!(" and {} other names", count - 1),
     };
     let finding = format!("{path}{state}, since {}{more} cannot be used: {why}", shown(place));
-    mend(Check::remark(id, title, finding), &shown(place), error)
+    mend(Check::remark(id, title, finding), &shown(place), error, true)
 }
 
 /// What lies in the folder: links of teams that are gone, folders of namespaces, and what belongs to nobody.

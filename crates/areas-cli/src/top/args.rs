@@ -18,7 +18,7 @@ use clap::ValueEnum;
 Examples:
   areas top --sort growth                 # what grows most, first
   areas top --filter 'frame*' --interval 0.5
-  areas top --once --json                 # for programs; so it does without a terminal
+  areas top --once --json                 # for programs, and without a terminal
   areas top --once --interval 10 --sort per-second    # what grew in 10 s
 
 However it ends, the terminal is as it was: of its two processes each sees to that when the other one is killed. \

@@ -29,7 +29,7 @@ pub(crate) struct Watch {
     #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = interval)]
     pub(crate) interval: Duration,
     /// End after so many events; those that were there at the start do not count
-    #[arg(long, value_name = "EVENTS")]
+    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
     /// End after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]

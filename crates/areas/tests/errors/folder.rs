@@ -52,7 +52,7 @@ fn a_symbolic_link_is_not_followed() {
     );
     assert_snapshot!(told, @r#"
     Registry: cannot use TMP/areas-stage-N/link as the registry: open(O_DIRECTORY | O_NOFOLLOW): ENOTDIR; it is a symbolic link, or not a folder; a link is never followed
-      help: remove it, or set AREAS_DIR to a folder of your own
+      help: set AREAS_DIR to a folder of your own
     "#);
 }
 
@@ -64,7 +64,7 @@ fn a_file_is_no_folder() {
     assert_eq!(fs::read(&path).unwrap(), b"mine");
     assert_snapshot!(told, @r#"
     Registry: cannot use TMP/areas-stage-N/file as the registry: open(O_DIRECTORY | O_NOFOLLOW): ENOTDIR; it is a symbolic link, or not a folder; a link is never followed
-      help: remove it, or set AREAS_DIR to a folder of your own
+      help: set AREAS_DIR to a folder of your own
     "#);
 }
 

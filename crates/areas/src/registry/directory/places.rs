@@ -301,7 +301,7 @@ fn open_root(path: &Path, c_path: &CStr, user: u32) -> Result<Folder> {
             return Ok(Folder::Foreign(
                 unusable(path, "it is a symbolic link, or not a folder; a link is never followed".to_owned())
                     .call("open(O_DIRECTORY | O_NOFOLLOW)", errno)
-                    .help("remove it, or set AREAS_DIR to a folder of your own"),
+                    .help("set AREAS_DIR to a folder of your own"),
             ));
         }
         Err(errno @ (sys::Errno::ACCESS | sys::Errno::PERM)) => {
@@ -322,10 +322,20 @@ fn open_root(path: &Path, c_path: &CStr, user: u32) -> Result<Folder> {
         ));
     }
     if mode & 0o077 != 0 {
-        return Err(unusable(path, format!("its mode is {:04o}: others could reach into it", mode & 0o7777))
-            .help(format!("make it yours alone: `chmod 700 {}`", path.display())));
+        let error = unusable(path, format!("its mode is {:04o}: others could reach into it", mode & 0o7777));
+        // What is in use for something else (`/tmp`, `/etc`) must not be closed to others by who believes us.
+        return Err(match mode & 0o1000 == 0 && is_for_areas_alone(fd.as_fd()) {
+            true => error.help(format!("make it yours alone: `chmod 700 {}`", path.display())),
+            false => error.help("set AREAS_DIR to a folder for areas alone: `mktemp -d` makes one"),
+        });
     }
     Ok(Folder::Ours(fd))
+}
+
+/// Whether nothing but a registry is in a folder, as far as can be seen.
+fn is_for_areas_alone(folder: BorrowedFd<'_>) -> bool {
+    sys::file::names_in(folder, 1024)
+        .is_ok_and(|names| names.iter().all(|name| name.as_bytes().starts_with(b"pid-")))
 }
 
 /// Whose a folder is that we may not open.
