@@ -224,10 +224,19 @@ impl Holder {
         outcome.and(id)
     }
 
-    /// Publishes one of the areas under another name. Where that fails it has the old one again.
+    /// Publishes one of the areas under another name. Where that fails it has the old one again; and its id, too, but where
+    /// somebody takes the name at that very moment.
     fn rename_at(&mut self, at: usize, name: &[u8], exclusive: bool) -> areas::Result<AreaId> {
         let name = Name::new(name)?;
         let area = &mut self.held[at];
+        if exclusive
+            && area.name() != Some(&name)
+            && let Ok(taken) = registry::find(name.as_bytes())
+        {
+            return Err(Error::new(Kind::NameTaken, format!("rename {area} to {name:?}"))
+                .detail(format!("area {} of process {} has that name", taken.id(), taken.pid()))
+                .help("choose another name, or leave out --exclusive"));
+        }
         let before = match area {
             AnyArea::Shared(area) => area.unpublish(),
             AnyArea::Resizable(area) => area.unpublish(),

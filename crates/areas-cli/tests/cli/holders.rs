@@ -124,7 +124,8 @@ fn a_holder_renames_its_area() {
     // A name that another area has: as it was.
     let ran = registry.run(["rename", "größe", "taken", "--exclusive"]);
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{ran:?}");
-    assert_eq!(registry.show("größe")["object"], before["object"]);
+    let kept = registry.show("größe");
+    assert_eq!((&kept["object"], &kept["id"]), (&before["object"], &after["id"]));
     assert_eq!(registry.list().len(), 2);
     let ran = registry.run(["rename", "größe", ""]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
