@@ -1,5 +1,6 @@
 //! The asker's end.
 
+use std::fs;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -31,6 +32,10 @@ impl Holder {
         // First of all: from here on the number cannot become another process's without this telling so.
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
         let process = pidfd_open(number, PidfdFlags::empty()).ok()?;
+        // One that is stopped would be waited for in vain.
+        if is_stopped(pid) {
+            return None;
+        }
         match ask(pid, &Request::Holds)? {
             Answer::Holds { ids, command } if !has_ended(&process) => {
                 Some(Holder { pid, process, ids, command })
@@ -109,6 +114,25 @@ impl Holder {
                 Err(errno) => return Err(io_error(format!("wait for process {}", self.pid), errno.into())),
             }
         }
+    }
+}
+
+/// Whether a process is stopped (SIGSTOP, a debugger), so that it answers nobody.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    // What a program is called may hold anything, a parenthesis too: the state is behind the last one.
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|text| text.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['T', 't'])))
+}
+
+/// Why a holder does not answer: what is the matter with it, and what to do. `otherwise` is what to do about a program that is not ours.
+pub(crate) fn does_not_answer(pid: u32, command: &str, what: String, otherwise: &'static str) -> Error {
+    match is_stopped(pid) {
+        true => Error::new(Kind::TimedOut, what)
+            .detail(format!("its holder, process {pid}{command}, is stopped, so that it cannot answer"))
+            .help(format!("have it go on: `kill -CONT {pid}`")),
+        false => Error::new(Kind::Unsupported, what)
+            .detail(format!("its holder, process {pid}{command}, is no `areas` command that answers here"))
+            .help(otherwise),
     }
 }
 

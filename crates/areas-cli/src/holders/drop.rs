@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::args::Drop;
 use crate::asking::Request;
-use crate::asking::ask::Holder;
+use crate::asking::ask::{self, Holder};
 use crate::failure::Result;
 use crate::output::{self, json};
 
@@ -47,7 +47,8 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
             text += "; its memory is gone";
         } else {
             let names: Vec<String> = kept.iter().map(ToString::to_string).collect();
-            text += &format!("; its memory stays: process {} has it", names.join(", process "));
+            let have = if names.len() == 1 { "has" } else { "have" };
+            text += &format!("; its memory stays: process {} {have} it", names.join(", process "));
         }
         output::print(&format!("{}\n", escape_invisible(&text)))?;
     }
@@ -68,10 +69,8 @@ fn holder(source: &Source, whose: &str, drop: &Drop) -> Result<Holder> {
     };
     let Some(holder) = Holder::of(pid) else {
         let command = source.info()?.command().map_or_else(String::new, |command| format!(" ({command})"));
-        return refuse(
-            format!("its holder, process {pid}{command}, is no `areas` command that answers here"),
-            "end that program in its own way",
-        );
+        let what = format!("drop {whose}");
+        return Err(ask::does_not_answer(pid, &command, what, "end that program in its own way").into());
     };
     if !holder.ids.contains(&source.id().get()) {
         return refuse(format!("process {pid} does not hold it any more"), "look again: `areas ls`");

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use areas::{Error, Kind};
 use serde::Serialize;
 
 use super::args::Rename;
 use crate::asking::Request;
-use crate::asking::ask::Holder;
+use crate::asking::ask::{self, Holder};
 use crate::failure::Result;
 use crate::output::{self, json};
 use crate::target;
@@ -16,10 +15,9 @@ pub(crate) fn run(rename: &Rename, quiet: bool) -> Result<ExitCode> {
     let source = rename.area.find()?;
     let (id, pid) = (source.id(), source.pid());
     let Some(holder) = Holder::of(pid) else {
-        return Err(Error::new(Kind::Unsupported, format!("rename area {id} {:?}", source.name()))
-            .detail(format!("its holder, process {pid}, is no `areas` command that answers here"))
-            .help("`areas publish` gives it one more name, and holds it")
-            .into());
+        let what = format!("rename area {id} {:?}", source.name());
+        let otherwise = "`areas publish` gives it one more name, and holds it";
+        return Err(ask::does_not_answer(pid, "", what, otherwise).into());
     };
     let request =
         Request::Rename { id: id.get(), name: rename.name.as_bytes().to_vec(), exclusive: rename.exclusive };

@@ -131,6 +131,26 @@ fn a_holder_renames_its_area() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }
 
+/// It is said at once, and not after the time that a holder may take to answer.
+#[test]
+fn a_stopped_holder_is_told_as_such() {
+    let registry = Registry::new();
+    let holder = registry.hold(["create", "--name", "x", "--size", "1M"]);
+    holder.signal(Signal::STOP);
+    let line = format!("kill -CONT {}", holder.pid());
+    let stopped = |stat: &str| stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'));
+    while !stopped(&fs::read_to_string(format!("/proc/{}/stat", holder.pid())).unwrap()) {
+        std::thread::yield_now();
+    }
+    for asked in [&["drop", "x"][..], &["rename", "x", "y"]] {
+        let ran = registry.run(asked);
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        assert!(ran.stderr.contains("is stopped") && ran.stderr.contains(&line), "{ran:?}");
+    }
+    holder.signal(Signal::CONT);
+    assert_eq!(registry.run(["drop", "x"]).code, Some(0));
+}
+
 /// A holder that is no `areas` command that holds areas (it is the tour's worker, which answers nobody).
 #[test]
 fn who_does_not_answer_is_neither_renamed_nor_dropped() {
