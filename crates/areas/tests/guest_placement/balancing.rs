@@ -160,7 +160,7 @@ fn balancing_is_for_bind_and_preferred_many() {
             Ok(mode) => assert_eq!(mode & BALANCED, BALANCED),
             Err(error) => {
                 assert_eq!(error.kind(), Kind::Unsupported, "{error:#}");
-                assert!(format!("{error:#}").contains("balanced preferred-many 6.10"), "{error:#}");
+                assert!(error.remedy().unwrap().contains("`areas doctor`"), "{error:#}");
             }
         }
     }
