@@ -39,7 +39,8 @@ def write(holding: Holding, source: np.ndarray[Any, Any], tell: Callable[[int, i
     The kernel takes each page of the area as it is written; before bytes are copied into a mapping, each page is filled with zeros. By one
     thread: the kernel writes a file for one at a time.
     """
-    parts = memoryview(np.asarray(source).reshape(-1).view("u1"))
+    view: Any = np.asarray(source).reshape(-1).view("u1")
+    parts = memoryview(view)
     at, whole = 0, len(parts)
     with _descriptor(holding) as descriptor:
         if descriptor is None:

@@ -82,7 +82,7 @@ def create(
         asked["name"] = name_of(name)
     if exclusive:
         asked["exclusive"] = True
-    if not (max_shape is policy is nodes is home is huge is lock is None and dump is True):
+    if any(value is not None for value in (max_shape, policy, nodes, home, huge, lock)) or dump is not True:
         asked |= {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock, "dump": dump}
         asked["max_nbytes"] = _most(max_shape, dims, checked)
     if populate or lock == "full":
