@@ -207,17 +207,9 @@ impl Holder {
 
     /// Freezes one of the areas, in its place.
     fn freeze_at(&mut self, at: usize, patience: Duration) -> areas::Result<AreaId> {
-        let (area, outcome) = match self.held.remove(at) {
-            AnyArea::Shared(area) => match area.freeze_within(patience) {
-                Ok(frozen) => (AnyArea::Frozen(frozen), Ok(())),
-                Err(rejected) => (AnyArea::Shared(rejected.value), Err(rejected.error)),
-            },
-            AnyArea::Resizable(area) => match area.freeze_within(patience) {
-                Ok(frozen) => (AnyArea::Frozen(frozen), Ok(())),
-                Err(rejected) => (AnyArea::Resizable(rejected.value), Err(rejected.error)),
-            },
-            // It is frozen already.
-            other => (other, Ok(())),
+        let (area, outcome) = match self.held.remove(at).freeze_within(patience) {
+            Ok(frozen) => (AnyArea::Frozen(frozen), Ok(())),
+            Err(rejected) => (rejected.value, Err(rejected.error)),
         };
         let id = id_of(&area);
         self.held.insert(at, area);
@@ -237,13 +229,7 @@ impl Holder {
                 .detail(format!("area {} of process {} has that name", taken.id(), taken.pid()))
                 .help("choose another name, or leave out --exclusive"));
         }
-        let before = match area {
-            AnyArea::Shared(area) => area.unpublish(),
-            AnyArea::Resizable(area) => area.unpublish(),
-            AnyArea::Frozen(area) => area.unpublish(),
-            // Nobody finds these.
-            AnyArea::Private(_) | AnyArea::Stored(_) => None,
-        };
+        let before = area.unpublish();
         let renamed = match exclusive {
             true => area.publish_exclusive(name.as_bytes()),
             false => area.publish_named(name),

@@ -39,6 +39,7 @@ mod growing;
 mod hold;
 mod holders;
 mod inout;
+mod kilobytes;
 mod ls;
 mod man;
 mod map;

@@ -141,9 +141,11 @@ mod cgroup;
 #[doc(hidden)]
 pub mod closed;
 mod error;
-/// Files of `/proc` and `/sys`, read whole, and the names in their folders, for the C edge: by descriptors that are none of 0, 1 and 2.
+/// Files of `/proc` and `/sys`, read whole, and the names in their folders, for the C edge and the command: by descriptors that are none of 0, 1 and 2.
+/// And lines of mountinfo, taken apart.
 #[doc(hidden)]
 pub mod files {
+    pub use crate::sys::mounts::{MountLine, unescape};
     pub use crate::sys::text::{names_in, read, read_to_string};
 }
 mod forking;

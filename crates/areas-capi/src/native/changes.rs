@@ -227,14 +227,6 @@ pub unsafe extern "C" fn areas_freeze(area: *mut Handle, milliseconds: i64) -> c
 /// The area, frozen or as it was, and how it went.
 fn freeze(area: Any, patience: Duration) -> (Any, Result<()>) {
     match area {
-        Any::Shared(area) => match area.freeze_within(patience) {
-            Ok(area) => (Any::Frozen(area), Ok(())),
-            Err(Rejected { error, value }) => (Any::Shared(value), Err(error)),
-        },
-        Any::Resizable(area) => match area.freeze_within(patience) {
-            Ok(area) => (Any::Frozen(area), Ok(())),
-            Err(Rejected { error, value }) => (Any::Resizable(value), Err(error)),
-        },
         Any::Frozen(area) => {
             let error = Error::new(Kind::Frozen, format!("freeze {area}")).detail("it is frozen already");
             (Any::Frozen(area), Err(error))
@@ -246,6 +238,10 @@ fn freeze(area: Any, patience: Duration) -> (Any, Result<()>) {
                 .help("make it shared: kind AREAS_SHARED");
             (Any::Private(area), Err(error))
         }
+        area @ (Any::Shared(_) | Any::Resizable(_)) => match area.freeze_within(patience) {
+            Ok(area) => (Any::Frozen(area), Ok(())),
+            Err(Rejected { error, value }) => (value, Err(error)),
+        },
     }
 }
 

@@ -69,7 +69,7 @@ const fn useful(
     calls: &'static [&'static str],
     cost: &'static str,
 ) -> Use {
-    Use { id, title, calls, cost, without: State::Remark, allow: PROFILE }
+    Use { without: State::Remark, ..needed(id, title, calls, cost) }
 }
 
 const USES: [Use; 15] = [

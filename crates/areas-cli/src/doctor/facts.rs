@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use areas::files::{MountLine, unescape};
 use areas::machine::{self, Answer};
 
 /// No file that is asked here is longer, but for mountinfo on machines of many containers.
@@ -232,7 +233,7 @@ impl Facts {
     pub(crate) fn mounts(&self) -> Known<Vec<Mount>> {
         let text = self.text("/proc/self/mountinfo")?;
         let mut mounts: Vec<Mount> = Vec::new();
-        for mount in text.lines().filter_map(Mount::parse) {
+        for mount in text.lines().map(str::as_bytes).filter_map(Mount::parse) {
             mounts.retain(|before| before.point != mount.point);
             mounts.push(mount);
         }
@@ -259,17 +260,17 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    fn parse(line: &str) -> Option<Self> {
-        let (before, after) = line.split_once(" - ")?;
-        let before: Vec<&str> = before.split(' ').collect();
-        let after: Vec<&str> = after.split(' ').collect();
-        let mut options: Vec<String> = Vec::new();
-        for option in before.get(5)?.split(',').chain(after.get(2)?.split(',')) {
-            if !options.iter().any(|known| known == option) {
-                options.push(option.to_owned());
+    fn parse(line: &[u8]) -> Option<Self> {
+        let MountLine { point, options, kind, kind_options, .. } = MountLine::of(line)?;
+        let point = unescape(point).unwrap_or_else(|odd| odd);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut all: Vec<String> = Vec::new();
+        for option in text(options).split(',').chain(text(kind_options).split(',')) {
+            if !all.iter().any(|known| known == option) {
+                all.push(option.to_owned());
             }
         }
-        Some(Mount { point: (*before.get(4)?).to_owned(), kind: (*after.first()?).to_owned(), options })
+        Some(Mount { point: text(&point), kind: text(kind), options: all })
     }
 
     pub(crate) fn has(&self, option: &str) -> bool {

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use areas::Bytes;
-use areas::machine::{self, Room};
+use areas::machine::{self, Room, Version};
 
 use super::check::{Check, Group, State};
 use super::facts::Facts;
@@ -25,14 +25,13 @@ fn membership(facts: &Facts) -> Check {
         Err(why) if facts.lacks(&why) => return Check::fine(id, title, "the kernel has no control groups"),
         Err(why) => return Check::unknown(id, title, why.to_string()),
     };
-    // In the hierarchy of version 1 that has the controller, else in that of version 2.
-    let mut fields = text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-    let one = fields.clone().find(|(controllers, _)| controllers.split(',').any(|name| name == "memory"));
-    let found = one.map(|(_, path)| (1, path));
-    let found =
-        found.or_else(|| fields.find(|(controllers, _)| controllers.is_empty()).map(|(_, path)| (2, path)));
-    match found {
+    match machine::path_of(text.as_bytes(), "memory") {
         Some((version, path)) => {
+            let path = String::from_utf8_lossy(path);
+            let version = match version {
+                Version::One => 1,
+                Version::Two => 2,
+            };
             let limits = machine::memory_rooms_of(facts.root(), "self");
             if limits.is_none() {
                 return Check::unknown(

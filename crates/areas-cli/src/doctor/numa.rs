@@ -1,6 +1,6 @@
 //! NUMA: the nodes, which of them this process may use, what the kernel moves by itself, and what the firmware tells.
 
-use areas::{NodeSet, Topology};
+use areas::{NodeSet, Topology, machine};
 
 use super::check::{Check, Group, State};
 use super::facts::Facts;
@@ -83,21 +83,10 @@ fn allowed(facts: &Facts, topology: &Topology) -> Check {
     check.words("AllowedMemoryNodes= in the systemd unit; `--cpuset-mems` of the container")
 }
 
-/// The file that sets the nodes of a process's group: in the hierarchy of version 1 that has cpusets, else in that of version 2.
+/// The file that sets the nodes of a process's group.
 pub(super) fn cpuset_file(facts: &Facts, process: &str) -> Option<String> {
-    let text = facts.text(format!("/proc/{process}/cgroup")).ok()?;
-    let mounts = facts.mounts().ok()?;
-    let mut groups = text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-    let one = groups.clone().find(|(names, _)| names.split(',').any(|name| name == "cpuset"));
-    let (mount, path) = match one {
-        Some((_, path)) => (mounts.iter().find(|mount| mount.kind == "cgroup" && mount.has("cpuset"))?, path),
-        None => {
-            let (_, path) = groups.find(|(names, _)| names.is_empty())?;
-            (mounts.iter().find(|mount| mount.kind == "cgroup2")?, path)
-        }
-    };
-    let group = format!("{}{path}", mount.point);
-    Some(quoted(&format!("{}/cpuset.mems", group.trim_end_matches('/'))))
+    let folder = machine::folder_of(facts.root(), process, "cpuset")?;
+    Some(quoted(&facts.shown(&folder).join("cpuset.mems").display().to_string()))
 }
 
 fn balancing(facts: &Facts) -> Check {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use areas::registry::{self, Source};
-use areas::{AnyArea, Error, Kind};
+use areas::{Error, Kind};
 use rustix::fs::{SealFlags, fcntl_add_seals};
 use serde::Serialize;
 
@@ -87,15 +87,8 @@ fn holders(source: &Source) -> Result<Vec<(Holder, i32)>> {
 }
 
 fn by_a_clone(source: &Source, freeze: &Freeze) -> areas::Result<()> {
-    match source.open_any()? {
-        AnyArea::Shared(area) => {
-            area.freeze_within(freeze.timeout).map(|_| ()).map_err(|rejected| rejected.error)
-        }
-        AnyArea::Resizable(area) => {
-            area.freeze_within(freeze.timeout).map(|_| ()).map_err(|rejected| rejected.error)
-        }
-        _ => Ok(()),
-    }
+    drop(source.open_any()?.freeze_within(freeze.timeout)?);
+    Ok(())
 }
 
 fn refuse_new_writers(source: &Source, whose: &str) -> Result<()> {

@@ -176,10 +176,10 @@ fn nobody_publishes(ls: &Ls, areas: usize) -> areas::Result<Option<Vec<Unpublish
         return Ok(None);
     }
     let mut unpublished = registry::unpublished()?;
+    // Of the others that root sees, those that the user holds whose registry it is.
+    let user = ls.user.as_deref().map(|named| users::looked_into(Some(named)));
     unpublished.retain(|memory| {
         let by_name = ls.areas.is_empty() || ls.areas.iter().any(|pattern| pattern.fits_label(&memory.label));
-        // Of the others that root sees, those that the user holds whose registry it is.
-        let user = ls.user.as_deref().map(|named| users::looked_into(Some(named)));
         let by_user = user
             .is_none_or(|user| memory.holders.iter().any(|holder| users::user_of(holder.pid) == Some(user)));
         by_name && by_user && ls.pid.is_none_or(|pid| memory.holders.iter().any(|holder| holder.pid == pid))

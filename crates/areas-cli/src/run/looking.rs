@@ -5,6 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::numa_maps::Usage;
+use crate::kilobytes::in_bytes;
 
 /// The first look comes so long after the start; each other one after twice the time, up to a second.
 const FIRST: Duration = Duration::from_millis(10);
@@ -131,9 +132,7 @@ fn children(pid: u32) -> Vec<u32> {
 /// Bytes of anonymous memory in transparent huge pages.
 fn transparent(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("AnonHugePages:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kilobytes.checked_mul(1024)
+    in_bytes(&text, "AnonHugePages:")
 }
 
 #[cfg(test)]

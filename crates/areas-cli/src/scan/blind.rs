@@ -1,6 +1,7 @@
 //! What cannot be seen from here: whoever might hold a memory all the same.
 
 use super::mounts::Mounts;
+use super::walk::namespace;
 
 /// What a look at all processes leaves out.
 #[derive(Debug, Default)]
@@ -23,10 +24,10 @@ const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 impl Blind {
     /// What is known before any process was looked at.
     pub(super) fn new(mounts: &Mounts) -> Self {
-        let namespace = std::fs::read_link("/proc/self/ns/pid").ok();
+        let here = namespace("/proc/self", "pid");
         Blind {
             hides: mounts.hides_processes() && !rustix::process::geteuid().is_root(),
-            nested: namespace.is_none_or(|namespace| namespace.as_os_str() != FIRST_NAMESPACE),
+            nested: here.is_none_or(|here| here != FIRST_NAMESPACE),
             ..Blind::default()
         }
     }

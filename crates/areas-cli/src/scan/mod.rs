@@ -31,6 +31,7 @@ use std::process::ExitCode;
 use areas::registry::{self, Listing};
 
 use crate::failure::Result;
+use crate::kilobytes::in_bytes;
 use crate::output;
 use crate::users;
 use args::{By, Scan};
@@ -142,11 +143,7 @@ fn sort(memories: &mut [Memory], scan: &Scan) {
 /// Whether anything of this machine is swapped out at all; if that is not known, it may be.
 fn is_swapped() -> bool {
     let text = areas::files::read_to_string("/proc/meminfo").unwrap_or_default();
-    let field = |name: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(name))?;
-        value.split_ascii_whitespace().next()?.parse::<u64>().ok()
-    };
-    field("SwapTotal:").zip(field("SwapFree:")).is_none_or(|(total, free)| total != free)
+    in_bytes(&text, "SwapTotal:").zip(in_bytes(&text, "SwapFree:")).is_none_or(|(total, free)| total != free)
 }
 
 /// How many memories there are, and what they take: of each state.

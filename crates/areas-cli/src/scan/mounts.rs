@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use areas::files::{MountLine, unescape};
 use areas::registry;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
@@ -127,38 +128,16 @@ fn inside(mut known: BTreeSet<u64>) -> Vec<Inside> {
     found
 }
 
-/// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG]… - FILESYSTEM SOURCE OPTIONS`, see proc_pid_mountinfo(5).
 fn parse(line: &[u8]) -> Option<Mount> {
-    let fields: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
-    let dash = fields.iter().skip(6).position(|field| *field == b"-")? + 6;
-    let (major, minor) = std::str::from_utf8(fields.get(2)?).ok()?.split_once(':')?;
-    let text = |at: usize| fields.get(at).map(|field| String::from_utf8_lossy(field).into_owned());
+    let MountLine { device, point, kind, kind_options, .. } = MountLine::of(line)?;
+    let (major, minor) = std::str::from_utf8(device).ok()?.split_once(':')?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Some(Mount {
         device: rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?),
-        point: OsString::from_vec(unescaped(fields.get(4)?)).into(),
-        file_system: text(dash + 1)?,
-        options: text(dash + 3).unwrap_or_default(),
+        point: OsString::from_vec(unescape(point).unwrap_or_else(|odd| odd)).into(),
+        file_system: text(kind),
+        options: text(kind_options),
     })
-}
-
-/// Blanks, and what else would be taken for a separator, stand as three octal digits.
-fn unescaped(field: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&first, behind)) = rest.split_first() {
-        let digits = behind.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.filter(|_| first == b'\\').and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &behind[3..];
-            }
-            None => {
-                bytes.push(first);
-                rest = behind;
-            }
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]
@@ -176,7 +155,7 @@ mod tests {
         for wrong in ["", "1 2 3", "36 35 0:31 / /x rw shared:4 tmpfs tmpfs rw", "36 35 x / /x rw - a b c"] {
             assert_eq!(parse(wrong.as_bytes()), None, "{wrong}");
         }
-        assert_eq!(unescaped(br"a\134b\9\"), br"a\b\9\");
+        assert_eq!(unescape(br"a\134b\9\").unwrap_err(), br"a\b\9\");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Segments of System V shared memory. They have no descriptors: the kernel counts how often each is attached, wherever its processes are.
 
-use areas::registry;
+use areas::registry::{self, ProcessStat};
 
 use super::args::Kind;
 use super::memory::{Memory, State};
@@ -114,15 +114,8 @@ pub(super) fn allocated(id: i32) -> Option<u64> {
 
 /// When a process began, in seconds since 1970; `None` if there is none, or only one that has ended.
 fn began(pid: u32) -> Option<i64> {
-    let text = areas::files::read(format!("/proc/{pid}/stat")).ok()?;
-    let behind = text.iter().rposition(|&byte| byte == b')')? + 1;
-    let fields: Vec<&str> = std::str::from_utf8(&text[behind..]).ok()?.split_ascii_whitespace().collect();
-    // Fields 3 and 22 of proc_pid_stat(5).
-    if ["Z", "X", "x"].contains(fields.first()?) {
-        return None;
-    }
-    let ticks: u64 = fields.get(22 - 3)?.parse().ok()?;
-    let since_boot = i64::try_from(ticks / rustix::param::clock_ticks_per_second().max(1)).ok()?;
+    let stat = ProcessStat::of(pid).ok().filter(|stat| !stat.holds_nothing())?;
+    let since_boot = i64::try_from(stat.start_time / rustix::param::clock_ticks_per_second().max(1)).ok()?;
     Some(boot()?.saturating_add(since_boot))
 }
 

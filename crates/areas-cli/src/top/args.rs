@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::watch::args::seconds;
+
 /// Watch areas live: what takes memory, what grows, where it is, who holds it
 ///
 /// A row is a memory, with all areas over it: what several of them share counts once. GROWTH is by how much what is in RAM has grown since
@@ -99,8 +101,9 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    /// All of them, in the order of `<` and `>`.
+    /// All of them, as their columns stand from left to right; `<` and `>` go round.
     pub(crate) const ALL: [Order; 8] = [
+        Order::Id,
         Order::Name,
         Order::Size,
         Order::Ram,
@@ -108,33 +111,21 @@ impl Order {
         Order::PerSecond,
         Order::Nodes,
         Order::Holders,
-        Order::Id,
     ];
 
     /// As `--sort` has it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Order::Ram => "ram",
-            Order::Size => "size",
-            Order::Growth => "growth",
-            Order::PerSecond => "per-second",
-            Order::Nodes => "nodes",
-            Order::Holders => "holders",
-            Order::Name => "name",
-            Order::Id => "id",
-        }
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 }
 
 /// Seconds: less than a tenth is no use to the eye, and a burden to the machine.
 fn interval(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "it is not a number of seconds".to_owned())?;
-    let interval = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
-    match interval {
+    seconds(text).and_then(|interval| match interval {
         _ if interval < Duration::from_millis(100) => Err("it is less than 0.1 s".to_owned()),
         _ if interval > Duration::from_secs(86_400) => Err("it is more than a day".to_owned()),
         _ => Ok(interval),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -54,22 +54,10 @@ pub(super) fn fitting(width: usize, order: Order, longest_name: usize) -> Vec<Pl
     if let Some((_, holders)) = chosen.iter_mut().find(|(column, _)| *column == Order::Holders) {
         *holders += left - name;
     }
-    let place = |column: Order| DISPLAYED.iter().position(|shown| *shown == column);
+    let place = |column: Order| Order::ALL.iter().position(|shown| *shown == column);
     chosen.sort_by_key(|(column, _)| place(*column));
     chosen
 }
-
-/// From left to right.
-const DISPLAYED: [Order; 8] = [
-    Order::Id,
-    Order::Name,
-    Order::Size,
-    Order::Ram,
-    Order::Growth,
-    Order::PerSecond,
-    Order::Nodes,
-    Order::Holders,
-];
 
 /// How many cells a column takes; the name takes what is left.
 fn cells(column: Order) -> usize {
@@ -295,9 +283,9 @@ mod tests {
             fitting(width, Order::Ram, 20).into_iter().map(|(column, _)| column).collect()
         };
         assert_eq!(names(39), [Order::Name, Order::Ram, Order::Growth]);
-        let most = &DISPLAYED[1..];
+        let most = &Order::ALL[1..];
         assert_eq!(names(79), most);
-        assert_eq!(names(120), DISPLAYED);
+        assert_eq!(names(120), Order::ALL);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::process::{Child, Command, ExitCode};
 
+use areas::registry::ProcessStat;
 use areas::{Error, Kind};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, getpid, kill_current_process_group, kill_process, waitid,
@@ -83,9 +84,8 @@ impl Process {
     fn go_on(&self) {
         let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
         let is_new = matches!(waitid(WaitId::Pid(self.pid), options | WaitIdOptions::NOWAIT), Ok(Some(_)));
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/stat", self.pid.as_raw_pid())).unwrap_or_default();
-        let is_stopped = stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('T'));
+        let pid = self.pid.as_raw_pid().unsigned_abs();
+        let is_stopped = ProcessStat::of(pid).is_ok_and(|stat| stat.state == b'T');
         if is_stopped && !is_new {
             self.send(Signal::CONT);
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use areas::{Error, Kind};
 
 use crate::failure::io_error;
+use crate::kilobytes::in_bytes;
 
 /// The machine's shared memory in use, in bytes: `Shmem` of `/proc/meminfo` (all memory objects and tmpfs files).
 pub(super) fn shared_memory() -> areas::Result<u64> {
@@ -29,11 +30,6 @@ fn kilobytes(path: &str, label: &str) -> areas::Result<u64> {
     let text = std::fs::read_to_string(path).map_err(|error| io_error(format!("read {path}"), error))?;
     in_bytes(&text, label)
         .ok_or_else(|| Error::new(Kind::Io, format!("read {path}")).detail(format!("it has no line {label}")))
-}
-
-fn in_bytes(text: &str, label: &str) -> Option<u64> {
-    let value = text.lines().find_map(|line| line.strip_prefix(label))?;
-    value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Waits until something is so, as long as the patience lasts; gives whether it is, and the time that it took.

@@ -275,21 +275,16 @@ fn no_proc_at_all() {
     assert_eq!(check(&told, "registry.folder")["state"], "fine");
 }
 
+/// An area of which all pages are there, on the node that was asked for.
+pub(crate) fn bound(registry: &Registry, name: &str) -> Holder {
+    let placed = ["--size", "1M", "--populate", "--policy", "bind", "--nodes", "0"];
+    registry.hold(["create", "--name", name].into_iter().chain(placed))
+}
+
 #[test]
 fn an_area_that_is_as_it_was_asked_to_be() {
     let registry = Registry::new();
-    let holder = registry.hold([
-        "create",
-        "--name",
-        "well",
-        "--size",
-        "1M",
-        "--populate",
-        "--policy",
-        "bind",
-        "--nodes",
-        "0",
-    ]);
+    let holder = bound(&registry, "well");
     let (told, code) = examined(&mut registry.areas(["doctor", "well", "--json"]));
     assert_eq!(
         (code, told["broken"].as_u64(), told["remarks"].as_u64()),
@@ -312,18 +307,7 @@ fn an_area_that_is_as_it_was_asked_to_be() {
 #[test]
 fn an_area_at_80_columns_and_in_a_pipe() {
     let registry = Registry::new();
-    let holder = registry.hold([
-        "create",
-        "--name",
-        "well",
-        "--size",
-        "1M",
-        "--populate",
-        "--policy",
-        "bind",
-        "--nodes",
-        "0",
-    ]);
+    let holder = bound(&registry, "well");
     // Whom nobody may look into depends on who runs this, and what is pinned on what else runs.
     let without_chance = |text: String| -> String {
         let text = text.replace(&holder.pid().to_string(), "[PID]").replace('\r', "");

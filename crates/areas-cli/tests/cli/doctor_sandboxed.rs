@@ -76,18 +76,7 @@ fn calls_that_are_refused() {
 #[test]
 fn calls_that_kill() {
     let registry = Registry::new();
-    let _holder = registry.hold([
-        "create",
-        "--name",
-        "x",
-        "--size",
-        "1M",
-        "--populate",
-        "--policy",
-        "bind",
-        "--nodes",
-        "0",
-    ]);
+    let _holder = crate::doctor::bound(&registry, "x");
     let calls = [
         libc::SYS_pidfd_getfd,
         451,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use super::{Area, Frozen, Granted, Private, ReceiveOptions, Resizable, Shared, Stored};
 use crate::error::{Error, Kind, Rejected, Result};
@@ -61,6 +62,11 @@ macro_rules! each {
             AnyArea::Stored($area) => $what,
         }
     };
+}
+
+/// What a call of its kind gave back.
+fn any_again<A: Into<AnyArea>>(rejected: Rejected<A>) -> Rejected<AnyArea> {
+    Rejected::new(rejected.error, rejected.value.into())
 }
 
 impl AnyArea {
@@ -307,6 +313,23 @@ impl AnyArea {
         }
     }
 
+    /// Freezes it, waiting so long for others to let go of what they may write: `freeze_within` of its kind. What is frozen already stays as it is.
+    ///
+    /// # Errors
+    /// As there, with the area as it was; [`Kind::Unsupported`] for private and stored memory.
+    pub fn freeze_within(self, timeout: Duration) -> Result<Area<Frozen>, Rejected<Self>> {
+        match self {
+            AnyArea::Shared(area) => area.freeze_within(timeout).map_err(any_again),
+            AnyArea::Resizable(area) => area.freeze_within(timeout).map_err(any_again),
+            AnyArea::Frozen(area) => Ok(area),
+            AnyArea::Private(_) | AnyArea::Stored(_) => {
+                let error = Error::new(Kind::Unsupported, format!("freeze {self}"))
+                    .detail(format!("it is {} memory", self.kind_word()));
+                Err(Rejected::new(error, self))
+            }
+        }
+    }
+
     /// Which of its addresses the kernel no longer has as its own: [`Area::missing`].
     ///
     /// # Errors
@@ -320,7 +343,7 @@ impl AnyArea {
     pub fn cut(self, lost: &[Range<usize>]) -> Result<Vec<Self>, Rejected<Self>> {
         each!(self, area => match area.cut(lost) {
             Ok(parts) => Ok(parts.into_iter().map(AnyArea::from).collect()),
-            Err(Rejected { error, value }) => Err(Rejected::new(error, value.into())),
+            Err(rejected) => Err(any_again(rejected)),
         })
     }
 

@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::Level;
+use crate::sys::mounts::{MountLine, unescape};
 
 /// Which interface a controller has here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Version {
+pub enum Version {
+    /// A hierarchy for each controller, or for some together.
     One,
+    /// One hierarchy for all.
     Two,
 }
 
@@ -92,7 +95,7 @@ struct Known {
 
 /// The path of this process's group, from the text of `/proc/self/cgroup`: in the hierarchy of version 1 that has the controller, else in that of
 /// version 2.
-fn path_of<'a>(membership: &'a [u8], controller: &str) -> Option<(Version, &'a [u8])> {
+pub fn path_of<'a>(membership: &'a [u8], controller: &str) -> Option<(Version, &'a [u8])> {
     let mut unified = None;
     for line in membership.split(|&byte| byte == b'\n') {
         // A path may have colons in it.
@@ -128,18 +131,12 @@ struct Mount {
 /// The mounts of a hierarchy, from the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5)). What was mounted over is left out.
 fn mounts_of(mountinfo: &[u8], version: Version, controller: &str) -> Vec<Mount> {
     let mut found: Vec<(Mount, bool)> = Vec::new();
-    for line in mountinfo.split(|&byte| byte == b'\n') {
-        let fields: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
-        // Between the options and the hyphen there are any number of fields.
-        let Some(hyphen) = fields.iter().skip(6).position(|field| *field == b"-").map(|at| at + 6) else {
-            continue;
-        };
-        let (Some(kind), Some(options)) = (fields.get(hyphen + 1), fields.get(hyphen + 3)) else { continue };
+    for line in mountinfo.split(|&byte| byte == b'\n').filter_map(MountLine::of) {
         let ours = match version {
-            Version::One => *kind == b"cgroup" && has(options, controller),
-            Version::Two => *kind == b"cgroup2",
+            Version::One => line.kind == b"cgroup" && has(line.kind_options, controller),
+            Version::Two => line.kind == b"cgroup2",
         };
-        let (Some(root), Some(point)) = (unescape(fields[3]), unescape(fields[4])) else { continue };
+        let (Ok(root), Ok(point)) = (unescape(line.root), unescape(line.point)) else { continue };
         if !point.starts_with(b"/") || (ours && !root.starts_with(b"/")) {
             continue;
         }
@@ -147,27 +144,6 @@ fn mounts_of(mountinfo: &[u8], version: Version, controller: &str) -> Vec<Mount>
         found.push((Mount { root, point }, ours));
     }
     found.into_iter().filter(|(_, ours)| *ours).map(|(mount, _)| mount).collect()
-}
-
-/// What mountinfo writes as a backslash and three octal digits: blanks, line ends, backslashes.
-fn unescape(field: &[u8]) -> Option<Vec<u8>> {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'\\' {
-            plain.push(byte);
-            continue;
-        }
-        let digits = rest.get(..3)?;
-        let value = digits.iter().try_fold(0_u16, |value, digit| match digit {
-            b'0'..=b'7' => Some(value * 8 + u16::from(digit - b'0')),
-            _ => None,
-        })?;
-        plain.push(u8::try_from(value).ok()?);
-        rest = &rest[3..];
-    }
-    Some(plain)
 }
 
 fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {

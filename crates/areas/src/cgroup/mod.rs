@@ -14,17 +14,24 @@ mod hierarchy;
 mod hugetlb;
 mod memory;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use hierarchy::Location;
 #[cfg(fuzzing)]
 pub(crate) use hierarchy::fuzz;
-use hierarchy::{Location, Version};
+pub use hierarchy::{Version, path_of};
 pub(crate) use hugetlb::rooms as hugetlb_rooms;
 pub use hugetlb::rooms_of as hugetlb_rooms_of;
 pub(crate) use memory::room as memory_room;
 pub use memory::rooms as memory_rooms_of;
 
 use crate::size::Bytes;
+
+/// The folder of the group that a process (`self`, or a number) is in, by a controller; `None` where it cannot be seen.
+#[must_use]
+pub fn folder_of(root: &Path, process: &str, controller: &str) -> Option<PathBuf> {
+    Location::of_process(root, process, controller)?.levels.into_iter().next().map(|level| level.folder)
+}
 
 /// What one limit leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +157,7 @@ impl Tree {
         std::fs::write(path, text).unwrap();
     }
 
-    pub(crate) fn root(&self) -> &std::path::Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.0
     }
 }

@@ -71,6 +71,8 @@ pub use name::Name;
 pub use note::Note;
 pub(crate) use peer::{OWN_DESCRIPTORS, Rights, is_memory};
 #[doc(hidden)]
+pub use process::ProcessStat;
+#[doc(hidden)]
 pub use shown::{MapLine, Shown, may_hold, open_in};
 pub use source::Source;
 pub(crate) use state::{Arrival, Whole, whole};

@@ -4,15 +4,24 @@ use crate::sys;
 
 /// What `/proc/PID/stat` says of a process or thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ProcessStat {
-    state: u8,
+pub struct ProcessStat {
+    /// A letter: `T` is stopped, `t` stopped by a tracer, `Z` ended and not waited for yet.
+    pub state: u8,
     /// The kernel's flags of the thread (`PF_…`).
     flags: u64,
     /// In clock ticks since boot.
-    pub(super) start_time: u64,
+    pub start_time: u64,
 }
 
 impl ProcessStat {
+    /// Of a process.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be read.
+    pub fn of(pid: u32) -> std::io::Result<Self> {
+        ProcessStat::read(&format!("/proc/{pid}/stat"))
+    }
+
     pub(super) fn read(path: &str) -> std::io::Result<Self> {
         let text = sys::text::read(path)?;
         ProcessStat::parse(&text).ok_or_else(|| std::io::Error::other("not what the kernel writes"))
@@ -35,7 +44,9 @@ impl ProcessStat {
         self.flags & PF_KTHREAD != 0
     }
 
-    pub(super) fn holds_nothing(self) -> bool {
+    /// Whether it has ended, and only its number is left.
+    #[must_use]
+    pub fn holds_nothing(self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
     }
 
@@ -62,14 +73,13 @@ pub(super) fn process_lives(pid: u32) -> bool {
         Err(_) => sys::process::exists(pid),
     };
     // Only who has no addresses is asked about.
-    let is_kernels = field("VmSize:").is_empty()
-        && ProcessStat::read(&format!("/proc/{pid}/stat")).is_ok_and(ProcessStat::is_kernels);
+    let is_kernels = field("VmSize:").is_empty() && ProcessStat::of(pid).is_ok_and(ProcessStat::is_kernels);
     is_process && (!ended || others()) && !is_kernels
 }
 
 /// Whether it is proven that the process of that number which started at that time is no more.
 pub(super) fn is_dead(pid: u32, start_time: u64) -> bool {
-    match ProcessStat::read(&format!("/proc/{pid}/stat")) {
+    match ProcessStat::of(pid) {
         Ok(stat) => stat.start_time != start_time || (stat.holds_nothing() && !process_lives(pid)),
         // What may not be looked at may live.
         Err(_) => !sys::process::exists(pid),

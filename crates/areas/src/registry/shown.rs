@@ -110,7 +110,7 @@ pub fn open_in(folder: String) -> impl Iterator<Item = (OsString, OsString, Stri
 /// Whether a process that refuses to be looked into can hold memory at all: not one of the kernel's own, and not one that has ended.
 #[must_use]
 pub fn may_hold(pid: u32) -> bool {
-    match ProcessStat::read(&format!("/proc/{pid}/stat")) {
+    match ProcessStat::of(pid) {
         Ok(stat) => !stat.has_no_memory(),
         Err(_) => sys::process::exists(pid),
     }

@@ -17,6 +17,7 @@ pub(crate) mod lease;
 pub(crate) mod listening;
 pub(crate) mod maps;
 pub(crate) mod memory;
+pub(crate) mod mounts;
 pub(crate) mod number_path;
 pub(crate) mod object;
 pub(crate) mod pages;

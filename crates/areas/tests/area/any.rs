@@ -1,6 +1,7 @@
 //! Areas of whichever kind: what is opened is what the kernel says at that moment, whatever changes meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use areas::{AnyArea, Kind, Protection, registry};
 
@@ -82,6 +83,27 @@ fn what_is_published_is_taken_back_and_retired_whatever_the_kind() {
     }
 }
 
+/// What cannot be frozen comes back as it was.
+#[test]
+fn each_kind_is_frozen_or_comes_back() {
+    let frozen = |any: AnyArea| any.freeze_within(Duration::from_secs(5));
+    for any in [
+        AnyArea::from(areas::builder(page()).shared().unwrap()),
+        AnyArea::from(areas::builder(page()).resizable(4 * page()).unwrap()),
+        AnyArea::from(areas::builder(page()).shared().unwrap().freeze().unwrap()),
+    ] {
+        assert_eq!(frozen(any).unwrap().as_bytes(), vec![0; page()]);
+    }
+    let private = areas::builder(page()).private().unwrap();
+    let rejected = frozen(AnyArea::from(private)).unwrap_err();
+    assert_eq!(rejected.error.kind(), Kind::Unsupported);
+    assert!(matches!(rejected.value, AnyArea::Private(_)), "{}", rejected.value);
+    // As its kind has it: who may not write may not freeze.
+    let shared = areas::builder(page()).protection(Protection::READ).shared().unwrap();
+    let rejected = frozen(AnyArea::from(shared)).unwrap_err();
+    assert!(matches!(rejected.value, AnyArea::Shared(_)), "{}", rejected.value);
+}
+
 /// One thread freezes areas, another one opens each again and again: it is shared or frozen, never an error but for its end.
 #[test]
 fn what_is_frozen_meanwhile_opens_as_one_or_the_other() {
@@ -94,7 +116,7 @@ fn what_is_frozen_meanwhile_opens_as_one_or_the_other() {
                 let area = areas::builder(page()).name(&name).shared().unwrap();
                 area.write_at(0, b"frozen").unwrap();
                 // An opener's mapping is in the way as long as it is writable.
-                let area = area.freeze_within(std::time::Duration::from_secs(30)).unwrap();
+                let area = area.freeze_within(Duration::from_secs(30)).unwrap();
                 assert_eq!(&area[..6], b"frozen");
             }
             done.store(true, Ordering::Relaxed);

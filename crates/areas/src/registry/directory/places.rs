@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::meeting::{Places, Seen};
-use super::root::clear_space;
+use super::root::{clear_space, is_of_space};
 use super::{is_removed, problem};
 use crate::error::{Error, Kind, Result};
 use crate::registry::peer::OWN_DESCRIPTORS;
@@ -334,8 +334,7 @@ fn open_root(path: &Path, c_path: &CStr, user: u32) -> Result<Folder> {
 
 /// Whether nothing but a registry is in a folder, as far as can be seen.
 fn is_for_areas_alone(folder: BorrowedFd<'_>) -> bool {
-    sys::file::names_in(folder, 1024)
-        .is_ok_and(|names| names.iter().all(|name| name.as_bytes().starts_with(b"pid-")))
+    sys::file::names_in(folder, 1024).is_ok_and(|names| names.iter().all(|name| is_of_space(name)))
 }
 
 /// Whose a folder is that we may not open.

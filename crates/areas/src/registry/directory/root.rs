@@ -59,10 +59,15 @@ pub(in crate::registry) fn namespace(link: &CString, kind: &str) -> Option<u64> 
     number(link.to_str().ok()?.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?)
 }
 
+/// Whether a name in the folder is that of a pid namespace's part of it, as far as the name tells.
+pub(super) fn is_of_space(name: &CStr) -> bool {
+    name.to_bytes().starts_with(b"pid-")
+}
+
 /// Removes the folders of pid namespaces in which nobody is left. What cannot be removed stays for the next one who comes.
 pub(super) fn clear_dead_spaces(root: BorrowedFd<'_>, ours: &CString) {
     let Ok(names) = sys::file::names_in(root, 1024) else { return };
-    for name in names.iter().filter(|name| *name != ours && name.as_bytes().starts_with(b"pid-")) {
+    for name in names.iter().filter(|name| *name != ours && is_of_space(name)) {
         let Ok(space) = sys::file::open_folder(root, name) else { continue };
         if sys::file::claim_folder(space.as_fd()).is_err() {
             continue;
