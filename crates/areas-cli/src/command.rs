@@ -11,7 +11,7 @@ use signal_hook::consts::signal::{SIGINT, SIGQUIT, SIGWINCH};
 
 use crate::failure::{Result, code_of_signal, io_error};
 use crate::output;
-use crate::signals::{self, Event};
+use crate::signals::{self, Event, is_in_front};
 
 /// A command that runs.
 #[derive(Debug)]
@@ -87,9 +87,7 @@ fn comes_from_the_terminal(signal: i32) -> bool {
 /// Whether the terminal sends what is typed (^C), and that its size has changed, to our whole process group, the command included: it is not to get that
 /// twice.
 fn shares_our_terminal() -> bool {
-    std::fs::File::open("/dev/tty").is_ok_and(|tty| {
-        rustix::termios::tcgetpgrp(&tty).is_ok_and(|group| group == rustix::process::getpgrp())
-    })
+    std::fs::File::open("/dev/tty").is_ok_and(|tty| is_in_front(tty) == Some(true))
 }
 
 fn code_of(status: ExitStatus) -> u8 {

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "signals that have no name; the block has its proof")]
 
+use std::io;
 use std::num::NonZeroI32;
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,6 +22,13 @@ use signal_hook::low_level::pipe;
 
 use crate::asking::listen::Asked;
 use crate::growing::Came;
+
+/// Whether our process group is in front on a terminal, so that it gets what is typed (^C); unknown where the terminal does not control us.
+///
+/// Both groups may be outside our pid namespace, which the kernel calls 0: rustix's `Pid` cannot be that.
+pub(crate) fn is_in_front(terminal: impl AsFd) -> Option<bool> {
+    Some(nix::unistd::tcgetpgrp(terminal).ok()? == nix::unistd::getpgrp())
+}
 
 /// What wakes a holder up.
 #[derive(Debug)]
@@ -81,6 +89,14 @@ pub(crate) fn watch(with_command: bool, events: Sender<Event>) -> areas::Result<
     Ok(())
 }
 
+/// From now on a signal writes its number down, and then a byte to a pipe.
+pub(crate) fn remember(signal: i32, number: &Arc<AtomicUsize>, wake: &UnixStream) -> io::Result<()> {
+    // In this order: who is woken finds the number.
+    flag::register_usize(signal, Arc::clone(number), usize::try_from(signal).unwrap_or(0))?;
+    pipe::register(signal, wake.try_clone()?)?;
+    Ok(())
+}
+
 /// Something to wait for beside sockets: it can be read once a signal came that ends a holder.
 #[derive(Debug)]
 pub(crate) struct Wake {
@@ -96,10 +112,7 @@ impl Wake {
         let signal = Arc::new(AtomicUsize::new(0));
         let ignored = ignored();
         for ending in ENDING.into_iter().filter(|&signal| !is_in(ignored, signal)) {
-            // In this order: who is woken finds the number.
-            let number = usize::try_from(ending).unwrap_or(0);
-            flag::register_usize(ending, signal.clone(), number).map_err(failed)?;
-            pipe::register(ending, other.try_clone().map_err(failed)?).map_err(failed)?;
+            remember(ending, &signal, &other).map_err(failed)?;
         }
         Ok(Wake { pipe, signal })
     }

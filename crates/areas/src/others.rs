@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::sys;
+pub use crate::sys::listening::{Credentials, peer};
 
 /// A write lease on a file: the kernel's proof that nobody else has it open or mapped, for as long as it is undisturbed. What the proof leaves out are
 /// descriptors that open nothing (`O_PATH`).

@@ -1,11 +1,11 @@
 //! The asker's end.
 
-use std::fs;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use areas::registry::ProcessStat;
 use areas::{Error, Kind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
@@ -119,9 +119,7 @@ impl Holder {
 
 /// Whether a process is stopped (SIGSTOP, a debugger), so that it answers nobody.
 pub(crate) fn is_stopped(pid: u32) -> bool {
-    // What a program is called may hold anything, a parenthesis too: the state is behind the last one.
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|text| text.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['T', 't'])))
+    ProcessStat::of(pid).is_ok_and(|stat| matches!(stat.state, b'T' | b't'))
 }
 
 /// Why a holder does not answer: what is the matter with it, and what to do. `otherwise` is what to do about a program that is not ours.
@@ -144,10 +142,10 @@ fn has_ended(process: &OwnedFd) -> bool {
 /// Asks whoever listens for a process, if it is that process, and the same user's (or root's, which may do all).
 fn ask(pid: u32, request: &Request) -> Option<Answer> {
     let mut stream = UnixStream::connect_addr(&address(pid).ok()?).ok()?;
-    let listener = rustix::net::sockopt::socket_peercred(stream.as_fd()).ok()?;
-    let own = geteuid();
-    let is_ours = listener.uid == own || own.is_root() || listener.uid.is_root();
-    if !(is_ours && u32::try_from(listener.pid.as_raw_nonzero().get()) == Ok(pid)) {
+    let listener = areas::others::peer(stream.as_fd()).ok()?;
+    let own = geteuid().as_raw();
+    let is_ours = listener.user == own || own == 0 || listener.user == 0;
+    if !(is_ours && listener.pid == pid) {
         return None;
     }
     stream.set_read_timeout(Some(PATIENCE)).ok()?;

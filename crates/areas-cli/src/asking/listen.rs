@@ -77,8 +77,8 @@ pub(crate) fn listen(events: Sender<Event>) {
 }
 
 fn serve(stream: &UnixStream, events: &Sender<Event>) -> io::Result<()> {
-    let asker = rustix::net::sockopt::socket_peercred(stream.as_fd())?;
-    if !(asker.uid.is_root() || asker.uid == rustix::process::geteuid()) {
+    let asker = areas::others::peer(stream.as_fd())?;
+    if !(asker.user == 0 || asker.user == rustix::process::geteuid().as_raw()) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use areas::{Error, Kind};
 use nix::sys::signal::{SigSet, Signal as NixSignal};
-use rustix::process::{Pid, Signal, getpgrp, getpid, getppid, kill_process, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
 use rustix::stdio::stdin;
-use rustix::termios::tcgetpgrp;
 use signal_hook::consts::signal::SIGINT;
 
 use super::args::TopScreen;
@@ -20,6 +19,7 @@ use super::view::{Action, Page, View};
 use super::wake::Wake;
 use crate::failure::{Result, io_error};
 use crate::output::style::Terminal;
+use crate::signals::is_in_front;
 
 /// How long an escape may be the beginning of a key: over a slow line the rest comes later.
 const REST_OF_A_KEY: Duration = Duration::from_millis(50);
@@ -198,7 +198,7 @@ impl Live {
 
     /// Takes the terminal over, once we are in front of it; a job in the background stops, as any that wants the terminal.
     fn enter(&mut self) -> Result<()> {
-        while self.wake.ended().is_none() && tcgetpgrp(stdin()).is_ok_and(|group| group != getpgrp()) {
+        while self.wake.ended().is_none() && is_in_front(stdin()) == Some(false) {
             stop()?;
         }
         // That we go on is known.

@@ -38,9 +38,7 @@ impl Wake {
         };
         // The flag before the pipe, so that whoever is woken finds it.
         for signal in ENDING.into_iter().filter(|&signal| !signals::is_ignored(signal)) {
-            let number = usize::try_from(signal).unwrap_or(0);
-            signal_hook::flag::register_usize(signal, Arc::clone(&wake.ended), number)?;
-            signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
+            signals::remember(signal, &wake.ended, &sender)?;
         }
         for (signal, flag) in [(SIGWINCH, &wake.resized), (SIGTSTP, &wake.stop), (SIGCONT, &wake.continued)] {
             signal_hook::flag::register(signal, Arc::clone(flag))?;

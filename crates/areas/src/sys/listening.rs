@@ -57,15 +57,20 @@ pub(crate) fn set_nonblocking(socket: BorrowedFd<'_>) -> Result<()> {
 
 /// Who is at the other end, as the kernel noted when it connected, or began to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Credentials {
+pub struct Credentials {
     /// 0 for a process outside our pid namespace.
-    pub(crate) pid: u32,
+    pub pid: u32,
     /// The effective user, as our user namespace calls it; the overflow user where it has no name for it.
-    pub(crate) user: u32,
+    pub user: u32,
 }
 
 /// Who is at the other end of a connection.
-pub(crate) fn peer(socket: BorrowedFd<'_>) -> Result<Credentials> {
+///
+/// rustix's own call takes no process outside our pid namespace: a number of 0 is undefined behaviour there.
+///
+/// # Errors
+/// The kernel's: it is no connected socket of this machine.
+pub fn peer(socket: BorrowedFd<'_>) -> Result<Credentials> {
     let mut credentials = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     #[expect(clippy::cast_possible_truncation, reason = "12 bytes")]
     let mut len = size_of::<libc::ucred>() as libc::socklen_t;
