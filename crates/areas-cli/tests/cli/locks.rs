@@ -37,13 +37,13 @@ fn unlock_by_and_by() {
 }
 
 /// It, as another process.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     output: BufReader<ChildStdout>,
 }
 
 impl Program {
-    fn start(registry: &Registry) -> Self {
+    pub(crate) fn start(registry: &Registry) -> Self {
         let mut command = registry.program(std::env::current_exe().unwrap());
         command.args(["--exact", "--nocapture", "locks::what_a_program_unlocks_is_not_told_as_locked"]);
         command.env(ROLE, "1").stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -53,7 +53,7 @@ impl Program {
     }
 
     /// Waits until it says that.
-    fn hear(&mut self, what: &str) {
+    pub(crate) fn hear(&mut self, what: &str) {
         let mut line = String::new();
         while line.trim_end() != what {
             line.clear();
@@ -61,7 +61,7 @@ impl Program {
         }
     }
 
-    fn go_on(&mut self) {
+    pub(crate) fn go_on(&mut self) {
         self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }
 
