@@ -28,6 +28,7 @@ pub(super) fn is_there(generation: u64) -> bool {
 }
 
 /// What the word says now. What its writer stored before is seen behind this.
+#[inline]
 pub(super) fn look<M: Mark>(mark: &M) -> Result<u64, M::Error> {
     let value = mark.load()?;
     mark.acquire();
@@ -38,6 +39,7 @@ pub(super) fn look<M: Mark>(mark: &M) -> Result<u64, M::Error> {
 ///
 /// The first `patience` attempts are for one that is whole. Then one does that has [`MOVING`] in its generation, so that an
 /// owner who was stopped, or killed, in the middle of a change takes nothing away from anybody.
+#[inline]
 pub(super) fn read<M: Mark, T>(
     mark: &M,
     patience: usize,

@@ -51,10 +51,12 @@ impl View {
         View(mapping)
     }
 
+    #[inline]
     pub(super) fn u64_at(&self, offset: usize) -> u64 {
         self.0.load(offset, TABLE_BYTES, Ordering::Relaxed).unwrap_or(0)
     }
 
+    #[inline]
     pub(super) fn u32_at(&self, offset: usize) -> u32 {
         self.0.load(offset, TABLE_BYTES, Ordering::Relaxed).unwrap_or(0)
     }
@@ -329,18 +331,22 @@ pub(super) struct Word<'a> {
 impl Mark for Word<'_> {
     type Error = Error;
 
+    #[inline]
     fn load(&self) -> Result<u64> {
         self.view.0.load(self.at, TABLE_BYTES, Ordering::Relaxed)
     }
 
+    #[inline]
     fn store(&self, value: u64) -> Result<()> {
         self.view.0.store(self.at, value, TABLE_BYTES, Ordering::Relaxed)
     }
 
+    #[inline]
     fn acquire(&self) {
         fence(Ordering::Acquire);
     }
 
+    #[inline]
     fn release(&self) {
         fence(Ordering::Release);
     }
