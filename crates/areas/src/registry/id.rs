@@ -30,16 +30,16 @@ impl AreaId {
     ///
     /// # Errors
     /// [`Kind::InvalidInput`] for a number that no area ever has: 0, negative ones, and some others.
+    #[inline]
     pub fn new(number: i32) -> Result<Self> {
         match u32::try_from(number) {
             Ok(id) if id % SEQUENCES != 0 => Ok(AreaId(id)),
-            _ => Err(Error::new(Kind::InvalidInput, format!("use {number} as the id of an area"))
-                .detail("no area has that number")
-                .help("`areas ls` lists the ids")),
+            _ => Err(no_id(number)),
         }
     }
 
     /// The number: positive.
+    #[inline]
     #[must_use]
     pub fn get(self) -> i32 {
         self.0.cast_signed()
@@ -52,6 +52,13 @@ impl AreaId {
     pub(crate) fn sequence(self) -> u32 {
         self.0 % SEQUENCES
     }
+}
+
+#[cold]
+fn no_id(number: i32) -> Error {
+    Error::new(Kind::InvalidInput, format!("use {number} as the id of an area"))
+        .detail("no area has that number")
+        .help("`areas ls` lists the ids")
 }
 
 impl fmt::Display for AreaId {
