@@ -202,7 +202,7 @@ pub use registry::{AreaId, Name, Note};
 pub use residency::{Residency, Run, Where};
 pub use size::Bytes;
 pub use sys::copy::Word;
-pub use text::escape_invisible;
+pub use text::{escape_invisible, escape_invisible_bytes};
 pub use topology::Topology;
 pub use verify::{Misplaced, Verification};
 

@@ -8,6 +8,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::sys;
 pub use crate::sys::listening::{Credentials, peer};
 
+/// Whether memory is a table of the registry, the registry's own: by how it is labelled and by its size, which any process can choose.
+#[must_use]
+pub fn looks_like_a_table(label: &[u8], size: u64) -> bool {
+    label == crate::registry::TABLE_LABEL.to_bytes() && size == crate::registry::TABLE_BYTES as u64
+}
+
 /// A write lease on a file: the kernel's proof that nobody else has it open or mapped, for as long as it is undisturbed. What the proof leaves out are
 /// descriptors that open nothing (`O_PATH`).
 ///

@@ -39,6 +39,22 @@ pub fn escape_invisible(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// The same of bytes that need not be UTF-8, as names of areas and files are: those that are not are escaped, too (`\xff`).
+///
+/// ```
+/// assert_eq!(areas::escape_invisible_bytes(b"ring\xff\n"), r"ring\xff\n");
+/// ```
+#[must_use]
+pub fn escape_invisible_bytes(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return escape_invisible(text);
+    }
+    let part = |chunk: std::str::Utf8Chunk<'_>| {
+        format!("{}{}", escape_invisible(chunk.valid()), chunk.invalid().escape_ascii())
+    };
+    Cow::Owned(bytes.utf8_chunks().map(part).collect())
+}
+
 /// Prints a text so.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 

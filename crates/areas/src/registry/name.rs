@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Kind, Result};
-use crate::text::escape_invisible;
+use crate::text::{escape_invisible, escape_invisible_bytes};
 
 /// The name of an area: 1 to 255 bytes, any encoding, no NUL. Names need not be unique.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,17 +83,7 @@ impl fmt::Display for Name {
     /// As UTF-8, so that a terminal shows it instead of obeying it: control characters and invisible ones are escaped
     /// ([`escape_invisible`]), and bytes that are not UTF-8 (`\xff`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut chunks = self.0.utf8_chunks();
-        match (chunks.next(), chunks.next()) {
-            (Some(only), None) if only.invalid().is_empty() => f.pad(&escape_invisible(only.valid())),
-            _ => {
-                let parts = self.0.utf8_chunks();
-                let parts = parts.map(|part| {
-                    format!("{}{}", escape_invisible(part.valid()), part.invalid().escape_ascii())
-                });
-                f.pad(&parts.collect::<String>())
-            }
-        }
+        f.pad(&escape_invisible_bytes(&self.0))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Kind, Result};
-use crate::text::escape_invisible;
+use crate::text::escape_invisible_bytes;
 
 /// What a holder has published with an area: up to 256 bytes, which mean what the program says (a type and a shape, a version, a schema).
 ///
@@ -53,10 +53,7 @@ impl Note {
 impl fmt::Display for Note {
     /// As [`Name`](super::Name)'s: as UTF-8, so that a terminal shows it instead of obeying it, and with what is no UTF-8 as `\xff`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in self.0.utf8_chunks() {
-            write!(f, "{}{}", escape_invisible(part.valid()), part.invalid().escape_ascii())?;
-        }
-        Ok(())
+        f.write_str(&escape_invisible_bytes(&self.0))
     }
 }
 

@@ -1,5 +1,6 @@
 //! This process's own team: its table, its link, its ids.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::claim::Claim;
@@ -20,6 +21,9 @@ use crate::sys;
 use crate::sys::guarded::Guarded;
 use crate::sys::memory::{Advice, At, MapFlags};
 
+/// How `/proc` calls a table.
+pub(crate) const LABEL: &CStr = c"areas table";
+
 /// A process that holds areas: ours.
 #[derive(Debug)]
 pub(super) struct Team {
@@ -39,7 +43,7 @@ impl Team {
     pub(super) fn create(directory: &Directory, empty: bool) -> Result<Self> {
         const WHAT: &str = "join the registry";
         let failed = |call: &'static str| move |errno| Error::new(Kind::System, WHAT).call(call, errno);
-        let fd = sys::object::create(c"areas table", sys::object::Pages::Base).map_err(|errno| {
+        let fd = sys::object::create(LABEL, sys::object::Pages::Base).map_err(|errno| {
             let error = Error::new(Kind::Limit, WHAT).call("memfd_create", errno);
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error),

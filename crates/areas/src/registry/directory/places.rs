@@ -11,6 +11,7 @@ use super::meeting::{Places, Seen};
 use super::root::{clear_space, is_of_space};
 use super::{is_removed, problem};
 use crate::error::{Error, Kind, Result};
+use crate::registry::anothers;
 use crate::registry::peer::OWN_DESCRIPTORS;
 use crate::sys;
 use crate::sys::file::{CWD, OFlags, Stat};
@@ -316,10 +317,17 @@ fn open_root(path: &Path, c_path: &CStr, user: u32) -> Result<Folder> {
     let Stat { uid, mode, .. } =
         sys::file::stat(fd.as_fd()).map_err(|errno| problem(path, "fstat", errno))?;
     if uid != user {
-        return Ok(Folder::Foreign(
-            unusable(path, format!("it belongs to user {uid}, and we are user {user}"))
+        return Ok(Folder::Foreign(match anothers::is_anothers() {
+            true => unusable(
+                path,
+                format!("it belongs to user {uid}, and the registry of user {user} was asked for"),
+            )
+            .help(format!(
+                "set AREAS_DIR to the folder of user {user}, or leave it unset where that user does"
+            )),
+            false => unusable(path, format!("it belongs to user {uid}, and we are user {user}"))
                 .help("set AREAS_DIR to a folder of your own"),
-        ));
+        }));
     }
     if mode & 0o077 != 0 {
         let error = unusable(path, format!("its mode is {:04o}: others could reach into it", mode & 0o7777));
