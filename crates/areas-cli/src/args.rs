@@ -214,7 +214,7 @@ pub(crate) struct Ls {
     /// Only what this process publishes
     #[arg(long)]
     pub(crate) pid: Option<u32>,
-    /// Look into this user's registry: for root, looking only
+    /// Look into this user's registry: for root, looking only. AREAS_DIR, where it is set, has to name that user's folder
     #[arg(long, value_name = "NAME|UID")]
     pub(crate) user: Option<String>,
     /// Sort by this: the largest size first, else the lowest number, or the alphabet
@@ -249,7 +249,7 @@ pub(crate) struct Show {
     /// Draw where each part of it is
     #[arg(long)]
     pub(crate) map: bool,
-    /// Look into this user's registry: for root, looking only
+    /// Look into this user's registry: for root, looking only. AREAS_DIR, where it is set, has to name that user's folder
     #[arg(long, value_name = "NAME|UID")]
     pub(crate) user: Option<String>,
     /// As JSON

@@ -41,18 +41,47 @@ fn taking_areas(command: &Command) -> Vec<(&str, &str)> {
     command.get_subcommands().filter_map(of).collect()
 }
 
+/// The options of these commands behind which a value stands: `ls --sort`, as patterns of bash.
+fn with_values(command: &Command, names: &[&str]) -> Vec<String> {
+    let mut options = Vec::new();
+    for one in command.get_subcommands().filter(|one| names.contains(&one.get_name())) {
+        let takes = one.get_arguments().filter(|arg| !arg.is_positional() && arg.get_action().takes_values());
+        let long = takes.filter_map(|arg| arg.get_long());
+        options.extend(long.map(|long| format!("\"{} --{long}\"", one.get_name())));
+    }
+    options
+}
+
+/// What fish's generator leaves out: the words that an argument may be which is no option.
+fn words_of_arguments(command: &Command) -> String {
+    let mut lines = String::new();
+    for one in command.get_subcommands() {
+        let values = one.get_positionals().flat_map(Arg::get_possible_values);
+        let words: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
+        if !words.is_empty() {
+            let (name, words) = (one.get_name(), words.join(" "));
+            lines +=
+                &format!("complete -c areas -n \"__fish_seen_subcommand_from {name}\" -f -a \"{words}\"\n");
+        }
+    }
+    lines
+}
+
 /// The script of a shell, with what completes names of areas. Shells for which there is none complete all else.
 fn with_names(shell: Shell, script: &str, command: &Command) -> String {
     let taking = taking_areas(command);
     let names: Vec<&str> = taking.iter().map(|(name, _)| *name).collect();
     match shell {
-        Shell::Bash => script.to_owned() + &BASH.replace("COMMANDS", &names.join("|")),
+        Shell::Bash => {
+            let options = with_values(command, &names).join("|");
+            script.to_owned() + &BASH.replace("COMMANDS", &names.join("|")).replace("OPTIONS", &options)
+        }
         Shell::Fish => {
             let seen = names.join(" ");
             let line = format!(
                 "complete -c areas -n \"__fish_seen_subcommand_from {seen}\" -f -a \"(areas complete-names (commandline -ct) 2>/dev/null)\"\n"
             );
-            script.to_owned() + &line
+            script.to_owned() + &line + &words_of_arguments(command)
         }
         Shell::Zsh => {
             let ids: BTreeSet<&str> = taking.iter().map(|(_, id)| *id).collect();
@@ -86,6 +115,9 @@ _areas_with_names() {
         esac
     done
     word="${COMP_WORDS[COMP_CWORD]}"
+    case "$command ${COMP_WORDS[COMP_CWORD-1]}" in
+        OPTIONS) return 0 ;;
+    esac
     case "$command" in
         COMMANDS)
             if [[ "$word" != -* ]]; then

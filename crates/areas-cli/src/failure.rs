@@ -28,6 +28,9 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
+    /// What the shell shows for a filter that SIGPIPE has ended.
+    pub(crate) const UNREAD: u8 = 128 + 13;
+
     /// Of writing to the standard output.
     pub(crate) fn of_output(error: io::Error) -> Self {
         match error.kind() {
@@ -43,8 +46,7 @@ impl Failure {
                 output::complain(&in_words_of_the_command(format!("{error:#}")));
                 ExitCode::from(code_of(error.kind()))
             }
-            // What the shell shows for a filter that SIGPIPE has ended.
-            Failure::Unread => ExitCode::from(128 + 13),
+            Failure::Unread => ExitCode::from(Failure::UNREAD),
             Failure::Signal(signal) => ExitCode::from(code_of_signal(*signal)),
         }
     }
@@ -85,7 +87,7 @@ pub(crate) fn io_error(what: impl Into<std::borrow::Cow<'static, str>>, error: i
 }
 
 /// What the standard library says of an error, without the number that it adds.
-fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" (os error ") {
         Some((words, _)) => words.to_lowercase(),

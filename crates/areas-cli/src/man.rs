@@ -73,7 +73,9 @@ fn page(command: &Command, whole: &Command) -> std::io::Result<(String, String)>
         );
     }
     let general = behind(whole);
-    text += &section("EXIT STATUS", &general, EXIT_STATUS);
+    // What a command says of its own is all that it says.
+    let status = if own.split("\n\n").any(|part| part.starts_with(EXIT_STATUS)) { &own } else { &general };
+    text += &section("EXIT STATUS", status, EXIT_STATUS);
     text += &section("ENVIRONMENT", &general, ENVIRONMENT);
     text += ".SH FILES\n";
     for (file, what) in FILES {

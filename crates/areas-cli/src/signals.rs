@@ -2,13 +2,13 @@
 
 #![expect(unsafe_code, reason = "signals that have no name; the block has its proof")]
 
-use std::io;
+use std::io::{self, Write as _};
 use std::num::NonZeroI32;
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
 use areas::{Error, Kind};
@@ -21,7 +21,9 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::pipe;
 
 use crate::asking::listen::Asked;
+use crate::failure::Result;
 use crate::growing::Came;
+use crate::output::reader;
 
 /// Whether our process group is in front on a terminal, so that it gets what is typed (^C); unknown where the terminal does not control us.
 ///
@@ -101,7 +103,9 @@ pub(crate) fn remember(signal: i32, number: &Arc<AtomicUsize>, wake: &UnixStream
 #[derive(Debug)]
 pub(crate) struct Wake {
     pipe: UnixStream,
+    other: UnixStream,
     signal: Arc<AtomicUsize>,
+    unread: Arc<AtomicBool>,
 }
 
 impl Wake {
@@ -114,7 +118,23 @@ impl Wake {
         for ending in ENDING.into_iter().filter(|&signal| !is_in(ignored, signal)) {
             remember(ending, &signal, &other).map_err(failed)?;
         }
-        Ok(Wake { pipe, signal })
+        Ok(Wake { pipe, other, signal, unread: Arc::default() })
+    }
+
+    /// From now on it can be read, too, once nobody can read our standard output any more.
+    pub(crate) fn without_reader(&self) -> Result<()> {
+        let failed = |error| Error::new(Kind::System, "wait for the reader of the output").caused_by(error);
+        let (mut other, unread) = (self.other.try_clone().map_err(failed)?, Arc::clone(&self.unread));
+        reader::when_gone(move || {
+            // In this order: who is woken finds it.
+            unread.store(true, Ordering::Release);
+            let _ = other.write_all(b"x");
+        })
+    }
+
+    /// Whether nobody can read our output any more.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Acquire)
     }
 
     /// The signal that came, if one did.

@@ -6,8 +6,6 @@ use std::os::unix::fs::MetadataExt;
 use areas::registry;
 use areas::{Error, Kind};
 
-use crate::output;
-
 /// The names of users, as this machine's file has them.
 #[derive(Debug, Default)]
 pub(crate) struct Names(BTreeMap<u32, String>);
@@ -61,24 +59,26 @@ pub(crate) fn looked_into(named: Option<&str>) -> u32 {
     named.and_then(number).unwrap_or_else(own)
 }
 
-/// Looks into the registries of all users that run processes, one after the other. What is wrong with one of them is told, and the others are looked
+/// Looks into the registries of all users that run processes, one after the other. What is wrong with some of them is given back: the others are looked
 /// into all the same.
 ///
 /// # Errors
 /// This process is not root's.
-pub(crate) fn each_registry(what: &str, mut look: impl FnMut(u32) -> areas::Result<()>) -> areas::Result<()> {
+pub(crate) fn each_registry(
+    what: &str,
+    mut look: impl FnMut(u32) -> areas::Result<()>,
+) -> areas::Result<Vec<(u32, Error)>> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::new(Kind::NotPermitted, what.to_owned())
             .detail("only root may look into the registries of others")
             .help("run it with sudo"));
     }
+    let mut failures = Vec::new();
     for user in users() {
         let looked = registry::look_into(Some(user)).and_then(|()| look(user));
-        if let Err(error) = looked {
-            output::complain(&format!("the registry of user {user} is left out: {error}"));
-        }
+        failures.extend(looked.err().map(|error| (user, error)));
     }
-    registry::look_into(None)
+    registry::look_into(None).map(|()| failures)
 }
 
 /// Whose registries there may be: an area has a process. A folder that was named is its owner's.

@@ -86,14 +86,21 @@ fn machine(facts: &Facts) -> Vec<Group> {
 
 /// A word for a shell: as it is where it means nothing to one, else in quotes; with what nobody sees escaped, as bash takes it.
 fn quoted(word: &str) -> String {
+    quoted_bytes(word.as_bytes())
+}
+
+/// The same of bytes that need not be UTF-8.
+pub(crate) fn quoted_bytes(bytes: &[u8]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) && !word.starts_with('-') {
-        return word.to_owned();
+    if let Ok(word) = std::str::from_utf8(bytes) {
+        if !word.is_empty() && word.chars().all(plain) && !word.starts_with('-') {
+            return word.to_owned();
+        }
+        if matches!(escape_invisible(word), std::borrow::Cow::Borrowed(_)) {
+            return format!("'{}'", word.replace('\'', r"'\''"));
+        }
     }
-    if matches!(escape_invisible(word), std::borrow::Cow::Borrowed(_)) {
-        return format!("'{}'", word.replace('\'', r"'\''"));
-    }
-    let bytes: String = word.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
+    let bytes: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
     format!("$'{bytes}'")
 }
 

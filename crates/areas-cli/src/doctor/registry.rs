@@ -1,14 +1,16 @@
 //! The registry: `/dev/shm`, the user's folder, what lies in it, and who else took its name.
 
-use std::os::unix::fs::MetadataExt;
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use areas::machine::{self, Place};
-use areas::{Bytes, Error};
+use areas::{Bytes, Error, Kind};
 
 use super::check::{Check, Group, Remedy};
 use super::facts::{Facts, Unread};
 use super::quoted;
+use crate::failure::plain;
 
 pub(super) fn group(facts: &Facts) -> Group {
     let mut checks = vec![shared_memory(facts)];
@@ -86,7 +88,13 @@ fn folder(facts: &Facts, user: u32) -> Vec<Check> {
     for place in &places {
         let there = match machine::examine_place(place, user) {
             Ok(Place::Ours) => true,
-            Ok(Place::Missing) => false,
+            Ok(Place::Missing) => match try_to_make(facts, place) {
+                Ok(()) => false,
+                Err(error) => {
+                    refused.push((place, error));
+                    continue;
+                }
+            },
             Ok(Place::Foreign(error)) => {
                 refused.push((place, error));
                 continue;
@@ -115,12 +123,52 @@ fn folder(facts: &Facts, user: u32) -> Vec<Check> {
     vec![broken.shell("export AREAS_DIR=$(mktemp -d)")]
 }
 
+/// Whether the first area that is published could make the folder: it is tried, and taken away again. (Whoever comes at that moment finds a folder
+/// like any other, which may go.) On another machine nothing can be tried.
+fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
+    let refused = |why: String| {
+        Error::new(Kind::Registry, format!("use {} as the registry", place.display()))
+            .detail(format!("it is not there, and cannot be made: {why}"))
+    };
+    let above = place.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let tell = |error: std::io::Error| {
+        let shown = facts.shown(above).display().to_string();
+        match error.kind() {
+            ErrorKind::NotFound => {
+                refused(format!("there is no folder {shown}")).help(format!("{MAKE} {}", quoted(&shown)))
+            }
+            _ => {
+                refused(format!("mkdir(0700): {}", plain(&error))).help(format!("{LOOK} {}", quoted(&shown)))
+            }
+        }
+    };
+    if !facts.is_here() {
+        return Ok(());
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(place) {
+        Ok(()) => {
+            // Where somebody has just begun to use it, it stays.
+            let _ = std::fs::remove_dir(place);
+            Ok(())
+        }
+        // Somebody else has just made it.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(tell(error)),
+    }
+}
+
+/// How the lines begin that make the folder above, and look at it.
+const MAKE: &str = "mkdir -p";
+const LOOK: &str = "ls -ld";
+
 /// The line that mends a folder that cannot be used. Only what has a registry's usual name is ever to be removed: AREAS_DIR may
 /// name anything, `/tmp` or somebody's home.
 fn mend(check: Check, path: &str, error: &Error, is_usual: bool) -> Check {
     let said = error.remedy().unwrap_or_default();
     let path = quoted(path);
     match () {
+        () if said.starts_with(MAKE) => check.shell(said),
+        () if said.starts_with(LOOK) => check.root(said),
         () if said.contains("chmod 700") => check.shell(format!("chmod 700 {path}")),
         () if is_usual && error.facts().is_some_and(|facts| facts.contains("belongs to user")) => {
             check.root(format!("ls -ld {path}")).root(format!("rm -r {path}"))

@@ -16,6 +16,8 @@ use crate::watch::args::seconds;
 /// Whoever runs `areas take PATH` gets the same memory; nothing is copied. A container needs no more than the folder with the socket in it. It is
 /// offered until a signal ends this command, or the area is gone; takers keep what they have. This command holds nothing itself.
 ///
+/// With --json the answers are told on the standard output, and it is offered no longer than somebody reads them.
+///
 /// The kernel says who connects: a user that is not named gets a refusal. The socket has mode 0600, and an access list with the named users.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

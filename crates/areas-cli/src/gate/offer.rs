@@ -11,7 +11,7 @@ use areas::{Bytes, Error, Kind};
 use serde::Serialize;
 
 use super::args::{Offer, User};
-use crate::failure::{Result, code_of_signal};
+use crate::failure::{Failure, Result, code_of_signal};
 use crate::output::{self, json};
 use crate::signals::Wake;
 use crate::target;
@@ -29,6 +29,10 @@ pub(crate) fn run(offer: &Offer, quiet: bool) -> Result<ExitCode> {
         None => options.open_inherited(&source)?.ok_or_else(|| no_socket(&source))?,
     };
     tell_ready(offer, &source, &gate, quiet)?;
+    // Answers go there, too. Without it the first line is all, and who has read it may go.
+    if offer.json {
+        wake.without_reader()?;
+    }
     let code = serve(&mut gate, &wake, offer.json, quiet)?;
     // The socket goes with it.
     drop(gate);
@@ -72,6 +76,9 @@ fn serve(gate: &mut gate::Offer, wake: &Wake, json: bool, quiet: bool) -> Result
         }
         if let Some(signal) = wake.signal() {
             return Ok(code_of_signal(signal));
+        }
+        if wake.is_unread() {
+            return Err(Failure::Unread);
         }
         if looked.elapsed() >= LOOK_AFTER {
             looked = Instant::now();

@@ -10,7 +10,8 @@ use crate::target::Target;
 /// Copy an area into a file: in parallel, with its holes, whole or not at all
 ///
 /// Parts of the area that take no memory take no room in the file either. The file is there when it is complete, under its name at once; what goes wrong
-/// before leaves no file, and an older one as it was.
+/// before leaves no file, and an older one as it was. Where a file system has no files without a name, it is called `.FILE.areas-PID` until then, and SIGKILL
+/// leaves that behind.
 ///
 /// A frozen area is copied exactly. Of any other, what processes write while it is copied may be in the file in part: the command says which of
 /// the two it was. An area that another process makes smaller meanwhile is an error.
@@ -58,7 +59,7 @@ Examples:
   areas cmp log log.txt --length 4096        # the first page of both
   curl -s URL | areas cmp model -
 
-Exit status, as of cmp(1): 0 the same, 1 they differ, 2 trouble: no such area, no such file, wrong usage.")]
+Exit status: as of cmp(1), 0 the same, 1 they differ, 2 trouble: no such area, no such file, wrong usage.")]
 pub(crate) struct Cmp {
     /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
     #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]

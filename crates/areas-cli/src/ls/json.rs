@@ -8,6 +8,7 @@ use crate::args::Ls;
 use crate::failure::Result;
 use crate::output::json;
 use crate::report::{AreaJson, Report, object_of};
+use crate::target;
 
 pub(super) fn print(
     ls: &Ls,
@@ -64,6 +65,8 @@ struct NotPublished {
 #[derive(Debug, Serialize)]
 struct UnpublishedJson {
     label: String,
+    /// A label that is not UTF-8, as `name_bytes`.
+    label_bytes: Option<String>,
     /// Device and inode of the memory object.
     object: String,
     size: Option<u64>,
@@ -75,6 +78,7 @@ impl From<&Unpublished> for UnpublishedJson {
     fn from(memory: &Unpublished) -> Self {
         UnpublishedJson {
             label: String::from_utf8_lossy(&memory.label).into_owned(),
+            label_bytes: target::bytes_in_hex(&memory.label),
             object: object_of(memory.object),
             size: memory.size,
             allocated: memory.allocated,

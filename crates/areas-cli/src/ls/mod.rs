@@ -32,7 +32,7 @@ const NO_SUCH_AREA: u8 = 3;
 pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
     users::look_into(ls.user.as_deref())?;
     let mut listing = registry::list()?;
-    is_there()?;
+    is_there("list areas")?;
     listing.areas.retain(|source| is_asked_for(ls, source));
     let found = listing.areas.len();
     match (ls.json, quiet) {
@@ -48,12 +48,12 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
 }
 
 /// An error where AREAS_DIR names a folder and there is none: whoever mistypes it would be told that there are no areas.
-pub(crate) fn is_there() -> areas::Result<()> {
+pub(crate) fn is_there(what: &'static str) -> areas::Result<()> {
     let Some(named) = std::env::var_os("AREAS_DIR").filter(|named| !named.is_empty()) else { return Ok(()) };
     match std::fs::metadata(&named) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
             Kind::Registry,
-            "list areas",
+            what,
         )
         .detail(format!("AREAS_DIR names {}, and there is no such folder", named.display()))
         .help(

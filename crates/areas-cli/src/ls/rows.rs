@@ -124,7 +124,7 @@ fn of_unpublished(column: Column, memory: &Unpublished, exact: bool) -> String {
     };
     match column {
         Column::Id => "-".to_owned(),
-        Column::Name => String::from_utf8_lossy(&memory.label).into_owned(),
+        Column::Name => areas::escape_invisible_bytes(&memory.label).into_owned(),
         Column::Size => bytes(memory.size, exact),
         Column::Prot => memory
             .holders

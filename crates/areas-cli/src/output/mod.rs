@@ -2,6 +2,7 @@
 
 pub(crate) mod json;
 pub(crate) mod progress;
+pub(crate) mod reader;
 pub(crate) mod style;
 pub(crate) mod table;
 

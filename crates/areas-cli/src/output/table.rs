@@ -24,6 +24,9 @@ pub(crate) enum Holds {
 /// The narrowest that a column of text becomes, the blanks behind it included.
 const NARROWEST: u16 = 10;
 
+/// The widest that a column of text becomes where lines are not broken: a name may have 255 bytes, and one of them would make each line that long.
+const LONGEST: usize = 40;
+
 /// The blanks between two columns.
 const BETWEEN: usize = 2;
 
@@ -180,12 +183,16 @@ impl Table {
         }
     }
 
-    /// How wide the columns are where nothing is broken, the blanks behind them included: as the library measures it.
+    /// How wide the columns are where nothing is broken, the blanks behind them included: as the library measures it. A text that is longer
+    /// than [`LONGEST`] stands whole, and pushes what is behind it in its own row alone.
     fn widths(&self) -> Vec<usize> {
         let mut widths: Vec<usize> = self.columns.iter().map(|(heading, _)| width(heading)).collect();
         for row in self.rows(0..self.count()) {
             for (at, known) in widths.iter_mut().enumerate() {
-                *known = width(self.content(row + at)).max(*known);
+                let own = width(self.content(row + at));
+                if own <= LONGEST || self.columns[at].1 != Holds::Text {
+                    *known = own.max(*known);
+                }
             }
         }
         let with_blanks = |(at, width): (usize, usize)| {
@@ -248,6 +255,23 @@ mod tests {
         let (first, last) = (text.lines().next().unwrap(), text.lines().last().unwrap());
         let end = |line: &str, word: &str| line[..line.find(word).unwrap() + word.len()].width();
         assert_eq!(end(first, "SIZE"), end(last, "KiB"));
+    }
+
+    #[test]
+    fn a_long_name_pushes_its_own_row_alone() {
+        let mut table = sample();
+        let long = "x".repeat(255);
+        table.row([&long, "2.00 GiB", "locked"]);
+        let expected = format!(
+            "NAME             SIZE  NOTE\na                 1 B\na long name   100 MiB\n{long}  2.00 GiB  locked\n"
+        );
+        assert_eq!(table.clone().render(PIPED), expected);
+        // Where lines are broken the name is.
+        let narrow = table.render(Terminal { columns: Some(80), ..PIPED });
+        assert!(
+            narrow.lines().all(|line| line.len() <= 80) && narrow.matches('x').count() == 255,
+            "{narrow}"
+        );
     }
 
     #[test]

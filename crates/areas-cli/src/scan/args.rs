@@ -14,7 +14,10 @@ use crate::target;
 /// is seen, and that nobody holds it cannot be proved.
 ///
 /// KIND is python (multiprocessing.shared_memory), shm (POSIX shared memory), sem (POSIX semaphores), file (in folders of /dev/shm), sysv (System V), huge
-/// (files of hugetlbfs), memfd, area (published or not) or anonymous (shared without a name).
+/// (files of hugetlbfs), memfd, area (published or not), anonymous (shared without a name) or registry (the tables in which processes publish areas: a few pages
+/// each, listed only where they are asked for, with --all or --kind registry; the last lines count them always).
+///
+/// Where a registry cannot be read, all else is listed: areas' memory stands under the name that it was made with, and why is said on the standard error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,12 +26,18 @@ Examples:
   areas scan --sort size --no-headings --bytes
   sudo areas scan --all-users          # with the names of all users' areas
 
-Exit status: 0; with --leaked 3 where nothing is leaked. To ask the kernel, a file that nobody is seen to hold is opened for some microseconds, in \
+Exit status: 0; 1 failed, or a registry could not be read, so that the names of its areas are not known; 2 wrong usage; with --leaked 3 where nothing is \
+leaked.
+
+To ask the kernel, a file that nobody is seen to hold is opened for some microseconds, in \
 which another process that opens it waits.")]
 pub(crate) struct Scan {
     /// Only these kinds
     #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
     pub(crate) kind: Vec<Kind>,
+    /// Also the registry's own: the table of each process that publishes areas
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Only what no process holds
     #[arg(long)]
     pub(crate) leaked: bool,
@@ -52,12 +61,20 @@ pub(crate) struct Scan {
     pub(crate) json: bool,
 }
 
+impl Scan {
+    /// Whether the registry's own memory was asked for.
+    pub(crate) fn shows_registry(&self) -> bool {
+        self.all || self.kind.contains(&Kind::Registry)
+    }
+}
+
 /// Free shared memory that no process holds: only after --yes, and only if the kernel proves it at that moment
 ///
 /// Without --yes it says what it would do. What a process has open or mapped, or has sent on its way through a socket, is refused; so is what
 /// cannot be proved. What is freed is gone: nobody finds it any more by its name. Areas cannot leak, and are never freed.
 ///
-/// A file is renamed first, and gets its name back where a process opens it at that very moment.
+/// A file is renamed first, and gets its name back where a process opens it at that very moment. Where this command is killed in between, the file stays
+/// under a name that tells what it was (`.areas-reap-PID-N.NAME`): `areas scan` lists it as leaked, and this command frees it like any other.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -66,7 +83,8 @@ Examples:
   areas reap sysv 32769 --yes
   areas reap huge /dev/hugepages/pool --yes
 
-Exit status: 0 freed, or would be freed; 1 refused or failed; 2 wrong usage; 3 no such memory.")]
+Exit status: 0 all freed, or would be; 1 one or more refused or failed; 2 wrong usage; 3 there is no such memory, and nothing was to be done. Of \
+several that end in different ways it is 1; what became of each is said.")]
 pub(crate) struct Reap {
     /// What it is, as `areas scan` says
     pub(crate) kind: Kind,
@@ -103,6 +121,8 @@ pub(crate) enum Kind {
     Sem,
     /// Files in folders of /dev/shm
     File,
+    /// The registry's own: tables of processes that publish areas
+    Registry,
     /// Segments of System V
     Sysv,
     /// Files of hugetlbfs
@@ -128,6 +148,7 @@ impl Kind {
             Kind::Memfd => "memfd",
             Kind::Area => "area",
             Kind::Anonymous => "anonymous",
+            Kind::Registry => "registry",
         }
     }
 }

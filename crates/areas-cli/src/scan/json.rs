@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::blind::Blind;
-use super::memory::{Holder, Memory, Published};
+use super::memory::{Holder, Memory};
+use super::published::Published;
 use super::{Sum, Survey, Total};
 use crate::failure::Result;
 use crate::output::json;
@@ -19,6 +20,7 @@ pub(super) fn print(survey: &Survey, total: &Total) -> Result<()> {
             leaked: total.leaked.into(),
             idle: total.idle.into(),
             unknown: total.unknown.into(),
+            registry: total.registry.into(),
         },
         trouble: &survey.trouble,
     };
@@ -41,6 +43,9 @@ struct MemoryJson {
     name: String,
     /// A name that is not UTF-8, as the command takes it; null where `name` says it all.
     name_bytes: Option<String>,
+    /// What it was called before an interrupted `areas reap`; null of all else.
+    was: Option<String>,
+    was_bytes: Option<String>,
     /// Device and inode; null of segments.
     object: Option<String>,
     /// The number of the user that owns it; null where it is not known.
@@ -69,6 +74,8 @@ impl From<&Memory> for MemoryJson {
             kind: memory.kind.word(),
             name: String::from_utf8_lossy(&memory.name).into_owned(),
             name_bytes: target::bytes_in_hex(&memory.name),
+            was: memory.was().map(|was| String::from_utf8_lossy(was.name).into_owned()),
+            was_bytes: memory.was().and_then(|was| target::bytes_in_hex(was.name)),
             object: memory.object.map(object_of),
             user: memory.owner,
             size: memory.size,
@@ -160,6 +167,7 @@ struct TotalJson {
     leaked: SumJson,
     idle: SumJson,
     unknown: SumJson,
+    registry: SumJson,
 }
 
 #[derive(Debug, Serialize)]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use areas::escape_invisible;
 
 use super::args::Kind;
+use super::left;
+use super::published::Published;
 
 /// Device and inode.
 pub(super) type Object = (u64, u64);
@@ -35,6 +37,8 @@ pub(super) struct Memory {
     pub(super) door: Option<String>,
     /// A process of another mount namespace, in whose folder of shared memory it is.
     pub(super) inside: Option<u32>,
+    /// Whether it is an area's of which it is known that no process publishes it.
+    pub(super) is_unpublished: bool,
     /// The published areas over it.
     pub(super) areas: Vec<Published>,
 }
@@ -89,21 +93,16 @@ impl Holder {
     }
 }
 
-/// An area over it that a registry has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Published {
-    pub(super) id: i32,
-    pub(super) name: areas::Name,
-    pub(super) pid: u32,
-    /// Whose registry it is in.
-    pub(super) user: u32,
-}
-
 impl Memory {
     /// Whether it is a file whose name is gone.
     pub(super) fn is_unlinked(&self) -> bool {
         let is_file = [Kind::Python, Kind::Shm, Kind::Sem, Kind::File, Kind::Huge].contains(&self.kind);
         is_file && self.path.is_none()
+    }
+
+    /// What it was called, if an interrupted `areas reap` has left it under another name.
+    pub(super) fn was(&self) -> Option<left::Was<'_>> {
+        left::was(self.path.as_deref()?)
     }
 
     /// The command that frees it.
@@ -115,7 +114,7 @@ impl Memory {
 }
 
 /// A name as a shell and this command take it: as it is where no character of it means anything, else its bytes.
-fn word_of(name: &[u8]) -> String {
+pub(super) fn word_of(name: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.+@%/=:,-".contains(byte);
     match std::str::from_utf8(name) {
         Ok(text)

@@ -7,37 +7,37 @@
 //! | `mounts.rs` | which file systems are memory |
 //! | `posix.rs`, `sysv.rs`, `huge.rs`, `nameless.rs` | the kinds of memory |
 //! | `proof.rs` | the kernel's word that nobody has a file |
+//! | `published.rs` | what registries say of areas |
 //! | `memory.rs`, `rows.rs`, `json.rs` | what is told of it |
-//! | `reap.rs` | freeing |
+//! | `reap.rs`, `left.rs` | freeing, and what is left where that is interrupted |
 
 pub(crate) mod args;
 mod blind;
 mod huge;
 mod json;
+mod left;
 mod memory;
 mod mounts;
 mod nameless;
 mod posix;
 mod proof;
+mod published;
 pub(crate) mod reap;
 mod rows;
 mod sysv;
 mod walk;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::process::ExitCode;
-
-use areas::registry::{self, Listing};
 
 use crate::failure::Result;
 use crate::kilobytes::in_bytes;
 use crate::output;
-use crate::users;
-use args::{By, Scan};
+use args::{By, Kind, Scan};
 use blind::Blind;
-use memory::{Memory, Object, Published, State};
+use memory::{Memory, State};
 use mounts::Mounts;
+use published::Registries;
 use walk::{Walk, Wanted};
 
 /// What is told where nothing was found of what was asked for.
@@ -57,8 +57,10 @@ struct Survey {
 }
 
 pub(crate) fn run(scan: &Scan, quiet: bool) -> Result<ExitCode> {
-    let published = published(scan.all_users)?;
-    let mut survey = survey(&published, quiet);
+    let registries = Registries::read(scan.all_users)?;
+    let mut survey = survey(&registries, quiet);
+    let is_whole = registries.unread.is_empty();
+    survey.trouble.extend(registries.unread);
     let all = Total::of(&survey.memories);
     survey.memories.retain(|memory| is_asked_for(scan, memory));
     sort(&mut survey.memories, scan);
@@ -67,15 +69,19 @@ pub(crate) fn run(scan: &Scan, quiet: bool) -> Result<ExitCode> {
         (false, true) => rows::names(&survey.memories)?,
         (false, false) => rows::print(scan, &survey, &all)?,
     }
-    if !scan.json {
+    if !scan.json || !is_whole {
         survey.trouble.iter().for_each(|trouble| output::complain(trouble));
     }
     let nothing = scan.leaked && survey.memories.is_empty();
-    Ok(if nothing { ExitCode::from(NOTHING_LEAKED) } else { ExitCode::SUCCESS })
+    Ok(match (is_whole, nothing) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::from(NOTHING_LEAKED),
+        (true, false) => ExitCode::SUCCESS,
+    })
 }
 
 /// Looks at everything.
-fn survey(published: &BTreeMap<Object, Vec<Published>>, quiet: bool) -> Survey {
+fn survey(registries: &Registries, quiet: bool) -> Survey {
     let mounts = Mounts::read();
     let mut blind = Blind::new(&mounts);
     let mut trouble = Vec::new();
@@ -83,7 +89,7 @@ fn survey(published: &BTreeMap<Object, Vec<Published>>, quiet: bool) -> Survey {
     let mut memories = posix::memories(&mounts, &mut walk, &mut trouble);
     memories.extend(huge::memories(&mounts, &mut walk, &mut trouble));
     memories.extend(sysv::memories(&mut walk, &mut trouble));
-    memories.extend(nameless::memories(&mounts, &mut walk, published));
+    memories.extend(nameless::memories(&mounts, &mut walk, registries));
     let swapped = is_swapped();
     for memory in memories.iter_mut().filter(|memory| memory.resident.is_none()) {
         memory.resident = if swapped { proof::resident(memory) } else { memory.allocated };
@@ -91,34 +97,10 @@ fn survey(published: &BTreeMap<Object, Vec<Published>>, quiet: bool) -> Survey {
     Survey { memories, blind, trouble }
 }
 
-/// The areas that registries have, by their memory: this user's, or all users'.
-fn published(all_users: bool) -> Result<BTreeMap<Object, Vec<Published>>> {
-    let mut published: BTreeMap<Object, Vec<Published>> = BTreeMap::new();
-    let mut add = |user: u32, listing: Listing| {
-        for area in listing.areas {
-            // What is not where its table says is no name of this memory.
-            let Ok(info) = area.info() else { continue };
-            published.entry(info.object).or_default().push(Published {
-                id: info.id.get(),
-                name: info.name,
-                pid: info.pid,
-                user,
-            });
-        }
-    };
-    if all_users {
-        users::each_registry("name all users' areas", |user| {
-            registry::list().map(|listing| add(user, listing))
-        })?;
-    } else {
-        add(rustix::process::geteuid().as_raw(), registry::list()?);
-    }
-    Ok(published)
-}
-
 fn is_asked_for(scan: &Scan, memory: &Memory) -> bool {
-    (scan.kind.is_empty() || scan.kind.contains(&memory.kind))
-        && (!scan.leaked || memory.state == State::Leaked)
+    let by_kind =
+        if scan.kind.is_empty() { memory.kind != Kind::Registry } else { scan.kind.contains(&memory.kind) };
+    (by_kind || scan.all && memory.kind == Kind::Registry) && (!scan.leaked || memory.state == State::Leaked)
 }
 
 fn sort(memories: &mut [Memory], scan: &Scan) {
@@ -153,6 +135,8 @@ struct Total {
     leaked: Sum,
     idle: Sum,
     unknown: Sum,
+    /// The registry's own.
+    registry: Sum,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,6 +158,9 @@ impl Total {
                 sum.allocated = sum.allocated.saturating_add(memory.allocated.unwrap_or(0));
             };
             add(&mut total.all);
+            if memory.kind == Kind::Registry {
+                add(&mut total.registry);
+            }
             match memory.state {
                 State::Leaked => add(&mut total.leaked),
                 State::Idle => add(&mut total.idle),

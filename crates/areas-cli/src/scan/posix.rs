@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 
 use super::args::Kind;
+use super::left;
 use super::memory::{Holder, Memory, Object, State};
 use super::mounts::Mounts;
 use super::proof::{self, Proof};
@@ -84,6 +85,7 @@ pub(super) fn memory(kind: Kind, file: File, walk: &mut Walk) -> Memory {
         path: Some(file.path),
         door: None,
         inside: None,
+        is_unpublished: false,
         areas: Vec::new(),
     }
 }
@@ -95,7 +97,11 @@ fn state_of(holders: &[Holder], path: &Path, object: Object) -> (State, Option<S
     match proof::ask(path, object) {
         Proof::Nobody(_) => match kept(path) {
             Some(why) => (State::Idle, Some(why.to_owned())),
-            None => (State::Leaked, None),
+            None => (
+                State::Leaked,
+                left::was(path)
+                    .map(|was| format!("an `areas reap` that was interrupted left it: it was called {was}")),
+            ),
         },
         Proof::Somebody => (State::Held, Some(super::UNSEEN.to_owned())),
         Proof::Unknown(why) => (State::Unknown, Some(why)),
@@ -109,9 +115,10 @@ pub(super) fn kept(path: &Path) -> Option<&'static str> {
     podmans.then_some("podman has its locks in it, and opens it each time that it runs")
 }
 
-/// What a file is, by its name: what makes it chooses that.
+/// What a file is, by its name: what makes it chooses that. One that an interrupted `areas reap` has left is what it was.
 pub(super) fn kind_of(name: &Path) -> Kind {
-    let bytes = name.as_os_str().as_bytes();
+    let own = left::was(name).map(|was| was.name);
+    let bytes = own.filter(|_| name.parent() == Some(Path::new(""))).unwrap_or(name.as_os_str().as_bytes());
     let begins = |start: &str| bytes.starts_with(start.as_bytes());
     if bytes.contains(&b'/') {
         Kind::File
@@ -201,6 +208,9 @@ mod tests {
             ("pym-12-abc", Kind::Python),
             ("sem.lock", Kind::Sem),
             ("psm", Kind::Shm),
+            (".areas-reap-12-0.psm_9b2f41c7", Kind::Python),
+            (".areas-reap-12-0.x", Kind::Shm),
+            ("joblib_1/.areas-reap-12-0.psm_1", Kind::File),
             ("joblib_1/x.pkl", Kind::File),
         ] {
             assert_eq!(kind_of(Path::new(name)), kind, "{name}");

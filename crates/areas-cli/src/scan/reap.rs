@@ -18,11 +18,13 @@ use serde::Serialize;
 
 use super::args::{Kind, Label, Reap};
 use super::blind::Blind;
+use super::left;
 use super::memory::Holder;
 use super::mounts::{Inside, Mounts, SHM};
 use super::proof::{Looked, Proof};
 use super::walk::{Walk, Wanted};
 use super::{posix, sysv};
+use crate::doctor::quoted_bytes;
 use crate::failure::{Failure, Result};
 use crate::output::{self, json};
 use crate::target;
@@ -41,21 +43,21 @@ enum Outcome {
 }
 
 pub(crate) fn run(reap: &Reap, quiet: bool) -> Result<ExitCode> {
-    let (mut results, mut worst) = (Vec::new(), ExitCode::SUCCESS);
+    let (mut results, mut codes) = (Vec::new(), Vec::new());
     for label in &reap.names {
         let outcome = free(reap, label);
         if !reap.json {
             tell(reap, label, &outcome, quiet)?;
         }
         results.push(ResultJson::of(reap.kind, label, &outcome));
-        if let Err(error) = outcome {
-            worst = Failure::from(error).tell();
-        }
+        codes.push(outcome.map_or_else(|error| Failure::from(error).tell(), |_| ExitCode::SUCCESS));
     }
     if reap.json {
         json::print(ReapJson { results }, false)?;
     }
-    Ok(worst)
+    // What is true of all of them; of several that end in different ways, that not all went well.
+    let first = codes.first().copied().unwrap_or(ExitCode::SUCCESS);
+    Ok(if codes.iter().all(|code| *code == first) { first } else { ExitCode::FAILURE })
 }
 
 fn tell(reap: &Reap, label: &Label, outcome: &areas::Result<Outcome>, quiet: bool) -> Result<()> {
@@ -81,7 +83,7 @@ fn tell(reap: &Reap, label: &Label, outcome: &areas::Result<Outcome>, quiet: boo
 }
 
 fn called(kind: Kind, label: &Label) -> String {
-    format!("{} {:?}", kind.word(), String::from_utf8_lossy(&label.0))
+    format!("{} \"{}\"", kind.word(), areas::escape_invisible_bytes(&label.0).replace('"', "\\\""))
 }
 
 fn free(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
@@ -94,6 +96,9 @@ fn free(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
         Kind::Area => Err(refused(reap.kind, label, Fault::InvalidInput)
             .detail("an area cannot leak: its memory goes with its last process")
             .help("`areas show NAME` tells who holds it; end these processes")),
+        Kind::Registry => Err(refused(reap.kind, label, Fault::InvalidInput)
+            .detail("it is the registry's own: it goes with the process that publishes areas in it")
+            .help("`areas scan --kind registry` tells which process that is")),
         Kind::Memfd | Kind::Anonymous => Err(refused(reap.kind, label, Fault::InvalidInput)
             .detail("it has no name in a file system, and cannot leak: it goes with its last process")
             .help("`areas scan` tells who holds it; end these processes")),
@@ -232,13 +237,14 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     }
 }
 
+/// Where it is, as a word for a shell.
 fn path_of(reap: &Reap, label: &Label) -> String {
-    let name = String::from_utf8_lossy(&label.0);
-    match (reap.kind, reap.inside) {
-        (Kind::Huge, _) => name.into_owned(),
-        (_, Some(pid)) => format!("/proc/{pid}/root{SHM}/{name}"),
-        (_, None) => format!("{SHM}/{name}"),
-    }
+    let folder = match (reap.kind, reap.inside) {
+        (Kind::Huge, _) => String::new(),
+        (_, Some(pid)) => format!("/proc/{pid}/root{SHM}/"),
+        (_, None) => format!("{SHM}/"),
+    };
+    quoted_bytes(&[folder.as_bytes(), &label.0].concat())
 }
 
 fn held(kind: Kind, label: &Label, holders: &[Holder]) -> Error {
@@ -258,7 +264,7 @@ fn take_away(kind: Kind, label: &Label, entry: &Entry, looked: &Looked, lease: &
         rustix::fs::renameat_with(&entry.folder, from, &entry.folder, to, RenameFlags::NOREPLACE)
     };
     // One that was killed here may have left its own, under a number that is ours now.
-    let names = (0..16).map(|again| PathBuf::from(format!(".areas-reap-{}-{again}", std::process::id())));
+    let names = (0..16).map(|attempt| left::name_for(&entry.name, attempt));
     let mut taken = names.map(|away| (rename(&entry.name, &away), away));
     let (renamed, away) = taken
         .find(|(renamed, _)| *renamed != Err(Errno::EXIST))
@@ -284,7 +290,7 @@ fn take_away(kind: Kind, label: &Label, entry: &Entry, looked: &Looked, lease: &
         // A new one of that name was made meanwhile: whoever opened the old one keeps it.
         Err(Errno::EXIST) => Err(refused(kind, label, Fault::Busy).detail(format!(
             "{reason}, and a new one of that name was made: the old one is called {} now",
-            away.display()
+            areas::escape_invisible_bytes(away.as_os_str().as_bytes())
         ))),
         Err(errno) => Err(failed("renameat2(RENAME_NOREPLACE)", errno)),
     }

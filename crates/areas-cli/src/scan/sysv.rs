@@ -68,6 +68,7 @@ fn memory(line: Line, seen: Found) -> Memory {
         path: None,
         door: None,
         inside: None,
+        is_unpublished: false,
         areas: Vec::new(),
     }
 }
@@ -88,6 +89,7 @@ fn elsewhere(number: u64, space: &str, found: Found) -> Memory {
         path: None,
         door: None,
         inside: None,
+        is_unpublished: false,
         areas: Vec::new(),
     }
 }

@@ -35,7 +35,7 @@ use crate::failure::Result;
 use crate::{ls, stdio};
 
 pub(crate) fn run(top: &Top) -> Result<ExitCode> {
-    ls::is_there()?;
+    ls::is_there("watch areas live")?;
     if top.once {
         return once::run(top);
     }

@@ -13,6 +13,7 @@ use super::view::View;
 use crate::failure::Result;
 use crate::output;
 use crate::output::json::{self, in_order};
+use crate::output::reader;
 use crate::output::style::{Look, Terminal};
 use crate::output::table::{Holds, Table};
 use crate::report::object_of;
@@ -29,6 +30,7 @@ pub(super) fn run(top: &Top) -> Result<ExitCode> {
     let mut reading = look()?;
     // Only two looks tell by how much it grows.
     if let Some(interval) = top.interval {
+        reader::end_without_reader()?;
         std::thread::sleep(interval);
         reading = look()?;
     } else {

@@ -12,7 +12,8 @@ use crate::target::Pattern;
 ///
 /// First it says which are `there`. A publication, and the end of a process that holds an area, are told at once: the kernel tells of them. Of all else it tells
 /// nothing, so that areas are looked at every --interval; what comes and goes between two looks is missed. `cloned` is an area over memory
-/// that was there under another id; `moved` says that new pages come from elsewhere now, as after `areas move`. It runs until a signal ends it.
+/// that was there under another id; `moved` says that new pages come from elsewhere now, as after `areas move`. It runs until a signal ends it, or nobody reads
+/// its output any more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,7 +21,7 @@ Examples:
   areas watch 'frame*' --json | while read -r event; do …; done
   areas watch model --count 1 --timeout 60 -q    # the next thing that happens to it
 
-Exit status: 0; 4 if --timeout passed before --count events; 128+n when signal n ended it.")]
+Exit status: 0, 1 failed, 2 wrong usage; 4 if --timeout passed before --count events; 141 when the reader of its output went; 128+n when signal n ended it.")]
 pub(crate) struct Watch {
     /// Only these: ids, names, and patterns of names with `*`, `?` and `[…]`
     #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Pattern::new))]

@@ -24,6 +24,7 @@ use areas::registry::{self, Publications};
 use areas::{Error, Kind};
 
 use crate::failure::{Result, io_error};
+use crate::output::reader;
 use args::Watch;
 use deaths::Deaths;
 use event::{Event, What};
@@ -37,6 +38,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(watch: &Watch, quiet: bool) -> Result<ExitCode> {
     let begun = Instant::now();
+    reader::end_without_reader()?;
     let (mut bell, looked) = listen()?;
     let mut deaths = Deaths::default();
     let mut before = look(watch, &Seen::default())?;

@@ -9,13 +9,14 @@ use areas::{Error, Kind, Name};
 use super::args::Wait;
 use super::deaths::Deaths;
 use crate::failure::Result;
-use crate::output::{self, json};
+use crate::output::{self, json, reader};
 use crate::report::Report;
 
 /// How often to look for what nobody tells.
 const BETWEEN: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(wait: &Wait, quiet: bool) -> Result<ExitCode> {
+    reader::end_without_reader()?;
     if wait.gone {
         until_gone(&wait.name, wait.timeout)?;
         if !quiet {

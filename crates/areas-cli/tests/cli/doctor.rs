@@ -189,7 +189,7 @@ fn odd_programs_around_it() {
         assert_eq!(check(&told, "sandbox.objects")["state"], "fine", "{script}");
     }
     let told = of("AREAS_DIR=/nonexistent/x areas doctor --json");
-    assert_eq!(check(&told, "registry.folder")["state"], "fine", "it can be made: {told}");
+    assert_eq!(check(&told, "registry.folder")["state"], "broken", "there is no folder above it: {told}");
     let closed = registry.shell("areas doctor >&-");
     assert_eq!(closed.code, Some(1));
     assert!(closed.stderr.contains("cannot write to the standard output"), "{closed:?}");

@@ -14,10 +14,11 @@ use crate::harness::{Ran, Registry};
 #[expect(dead_code, reason = "made for the library's tests, which use all of it")]
 mod sandbox;
 
-use sandbox::{Refuse, enter, kills, refuse};
+pub(crate) use sandbox::{Refuse, refuse};
+use sandbox::{enter, kills};
 
 /// The command with that filter.
-fn under(mut command: Command, rules: Vec<Refuse>) -> Command {
+pub(crate) fn under(mut command: Command, rules: Vec<Refuse>) -> Command {
     // SAFETY: the child is a copy of this process with one thread; what allocates in it goes through glibc, which keeps its heap usable
     // across fork.
     unsafe {

@@ -84,8 +84,8 @@ fn names_of_living_areas_are_completed() {
     let bash = |words: &str, typed: &str| {
         let count = words.split(' ').count();
         let ran = registry.shell(&format!(
-            "source <(areas completions bash); COMP_WORDS=({words} '{typed}'); COMP_CWORD={count}
-            _areas_with_names areas '{typed}' show; printf '%s\\n' \"${{COMPREPLY[@]}}\"; test ! -e obeyed"
+            "compopt() {{ :; }}; source <(areas completions bash); COMP_WORDS=({words} '{typed}'); COMP_CWORD={count}
+            _areas_with_names areas '{typed}' \"${{COMP_WORDS[COMP_CWORD-1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"; test ! -e obeyed"
         ));
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
         let mut words: Vec<String> = ran.stdout().split_whitespace().map(str::to_owned).collect();
@@ -100,8 +100,16 @@ fn names_of_living_areas_are_completed() {
     assert_eq!(bash("areas ls", ""), all);
     assert!(bash("areas show", "--m").contains(&"--map".to_owned()));
     assert!(!bash("areas put", "fr").contains(&"frames".to_owned()));
+    // Behind an option that takes a value there is no area.
+    assert_eq!(bash("areas ls --sort", "na"), ["name"]);
+    assert_eq!(bash("areas offer frames --socket", "fr"), Vec::<String>::new());
+    assert!(bash("areas reap", "sy").contains(&"sysv".to_owned()));
 
-    let shells: [(&str, &str); 2] = [
+    let shells: [(&str, &str); 3] = [
+        (
+            "fish",
+            "areas completions fish | source; complete -C 'areas reap sy' | string match -q sysv; and complete -C 'areas show fr'",
+        ),
         ("fish", "areas completions fish | source; complete -C 'areas show fr'"),
         (
             "zsh",
@@ -207,6 +215,13 @@ fn manual_pages_are_whole() {
             assert!(page.contains(&format!(".SH {section}\n")), "{name}: {section}");
         }
         assert!(!page.contains(".SH EXTRA"), "{name}");
+        // What a command says of its own status stands there, and not what all say.
+        if let Some((_, status)) = help.rsplit_once("\nExit status: ") {
+            let first: String = status.split_whitespace().take(6).collect::<Vec<_>>().join(" ");
+            let (_, section) = page.split_once(".SH EXIT STATUS\n").unwrap();
+            let plain = section.replace("\\-", "-").replace("\\(aq", "'");
+            assert!(plain.starts_with(&first), "{name}: {first}: {section}");
+        }
         if !can_read {
             continue;
         }

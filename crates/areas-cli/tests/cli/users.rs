@@ -199,6 +199,22 @@ fn root_looks_into_a_users_registry() {
     }
     let ran = look(&["ls", "--user", "no such user"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
+    // AREAS_DIR names a folder, also for --user: it has to be that user's.
+    let foreign = root.run(["ls", "--user", "nobody"]);
+    assert_eq!((foreign.code, foreign.output.len()), (Some(1), 0), "{foreign:?}");
+    let owner = rustix::process::geteuid().as_raw();
+    let told = format!("it belongs to user {owner}, and the registry of user 65534 was asked for\n");
+    assert!(foreign.stderr.contains(&told) && !foreign.stderr.contains("we are"), "{foreign:?}");
+    assert!(foreign.stderr.contains("help: set AREAS_DIR to the folder of user 65534"), "{foreign:?}");
+    // Root's own is told by number as well, and AREAS_DIR holds for it, too.
+    let _ours = root.hold(["create", "--name", "ours", "--size", "1M"]);
+    for named in ["0", "root"] {
+        let ran = root.run(["ls", "--user", named]);
+        assert!(ran.code == Some(0) && ran.stdout().contains(&*root.path().to_string_lossy()), "{ran:?}");
+        let ran = look(&["ls", "--user", named]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("it belongs to user 65534, and we are user 0"), "{ran:?}");
+    }
 }
 
 /// A user who leads root to another user's table shows nothing of it.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{AREAS, Holder, Ran, Registry, wait_for};
+use crate::harness::{AREAS, Holder, Ran, Registry, code_of, wait_for};
 
 /// Set in a process of this very program that holds an area, and does with it what it is told: see [`commander`].
 const TOLD: &str = "AREAS_TEST_WATCHING_HOLDER";
@@ -203,5 +203,68 @@ fn waits_until_it_is_frozen_or_gone() {
     let mut forever = registry.areas(["wait", "x", "--frozen"]).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(100));
     rustix::process::kill_process(rustix::process::Pid::from_child(&forever), Signal::INT).unwrap();
-    assert_eq!(crate::harness::code_of(wait_for(&mut forever)), 1002);
+    assert_eq!(code_of(wait_for(&mut forever)), 1002);
+}
+
+/// Starts a command that prints a line and then waits, reads that line, and goes.
+fn whose_reader_goes(command: &mut Command) -> i32 {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert!(!line.is_empty());
+    assert!(child.try_wait().unwrap().is_none());
+    drop(output);
+    code_of(wait_for(&mut child))
+}
+
+/// As `areas watch | head -1`: nothing happens any more, and it ends all the same.
+#[test]
+fn a_reader_that_goes_ends_it_at_once() {
+    let registry = Registry::new();
+    let _held = registry.hold(["create", "--name", "x", "--size", "1M"]);
+    for arguments in [&["watch"][..], &["watch", "--json", "--interval", "3600"]] {
+        assert_eq!(whose_reader_goes(&mut registry.areas(arguments)), 141, "{arguments:?}");
+    }
+    let mut offer = registry.areas(["offer", "x", "--json", "--socket"]);
+    let socket = registry.file("socket");
+    assert_eq!(whose_reader_goes(offer.arg(&socket)), 141);
+    assert!(!socket.exists());
+    // These say nothing before their end.
+    for arguments in [
+        &["wait", "no-such"][..],
+        &["wait", "x", "--gone"],
+        &["wait", "x", "--frozen"],
+        &["top", "--once", "--json", "--interval", "3600"],
+    ] {
+        let mut child = registry.areas(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(code_of(wait_for(&mut child)), 141, "{arguments:?}");
+    }
+}
+
+/// Where the first line is all that is printed, who has read it may go.
+#[test]
+fn a_reader_of_the_ready_line_may_go() {
+    let registry = Registry::new();
+    let mut held = registry.areas(["create", "--name", "x", "--size", "1M"]);
+    let socket = registry.file("socket");
+    let mut holder = held.stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    std::io::BufReader::new(holder.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let mut offer = registry
+        .areas(["offer", "x", "--socket"])
+        .arg(&socket)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::io::BufReader::new(offer.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let ran = Ran::of(registry.areas(["take"]).arg(&socket).args(["--name", "y", "--", "true"]));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for child in [&mut holder, &mut offer] {
+        assert!(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
