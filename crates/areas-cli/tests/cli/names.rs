@@ -84,8 +84,8 @@ fn a_name_of_255_bytes_in_a_pipe() {
     };
     let listed = plain(&["ls", "--columns", "name,size,ram,prot,command", "--sort", "name", "--no-headings"]);
     insta::assert_snapshot!(listed, @r"
-    [255 n]  1.00 MiB     0 B  rw-   areas
-    short     1.00 MiB     0 B  rw-   areas
+    [255 n]  1.00 MiB  0 B  rw-  areas
+    short     1.00 MiB  0 B  rw-  areas
     ");
     let top = plain(&["top", "--once", "--sort", "name"]);
     assert_eq!(top.lines().next().unwrap().trim_start(), "ID  NAME          SIZE  IN RAM  NODES     HELD BY");
