@@ -19,7 +19,7 @@ use crate::cat;
 use crate::failure::{Failure, Result, io_error};
 use crate::output::progress::Bar;
 use crate::output::{self, json};
-use crate::signals::{self, Event};
+use crate::signals::Event;
 use crate::target;
 
 pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
@@ -34,17 +34,11 @@ pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
             .help("freeze it first: `areas freeze`; or leave `--exact` out")
             .into());
     }
-    let file = NewFile::begin(&get.file, get.force)?;
     // A file without a name goes with us; one that has a name has to be removed.
-    let signals = match file.is_named() {
-        true => {
-            let (sender, events) = mpsc::channel();
-            signals::watch(false, sender)?;
-            Some(events)
-        }
-        false => None,
-    };
-    let data = copy(&bytes.part, &file, &get.file, signals.as_ref(), quiet)?;
+    let (sender, signals) = mpsc::channel();
+    let file = NewFile::begin(&get.file, get.force, sender)?;
+    let signals = file.is_named().then_some(&signals);
+    let data = copy(&bytes.part, &file, &get.file, signals, quiet)?;
     let changed = !bytes.frozen && bytes.was_seen_to_change();
     file.finish(get.sync)?;
     if changed {

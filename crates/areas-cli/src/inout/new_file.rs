@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 
 use areas::{Error, Kind};
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, RenameFlags};
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::failure::io_error;
 use crate::output;
+use crate::signals::{self, Event};
 
 /// A file that is being written. Dropped, it leaves nothing.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct NewFile {
     stand_in: Option<OsString>,
     /// The file that it replaces.
     replaces: Option<Metadata>,
+    /// Where signals are reported to that would end us, from before it has such a name; until then they do end us, and it goes with us.
+    signals: Option<Sender<Event>>,
 }
 
 impl NewFile {
@@ -33,7 +37,7 @@ impl NewFile {
     ///
     /// # Errors
     /// `Kind::Io` for a file that is there, unless it is to be replaced, and for what is no regular file in any case.
-    pub(super) fn begin(path: &Path, replace: bool) -> areas::Result<Self> {
+    pub(super) fn begin(path: &Path, replace: bool, signals: Sender<Event>) -> areas::Result<Self> {
         let failed = |error: io::Error| io_error(format!("write {path:?}"), error);
         let refuse = |detail: &'static str, help: &'static str| {
             Err(Error::new(Kind::Io, format!("write {path:?}")).detail(detail).help(help))
@@ -62,8 +66,14 @@ impl NewFile {
         let parent = real.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = fs::open(parent, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| failed(errno.into()))?;
-        let (file, stand_in) = open(&folder, &name).map_err(|errno| failed(errno.into()))?;
-        Ok(NewFile { file, folder, name, path: path.to_owned(), stand_in, replaces })
+        if let Some(file) = open_unnamed(&folder).map_err(|errno| failed(errno.into()))? {
+            let (stand_in, signals) = (None, Some(signals));
+            return Ok(NewFile { file, folder, name, path: path.to_owned(), stand_in, replaces, signals });
+        }
+        signals::watch(false, signals)?;
+        let (file, stand_in) = open_named(&folder, &name).map_err(|errno| failed(errno.into()))?;
+        let stand_in = Some(stand_in);
+        Ok(NewFile { file, folder, name, path: path.to_owned(), stand_in, replaces, signals: None })
     }
 
     pub(super) fn file(&self) -> &File {
@@ -87,6 +97,8 @@ impl NewFile {
             if sync {
                 self.file.sync_all().map_err(failed)?;
             }
+            // For a moment it has a name beside the old one's.
+            self.signals.take().map_or(Ok(()), |signals| signals::watch(false, signals))?;
             self.replace().map_err(|errno| failed(errno.into()))?;
         } else {
             if sync {
@@ -186,20 +198,26 @@ impl Drop for NewFile {
     }
 }
 
-/// A file without a name, which is gone with this process however that ends; or one under a name that nobody else uses.
-fn open(folder: &OwnedFd, name: &OsStr) -> rustix::io::Result<(File, Option<OsString>)> {
-    let mode = Mode::from_raw_mode(0o666);
-    match fs::openat(folder, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, mode) {
+/// A file without a name, which is gone with this process however that ends; `None` where there are none.
+fn open_unnamed(folder: &OwnedFd) -> rustix::io::Result<Option<File>> {
+    match fs::openat(folder, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, MODE) {
         // To get a name it takes /proc.
-        Ok(file) if Path::new("/proc/self/fd").exists() => return Ok((file.into(), None)),
+        Ok(file) => Ok(Path::new("/proc/self/fd").exists().then(|| file.into())),
         // What file systems and kernels say that cannot do that.
-        Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT | Errno::NOSYS) => {}
-        Err(errno) => return Err(errno),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT | Errno::NOSYS) => Ok(None),
+        Err(errno) => Err(errno),
     }
+}
+
+/// A file under a name that nobody else uses.
+fn open_named(folder: &OwnedFd, name: &OsStr) -> rustix::io::Result<(File, OsString)> {
     let name = stand_in(name);
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
-    fs::openat(folder, &name, flags, mode).map(|file| (file.into(), Some(name)))
+    fs::openat(folder, &name, flags, MODE).map(|file| (file.into(), name))
 }
+
+/// Of a new file, without what the umask takes.
+const MODE: Mode = Mode::from_raw_mode(0o666);
 
 /// A name beside another one.
 fn stand_in(name: &OsStr) -> OsString {
