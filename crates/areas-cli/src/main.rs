@@ -18,7 +18,7 @@
 //! | `run/` | other programs, under a memory policy |
 //! | `gate/` | areas for other users and for containers |
 //! | `tour/` | the guided tour |
-//! | `output/` | tables, JSON, colours, progress |
+//! | `output/` | tables, JSON, colours, progress, a reader that goes |
 //! | `failure.rs` | how a failure becomes a message and an exit code |
 //! | `stdio.rs` | which standard streams were closed at the start |
 
