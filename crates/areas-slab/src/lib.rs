@@ -56,13 +56,15 @@ mod owner;
 mod protocol;
 mod reader;
 mod seat;
+mod slice;
 
 pub use attachments::{before_fork, detach_dead, open, owned, take};
 pub use books::Usage;
 pub use handle::Handle;
 pub use heir::Heir;
-pub use owner::{Slab, SlabBuilder, Slice};
+pub use owner::{Slab, SlabBuilder};
 pub use reader::{Lease, Reader};
+pub use slice::Slice;
 
 /// The example of the README of this crate is a test.
 #[cfg(doctest)]
