@@ -165,6 +165,44 @@ int64_t peer_clone(const struct work *work)
     return time;
 }
 
+/* The same, and the clone published under the name: what `areas.find` does in Python. */
+int64_t peer_clone_named(const struct work *work)
+{
+    static struct registry registry;
+    static int joined, process, object;
+    if (!joined) {
+        if (join(&registry) != 0)
+            return PEER_FAILED;
+        process = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        object = memfd_create("floor: object", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (process < 0 || object < 0 || ftruncate(object, (off_t)work->size) != 0)
+            return PEER_FAILED;
+        joined = 1;
+    }
+    int64_t start = peer_now();
+    for (uint64_t i = 0; i < work->times; i++) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        struct pollfd door = {registry.door, POLLIN, 0};
+        struct statx looked;
+        struct stat stat;
+        uint32_t waiting;
+        if (fcntl(object, F_GETLK, &lock) != 0)
+            return PEER_FAILED;
+        int clone = (int)syscall(SYS_pidfd_getfd, process, object, 0);
+        if (clone < 0 || statx(clone, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &looked) != 0)
+            return PEER_FAILED;
+        if (fcntl(clone, F_GET_SEALS) < 0)
+            return PEER_FAILED;
+        if (poll(&door, 1, 0) != 0 || fstat(registry.table, &stat) != 0 || fstat(registry.folder, &stat) != 0)
+            return PEER_FAILED;
+        if (pread(registry.control, &waiting, sizeof waiting, 12) != sizeof waiting)
+            return PEER_FAILED;
+        if (map_and_let_go(clone, work->size, PROT_READ | PROT_WRITE) != 0)
+            return PEER_FAILED;
+    }
+    return peer_now() - start;
+}
+
 /* The same through /proc, where the object is looked at before it is opened. `touch`: to be written. */
 int64_t peer_clone_by_path(const struct work *work)
 {

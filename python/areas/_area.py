@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from . import _measured
 
+#: What an area is of where nothing is said.
+BYTES: np.dtype[Any] = np.dtype("u1")
+
 #: A dimension, or several.
 Shape: TypeAlias = "SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex]"
 
@@ -81,10 +84,9 @@ class Area:
         self, holding: Holding, shape: tuple[int, ...] | None = None, dtype: Any = None, text: str | None = None
     ) -> None:
         self._holding: Holding | None = holding
-        self._dtype: np.dtype[Any] = np.dtype("u1" if dtype is None else dtype)
+        self._dtype: np.dtype[Any] = BYTES if dtype is None else np.dtype(dtype)
         self._shape = shape if shape is not None else (holding.nbytes // self._dtype.itemsize,)
         self._text = text
-        _handles.remember(holding)
 
     def _held(self, what: str) -> Holding:
         if self._holding is None:
@@ -419,15 +421,15 @@ class Area:
         self._held("send").send(sock.fileno(), read_only)
 
 
-def of_note(holding: Holding, what: str, dtype: Any = None, shape: Any = None) -> Area:
+def of_note(holding: Holding, verb: str, dtype: Any = None, shape: Any = None, name: Any = None) -> Area:
     """The area of what was found, with dtype and shape of its note, where they are not given."""
     if shape is not None or dtype is not None:
-        return _with(holding, what, dtype, shape)
+        return _with(holding, verb, dtype, shape, name)
     try:
         note = _notes.decode(holding.note, holding.nbytes)
     except _notes.Malformed as error:
         raise InvalidInput(
-            f"cannot {what}: its note tells of no array: {error}",
+            f"cannot {_what(verb, name)}: its note tells of no array: {error}",
             remedy="say what it is: `areas.find(name, dtype=…, shape=…)`; `dtype='u1'` gives its bytes",
         ) from None
     if note is None:
@@ -435,12 +437,16 @@ def of_note(holding: Holding, what: str, dtype: Any = None, shape: Any = None) -
     return Area(holding, note.shape, note.dtype, note.text)
 
 
-def _with(holding: Holding, what: str, dtype: Any, shape: Any) -> Area:
+def _what(verb: str, name: Any) -> str:
+    return verb if name is None else f"{verb} {name!r}"
+
+
+def _with(holding: Holding, verb: str, dtype: Any, shape: Any, name: Any) -> Area:
     checked = dtype_of("u1" if dtype is None else dtype)
     dims = (holding.nbytes // checked.itemsize,) if shape is None else shape_of(shape)
     wanted = nbytes_of(dims, checked)
     if wanted > holding.nbytes:
         raise InvalidInput(
-            f"cannot {what}: an array of shape {dims} and dtype {checked} has {wanted} bytes, and the area has {holding.nbytes}"
+            f"cannot {_what(verb, name)}: an array of shape {dims} and dtype {checked} has {wanted} bytes, and the area has {holding.nbytes}"
         )
     return Area(holding, dims, checked)

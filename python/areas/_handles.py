@@ -6,14 +6,14 @@ itself. It is checked where it is opened, byte by byte; who opens one can reach 
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -68,15 +68,9 @@ def _machine() -> tuple[bytes, int]:
     return _MACHINE[0]
 
 
-#: What this process holds, by inode: memory that is here already is not opened again.
-_held: weakref.WeakValueDictionary[tuple[int, bool], Holding] = weakref.WeakValueDictionary()
+#: Of threads that open handles of the same memory, one does.
 _opening = threading.Lock()
 os.register_at_fork(after_in_child=lambda: globals().__setitem__("_opening", threading.Lock()))
-
-
-def remember(holding: Holding) -> None:
-    """Lets handles that lead to this memory find it here."""
-    _held[holding.inode, not holding.readonly] = holding
 
 
 def _varint(number: int) -> bytes:
@@ -91,9 +85,9 @@ def _varint(number: int) -> bytes:
 class _Reader:
     """Reads what another process wrote."""
 
-    def __init__(self, data: bytes, at: int) -> None:
+    def __init__(self, data: bytes) -> None:
         self._data = data
-        self._at = at
+        self._at = 0
 
     def bytes(self, count: int) -> bytes:
         part = self._data[self._at : self._at + count]
@@ -125,18 +119,27 @@ class _Reader:
 def _layout(array: np.ndarray[Any, Any], memory: Memory) -> tuple[int, bytes]:
     """Flags, and where in its memory an array is: offset, dtype, shape, strides."""
     offset = array.__array_interface__["data"][0] - memory.address
-    flags = _WRITE if array.flags.writeable else 0
-    text = array.dtype.str.encode()
-    if array.dtype.names is not None or array.dtype.subdtype is not None:
+    flags, described = _described(array.dtype, array.shape, None if array.flags.c_contiguous else array.strides)
+    if array.flags.writeable:
+        flags |= _WRITE
+    return flags, _varint(offset) + described
+
+
+@functools.lru_cache(maxsize=256)
+def _described(dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...] | None) -> tuple[int, bytes]:
+    """Flags and bytes of what an array is, wherever it begins."""
+    flags = 0
+    text = dtype.str.encode()
+    if dtype.names is not None or dtype.subdtype is not None:
         import json
 
         flags |= _STRUCTURED
-        text = json.dumps(_notes.encode_dtype(array.dtype), separators=(",", ":")).encode()
-    parts = [_varint(offset), _varint(len(text)), text, _varint(array.ndim)]
-    parts += [_varint(dim) for dim in array.shape]
-    if not array.flags.c_contiguous:
+        text = json.dumps(_notes.encode_dtype(dtype), separators=(",", ":")).encode()
+    parts = [_varint(len(text)), text, _varint(len(shape))]
+    parts += [_varint(dim) for dim in shape]
+    if strides is not None:
         flags |= _STRIDED
-        parts += [_varint((step << 1) ^ (step >> 63)) for step in array.strides]
+        parts += [_varint((step << 1) ^ (step >> 63)) for step in strides]
     return flags, b"".join(parts)
 
 
@@ -179,8 +182,19 @@ def _handle(array: AreaArray, memory: Memory) -> bytes:
     return _HEAD.pack(_VERSION | flags, boot, namespace, os.getpid(), memory.id or 0, memory.inode) + layout
 
 
+class _Layout(NamedTuple):
+    """Where in its memory an array is, and which bytes it reaches."""
+
+    offset: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] | None
+    low: int
+    high: int
+
+
 #: What a handle leads to: the memory, whether it may be written, and where in it the array is.
-_Located = tuple[Holding, bool, int, np.dtype[Any], tuple[int, ...], tuple[int, ...] | None]
+_Located = tuple[Holding, bool, _Layout]
 
 
 def _open(handle: bytes) -> AreaArray:
@@ -217,11 +231,21 @@ def _located(handle: bytes) -> _Located:
             remedy="send the area over a Unix socket (`areas.send`, `areas.receive`), or pickle by bytes: `with areas.by_value(): …`",
         )
     write = bool(flags & _WRITE)
-    layout = _read_layout(_Reader(handle, _HEAD.size), flags)
-    return _hold(pid, area, inode, write), write, *layout
+    layout = _layout_of(handle[_HEAD.size :], flags)
+    return _hold(pid, area, inode, write), write, layout
 
 
-def _read_layout(reader: _Reader, flags: int) -> tuple[int, np.dtype[Any], tuple[int, ...], tuple[int, ...] | None]:
+def _layout_of(data: bytes, flags: int) -> _Layout:
+    """What the bytes of a layout say."""
+    # The names of a structure's fields can be changed in place, so that each has its own.
+    read = _read_layout.__wrapped__ if flags & _STRUCTURED else _read_layout
+    return read(data, flags & (_STRUCTURED | _STRIDED))
+
+
+@functools.lru_cache(maxsize=256)
+def _read_layout(data: bytes, flags: int) -> _Layout:
+    """The same bytes say the same each time, whatever memory there is."""
+    reader = _Reader(data)
     offset = reader.varint()
     text = reader.bytes(reader.varint()).decode("utf-8", "replace")
     try:
@@ -239,57 +263,53 @@ def _read_layout(reader: _Reader, flags: int) -> tuple[int, np.dtype[Any], tuple
     shape = tuple(reader.varint() for _ in range(ndim))
     strides = tuple(reader.signed() for _ in range(ndim)) if flags & _STRIDED else None
     reader.ends()
-    return offset, dtype, shape, strides
+    return _Layout(offset, dtype, shape, strides, *_reach(offset, dtype, shape, strides))
 
 
-def _array(
-    holding: Holding, write: bool, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], strides: Any
-) -> AreaArray:
-    """The array of a handle, over memory that is held here. What does not fit into the memory is refused."""
-    memory = holding.lease(write)
-    nbytes = memory.nbytes
-    steps = strides
-    if steps is None:
-        steps, step = [], dtype.itemsize
+def _reach(offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...] | None) -> tuple[int, int]:
+    """The first byte that an array reaches, and the first one behind it."""
+    low = high = offset
+    if 0 in shape:
+        return low, high
+    steps = list(strides or ())
+    if strides is None:
+        step = dtype.itemsize
         for dim in reversed(shape):
             steps.insert(0, step)
-            step *= max(dim, 1)
-    low = high = offset
-    if 0 not in shape:
-        low += sum((dim - 1) * step for dim, step in zip(shape, steps, strict=True) if step < 0)
-        high += sum((dim - 1) * step for dim, step in zip(shape, steps, strict=True) if step > 0) + dtype.itemsize
-    if low < 0 or high > nbytes:
+            step *= dim
+    low += sum((dim - 1) * step for dim, step in zip(shape, steps, strict=True) if step < 0)
+    high += sum((dim - 1) * step for dim, step in zip(shape, steps, strict=True) if step > 0) + dtype.itemsize
+    return low, high
+
+
+def _array(holding: Holding, write: bool, layout: _Layout) -> AreaArray:
+    """The array of a handle, over memory that is held here. What does not fit into the memory is refused."""
+    memory = holding.lease(write)
+    offset, dtype, shape, strides, low, high = layout
+    if low < 0 or high > memory.nbytes:
         raise InvalidInput(
-            f"cannot open a handle of an array: it reaches from byte {low} to {high}, and the memory has {nbytes} bytes"
+            f"cannot open a handle of an array: it reaches from byte {low} to {high}, and the memory has {memory.nbytes} bytes"
         )
     if 0 in shape:
         return over(memory, shape, dtype)
     return over(memory, shape, dtype, offset, strides)
 
 
-def _area(
-    holding: Holding, write: bool, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], strides: Any
-) -> Area:
+def _area(holding: Holding, write: bool, layout: _Layout) -> Area:
     """The area of a handle."""
     from ._area import Area
 
-    _array(holding, write, offset, dtype, shape, strides)
-    return Area(holding, shape, dtype)
-
-
-def _here(inode: int, write: bool) -> Holding | None:
-    """The memory, where this process has it already."""
-    held = _held.get((inode, True))
-    return held if held is not None or write else _held.get((inode, False))
+    _array(holding, write, layout)
+    return Area(holding, layout.shape, layout.dtype)
 
 
 def _hold(pid: int, area: int, inode: int, write: bool) -> Holding:
     """The memory of a handle: what is here already, or opened."""
-    held = _here(inode, write)
+    held = _areas.held(inode, write)
     if held is not None:
         return held
     with _opening:
-        held = _here(inode, write)
+        held = _areas.held(inode, write)
         if held is not None:
             return held
         try:
@@ -300,7 +320,6 @@ def _hold(pid: int, area: int, inode: int, write: bool) -> Holding:
                 f" ({'the process has ended' if not _lives(pid) else 'it was dropped there'}); {error}",
                 remedy="hold the area (keep the `Area`, or an array over it) until the other side has opened the handle",
             ) from None
-        remember(holding)
         return holding
 
 
@@ -342,11 +361,10 @@ def _received(descriptor: Any, flags: int, layout: bytes, inode: int) -> _Locate
 
     write = bool(flags & _WRITE)
     with socket.socket(fileno=descriptor.detach()) as queue, _opening:
-        holding = _here(inode, write)
+        holding = _areas.held(inode, write)
         if holding is None:
             holding = _areas.receive(queue.fileno(), 10.0)
-            remember(holding)
-    return holding, write, *_read_layout(_Reader(layout, 0), flags)
+    return holding, write, _layout_of(layout, flags)
 
 
 def _unpack(*parcel: Any) -> AreaArray:

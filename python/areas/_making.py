@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,19 +13,21 @@ from typing import Any
 import numpy as np
 
 from . import _areas, _handles, _notes
-from ._area import Area, Shape, dtype_of, nbytes_of, of_note, shape_of
+from ._area import BYTES, Area, Shape, dtype_of, nbytes_of, of_note, shape_of
 from ._errors import InvalidInput, NameTaken, NotFound, Unsupported
 from ._progress import Progress, told
 
 #: What is copied at a time: Ctrl-C and progress in between. (What is larger is written by the kernel, if it can be.)
 _CHUNK = 16 << 20
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 #: How long names that come and go are run after, in seconds.
 _PATIENCE = 1.0
 
 
 def name_of(name: str | bytes) -> bytes:
     """A name as the library has it: bytes."""
-    return os.fsencode(name) if isinstance(name, str) else bytes(name)
+    # (What os.fsencode does.)
+    return name.encode(_ENCODING, _ERRORS) if type(name) is str else os.fsencode(name) if isinstance(name, str) else bytes(name)
 
 
 def create(
@@ -74,22 +77,20 @@ def create(
     """
     if (nbytes is None) == (shape is None):
         raise InvalidInput("cannot make an area: give either `nbytes` or `shape`", remedy="areas.create(name, shape=(3, 4), dtype='f8')")
-    checked = dtype_of("u1" if dtype is None else dtype)
+    checked = BYTES if dtype is None else dtype_of(dtype)
     dims = shape_of(shape) if shape is not None else _items(nbytes, checked)
     total = nbytes_of(dims, checked)
-    asked: dict[str, Any] = {"note": _notes.encode(checked, dims, note)}
-    if name is not None:
-        asked["name"] = name_of(name)
-    if exclusive:
-        asked["exclusive"] = True
-    if any(value is not None for value in (max_shape, policy, nodes, home, huge, lock)) or dump is not True:
-        asked |= {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock, "dump": dump}
-        asked["max_nbytes"] = _most(max_shape, dims, checked)
-    if populate or lock == "full":
-        with told(progress, "populate") as tell:
-            holding = _areas.create(total, populate=populate, progress=tell, **asked)
+    named = None if name is None else name_of(name)
+    noted = _notes.encode(checked, dims, note)
+    # (Most ask for nothing more, and words that are passed take time.)
+    plain = policy is None and nodes is None and home is None and huge is None and lock is None and max_shape is None
+    if plain and dump is True and not populate:
+        holding = _areas.create(total, named, noted, exclusive)
     else:
-        holding = _areas.create(total, **asked)
+        asked: dict[str, Any] = {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock, "dump": dump}
+        asked["max_nbytes"] = _most(max_shape, dims, checked)
+        with told(progress if populate or lock == "full" else None, "populate") as tell:
+            holding = _areas.create(total, named, noted, exclusive, populate=populate, progress=tell, **asked)
     if name is None:
         _handles.register()
     return Area(holding, dims, checked, note)
@@ -106,6 +107,8 @@ def _most(max_shape: Any, dims: tuple[int, ...], dtype: np.dtype[Any]) -> int | 
 
 
 def _items(nbytes: Any, dtype: np.dtype[Any]) -> tuple[int]:
+    if type(nbytes) is int and dtype is BYTES and nbytes >= 0:
+        return (nbytes,)
     count, rest = divmod(operator.index(nbytes), dtype.itemsize)
     if rest or count < 0:
         raise InvalidInput(f"cannot make an area of {nbytes} bytes and dtype {dtype}: it is not a whole number of items")
@@ -148,22 +151,25 @@ def put(
         NameTaken, NoMemory, Limit: As for :func:`create`.
     """
     asked: dict[str, Any] = {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock, "dump": dump, "note": note}
-    with told(progress, "put") as tell:
-        if isinstance(obj, (str, os.PathLike)):
-            with open(obj, "rb") as file:
-                area = _of_file(file, dtype, shape, asked, tell)
-        elif hasattr(obj, "fileno") and not isinstance(obj, np.ndarray):
-            area = _of_file(obj, dtype, shape, asked, tell)
-        else:
-            area = _of_array(_as_array(obj, dtype, shape), asked, tell)
-        try:
+    area = None
+    try:
+        with told(progress, "put") as tell:
+            if isinstance(obj, (str, os.PathLike)):
+                with open(obj, "rb") as file:
+                    area = _of_file(file, dtype, shape, asked, tell)
+            elif hasattr(obj, "fileno") and not isinstance(obj, np.ndarray):
+                area = _of_file(obj, dtype, shape, asked, tell)
+            else:
+                area = _of_array(_as_array(obj, dtype, shape), asked, tell)
             if freeze:
                 area.freeze()
             if name is not None:
                 area._held("publish").publish(name_of(name), exclusive)
-        except BaseException:
+    except BaseException as error:
+        if area is not None:
             area.close()
-            raise
+        _forget(error)
+        raise
     if name is None:
         _handles.register()
     return area
@@ -181,22 +187,17 @@ def _as_array(obj: Any, dtype: Any, shape: Any) -> np.ndarray[Any, Any]:
 
 def _of_array(array: np.ndarray[Any, Any], asked: dict[str, Any], tell: Callable[[int, int], object] | None) -> Area:
     area = create(shape=array.shape, dtype=array.dtype, **asked)
-    try:
-        # What is locked or gathered into huge pages has to come in by way of the mapping.
-        _copy(area, array, tell, by_kernel=asked["huge"] is asked["lock"] is None)
-    except BaseException as error:
-        area.close()
-        _forget(error)
-        raise
+    # What is locked or gathered into huge pages has to come in by way of the mapping.
+    _copy(area, array, tell, by_kernel=asked["huge"] is asked["lock"] is None)
     return area
 
 
 def _forget(error: BaseException) -> None:
-    """Drops the arrays that frames of this module have in a traceback: who handles the error would hold the memory for so long."""
+    """Drops what frames of this package have in a traceback, wherever a signal came: who handles the error would hold the memory for so long."""
     traceback = error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
-        if frame.f_globals is globals():
+        if frame.f_globals.get("__package__") == __package__:
             try:
                 frame.clear()
             except RuntimeError:
@@ -257,12 +258,8 @@ def _of_file(file: Any, dtype: Any, shape: Any, asked: dict[str, Any], tell: Cal
             f"cannot put a file of {nbytes} bytes as an array of shape {dims} and dtype {checked}: that has {nbytes_of(dims, checked)}"
         )
     area = create(shape=dims, dtype=checked, **asked)
-    try:
-        if nbytes:
-            area._held("fill").fill_from(descriptor, tell)
-    except BaseException:
-        area.close()
-        raise
+    if nbytes:
+        area._held("fill").fill_from(descriptor, tell)
     return area
 
 
@@ -283,8 +280,8 @@ def find(
         InvalidInput: Its note says what cannot be; or dtype and shape take more bytes than it has.
         Unsupported: It may shrink: arrays could lose their memory.
     """
-    holding = _areas.find(name_of(name), write=write, keep_name=keep_name)
-    return of_note(holding, f"open area {name!r}", dtype, shape)
+    holding = _areas.find(name_of(name), write, keep_name)
+    return of_note(holding, "open area", dtype, shape, name)
 
 
 def open_or_create(
@@ -356,4 +353,4 @@ def wait(
         TimedOut: There was none in time.
     """
     holding = _areas.wait(name_of(name), timeout, write=write, keep_name=keep_name)
-    return of_note(holding, f"open area {name!r}", dtype, shape)
+    return of_note(holding, "open area", dtype, shape, name)

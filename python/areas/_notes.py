@@ -36,7 +36,9 @@ class Note(NamedTuple):
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    text: str | None = None
+    text: str | None
+    #: How many bytes such an array has.
+    nbytes: int
 
 
 class Malformed(ValueError):
@@ -106,6 +108,7 @@ def decode_dtype(value: Any, depth: int = 0) -> np.dtype[Any]:
         raise Malformed(str(error)) from None
 
 
+@functools.lru_cache(maxsize=64)
 def encode(dtype: np.dtype[Any], shape: tuple[int, ...], text: str | None = None) -> bytes:
     """The note for an array.
 
@@ -113,7 +116,7 @@ def encode(dtype: np.dtype[Any], shape: tuple[int, ...], text: str | None = None
         InvalidInput: it would have more than 256 bytes.
     """
     if text is None and dtype.names is None and dtype.subdtype is None:
-        # As below, in a tenth of the time: a short form has no character that JSON writes otherwise.
+        # As below, without an import: a short form has no character that JSON writes otherwise.
         note = b'%b["%b",[%b]]' % (_MAGIC, dtype.str.encode(), ",".join(map(str, shape)).encode())
     else:
         import json
@@ -139,10 +142,12 @@ def decode(note: bytes, nbytes: int) -> Note | None:
     if not note.startswith(_MAGIC):
         return None
     read = _read(note)
-    wanted = math.prod(read.shape) * read.dtype.itemsize
-    if wanted > nbytes:
+    if read.dtype.names is not None or read.dtype.subdtype is not None:
+        # The names of a structure's fields can be changed in place, so that each has its own.
+        read = _read.__wrapped__(note)
+    if read.nbytes > nbytes:
         raise Malformed(
-            f"an array of shape {read.shape} and dtype {read.dtype} has {wanted} bytes, and the memory has {nbytes}"
+            f"an array of shape {read.shape} and dtype {read.dtype} has {read.nbytes} bytes, and the memory has {nbytes}"
         )
     return read
 
@@ -164,4 +169,4 @@ def _read(note: bytes) -> Note:
         raise Malformed("its text is none")
     if dtype.itemsize == 0:
         raise Malformed("its items have no bytes")
-    return Note(dtype, shape, text)
+    return Note(dtype, shape, text, math.prod(shape) * dtype.itemsize)

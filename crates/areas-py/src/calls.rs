@@ -59,13 +59,13 @@ pub(crate) fn pages(huge: Option<&str>) -> Result<Pages, Error> {
 
 /// Makes an area of so many bytes. It is published when it is complete.
 #[pyfunction]
-#[pyo3(signature = (nbytes, *, name=None, note=None, exclusive=false, max_nbytes=None, policy=None, nodes=None, home=None, huge=None, lock=None, populate=false, dump=true, progress=None))]
+#[pyo3(signature = (nbytes, name=None, note=None, exclusive=false, *, max_nbytes=None, policy=None, nodes=None, home=None, huge=None, lock=None, populate=false, dump=true, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
 pub(crate) fn create(
     py: Python<'_>,
     nbytes: usize,
-    name: Option<Vec<u8>>,
-    note: Option<Vec<u8>>,
+    name: Option<&[u8]>,
+    note: Option<&[u8]>,
     exclusive: bool,
     max_nbytes: Option<usize>,
     policy: Option<&str>,
@@ -92,7 +92,7 @@ pub(crate) fn create(
             builder = builder.note(note);
         }
         // Zeros are complete; what is populated is published behind that.
-        let early = name.as_ref().filter(|_| !populate);
+        let early = name.filter(|_| !populate);
         if let Some(name) = early {
             builder = builder.name(name);
             if exclusive {
@@ -116,7 +116,7 @@ pub(crate) fn create(
             area.complete_lock()?;
         }
         let mut area = Any::Shared(area);
-        if let (None, Some(name)) = (early, &name) {
+        if let (None, Some(name)) = (early, name) {
             names::publish(&mut area, name, exclusive)?;
         }
         Ok(Some(area))
@@ -147,9 +147,9 @@ pub(crate) fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any,
 
 /// The oldest area of that name, opened.
 #[pyfunction]
-#[pyo3(signature = (name, *, write=false, keep_name=true))]
-pub(crate) fn find(py: Python<'_>, name: Vec<u8>, write: bool, keep_name: bool) -> PyResult<Holding> {
-    let found = py.detach(|| open(&registry::find(&name)?, write, keep_name));
+#[pyo3(signature = (name, write=false, keep_name=true))]
+pub(crate) fn find(py: Python<'_>, name: &[u8], write: bool, keep_name: bool) -> PyResult<Holding> {
+    let found = py.detach(|| open(&registry::find(name)?, write, keep_name));
     found.map(Holding::over).map_err(|error| raised(py, &error))
 }
 
@@ -158,7 +158,7 @@ pub(crate) fn find(py: Python<'_>, name: Vec<u8>, write: bool, keep_name: bool) 
 #[pyo3(signature = (name, timeout=None, *, write=false, keep_name=true))]
 pub(crate) fn wait(
     py: Python<'_>,
-    name: Vec<u8>,
+    name: &[u8],
     timeout: Option<f64>,
     write: bool,
     keep_name: bool,
@@ -168,7 +168,7 @@ pub(crate) fn wait(
     loop {
         let left = whole.map(|whole| whole.saturating_sub(begun.elapsed()));
         let slice = left.map_or(SLICE, |left| left.min(SLICE));
-        let found = py.detach(|| open(&registry::wait(&name, Some(slice))?, write, keep_name));
+        let found = py.detach(|| open(&registry::wait(name, Some(slice))?, write, keep_name));
         py.check_signals()?;
         match found {
             Ok(area) => return Ok(Holding::over(area)),

@@ -18,6 +18,7 @@ use areas::{Area, Error, Frozen, Kind, Protection, Shared};
 use pyo3::prelude::*;
 
 use crate::errors::raised;
+use crate::held;
 
 /// An area of either kind.
 #[derive(Debug)]
@@ -172,23 +173,40 @@ impl Core {
         &self,
         py: Python<'_>,
         what: &'static str,
+        call: impl FnOnce(&mut Any) -> R + Send,
+    ) -> PyResult<R> {
+        let mut any = self.take(py, what)?;
+        let result = py.detach(|| call(&mut any));
+        *self.slot() = Slot::Here(any);
+        Ok(result)
+    }
+
+    /// The same for a call that makes another area of it.
+    pub(crate) fn turn<R: Send>(
+        &self,
+        py: Python<'_>,
+        what: &'static str,
         call: impl FnOnce(Any) -> (Any, R) + Send,
     ) -> PyResult<R> {
-        let taken = || Slot::Taken { what, by: caller() };
-        let any = loop {
-            {
-                let mut slot = self.slot();
-                if matches!(&*slot, Slot::Here(_))
-                    && let Slot::Here(any) = std::mem::replace(&mut *slot, taken())
-                {
-                    break any;
-                }
-            }
-            self.wait(py)?;
-        };
+        let any = self.take(py, what)?;
         let (any, result) = py.detach(|| call(*any));
         *self.slot() = Slot::Here(Box::new(any));
         Ok(result)
+    }
+
+    fn take(&self, py: Python<'_>, what: &'static str) -> PyResult<Box<Any>> {
+        let by = caller();
+        loop {
+            {
+                let mut slot = self.slot();
+                if matches!(&*slot, Slot::Here(_))
+                    && let Slot::Here(any) = std::mem::replace(&mut *slot, Slot::Taken { what, by })
+                {
+                    return Ok(any);
+                }
+            }
+            self.wait(py)?;
+        }
     }
 }
 
@@ -215,8 +233,10 @@ impl Drop for Freezing<'_> {
 impl Drop for Core {
     /// Unmapping much memory takes a while: others may run meanwhile.
     fn drop(&mut self) {
+        held::forget(self.inode);
         let slot = self.slot.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let taken = Slot::Taken { what: "drop", by: caller() };
+        // Nobody reads it: so the kernel is not asked who this is.
+        let taken = Slot::Taken { what: "drop", by: (0, std::thread::current().id()) };
         let Slot::Here(any) = std::mem::replace(slot, taken) else { return };
         let mapped = of_any!(&*any, area => area.mapped());
         let mut any = Some(any);

@@ -1,6 +1,7 @@
 //! What this process holds of one area, as Python has it: what `areas.Area` calls.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use crate::calls::placement;
 use crate::core::{Any, Core, Freezing, SLICE, of_any};
 use crate::errors::raised;
+use crate::held;
 use crate::measured::{self, Given};
 use crate::memory::Memory;
 use crate::names;
@@ -21,12 +23,20 @@ use crate::progress::Told;
 #[pyclass(frozen, weakref, module = "areas._areas")]
 #[derive(Debug)]
 pub(crate) struct Holding {
-    core: Core,
+    core: Arc<Core>,
 }
 
 impl Holding {
     pub(crate) fn over(area: Any) -> Self {
-        Holding { core: Core::new(area) }
+        let write = area.is_writable();
+        let core = Arc::new(Core::new(area));
+        held::remember(&core, write);
+        Holding { core }
+    }
+
+    /// Of what is held already.
+    pub(crate) fn again(core: Arc<Core>) -> Self {
+        Holding { core }
     }
 
     pub(crate) fn core(&self) -> &Core {
@@ -124,7 +134,7 @@ impl Holding {
         let _freezing = Freezing::begin(&self.core);
         self.wait_for_writers(py, deadline)?;
         let left = deadline.map_or(patience, |end| end.saturating_duration_since(Instant::now()));
-        let frozen = self.core.run(py, "freeze", |any| match any {
+        let frozen = self.core.turn(py, "freeze", |any| match any {
             Any::Frozen(area) => {
                 let error = Error::new(Kind::Frozen, format!("freeze {area}")).detail("it is frozen already");
                 (Any::Frozen(area), Err(error))
@@ -143,7 +153,7 @@ impl Holding {
 
     /// Grows it to so many bytes.
     fn grow(&self, py: Python<'_>, nbytes: usize) -> PyResult<()> {
-        let grown = self.core.run(py, "grow", |any| match any {
+        let grown = self.core.turn(py, "grow", |any| match any {
             Any::Shared(area) => {
                 let grown = area.grow(nbytes);
                 (Any::Shared(area), grown)
@@ -160,10 +170,9 @@ impl Holding {
     #[pyo3(signature = (progress=None))]
     fn populate(&self, py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<()> {
         let mut told = Told::new(progress);
-        let done = self.core.run(py, "populate", |mut any| {
-            let done = told.watch(|tell| of_any!(&mut any, area => area.populate_with(tell)));
-            (any, done)
-        })?;
+        let done = self
+            .core
+            .run(py, "populate", |any| told.watch(|tell| of_any!(any, area => area.populate_with(tell))))?;
         told.finish()?;
         done.unwrap_or(Ok(())).map_err(|error| raised(py, &error))
     }
@@ -173,7 +182,7 @@ impl Holding {
     fn fill_from(&self, py: Python<'_>, file: RawFd, progress: Option<Py<PyAny>>) -> PyResult<()> {
         let file = borrowed(py, file)?;
         let mut told = Told::new(progress);
-        let done = self.core.run(py, "fill_from", |any| match any {
+        let done = self.core.turn(py, "fill_from", |any| match any {
             Any::Shared(mut area) => {
                 let done = told.watch(|tell| area.fill_from(file, tell));
                 (Any::Shared(area), done)
@@ -189,19 +198,13 @@ impl Holding {
 
     /// Measures where its pages are.
     fn residency<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let measured = self.core.run(py, "residency", |any| {
-            let measured = of_any!(&any, area => area.residency());
-            (any, measured)
-        })?;
+        let measured = self.core.run(py, "residency", |any| of_any!(any, area => area.residency()))?;
         measured::residency(py, &measured.map_err(|error| raised(py, &error))?)
     }
 
     /// Measures whether its pages are where they were asked to be.
     fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let measured = self.core.run(py, "verify", |any| {
-            let measured = of_any!(&any, area => area.verify());
-            (any, measured)
-        })?;
+        let measured = self.core.run(py, "verify", |any| of_any!(any, area => area.verify()))?;
         measured::verification(py, &measured.map_err(|error| raised(py, &error))?)
     }
 
@@ -217,9 +220,8 @@ impl Holding {
     ) -> PyResult<Bound<'py, PyDict>> {
         let placement = placement(policy, nodes, home).map_err(|error| raised(py, &error))?;
         let mut told = Told::new(progress);
-        let moved = self.core.run(py, "move", |mut any| {
-            let moved = told.watch(|tell| of_any!(&mut any, area => area.migrate_with(placement, tell)));
-            (any, moved)
+        let moved = self.core.run(py, "move", |any| {
+            told.watch(|tell| of_any!(any, area => area.migrate_with(placement, tell)))
         })?;
         told.finish()?;
         match moved {
@@ -272,10 +274,7 @@ impl Holding {
 
     /// The processes that have its memory: number, command, whether mapped for writing or reading, and how many descriptors.
     fn holders<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let holders = self.core.run(py, "holders", |any| {
-            let holders = of_any!(&any, area => area.object().holders());
-            (any, holders)
-        })?;
+        let holders = self.core.run(py, "holders", |any| of_any!(any, area => area.object().holders()))?;
         let told = PyList::empty(py);
         for holder in holders {
             let mapped = holder.mapped.map(|protection| protection.to_string());
@@ -288,13 +287,10 @@ impl Holding {
     #[pyo3(signature = (socket, read_only=false))]
     fn send(&self, py: Python<'_>, socket: RawFd, read_only: bool) -> PyResult<()> {
         let socket = borrowed(py, socket)?;
-        let sent = self.core.run(py, "send", |any| {
-            let sent = match &any {
-                Any::Shared(area) if read_only => area.send_read_only(socket),
-                Any::Shared(area) => area.send(socket),
-                Any::Frozen(area) => area.send(socket),
-            };
-            (any, sent)
+        let sent = self.core.run(py, "send", |any| match any {
+            Any::Shared(area) if read_only => area.send_read_only(socket),
+            Any::Shared(area) => area.send(socket),
+            Any::Frozen(area) => area.send(socket),
         })?;
         sent.map_err(|error| raised(py, &error))
     }
@@ -307,21 +303,15 @@ impl Holding {
     }
 
     /// Notes something else beside it.
-    fn set_note(&self, py: Python<'_>, note: Vec<u8>) -> PyResult<()> {
-        let noted = self.core.run(py, "set_note", |mut any| {
-            let noted = names::set_note(&mut any, &note);
-            (any, noted)
-        })?;
+    fn set_note(&self, py: Python<'_>, note: &[u8]) -> PyResult<()> {
+        let noted = self.core.run(py, "set_note", |any| names::set_note(any, note))?;
         noted.map_err(|error| raised(py, &error))
     }
 
     /// Publishes it under a name; its id.
     #[pyo3(signature = (name, exclusive=false))]
-    fn publish(&self, py: Python<'_>, name: Vec<u8>, exclusive: bool) -> PyResult<i32> {
-        let id = self.core.run(py, "publish", |mut any| {
-            let id = names::publish(&mut any, &name, exclusive);
-            (any, id)
-        })?;
+    fn publish(&self, py: Python<'_>, name: &[u8], exclusive: bool) -> PyResult<i32> {
+        let id = self.core.run(py, "publish", |any| names::publish(any, name, exclusive))?;
         id.map(areas::AreaId::get).map_err(|error| raised(py, &error))
     }
 
@@ -335,21 +325,17 @@ impl Holding {
     /// Marks the memory itself, and takes the name back: nobody finds it any more, by whatever holder. Who has it keeps it. Whether it was
     /// not marked before.
     fn retire(&self, py: Python<'_>) -> PyResult<bool> {
-        let first = self.core.run(py, "retire", |mut any| {
-            let first = of_any!(&mut any, area => {
+        let first = self.core.run(py, "retire", |any| {
+            of_any!(any, area => {
                 area.object().is_retired().and_then(|before| area.retire().map(|()| !before))
-            });
-            (any, first)
+            })
         })?;
         first.map_err(|error| raised(py, &error))
     }
 
     /// Takes its name back: nobody finds it by way of this process any more. The memory stays.
     fn withdraw(&self, py: Python<'_>) -> PyResult<()> {
-        self.core.run(py, "withdraw", |mut any| {
-            names::withdraw(&mut any);
-            (any, ())
-        })
+        self.core.run(py, "withdraw", names::withdraw)
     }
 }
 

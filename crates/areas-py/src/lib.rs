@@ -15,6 +15,7 @@ mod calls;
 mod core;
 mod errors;
 mod gate;
+mod held;
 mod holding;
 mod measured;
 mod memory;
@@ -57,6 +58,8 @@ mod module {
     use super::calls::{allowed_nodes, create, find, list, nodes, wait};
     #[pymodule_export]
     use super::gate::{Offer, offer, take};
+    #[pymodule_export]
+    use super::held::held;
     #[pymodule_export]
     use super::holding::Holding;
     #[pymodule_export]

@@ -17,6 +17,7 @@ from pathlib import Path
 import areas
 import numpy as np
 
+from .. import floor
 from ..measure import Plan, Side, pair
 from ..outcome import Compared, Outcome, Skipped
 
@@ -46,6 +47,15 @@ def _tracker() -> float:
     if pid is None:
         return 0.0
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def _beside_floor(case: str, name: str, ours: Side, function: str, context) -> Outcome:
+    """Ours beside the bare system calls."""
+    try:
+        theirs = floor.side(function, SIZE)
+    except OSError as error:
+        return Skipped(f"{case}, against the same calls in C", str(error))
+    return Compared(case, name, theirs.name, pair(ours, theirs, _plan(context)))
 
 
 def create(context) -> Iterator[Outcome]:
@@ -82,6 +92,7 @@ def create(context) -> Iterator[Outcome]:
     )
     yield Compared("64 KiB, CPU time, the resource tracker's too", "areas.create", "SharedMemory", cpu)
     yield compared("64 KiB, as an array, last byte written", ours_array, "SharedMemory", standard_array)
+    yield _beside_floor("64 KiB", "areas.create", Side("areas", ours), "peer_share", context)
     try:
         import posix_ipc
     except ImportError as error:
@@ -156,6 +167,7 @@ def _attach(context) -> Iterator[Outcome]:
     yield compared("to be written", "areas.find(keep_name=False)", quiet, "SharedMemory", standard)
     array = Side("areas", ours_array)
     yield compared("as an array, last byte read", find, array, "SharedMemory", standard_array)
+    yield _beside_floor("to be written", find, ours(write=True), "peer_clone_named", context)
     try:
         import posix_ipc
     except ImportError as error:

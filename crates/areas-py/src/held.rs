@@ -1,0 +1,41 @@
+//! What this process holds, by its memory: handles that lead to memory which is here already do not open it again.
+//!
+//! Only who has the interpreter comes here, so that nobody waits. Where the mutex is taken all the same, this is a child that a C library's thread
+//! forked at that moment: then nothing is known, and memory is opened again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use pyo3::prelude::*;
+
+use crate::core::Core;
+use crate::holding::Holding;
+
+/// The newest for each inode, and whether it may be written.
+static HELD: Mutex<BTreeMap<(u64, bool), Weak<Core>>> = Mutex::new(BTreeMap::new());
+
+/// Lets handles find it.
+pub(crate) fn remember(core: &Arc<Core>, write: bool) {
+    if let Ok(mut held) = HELD.try_lock() {
+        held.insert((core.inode(), write), Arc::downgrade(core));
+    }
+}
+
+/// It goes: another area may get its inode.
+pub(crate) fn forget(inode: u64) {
+    if let Ok(mut held) = HELD.try_lock() {
+        for write in [false, true] {
+            if held.get(&(inode, write)).is_some_and(|core| core.strong_count() == 0) {
+                held.remove(&(inode, write));
+            }
+        }
+    }
+}
+
+/// The memory of that inode, where this process has it already.
+#[pyfunction]
+pub(crate) fn held(inode: u64, write: bool) -> Option<Holding> {
+    let held = HELD.try_lock().ok()?;
+    let find = |write| held.get(&(inode, write)).and_then(Weak::upgrade);
+    find(true).or_else(|| if write { None } else { find(false) }).map(Holding::again)
+}
