@@ -2,11 +2,15 @@
 
 import gc
 import os
+import signal
 import sys
 
 import pytest
 
 import areas
+
+# Tests send it, and a shell starts what is in its background with it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -68,21 +68,22 @@ def python(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def ends(python, tmp_path_factory):
-    """How the tests end by start method: each set is run once."""
+    """How the tests end by start method: each set is run once, and where that fails, so does each of its tests."""
     known = {}
+
+    def run(method):
+        report = tmp_path_factory.mktemp(method) / "report.json"
+        command = [python, "-W", "error::ResourceWarning", HERE / "cpython" / "driver.py", method, report]
+        try:
+            ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=170)
+        except subprocess.TimeoutExpired as error:
+            return f"{error}; until then it said: {error.stdout}"
+        return json.loads(report.read_text()) if report.exists() else ran.stdout
 
     def of(method):
         if method not in known:
-            report = tmp_path_factory.mktemp(method) / "report.json"
-            ran = subprocess.run(
-                [python, "-W", "error::ResourceWarning", HERE / "cpython" / "driver.py", method, report],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=170,
-            )
-            assert report.exists(), ran.stdout
-            known[method] = json.loads(report.read_text())
+            known[method] = run(method)
+        assert isinstance(known[method], dict), known[method]
         return known[method]
 
     return of
