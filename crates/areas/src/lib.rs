@@ -188,6 +188,8 @@ pub use area::{
     Frozen, Granted, Private, ReceiveOptions, Received, Resizable, Shared, SharedSlice, Stored, Transfer,
     builder, receive,
 };
+#[doc(hidden)]
+pub use error::in_words;
 pub use error::{Errno, Error, Kind, Rejected, Result};
 pub use lock::Lock;
 pub use mapping::{BackedBy, Fallback, Mapping, Reservation, roomy_maximum};

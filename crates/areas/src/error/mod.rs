@@ -176,25 +176,61 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Facts { what, call, errno, detail, help, source, .. } = &*self.0;
-        write!(f, "cannot {what}")?;
-        if let Some(call) = call {
-            write!(f, ": {call}")?;
-        }
-        if let Some(errno) = errno {
-            write!(f, ": {errno}")?;
-        }
-        if let Some(detail) = detail {
-            f.write_str(if call.is_some() { "; " } else { ": " })?;
-            f.write_str(detail)?;
-        }
-        if let Some(source) = source {
-            write!(f, " ({source})")?;
-        }
-        if let (true, Some(help)) = (f.alternate(), help) {
+        write!(f, "cannot {}{}", self.0.what, self.0.why())?;
+        if let (true, Some(help)) = (f.alternate(), &self.0.help) {
             write!(f, "\n  help: {help}")?;
         }
         Ok(())
+    }
+}
+
+impl Facts {
+    /// What follows on "cannot …".
+    fn why(&self) -> String {
+        let mut why = String::new();
+        if let Some(call) = &self.call {
+            why += &format!(": {call}");
+        }
+        if let Some(errno) = &self.errno {
+            why += &format!(": {errno}");
+        }
+        if let Some(detail) = &self.detail {
+            why += if self.call.is_some() { "; " } else { ": " };
+            why += detail;
+        }
+        if let Some(source) = &self.source {
+            why += &format!(" ({})", self.cause(&**source));
+        }
+        why
+    }
+
+    /// Another error that led to this one. Of one that has the same words in front these are said once.
+    fn cause(&self, source: &(dyn std::error::Error + 'static)) -> String {
+        if let Some(error) = source.downcast_ref::<std::io::Error>() {
+            return in_words(error);
+        }
+        match source.downcast_ref::<Error>() {
+            Some(Error(facts)) if facts.what == self.what => {
+                let why = facts.why();
+                why.strip_prefix(": ").map_or_else(|| source.to_string(), str::to_owned)
+            }
+            _ => source.to_string(),
+        }
+    }
+}
+
+/// An error of the standard library, with the name of the kernel's number instead of that: "no such file or directory (ENOENT)".
+#[doc(hidden)]
+#[must_use]
+pub fn in_words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match (text.rsplit_once(" (os error "), error.raw_os_error()) {
+        (Some((words, _)), Some(number)) => {
+            let mut letters = words.chars();
+            let first = letters.next().map(|first| first.to_ascii_lowercase());
+            format!("{}{} ({})", first.unwrap_or(' '), letters.as_str(), Errno::from_raw(number))
+        }
+        _ => text,
     }
 }
 
@@ -300,6 +336,22 @@ mod tests {
         let back: Error = rejected.into();
         assert_eq!((back.kind(), back.errno()), (Kind::Limit, Some(Errno::NOMEM)));
         assert_eq!(back.remedy(), sample().remedy());
+    }
+
+    #[test]
+    fn causes_are_told_by_their_names_and_once() {
+        let error =
+            Error::new(Kind::System, "wait for signals").caused_by(std::io::Error::from_raw_os_error(24));
+        assert_eq!(error.to_string(), "cannot wait for signals (too many open files (EMFILE))");
+        let inner = || Error::new(Kind::Io, "take it").call("connect", Errno::NOMEM).detail("it is full");
+        let error = Error::new(Kind::TimedOut, "take it").detail("in vain").caused_by(inner());
+        assert_eq!(error.to_string(), "cannot take it: in vain (connect: ENOMEM; it is full)");
+        let error = Error::new(Kind::TimedOut, "hold it").caused_by(inner());
+        assert_eq!(error.to_string(), "cannot hold it (cannot take it: connect: ENOMEM; it is full)");
+        let error = Error::new(Kind::TimedOut, "take it").caused_by(Error::new(Kind::Io, "take it"));
+        assert_eq!(error.to_string(), "cannot take it (cannot take it)");
+        // One that is not the kernel's.
+        assert_eq!(in_words(&std::io::Error::other("a story")), "a story");
     }
 
     #[test]

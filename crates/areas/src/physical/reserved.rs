@@ -52,7 +52,9 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
 
 fn read(path: &str, what: &'static str) -> Result<String> {
     sys::text::read_to_string(path).map_err(|error| {
-        Error::new(Kind::Io, what).detail(format!("{path}: {error}")).help("/proc must be mounted")
+        Error::new(Kind::Io, what)
+            .detail(format!("{path}: {}", crate::error::in_words(&error)))
+            .help("/proc must be mounted")
     })
 }
 

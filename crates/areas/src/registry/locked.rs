@@ -84,7 +84,7 @@ fn parts_of(pid: u32) -> std::result::Result<Vec<Part>, String> {
     let read = |folder: &str| {
         let path = format!("{folder}/smaps");
         let parsed = sys::text::open(&path).and_then(|file| parse(BufReader::new(file)));
-        parsed.map_err(|error| format!("{path} cannot be read ({error})"))
+        parsed.map_err(|error| format!("{path} cannot be read ({})", crate::error::in_words(&error)))
     };
     if let Some(parts) = read(&folder)? {
         return Ok(parts);

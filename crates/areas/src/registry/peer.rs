@@ -27,7 +27,7 @@ use super::offer::Offer;
 use super::order::Order;
 use super::process::ProcessStat;
 use super::table::{Owner, Record, TABLE_BYTES, VERSION, View};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, in_words};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -101,7 +101,7 @@ fn locate(link: &Link) -> Place {
         Err(_) if !sys::process::exists(link.pid) => return Place::Dead,
         Err(error) => {
             let why = if is_shown() { "hidepid?" } else { "no /proc is mounted here (a chroot?)" };
-            let text = format!("{process}/stat cannot be read ({error}): {why}");
+            let text = format!("{process}/stat cannot be read ({}): {why}", in_words(&error));
             return Place::Unreadable(Reason::of_file(text, &error));
         }
     };
@@ -122,7 +122,7 @@ fn locate(link: &Link) -> Place {
         Ok(threads) => threads,
         Err(_) if !sys::process::exists(link.pid) => return Place::Dead,
         Err(error) => {
-            let text = format!("{process}/task cannot be read ({error})");
+            let text = format!("{process}/task cannot be read ({})", in_words(&error));
             return Place::Unreadable(Reason::of_file(text, &error));
         }
     };
