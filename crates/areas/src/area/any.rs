@@ -188,6 +188,25 @@ impl AnyArea {
         each!(self, area => area.publish_as(name, true))
     }
 
+    /// Publishes it under another name instead of the one that it has: `rename` of its kind.
+    ///
+    /// # Errors
+    /// As there; [`Kind::Unsupported`] for private and stored memory.
+    pub fn rename(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+        let name = Name::new(name)?;
+        // Private ones are refused there.
+        each!(self, area => area.rename_as(name, false))
+    }
+
+    /// The same, under a name that no other area has: `rename_exclusive` of its kind.
+    ///
+    /// # Errors
+    /// As there; [`Kind::Unsupported`] for private and stored memory.
+    pub fn rename_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+        let name = Name::new(name)?;
+        each!(self, area => area.rename_as(name, true))
+    }
+
     /// Takes its name and its id back: `unpublish` of its kind. The name that it had; `None` if it was not published, as private and
     /// stored memory never is.
     pub fn unpublish(&mut self) -> Option<Name> {

@@ -479,6 +479,30 @@ impl<K: Access> Area<K> {
         Ok(id)
     }
 
+    /// Another name instead of the one that it has. What fails leaves it as it was.
+    fn rename_as(&mut self, name: Name, exclusive: bool) -> Result<AreaId> {
+        let what = format!("rename {self} to {name:?}");
+        let Some(object) = &self.object else {
+            return Err(Error::new(Kind::Unsupported, what).detail("it is private memory"));
+        };
+        if object.is_retired().unwrap_or(false) {
+            return Err(Error::new(Kind::InvalidInput, what)
+                .detail("its memory is retired: nobody finds it any more")
+                .help("copy what it holds into a new area"));
+        }
+        if object.own_fd().is_err() {
+            return Err(crate::object::closed(what));
+        }
+        let Some(publication) = &mut self.publication else {
+            return Err(Error::new(Kind::InvalidInput, what)
+                .detail("it is not published, and has no name to be changed")
+                .help("publish it under that name"));
+        };
+        let id = publication.rename(name.clone(), exclusive.then_some(EXCLUSIVE_PATIENCE), &what)?;
+        self.name = Some(name);
+        Ok(id)
+    }
+
     /// The same for one that was made in this call: it is not published, and its descriptor is what it was.
     fn publish_new(&mut self, name: Name) -> Result<AreaId> {
         let object = object_of(self.object.as_ref());
@@ -622,6 +646,26 @@ macro_rules! can_be_published {
             /// middle of taking it.
             pub fn publish_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.publish_as(Name::new(name)?, true)
+            }
+
+            /// Publishes it under another name instead of the one that it has. It gets another id, because an id stands for one publication; its note stays.
+            /// Whoever has it keeps it, and other holders' names for the same memory stay.
+            ///
+            /// At no moment is it found under neither name; for a moment it may be found under both.
+            ///
+            /// # Errors
+            /// As [`publish`](Area::publish), and [`Kind::InvalidInput`] for one that is not published. It has its name and its id as before.
+            pub fn rename(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+                self.rename_as(Name::new(name)?, false)
+            }
+
+            /// The same, under a name that no other area has, as [`AreaBuilder::exclusive`] says: of several that want a name at once one gets it.
+            ///
+            /// # Errors
+            /// As [`rename`](Area::rename); [`Kind::NameTaken`] if another area has the name; [`Kind::Busy`] where somebody was stopped in the
+            /// middle of taking it. It has its name and its id as before, all the while.
+            pub fn rename_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
+                self.rename_as(Name::new(name)?, true)
             }
 
             /// Takes its name and its id back: nobody finds it by this holder any more. The mapping stays, and so do other holders' areas over

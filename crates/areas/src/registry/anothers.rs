@@ -13,7 +13,8 @@ const NOBODY: u64 = u64::MAX;
 static LOOKED_INTO: AtomicU64 = AtomicU64::new(NOBODY);
 
 /// The user whose registry it is.
-pub(super) fn user() -> u32 {
+#[doc(hidden)]
+pub fn user() -> u32 {
     u32::try_from(LOOKED_INTO.load(Ordering::Relaxed)).unwrap_or_else(|_| sys::process::user())
 }
 

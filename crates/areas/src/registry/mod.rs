@@ -50,7 +50,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 #[doc(hidden)]
-pub use anothers::look_into;
+pub use anothers::{look_into, user as looked_into};
 #[doc(hidden)]
 pub use by_address::AtAddress;
 #[doc(hidden)]
@@ -402,6 +402,14 @@ impl Publication {
     pub(crate) fn alone(area: Announcement, patience: Duration) -> Result<(Self, AreaId)> {
         let (key, id) = state::publish_alone(area, patience)?;
         Ok((Publication(key), id))
+    }
+
+    /// Publishes the area under another name instead of its own; alone, if there is patience for that. The id that it has from then on. After an error
+    /// all is as it was. `what` completes "cannot …".
+    pub(crate) fn rename(&mut self, name: Name, alone: Option<Duration>, what: &str) -> Result<AreaId> {
+        let (key, id) = state::rename(self.0, name, alone, what)?;
+        self.0 = key;
+        Ok(id)
     }
 
     /// The id, which is another one in a child that was forked since.

@@ -29,7 +29,7 @@ use super::team::Team;
 use crate::error::{Error, Kind, Result};
 use crate::protection::Protection;
 use crate::sys;
-pub(super) use contest::{publish_alone, taken};
+pub(super) use contest::{publish_alone, rename, taken};
 use looking::Hit;
 pub(crate) use process::{Whole, whole};
 pub(super) use process::{state, state_up_to_date, withdraw};
@@ -109,7 +109,11 @@ const MOST_REMOVALS: u32 = 100;
 impl State {
     /// Shows readers where an area of ours is, and under which id.
     fn show(&mut self, key: Key, id: AreaId) {
-        if let Some(held) = self.held.get(&key) {
+        // Under a name that it has only claimed it is not shown beside the one that it has.
+        let is_shown = |held: &Held| {
+            !held.area.claiming || self.addresses.get(&held.area.address).is_none_or(|&shown| shown == key)
+        };
+        if let Some(held) = self.held.get(&key).filter(|held| is_shown(held)) {
             // Where there is no room for it, readers ask here.
             let _ = self.places.put(&Place::of(id, &held.area).entry());
         }
@@ -250,16 +254,32 @@ impl State {
 
     /// The same for an area that another team has given, under the id that it claimed for it, if that can be.
     fn publish_claimed(&mut self, area: Announcement, claim: Option<&Claim>) -> Result<(Key, AreaId)> {
+        let address = area.address;
+        let (key, id) = self.publish_beside(area, claim)?;
+        self.addresses.insert(address, key);
+        self.show(key, id);
+        Ok((key, id))
+    }
+
+    /// The same, where another one may be shown at its address, which stays so.
+    fn publish_beside(&mut self, area: Announcement, claim: Option<&Claim>) -> Result<(Key, AreaId)> {
         self.heal()?;
         self.publish_inherited()?;
         let (number, id) = self.announce(&area, claim)?;
         let key = Key(self.next_key);
         self.next_key += 1;
-        self.addresses.insert(area.address, key);
-        // Where there is no room for it, readers ask here.
-        let _ = self.places.put(&Place::of(id, &area).entry());
         self.held.insert(key, Held { area, number: Some(number) });
         Ok((key, id))
+    }
+
+    /// Has one that was published beside another one take that one's place, which goes.
+    fn take_place(&mut self, of: Key, key: Key) {
+        self.withdraw(of);
+        let Some(held) = self.held.get(&key) else { return };
+        self.addresses.insert(held.area.address, key);
+        if let Some(id) = self.id_of(key) {
+            self.show(key, id);
+        }
     }
 
     /// Does what needs the folder, and once more where that was removed meanwhile. What has another reason is told at once: who may not
@@ -476,7 +496,7 @@ fn claim(
     let before = team.link().slot;
     let claimed = team.claim(directory);
     if claimed.is_err() || team.link().slot != before {
-        for Held { area, number } in held.values() {
+        for Held { area, number } in held.values().filter(|held| !held.area.claiming) {
             if let Some((_, record)) = number.and_then(|number| team.table().view().record(number)) {
                 let _ = places.put(&Place::of(record.id, area).entry());
             }

@@ -88,6 +88,157 @@ fn without_it_several_get_it() {
     assert!(several, "in none of 500 rounds did two of eight processes win");
 }
 
+/// The loser has its name and its id, as if nothing had been; the winner has the name, and nobody has its old one.
+#[test]
+fn of_many_who_rename_to_a_name_at_once_one_gets_it() {
+    const AGENTS: usize = 6;
+    let folder = Folder::new();
+    let mut agents: Vec<Agent> = (0..AGENTS).map(|_| Agent::start(&folder)).collect();
+    let mut reader = Agent::start(&folder);
+    for round in 0..60 {
+        let mut areas: Vec<Held> = agents
+            .iter_mut()
+            .enumerate()
+            .map(|(number, agent)| agent.publish(&format!("own-{number}")))
+            .collect();
+        let at = soon();
+        for (agent, area) in agents.iter_mut().zip(&areas) {
+            agent.begin(&format!("exclusive rename {} ring {at}", area.handle));
+        }
+        let ends: Vec<_> = agents.iter_mut().map(Agent::end).collect();
+        let winners: Vec<usize> = (0..AGENTS).filter(|&agent| ends[agent].is_ok()).collect();
+        assert_eq!(winners.len(), 1, "round {round}: {ends:?}");
+        for (number, end) in ends.iter().enumerate() {
+            let (name, id) = match end {
+                Ok(id) => ("ring".to_owned(), id.parse().unwrap()),
+                Err(_) => {
+                    let text = refused(end.clone(), Kind::NameTaken);
+                    assert!(text.contains(&format!("process {}", agents[winners[0]].pid())), "{text}");
+                    (format!("own-{number}"), areas[number].id.unwrap())
+                }
+            };
+            let found = reader.find(&name).unwrap();
+            assert_eq!((found.pid, found.id), (agents[number].pid(), id), "round {round}: {name}");
+        }
+        refused(reader.find(&format!("own-{}", winners[0])), Kind::NoSuchArea);
+        assert_eq!(reader.list().areas.len(), AGENTS, "one record each");
+        areas.drain(..);
+        agents.iter_mut().for_each(|agent| drop(agent.tell("drop-all")));
+    }
+}
+
+/// Killed in the middle of a renaming, one leaves nothing that keeps others from either name.
+#[test]
+fn who_is_killed_as_it_renames_leaves_both_names_free() {
+    let folder = Folder::new();
+    let mut last = Agent::start(&folder);
+    for round in 0..30_u64 {
+        let mut one = Agent::start(&folder);
+        let area = one.publish("start");
+        one.begin(&format!("exclusive rename-again {} ring other 10000", area.handle));
+        std::thread::sleep(Duration::from_micros(2000 + round * 311 % 4000));
+        one.kill();
+        let begun = Instant::now();
+        for name in ["ring", "other", "start"] {
+            let area = Held::parse(&last.tell(&format!("exclusive create {name}")));
+            last.drop_area(area);
+        }
+        assert!(begun.elapsed() < EXCLUSIVE_PATIENCE, "round {round}: nobody was there to wait for");
+    }
+    assert!(last.list().is_empty());
+}
+
+/// It is found under the old name or the new one at each moment, and by its address all the while.
+#[test]
+fn a_renamed_area_is_never_gone() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    const ROUNDS: u32 = 300;
+    let name = |round: u32| format!("renamed {} {round}", std::process::id());
+    let mut area = areas::builder(4096).name(name(0)).note(b"stays").shared().unwrap();
+    let (before, address) = (area.id().unwrap(), area.as_ptr().addr());
+    let at = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        let looker = scope.spawn(|| {
+            let mut looked = 0_u64;
+            while at.load(Ordering::Acquire) < ROUNDS {
+                // It goes one way, and so do we: whoever comes to where it was finds it further on.
+                let from = at.load(Ordering::Acquire);
+                assert!(
+                    (from..=ROUNDS).any(|round| registry::find(name(round)).is_ok()),
+                    "gone after {from}"
+                );
+                registry::id_at(address).unwrap();
+                looked += 1;
+            }
+            looked
+        });
+        for round in 1..=ROUNDS {
+            let to = name(round);
+            let id = if round % 3 == 0 { area.rename(&to) } else { area.rename_exclusive(&to) }.unwrap();
+            assert_eq!((area.id(), registry::id_at(address).unwrap()), (Some(id), id));
+            assert_eq!(area.name().unwrap().as_bytes(), to.as_bytes());
+            assert_eq!(registry::find(&to).unwrap().id(), id);
+            at.store(round, Ordering::Release);
+        }
+        looker.join().unwrap();
+    });
+    assert_eq!(registry::find(name(ROUNDS)).unwrap().note().as_bytes(), b"stays");
+    assert_eq!(registry::get(before).unwrap_err().kind(), Kind::NoSuchArea);
+}
+
+#[test]
+fn what_cannot_be_renamed_is_as_it_was() {
+    let name = |what: &str| format!("not renamed {what} {}", std::process::id());
+    let mut area = areas::builder(4096).name(name("a")).shared().unwrap();
+    let other = areas::builder(4096).name(name("b")).shared().unwrap();
+    let (id, address) = (area.id(), area.as_ptr().addr());
+    let error = area.rename_exclusive(name("b")).unwrap_err();
+    assert_eq!(error.kind(), Kind::NameTaken, "{error}");
+    assert!(error.to_string().contains(&format!("id {}", other.id().unwrap())), "{error}");
+    for wrong in [Vec::new(), vec![0], vec![b'x'; 256]] {
+        assert_eq!(area.rename(&wrong).unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(area.rename_exclusive(&wrong).unwrap_err().kind(), Kind::InvalidInput);
+    }
+    assert_eq!((area.id(), Some(registry::id_at(address).unwrap())), (id, id));
+    assert_eq!(registry::find(name("a")).unwrap().id(), id.unwrap());
+    // Its own name is no other area's; that of a second area is.
+    let own = area.rename_exclusive(name("a")).unwrap();
+    assert_eq!(registry::find(name("a")).unwrap().id(), own);
+    let second = registry::find(name("a")).unwrap().open().unwrap();
+    assert_eq!(second.id(), None);
+    let _second = areas::builder(4096).name(name("a")).shared().unwrap();
+    assert_eq!(area.rename_exclusive(name("a")).unwrap_err().kind(), Kind::NameTaken);
+    assert_eq!(area.id(), Some(own));
+    // Without asking for it alone it may have what others have.
+    area.rename(name("b")).unwrap();
+    assert_eq!(
+        registry::list()
+            .unwrap()
+            .areas
+            .iter()
+            .filter(|found| found.name().as_bytes() == name("b").as_bytes())
+            .count(),
+        2
+    );
+    // One without a name has none to be changed, and one that is retired gets none.
+    let mut unnamed = areas::builder(4096).shared().unwrap();
+    assert_eq!(unnamed.rename(name("c")).unwrap_err().kind(), Kind::InvalidInput);
+    area.retire().unwrap();
+    assert_eq!(area.rename(name("c")).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(registry::find(name("c")).unwrap_err().kind(), Kind::NoSuchArea);
+    // Of any kind.
+    let frozen = other.freeze().map_err(|rejected| rejected.error).unwrap();
+    let mut any = areas::AnyArea::Frozen(frozen);
+    let id = any.rename_exclusive(name("d")).unwrap();
+    assert_eq!(registry::find(name("d")).unwrap().id(), id);
+    let mut private = areas::AnyArea::Private(areas::builder(4096).private().unwrap());
+    assert_eq!(private.rename(name("e")).unwrap_err().kind(), Kind::Unsupported);
+    let mut resizable = areas::builder(4096).name(name("e")).resizable(8192).unwrap();
+    resizable.rename_exclusive(name("f")).unwrap();
+    resizable.resize(8192).unwrap();
+    assert_eq!(registry::find(name("f")).unwrap().open_resizable().unwrap().size(), 8192);
+}
+
 #[test]
 fn threads_of_one_process_too() {
     let name = format!("exclusive-threads-{}", std::process::id());

@@ -1,4 +1,4 @@
-//! Getting a name for oneself alone: the steps of [`contend`] in the registry.
+//! Getting a name for oneself alone: the steps of [`contend`] in the registry. And another name for an area that has one, alone or not.
 
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ pub(in crate::registry) struct Claim {
 /// One that wants a name.
 struct One {
     area: Announcement,
+    /// What it has now, and gives up for the name.
+    instead_of: Option<Key>,
     /// Our claim: what holds it in this process, its id, and the folder in which others see it.
     ours: Option<(Key, AreaId, Identity)>,
     deadline: Instant,
@@ -33,16 +35,16 @@ struct One {
 }
 
 impl State {
-    /// All that others and we have of a name, but for one's own claim.
-    fn look_at_name(&mut self, name: &[u8], ours: Option<Key>) -> Result<Seen<Source, Claim>> {
+    /// All that others and we have of a name, but for one's own claim, and what one gives up for it.
+    fn look_at_name(&mut self, name: &[u8], ours: [Option<Key>; 2]) -> Result<Seen<Source, Claim>> {
         self.read_folder(true)?;
         // Whoever is seen to claim it behind this sees our claim.
         fence(Ordering::SeqCst);
-        let ours = ours.and_then(|key| self.held.get(&key)?.number);
+        let ours = ours.map(|key| self.held.get(&key?)?.number);
         let mut found: Vec<(Holder, Record)> = Vec::new();
         if let Some(team) = &self.own {
             let view = team.table().view();
-            let records = view.all_of(name).filter(|(number, _)| Some(*number) != ours);
+            let records = view.all_of(name).filter(|(number, _)| !ours.contains(&Some(*number)));
             found.extend(records.map(|(_, record)| (Holder::Own, record)));
         }
         for (link, team) in &self.teams {
@@ -86,7 +88,13 @@ impl State {
     }
 
     /// Makes an area of a claim that all could see from the moment it was made until now; `false` if they could not.
-    fn settle(&mut self, key: Key, id: AreaId, folder: Identity) -> Result<bool> {
+    ///
+    /// What it is `instead_of` goes in the same step, as this process and its children see it.
+    fn settle(
+        &mut self,
+        (key, id, folder): (Key, AreaId, Identity),
+        instead_of: Option<Key>,
+    ) -> Result<bool> {
         let is_same = self.id_of(key) == Some(id)
             && match (&self.directory, &self.own) {
                 (Some(directory), Some(team)) => {
@@ -99,6 +107,10 @@ impl State {
         held.area.claiming = false;
         if let Some(team) = &self.own {
             team.table().settle(number)?;
+        }
+        match instead_of {
+            Some(before) => self.take_place(before, key),
+            None => self.show(key, id),
         }
         self.directory.as_ref().inspect(|directory| directory.wake_waiters());
         Ok(true)
@@ -121,7 +133,10 @@ impl Contender for One {
 
     fn claim(&mut self) -> Result<Claim> {
         let mut state = super::state_up_to_date()?;
-        let (key, id) = state.publish(self.area.clone())?;
+        let (key, id) = match self.instead_of {
+            None => state.publish(self.area.clone())?,
+            Some(_) => state.publish_beside(self.area.clone(), None)?,
+        };
         self.ours = Some((key, id, state.directory.as_ref().map(Directory::identity).unwrap_or_default()));
         let record = state
             .own
@@ -133,13 +148,13 @@ impl Contender for One {
     }
 
     fn look(&mut self) -> Result<Seen<Source, Claim>> {
-        let ours = self.ours.map(|(key, ..)| key);
+        let ours = [self.ours.map(|(key, ..)| key), self.instead_of];
         super::state()?.look_at_name(self.area.name.as_bytes(), ours)
     }
 
     fn settle(&mut self) -> Result<bool> {
-        let Some((key, id, folder)) = self.ours else { return Ok(false) };
-        super::state()?.settle(key, id, folder)
+        let Some(ours) = self.ours else { return Ok(false) };
+        super::state()?.settle(ours, self.instead_of)
     }
 
     fn withdraw(&mut self) {
@@ -170,10 +185,48 @@ impl Drop for One {
 /// # Errors
 /// [`Kind::NameTaken`]; [`Kind::Busy`] where somebody claims it and does not go on.
 pub(in crate::registry) fn publish_alone(area: Announcement, patience: Duration) -> Result<(Key, AreaId)> {
-    let name = area.name.clone();
-    let what = || format!("publish area {name:?} alone");
+    let what = format!("publish area {:?} alone", area.name);
+    get_alone(area, None, patience, &what)
+}
+
+/// Publishes an area of ours under another name instead of its own; alone, if there is patience for that. At no moment is it found under neither. Where that
+/// fails, it has what it had.
+///
+/// # Errors
+/// As [`publish_alone`], [`State::publish`].
+pub(in crate::registry) fn rename(
+    before: Key,
+    name: Name,
+    alone: Option<Duration>,
+    what: &str,
+) -> Result<(Key, AreaId)> {
+    let mut state = super::state_up_to_date()?;
+    let Some(held) = state.held.get(&before) else {
+        return Err(Error::new(Kind::NoSuchArea, what.to_owned()).detail("it is not published any more"));
+    };
+    let area = Announcement { name, ..held.area.clone() };
+    let Some(patience) = alone else {
+        let (key, id) = state.publish_beside(area, None)?;
+        state.take_place(before, key);
+        return Ok((key, id));
+    };
+    drop(state);
+    get_alone(area, Some(before), patience, what).map_err(|error| match error.kind() {
+        Kind::NameTaken => error.help("choose another name, or rename it without asking for the name alone"),
+        _ => error,
+    })
+}
+
+fn get_alone(
+    area: Announcement,
+    instead_of: Option<Key>,
+    patience: Duration,
+    what: &str,
+) -> Result<(Key, AreaId)> {
+    let what = || what.to_owned();
     let mut one = One {
         area: Announcement { claiming: true, ..area },
+        instead_of,
         ours: None,
         deadline: Instant::now() + patience,
         pause: Duration::from_micros(50),

@@ -27,6 +27,27 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             let area = holdings.areas.get_mut(&handle.parse()?).ok_or("no such area".to_owned())?;
             Ok(area.publish_exclusive(name)?.to_string())
         }
+        ["rename", handle, name, at] => {
+            let area = holdings.areas.get_mut(&handle.parse()?).ok_or("no such area".to_owned())?;
+            until(at)?;
+            Ok(area.rename_exclusive(name)?.to_string())
+        }
+        // From one name to another and back, again and again; how often it got one.
+        ["rename-again", handle, one, other, millis] => {
+            let area = holdings.areas.get_mut(&handle.parse()?).ok_or("no such area".to_owned())?;
+            let end = Instant::now() + Duration::from_millis(millis.parse()?);
+            let mut got = 0;
+            while Instant::now() < end {
+                for name in [one, other] {
+                    match area.rename_exclusive(name) {
+                        Ok(_) => got += 1,
+                        Err(error) if [Kind::NameTaken, Kind::Busy].contains(&error.kind()) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            }
+            Ok(got.to_string())
+        }
         ["either", name, at] => {
             until(at)?;
             let (made, area) = match areas::builder(4096).name(name).create_or_open()? {
