@@ -80,7 +80,7 @@ impl Directory {
     /// It is another user's, or `/proc` does not show our own processes: then nothing could be said of what is there.
     pub(super) fn open() -> Result<Option<Self>> {
         let user = anothers::user();
-        let mut places = Candidates::new(user, space_name()?);
+        let mut places = Candidates::new(user, space_name()?)?;
         let mut attempts = 0..100;
         let (place, space) = loop {
             let Some(place) = meeting::choose(&mut places)? else {
@@ -112,7 +112,7 @@ impl Directory {
         anothers::only_look()?;
         let user = sys::process::user();
         let name = space_name()?;
-        let mut places = Candidates::new(user, name.clone());
+        let mut places = Candidates::new(user, name.clone())?;
         // A folder can be removed between any two of these steps: then once more.
         for _ in 0..100 {
             let (place, space) = match meeting::meet(&mut places)? {

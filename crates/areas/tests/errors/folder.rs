@@ -125,6 +125,16 @@ fn a_missing_folder_is_no_error_for_readers_and_is_made_by_writers() {
 }
 
 #[test]
+fn a_relative_path() {
+    let this = test!("a_relative_path");
+    let told = refusals(this, Path::new("here/areas"));
+    assert_snapshot!(told, @r#"
+    Registry: cannot use here/areas as the registry: AREAS_DIR is a relative path, which is another folder for each process that runs elsewhere
+      help: set AREAS_DIR to the whole path, from / on: `export AREAS_DIR="$PWD/here/areas"`
+    "#);
+}
+
+#[test]
 fn a_folder_whose_parent_is_missing() {
     let this = test!("a_folder_whose_parent_is_missing");
     let (_folder, path) = place(this, "no/such", |_| ());

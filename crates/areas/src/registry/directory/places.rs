@@ -85,6 +85,7 @@ pub enum Place {
 /// # Errors
 /// What is wrong with the user's own folder, and what to do: no other place is looked at then.
 pub fn examine_place(path: &Path, user: u32) -> Result<Place> {
+    refuse_relative(path)?;
     Ok(match open_root(path, &c_path(path)?, user)? {
         Folder::Ours(_) => Place::Ours,
         Folder::Missing => Place::Missing,
@@ -92,14 +93,31 @@ pub fn examine_place(path: &Path, user: u32) -> Result<Place> {
     })
 }
 
+/// An error for a path that leads somewhere else from each process's own folder: processes that should find each other's areas would not, and be told
+/// nothing of it.
+fn refuse_relative(path: &Path) -> Result<()> {
+    if path.is_absolute() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Registry, format!("use {} as the registry", path.display()))
+        .detail("AREAS_DIR is a relative path, which is another folder for each process that runs elsewhere")
+        .help(format!(
+            "set AREAS_DIR to the whole path, from / on: `export AREAS_DIR=\"$PWD/{}\"`",
+            path.display()
+        )))
+}
+
 impl Candidates {
-    pub(super) fn new(user: u32, space: CString) -> Self {
+    /// # Errors
+    /// `AREAS_DIR` is no whole path.
+    pub(super) fn new(user: u32, space: CString) -> Result<Self> {
         let (paths, own) = match sys::process::variable("AREAS_DIR") {
             Some(path) => (vec![PathBuf::from(path)], 0),
             None => usual_places(Path::new("/"), user),
         };
+        paths.iter().try_for_each(|path| refuse_relative(path))?;
         let refusals = paths.iter().map(|_| None).collect();
-        Candidates { user, space, paths, own, refusals }
+        Ok(Candidates { user, space, paths, own, refusals })
     }
 
     /// Whether there is only one place.
