@@ -149,7 +149,7 @@ def take(
     Raises:
         NotFound: Nothing is offered there, or the area is gone.
         NotPermitted: It is not offered to this user, or not by one from whom it is taken.
-        TimedOut: It was not offered in time, or who listens does not answer within 10 seconds.
+        TimedOut: It was not offered in time, or who listens does not answer in time; within 10 seconds where ``timeout`` is 0.
         Limit: It has more bytes than are taken on.
     """
     from ._area import of_note

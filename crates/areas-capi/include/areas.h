@@ -1594,8 +1594,8 @@ void areas_offer_close(struct areas_offer *offer);
 // AREAS_TAKING. NULL if it cannot be had, and then nothing was taken. A cancellation point.
 //
 // AREAS_ERROR_NO_SUCH_AREA: nothing is offered, or it is gone. AREAS_ERROR_NOT_PERMITTED: it is not offered to this user, or not by one from whom it is taken.
-// AREAS_ERROR_TIMED_OUT: not offered in time, or who listens does not answer within 10 seconds. AREAS_ERROR_BUSY, AREAS_ERROR_UNSUPPORTED, AREAS_ERROR_SYSTEM: the
-// other side refuses so. AREAS_ERROR_INVALID_INPUT: no such socket, or no area. AREAS_ERROR_LIMIT: beyond a bound.
+// AREAS_ERROR_TIMED_OUT: not offered in time, or who listens does not answer in what is left of it, or in 10 seconds. AREAS_ERROR_BUSY, AREAS_ERROR_SYSTEM: the
+// other side refuses so. AREAS_ERROR_UNSUPPORTED: so as well, or what it sends is no area. AREAS_ERROR_INVALID_INPUT: no such socket. AREAS_ERROR_LIMIT: beyond a bound.
 struct areas_area *areas_offer_take(const char *at,
                                     const struct areas_taking *how);
 

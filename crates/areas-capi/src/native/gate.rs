@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use areas::gate::{self, OfferOptions, Outcome, TakeOptions};
 use areas::{Error, Kind, ReceiveOptions, Result, registry};
@@ -30,6 +30,8 @@ pub const AREAS_OFFER_SEAL: u32 = 2;
 /// To whoever gets to the socket; from whoever listens there.
 pub const AREAS_OFFER_ANY: u32 = 4;
 
+/// How long an answer may take from who listens.
+const ANSWER: Duration = Duration::from_secs(10);
 /// The most users that an areas_offering or areas_taking names.
 const MOST_USERS: usize = 256;
 
@@ -252,8 +254,8 @@ pub unsafe extern "C" fn areas_offer_close(offer: *mut Gate) {
 /// AREAS_TAKING. NULL if it cannot be had, and then nothing was taken. A cancellation point.
 ///
 /// AREAS_ERROR_NO_SUCH_AREA: nothing is offered, or it is gone. AREAS_ERROR_NOT_PERMITTED: it is not offered to this user, or not by one from whom it is taken.
-/// AREAS_ERROR_TIMED_OUT: not offered in time, or who listens does not answer within 10 seconds. AREAS_ERROR_BUSY, AREAS_ERROR_UNSUPPORTED, AREAS_ERROR_SYSTEM: the
-/// other side refuses so. AREAS_ERROR_INVALID_INPUT: no such socket, or no area. AREAS_ERROR_LIMIT: beyond a bound.
+/// AREAS_ERROR_TIMED_OUT: not offered in time, or who listens does not answer in what is left of it, or in 10 seconds. AREAS_ERROR_BUSY, AREAS_ERROR_SYSTEM: the
+/// other side refuses so. AREAS_ERROR_UNSUPPORTED: so as well, or what it sends is no area. AREAS_ERROR_INVALID_INPUT: no such socket. AREAS_ERROR_LIMIT: beyond a bound.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_offer_take(at: *const c_char, how: *const Taking) -> *mut Handle {
     // What is wrong with it is told below.
@@ -262,11 +264,19 @@ pub unsafe extern "C-unwind" fn areas_offer_take(at: *const c_char, how: *const 
         // SAFETY: as many bytes as it says (C's promise).
         false => unsafe { read(how) }.map_or(Duration::ZERO, |how| Duration::from_millis(how.milliseconds)),
     };
+    let begun = Instant::now();
     in_steps(Some(whole), |step| {
+        // Whoever connects in a step is not to give up at its end, and to begin anew.
+        let answer = match whole.is_zero() {
+            true => ANSWER,
+            false => whole.saturating_sub(begun.elapsed()).min(ANSWER),
+        };
         made_or_not_yet(|| {
             // SAFETY: C's promise.
-            match unsafe { taken(at, how, step.time.unwrap_or_default()) } {
-                Err(error) if !step.last && error.kind() == Kind::TimedOut => Ok(None),
+            match unsafe { taken(at, how, (step.time.unwrap_or_default(), answer)) } {
+                Err(error) if !step.last && error.kind() == Kind::TimedOut && begun.elapsed() < whole => {
+                    Ok(None)
+                }
                 other => other.map(|area| Some(Handle::new(area))),
             }
         })
@@ -275,11 +285,15 @@ pub unsafe extern "C-unwind" fn areas_offer_take(at: *const c_char, how: *const 
 
 /// # Safety
 /// `at` is NULL or a string, and `how` NULL or as many bytes as it says, with the users and bounds that it points to.
-unsafe fn taken(at: *const c_char, how: *const Taking, time: Duration) -> Result<super::area::Any> {
+unsafe fn taken(
+    at: *const c_char,
+    how: *const Taking,
+    (time, answer): (Duration, Duration),
+) -> Result<super::area::Any> {
     const WHAT: &str = "take an area";
     // SAFETY: NULL or a string (the caller).
     let at = unsafe { text(at, WHAT) }?;
-    let mut options = TakeOptions::new().wait(time);
+    let mut options = TakeOptions::new().wait(time).answer_within(answer);
     if !how.is_null() {
         // SAFETY: as many bytes as it says (the caller).
         let how = unsafe { read(how) }?;

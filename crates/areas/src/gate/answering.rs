@@ -26,6 +26,8 @@ use crate::sys::listening::Until;
 const MOST_OF_ONE: usize = 32;
 /// So many of all users together.
 const MOST_OF_ALL: usize = 256;
+/// So many ended connections are told of, where nobody asks for them meanwhile: the last ones.
+const MOST_ENDED: usize = MOST_OF_ALL;
 /// Where no descriptor is free for who connects, it is tried again after this.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -43,7 +45,7 @@ pub struct Answer {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The area is on its way, or there.
+    /// The area is on its way, or there. Whether it was taken turns out once the connection ends: [`Offer::ended`].
     Given,
     /// It was refused, and told why.
     Refused(Refusal),
@@ -62,6 +64,26 @@ impl fmt::Display for Answer {
             Outcome::Refused(why) => write!(f, "refused to {peer}: {why}"),
             Outcome::Failed(error) => write!(f, "not given to {peer}: {error}"),
             Outcome::Left => write!(f, "not given to {peer}: it left before it was answered"),
+        }
+    }
+}
+
+/// The end of a connection on which an area went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ended {
+    /// Who had connected.
+    pub peer: Peer,
+    /// Whether the area was taken from it. Where it was not, the taker has left, or has refused what it saw: it was beyond a bound of its, say.
+    pub taken: bool,
+}
+
+/// As a line: "given to process 12 of user 1000".
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.taken {
+            true => write!(f, "given to {}", self.peer),
+            false => write!(f, "not given to {}: it left without taking what was sent", self.peer),
         }
     }
 }
@@ -87,6 +109,33 @@ impl Offer {
         time: Option<Duration>,
         wake: Option<BorrowedFd<'_>>,
     ) -> Result<Option<Answer>> {
+        self.answer_until(time, wake, false)
+    }
+
+    /// The same, and ends with `Ok(None)` once a connection on which the area went has ended, too: [`ended`](Offer::ended) tells of it.
+    ///
+    /// # Errors
+    /// As [`answer`](Offer::answer).
+    pub fn answer_or_ended(
+        &mut self,
+        time: Option<Duration>,
+        wake: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<Answer>> {
+        self.answer_until(time, wake, true)
+    }
+
+    /// The next connection that has ended of those on which the area went, and whether it was taken: the kernel tells, once the other side has closed it.
+    /// What ends is seen in [`answer`](Offer::answer), and the last 256 are kept.
+    pub fn ended(&mut self) -> Option<Ended> {
+        self.answers.ended.pop_front()
+    }
+
+    fn answer_until(
+        &mut self,
+        time: Option<Duration>,
+        wake: Option<BorrowedFd<'_>>,
+        or_ended: bool,
+    ) -> Result<Option<Answer>> {
         let deadline = time.and_then(|time| Instant::now().checked_add(time));
         loop {
             if let Some(came) = self.answers.early.pop_front() {
@@ -95,6 +144,9 @@ impl Offer {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let (woken, came) = self.wait(left, wake)?;
             if woken {
+                return Ok(None);
+            }
+            if or_ended && !self.answers.ended.is_empty() {
                 return Ok(None);
             }
             if came && let Some(came) = self.accept()? {
@@ -135,8 +187,7 @@ impl Offer {
         let at_most = [left, pause].into_iter().flatten().min();
         let happened = sys::listening::wait_for(&sockets, at_most)
             .map_err(|errno| failed(WHAT.to_owned(), "poll", errno))?;
-        let mut ended = happened[..given].iter();
-        self.answers.given.retain(|_| !ended.next().copied().unwrap_or(false));
+        self.answers.forget(&happened[..given]);
         let woken = happened[given..others].iter().any(|&woken| woken);
         Ok((woken, happened[others..].iter().any(|&came| came)))
     }
@@ -159,7 +210,7 @@ impl Offer {
 #[derive(Debug)]
 struct Outstanding {
     socket: Guarded,
-    user: Option<u32>,
+    peer: Peer,
 }
 
 /// What is answered, and to whom it was.
@@ -169,6 +220,7 @@ pub(super) struct Answers {
     read_only: bool,
     users: Users,
     given: Vec<Outstanding>,
+    ended: VecDeque<Ended>,
     early: VecDeque<OwnedFd>,
     pause: Option<Instant>,
 }
@@ -182,7 +234,35 @@ enum No {
 
 impl Answers {
     pub(super) fn new(source: Source, read_only: bool, users: Users) -> Self {
-        Answers { source, read_only, users, given: Vec::new(), early: VecDeque::new(), pause: None }
+        Answers {
+            source,
+            read_only,
+            users,
+            given: Vec::new(),
+            ended: VecDeque::new(),
+            early: VecDeque::new(),
+            pause: None,
+        }
+    }
+
+    /// Forgets those of the given ones whose connection has ended, in their order. A taker that closes it while the packet is still there
+    /// resets it (unix(7)).
+    fn forget(&mut self, has_ended: &[bool]) {
+        let mut has_ended = has_ended.iter();
+        let ended = &mut self.ended;
+        self.given.retain(|given| {
+            if !has_ended.next().copied().unwrap_or(false) {
+                return true;
+            }
+            if ended.len() == MOST_ENDED {
+                ended.pop_front();
+            }
+            ended.push_back(Ended {
+                peer: given.peer,
+                taken: !sys::listening::was_reset(given.socket.as_fd()),
+            });
+            false
+        });
     }
 
     pub(super) fn begin_with(&mut self, early: Vec<OwnedFd>) {
@@ -236,7 +316,7 @@ impl Answers {
         let outcome = match self.give(socket.as_fd(), peer) {
             Ok(()) => match Guarded::new(socket) {
                 Ok(socket) => {
-                    self.given.push(Outstanding { socket, user: peer.user });
+                    self.given.push(Outstanding { socket, peer });
                     Outcome::Given
                 }
                 Err(_) => Outcome::Given,
@@ -259,7 +339,7 @@ impl Answers {
         if !self.users.include(peer.user, own.as_slice()) {
             return Err(No::Refused(Refusal::NotOffered));
         }
-        let of_it = self.given.iter().filter(|given| given.user == peer.user).count();
+        let of_it = self.given.iter().filter(|given| given.peer.user == peer.user).count();
         if of_it >= MOST_OF_ONE || self.given.len() >= MOST_OF_ALL {
             return Err(No::Refused(Refusal::Busy));
         }

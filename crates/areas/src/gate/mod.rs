@@ -54,7 +54,7 @@ mod refusal;
 mod taking;
 mod who;
 
-pub use answering::{Answer, Outcome};
+pub use answering::{Answer, Ended, Outcome};
 pub use offer::{Offer, OfferOptions, Reach};
 pub use refusal::Refusal;
 pub use taking::{TakeOptions, take};

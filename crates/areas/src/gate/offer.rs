@@ -88,7 +88,7 @@ impl OfferOptions {
     /// - [`Kind::Busy`] where somebody listens there;
     /// - [`Kind::NoSuchArea`] if it is gone or retired;
     /// - [`Kind::Unsupported`] for resizable and low areas, and for what is left of an area that was cut;
-    /// - [`Kind::InvalidInput`] for a path without a name, and for a user number that stands for users without one;
+    /// - [`Kind::InvalidInput`] for a path without a name, for a name that is too long for a socket (some 80 bytes), and for a user number that stands for users without one;
     /// - [`Kind::Io`] where the socket cannot be made.
     pub fn open(&self, source: &Source, path: impl AsRef<Path>) -> Result<Offer> {
         let path = path.as_ref();

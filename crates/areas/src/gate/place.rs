@@ -20,6 +20,9 @@ use crate::sys::guarded::Guarded;
 /// How many may wait for an answer at a time. (The kernel has a bound of its own: net.core.somaxconn.)
 const WAITING: i32 = 128;
 
+/// Bytes of a path that a socket's address has room for, without the NUL behind it: `sockaddr_un` (unix(7)).
+const LONGEST_ADDRESS: usize = 107;
+
 /// A name in an open folder.
 pub(super) struct Place {
     folder: Guarded,
@@ -73,6 +76,7 @@ impl Place {
             match sys::socket::bind(socket.as_fd(), &self.path()) {
                 Ok(()) => return self.bound(socket, what),
                 Err(sys::Errno::ADDRINUSE) => self.clear_dead(what)?,
+                Err(errno @ sys::Errno::NAMETOOLONG) => return Err(self.is_too_long(what(), errno)),
                 Err(errno) => {
                     return Err(failed("bind")(errno).help(
                         "the folder must be there, this user must have the right to write it, and its file system must know sockets",
@@ -180,6 +184,20 @@ impl Place {
         let mut path = format!("{OWN_DESCRIPTORS}/{}/", self.folder.as_fd().as_raw_fd()).into_bytes();
         path.extend_from_slice(self.name.as_bytes());
         CString::new(path).unwrap_or_default()
+    }
+
+    fn is_too_long(&self, what: String, errno: sys::Errno) -> Error {
+        let len = self.name.as_bytes().len();
+        // What goes before the name leads to its folder, however long that one's own path is.
+        let most = LONGEST_ADDRESS.saturating_sub(self.path().as_bytes().len() - len);
+        Error::new(Kind::InvalidInput, what)
+            .call("bind", errno)
+            .detail(format!(
+                "the socket's name has {len} bytes, and there is room for {most}: a socket's address has {LONGEST_ADDRESS} at most"
+            ))
+            .help(format!(
+                "give the socket a name of at most {most} bytes; how long the path of its folder is does not matter"
+            ))
     }
 
     fn is_in_use(&self, what: String) -> Error {

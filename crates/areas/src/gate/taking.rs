@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sys;
 use crate::sys::listening::Until;
 
-/// How long an answer may take from who listens.
+/// How long an answer may take from who listens, where nothing else was said.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long is waited at a time, for an offer to be there, or for who gives up meanwhile.
 const STEP: Duration = Duration::from_millis(50);
@@ -38,6 +38,8 @@ pub struct TakeOptions {
     users: Users,
     bounds: ReceiveOptions,
     wait: Duration,
+    /// How long an answer may take where that is not what is left of `wait`.
+    answer: Option<Duration>,
 }
 
 impl Default for TakeOptions {
@@ -49,7 +51,12 @@ impl Default for TakeOptions {
 impl TakeOptions {
     /// The defaults.
     pub const fn new() -> Self {
-        TakeOptions { users: Users::Default, bounds: ReceiveOptions::new(), wait: Duration::ZERO }
+        TakeOptions {
+            users: Users::Default,
+            bounds: ReceiveOptions::new(),
+            wait: Duration::ZERO,
+            answer: None,
+        }
     }
 
     /// Takes it from this user: from those who are named, and from nobody else.
@@ -72,24 +79,32 @@ impl TakeOptions {
         self
     }
 
-    /// Waits for so long until it is offered.
+    /// Waits for so long until it is offered and given. All of it takes no longer, the answer of who listens included.
     pub const fn wait(mut self, time: Duration) -> Self {
         self.wait = time;
+        self
+    }
+
+    /// Gives who listens so long for an answer, whatever is left of the time that [`wait`](TakeOptions::wait) says. For the C edge, which waits in steps.
+    #[doc(hidden)]
+    pub const fn answer_within(mut self, time: Duration) -> Self {
+        self.answer = Some(time);
         self
     }
 
     /// Takes the area that is offered at a path: the same memory, with the rights that are given, with its name and its [note](crate::Area::note). It is
     /// published by nobody until somebody calls `publish`.
     ///
-    /// Who listens has 10 seconds for an answer.
+    /// Who listens has 10 seconds for an answer; with [`wait`](TakeOptions::wait), what is left of that time.
     ///
     /// # Errors
     /// Nothing was taken.
     /// - [`Kind::NoSuchArea`] where nothing is offered, or the area that was is gone;
     /// - [`Kind::NotPermitted`] where it is not offered to this user; where somebody offers it from whom it is not taken; for a path through another user's link;
     /// - [`Kind::TimedOut`] where it was not offered in time, or who listens does not answer: stopped, or another program;
-    /// - [`Kind::Busy`], [`Kind::Unsupported`], [`Kind::System`] where the other side refuses with such a reason;
-    /// - [`Kind::InvalidInput`] for a path that leads to no such socket, and for what is no area;
+    /// - [`Kind::Busy`], [`Kind::Unsupported`], [`Kind::System`] where the other side refuses with such a reason; [`Kind::Unsupported`] for what is no
+    ///   area;
+    /// - [`Kind::InvalidInput`] for a path that leads to no such socket;
     /// - as [`ReceiveOptions::receive`] for what is beyond a bound.
     pub fn take(&self, path: impl AsRef<Path>) -> Result<AnyArea> {
         self.take_while(path, &mut || true)
@@ -116,21 +131,41 @@ impl TakeOptions {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             match left {
                 Some(Duration::ZERO) if self.wait.is_zero() => return Err(error),
-                Some(Duration::ZERO) => {
-                    return Err(Error::new(Kind::TimedOut, what())
-                        .detail(format!("it was not offered within {:?}", self.wait))
-                        .caused_by(error));
-                }
+                Some(Duration::ZERO) => return Err(self.not_offered(error, &what)),
                 left => std::thread::sleep(left.map_or(STEP, |left| left.min(STEP))),
             }
             stop(go_on, &what)?;
         };
-        self.receive(&socket, go_on, &what)
+        // Whoever said how long to wait meant all of it.
+        let (deadline, allowed) = match self.answer {
+            None if !self.wait.is_zero() => (deadline, self.wait),
+            answer => {
+                let allowed = answer.unwrap_or(ANSWER);
+                (Instant::now().checked_add(allowed), allowed)
+            }
+        };
+        self.receive(&socket, (deadline, allowed), go_on, &what)
+    }
+
+    /// The error where nobody had offered it at the end; `last` is what was in the way of the last attempt.
+    fn not_offered(&self, last: Error, what: &dyn Fn() -> String) -> Error {
+        let why = last
+            .facts()
+            .map(str::to_owned)
+            .or_else(|| Some(format!("{}: {}", last.system_call()?, last.errno()?)));
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        let error = Error::new(Kind::TimedOut, what())
+            .detail(format!("it was not offered within {:?}{why}", self.wait));
+        match last.remedy() {
+            Some(remedy) => error.help(remedy.to_owned()),
+            None => error,
+        }
     }
 
     fn receive(
         &self,
         socket: &OwnedFd,
+        (deadline, allowed): (Option<Instant>, Duration),
         go_on: &mut dyn FnMut() -> bool,
         what: &dyn Fn() -> String,
     ) -> Result<AnyArea> {
@@ -142,14 +177,17 @@ impl TakeOptions {
                 .detail(format!("{offerer} offers it, and it is not taken from that user"))
                 .help("name the user from whom it is taken: `--from USER`, `TakeOptions::from`; one without a number here: `--from any`"));
         }
-        answered(socket.as_fd(), offerer, go_on, what)?;
-        let received = self.bounds.timeout(ANSWER).receive(socket);
+        answered(socket.as_fd(), offerer, (deadline, allowed), go_on, what)?;
+        // It is there, whole.
+        let received = self.bounds.timeout(STEP).receive(socket);
         // What was refused as it came goes with the connection.
         received.map_err(|error| match error.kind() {
-            Kind::InvalidInput => Error::new(Kind::InvalidInput, what())
-                .detail(format!("what {offerer} sends is no area of this version"))
-                .help("name a socket at which `areas offer` offers one; use versions of the library that go together")
-                .caused_by(error),
+            Kind::InvalidInput => Error::new(Kind::Unsupported, what())
+                .detail(format!(
+                    "what {offerer} sends is no area of this version: {}",
+                    error.facts().unwrap_or("it makes no sense")
+                ))
+                .help("name a socket at which `areas offer` offers one; use versions of the library that go together"),
             _ => error,
         })
     }
@@ -159,10 +197,10 @@ impl TakeOptions {
 fn answered(
     socket: BorrowedFd<'_>,
     offerer: Peer,
+    (deadline, allowed): (Option<Instant>, Duration),
     go_on: &mut dyn FnMut() -> bool,
     what: &dyn Fn() -> String,
 ) -> Result<()> {
-    let begun = Instant::now();
     let who = offerer.to_string();
     let mut beginning = [0; Packet::BYTES];
     loop {
@@ -189,13 +227,16 @@ fn answered(
             }
             Err(errno) => return Err(failed(what(), "recv(MSG_PEEK)", errno)),
         }
-        let left = ANSWER.saturating_sub(begun.elapsed());
-        if left.is_zero() {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
             return Err(Error::new(Kind::TimedOut, what())
-                .detail(format!("{who} listens, and does not answer within {ANSWER:?}"))
-                .help("it may be stopped (SIGCONT), or be another program than one that offers areas"));
+                .detail(format!("{who} listens there, and has not answered within {allowed:?}"))
+                .help(
+                    "it may be stopped (`kill -CONT PID`), or be another program than one that offers areas",
+                ));
         }
-        sys::listening::wait_for(&[(socket, Until::Ready)], Some(left.min(STEP)))
+        let step = left.map_or(STEP, |left| left.min(STEP));
+        sys::listening::wait_for(&[(socket, Until::Ready)], Some(step))
             .map_err(|errno| failed(what(), "poll", errno))?;
         stop(go_on, what)?;
     }

@@ -94,6 +94,11 @@ pub fn peer(socket: BorrowedFd<'_>) -> Result<Credentials> {
     }
 }
 
+/// Whether the other side has ended a connection without taking all that was sent. It is told once.
+pub(crate) fn was_reset(socket: BorrowedFd<'_>) -> bool {
+    matches!(sockopt::socket_error(socket), Ok(Err(Errno::CONNRESET)))
+}
+
 /// What one of several sockets is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {

@@ -251,7 +251,83 @@ fn who_dribbles_or_is_silent_is_given_up() {
     });
     // A packet is whole: one byte is no beginning that is waited for.
     let error = forged(&[(vec![b'A'], vec![]), (vec![b'R'], vec![])]).unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported, "{error:#}");
+}
+
+/// The time is that of all steps: until somebody listens, and until that one answers.
+#[test]
+fn who_is_silent_has_no_longer_than_was_said() {
+    let folder = Folder::new();
+    let wait = Duration::from_millis(400);
+    let options = TakeOptions::new().wait(wait);
+    let begun = Instant::now();
+    let (error, took) = std::thread::scope(|scope| {
+        let taker = scope.spawn(|| (options.take(folder.socket()).unwrap_err(), begun.elapsed()));
+        std::thread::sleep(wait / 2);
+        let forger = Forger::at(&folder.socket());
+        let _socket = forger.accept();
+        taker.join().unwrap()
+    });
+    assert_eq!(error.kind(), Kind::TimedOut);
+    let text = error.to_string();
+    assert!(text.contains(&format!("process {}", std::process::id())) && text.contains("400ms"), "{text}");
+    assert!(took >= wait && took < LONG, "{took:?}");
+    // What is in the way is said once.
+    std::fs::remove_file(folder.socket()).unwrap();
+    let error = TakeOptions::new().wait(Duration::from_millis(10)).take(folder.socket()).unwrap_err();
+    assert_eq!(error.to_string().matches("cannot take").count(), 1, "{error}");
+    assert!(
+        error.to_string().contains("it was not offered within 10ms: nothing is offered there"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_name_too_long_for_a_socket_is_told_with_the_limit() {
+    let folder = Folder::new();
+    let (_area, source) = published("long");
+    let path = folder.0.join("s".repeat(120));
+    let error = OfferOptions::new().open(&source, &path).unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidInput, "{error:#}");
+    let text = format!("{error:#}");
+    assert!(text.contains("ENAMETOOLONG") && text.contains("107") && text.contains("help: "), "{text}");
+    // As long as it says that it may be.
+    let most = text.split("there is room for ").nth(1).unwrap();
+    let most: usize = most.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+    // The numbers of descriptors have as many digits the next time.
+    let path = folder.0.join("s".repeat(most));
+    let mut offer = OfferOptions::new().open(&source, &path).unwrap();
+    assert!(taken(&mut offer, &TakeOptions::new()).1.is_ok());
+}
+
+/// The end of a connection says whether what was sent was taken.
+#[test]
+fn what_was_not_taken_is_told_as_such() {
+    let folder = Folder::new();
+    let (_area, source) = published("ended");
+    let mut offer = OfferOptions::new().open(&source, folder.socket()).unwrap();
+    let mut end = |options: Option<TakeOptions>| {
+        let came = match options {
+            Some(options) => taken(&mut offer, &options).1.is_ok(),
+            None => {
+                let knocked = knock(&folder.socket());
+                assert!(matches!(offer.answer(Some(LONG)).unwrap().unwrap().outcome, Outcome::Given));
+                drop(knocked);
+                false
+            }
+        };
+        assert!(offer.answer_or_ended(Some(LONG), None).unwrap().is_none());
+        let ended = offer.ended().unwrap();
+        assert_eq!(ended.peer.process, Some(std::process::id()));
+        assert_eq!(ended.taken, came, "{ended}");
+        assert!(offer.ended().is_none());
+        came
+    };
+    assert!(end(Some(TakeOptions::new())));
+    let small = areas::ReceiveOptions::new().max_bytes(4096);
+    assert!(!end(Some(TakeOptions::new().bounds(small))), "it refuses what it sees");
+    assert!(!end(None), "it never looks");
+    assert!(end(Some(TakeOptions::new())));
 }
 
 #[test]
