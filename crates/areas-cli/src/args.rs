@@ -49,7 +49,7 @@ Nodes: numbers and ranges, as `areas nodes` lists them: 0-3,8; or `all` for thos
 Exit status: 0, 1 failed, 2 wrong usage, 3 no such area, 4 timed out; 128+n when signal n ended it; that of COMMAND where \
 there is one.
 
-Environment: AREAS_DIR is the registry's folder, by default /dev/shm/areas-UID; \
+Environment: AREAS_DIR is the registry's folder, a path from / on, by default /dev/shm/areas-UID; \
 AREAS_WITHOUT names system calls that a sandbox kills for (pidfd_getfd,cachestat,mincore,move_pages); \
 NO_COLOR, TERM, COLUMNS and the locale are respected.";
 
@@ -376,7 +376,7 @@ fn address(text: &str) -> Result<usize, String> {
         Some(digits) => usize::from_str_radix(digits, 16),
         None => text.parse(),
     }
-    .map_err(|error| error.to_string())
+    .map_err(|_| "it is no address: digits, or hexadecimal ones after `0x`".to_owned())
 }
 
 fn note(text: OsString) -> areas::Result<Note> {

@@ -2,24 +2,31 @@
 //!
 //! This process has published the areas, so that everything that can go wrong has gone wrong here, where somebody reads it. Then it starts another one
 //! of itself, which leaves the session (`setsid`) and starts a third: that one can never get a terminal, and is nobody's child. It clones the areas, publishes
-//! them under the same names, and says so through a pipe; then this process ends, and at no moment was a name gone. A `fork` alone would not do:
-//! a child of a program with threads may do next to nothing but start another program.
+//! them under the same names, and says so through a pipe. This process tells its user, and says through another pipe that it has; then it
+//! ends, and at no moment was a name gone. Where it cannot tell (a full disk), or is killed meanwhile, the other pipe ends, and the holder with it: nobody would
+//! know of it. A `fork` alone would not do: a child of a program with threads may do next to nothing but start another program.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{ChildStdout, Command, ExitCode, Stdio};
+use std::sync::mpsc::Sender;
 
 use areas::registry::{self, Source};
 use areas::{AnyArea, AreaId, Error, Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Holding;
-use crate::failure::{Result, io_error};
+use crate::failure::{Failure, Result, io_error};
 use crate::hold::{self, ToHold};
 use crate::holders::args::HolderWorker;
 use crate::output;
+use crate::signals::Event;
 
 /// The word for the subcommand.
 const WORKER: &str = "holder-worker";
+
+/// What is said to the holder in the background once its user knows of it.
+const TOLD: &[u8] = b"told\n";
+const WHAT: &str = "start a holder in the background";
 
 /// What the holder in the background says when it has them.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,17 +38,20 @@ struct Ready {
 /// Has a process in the background hold the areas from now on.
 ///
 /// # Errors
-/// If there is none: then they go with this process.
+/// If there is none, or nobody can be told of it: then they go with this process.
 pub(crate) fn hand_over(held: Vec<AnyArea>, holding: &Holding, quiet: bool) -> Result<ExitCode> {
     let ids = held.iter().filter_map(AnyArea::id).map(|id| id.to_string());
     let mut worker = program()
         .arg(WORKER)
         .args(ids)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| io_error("start a holder in the background", error))?;
-    let ready = ready(&mut worker);
+        .map_err(|error| io_error(WHAT, error))?;
+    // The holder ends where this is closed before it has said that all is told.
+    let told = worker.stdin.take();
+    let mut output = worker.stdout.take().map(BufReader::new);
+    let ready = output.as_mut().map_or_else(|| Err(ended()), ready);
     // The first one ends at once, and its end is nobody else's business.
     let _ = worker.wait();
     let ready = ready?;
@@ -49,19 +59,25 @@ pub(crate) fn hand_over(held: Vec<AnyArea>, holding: &Holding, quiet: bool) -> R
         let until = format!("in the background; `areas drop {id}` ends it");
         hold::tell(AreaId::new(*id)?, area, ready.pid, holding.json, quiet, &until)?;
     }
+    if let Some(mut told) = told {
+        told.write_all(TOLD).map_err(|error| io_error(WHAT, error))?;
+    }
+    // It closes its end once it has left all that is ours.
+    if let Some(mut output) = output {
+        let _ = output.read_to_end(&mut Vec::new());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn ready(worker: &mut Child) -> Result<Ready> {
-    const WHAT: &str = "start a holder in the background";
+fn ready(output: &mut BufReader<ChildStdout>) -> Result<Ready> {
     let mut line = String::new();
-    if let Some(output) = worker.stdout.take() {
-        let mut output = BufReader::new(output.take(1 << 20));
-        output.read_line(&mut line).map_err(|error| io_error(WHAT, error))?;
-    }
+    output.take(1 << 20).read_line(&mut line).map_err(|error| io_error(WHAT, error))?;
     // What went wrong there it has said itself.
-    serde_json::from_str(&line)
-        .map_err(|_| Error::new(Kind::System, WHAT).detail("it has ended without having the areas").into())
+    serde_json::from_str(&line).map_err(|_| ended())
+}
+
+fn ended() -> Failure {
+    Error::new(Kind::System, WHAT).detail("it has ended without having the areas").into()
 }
 
 /// This program once more.
@@ -77,11 +93,7 @@ pub(crate) fn run(worker: &HolderWorker) -> Result<ExitCode> {
         // It fails only for the leader of a process group, which has no terminal to leave if it is in a session of its own.
         let _ = rustix::process::setsid();
         let ids = worker.ids.iter().map(i32::to_string);
-        program()
-            .args([WORKER, "--last"])
-            .args(ids)
-            .spawn()
-            .map_err(|error| io_error("start a holder in the background", error))?;
+        program().args([WORKER, "--last"]).args(ids).spawn().map_err(|error| io_error(WHAT, error))?;
         return Ok(ExitCode::SUCCESS);
     }
     let clone = |&id: &i32| {
@@ -90,12 +102,34 @@ pub(crate) fn run(worker: &HolderWorker) -> Result<ExitCode> {
         Ok(to_hold(&source, area))
     };
     let areas = worker.ids.iter().map(clone).collect::<areas::Result<Vec<_>>>()?;
-    hold::hold_in_background(areas, |ids| {
+    hold::hold_in_background(areas, |ids, events| {
         let ready = Ready { pid: std::process::id(), ids };
         let text = serde_json::to_string(&ready).map_err(|error| io_error("write JSON", error.into()))?;
         output::print_raw(&(text + "\n"))?;
-        leave()
+        let wait = move || leave_once_told(&events);
+        std::thread::Builder::new()
+            .name("told".to_owned())
+            .spawn(wait)
+            .map_err(|error| io_error(WHAT, error))?;
+        Ok(())
     })
+}
+
+/// Leaves all that is of where it was started, once that one's user knows of this holder; else this holder ends. Meanwhile it holds, and answers.
+fn leave_once_told(events: &Sender<Event>) {
+    let mut said = Vec::new();
+    let is_told = io::stdin().lock().take(TOLD.len() as u64).read_to_end(&mut said).is_ok() && said == TOLD;
+    let left = match is_told {
+        true => leave(),
+        false => Err(Failure::Unread),
+    };
+    if let Err(failure) = left {
+        if is_told {
+            failure.tell();
+        }
+        // It holds nothing any more once it has this.
+        let _ = events.send(Event::Ended);
+    }
 }
 
 /// A clone that is to be held under the name of its source.
@@ -109,11 +143,9 @@ fn leave() -> Result<()> {
     let failed = |error: rustix::io::Errno| io_error("leave the terminal", error.into());
     let null = std::fs::File::options().read(true).write(true).open("/dev/null");
     let null = null.map_err(|error| io_error("open \"/dev/null\"", error))?;
-    rustix::stdio::dup2_stdout(&null).map_err(failed)?;
+    std::env::set_current_dir("/").map_err(|error| io_error("go to \"/\"", error))?;
+    rustix::stdio::dup2_stdin(&null).map_err(failed)?;
     rustix::stdio::dup2_stderr(&null).map_err(failed)?;
-    // A registry that is named from here has to be found again.
-    if std::env::var_os("AREAS_DIR").is_none_or(|path| std::path::Path::new(&path).is_absolute()) {
-        std::env::set_current_dir("/").map_err(|error| io_error("go to \"/\"", error))?;
-    }
-    Ok(())
+    // Last of all: by its end whoever waits for this knows.
+    Ok(rustix::stdio::dup2_stdout(&null).map_err(failed)?)
 }

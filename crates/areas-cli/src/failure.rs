@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use areas::{Error, Kind};
+use areas::{Error, Kind, in_words};
 
 use crate::output;
 
@@ -12,6 +12,8 @@ use crate::output;
 pub(crate) enum Failure {
     /// Something could not be done.
     Error(Error),
+    /// The standard output could not be written, and what has been done by then: a sentence of what is so from now on.
+    Unwritten { error: io::Error, done: Option<String> },
     /// Whoever read our output has gone: nothing is to be said, and nobody is there to hear it.
     Unread,
     /// This signal came, and what was begun has been undone.
@@ -35,7 +37,15 @@ impl Failure {
     pub(crate) fn of_output(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::Unread,
-            _ => io_error("write to the standard output", error).into(),
+            _ => Failure::Unwritten { error, done: None },
+        }
+    }
+
+    /// The same of who has done something, and could not say so.
+    pub(crate) fn after(self, done: &str) -> Self {
+        match self {
+            Failure::Unwritten { error, .. } => Failure::Unwritten { error, done: Some(done.to_owned()) },
+            other => other,
         }
     }
 
@@ -45,6 +55,14 @@ impl Failure {
             Failure::Error(error) => {
                 output::complain(&in_words_of_the_command(format!("{error:#}")));
                 ExitCode::from(code_of(error.kind()))
+            }
+            Failure::Unwritten { error, done: Some(done) } => {
+                output::complain(&format!("{done}; cannot say so: write: {}", in_words(error)));
+                ExitCode::FAILURE
+            }
+            Failure::Unwritten { error, done: None } => {
+                output::complain(&format!("cannot write to the standard output: {}", in_words(error)));
+                ExitCode::FAILURE
             }
             Failure::Unread => ExitCode::from(Failure::UNREAD),
             Failure::Signal(signal) => ExitCode::from(code_of_signal(*signal)),
@@ -83,16 +101,7 @@ fn code_of(kind: Kind) -> u8 {
 
 /// An error of a file, in the library's form: `what` completes "cannot …".
 pub(crate) fn io_error(what: impl Into<std::borrow::Cow<'static, str>>, error: io::Error) -> Error {
-    Error::new(Kind::Io, what).detail(plain(&error))
-}
-
-/// What the standard library says of an error, without the number that it adds.
-pub(crate) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" (os error ") {
-        Some((words, _)) => words.to_lowercase(),
-        None => text,
-    }
+    Error::new(Kind::Io, what).detail(in_words(&error))
 }
 
 #[cfg(test)]
@@ -118,6 +127,6 @@ mod tests {
     #[test]
     fn files_fail_in_plain_words() {
         let error = io_error("open \"x\"", io::Error::from_raw_os_error(2));
-        assert_eq!(error.to_string(), "cannot open \"x\": no such file or directory");
+        assert_eq!(error.to_string(), "cannot open \"x\": no such file or directory (ENOENT)");
     }
 }

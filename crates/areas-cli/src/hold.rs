@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, ExitCode};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use areas::registry;
@@ -83,17 +83,17 @@ pub(crate) fn hold_growing(
     Ok(ExitCode::from(code))
 }
 
-/// As a process of its own that nobody waits for: `ready` tells the ids.
+/// As a process of its own that nobody waits for: `ready` tells the ids, and is given what an event ends it by.
 pub(crate) fn hold_in_background(
     areas: Vec<ToHold>,
-    ready: impl FnOnce(Vec<i32>) -> Result<()>,
+    ready: impl FnOnce(Vec<i32>, Sender<Event>) -> Result<()>,
 ) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel();
     signals::watch(false, sender.clone())?;
     let held = areas.into_iter().map(publish).collect::<Result<Vec<_>>>()?;
-    listen::listen(sender);
+    listen::listen(sender.clone());
     let ids = held.iter().map(|area| Ok(id_of(area)?.get())).collect::<areas::Result<_>>()?;
-    ready(ids)?;
+    ready(ids, sender)?;
     let mut holder = Holder { held, runs: None, trouble: None, growing: None };
     Ok(ExitCode::from(match holder.next(&events) {
         Some(Event::Signal(signal)) => code_of_signal(signal),
@@ -216,30 +216,16 @@ impl Holder {
         outcome.and(id)
     }
 
-    /// Publishes one of the areas under another name. Where that fails it has the old one again; and its id, too, but where
-    /// somebody takes the name at that very moment.
+    /// Publishes one of the areas under another name. Where that fails it has the name and the id that it had.
     fn rename_at(&mut self, at: usize, name: &[u8], exclusive: bool) -> areas::Result<AreaId> {
-        let name = Name::new(name)?;
         let area = &mut self.held[at];
-        if exclusive
-            && area.name() != Some(&name)
-            && let Ok(taken) = registry::find(name.as_bytes())
-        {
-            return Err(Error::new(Kind::NameTaken, format!("rename {area} to {name:?}"))
-                .detail(format!("area {} of process {} has that name", taken.id(), taken.pid()))
-                .help("choose another name, or leave out --exclusive"));
+        match exclusive {
+            false => area.rename(name),
+            true => area.rename_exclusive(name).map_err(|error| match error.kind() {
+                Kind::NameTaken => error.help("choose another name, or leave out --exclusive"),
+                _ => error,
+            }),
         }
-        let before = area.unpublish();
-        let renamed = match exclusive {
-            true => area.publish_exclusive(name.as_bytes()),
-            false => area.publish_named(name),
-        };
-        if renamed.is_err()
-            && let Some(before) = before
-        {
-            area.publish_named(before)?;
-        }
-        renamed
     }
 }
 

@@ -25,11 +25,15 @@ pub(crate) fn run(moving: &Move, quiet: bool) -> Result<ExitCode> {
     let bar = Bar::new("moving", Some(size), quiet);
     let migration = source.migrate_with(placement, &mut bar.follow())?;
     drop(bar);
-    if moving.json {
-        json::print(MoveJson::new(&source, &migration), false)?;
+    let done = || format!("area {} {:?}: {migration}", source.id(), source.name());
+    let told = if moving.json {
+        json::print(MoveJson::new(&source, &migration), false)
     } else if !quiet {
-        output::print(&format!("area {} {:?}: {migration}\n", source.id(), source.name()))?;
-    }
+        output::print(&(done() + "\n"))
+    } else {
+        Ok(())
+    };
+    output::after(done, told)?;
     // What stayed elsewhere is a failure of what was asked, told in full.
     Ok(if migration.verification().holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -54,7 +54,8 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
             Bytes::from(after),
             Bytes::from(before.size)
         );
-        output::print(&text)?;
+        let done = || format!("area {} {:?} has {:#} now", before.id, before.name, Bytes::from(after));
+        output::after(done, output::print(&text))?;
     }
     Ok(ExitCode::SUCCESS)
 }

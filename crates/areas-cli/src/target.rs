@@ -34,17 +34,37 @@ impl Target {
         }
     }
 
-    /// Looks it up.
+    /// Looks it up. Where it is not there, the error says where it was looked for.
     pub(crate) fn find(&self) -> areas::Result<Source> {
-        match self {
+        let found = match self {
             Target::Name(name) => registry::find(name.as_bytes()),
             Target::Id(digits) => match digits.parse().ok().and_then(|number| AreaId::new(number).ok()) {
                 Some(id) => registry::get(id),
-                None => Err(Error::new(Kind::NoSuchArea, format!("look at area {digits}"))
-                    .detail("no area ever has that id")
-                    .help(format!("`areas ls` lists the ids; an area that is called so is `name:{digits}`"))),
+                None => {
+                    return Err(Error::new(Kind::NoSuchArea, format!("look at area {digits}"))
+                        .detail("no area ever has that id")
+                        .help(format!(
+                            "`areas ls` lists the ids; an area that is called so is `name:{digits}`"
+                        )));
+                }
             },
-        }
+        };
+        found.map_err(|error| match (error.kind(), error.facts().map(str::to_owned)) {
+            (Kind::NoSuchArea, Some(facts)) => error.detail(format!("{facts}; {}", looked_in())),
+            _ => error,
+        })
+    }
+}
+
+/// Which registry an area was looked for in.
+fn looked_in() -> String {
+    let of = registry::looked_into();
+    match registry::path() {
+        Ok(Some(path)) => format!("looked in {}, the registry of user {of}", path.display()),
+        _ => match std::env::var_os("AREAS_DIR").filter(|named| !named.is_empty()) {
+            Some(named) => format!("there is no registry yet in {}, where AREAS_DIR has it", named.display()),
+            None => format!("there is no registry of user {of} yet (/dev/shm/areas-{of})"),
+        },
     }
 }
 

@@ -1,6 +1,6 @@
 //! The asker's end.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -8,14 +8,47 @@ use std::time::{Duration, Instant};
 use areas::registry::ProcessStat;
 use areas::{Error, Kind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
 use super::listen::LONGEST_FREEZE;
-use super::{Answer, Request, address, read_line};
+use super::{Answer, Request, Timed, address, read_line};
 use crate::failure::io_error;
 
-/// How long a holder may take to answer, besides what it is asked to wait.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Whoever is asked has so long to answer, also where less was given: a moment, in which a holder that is well answers many times.
+pub(crate) const AT_LEAST: Duration = Duration::from_millis(100);
+
+/// How long is waited, for all steps together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Within {
+    /// As it was given.
+    pub(crate) given: Duration,
+    deadline: Instant,
+}
+
+impl Within {
+    /// From now on.
+    pub(crate) fn new(given: Duration) -> Self {
+        let now = Instant::now();
+        /// As good as for ever.
+        const LONGEST: Duration = Duration::from_secs(1 << 32);
+        Within { given, deadline: now + given.clamp(AT_LEAST, LONGEST) }
+    }
+
+    /// What is left of it.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Why nobody answers for a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// It does not listen, or says what makes no sense: it is no `areas` command that holds areas, or it is stopped.
+    NoHolder,
+    /// It listens, and has not answered in time.
+    Silent,
+}
 
 /// A process that was proved to be an `areas` command which holds areas: the kernel says that it is the one who answers.
 #[derive(Debug)]
@@ -27,31 +60,34 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    /// Asks a process whether it is one; `None` if it does not answer.
-    pub(crate) fn of(pid: u32) -> Option<Self> {
+    /// Asks a process whether it is one.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub(crate) fn of(pid: u32, within: &Within) -> Result<Self, NoAnswer> {
         // First of all: from here on the number cannot become another process's without this telling so.
-        let number = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-        let process = pidfd_open(number, PidfdFlags::empty()).ok()?;
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(NoAnswer::NoHolder)?;
+        let process = pidfd_open(number, PidfdFlags::empty()).map_err(|_| NoAnswer::NoHolder)?;
         // One that is stopped would be waited for in vain.
         if is_stopped(pid) {
-            return None;
+            return Err(NoAnswer::NoHolder);
         }
-        match ask(pid, &Request::Holds)? {
+        match ask(pid, &Request::Holds, within)? {
             Answer::Holds { ids, command } if !has_ended(&process) => {
-                Some(Holder { pid, process, ids, command })
+                Ok(Holder { pid, process, ids, command })
             }
-            _ => None,
+            _ => Err(NoAnswer::NoHolder),
         }
     }
 
-    /// Asks it for something.
+    /// Asks it for something. `what` completes "cannot …".
     ///
     /// # Errors
-    /// What it says; `Kind::Unsupported` if it does not answer any more.
-    pub(crate) fn ask(&self, request: &Request) -> areas::Result<i32> {
-        match ask(self.pid, request) {
-            Some(Answer::Done { id }) => Ok(id),
-            Some(Answer::Failed { what, detail, help, busy }) => {
+    /// What it says; `Kind::Unsupported` if it does not answer any more, `Kind::TimedOut` if it has not in time.
+    pub(crate) fn ask(&self, request: &Request, what: &str, within: &Within) -> areas::Result<i32> {
+        match ask(self.pid, request, within) {
+            Ok(Answer::Done { id }) => Ok(id),
+            Ok(Answer::Failed { what, detail, help, busy }) => {
                 let mut error = Error::new(if busy { Kind::Busy } else { Kind::System }, what);
                 if let Some(detail) = detail {
                     error = error.detail(detail);
@@ -61,9 +97,15 @@ impl Holder {
                     None => error,
                 })
             }
-            Some(Answer::Holds { .. }) | None => {
-                Err(Error::new(Kind::Unsupported, format!("ask process {} for it", self.pid))
-                    .detail("it does not answer"))
+            Err(NoAnswer::Silent) => Err(Error::new(Kind::TimedOut, what.to_owned())
+                .detail(format!(
+                    "its holder, process {}, was asked, and has not answered within {:?}: it may still do it",
+                    self.pid, within.given
+                ))
+                .help("look what has become of it: `areas ls`; or give it more time: `--timeout`")),
+            Ok(Answer::Holds { .. }) | Err(NoAnswer::NoHolder) => {
+                Err(Error::new(Kind::Unsupported, what.to_owned())
+                    .detail(format!("its holder, process {}, does not answer any more", self.pid)))
             }
         }
     }
@@ -72,12 +114,23 @@ impl Holder {
     ///
     /// # Errors
     /// As [`ask`](Holder::ask); `Kind::Busy` where somebody could still write at the end.
-    pub(crate) fn freeze(&self, id: i32, deadline: Instant) -> areas::Result<()> {
+    pub(crate) fn freeze(&self, id: i32, what: &str, within: &Within) -> areas::Result<()> {
+        /// With less time than that it is not asked once more.
+        const TOO_LITTLE: Duration = Duration::from_millis(50);
+        let mut last: Option<Error> = None;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now()).min(LONGEST_FREEZE);
-            let patience = u64::try_from(left.as_millis()).unwrap_or(0);
-            match self.ask(&Request::Freeze { id, patience }) {
-                Err(error) if error.kind() == Kind::Busy && Instant::now() < deadline => {}
+            let left = within.left();
+            if left < TOO_LITTLE
+                && let Some(error) = last
+            {
+                return Err(error);
+            }
+            // Its answer, too, has to come in time.
+            let patience = (left / 2).min(LONGEST_FREEZE);
+            let patience = u64::try_from(patience.as_millis()).unwrap_or(0);
+            match self.ask(&Request::Freeze { id, patience }, what, within) {
+                Err(error) if error.kind() == Kind::Busy => last = Some(error),
+                Err(error) if error.kind() == Kind::TimedOut => return Err(last.unwrap_or(error)),
                 answer => return answer.map(|_| ()),
             }
         }
@@ -102,10 +155,9 @@ impl Holder {
     ///
     /// # Errors
     /// If the kernel does not let us wait.
-    pub(crate) fn wait(&self, timeout: Duration) -> areas::Result<bool> {
-        let deadline = Instant::now() + timeout;
+    pub(crate) fn wait(&self, within: &Within) -> areas::Result<bool> {
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = within.left();
             let time = Timespec::try_from(left).ok();
             match poll(&mut [PollFd::new(&self.process, PollFlags::IN)], time.as_ref()) {
                 Ok(0) if left.is_zero() => return Ok(false),
@@ -123,12 +175,26 @@ pub(crate) fn is_stopped(pid: u32) -> bool {
 }
 
 /// Why a holder does not answer: what is the matter with it, and what to do. `otherwise` is what to do about a program that is not ours.
-pub(crate) fn does_not_answer(pid: u32, command: &str, what: String, otherwise: &'static str) -> Error {
-    match is_stopped(pid) {
-        true => Error::new(Kind::TimedOut, what)
+pub(crate) fn does_not_answer(
+    pid: u32,
+    command: &str,
+    (why, within): (NoAnswer, &Within),
+    what: String,
+    otherwise: &'static str,
+) -> Error {
+    if is_stopped(pid) {
+        return Error::new(Kind::TimedOut, what)
             .detail(format!("its holder, process {pid}{command}, is stopped, so that it cannot answer"))
-            .help(format!("have it go on: `kill -CONT {pid}`")),
-        false => Error::new(Kind::Unsupported, what)
+            .help(format!("have it go on: `kill -CONT {pid}`"));
+    }
+    match why {
+        NoAnswer::Silent => Error::new(Kind::TimedOut, what)
+            .detail(format!(
+                "its holder, process {pid}{command}, listens, and has not answered within {:?}",
+                within.given
+            ))
+            .help(format!("give it more time: `--timeout`; where it hangs, `kill {pid}` ends it")),
+        NoAnswer::NoHolder => Error::new(Kind::Unsupported, what)
             .detail(format!("its holder, process {pid}{command}, is no `areas` command that answers here"))
             .help(otherwise),
     }
@@ -140,17 +206,43 @@ fn has_ended(process: &OwnedFd) -> bool {
 }
 
 /// Asks whoever listens for a process, if it is that process, and the same user's (or root's, which may do all).
-fn ask(pid: u32, request: &Request) -> Option<Answer> {
-    let mut stream = UnixStream::connect_addr(&address(pid).ok()?).ok()?;
-    let listener = areas::others::peer(stream.as_fd()).ok()?;
-    let own = geteuid().as_raw();
-    let is_ours = listener.user == own || own == 0 || listener.user == 0;
-    if !(is_ours && listener.pid == pid) {
-        return None;
+fn ask(pid: u32, request: &Request, within: &Within) -> Result<Answer, NoAnswer> {
+    let deadline = within.deadline;
+    let told = || -> io::Result<Answer> {
+        let stream = connect(pid, deadline)?;
+        let listener = areas::others::peer(stream.as_fd())?;
+        let own = geteuid().as_raw();
+        let is_ours = listener.user == own || own == 0 || listener.user == 0;
+        if !(is_ours && listener.pid == pid) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let timed = || Timed { stream: &stream, deadline };
+        let text = serde_json::to_string(request)? + "\n";
+        timed().write_all(text.as_bytes())?;
+        Ok(serde_json::from_slice(&read_line(timed())?)?)
+    };
+    told().map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => NoAnswer::Silent,
+        _ => NoAnswer::NoHolder,
+    })
+}
+
+/// Connects to where a process listens. Where others wait there already, as many as the kernel lets wait, it is tried again until the deadline.
+fn connect(pid: u32, deadline: Instant) -> io::Result<UnixStream> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let address = SocketAddrUnix::new_abstract_name(address(pid)?.as_bytes())?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    loop {
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) => break,
+            Err(rustix::io::Errno::AGAIN) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+            Err(rustix::io::Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    let text = serde_json::to_string(request).ok()? + "\n";
-    stream.write_all(text.as_bytes()).ok()?;
-    serde_json::from_slice(&read_line(&stream).ok()?).ok()
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }

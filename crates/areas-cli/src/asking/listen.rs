@@ -2,16 +2,17 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::mpsc::{self, Sender, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use areas::{Error, Kind};
 
-use super::{Answer, Request, address, read_line};
+use super::{Answer, Request, Timed, address, read_line};
 use crate::signals::Event;
 
-/// How long one who asks may take to say it, and to hear the answer.
+/// How long one who asks may take to say it; and to hear the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest that a holder waits for writers at the request of another process: it hears no signal meanwhile.
 pub(super) const LONGEST_FREEZE: Duration = Duration::from_millis(500);
@@ -56,10 +57,8 @@ impl From<Error> for Answer {
 /// Listens from now on. Where that cannot be (another process has the address, a sandbox forbids sockets) nobody can ask, and is told so: the areas are
 /// held all the same.
 pub(crate) fn listen(events: Sender<Event>) {
-    let Ok(listener) = address(std::process::id()).and_then(|address| UnixListener::bind_addr(&address))
-    else {
-        return;
-    };
+    let bind = || UnixListener::bind_addr(&SocketAddr::from_abstract_name(address(std::process::id())?)?);
+    let Ok(listener) = bind() else { return };
     let serve = move || {
         for stream in listener.incoming() {
             match stream {
@@ -81,14 +80,12 @@ fn serve(stream: &UnixStream, events: &Sender<Event>) -> io::Result<()> {
     if !(asker.user == 0 || asker.user == rustix::process::geteuid().as_raw()) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let request: Request = serde_json::from_slice(&read_line(stream)?)?;
+    let timed = || Timed { stream, deadline: Instant::now() + PATIENCE };
+    let request: Request = serde_json::from_slice(&read_line(timed())?)?;
     let (answer, answered) = mpsc::sync_channel(1);
     let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
     events.send(Event::Asked(Asked { request, answer })).map_err(|_| gone())?;
     let answer = answered.recv().map_err(|_| gone())?;
     let text = serde_json::to_string(&answer)? + "\n";
-    let mut stream = stream;
-    stream.write_all(text.as_bytes())
+    timed().write_all(text.as_bytes())
 }

@@ -10,7 +10,7 @@ use areas::{Bytes, Error, Kind};
 use super::check::{Check, Group, Remedy};
 use super::facts::{Facts, Unread};
 use super::quoted;
-use crate::failure::plain;
+use areas::in_words;
 
 pub(super) fn group(facts: &Facts) -> Group {
     let mut checks = vec![shared_memory(facts)];
@@ -70,9 +70,11 @@ fn shared_memory(facts: &Facts) -> Check {
             }
             Check::fine(id, title, finding)
         }
-        Err(errno) => {
-            Check::unknown(id, title, format!("{finding}; how much of it is free is not told: {errno}"))
-        }
+        Err(errno) => Check::unknown(
+            id,
+            title,
+            format!("{finding}; how much of it is free is not told: {}", areas::Errno::from(errno)),
+        ),
     }
 }
 
@@ -138,7 +140,7 @@ fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
                 refused(format!("there is no folder {shown}")).help(format!("{MAKE} {}", quoted(&shown)))
             }
             _ => {
-                refused(format!("mkdir(0700): {}", plain(&error))).help(format!("{LOOK} {}", quoted(&shown)))
+                refused(format!("mkdir(0700): {}", in_words(&error))).help(format!("{LOOK} {}", quoted(&shown)))
             }
         }
     };

@@ -69,7 +69,8 @@ pub(crate) struct Take {
     /// From these users and nobody else, by number; `any` is whoever listens there. Without it, from this user and root
     #[arg(long, value_name = "UID,…|any", value_delimiter = ',')]
     pub(crate) from: Vec<User>,
-    /// Wait so many seconds until it is offered; then give up, with exit status 4
+    /// Wait so many seconds until it is offered and given, all together, 0.1 at least; then give up, with exit status 4. Without it, it has to be offered now,
+    /// and who listens has 10 seconds to answer
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
     /// Refuse what is larger; without it, the machine's RAM and swap

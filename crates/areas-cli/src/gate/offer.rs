@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use areas::gate::{self, Answer, OfferOptions, Outcome, Reach};
+use areas::gate::{self, Answer, Ended, OfferOptions, Outcome, Reach};
 use areas::registry::Source;
 use areas::{Bytes, Error, Kind};
 use serde::Serialize;
@@ -64,15 +64,18 @@ fn serve(gate: &mut gate::Offer, wake: &Wake, json: bool, quiet: bool) -> Result
     let mut trouble = Trouble::default();
     let mut looked = Instant::now();
     loop {
-        match gate.answer_or(Some(LOOK_AFTER.saturating_sub(looked.elapsed())), Some(wake.as_fd())) {
-            Ok(answer) => {
-                if let Some(answer) = answer {
-                    tell_answer(&answer, json, quiet)?;
-                }
-            }
+        let time = Some(LOOK_AFTER.saturating_sub(looked.elapsed()));
+        match gate.answer_or_ended(time, Some(wake.as_fd())) {
+            // Whether it is taken turns out later.
+            Ok(Some(answer)) if matches!(answer.outcome, Outcome::Given) => {}
+            Ok(Some(answer)) => tell_answer(&answer, json, quiet)?,
+            Ok(None) => {}
             // Who came waits until there is a descriptor.
             Err(error) if error.kind() == Kind::Limit => trouble.tell(&error),
             Err(error) => return Err(error.into()),
+        }
+        while let Some(ended) = gate.ended() {
+            tell_ended(&ended, json, quiet)?;
         }
         if let Some(signal) = wake.signal() {
             return Ok(code_of_signal(signal));
@@ -200,10 +203,22 @@ struct AnswerJson {
     reason: Option<String>,
 }
 
+/// Whether it was taken by whoever it was sent to.
+fn tell_ended(ended: &Ended, json: bool, quiet: bool) -> Result<()> {
+    if json {
+        let event = if ended.taken { "given" } else { "left" };
+        let (user, pid) = (ended.peer.user, ended.peer.process);
+        return json::print(AnswerJson { event, user, pid, reason: None }, true);
+    }
+    if !quiet {
+        output::complain(&ended.to_string());
+    }
+    Ok(())
+}
+
 fn tell_answer(answer: &Answer, json: bool, quiet: bool) -> Result<()> {
     if json {
         let (event, reason) = match &answer.outcome {
-            Outcome::Given => ("given", None),
             Outcome::Refused(why) => ("refused", Some(why.to_string())),
             Outcome::Failed(error) => ("failed", Some(error.to_string())),
             _ => ("left", None),

@@ -1,11 +1,13 @@
 //! `areas take`: an area that is offered at a socket, published and held here.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use areas::gate::TakeOptions;
 use areas::{Error, Kind, Lock, ReceiveOptions};
 
 use super::args::{Take, User};
+use crate::asking::ask::AT_LEAST;
 use crate::failure::Result;
 use crate::hold::{ToHold, hold};
 
@@ -27,7 +29,9 @@ fn options(take: &Take) -> TakeOptions {
     if take.no_lock {
         bounds = bounds.lock_at_most(Lock::None);
     }
-    let mut options = TakeOptions::new().bounds(bounds).wait(take.timeout.unwrap_or_default());
+    let mut options = TakeOptions::new()
+        .bounds(bounds)
+        .wait(take.timeout.map_or(Duration::ZERO, |timeout| timeout.max(AT_LEAST)));
     for user in &take.from {
         options = match user {
             User::Number(number) => options.from(*number),

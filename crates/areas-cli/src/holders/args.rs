@@ -11,7 +11,7 @@ use crate::watch::args::seconds;
 
 /// Hold areas that are there, under the names that they have
 ///
-/// Each is cloned, and published under its own name once more: it stays, and is found, when the process goes that holds it now. So a server hands its memory to
+/// Each is cloned, once however often it is named, and published under its own name once more: it stays, and is found, when the process goes that holds it now. So a server hands its memory to
 /// its next version.
 ///
 /// Whoever holds an area keeps it. If this command is killed (SIGKILL), COMMAND goes on, and an area is there as long as another process
@@ -53,7 +53,7 @@ pub(crate) struct Publish {
 
 /// Publish an area under another name instead of its own
 ///
-/// Its holder does it, which has to be an `areas` command; it gets a new id. Who has the area keeps it. A program of your own gives its areas other names
+/// Its holder does it, which has to be an `areas` command; it gets a new id. Where it cannot, its name and its id stay. Who has the area keeps it. A program of your own gives its areas other names
 /// by itself; `areas publish` gives them one more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -61,7 +61,7 @@ Examples:
   areas rename model-new model
   areas rename 468051968 model --exclusive       # only if no other area has that name
 
-Exit status: 0, 1 failed, 2 wrong usage, 3 no such area.")]
+Exit status: 0, 1 failed, 2 wrong usage, 3 no such area, 4 timed out: its holder has not answered.")]
 pub(crate) struct Rename {
     /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
     #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
@@ -69,9 +69,12 @@ pub(crate) struct Rename {
     /// Its name from now on: 1 to 255 bytes
     #[arg(value_name = "NEW", value_parser = OsStringValueParser::new().try_map(name))]
     pub(crate) name: Name,
-    /// Refuse if another area has that name
+    /// Refuse if another area has that name: of several that ask for it at once, one gets it
     #[arg(long)]
     pub(crate) exclusive: bool,
+    /// Wait so many seconds for its holder to do it, 0.1 at least
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub(crate) timeout: Duration,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -88,13 +91,14 @@ Examples:
   areas freeze model --timeout 60                # wait a minute for writers to finish
   areas freeze ring --no-new-writers             # who writes goes on; nobody else begins
 
-Exit status: 0, 1 failed, 2 wrong usage, 3 no such area, 4 timed out: some process can still write.")]
+Exit status: 0, 1 failed, 2 wrong usage, 3 no such area, 4 timed out: some process can still write, or does not \
+answer.")]
 pub(crate) struct Freeze {
     /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
     #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
     pub(crate) area: Target,
-    /// Wait so many seconds for those who can still write
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    /// Wait so many seconds for its holders and for those who can still write, 0.1 at least
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// Do not freeze it: only let nobody write it who cannot write it yet. That is for good
     #[arg(long, conflicts_with = "timeout")]
@@ -107,19 +111,20 @@ pub(crate) struct Freeze {
 /// Ask an area's holder to end, and wait until it has
 ///
 /// The holder has to be an `areas` command: it is asked by a signal (TERM), which reaches no other process. One that holds several areas drops this one, and goes
-/// on. Others who hold the memory keep it, and are named.
+/// on. Others who hold the memory keep it, and are named: `gone` and `kept_by` with --json.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   areas drop model
   areas drop server-state --with-command         # held for a command: the signal is passed on to it
 
-Exit status: 0 the memory is gone; 1 failed, or others keep the memory; 2 wrong usage; 3 no such area; 4 its holder has not ended in time.")]
+Exit status: 0 its holder has ended, or holds it no more, also where others keep the memory; 1 failed; 2 wrong usage; 3 no such area; \
+4 its holder has not ended, or answered, in time.")]
 pub(crate) struct Drop {
     /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
     #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
     pub(crate) area: Target,
-    /// Wait so many seconds
+    /// Wait so many seconds, 0.1 at least
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// Also where it is held for a command that runs, which gets the signal then

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::args::Drop;
 use crate::asking::Request;
-use crate::asking::ask::{self, Holder};
+use crate::asking::ask::{self, Holder, Within};
 use crate::failure::Result;
 use crate::output::{self, json};
 
@@ -21,25 +21,26 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
     let source = drop.area.find()?;
     let whose = format!("area {} {:?}", source.id(), source.name());
     let info = source.info()?;
-    let holder = holder(&source, &whose, drop)?;
+    let within = Within::new(drop.timeout);
+    let holder = holder(&source, &whose, drop, &within)?;
     // What else there is over the same memory tells afterwards who has it: this area's own record has gone then.
     let others = others(info.object, holder.pid)?;
     let before: Vec<Having> = source.holders().into_iter().filter(|other| other.pid != holder.pid).collect();
     let ends = holder.ids.len() == 1;
     if !ends {
-        holder.ask(&Request::Drop { id: info.id.get() })?;
-    } else if !ended(&holder, drop)? {
+        holder.ask(&Request::Drop { id: info.id.get() }, &format!("drop {whose}"), &within)?;
+    } else if !ended(&holder, &within)? {
         return Err(Error::new(Kind::TimedOut, format!("drop {whose}"))
             .detail(format!("process {} has not ended within {:?}", holder.pid, drop.timeout))
             .help("it may be told to ignore the signal, or be stopped: `kill -CONT PID`; `kill -KILL PID` ends it in any case")
             .into());
     }
-    let kept = kept_by(&others, before);
-    if drop.json {
+    let kept = kept_by(&others, before, within.left());
+    let told = if drop.json {
         let kept_by =
             kept.iter().map(|other| HavingJson { pid: other.pid, command: other.command.clone() }).collect();
         let (id, pid, gone) = (info.id.get(), holder.pid, kept.is_empty());
-        json::print(DropJson { id, pid, ended: ends, gone, kept_by }, false)?;
+        json::print(DropJson { id, pid, ended: ends, gone, kept_by }, false)
     } else if !quiet {
         let what = if ends { "which held it, has ended" } else { "which holds others, holds it no more" };
         let mut text = format!("{whose}: process {}, {what}", holder.pid);
@@ -50,28 +51,36 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
             let have = if names.len() == 1 { "has" } else { "have" };
             text += &format!("; its memory stays: process {} {have} it", names.join(", process "));
         }
-        output::print(&format!("{}\n", escape_invisible(&text)))?;
-    }
-    Ok(if kept.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        output::print(&format!("{}\n", escape_invisible(&text)))
+    } else {
+        Ok(())
+    };
+    let done = || match ends {
+        true => format!("{whose}: process {}, which held it, has ended", holder.pid),
+        false => format!("{whose}: process {} holds it no more", holder.pid),
+    };
+    output::after(done, told)?;
+    // Others were not asked.
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Has it end; whether it has.
-fn ended(holder: &Holder, drop: &Drop) -> Result<bool> {
+fn ended(holder: &Holder, within: &Within) -> Result<bool> {
     holder.signal(Signal::TERM)?;
-    Ok(holder.wait(drop.timeout)?)
+    Ok(holder.wait(within)?)
 }
 
 /// The process that is to be asked, if it may be.
-fn holder(source: &Source, whose: &str, drop: &Drop) -> Result<Holder> {
+fn holder(source: &Source, whose: &str, drop: &Drop, within: &Within) -> Result<Holder> {
     let pid = source.pid();
     let refuse = |detail: String, help: &'static str| {
         Err(Error::new(Kind::Unsupported, format!("drop {whose}")).detail(detail).help(help).into())
     };
-    let Some(holder) = Holder::of(pid) else {
-        let command = source.info()?.command().map_or_else(String::new, |command| format!(" ({command})"));
+    let holder = Holder::of(pid, within).map_err(|why| {
+        let command = registry::command_of(pid).map_or_else(String::new, |command| format!(" ({command})"));
         let what = format!("drop {whose}");
-        return Err(ask::does_not_answer(pid, &command, what, "end that program in its own way").into());
-    };
+        ask::does_not_answer(pid, &command, (why, within), what, "end that program in its own way")
+    })?;
     if !holder.ids.contains(&source.id().get()) {
         return refuse(format!("process {pid} does not hold it any more"), "look again: `areas ls`");
     }
@@ -93,8 +102,8 @@ fn others(object: (u64, u64), pid: u32) -> Result<Vec<Source>> {
 }
 
 /// Who has the memory still: those that have published it, and of the others those that had it before.
-fn kept_by(others: &[Source], before: Vec<Having>) -> Vec<Having> {
-    let deadline = Instant::now() + FREEING;
+fn kept_by(others: &[Source], before: Vec<Having>, left: Duration) -> Vec<Having> {
+    let deadline = Instant::now() + FREEING.min(left);
     loop {
         let kept: Vec<Having> = match others.iter().find(|area| area.info().is_ok()) {
             Some(area) => area.holders(),

@@ -6,15 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::Instant;
 
-use areas::registry::{self, Source};
-use areas::{Error, Kind};
+use areas::registry::{self, Holder as Having, Source};
+use areas::{Error, Kind, Protection};
 use rustix::fs::{SealFlags, fcntl_add_seals};
 use serde::Serialize;
 
 use super::args::Freeze;
-use crate::asking::ask::Holder;
+use crate::asking::ask::{Holder, NoAnswer, Within, does_not_answer};
 use crate::failure::{Result, io_error};
 use crate::output::{self, json};
 
@@ -28,9 +27,9 @@ pub(crate) fn run(freeze: &Freeze, quiet: bool) -> Result<ExitCode> {
         frozen(&source, &whose, freeze)?;
     }
     let frozen = source.is_frozen()?;
-    if freeze.json {
+    let told = if freeze.json {
         let (id, new_writers) = (source.id().get(), !(frozen || freeze.no_new_writers));
-        json::print(FreezeJson { id, frozen, was_frozen, new_writers }, false)?;
+        json::print(FreezeJson { id, frozen, was_frozen, new_writers }, false)
     } else if !quiet {
         output::print(&match (was_frozen, frozen) {
             (true, _) => format!("{whose}: it was frozen already\n"),
@@ -38,28 +37,37 @@ pub(crate) fn run(freeze: &Freeze, quiet: bool) -> Result<ExitCode> {
             (false, false) => format!(
                 "{whose}: nobody else can write it from now on; who has it mapped for writing still can\n"
             ),
-        })?;
-    }
+        })
+    } else {
+        Ok(())
+    };
+    let done = || match frozen {
+        true => format!("{whose} is frozen"),
+        false => format!("{whose} lets no more writers in"),
+    };
+    output::after(done, told)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn frozen(source: &Source, whose: &str, freeze: &Freeze) -> Result<()> {
-    let deadline = Instant::now() + freeze.timeout;
-    let holders = holders(source)?;
-    let outcomes = match holders.is_empty() {
-        true => vec![by_a_clone(source, freeze)],
-        false => std::thread::scope(|scope| {
-            let ask = |(holder, id): &'_ (Holder, i32)| holder.freeze(*id, deadline);
-            let threads: Vec<_> = holders.iter().map(|each| scope.spawn(move || ask(each))).collect();
-            let died = || Err(Error::new(Kind::System, format!("freeze {whose}")));
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| died())).collect()
-        }),
-    };
+    let within = Within::new(freeze.timeout);
+    let candidates = candidates(source)?;
+    let asked: Vec<(u32, Asked)> = std::thread::scope(|scope| {
+        let ask = |(&pid, &id): (&u32, &i32)| {
+            let within = &within;
+            (pid, scope.spawn(move || ask((pid, id), whose, within)))
+        };
+        let threads: Vec<_> = candidates.iter().map(ask).collect();
+        let died = || Asked::Tried(Err(Error::new(Kind::System, format!("freeze {whose}"))));
+        threads.into_iter().map(|(pid, thread)| (pid, thread.join().unwrap_or_else(|_| died()))).collect()
+    });
+    let is_nobody = |(_, asked): &(u32, Asked)| matches!(asked, Asked::NoAnswer(NoAnswer::NoHolder));
+    let by_a_clone = asked.iter().all(is_nobody).then(|| by_a_clone(source, &within));
     // Whatever they said, the kernel knows.
     if source.is_frozen()? {
         return Ok(());
     }
-    let error = outcomes.into_iter().find_map(areas::Result::err);
+    let error = by_a_clone.and_then(areas::Result::err).or_else(|| why_not(asked, source, whose, &within));
     let error = error.unwrap_or_else(|| Error::new(Kind::Busy, format!("freeze {whose}")));
     if error.kind() != Kind::Busy {
         return Err(error.into());
@@ -72,29 +80,73 @@ fn frozen(source: &Source, whose: &str, freeze: &Freeze) -> Result<()> {
     Err(late.into())
 }
 
-/// The `areas` commands that publish this memory, with one of their areas over it.
-fn holders(source: &Source) -> Result<Vec<(Holder, i32)>> {
-    let object = source.info()?.object;
-    let mut found = BTreeMap::new();
-    for area in registry::list()?.areas {
-        // One that went meanwhile is none.
-        if area.info().is_ok_and(|info| info.object == object) {
-            found.insert(area.pid(), area.id().get());
-        }
-    }
-    let asked = found.into_iter().filter_map(|(pid, id)| Holder::of(pid).map(|holder| (holder, id)));
-    Ok(asked.filter(|(holder, id)| holder.ids.contains(id)).collect())
+/// What came of asking a process to freeze it.
+enum Asked {
+    NoAnswer(NoAnswer),
+    Tried(areas::Result<()>),
 }
 
-fn by_a_clone(source: &Source, freeze: &Freeze) -> areas::Result<()> {
-    drop(source.open_any()?.freeze_within(freeze.timeout)?);
+fn ask((pid, id): (u32, i32), whose: &str, within: &Within) -> Asked {
+    match Holder::of(pid, within) {
+        Ok(holder) if holder.ids.contains(&id) => {
+            Asked::Tried(holder.freeze(id, &format!("freeze {whose}"), within))
+        }
+        // It holds it no more.
+        Ok(_) => Asked::NoAnswer(NoAnswer::NoHolder),
+        Err(why) => Asked::NoAnswer(why),
+    }
+}
+
+/// Of all answers the one that says why: first of who has not answered, as nothing is known of it.
+fn why_not(asked: Vec<(u32, Asked)>, source: &Source, whose: &str, within: &Within) -> Option<Error> {
+    let silent = |(pid, asked): &(u32, Asked)| match asked {
+        Asked::NoAnswer(why @ NoAnswer::Silent) => Some((*pid, *why)),
+        _ => None,
+    };
+    if let Some((pid, why)) = asked.iter().find_map(silent) {
+        let command = registry::command_of(pid).map_or_else(String::new, |command| format!(" ({command})"));
+        return Some(does_not_answer(pid, &command, (why, within), format!("freeze {whose}"), ""));
+    }
+    let pids: Vec<u32> = asked.iter().map(|(pid, _)| *pid).collect();
+    let error = asked.into_iter().find_map(|(_, asked)| match asked {
+        Asked::Tried(tried) => tried.err(),
+        Asked::NoAnswer(_) => None,
+    })?;
+    // A holder says who is in the way. One that is late with that is not waited for.
+    Some(match error.kind() {
+        Kind::TimedOut => in_the_way(source, &pids).unwrap_or(error),
+        _ => error,
+    })
+}
+
+/// The error that names who can still write it, but for the holders that were asked; `None` where nobody is seen.
+fn in_the_way(source: &Source, asked: &[u32]) -> Option<Error> {
+    let writes = |other: &Having| other.mapped.is_some_and(|mapped| mapped.contains(Protection::WRITE));
+    let others = source.holders().into_iter().filter(|other| !asked.contains(&other.pid) && writes(other));
+    let others: Vec<String> = others.map(|other| other.to_string()).collect();
+    let error =
+        Error::new(Kind::Busy, "freeze it").detail(format!("mapped for writing by {}", others.join(", ")));
+    (!others.is_empty()).then(|| error.help("have them drop it, or clone it for reading only"))
+}
+
+/// The processes that publish this memory, with one of their areas over it.
+fn candidates(source: &Source) -> Result<BTreeMap<u32, i32>> {
+    let object = source.info()?.object;
+    let areas = registry::list()?.areas.into_iter();
+    // One that went meanwhile is none.
+    let of_it = areas.filter(|area| area.info().is_ok_and(|info| info.object == object));
+    Ok(of_it.map(|area| (area.pid(), area.id().get())).collect())
+}
+
+fn by_a_clone(source: &Source, within: &Within) -> areas::Result<()> {
+    drop(source.open_any()?.freeze_within(within.left())?);
     Ok(())
 }
 
 fn refuse_new_writers(source: &Source, whose: &str) -> Result<()> {
     let what = || format!("let no more writers into {whose}");
     let area = source.open_any()?;
-    if !area.protection().contains(areas::Protection::WRITE) && !area.is_frozen() {
+    if !area.protection().contains(Protection::WRITE) && !area.is_frozen() {
         return Err(Error::new(Kind::ReadOnly, what())
             .detail("its holder may not write it, or lets no more writers in already")
             .into());

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use areas::registry::Source;
+
 use super::args::Hold;
 use crate::detach::to_hold;
 use crate::failure::Result;
@@ -9,11 +11,15 @@ use crate::hold;
 
 pub(crate) fn run(hold: &Hold, quiet: bool) -> Result<ExitCode> {
     // All of them are cloned before one is published: what is not there is an error, and nothing has happened.
-    let clones = hold.areas.iter().map(|target| {
+    let mut sources: Vec<Source> = Vec::new();
+    for target in &hold.areas {
         let source = target.find()?;
-        let area = source.open_any()?;
-        Ok(to_hold(&source, area))
-    });
+        // A name and an id may be the same area's, which is held once.
+        if sources.iter().all(|other| other.id() != source.id()) {
+            sources.push(source);
+        }
+    }
+    let clones = sources.iter().map(|source| Ok(to_hold(source, source.open_any()?)));
     let clones = clones.collect::<areas::Result<Vec<_>>>()?;
     hold::hold(clones, &hold.holding, quiet)
 }

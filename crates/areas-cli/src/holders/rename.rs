@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use areas::registry;
 use serde::Serialize;
 
 use super::args::Rename;
 use crate::asking::Request;
-use crate::asking::ask::{self, Holder};
+use crate::asking::ask::{self, Holder, Within};
 use crate::failure::Result;
 use crate::output::{self, json};
 use crate::target;
@@ -14,27 +15,30 @@ use crate::target;
 pub(crate) fn run(rename: &Rename, quiet: bool) -> Result<ExitCode> {
     let source = rename.area.find()?;
     let (id, pid) = (source.id(), source.pid());
-    let Some(holder) = Holder::of(pid) else {
-        let what = format!("rename area {id} {:?}", source.name());
+    let within = Within::new(rename.timeout);
+    let what = format!("rename area {id} {:?}", source.name());
+    let holder = Holder::of(pid, &within).map_err(|why| {
+        let command = registry::command_of(pid).map_or_else(String::new, |command| format!(" ({command})"));
         let otherwise = "`areas publish` gives it one more name, and holds it";
-        return Err(ask::does_not_answer(pid, "", what, otherwise).into());
-    };
+        ask::does_not_answer(pid, &command, (why, &within), what.clone(), otherwise)
+    })?;
     let request =
         Request::Rename { id: id.get(), name: rename.name.as_bytes().to_vec(), exclusive: rename.exclusive };
-    let new = holder.ask(&request)?;
-    if rename.json {
+    let new = holder.ask(&request, &what, &within)?;
+    let told = if rename.json {
         let name = String::from_utf8_lossy(rename.name.as_bytes()).into_owned();
         let told = RenameJson { id: new, name, name_bytes: target::in_hex(&rename.name), pid, was: id.get() };
-        json::print(told, false)?;
+        json::print(told, false)
     } else if quiet {
-        output::print(&format!("{new}\n"))?;
+        output::print(&format!("{new}\n"))
     } else {
         output::print(&format!(
             "area {new} {:?}, which was area {id} {:?}: held by process {pid}\n",
             rename.name,
             source.name()
-        ))?;
-    }
+        ))
+    };
+    output::after(|| format!("area {id} {:?} is area {new} {:?} now", source.name(), rename.name), told)?;
     Ok(ExitCode::SUCCESS)
 }
 

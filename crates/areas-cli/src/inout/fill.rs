@@ -36,12 +36,15 @@ pub(crate) fn run(fill: &Fill, quiet: bool) -> Result<ExitCode> {
         Input::File(part) => from_file(&into, part, fill.length, quiet)?,
         Input::Stream(stream, whose) => from_stream(&into, stream, &whose, fill.length, quiet)?,
     };
-    if fill.json {
-        json::print(FillJson { id: source.id().get(), offset: fill.offset.0, written }, false)?;
+    let (size, offset) = (Bytes(written), fill.offset.0);
+    let told = if fill.json {
+        json::print(FillJson { id: source.id().get(), offset, written }, false)
     } else if !quiet {
-        let (size, offset) = (Bytes(written), fill.offset.0);
-        output::print(&format!("{} from byte {offset} on: {size:#} of {whose}\n", into.whose))?;
-    }
+        output::print(&format!("{} from byte {offset} on: {size:#} of {whose}\n", into.whose))
+    } else {
+        Ok(())
+    };
+    output::after(|| format!("{} has {size:#} of {whose} from byte {offset} on", into.whose), told)?;
     Ok(ExitCode::SUCCESS)
 }
 

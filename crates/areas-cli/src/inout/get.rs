@@ -47,7 +47,8 @@ pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
             bytes.part.whose, get.file
         ));
     }
-    if get.json {
+    let size = Bytes(bytes.part.len());
+    let told = if get.json {
         let name = source.name();
         let told = GetJson {
             id: source.id().get(),
@@ -59,15 +60,17 @@ pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
             frozen: bytes.frozen,
             changed,
         };
-        json::print(told, false)?;
+        json::print(told, false)
     } else if !quiet {
         let exact = match bytes.frozen {
             true => "exact, as it is frozen",
             false => "not frozen: what others wrote meanwhile may be there in part",
         };
-        let size = Bytes(bytes.part.len());
-        output::print(&format!("{} to {:?}: {size:#}, {exact}\n", bytes.part.whose, get.file))?;
-    }
+        output::print(&format!("{} to {:?}: {size:#}, {exact}\n", bytes.part.whose, get.file))
+    } else {
+        Ok(())
+    };
+    output::after(|| format!("{:?} has {size:#} of {}", get.file, bytes.part.whose), told)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -133,8 +133,9 @@ impl NewFile {
         {
             let owner = format!("{}:{}", new.uid(), new.gid());
             output::complain(&format!(
-                "{:?} belongs to {owner} now: it cannot keep its owner: {error}",
-                self.path
+                "{:?} belongs to {owner} now: it cannot keep its owner: {}",
+                self.path,
+                areas::in_words(&error)
             ));
             // No set-uid bits for another owner.
             return self.file.set_permissions(PermissionsExt::from_mode(old.mode() & 0o777));

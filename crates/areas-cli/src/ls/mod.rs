@@ -50,8 +50,9 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
 /// An error where AREAS_DIR names a folder and there is none: whoever mistypes it would be told that there are no areas.
 pub(crate) fn is_there(what: &'static str) -> areas::Result<()> {
     let Some(named) = std::env::var_os("AREAS_DIR").filter(|named| !named.is_empty()) else { return Ok(()) };
+    let is_whole = std::path::Path::new(&named).is_absolute();
     match std::fs::metadata(&named) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
+        Err(error) if is_whole && error.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
             Kind::Registry,
             what,
         )

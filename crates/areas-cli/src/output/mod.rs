@@ -28,6 +28,11 @@ pub(crate) fn print_raw(text: &str) -> Result<()> {
         .map_err(Failure::of_output)
 }
 
+/// Of a command that has done something, and then says so: where it cannot, its error says what was done. `done` is a sentence: what is so from now on.
+pub(crate) fn after(done: impl FnOnce() -> String, told: Result<()>) -> Result<()> {
+    told.map_err(|failure| failure.after(&done()))
+}
+
 /// Prints an error, or a remark that must not get lost, to stderr.
 pub(crate) fn complain(text: &str) {
     // What others called their programs may be in it.

@@ -168,7 +168,7 @@ fn list_in(
         // Something else is mounted there.
         Ok(_) => return,
         Err(errno) => {
-            trouble.push(format!("{} cannot be looked into: {errno}", path.display()));
+            trouble.push(format!("{} cannot be looked into: {}", path.display(), areas::Errno::from(errno)));
             return;
         }
     };

@@ -109,7 +109,7 @@ impl Looked {
         } else if is(Errno::INVAL) {
             "its file system has no leases, by which the kernel would tell".to_owned()
         } else {
-            format!("the kernel does not tell: {error}")
+            format!("the kernel does not tell: {}", areas::in_words(error))
         }
     }
 }
@@ -119,7 +119,7 @@ pub(super) fn ask(path: &Path, object: Object) -> Proof {
     match Looked::at(CWD, path) {
         Ok(looked) if looked.object() == object => looked.prove(),
         Ok(_) => Proof::Unknown("another file has its name by now".to_owned()),
-        Err(errno) => Proof::Unknown(format!("it cannot be looked at: {errno}")),
+        Err(errno) => Proof::Unknown(format!("it cannot be looked at: {}", areas::Errno::from(errno))),
     }
 }
 

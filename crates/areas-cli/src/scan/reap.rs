@@ -47,13 +47,24 @@ pub(crate) fn run(reap: &Reap, quiet: bool) -> Result<ExitCode> {
     for label in &reap.names {
         let outcome = free(reap, label);
         if !reap.json {
-            tell(reap, label, &outcome, quiet)?;
+            let done = || format!("{} is freed", called(reap.kind, label));
+            let told = tell(reap, label, &outcome, quiet);
+            match outcome {
+                Ok(Outcome::Freed(_)) => output::after(done, told)?,
+                _ => told?,
+            }
         }
         results.push(ResultJson::of(reap.kind, label, &outcome));
         codes.push(outcome.map_or_else(|error| Failure::from(error).tell(), |_| ExitCode::SUCCESS));
     }
     if reap.json {
-        json::print(ReapJson { results }, false)?;
+        let freed = results.iter().filter(|result| result.outcome == "freed");
+        let freed: Vec<String> = freed.map(|result| format!("{} {:?}", result.kind, result.name)).collect();
+        let told = json::print(ReapJson { results }, false);
+        match freed.is_empty() {
+            true => told?,
+            false => output::after(|| format!("freed: {}", freed.join(", ")), told)?,
+        }
     }
     // What is true of all of them; of several that end in different ways, that not all went well.
     let first = codes.first().copied().unwrap_or(ExitCode::SUCCESS);
@@ -145,8 +156,9 @@ impl Entry {
             }
             rustix::fs::openat2(base, above, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
         };
-        let folder =
-            open().map_err(|errno: Errno| missing(format!("its folder cannot be opened: {errno}")))?;
+        let folder = open().map_err(|errno: Errno| {
+            missing(format!("its folder cannot be opened: {}", areas::Errno::from(errno)))
+        })?;
         Ok(Entry { folder, name: name.into() })
     }
 
@@ -156,7 +168,8 @@ impl Entry {
             Errno::NOENT => refused(kind, label, Fault::NoSuchArea)
                 .detail("there is no such file")
                 .help("`areas scan` lists what is there"),
-            errno => refused(kind, label, Fault::Io).detail(format!("it cannot be looked at: {errno}")),
+            errno => refused(kind, label, Fault::Io)
+                .detail(format!("it cannot be looked at: {}", areas::Errno::from(errno))),
         })?;
         let wrong = |why: &str| Err(refused(kind, label, Fault::InvalidInput).detail(why.to_owned()));
         if !looked.is_file() {
@@ -312,7 +325,7 @@ fn free_segment(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
         }
         let fault = if is(Errno::ACCESS) || is(Errno::PERM) { Fault::NotPermitted } else { Fault::System };
         refused(reap.kind, label, fault)
-            .detail(format!("{error}"))
+            .detail(areas::in_words(&error))
             .help("only its owner, its maker and root may")
     };
     let segment = Segment::look(id).map_err(failed)?;

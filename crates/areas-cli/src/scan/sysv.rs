@@ -26,7 +26,10 @@ pub(super) fn memories(walk: &mut Walk, trouble: &mut Vec<String>) -> Vec<Memory
     let lines = match areas::files::read_to_string("/proc/sysvipc/shm") {
         Ok(text) => text.lines().skip(1).filter_map(parse).collect(),
         Err(error) => {
-            trouble.push(format!("segments of System V cannot be listed: /proc/sysvipc/shm: {error}"));
+            trouble.push(format!(
+                "segments of System V cannot be listed: /proc/sysvipc/shm: {}",
+                areas::in_words(&error)
+            ));
             Vec::new()
         }
     };

@@ -20,7 +20,7 @@ use crate::watch::args::seconds;
 Examples:
   areas top --sort growth                 # what grows most, first
   areas top --filter 'frame*' --interval 0.5
-  areas top --once --json                 # for programs, and without a terminal
+  areas top --json                        # for programs, and without a terminal
   areas top --once --interval 10 --sort per-second    # what grew in 10 s
 
 However it ends, the terminal is as it was: of its two processes each sees to that when the other one is killed. \
@@ -41,8 +41,8 @@ pub(crate) struct Top {
     /// Print one table, and end
     #[arg(long)]
     pub(crate) once: bool,
-    /// As JSON
-    #[arg(long, requires = "once")]
+    /// As JSON: one document, and end, as with --once
+    #[arg(long)]
     pub(crate) json: bool,
 }
 

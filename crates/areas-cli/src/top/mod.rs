@@ -36,13 +36,13 @@ use crate::{ls, stdio};
 
 pub(crate) fn run(top: &Top) -> Result<ExitCode> {
     ls::is_there("watch areas live")?;
-    if top.once {
+    if top.once || top.json {
         return once::run(top);
     }
     let refused = |why: &'static str| {
         Error::new(Kind::Unsupported, "watch areas live")
             .detail(why)
-            .help("`areas top --once` prints one table, and with `--json` for programs")
+            .help("`areas top --once` prints one table, `--json` one document for programs")
     };
     let is_terminal = |closed: io::Result<()>, is: bool| closed.is_ok() && is;
     if !is_terminal(stdio::input(), io::stdin().is_terminal())

@@ -66,7 +66,10 @@ pub(crate) struct Wait {
 /// Seconds, with a fraction if wanted.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    Duration::try_from_secs_f64(seconds).map_err(|_| match seconds < 0.0 {
+        true => "a time is not negative".to_owned(),
+        false => "it is no number of seconds that a clock can count".to_owned(),
+    })
 }
 
 /// The same, within what makes sense: who looks all the time does nothing else.

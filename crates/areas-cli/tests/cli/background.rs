@@ -1,10 +1,11 @@
 //! Holders in the background.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Ran, Registry, bytes_of, path_with_areas};
+use crate::harness::{Ran, Registry, bytes_of, path_with_areas, within};
 use crate::holders::kill;
 
 /// Ends holders in the background when a test ends, however it ends.
@@ -105,6 +106,70 @@ fn what_fails_is_not_in_the_background() {
     assert_eq!(registry.list().len(), 1);
     let ran = registry.run(["put", file.to_str().unwrap(), "--detach", "--", "true"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
+}
+
+/// Nobody would know of it: so it ends. What there was before stays.
+#[test]
+fn what_cannot_be_told_is_not_held_in_the_background() {
+    let registry = Registry::new();
+    let _background = Background(&registry);
+    let file = registry.file_of("file", 5000);
+    let _holder = registry.hold(["create", "--name", "there", "--size", "64K"]);
+    let socket = registry.file("socket");
+    let _offer = registry.hold(["offer", "there", "--socket", socket.to_str().unwrap()]);
+    let before = registry.list();
+    for arguments in [
+        format!("put {} --name x", file.display()),
+        "create --name x --size 64K".to_owned(),
+        "create --name x --size 64K --json".to_owned(),
+        "-q create --name x --size 64K".to_owned(),
+        "hold there".to_owned(),
+        "publish there x".to_owned(),
+        format!("take {} --name x", socket.display()),
+    ] {
+        for to in ["> /dev/full", ">&-"] {
+            let ran = registry.shell(&format!("areas {arguments} --detach {to}"));
+            assert_eq!(ran.code, Some(1), "{arguments} {to}: {ran:?}");
+            let told = ran.stderr.strip_prefix("areas: cannot write to the standard output: ");
+            assert!(
+                told.is_some_and(|why| why.ends_with("(ENOSPC)\n") || why.ends_with("(EBADF)\n")),
+                "{ran:?}"
+            );
+            let is_as_before = || registry.list().len() == before.len();
+            assert!(within(Duration::from_secs(20), is_as_before), "{arguments} {to}: {:?}", registry.list());
+        }
+        // Who reads no more is not told either.
+        let ran = registry.shell(&format!("set -o pipefail; areas {arguments} --detach | true"));
+        if ran.code != Some(0) {
+            assert_eq!((ran.code, ran.stderr.as_str()), (Some(141), ""), "{arguments}: {ran:?}");
+            assert!(within(Duration::from_secs(20), || registry.list().len() == before.len()));
+        }
+        for area in registry.list().iter().filter(|area| !before.iter().any(|old| old["id"] == area["id"])) {
+            registry.run(["drop", &area["id"].to_string()]);
+        }
+    }
+}
+
+/// Killed before its user knows, one that has started it leaves none.
+#[test]
+fn one_whose_starter_is_killed_ends() {
+    let registry = Registry::new();
+    let _background = Background(&registry);
+    // It cannot say it: nobody reads, and the pipe is full.
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    while std::io::Write::write(&mut writer, &[b' '; 4096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    let mut command = registry.areas(["create", "--name", "x", "--size", "64K", "--detach"]);
+    let mut starter = command.stdout(writer).spawn().unwrap();
+    drop(command);
+    // Both have it by then: the one that starts it, and the one in the background.
+    assert!(within(Duration::from_secs(20), || registry.list().len() == 2));
+    starter.kill().unwrap();
+    starter.wait().unwrap();
+    assert!(within(Duration::from_secs(20), || registry.list().is_empty()));
+    drop(reader);
 }
 
 #[test]

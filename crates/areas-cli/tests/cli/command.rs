@@ -56,7 +56,10 @@ fn a_command_that_a_signal_ends_is_told_as_a_shell_does() {
     assert_eq!(ran.code, Some(137));
     let ran = registry.run(["create", "--name", "x", "--size", "1M", "--", "/nowhere/to/be/found"]);
     assert_eq!(ran.code, Some(127));
-    assert_eq!(ran.stderr, "areas: cannot run \"/nowhere/to/be/found\": no such file or directory\n");
+    assert_eq!(
+        ran.stderr,
+        "areas: cannot run \"/nowhere/to/be/found\": no such file or directory (ENOENT)\n"
+    );
     let ran = registry.run(["create", "--name", "x", "--size", "1M", "--", "/"]);
     assert_eq!(ran.code, Some(126));
     registry.assert_empty();

@@ -14,7 +14,7 @@ use crate::users::{NOBODY, User};
 const OTHER: u32 = 65533;
 
 /// A folder for a socket, which everybody may enter.
-fn folder() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let socket = folder.path().join("socket");
@@ -22,7 +22,7 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
 }
 
 /// A registry with an area in it, and its holder.
-fn held(len: usize, more: &[&str]) -> (Registry, Holder) {
+pub(crate) fn held(len: usize, more: &[&str]) -> (Registry, Holder) {
     let registry = Registry::new();
     let file = registry.file_of("file", len);
     let put = ["put", file.to_str().unwrap(), "--name", "model", "--note", "a note"];

@@ -282,7 +282,7 @@ fn a_holder_is_asked_to_end() {
     let mut holder = registry.hold(["create", "--name", "x", "--size", "1M"]);
     let other = registry.hold(["hold", "x"]);
     let ran = registry.run(["drop", &registry.show("x")["id"].to_string(), "--json"]);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(0), "what was asked is done: {ran:?}");
     let told = json(&ran);
     assert_eq!(
         (&told["gone"], &told["ended"], &told["pid"]),
@@ -291,6 +291,40 @@ fn a_holder_is_asked_to_end() {
     assert_eq!(told["kept_by"], serde_json::json!([{ "pid": other.pid(), "command": "areas" }]));
     assert_eq!(holder.wait(), 143);
     assert_eq!(registry.list().len(), 1);
+    let mut third = registry.hold(["publish", "x", "y"]);
+    let ran = registry.run(["drop", "y"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(
+        ran.stdout().contains(&format!("its memory stays: process {} (areas) has it", other.pid())),
+        "{ran:?}"
+    );
+    assert_eq!(third.wait(), 143);
+}
+
+/// One that is named twice, or by its name and its id, is held once.
+#[test]
+fn an_area_is_held_once_however_often_it_is_named() {
+    let registry = Registry::new();
+    let _holder = registry.hold(["create", "--name", "x", "--size", "1M"]);
+    let _other = registry.hold(["create", "--name", "y", "--size", "1M"]);
+    let id = registry.show("x")["id"].to_string();
+    let mut hold = registry.hold(["hold", "x", &id, "y", "name:x", "x"]);
+    assert!(hold.line().contains("\"y\""));
+    assert_eq!(registry.list().len(), 4);
+    hold.signal(Signal::TERM);
+    assert_eq!(hold.rest(), "");
+    assert_eq!(hold.wait(), 143);
+    // Two areas over one memory are two.
+    let _third = registry.hold(["hold", "x"]);
+    let ids: Vec<String> = registry
+        .list()
+        .iter()
+        .filter(|area| area["name"] == "x")
+        .map(|area| area["id"].to_string())
+        .collect();
+    assert_eq!(ids.len(), 2);
+    let mut hold = registry.hold(["hold", &ids[0], &ids[1]]);
+    assert!(hold.line().contains("\"x\""));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Tests whose names begin with `machine_` look at numbers of the whole machine and run one at a time.
 
+mod answers;
 mod background;
 mod changing;
 mod command;

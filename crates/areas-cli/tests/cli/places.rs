@@ -77,6 +77,31 @@ fn a_missing_folder_is_made_by_the_first_holder() {
     assert!(ran.stderr.contains("make the folder above it"), "{ran:?}");
 }
 
+/// It would be another folder for each process that runs elsewhere.
+#[test]
+fn a_relative_registry_is_refused() {
+    let registry = Registry::new();
+    let here = registry.file("here");
+    std::fs::create_dir(&here).unwrap();
+    for arguments in [
+        &["ls"][..],
+        &["show", "x"],
+        &["create", "--name", "x", "--size", "1M", "--", "true"],
+        &["create", "--name", "x", "--size", "1M", "--detach"],
+        &["top", "--once"],
+    ] {
+        let mut command = registry.areas(arguments);
+        let ran = Ran::of(command.env("AREAS_DIR", "areas").current_dir(&here));
+        assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains("AREAS_DIR is a relative path"), "{ran:?}");
+        assert!(ran.stderr.contains("\n  help: set AREAS_DIR to the whole path"), "{ran:?}");
+    }
+    let mut doctor = registry.areas(["doctor"]);
+    let ran = Ran::of(doctor.env("AREAS_DIR", "areas").current_dir(&here));
+    assert!(ran.code == Some(1) && ran.stdout().contains("AREAS_DIR is a relative path"), "{ran:?}");
+    assert_eq!(std::fs::read_dir(&here).unwrap().count(), 0, "nothing was made");
+}
+
 /// Memory is not taken from `/dev/shm`, which containers have little of: an area may be larger.
 #[test]
 fn a_small_dev_shm_is_enough() {

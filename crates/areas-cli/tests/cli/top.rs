@@ -403,8 +403,7 @@ fn without_a_terminal_there_is_a_table() {
     assert_eq!(rows[4].join(" "), "3 of 3 memories, 3 areas, 2.50 MiB in RAM");
 
     let grown = std::thread::scope(|scope| {
-        let ran =
-            scope.spawn(|| registry.run(["top", "--once", "--json", "--interval", "2", "--filter", "*l*"]));
+        let ran = scope.spawn(|| registry.run(["top", "--json", "--interval", "2", "--filter", "*l*"]));
         std::thread::sleep(Duration::from_secs(1));
         write(&holders[0], 2 << 20);
         ran.join().unwrap()

@@ -5,7 +5,7 @@ use crate::harness::Registry;
 #[test]
 fn wrong_usage_is_told_and_ends_with_2() {
     let registry = Registry::new();
-    let cases: [(&[&str], &str); 20] = [
+    let cases: [(&[&str], &str); 25] = [
         (&[], "Usage: areas"),
         (&["frobnicate"], "unrecognized subcommand 'frobnicate'"),
         (&["put", "-"], "say the name: `--name NAME`"),
@@ -26,6 +26,14 @@ fn wrong_usage_is_told_and_ends_with_2() {
         (&["create", "--name", "x", "--size", "9000P"], "more than"),
         (&["show", "name:"], "the name is empty"),
         (&["cat", "x", "--offset", "-1"], "unexpected argument '-1'"),
+        (&["freeze", "x", "--timeout", "abc"], "it is no number of seconds\n"),
+        (&["drop", "x", "--timeout=-1"], "a time is not negative\n"),
+        (&["take", "x", "--timeout", "1e400"], "it is no number of seconds that a clock can count\n"),
+        (&["top", "--once", "--interval", "nan"], "it is no number of seconds"),
+        (
+            &["create", "--name", "x", "--size", "1M", "--at", "top"],
+            "it is no address: digits, or hexadecimal ones",
+        ),
     ];
     for (arguments, message) in cases {
         let ran = registry.run(arguments);
@@ -47,10 +55,22 @@ fn what_is_not_there_ends_with_3() {
             assert_eq!((ran.code, ran.stdout().as_str()), (Some(3), ""), "{command} {area}: {ran:?}");
             assert!(ran.stderr.starts_with("areas: cannot "), "{ran:?}");
             assert!(ran.stderr.contains("\n  help: `areas ls` lists "), "{ran:?}");
+            if area == "nothing" || area == "name:7" || area == "1" {
+                let folder = format!(
+                    "there is no registry yet in {}, where AREAS_DIR has it",
+                    registry.path().display()
+                );
+                assert!(ran.stderr.contains(&folder), "{ran:?}");
+            }
         }
     }
     // Looking makes nothing.
     assert_eq!(std::fs::read_dir(registry.path()).unwrap().count(), 0);
+    let _holder = registry.hold(["create", "--name", "x", "--size", "64K"]);
+    let ran = registry.run(["show", "nothing"]);
+    let user = rustix::process::geteuid().as_raw();
+    assert!(ran.stderr.contains(&format!("; looked in {}", registry.path().display())), "{ran:?}");
+    assert!(ran.stderr.contains(&format!(", the registry of user {user}\n")), "{ran:?}");
 }
 
 #[test]

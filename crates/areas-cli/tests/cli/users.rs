@@ -96,7 +96,7 @@ fn a_file_that_may_not_be_read() {
     std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
     let ran = Ran::of(&mut user.areas(&user.registry(), &["put", secret.to_str().unwrap(), "--name", "x"]));
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
-    assert_eq!(ran.stderr, format!("areas: cannot read {secret:?}: permission denied\n"));
+    assert_eq!(ran.stderr, format!("areas: cannot read {secret:?}: permission denied (EACCES)\n"));
     let ran = Ran::of(&mut user.areas(&user.registry(), &["ls"]));
     // Other tests have areas of this user's in other registries.
     assert_eq!(total_of(&ran.stdout()), "0 areas, 0 B in RAM");
