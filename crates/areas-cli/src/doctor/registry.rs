@@ -139,9 +139,8 @@ fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
             ErrorKind::NotFound => {
                 refused(format!("there is no folder {shown}")).help(format!("{MAKE} {}", quoted(&shown)))
             }
-            _ => {
-                refused(format!("mkdir(0700): {}", in_words(&error))).help(format!("{LOOK} {}", quoted(&shown)))
-            }
+            _ => refused(format!("mkdir(0700): {}", in_words(&error)))
+                .help(format!("{LOOK} {}", quoted(&shown))),
         }
     };
     if !facts.is_here() {
