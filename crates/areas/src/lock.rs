@@ -4,9 +4,28 @@ use std::fmt;
 use std::ptr::NonNull;
 
 use crate::error::{Error, Kind, Result, remedy};
-use crate::physical::Demand;
 use crate::size::Bytes;
 use crate::sys;
+
+/// What a lock demands of the page frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Demand {
+    /// Each page follows on the one before.
+    pub(crate) contiguous: bool,
+    /// All physical addresses are below this one.
+    pub(crate) below: Option<u64>,
+}
+
+impl fmt::Display for Demand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.contiguous, self.below) {
+            (true, None) => f.write_str("physically contiguous"),
+            (true, Some(below)) => write!(f, "physically contiguous below {}", Bytes(below)),
+            (false, Some(below)) => write!(f, "below physical address {}", Bytes(below)),
+            (false, None) => f.write_str("anywhere"),
+        }
+    }
+}
 
 /// Whether the pages of an area stay in RAM. Chosen at creation, never changed, inherited by clones. (A program that calls `munlock` or
 /// `munlockall` by itself undoes it, and a forked child does not inherit it: [`Info::locked`](crate::registry::Info::locked) measures it.)

@@ -6,11 +6,11 @@
 use super::builder::{AreaBuilder, Wanted};
 use super::{Access, Area};
 use crate::error::{Error, Kind, Result, remedy};
-use crate::lock::Lock;
+use crate::lock::{Demand, Lock};
 use crate::mapping::Mapping;
 use crate::object::Object;
 use crate::page::{PageSize, Pages};
-use crate::physical::{self, Demand, claim, gather, pool};
+use crate::physical::{self, claim, gather, pool};
 use crate::place::Placement;
 use crate::size::Bytes;
 

@@ -11,22 +11,11 @@ pub(crate) mod gather;
 pub(crate) mod pool;
 mod reserved;
 
-use std::fmt;
-
 use crate::error::{Error, Kind, Result};
-use crate::lock::Lock;
+use crate::lock::{Demand, Lock};
 use crate::mapping::Mapping;
 use crate::page::PageSize;
 use crate::size::Bytes;
-
-/// What a lock demands of the page frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Demand {
-    /// Each page follows on the one before.
-    pub(crate) contiguous: bool,
-    /// All physical addresses are below this one.
-    pub(crate) below: Option<u64>,
-}
 
 impl Demand {
     /// Whether any one page will do.
@@ -60,17 +49,6 @@ impl Demand {
 fn is_below(frame: u64, unit: u64, below: u64) -> bool {
     let end = frame.saturating_add(unit);
     end.checked_mul(PageSize::base().bytes() as u64).is_some_and(|end| end <= below)
-}
-
-impl fmt::Display for Demand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.contiguous, self.below) {
-            (true, None) => f.write_str("physically contiguous"),
-            (true, Some(below)) => write!(f, "physically contiguous below {}", Bytes(below)),
-            (false, Some(below)) => write!(f, "below physical address {}", Bytes(below)),
-            (false, None) => f.write_str("anywhere"),
-        }
-    }
 }
 
 /// Looks once more at the first `len` bytes of a mapping, once they are locked: what no longer holds, if they were moved before.
