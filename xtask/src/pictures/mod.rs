@@ -1,4 +1,5 @@
-//! `cargo xtask pictures`: what the README shows of the command, recorded from the command itself on a terminal, and drawn as SVG.
+//! `cargo xtask pictures`: what the README shows of the command, recorded from the command itself on a terminal, and drawn as SVG; and
+//! what becomes of an area, from text.
 //!
 //! | file | what |
 //! |---|---|
@@ -23,16 +24,25 @@ use clap::Args;
 use crate::process;
 use scenes::SCENES;
 
+/// Pictures that are drawn from a text of the same name beside them, and what they show.
+const DRAWINGS: [(&str, &str); 1] = [(
+    "life",
+    "An area: its maker, the registry, a clone, one memory object; frozen, and freed with its last holder",
+)];
+
 /// Records the pictures of the README anew, into docs/pictures.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Change nothing; fail where a picture shows something else than the command does now
     #[arg(long)]
     check: bool,
+    /// Only those that are drawn from text
+    #[arg(long, conflicts_with = "check")]
+    drawings: bool,
 }
 
 pub(crate) fn main(options: &Options) -> ExitCode {
-    let done = if options.check { check().map(|_| ()) } else { record() };
+    let done = if options.check { check().map(|_| ()) } else { record(options.drawings) };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -42,28 +52,46 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     }
 }
 
-fn record() -> Result<()> {
-    let program = program()?;
-    fs::create_dir_all(process::workspace().join("docs/pictures"))?;
-    for scene in SCENES {
-        let picture = scenes::picture(&program, scene)?;
-        let file = file_of(scene.name);
+fn record(only_drawings: bool) -> Result<()> {
+    let write = |name: &str, picture: String| -> Result<()> {
+        let file = file_of(name);
         fs::write(&file, picture).with_context(|| format!("cannot write {}", file.display()))?;
         eprintln!("written: {}", file.display());
+        Ok(())
+    };
+    for (name, title) in DRAWINGS {
+        write(name, drawing(name, title)?)?;
+    }
+    if only_drawings {
+        return Ok(());
+    }
+    let program = program()?;
+    for scene in SCENES {
+        write(scene.name, scenes::picture(&program, scene)?)?;
     }
     Ok(())
 }
 
 /// That each picture is shown, and shows what the command does now; gives how many there are.
 pub(crate) fn check() -> Result<u64> {
-    let program = program()?;
     let readme = fs::read_to_string(process::workspace().join("README.md"))?;
-    let mut checked = 0;
-    for scene in SCENES {
-        let name = scene.name;
+    let kept = |name: &str| {
         ensure!(readme.contains(&format!("docs/pictures/{name}.svg")), "the README does not show {name}.svg");
         let file = file_of(name);
-        let kept = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+    };
+    let mut checked = 0;
+    for (name, title) in DRAWINGS {
+        ensure!(
+            kept(name)? == drawing(name, title)?,
+            "docs/pictures/{name}.svg is not what {name}.txt shows; `cargo xtask pictures --drawings` draws it anew"
+        );
+        checked += 1;
+    }
+    let program = program()?;
+    for scene in SCENES {
+        let name = scene.name;
+        let kept = kept(name)?;
         let (kept, now) = (svg::words(&kept), svg::words(&scenes::picture(&program, scene)?));
         if let Some(difference) = difference(&kept, &now) {
             bail!(
@@ -81,6 +109,13 @@ fn difference(kept: &[String], now: &[String]) -> Option<String> {
     let from =
         |words: &[String]| words[at.saturating_sub(3).min(words.len())..words.len().min(at + 5)].join(" ");
     Some(format!("it has \"… {} …\", and the command shows \"… {} …\"", from(kept), from(now)))
+}
+
+/// Draws the text that is beside the picture.
+fn drawing(name: &str, title: &str) -> Result<String> {
+    let file = file_of(name).with_extension("txt");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    svg::drawn(&text, title).with_context(|| format!("{} cannot be drawn", file.display()))
 }
 
 fn file_of(name: &str) -> PathBuf {

@@ -1,6 +1,9 @@
 //! The cells of a screen as SVG: text that can be selected, each run of it as wide as its cells. And the words of such a picture.
 
 use std::fmt::Write as _;
+use std::num::NonZeroU16;
+
+use anyhow::{Context as _, Result};
 
 /// Pixels of a cell.
 const WIDTH: f32 = 8.4;
@@ -48,6 +51,16 @@ pub(super) fn draw(screen: &vt100::Screen, title: &str) -> String {
         draw_row(screen, row, columns, &mut svg);
     }
     svg + "</g>\n</svg>\n"
+}
+
+/// Lines of text, as on a screen of their size.
+pub(super) fn drawn(text: &str, title: &str) -> Result<String> {
+    let columns = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    let size = |cells: usize| NonZeroU16::new(u16::try_from(cells)?).context("there is no text");
+    let mut parser = vt100::Parser::new(size(text.lines().count())?, size(columns)?, 0);
+    let rows: Vec<&str> = text.lines().collect();
+    parser.process(rows.join("\r\n").as_bytes());
+    Ok(draw(parser.screen(), title))
 }
 
 fn draw_row(screen: &vt100::Screen, row: u16, columns: u16, svg: &mut String) {
@@ -162,7 +175,7 @@ mod tests {
     use super::*;
 
     fn screen(bytes: &str) -> vt100::Parser {
-        let size = |cells| std::num::NonZeroU16::new(cells).unwrap();
+        let size = |cells| NonZeroU16::new(cells).unwrap();
         let mut parser = vt100::Parser::new(size(5), size(40), 0);
         parser.process(bytes.as_bytes());
         parser
@@ -182,6 +195,14 @@ mod tests {
             assert!(svg.contains(part), "{part}: {svg}");
         }
         assert!(svg.contains("height=\"68\""), "two rows: {svg}");
+    }
+
+    #[test]
+    fn text_is_drawn_as_it_stands() {
+        let svg = drawn("┌─┐\n│a│\n└─┘\n", "box").unwrap();
+        assert!(svg.contains("textLength=\"25.2\" lengthAdjust=\"spacingAndGlyphs\">│a│</text>"), "{svg}");
+        assert!(svg.contains("height=\"86\""), "three rows: {svg}");
+        assert!(drawn("", "nothing").is_err());
     }
 
     #[test]
