@@ -22,7 +22,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
-use crate::process;
+use crate::test::readme;
+use crate::{dist, process};
 use root::{Root, TOOLCHAIN};
 
 const ENTER: &str = include_str!("enter.sh");
@@ -42,6 +43,9 @@ pub(crate) struct Options {
     /// No guests
     #[arg(long)]
     no_vm: bool,
+    /// Instead of the README's commands: make packages, have apt install them, build and run programs with what they bring
+    #[arg(long, conflicts_with_all = ["step", "no_vm", "more"])]
+    packages: bool,
     /// A plain chroot, as some build services have, where no namespaces can be made
     #[arg(long)]
     chroot: bool,
@@ -83,9 +87,13 @@ fn run(options: &Options) -> Result<Vec<String>> {
     let suite = options.suite.clone().unwrap_or_else(machine::suite);
     let root = Root::prepare(&suite, options.renew, options.resume, options.keep)?;
     clone(&root.path().join(CLONE), options.resume)?;
-    let readme = fs::read_to_string(root.path().join(CLONE).join("README.md"))?;
     let mut failed = Vec::new();
-    for command in wanted(&readme, options)? {
+    let commands = if options.packages {
+        packages(&root)?
+    } else {
+        wanted(&fs::read_to_string(root.path().join(CLONE).join("README.md"))?, options)?
+    };
+    for command in commands {
         eprintln!("==> fresh: {command}");
         let start = Instant::now();
         let status = enter(&root, options.chroot, &command)?.status().context("cannot run unshare")?;
@@ -124,6 +132,22 @@ fn clone(folder: &Path, resume: bool) -> Result<()> {
     }
     git(folder, &["reset", "--quiet", "--hard", &commit])?;
     Ok(())
+}
+
+/// What somebody does who has a package archive and no Rust, once the packages are made.
+fn packages(root: &Root) -> Result<Vec<String>> {
+    let program = readme::programs()?.into_iter().find(|program| program.interface == "areas");
+    program.context("the README has no program for areas.h")?.write(&root.path().join("root"))?;
+    // The root has no git to ask.
+    let epoch = dist::epoch()?;
+    let apt = "apt-get install --yes --no-install-recommends";
+    Ok(vec![
+        format!("SOURCE_DATE_EPOCH={epoch} cargo xtask dist"),
+        format!("apt-get update && {apt} pkg-config ./target/dist/*.deb"),
+        "cd / && cc -Wall -Werror root/readme-areas.c -o root/program $(pkg-config --cflags --libs areas) && root/program".into(),
+        "cd / && areas tour".into(),
+        "apt-get remove --yes areas libareas0 libareas-dev && ! ls /usr/lib/libareas* /usr/bin/areas".into(),
+    ])
 }
 
 /// The README's commands, as the options have them.
@@ -199,6 +223,7 @@ mod tests {
         Options {
             step: None,
             no_vm: false,
+            packages: false,
             chroot: false,
             keep: false,
             resume: false,

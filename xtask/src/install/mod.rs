@@ -57,14 +57,18 @@ pub(crate) fn install(options: &Options) -> Result<PathBuf> {
     };
     library(&root)?;
     headers(&root)?;
-    for (name, text) in packages::pkg_config(&prefix) {
-        write(&root.join("lib/pkgconfig").join(name), &text)?;
-    }
+    pkg_config(&root, &prefix)?;
     for (name, text) in packages::cmake() {
         write(&root.join("lib/cmake/Areas").join(name), &text)?;
     }
     command(&root)?;
     Ok(root)
+}
+
+/// Tells pkg-config of what is below `root` now, and will be used below `prefix`.
+pub(crate) fn pkg_config(root: &Path, prefix: &Path) -> Result<()> {
+    let folder = root.join("lib/pkgconfig");
+    packages::pkg_config(prefix).iter().try_for_each(|(name, text)| write(&folder.join(name), text))
 }
 
 /// The library, shared and static, and what interposes munmap.

@@ -4,22 +4,33 @@
 //! | file | what |
 //! |---|---|
 //! | `set_up.rs` | what the steps call, installed |
+//! | `plan.rs` | what is going to be done, what is being done |
 //! | `steps.rs` | what each step does |
 //! | `guests.rs`, `c_guests.rs` | tests on machines with several NUMA nodes, in Rust and in C |
 //! | `c/` | C and C++ programs against the C interfaces |
 //! | `install.rs` | building with what is installed |
+//! | `dist.rs` | the archive and the Debian packages, installed and used |
+//! | `crates.rs` | the crates that are published, each built from its package |
 //! | `python/` | the Python package, in each Python that is here |
+//! | `dependencies.rs` | licences, versions and origins of what we depend on |
+//! | `papers.rs` | what ARCHITECTURE.md names and where links lead, as tests |
 //! | `native.rs` | the library depends on nothing in C |
 //! | `counts.rs`, `skips.rs` | what ran, and what could not |
 
 mod c;
 mod c_guests;
 mod counts;
+mod crates;
+mod dependencies;
+mod dist;
 mod guests;
 mod install;
 mod native;
+#[cfg(test)]
+mod papers;
+mod plan;
 mod python;
-mod readme;
+pub(crate) mod readme;
 mod set_up;
 mod skips;
 mod steps;
@@ -56,7 +67,7 @@ pub(crate) struct Options {
     #[arg(long)]
     keep_going: bool,
     /// Only this step, after the set-up
-    #[arg(long, value_name = "STEP", value_parser = clap::builder::PossibleValuesParser::new(STEPS.map(|step| step.name)))]
+    #[arg(long, visible_alias = "only", value_name = "STEP", value_parser = clap::builder::PossibleValuesParser::new(STEPS.map(|step| step.name)))]
     step: Option<String>,
     /// Only tests whose name contains one of these, and none of the checks that are no tests
     #[arg(value_name = "FILTER")]
@@ -73,11 +84,14 @@ struct Step {
     run: fn(&Run) -> Result<Done>,
 }
 
-const STEPS: [Step; 19] = [
+const STEPS: [Step; 24] = [
     Step { name: "set-up", quick: true, tests: true, run: set_up::run },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
     Step { name: "docs", quick: false, tests: false, run: steps::docs },
+    Step { name: "layers", quick: true, tests: false, run: steps::layers },
+    Step { name: "api", quick: false, tests: false, run: steps::api },
+    Step { name: "dependencies", quick: true, tests: false, run: dependencies::run },
     Step { name: "pure-rust", quick: true, tests: false, run: steps::pure_rust },
     Step { name: "tests", quick: true, tests: true, run: steps::tests },
     Step { name: "c", quick: false, tests: true, run: c::run },
@@ -87,6 +101,8 @@ const STEPS: [Step; 19] = [
     Step { name: "tour", quick: false, tests: false, run: steps::tour },
     Step { name: "pictures", quick: false, tests: false, run: steps::pictures },
     Step { name: "install", quick: false, tests: false, run: install::run },
+    Step { name: "dist", quick: false, tests: false, run: dist::run },
+    Step { name: "crates", quick: false, tests: false, run: crates::run },
     Step { name: "storm", quick: true, tests: false, run: steps::storm },
     Step { name: "bench", quick: false, tests: false, run: steps::bench },
     Step { name: "models", quick: false, tests: false, run: steps::models },
@@ -229,13 +245,15 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
     let run = Run { options: options.clone(), skips };
     let mut counts = Counts::default();
     let mut rows: Vec<Row> = Vec::new();
+    let mut plan = plan::Plan::of(options);
+    eprintln!("{plan}");
     let (mut failures, mut notes, mut in_guests) = (Vec::new(), Vec::new(), BTreeSet::new());
     for step in &STEPS {
         let start = Instant::now();
         let done = if !failures.is_empty() && !options.keep_going {
             Done { verdict: Verdict::NotRun, ..Done::default() }
         } else {
-            eprintln!("==> {}", step.name);
+            let _told = plan.begin(step);
             // An error is a failure of the step, with nothing counted.
             one(step, &run).unwrap_or_else(|error| Done::failed(Counts::default(), format!("{error:#}")))
         };
@@ -245,14 +263,15 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
         in_guests.extend(done.in_guests);
         match &done.verdict {
             Verdict::Passed => eprintln!("<== {}: passed in {seconds:.1} s", step.name),
-            Verdict::Skipped(why) => eprintln!("<== {}: SKIPPED: {why}", step.name),
+            // What the options leave out was said at once.
+            Verdict::Skipped(why) if plan.has(step) => eprintln!("<== {}: SKIPPED: {why}", step.name),
             Verdict::Failed(why) => {
                 eprintln!("<== {}: FAILED in {seconds:.1} s: {why}", step.name);
                 // Nobody is to read "0 failed" over a failure.
                 counts.failed += u64::from(done.counts.failed == 0);
                 failures.push(format!("{}: {why}", step.name));
             }
-            Verdict::NotRun => {}
+            Verdict::Skipped(_) | Verdict::NotRun => {}
         }
         rows.push(Row { name: step.name, verdict: done.verdict, seconds });
     }
@@ -316,7 +335,7 @@ impl Options {
 }
 
 fn summarize(rows: &[Row]) {
-    eprintln!("\n{:<10} {:>8}  result", "step", "seconds");
+    eprintln!("\n{:<12} {:>8}  result", "step", "seconds");
     for Row { name, verdict, seconds } in rows {
         let result = match verdict {
             Verdict::Passed => "passed".into(),
@@ -324,6 +343,6 @@ fn summarize(rows: &[Row]) {
             Verdict::Failed(_) => "FAILED".into(),
             Verdict::NotRun => "not run".into(),
         };
-        eprintln!("{name:<10} {seconds:>8.1}  {result}");
+        eprintln!("{name:<12} {seconds:>8.1}  {result}");
     }
 }

@@ -8,15 +8,15 @@ use anyhow::{Context as _, Result, ensure};
 use crate::process;
 
 /// A program of the README.
-pub(super) struct Program {
+pub(crate) struct Program {
     /// What it is written for: `areas`, `be` or `aml`.
-    pub(super) interface: &'static str,
-    pub(super) text: String,
+    pub(crate) interface: &'static str,
+    pub(crate) text: String,
 }
 
 impl Program {
     /// Writes it into a folder, and says where.
-    pub(super) fn write(&self, folder: &Path) -> Result<PathBuf> {
+    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
         let file = folder.join(format!("readme-{}.c", self.interface));
         fs::write(&file, &self.text).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(file)
@@ -24,7 +24,7 @@ impl Program {
 }
 
 /// The README's programs: one an interface.
-pub(super) fn programs() -> Result<Vec<Program>> {
+pub(crate) fn programs() -> Result<Vec<Program>> {
     let readme = process::workspace().join("README.md");
     let readme = fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
     let programs = of(&readme);

@@ -45,16 +45,18 @@ const fn module(name: &'static str, packages: &'static str, steps: &'static [&'s
 }
 
 /// What the steps call, beyond what every Debian has (a shell, coreutils, `cmp`, `grep`, `tar`).
-const NEEDS: [Need; 31] = [
-    program("gcc", "gcc libc6-dev", &["tests", "c", "install", "bench", "guests"]),
+const NEEDS: [Need; 33] = [
+    program("gcc", "gcc libc6-dev", &["tests", "c", "install", "dist", "bench", "guests"]),
     program("cc", "gcc libc6-dev", &["tests", "bench"]),
     program("g++", "g++", &["c", "bench", "fuzz"]),
     program("c++", "g++", &["bench", "fuzz"]),
     program("nm", "binutils", &["c"]),
-    program("readelf", "binutils", &["install"]),
+    program("readelf", "binutils", &["install", "dist"]),
+    program("strip", "binutils", &["dist"]),
+    program("gzip", "gzip", &["dist"]),
     program("valgrind", "valgrind", &["c", "bench"]),
     program("make", "make", &["install"]),
-    program("pkg-config", "pkg-config", &["install"]),
+    program("pkg-config", "pkg-config", &["install", "dist"]),
     program("cmake", "cmake", &["install"]),
     program("setpriv", "util-linux", &["tests", "guests"]),
     program("unshare", "util-linux", &["tests", "python"]),

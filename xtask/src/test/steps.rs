@@ -2,16 +2,17 @@
 
 use std::env;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use super::counts::Counts;
 use super::native::native_dependencies;
 use super::{Done, Run, set_up};
-use crate::{process, storm};
+use crate::api::Compared;
+use crate::{metadata, process, storm};
 
 /// The command's tests that start containers.
 const CONTAINERS: &str = "containers";
@@ -45,7 +46,7 @@ pub(super) fn docs(run: &Run) -> Result<Done> {
 
 /// The library depends on nothing in C.
 pub(super) fn pure_rust(_: &Run) -> Result<Done> {
-    let found = native_dependencies(&metadata()?, "areas")?;
+    let found = native_dependencies(&metadata::of_workspace()?, "areas")?;
     ensure!(found.is_empty(), "the library is to depend on nothing in C, but: {}", found.join("; "));
     Ok(Done::default())
 }
@@ -66,7 +67,7 @@ pub(super) fn tests(run: &Run) -> Result<Done> {
     run.command(&mut process::cargo(["build", "--workspace", "--examples", "--locked"]))?;
     let mut command =
         process::cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins"]);
-    for name in test_targets(&metadata()?).into_iter().filter(|name| !is_apart(name)) {
+    for name in test_targets(&metadata::of_workspace()?).into_iter().filter(|name| !is_apart(name)) {
         command.args(["--test", &name]);
     }
     command.args(["--", "--test-threads=1"]).args(filter);
@@ -85,6 +86,20 @@ pub(super) fn doctests(run: &Run) -> Result<Done> {
     let mut command = process::cargo(["test", "--doc", "--package", "areas", "--locked", "--"]);
     command.args(&run.options.filter);
     run.counted(&mut command, Counts::of_libtest)
+}
+
+/// No module imports from a higher layer, and none in a circle that is not known.
+pub(super) fn layers(_: &Run) -> Result<Done> {
+    let passed = crate::layers::check()?;
+    Ok(Done::counted(Counts { passed, ..Counts::default() }))
+}
+
+/// The public items of the libraries are those that are written down.
+pub(super) fn api(_: &Run) -> Result<Done> {
+    match crate::api::check()? {
+        Compared::Same(passed) => Ok(Done::counted(Counts { passed, ..Counts::default() })),
+        Compared::Cannot(why) => Ok(Done::skipped(&why)),
+    }
 }
 
 /// The registry's order of loads and stores, in all orders that a machine may choose.
@@ -168,33 +183,6 @@ pub(super) fn bench(run: &Run) -> Result<Done> {
         run.skips.note(&format!("bench {row}"), why)?;
     }
     Ok(Done::counted(Counts { passed: checks, ..Counts::default() }))
-}
-
-fn metadata() -> Result<Value> {
-    let host = host()?;
-    let mut command =
-        process::cargo(["metadata", "--format-version=1", "--locked", "--filter-platform", &host]);
-    let output = command
-        .stderr(Stdio::inherit())
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run cargo metadata")?;
-    ensure!(output.status.success(), "cargo metadata failed ({})", output.status);
-    serde_json::from_slice(&output.stdout).context("cargo metadata's answer is no JSON")
-}
-
-/// What rustc builds for by itself.
-fn host() -> Result<String> {
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(&rustc)
-        .arg("-vV")
-        .output()
-        .with_context(|| format!("cannot run {}", rustc.display()))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    match said.lines().find_map(|line| line.strip_prefix("host: ")) {
-        Some(host) => Ok(host.to_owned()),
-        None => bail!("{} -vV names no host: {said}", rustc.display()),
-    }
 }
 
 /// Whether another step runs an integration test: `.config/nextest.toml` leaves out the same ones.
