@@ -18,6 +18,12 @@ const IGNORED: [RangeInclusive<char>; 8] = [
     '\u{e0100}'..='\u{e01ef}', // variation selectors
 ];
 
+/// At most so many bytes of a text, and no half character. (`str::floor_char_boundary` is younger than our oldest Rust.)
+pub(crate) fn shortened(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or(0)]
+}
+
 /// Text with control characters and invisible ones escaped, so that it does to a terminal, and to who reads it, nothing but show.
 ///
 /// Escaped, as Rust does it (`\n`, `\u{202e}`), are control characters, format characters (of bidirectional text, of no width), line and
@@ -82,6 +88,13 @@ fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (most, expected) in [(0, ""), (1, "a"), (2, "a"), (3, "aß"), (4, "aßb"), (9, "aßb")] {
+            assert_eq!(shortened("aßb", most), expected, "{most}");
+        }
+    }
 
     #[test]
     fn what_shows_nothing_is_escaped() {

@@ -24,6 +24,7 @@ use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::guarded::Guarded;
 use crate::sys::object::{SealFlags, SealedStat};
+use crate::text::shortened;
 
 /// How the size of an object may change: chosen at creation, told by the seals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -566,7 +567,7 @@ fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {
 fn file_label(label: &str) -> CString {
     const LONGEST: usize = 240;
     // Between two characters: /proc shows it, and who reads that may expect text.
-    let label = &label[..label.floor_char_boundary(LONGEST)];
+    let label = shortened(label, LONGEST);
     CString::new(label).unwrap_or_else(|_| CString::new(label.replace('\0', "")).unwrap_or_default())
 }
 

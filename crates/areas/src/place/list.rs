@@ -5,6 +5,8 @@
 use std::fmt;
 use std::iter::Peekable;
 
+use crate::text::shortened;
+
 /// Reads `0-3,8` and calls `each` with the first and the last number of every part. Parts may overlap and come in any
 /// order. No part at all is an error, and so is any number above `max`. The error says why, as a phrase.
 pub(crate) fn parse(text: &str, max: u32, mut each: impl FnMut(u32, u32)) -> Result<(), String> {
@@ -83,7 +85,7 @@ pub(crate) fn excerpt(text: &str) -> String {
 
 fn cut(text: &str) -> &str {
     const MOST: usize = 60;
-    &text[..text.floor_char_boundary(MOST)]
+    shortened(text, MOST)
 }
 
 #[cfg(test)]
