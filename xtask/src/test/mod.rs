@@ -11,6 +11,7 @@
 //! | `install.rs` | building with what is installed |
 //! | `dist.rs` | the archive and the Debian packages, installed and used |
 //! | `crates.rs` | the crates that are published, each built from its package |
+//! | `mpi/` | areas under MPI, on two hosts that are namespaces |
 //! | `python/` | the Python package, in each Python that is here |
 //! | `dependencies.rs` | licences, versions and origins of what we depend on |
 //! | `papers.rs` | what ARCHITECTURE.md names and where links lead, as tests |
@@ -25,6 +26,7 @@ mod dependencies;
 mod dist;
 mod guests;
 mod install;
+mod mpi;
 mod native;
 #[cfg(test)]
 mod papers;
@@ -84,7 +86,7 @@ struct Step {
     run: fn(&Run) -> Result<Done>,
 }
 
-const STEPS: [Step; 24] = [
+const STEPS: [Step; 25] = [
     Step { name: "set-up", quick: true, tests: true, run: set_up::run },
     Step { name: "format", quick: true, tests: false, run: steps::format },
     Step { name: "clippy", quick: true, tests: false, run: steps::clippy },
@@ -108,6 +110,7 @@ const STEPS: [Step; 24] = [
     Step { name: "models", quick: false, tests: false, run: steps::models },
     Step { name: "fuzz", quick: false, tests: false, run: steps::fuzz },
     Step { name: "containers", quick: false, tests: true, run: steps::containers },
+    Step { name: "mpi", quick: false, tests: true, run: mpi::run },
     Step { name: "guests", quick: false, tests: true, run: guests::run },
 ];
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::{Done, Run};
+use super::{Done, Run, mpi};
 use crate::process;
 
 /// How one sees that a package is there.
@@ -104,6 +104,9 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     if chosen("containers") {
         containers(run);
     }
+    if chosen("mpi") {
+        mpi(run);
+    }
     if chosen("tests") && !run.options.without_nextest && !has_nextest() {
         nextest(run);
     }
@@ -171,6 +174,20 @@ fn containers(run: &Run) {
     }
     if let Err(error) = install(run, &missing.join(" ")) {
         eprintln!("podman and runc cannot be installed: {error:#}");
+    }
+}
+
+/// Open MPI, its Python, what lays cables between hosts. Where they are not to be had, the tests that want them say that they skip it.
+fn mpi(run: &Run) {
+    let programs = mpi::PROGRAMS.into_iter().all(|name| process::which(name).is_some());
+    let xxhash = Path::new("/usr/include/xxhash.h").exists();
+    let python = answers(Command::new("/usr/bin/python3").args(["-I", "-c", "import mpi4py, numpy"]));
+    if (programs && xxhash && python) || !is_root() {
+        return;
+    }
+    let packages = "openmpi-bin libopenmpi-dev libxxhash-dev python3-mpi4py python3-numpy iproute2 make pkg-config util-linux";
+    if let Err(error) = install(run, packages) {
+        eprintln!("Open MPI cannot be installed: {error:#}");
     }
 }
 
