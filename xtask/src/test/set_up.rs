@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
+use super::c::recipes::RECIPES;
 use super::{Done, Run, mpi};
 use crate::process;
 
@@ -104,6 +105,9 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     if chosen("containers") {
         containers(run);
     }
+    if chosen("c") {
+        recipes(run);
+    }
     if chosen("mpi") {
         mpi(run);
     }
@@ -174,6 +178,17 @@ fn containers(run: &Run) {
     }
     if let Err(error) = install(run, &missing.join(" ")) {
         eprintln!("podman and runc cannot be installed: {error:#}");
+    }
+}
+
+/// The libraries of recipes. Where one is not to be had, its recipe says that it is skipped.
+fn recipes(run: &Run) {
+    for recipe in RECIPES.iter().filter(|recipe| !recipe.is_installed()) {
+        if is_root()
+            && let Err(error) = install(run, recipe.packages)
+        {
+            eprintln!("{} cannot be installed: {error:#}", recipe.packages);
+        }
     }
 }
 

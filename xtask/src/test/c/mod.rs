@@ -6,6 +6,7 @@
 //! | `toolchain.rs` | how things are compiled and linked |
 //! | `programs.rs` | the programs of `tests/c/FOLDER/`, run in parallel, each in three ways |
 //! | `readme.rs` | the programs of the README |
+//! | `recipes.rs` | areas as the memory of io_uring, OpenCL, UCX |
 //! | `headers.rs` | every header alone |
 //! | `abi.rs` | symbols and layouts against `abi/` |
 
@@ -13,6 +14,7 @@ mod abi;
 mod headers;
 mod programs;
 mod readme;
+pub(super) mod recipes;
 mod toolchain;
 
 use std::fs;
@@ -64,6 +66,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     tests.extend(abi::tests(&toolchain)?);
     tests.extend(programs::tests(&toolchain)?);
     tests.extend(readme::tests()?);
+    tests.extend(recipes::tests());
     tests.retain(|test| {
         run.options.filter.is_empty() || run.options.filter.iter().any(|part| test.name.contains(part))
     });
