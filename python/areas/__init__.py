@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         Verification as Verification,
     )
     from ._slab import Slab as Slab
+    from ._sync import Event as Event, Mutex as Mutex, SeqLock as SeqLock, Writer as Writer
     from .shared_memory import (
         ShareableList as ShareableList,
         SharedMemory as SharedMemory,
@@ -89,6 +90,7 @@ _HOMES = {
     "_listing": "AreaInfo Listing NodeInfo UnreadableProcess nodes",
     "_making": "create find open_or_create put wait",
     "_slab": "Slab",
+    "_sync": "Event Mutex SeqLock Writer",
     "shared_memory": "ShareableList SharedMemory SharedMemoryManager",
     "_measured": "Fallback Granted Holder Migration Misplaced Residency Run Stayed Verification",
 }

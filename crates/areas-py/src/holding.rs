@@ -58,7 +58,7 @@ impl Holding {
     ///
     /// Raises ReadOnly or Frozen where writing is asked for and cannot be.
     #[pyo3(signature = (write=None))]
-    fn lease(slf: &Bound<'_, Self>, write: Option<bool>) -> PyResult<Memory> {
+    pub(crate) fn lease(slf: &Bound<'_, Self>, write: Option<bool>) -> PyResult<Memory> {
         let py = slf.py();
         if write != Some(false) {
             slf.get().core.wait_for_freezing(py)?;

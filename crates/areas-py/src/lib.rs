@@ -23,6 +23,7 @@ mod names;
 mod passing;
 mod progress;
 mod slab;
+mod sync;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -70,6 +71,8 @@ mod module {
     use super::slab::{
         Blocks, after_fork_in_child, after_fork_in_parent, before_fork, detach_dead, open_block,
     };
+    #[pymodule_export]
+    use super::sync::{Words, Writing};
 
     /// Refuses subinterpreters: classes and what is held belong to the interpreter that imported this first.
     #[pymodule_init]
