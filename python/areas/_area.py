@@ -428,8 +428,9 @@ def of_note(holding: Holding, verb: str, dtype: Any = None, shape: Any = None, n
     try:
         note = _notes.decode(holding.note, holding.nbytes)
     except _notes.Malformed as error:
+        what = verb if name is None else f"{verb} {name!r}"
         raise InvalidInput(
-            f"cannot {_what(verb, name)}: its note tells of no array: {error}",
+            f"cannot {what}: its note tells of no array: {error}",
             remedy="say what it is: `areas.find(name, dtype=…, shape=…)`; `dtype='u1'` gives its bytes",
         ) from None
     if note is None:
@@ -437,16 +438,13 @@ def of_note(holding: Holding, verb: str, dtype: Any = None, shape: Any = None, n
     return Area(holding, note.shape, note.dtype, note.text)
 
 
-def _what(verb: str, name: Any) -> str:
-    return verb if name is None else f"{verb} {name!r}"
-
-
 def _with(holding: Holding, verb: str, dtype: Any, shape: Any, name: Any) -> Area:
     checked = dtype_of("u1" if dtype is None else dtype)
     dims = (holding.nbytes // checked.itemsize,) if shape is None else shape_of(shape)
     wanted = nbytes_of(dims, checked)
     if wanted > holding.nbytes:
+        what = verb if name is None else f"{verb} {name!r}"
         raise InvalidInput(
-            f"cannot {_what(verb, name)}: an array of shape {dims} and dtype {checked} has {wanted} bytes, and the area has {holding.nbytes}"
+            f"cannot {what}: an array of shape {dims} and dtype {checked} has {wanted} bytes, and the area has {holding.nbytes}"
         )
     return Area(holding, dims, checked)
