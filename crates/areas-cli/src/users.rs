@@ -99,6 +99,24 @@ pub(crate) fn user_of(pid: u32) -> Option<u32> {
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
+/// An error where AREAS_DIR names a folder and there is none: whoever mistypes it would be told that there are no areas.
+pub(crate) fn is_there(what: &'static str) -> areas::Result<()> {
+    let Some(named) = std::env::var_os("AREAS_DIR").filter(|named| !named.is_empty()) else { return Ok(()) };
+    let is_whole = std::path::Path::new(&named).is_absolute();
+    match std::fs::metadata(&named) {
+        Err(error) if is_whole && error.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
+            Kind::Registry,
+            what,
+        )
+        .detail(format!("AREAS_DIR names {}, and there is no such folder", named.display()))
+        .help(
+            "whoever first publishes an area there makes it; without AREAS_DIR, /dev/shm/areas-UID is listed",
+        )),
+        // What else may be wrong with it the registry says.
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

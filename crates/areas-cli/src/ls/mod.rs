@@ -32,7 +32,7 @@ const NO_SUCH_AREA: u8 = 3;
 pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
     users::look_into(ls.user.as_deref())?;
     let mut listing = registry::list()?;
-    is_there("list areas")?;
+    users::is_there("list areas")?;
     listing.areas.retain(|source| is_asked_for(ls, source));
     let found = listing.areas.len();
     match (ls.json, quiet) {
@@ -45,24 +45,6 @@ pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
         return Ok(ExitCode::from(NO_SUCH_AREA));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// An error where AREAS_DIR names a folder and there is none: whoever mistypes it would be told that there are no areas.
-pub(crate) fn is_there(what: &'static str) -> areas::Result<()> {
-    let Some(named) = std::env::var_os("AREAS_DIR").filter(|named| !named.is_empty()) else { return Ok(()) };
-    let is_whole = std::path::Path::new(&named).is_absolute();
-    match std::fs::metadata(&named) {
-        Err(error) if is_whole && error.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
-            Kind::Registry,
-            what,
-        )
-        .detail(format!("AREAS_DIR names {}, and there is no such folder", named.display()))
-        .help(
-            "whoever first publishes an area there makes it; without AREAS_DIR, /dev/shm/areas-UID is listed",
-        )),
-        // What else may be wrong with it the registry says.
-        _ => Ok(()),
-    }
 }
 
 fn is_asked_for(ls: &Ls, source: &Source) -> bool {

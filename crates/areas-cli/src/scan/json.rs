@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use super::blind::Blind;
-use super::memory::{Holder, Memory};
-use super::published::Published;
+use super::memory::{Holder, Memory, Published};
 use super::{Sum, Survey, Total};
 use crate::failure::Result;
 use crate::output::json;

@@ -6,10 +6,19 @@ use areas::escape_invisible;
 
 use super::args::Kind;
 use super::left;
-use super::published::Published;
 
 /// Device and inode.
 pub(super) type Object = (u64, u64);
+
+/// An area over a memory that a registry has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    pub(super) id: i32,
+    pub(super) name: areas::Name,
+    pub(super) pid: u32,
+    /// Whose registry it is in.
+    pub(super) user: u32,
+}
 
 /// A memory, whosever it is.
 #[derive(Debug)]

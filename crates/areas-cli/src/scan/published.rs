@@ -4,19 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use areas::registry::{self, Listing};
 
-use super::memory::Object;
+use super::memory::{Object, Published};
 use crate::failure::Result;
-use crate::{ls, users};
-
-/// An area over a memory that a registry has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Published {
-    pub(super) id: i32,
-    pub(super) name: areas::Name,
-    pub(super) pid: u32,
-    /// Whose registry it is in.
-    pub(super) user: u32,
-}
+use crate::users;
 
 /// The areas that registries have, by their memory.
 #[derive(Debug, Default)]
@@ -41,7 +31,7 @@ impl Registries {
                 registry::list().map(|listing| found.add(user, listing))
             })?
         } else {
-            let read = ls::is_there("name areas").and_then(|()| registry::list());
+            let read = users::is_there("name areas").and_then(|()| registry::list());
             read.map(|listing| found.add(own, listing)).err().map(|error| (own, error)).into_iter().collect()
         };
         found.unread = failures

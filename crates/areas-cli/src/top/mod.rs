@@ -32,10 +32,10 @@ use areas::{Error, Kind};
 
 use self::args::Top;
 use crate::failure::Result;
-use crate::{ls, stdio};
+use crate::{stdio, users};
 
 pub(crate) fn run(top: &Top) -> Result<ExitCode> {
-    ls::is_there("watch areas live")?;
+    users::is_there("watch areas live")?;
     if top.once || top.json {
         return once::run(top);
     }
