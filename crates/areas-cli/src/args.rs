@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use crate::choice::Origin;
 use crate::column::Column;
 use crate::doctor::args::Doctor;
+use crate::flight::args::{Fetch, Serve};
 use crate::gate::args::{Offer, Take};
 use crate::holders::args::{Drop, Freeze, Hold, HolderWorker, Publish, Rename};
 use crate::inout::args::{Cmp, Fill, Get};
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Reap(Reap),
     Offer(Offer),
     Take(Take),
+    Serve(Serve),
+    Fetch(Fetch),
     Nodes(Nodes),
     Doctor(Doctor),
     Tour(Tour),
@@ -217,6 +220,15 @@ pub(crate) struct Ls {
     /// Look into this user's registry: for root, looking only. AREAS_DIR, where it is set, has to name that user's folder
     #[arg(long, value_name = "NAME|UID")]
     pub(crate) user: Option<String>,
+    /// List what a server on this or another machine offers (`areas serve`), each under the name that `areas fetch` takes
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["all", "pid", "user", "sort", "reverse", "group", "columns", "no_headings", "bytes"])]
+    pub(crate) at: Option<String>,
+    /// With --at, the file with the server's token; at 127.0.0.1 it is the one that servers make by default
+    #[arg(long, value_name = "FILE", requires = "at", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) token_file: Option<PathBuf>,
+    /// With --at, give up after so many seconds in which nothing comes
+    #[arg(long, value_name = "SECONDS", requires = "at", value_parser = crate::watch::args::seconds)]
+    pub(crate) timeout: Option<std::time::Duration>,
     /// Sort by this: the largest size first, else the lowest number, or the alphabet
     #[arg(long, value_name = "COLUMN", hide_possible_values = true)]
     pub(crate) sort: Option<Column>,

@@ -17,6 +17,7 @@
 //! | `top/` | areas, live |
 //! | `run/` | other programs, under a memory policy |
 //! | `gate/` | areas for other users and for containers |
+//! | `flight/` | areas of other machines: what starts `areas-flight` |
 //! | `tour/` | the guided tour |
 //! | `output/` | tables, JSON, colours, progress, a reader that goes |
 //! | `failure.rs` | how a failure becomes a message and an exit code |
@@ -34,6 +35,7 @@ mod create;
 mod detach;
 mod doctor;
 mod failure;
+mod flight;
 mod gate;
 mod growing;
 mod hold;
@@ -108,6 +110,8 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Reap(reap) => scan::reap::run(&reap, quiet),
         Command::Offer(offer) => gate::offer::run(&offer, quiet),
         Command::Take(take) => gate::take::run(&take, quiet),
+        Command::Serve(serve) => flight::serve::run(&serve, quiet),
+        Command::Fetch(fetch) => flight::fetch::run(&fetch, quiet),
         Command::Nodes(nodes) => nodes::run(&nodes),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Top(top) => top::run(&top),

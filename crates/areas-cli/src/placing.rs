@@ -132,6 +132,13 @@ impl Placing {
         }
     }
 
+    /// Whether anything was asked of it.
+    pub(crate) fn is_asked(&self) -> bool {
+        let Place { policy, nodes, balanced } = &self.place;
+        let somewhere = policy.is_some() || nodes.is_some() || *balanced || self.split.is_some();
+        somewhere || self.huge != Huge::Never || self.lock != Lock::None.name()
+    }
+
     pub(crate) fn pages(&self) -> Pages {
         match self.huge {
             Huge::Auto => Pages::Auto,

@@ -14,6 +14,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::args::Ls;
 use crate::column::Column;
 use crate::failure::Result;
+use crate::flight::{self, args::Reaching};
 use crate::output;
 use crate::output::style::{Look, Terminal};
 use crate::output::table::Table;
@@ -30,6 +31,10 @@ const COUNTED_UP_TO: usize = 1000;
 const NO_SUCH_AREA: u8 = 3;
 
 pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
+    if let Some(at) = &ls.at {
+        let reaching = Reaching { token_file: ls.token_file.clone(), timeout: ls.timeout };
+        return flight::list::run(at, &reaching, &ls.areas, ls.json, quiet);
+    }
     users::look_into(ls.user.as_deref())?;
     let mut listing = registry::list()?;
     users::is_there("list areas")?;

@@ -40,6 +40,8 @@ fn help_of_every_command() {
         "run",
         "offer",
         "take",
+        "serve",
+        "fetch",
     ] {
         insta::assert_snapshot!(command, help(&[command, "--help"]));
     }
@@ -151,6 +153,7 @@ fn manual_pages_for_every_command() {
             "areas-create.1",
             "areas-doctor.1",
             "areas-drop.1",
+            "areas-fetch.1",
             "areas-fill.1",
             "areas-freeze.1",
             "areas-get.1",
@@ -166,6 +169,7 @@ fn manual_pages_for_every_command() {
             "areas-resize.1",
             "areas-run.1",
             "areas-scan.1",
+            "areas-serve.1",
             "areas-show.1",
             "areas-take.1",
             "areas-top.1",

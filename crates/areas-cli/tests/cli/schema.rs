@@ -68,6 +68,8 @@ const COMMANDS: &[(&str, Runs)] = &[
     }),
     ("offer", |registry| gate(registry).0),
     ("take", |registry| vec![gate(registry).1]),
+    ("serve", |registry| vec![flight(registry).0]),
+    ("fetch", |registry| vec![flight(registry).1]),
 ];
 
 /// Fields that this test cannot bring about on any machine, and why. Where one comes, its type is looked at all the same.
@@ -122,6 +124,27 @@ fn gate(registry: &Registry) -> (Vec<String>, String) {
     let taker = registry.hold(["take", socket, "--name", "y", "--json"]);
     let answer = offer.line();
     (vec![offer.ready.clone(), answer], taker.ready.clone())
+}
+
+/// What is printed by who serves an area to other machines, and by who fetches it.
+fn flight(registry: &Registry) -> (String, String) {
+    let program = Path::new(crate::harness::AREAS).with_file_name("areas-flight");
+    if !program.exists() {
+        // It is built with the workspace, and not with this package alone.
+        let build = ["build", "--package", "areas-flight", "--locked"];
+        let built = std::process::Command::new(env!("CARGO")).args(build).status().unwrap();
+        assert!(built.success() && program.exists(), "`cargo build -p areas-flight` makes {program:?}");
+    }
+    let file = registry.file_of("file", 5000);
+    let _holder =
+        registry.hold(["put", file.to_str().unwrap(), "--name", "x", "--freeze", "--note", "a note"]);
+    let token = registry.file("token");
+    let token = ["--token-file", token.to_str().unwrap()];
+    let server = registry.hold([&["serve", "x", "--json"], &token[..]].concat());
+    let ready: Value = serde_json::from_str(&server.ready).unwrap();
+    let location = format!("127.0.0.1:{}/x", ready["port"]);
+    let fetched = registry.hold([&["fetch", &location, "--name", "y", "--json"], &token[..]].concat());
+    (server.ready.clone(), fetched.ready.clone())
 }
 
 fn nodes(registry: &Registry) -> Vec<String> {

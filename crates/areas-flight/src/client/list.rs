@@ -1,0 +1,84 @@
+//! `areas ls --at`: what a server offers, as JSON.
+
+use std::process::ExitCode;
+
+use areas::Result;
+use arrow_flight::{Criteria, FlightInfo};
+use serde::Serialize;
+use tonic::Status;
+
+use super::peer::{MOST_MESSAGE, Peer};
+use crate::args::List;
+use crate::runtime;
+use crate::wire::{self, Offered};
+
+/// More areas than so many are not listed: the server may never end.
+const MOST: usize = 100_000;
+
+#[derive(Debug, Serialize)]
+struct Listing {
+    schema: u32,
+    at: String,
+    areas: Vec<Listed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    name_bytes: Option<String>,
+    size: Option<u64>,
+    rows: Option<u64>,
+    table: Option<bool>,
+    id: Option<i32>,
+    note: Option<String>,
+}
+
+pub(crate) fn list(list: &List) -> Result<ExitCode> {
+    let peer = Peer::new(list.at.clone(), &list.reaching)?;
+    let what = format!("list what {} offers", peer.place);
+    let infos = runtime()?.block_on(ask(&peer)).map_err(|status| peer.failed(&what, &status))?;
+    let areas = infos.iter().map(listed).collect::<Result<_>>()?;
+    let listing = Listing { schema: 1, at: peer.place.to_string(), areas };
+    println!("{}", String::from_utf8_lossy(&wire::encode(&listing)));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn ask(peer: &Peer) -> std::result::Result<Vec<FlightInfo>, Status> {
+    let mut client = peer.connect(MOST_MESSAGE).await?;
+    let mut stream = peer.within(client.list_flights(Criteria::default())).await?.into_inner();
+    let mut infos = Vec::new();
+    while let Some(info) = peer.within(stream.message()).await? {
+        if infos.len() == MOST {
+            return Err(Status::out_of_range(format!("it lists more than {MOST} areas")));
+        }
+        infos.push(info);
+    }
+    Ok(infos)
+}
+
+fn listed(info: &FlightInfo) -> Result<Listed> {
+    let Some(offered) = wire::decode::<Offered>(&info.app_metadata) else {
+        let path = info.flight_descriptor.as_ref().map(|descriptor| descriptor.path.join("/"));
+        let number = |number: i64| u64::try_from(number).ok();
+        return Ok(Listed {
+            name: path.unwrap_or_default(),
+            name_bytes: None,
+            size: number(info.total_bytes),
+            rows: number(info.total_records),
+            table: None,
+            id: None,
+            note: None,
+        });
+    };
+    let (name, note) = (offered.name()?, offered.note()?);
+    let bytes = name.as_bytes();
+    Ok(Listed {
+        name: String::from_utf8_lossy(bytes).into_owned(),
+        name_bytes: std::str::from_utf8(bytes).is_err().then(|| format!("hex:{}", wire::hex(bytes))),
+        size: Some(offered.size),
+        rows: u64::try_from(info.total_records).ok().filter(|_| offered.table),
+        table: Some(offered.table),
+        id: Some(offered.id),
+        note: Some(String::from_utf8_lossy(note.as_bytes()).into_owned()).filter(|note| !note.is_empty()),
+    })
+}

@@ -1,0 +1,121 @@
+//! Errors of the library, of files and of gRPC, as each other.
+
+use std::borrow::Cow;
+
+use areas::{Error, Kind, escape_invisible};
+use tonic::{Code, Status};
+
+/// What tonic puts around what it was.
+const NOTHING: &str = "transport error";
+
+/// What stands before what to do about an error, in `{:#}`.
+const HELP: &str = "\n  help: ";
+
+/// Of what another machine says no more is told.
+const MOST_TEXT: usize = 1000;
+
+/// An error of a file, in the library's form: `what` completes "cannot …".
+pub(crate) fn io_error(what: impl Into<Cow<'static, str>>, error: std::io::Error) -> Error {
+    let error_text = error.to_string();
+    let words = error_text.split_once(" (os error ").map_or(error_text.as_str(), |(words, _)| words);
+    Error::new(Kind::Io, what).detail(words.to_lowercase())
+}
+
+/// What a client is told of an error here.
+pub(crate) fn to_status(error: &Error) -> Status {
+    let code = match error.kind() {
+        Kind::InvalidInput => Code::InvalidArgument,
+        Kind::OutOfRange => Code::OutOfRange,
+        Kind::NoSuchArea | Kind::NoSuchTeam => Code::NotFound,
+        Kind::NotPermitted | Kind::Unreadable => Code::PermissionDenied,
+        Kind::Busy => Code::FailedPrecondition,
+        Kind::NoMemory | Kind::Limit => Code::ResourceExhausted,
+        Kind::Unsupported => Code::Unimplemented,
+        _ => Code::Internal,
+    };
+    Status::new(code, format!("{error:#}"))
+}
+
+/// What is told here of an error there: `what` completes "cannot …".
+pub(crate) fn of_status(what: impl Into<Cow<'static, str>>, status: &Status) -> Error {
+    let kind = match status.code() {
+        Code::InvalidArgument => Kind::InvalidInput,
+        Code::OutOfRange => Kind::OutOfRange,
+        Code::NotFound => Kind::NoSuchArea,
+        Code::PermissionDenied | Code::Unauthenticated => Kind::NotPermitted,
+        Code::FailedPrecondition => Kind::Busy,
+        Code::ResourceExhausted => Kind::Limit,
+        Code::Unimplemented => Kind::Unsupported,
+        Code::DeadlineExceeded => Kind::TimedOut,
+        _ => Kind::Io,
+    };
+    let (detail, help) = words(status);
+    let error = Error::new(kind, what).detail(detail);
+    match status.code() {
+        Code::Unauthenticated => {
+            error.help("the file with the server's token, copied from there, is named by `--token-file F`")
+        }
+        Code::NotFound => error.help("`areas ls --at HOST:PORT` lists what is offered there"),
+        _ => help.into_iter().fold(error, Error::help),
+    }
+}
+
+/// Whether trying again may help: it is the connection that failed.
+pub(crate) fn is_broken(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable
+            | Code::Unknown
+            | Code::Internal
+            | Code::Cancelled
+            | Code::Aborted
+            | Code::DeadlineExceeded
+    )
+}
+
+/// What the other side says, or what became of the connection, with all causes, each in one line; and what it says to do about it.
+fn words(status: &Status) -> (String, Option<String>) {
+    let (said, help) = match status.message().split_once(HELP) {
+        Some((said, help)) => (said, Some(help)),
+        None => (status.message(), None),
+    };
+    let mut text = if said.is_empty() { status.code().description() } else { said }.to_owned();
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        let words = error.to_string();
+        let words = words.split_once(" (os error ").map_or(words.as_str(), |(words, _)| words);
+        if words != NOTHING && !text.contains(words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    (in_a_line(&text), help.map(in_a_line))
+}
+
+fn in_a_line(text: &str) -> String {
+    let short: String = text.chars().take(MOST_TEXT).map(|c| if c == '\n' { ' ' } else { c }).collect();
+    escape_invisible(&short).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_there_is_one_here() {
+        let there = Error::new(Kind::Busy, "serve \"a\"").detail("it is not frozen").help("freeze it");
+        let here = of_status("fetch \"a\"", &to_status(&there));
+        assert_eq!(here.kind(), Kind::Busy);
+        assert_eq!(
+            format!("{here:#}"),
+            "cannot fetch \"a\": cannot serve \"a\": it is not frozen\n  help: freeze it"
+        );
+    }
+
+    #[test]
+    fn what_it_says_is_one_short_line() {
+        let long = Status::unknown(format!("\u{1b}[31m\n{}", "x".repeat(5000)));
+        let text = of_status("fetch", &long).to_string();
+        assert!(text.len() < 1100 && !text.contains(['\n', '\u{1b}']), "{text}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The server: frozen areas of an allow-list, for those who have the token.
+
+mod allow;
+mod serve;
+mod service;
+mod stream;
+
+pub(crate) use allow::Allowed;
+pub(crate) use serve::run;

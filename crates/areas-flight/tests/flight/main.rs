@@ -1,0 +1,8 @@
+//! Areas from one machine to another: the commands as they are used, between registries that do not see each other, with networks and servers that fail.
+
+mod harness;
+mod hostile;
+mod networks;
+mod proxy;
+mod refusals;
+mod transfers;
