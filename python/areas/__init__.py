@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Unreadable as Unreadable,
         Unsupported as Unsupported,
     )
+    from ._flight import Server as Server, fetch as fetch, serve as serve
     from ._gate import Answer as Answer, Offer as Offer, offer as offer, take as take
     from ._handles import by_value as by_value, receive as receive, send as send
     from ._listing import (
@@ -85,6 +86,7 @@ _HOMES = {
         "NodeNotAllowed NoSuchProcess NotFound NotPermitted OtherMachine OtherPidNamespace OutOfRange OwnerDied "
         "ReadOnly RegistryError TimedOut Unreadable Unsupported"
     ),
+    "_flight": "Server fetch serve",
     "_gate": "Answer Offer offer take",
     "_handles": "by_value receive send",
     "_listing": "AreaInfo Listing NodeInfo UnreadableProcess nodes",

@@ -45,6 +45,8 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         Ok(builder) => builder,
         Err(Missing(why)) => return skipped(run, &why),
     };
+    // What `areas.serve` and `areas.fetch` start.
+    run.command(&mut process::cargo(["build", "--package", "areas-flight", "--locked"]))?;
     let wheel = builder.wheel(&process::target_folder().join("python/wheels"), &[])?;
     let mut environments = Vec::new();
     for python in &pythons {
@@ -149,7 +151,7 @@ fn tests(run: &Run, environment: &Environment, many: bool, part: Part) -> Result
         Part::Beside => pytest.arg("--ignore").arg(alone).arg(tests_folder()),
         Part::Alone => pytest.arg(alone),
     };
-    pytest.current_dir(&registry.0);
+    pytest.current_dir(&registry.0).env("PATH", path_with_flight()?);
     pytest.env("PYTHONPATH", plugin).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.env("AREAS_DIR", registry.0.join("registry")).env("HYPOTHESIS_STORAGE_DIRECTORY", &registry.0);
     pytest.env("AREAS_TRIALS", if many { "200" } else { "40" });
@@ -173,6 +175,13 @@ fn tests(run: &Run, environment: &Environment, many: bool, part: Part) -> Result
     }
     ensure!(nothing || counts.passed > 0, "pytest says that it ran no test in {}", environment.interpreter);
     Ok(Done::counted(counts))
+}
+
+/// The search path, with the folder of `areas-flight` first.
+fn path_with_flight() -> Result<std::ffi::OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = [process::target_folder().join("debug")].into_iter().chain(std::env::split_paths(&path));
+    Ok(std::env::join_paths(folders)?)
 }
 
 /// A folder for one run of the tests: where they start, with a registry that no other run has.
