@@ -16,7 +16,7 @@
 //! inherits words that are right for it as they are.
 //! Why it is so, and what it costs: docs/design/room-to-grow.md.
 
-#![expect(unsafe_code, reason = "one pointer to what is never freed; it has its proof")]
+#![expect(unsafe_code, reason = "one pointer to what is never freed; the blocks have their proofs")]
 
 #[cfg(test)]
 mod tests;
@@ -202,21 +202,27 @@ fn arena() -> Option<&'static Arena> {
     };
     static ARENA: AtomicPtr<Arena> = AtomicPtr::new(std::ptr::null_mut());
     let known = |pointer: *mut Arena| {
-        // SAFETY: it is null, or leads to `NONE` or to a value that is never freed or changed (below); written before it was stored there.
+        // SAFETY: it is null, or leads to `NONE` or to a value that was stored there, and is never freed or changed from then on (below); written before it was stored there.
         let arena: Option<&'static Arena> = unsafe { pointer.cast_const().as_ref() };
         arena
     };
     let found = known(ARENA.load(Ordering::Acquire)).or_else(|| {
+        let none = (&raw const NONE).cast_mut();
         let made = match find_arena() {
-            Ok(arena) => Box::into_raw(Box::new(arena)).cast_const(),
+            Ok(arena) => Box::into_raw(Box::new(arena)),
             Err(errno) if may_pass(errno) => return None,
-            Err(_) => &raw const NONE,
+            Err(_) => none,
         };
-        let made = made.cast_mut();
         match ARENA.compare_exchange(std::ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => known(made),
-            // Another thread was quicker. What was made here is some words that are left over, once.
-            Err(other) => known(other),
+            // Another thread was quicker.
+            Err(other) => {
+                if made != none {
+                    // SAFETY: it came out of a box above, and was stored nowhere: nobody else has it.
+                    drop(unsafe { Box::from_raw(made) });
+                }
+                known(other)
+            }
         }
     });
     found.filter(|arena| arena.wide.slots > 0)
