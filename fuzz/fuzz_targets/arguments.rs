@@ -10,6 +10,11 @@ mod choice;
 mod doctor_args;
 #[path = "../../crates/areas-cli/src/column.rs"]
 mod column;
+#[path = "../../crates/areas-cli/src/flight/args.rs"]
+mod flight_args;
+mod flight {
+    pub(crate) use crate::flight_args as args;
+}
 #[path = "../../crates/areas-cli/src/gate/args.rs"]
 mod gate_args;
 mod gate {
