@@ -84,6 +84,17 @@ int64_t peer_map_noted(const struct work *work)
     return peer_now() - start;
 }
 
+/* What comes before a publication: whether anybody knocks, whether the table and the folder are what they were, whether anybody waits. */
+static inline int look_around(const struct registry *registry)
+{
+    struct stat stat;
+    uint32_t waiting;
+    struct pollfd door = {registry->door, POLLIN, 0};
+    if (poll(&door, 1, 0) != 0 || fstat(registry->table, &stat) != 0 || fstat(registry->folder, &stat) != 0)
+        return -1;
+    return pread(registry->control, &waiting, sizeof waiting, 12) == sizeof waiting ? 0 : -1;
+}
+
 /* An area made, published, and dropped. */
 int64_t peer_share(const struct work *work)
 {
@@ -97,8 +108,6 @@ int64_t peer_share(const struct work *work)
     for (uint64_t i = 0; i < work->times; i++) {
         struct rlimit limit;
         struct stat stat;
-        uint32_t waiting;
-        struct pollfd door = {registry.door, POLLIN, 0};
         if (getrlimit(RLIMIT_FSIZE, &limit) != 0)
             return PEER_FAILED;
         int object = memfd_create("area:bench: shared", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
@@ -109,9 +118,7 @@ int64_t peer_share(const struct work *work)
         void *memory = mmap(NULL, work->size, PROT_READ | PROT_WRITE, MAP_SHARED, object, 0);
         if (memory == MAP_FAILED)
             return PEER_FAILED;
-        if (poll(&door, 1, 0) != 0 || fstat(registry.table, &stat) != 0 || fstat(registry.folder, &stat) != 0)
-            return PEER_FAILED;
-        if (pread(registry.control, &waiting, sizeof waiting, 12) != sizeof waiting)
+        if (look_around(&registry) != 0)
             return PEER_FAILED;
         if (work->touch)
             peer_touch(memory, work->size);
@@ -137,6 +144,19 @@ static inline int map_and_let_go(int clone, size_t size, int rights)
     return 0;
 }
 
+/* An object of a holder that lives, taken from it, and looked at. */
+static inline int take_clone(int process, int object)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct statx looked;
+    if (fcntl(object, F_GETLK, &lock) != 0)
+        return -1;
+    int clone = (int)syscall(SYS_pidfd_getfd, process, object, 0);
+    if (clone < 0 || statx(clone, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &looked) != 0)
+        return -1;
+    return fcntl(clone, F_GET_SEALS) < 0 ? -1 : clone;
+}
+
 /* An area found again, cloned to be written, and the clone dropped. (The holder is this process: to the kernel that makes no
  * difference.) */
 int64_t peer_clone(const struct work *work)
@@ -147,14 +167,8 @@ int64_t peer_clone(const struct work *work)
         return PEER_FAILED;
     int64_t start = peer_now();
     for (uint64_t i = 0; i < work->times; i++) {
-        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-        struct statx looked;
-        if (fcntl(object, F_GETLK, &lock) != 0)
-            return PEER_FAILED;
-        int clone = (int)syscall(SYS_pidfd_getfd, process, object, 0);
-        if (clone < 0 || statx(clone, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &looked) != 0)
-            return PEER_FAILED;
-        if (fcntl(clone, F_GET_SEALS) < 0)
+        int clone = take_clone(process, object);
+        if (clone < 0)
             return PEER_FAILED;
         if (map_and_let_go(clone, work->size, PROT_READ | PROT_WRITE) != 0)
             return PEER_FAILED;
@@ -181,21 +195,10 @@ int64_t peer_clone_named(const struct work *work)
     }
     int64_t start = peer_now();
     for (uint64_t i = 0; i < work->times; i++) {
-        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-        struct pollfd door = {registry.door, POLLIN, 0};
-        struct statx looked;
-        struct stat stat;
-        uint32_t waiting;
-        if (fcntl(object, F_GETLK, &lock) != 0)
+        int clone = take_clone(process, object);
+        if (clone < 0)
             return PEER_FAILED;
-        int clone = (int)syscall(SYS_pidfd_getfd, process, object, 0);
-        if (clone < 0 || statx(clone, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &looked) != 0)
-            return PEER_FAILED;
-        if (fcntl(clone, F_GET_SEALS) < 0)
-            return PEER_FAILED;
-        if (poll(&door, 1, 0) != 0 || fstat(registry.table, &stat) != 0 || fstat(registry.folder, &stat) != 0)
-            return PEER_FAILED;
-        if (pread(registry.control, &waiting, sizeof waiting, 12) != sizeof waiting)
+        if (look_around(&registry) != 0)
             return PEER_FAILED;
         if (map_and_let_go(clone, work->size, PROT_READ | PROT_WRITE) != 0)
             return PEER_FAILED;
