@@ -135,16 +135,21 @@ pub(crate) fn any_bytes(text: OsString) -> areas::Result<Vec<u8>> {
 }
 
 fn of_hex(digits: &[u8]) -> areas::Result<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, rest) = digits.as_chunks();
-    let bytes: Option<Vec<u8>> =
-        pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
-    bytes.filter(|_| rest.is_empty()).ok_or_else(|| {
+    bytes_of(digits).ok_or_else(|| {
         let text = String::from_utf8_lossy(digits);
         Error::new(Kind::InvalidInput, format!("read a name from \"{HEX}{text}\""))
             .detail("bytes have two hexadecimal digits each")
             .help(format!("an area that is called so is `name:{HEX}{text}`"))
     })
+}
+
+/// Bytes of two hexadecimal digits each.
+pub(crate) fn bytes_of(digits: &[u8]) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = digits.as_chunks();
+    let bytes: Option<Vec<u8>> =
+        pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
+    bytes.filter(|_| rest.is_empty())
 }
 
 #[cfg(test)]

@@ -93,44 +93,19 @@ operations! {
     KillSelf "kill oneself":;
 }
 
-/// Every kind of error, for counting.
-pub(crate) const KINDS: [Kind; 19] = [
-    Kind::InvalidInput,
-    Kind::OutOfRange,
-    Kind::NodeNotAllowed,
-    Kind::NoSuchArea,
-    Kind::NameTaken,
-    Kind::NoMemory,
-    Kind::AddressInUse,
-    Kind::Limit,
-    Kind::NotPermitted,
-    Kind::Unreadable,
-    Kind::Busy,
-    Kind::Frozen,
-    Kind::ReadOnly,
-    Kind::Registry,
-    Kind::Unsupported,
-    Kind::TimedOut,
-    Kind::OwnerDied,
-    Kind::Io,
-    Kind::System,
-];
-/// Outcomes of an operation: good, each kind, and kinds that are newer than this list.
-pub(crate) const OUTCOMES: usize = KINDS.len() + 2;
+/// Outcomes of an operation: good, and each kind of error.
+pub(crate) const OUTCOMES: usize = Kind::ALL.len() + 1;
 
 /// The place of an outcome among the counts of an operation.
 pub(crate) fn outcome(kind: Option<Kind>) -> usize {
-    match kind {
-        None => 0,
-        Some(kind) => KINDS.iter().position(|&known| known == kind).map_or(OUTCOMES - 1, |at| at + 1),
-    }
+    kind.map_or(0, |kind| kind as usize + 1)
 }
 
 /// What an outcome is called.
 pub(crate) fn outcome_name(outcome: usize) -> String {
     match outcome.checked_sub(1) {
         None => "ok".to_owned(),
-        Some(at) => KINDS.get(at).map_or("other".to_owned(), |kind| format!("{kind:?}")),
+        Some(at) => format!("{:?}", Kind::ALL[at]),
     }
 }
 
@@ -150,8 +125,8 @@ mod tests {
 
     #[test]
     fn outcomes_have_places_of_their_own() {
-        let places: Vec<usize> = KINDS.iter().map(|&kind| outcome(Some(kind))).collect();
-        assert_eq!(places, (1..=KINDS.len()).collect::<Vec<_>>());
+        let places: Vec<usize> = Kind::ALL.iter().map(|&kind| outcome(Some(kind))).collect();
+        assert_eq!(places, (1..=Kind::ALL.len()).collect::<Vec<_>>());
         assert_eq!((outcome(None), outcome_name(0)), (0, "ok".to_owned()));
         assert_eq!(outcome_name(outcome(Some(Kind::Frozen))), "Frozen");
     }

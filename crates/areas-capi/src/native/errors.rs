@@ -79,28 +79,7 @@ pub(super) fn number_of(kind: Kind) -> c_int {
 
 /// The kind of a number; what is none is an error of the system.
 pub(super) fn kind_of(number: c_int) -> Kind {
-    const KINDS: [Kind; 19] = [
-        Kind::InvalidInput,
-        Kind::OutOfRange,
-        Kind::NodeNotAllowed,
-        Kind::NoSuchArea,
-        Kind::NoSuchTeam,
-        Kind::NoMemory,
-        Kind::AddressInUse,
-        Kind::Limit,
-        Kind::NotPermitted,
-        Kind::Unreadable,
-        Kind::Busy,
-        Kind::Frozen,
-        Kind::ReadOnly,
-        Kind::Registry,
-        Kind::Unsupported,
-        Kind::TimedOut,
-        Kind::Io,
-        Kind::NameTaken,
-        Kind::OwnerDied,
-    ];
-    KINDS.into_iter().find(|&kind| number_of(kind) == number).unwrap_or(Kind::System)
+    Kind::ALL.into_iter().find(|&kind| number_of(kind) == number).unwrap_or(Kind::System)
 }
 
 /// An argument that makes no sense.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::not_started;
 use crate::failure::io_error;
+use crate::target::bytes_of;
 
 const WHAT: &str = "fetch an area";
 /// A line that is longer makes no sense.
@@ -138,37 +139,9 @@ fn nonsense(detail: &str) -> Error {
 }
 
 fn bytes(hex: &str) -> areas::Result<Vec<u8>> {
-    let (pairs, _) = hex.as_bytes().as_chunks::<2>();
-    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    pairs
-        .iter()
-        .map(byte)
-        .collect::<Option<_>>()
-        .ok_or_else(|| nonsense("bytes have two hexadecimal digits each"))
+    bytes_of(hex.as_bytes()).ok_or_else(|| nonsense("bytes have two hexadecimal digits each"))
 }
 
 fn kind_of(kind: &str) -> Kind {
-    const KINDS: [Kind; 20] = [
-        Kind::InvalidInput,
-        Kind::OutOfRange,
-        Kind::NodeNotAllowed,
-        Kind::NoSuchArea,
-        Kind::NameTaken,
-        Kind::NoSuchTeam,
-        Kind::NoMemory,
-        Kind::AddressInUse,
-        Kind::Limit,
-        Kind::NotPermitted,
-        Kind::Unreadable,
-        Kind::Busy,
-        Kind::Frozen,
-        Kind::ReadOnly,
-        Kind::Registry,
-        Kind::Unsupported,
-        Kind::TimedOut,
-        Kind::OwnerDied,
-        Kind::Io,
-        Kind::System,
-    ];
-    KINDS.into_iter().find(|known| format!("{known:?}") == kind).unwrap_or(Kind::System)
+    Kind::ALL.into_iter().find(|known| format!("{known:?}") == kind).unwrap_or(Kind::System)
 }

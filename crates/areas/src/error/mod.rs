@@ -63,6 +63,33 @@ pub enum Kind {
     System,
 }
 
+impl Kind {
+    /// Each of them, in the order above, for whoever passes kinds on as a number or a word.
+    #[doc(hidden)]
+    pub const ALL: [Kind; 20] = [
+        Kind::InvalidInput,
+        Kind::OutOfRange,
+        Kind::NodeNotAllowed,
+        Kind::NoSuchArea,
+        Kind::NameTaken,
+        Kind::NoSuchTeam,
+        Kind::NoMemory,
+        Kind::AddressInUse,
+        Kind::Limit,
+        Kind::NotPermitted,
+        Kind::Unreadable,
+        Kind::Busy,
+        Kind::Frozen,
+        Kind::ReadOnly,
+        Kind::Registry,
+        Kind::Unsupported,
+        Kind::TimedOut,
+        Kind::OwnerDied,
+        Kind::Io,
+        Kind::System,
+    ];
+}
+
 /// What failed, with everything that was known at that moment.
 ///
 /// `{}` prints one line, `{:#}` adds the remedy on a second one:
@@ -315,6 +342,14 @@ mod tests {
             .call("mlock2(0x7f3a40000000, 64 MiB, ONFAULT)", Errno::NOMEM)
             .detail("RLIMIT_MEMLOCK is 8 MiB, 6 MiB in use")
             .help("raise it: `ulimit -l 65536`")
+    }
+
+    #[test]
+    fn all_kinds_are_listed() {
+        let places: Vec<usize> = Kind::ALL.iter().map(|&kind| kind as usize).collect();
+        assert_eq!(places, (0..Kind::ALL.len()).collect::<Vec<_>>());
+        // The last one that there is.
+        assert_eq!(Kind::ALL.last(), Some(&Kind::System));
     }
 
     #[test]
