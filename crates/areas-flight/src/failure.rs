@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use areas::{Error, Kind, escape_invisible};
+use areas::{Error, Kind, escape_invisible, in_words};
 use tonic::{Code, Status};
 
 /// What tonic puts around what it was.
@@ -16,9 +16,7 @@ const MOST_TEXT: usize = 1000;
 
 /// An error of a file, in the library's form: `what` completes "cannot …".
 pub(crate) fn io_error(what: impl Into<Cow<'static, str>>, error: std::io::Error) -> Error {
-    let error_text = error.to_string();
-    let words = error_text.split_once(" (os error ").map_or(error_text.as_str(), |(words, _)| words);
-    Error::new(Kind::Io, what).detail(words.to_lowercase())
+    Error::new(Kind::Io, what).detail(in_words(&error))
 }
 
 /// What a client is told of an error here.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use areas::registry::ProcessStat;
+use areas::registry::{self, ProcessStat};
 use areas::{Error, Kind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -177,11 +177,11 @@ pub(crate) fn is_stopped(pid: u32) -> bool {
 /// Why a holder does not answer: what is the matter with it, and what to do. `otherwise` is what to do about a program that is not ours.
 pub(crate) fn does_not_answer(
     pid: u32,
-    command: &str,
     (why, within): (NoAnswer, &Within),
     what: String,
     otherwise: &'static str,
 ) -> Error {
+    let command = registry::command_of(pid).map_or_else(String::new, |command| format!(" ({command})"));
     if is_stopped(pid) {
         return Error::new(Kind::TimedOut, what)
             .detail(format!("its holder, process {pid}{command}, is stopped, so that it cannot answer"))

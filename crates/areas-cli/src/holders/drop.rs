@@ -77,9 +77,8 @@ fn holder(source: &Source, whose: &str, drop: &Drop, within: &Within) -> Result<
         Err(Error::new(Kind::Unsupported, format!("drop {whose}")).detail(detail).help(help).into())
     };
     let holder = Holder::of(pid, within).map_err(|why| {
-        let command = registry::command_of(pid).map_or_else(String::new, |command| format!(" ({command})"));
         let what = format!("drop {whose}");
-        ask::does_not_answer(pid, &command, (why, within), what, "end that program in its own way")
+        ask::does_not_answer(pid, (why, within), what, "end that program in its own way")
     })?;
     if !holder.ids.contains(&source.id().get()) {
         return refuse(format!("process {pid} does not hold it any more"), "look again: `areas ls`");

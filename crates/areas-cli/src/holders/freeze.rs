@@ -104,8 +104,7 @@ fn why_not(asked: Vec<(u32, Asked)>, source: &Source, whose: &str, within: &With
         _ => None,
     };
     if let Some((pid, why)) = asked.iter().find_map(silent) {
-        let command = registry::command_of(pid).map_or_else(String::new, |command| format!(" ({command})"));
-        return Some(does_not_answer(pid, &command, (why, within), format!("freeze {whose}"), ""));
+        return Some(does_not_answer(pid, (why, within), format!("freeze {whose}"), ""));
     }
     let pids: Vec<u32> = asked.iter().map(|(pid, _)| *pid).collect();
     let error = asked.into_iter().find_map(|(_, asked)| match asked {

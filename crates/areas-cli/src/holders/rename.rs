@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use areas::registry;
 use serde::Serialize;
 
 use super::args::Rename;
@@ -18,9 +17,8 @@ pub(crate) fn run(rename: &Rename, quiet: bool) -> Result<ExitCode> {
     let within = Within::new(rename.timeout);
     let what = format!("rename area {id} {:?}", source.name());
     let holder = Holder::of(pid, &within).map_err(|why| {
-        let command = registry::command_of(pid).map_or_else(String::new, |command| format!(" ({command})"));
         let otherwise = "`areas publish` gives it one more name, and holds it";
-        ask::does_not_answer(pid, &command, (why, &within), what.clone(), otherwise)
+        ask::does_not_answer(pid, (why, &within), what.clone(), otherwise)
     })?;
     let request =
         Request::Rename { id: id.get(), name: rename.name.as_bytes().to_vec(), exclusive: rename.exclusive };
