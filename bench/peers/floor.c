@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <linux/mempolicy.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,25 +21,14 @@
 
 /* What a process has that has joined the registry, as far as the calls below ask about it. */
 struct registry {
-    int folder, control, table, door;
+    int folder, table;
 };
 
 static int64_t join(struct registry *registry)
 {
-    int ends[2];
-    uint32_t words[4] = {0};
     registry->folder = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    registry->control = open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
     registry->table = memfd_create("floor: table", MFD_CLOEXEC);
-    if (registry->folder < 0 || registry->control < 0 || registry->table < 0)
-        return PEER_FAILED;
-    if (write(registry->control, words, sizeof words) != sizeof words)
-        return PEER_FAILED;
-    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) != 0)
-        return PEER_FAILED;
-    registry->door = ends[0];
-    /* The other end stays open: nobody waits for it. */
-    return 0;
+    return registry->folder < 0 || registry->table < 0 ? PEER_FAILED : 0;
 }
 
 /* What was asked of a mapping, kept beside it so that a measurement can be held against it later. */
@@ -84,15 +71,11 @@ int64_t peer_map_noted(const struct work *work)
     return peer_now() - start;
 }
 
-/* What comes before a publication: whether anybody knocks, whether the table and the folder are what they were, whether anybody waits. */
+/* What belongs to a publication: whether the table and the folder are what they were, and, by the folder's time, whether anybody knocks or waits. */
 static inline int look_around(const struct registry *registry)
 {
     struct stat stat;
-    uint32_t waiting;
-    struct pollfd door = {registry->door, POLLIN, 0};
-    if (poll(&door, 1, 0) != 0 || fstat(registry->table, &stat) != 0 || fstat(registry->folder, &stat) != 0)
-        return -1;
-    return pread(registry->control, &waiting, sizeof waiting, 12) == sizeof waiting ? 0 : -1;
+    return fstat(registry->table, &stat) != 0 || fstatat(registry->folder, ".", &stat, 0) != 0 ? -1 : 0;
 }
 
 /* An area made, published, and dropped. */

@@ -7,6 +7,7 @@
 //! | `meet PREFIX TEAMS EACH` | remembers the names of areas PREFIX-team-0 …, and meets their teams | how many |
 //! | `time OPERATION TIMES` | does one of `OPERATIONS` so often | nanoseconds |
 //! | `threads COUNT TIMES` | `at`, by several threads at once | nanoseconds of the slowest |
+//! | `crowd WHO OWN NEXT EACH` | is one of a crowd (`crowd.rs`), which then is told to `make`, `open` and `drop` | how many |
 //! | `segments COUNT` | makes System V segments in a namespace of its own | how many |
 //! | `run TIMES PROGRAM …` | runs a program so often | nanoseconds |
 
@@ -124,6 +125,7 @@ struct Served {
     /// How many names were looked for the first time.
     asked: usize,
     met: Vec<Source>,
+    crowd: Option<crate::crowd::One>,
 }
 
 /// Does as it is told, until nobody talks any more.
@@ -183,6 +185,19 @@ impl Served {
             ["time", operation, times] => self.time(operation, times.parse()?),
             ["threads", count, times] => self.threads(count.parse()?, times.parse()?),
             ["segments", count] => segments(count.parse()?),
+            ["crowd", who, own, next, each] => {
+                let each = each.parse()?;
+                self.crowd = Some(crate::crowd::One::new(who, own, next, each)?);
+                Ok(each as u64)
+            }
+            [step @ ("make" | "open" | "drop")] => {
+                let one = self.crowd.as_mut().context("it is one of no crowd")?;
+                match step {
+                    "make" => one.make(),
+                    "open" => one.open(),
+                    _ => one.drop(),
+                }
+            }
             ["run", times, program, ref rest @ ..] => {
                 let start = Instant::now();
                 for _ in 0..times.parse::<u64>()? {

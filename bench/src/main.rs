@@ -15,6 +15,7 @@
 mod agent;
 mod bench;
 mod count;
+mod crowd;
 mod hot_paths;
 mod machine;
 mod measure;

@@ -39,7 +39,11 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         )
     };
     // One for each case. They stay, with nothing out.
-    let cases = [("sizes from 1 byte to 128 KiB, at random", 0, Some(1.0)), ("64 B", 64, None), ("4 KiB", 4096, None)];
+    let cases = [
+        ("sizes from 1 byte to 128 KiB, at random", 0, Some(1.0)),
+        ("64 B", 64, None),
+        ("4 KiB", 4096, None),
+    ];
     for (case, size, target) in cases {
         let mut data = ptr::null_mut();
         // SAFETY: a place for a pointer, an area that stays, and no options.

@@ -38,7 +38,10 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         let mut contest = Contest::new(format!("{}, provider", bytes(size)), SHORT, provider)
             .counted()
             .against(raw.side("mmap+mbind+munmap", "peer_map_place", work)?, FLOOR)
-            .against(floor.side("the same, and what was asked is noted, in C", "peer_map_noted", work)?, None);
+            .against(
+                floor.side("the same, and what was asked is noted, in C", "peer_map_noted", work)?,
+                None,
+            );
         for (library, who, target) in &others {
             contest = contest.against(library.side(who, "peer_map_place", work)?, *target);
         }

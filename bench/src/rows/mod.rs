@@ -2,6 +2,7 @@
 
 mod buddy;
 mod copies;
+mod crowd;
 mod finding;
 mod growth;
 mod info;
@@ -13,6 +14,7 @@ mod put;
 mod python;
 mod sharing;
 mod slab;
+mod through_c;
 mod umf;
 mod whose;
 
@@ -41,6 +43,12 @@ pub const ROWS: &[Row] = &[
         what: "find an area of another process, clone it, drop the clone",
         run: sharing::find,
     },
+    Row { name: "c", what: "the same through C: make, find, map", run: through_c::run },
+    Row {
+        name: "crowd",
+        what: "10,000 named areas made, opened and dropped by 8 processes",
+        run: crowd::run,
+    },
     Row {
         name: "slab",
         what: "hand small arrays to another mapping: by a slab, and by an area each",
@@ -60,6 +68,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "random", what: "random reads over 2 GiB, in huge pages", run: copies::random },
     Row { name: "buddy", what: "allocate and free by AML's buddy allocator, in C", run: buddy::run },
     Row { name: "put", what: "put a file of 150 MB into an area: the command", run: put::run },
+    Row { name: "cat", what: "give an area of 2 GiB out: the command", run: put::cat },
     Row { name: "ls", what: "list 10,000 areas of 100 processes: the command", run: listing::run },
     Row {
         name: "memory",

@@ -43,8 +43,12 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let floor = bench.library("floor").context("compiled by the same command")?;
     let work = Work::of_size(usize::try_from(count)?);
     bench.contest(
-        Contest::new(format!("id_at, {count} areas, in no order"), SHORT, of_many.side("id_at", "time at {}"))
-            .against(floor.side("a sorted array in C, searched without branches", "peer_search", work)?, None),
+        Contest::new(
+            format!("id_at, {count} areas, in no order"),
+            SHORT,
+            of_many.side("id_at", "time at {}"),
+        )
+        .against(floor.side("a sorted array in C, searched without branches", "peer_search", work)?, None),
     )?;
     let time = bench.time(SHORT, &mut of_many.side("many", "time at {}"))?;
     bench.number(format!("id_at, {count} areas, at addresses in no order"), time, "ns", 50.0);

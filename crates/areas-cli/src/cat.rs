@@ -1,12 +1,15 @@
 //! `areas cat`: an area's bytes to the standard output.
 //!
-//! They are read by calls, not through a mapping: reading a hole gives zeros and takes no memory, which touching it would.
-//! (Splicing would save the copy, but pages that wait in a pipe keep their area from being frozen.)
+//! They are sent and read by calls, not through a mapping: of a hole both give zeros and take no memory, which touching it would.
+//!
+//! The kernel sends them by itself (`sendfile`) where nobody can tell: pages that wait in a pipe or a socket keep their area from being
+//! frozen for as long as the reader likes, so that there only what is frozen already is sent. All else is copied.
 
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::os::unix::fs::FileTypeExt;
 use std::process::ExitCode;
 
 use areas::registry::Source;
@@ -36,8 +39,13 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
     let mut output = unbuffered_output()?;
     // Of physical memory, and of what is left of an area that was cut, the object is a part of its file.
     let mut at = offset + object.offset();
-    let mut buffer = vec![0; BUFFER];
     let mut first = io::stdout().is_terminal();
+    if !first && may_be_sent(&output, object.is_frozen().unwrap_or(false)) {
+        let sent = send(&file, &output, at, left);
+        at += sent;
+        left -= sent;
+    }
+    let mut buffer = vec![0; if left > 0 { BUFFER } else { 0 }];
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);
         let got = match file.read_at(&mut buffer[..most], at) {
@@ -57,6 +65,41 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
         left -= got as u64;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What one call sends at most, so that a signal is heard.
+const PIECE: u64 = 64 << 20;
+
+/// As large a pipe as every user may have (`/proc/sys/fs/pipe-max-size`): the two who use it wait for each other less often.
+const PIPE: usize = 1 << 20;
+
+/// Whether the kernel may send the area's own pages. Makes a pipe roomy on this occasion.
+fn may_be_sent(output: &File, frozen: bool) -> bool {
+    let Ok(kind) = output.metadata().map(|metadata| metadata.file_type()) else { return false };
+    if kind.is_fifo() {
+        // It works as well without; and who has made it larger keeps that.
+        let size = rustix::pipe::fcntl_getpipe_size(output).unwrap_or(PIPE);
+        if size < PIPE {
+            let _ = rustix::pipe::fcntl_setpipe_size(output, PIPE);
+        }
+    }
+    frozen || !(kind.is_fifo() || kind.is_socket())
+}
+
+/// Has the kernel send bytes from `at` on; how many it has. What is left is to be copied: there are files to which it sends nothing (those that are open for
+/// appending), and what is wrong with an output is said by the next write to it.
+fn send(file: &File, output: &File, mut at: u64, left: u64) -> u64 {
+    let (begin, end) = (at, at + left);
+    while at < end {
+        let piece = usize::try_from((end - at).min(PIECE)).unwrap_or(usize::MAX);
+        match rustix::fs::sendfile(output, file, Some(&mut at), piece) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => break,
+        }
+    }
+    at - begin
 }
 
 /// Whether a terminal can show it: no control characters but those of text. A character that is cut at the end is none of them.

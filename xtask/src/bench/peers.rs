@@ -39,11 +39,12 @@ impl Peer {
     }
 }
 
-const PEERS: [Peer; 9] = [
+const PEERS: [Peer; 10] = [
     Peer::new("raw", "raw.c", &[]),
     Peer::new("floor", "floor.c", &[]),
     Peer::new("buddy", "buddy.c", &["-lpthread"]),
     Peer::new("posix", "posix.c", &[]),
+    Peer::new("areas", "areas.c", &["-ldl"]),
     Peer::new("numa", "numa.c", &["-lnuma"]).of_package("libnuma-dev"),
     Peer::new("hwloc", "hwloc.c", &["-lhwloc"]).of_package("libhwloc-dev"),
     Peer::new("memkind", "memkind.c", &["-lmemkind"]).of_package("libmemkind-dev"),
@@ -92,7 +93,10 @@ fn one(peer: &Peer, folder: &Path) -> Result<(), String> {
         .args(["-O2", "-Wall", "-Wextra", "-fPIC", "-shared"])
         .arg(&source)
         .arg("-o")
-        .arg(&library);
+        .arg(&library)
+        // Our own header, for our own door to C.
+        .arg("-I")
+        .arg(process::workspace().join("crates/areas-capi/include"));
     if let Some(wheel) = peer.wheel {
         let Some(prefix) = prefix(wheel, folder) else { return Err(format!("{wheel} is not there")) };
         let libraries = prefix.join("lib");

@@ -18,13 +18,14 @@ use crate::provider::{
 };
 use crate::registry::{LABEL, Name, Note};
 use crate::size::Bytes;
+use crate::text::ShortBytes;
 
 /// What is asked of a new area. It can be used many times: the terminal calls take `&self`.
 #[derive(Clone, Debug)]
 #[must_use = "an area is made by `private` or `shared`"]
 pub struct AreaBuilder<'a> {
     pub(super) size: usize,
-    name: Option<Vec<u8>>,
+    name: Option<ShortBytes>,
     note: Option<Vec<u8>>,
     exclusive: bool,
     placement: Placement,
@@ -92,7 +93,7 @@ pub fn builder(size: usize) -> AreaBuilder<'static> {
 impl<'a> AreaBuilder<'a> {
     /// Publishes it under that name as soon as it is there. For shared areas.
     pub fn name(mut self, name: impl AsRef<[u8]>) -> Self {
-        self.name = Some(name.as_ref().to_owned());
+        self.name = Some(name.as_ref().into());
         self
     }
 
@@ -479,7 +480,11 @@ impl<'a> AreaBuilder<'a> {
 
     /// What its object is called in `/proc/PID/maps`, where a label follows.
     pub(super) fn label(&self) -> String {
-        let name = self.name.as_deref().map_or(Cow::Borrowed("area"), String::from_utf8_lossy);
+        let name = match self.name.as_deref() {
+            None => Cow::Borrowed("area"),
+            // The usual one, without a look for what is to be replaced.
+            Some(name) => str::from_utf8(name).map_or_else(|_| String::from_utf8_lossy(name), Cow::Borrowed),
+        };
         let mut label = String::with_capacity(LABEL.len() + name.len());
         label.push_str(LABEL);
         label.push_str(&name);

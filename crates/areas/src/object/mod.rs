@@ -9,6 +9,7 @@ mod physical;
 mod piece;
 pub(crate) mod strict;
 
+use std::borrow::Cow;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -154,7 +155,7 @@ impl Object {
         check_file_size(file_size, what)?;
         let pages =
             if pool { sys::object::Pages::Pool(u32::from(page.log2())) } else { sys::object::Pages::Base };
-        let fd = sys::object::create(&file_label(label), pages).map_err(|errno| {
+        let fd = sys::object::create(&*file_label(label), pages).map_err(|errno| {
             let error = |kind| {
                 Error::new(kind, what()).call("memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …)", errno)
             };
@@ -564,11 +565,14 @@ fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {
 }
 
 /// A label as `memfd_create` takes it: at most 249 bytes, no NUL.
-fn file_label(label: &str) -> CString {
+fn file_label(label: &str) -> Cow<'_, str> {
     const LONGEST: usize = 240;
     // Between two characters: /proc shows it, and who reads that may expect text.
     let label = shortened(label, LONGEST);
-    CString::new(label).unwrap_or_else(|_| CString::new(label.replace('\0', "")).unwrap_or_default())
+    match label.contains('\0') {
+        false => Cow::Borrowed(label),
+        true => Cow::Owned(label.replace('\0', "")),
+    }
 }
 
 #[cfg(test)]
@@ -577,7 +581,7 @@ mod tests {
 
     #[test]
     fn a_label_is_text_without_nul() {
-        let label = |text: &str| file_label(text).into_string().unwrap();
+        let label = |text: &str| file_label(text).into_owned();
         assert_eq!(label("area: größe"), "area: größe");
         assert_eq!(label("a\0b"), "ab");
         assert_eq!(label(&"a".repeat(300)), "a".repeat(240));

@@ -45,11 +45,26 @@ struct Joined {
     control: Guarded,
 }
 
+/// When something happened in a folder: nanoseconds since 1970, a clock tick coarse in some kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Times {
+    /// Teams last came or went.
+    pub(super) teams: i128,
+    /// The same; or somebody has [told](Directory::tell) that there is news.
+    pub(super) news: i128,
+}
+
+impl Times {
+    fn of(stat: &Stat) -> Self {
+        Times { teams: stat.modified, news: stat.changed }
+    }
+}
+
 /// What has become of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Now {
-    /// It is there; teams last came or went at this time.
-    Here(i128),
+    /// It is there.
+    Here(Times),
     /// It was removed, or our descriptor of it closed.
     Gone,
     /// This process works for another user than when it was opened.
@@ -181,7 +196,9 @@ impl Directory {
         };
         match stat {
             // A folder goes after what is in it.
-            Ok(stat) if stat.identity == self.teams.identity() && stat.links > 0 => Now::Here(stat.changed),
+            Ok(stat) if stat.identity == self.teams.identity() && stat.links > 0 => {
+                Now::Here(Times::of(&stat))
+            }
             // Its number may be another file's by now, which has no names in it.
             Ok(_) | Err(sys::Errno::BADF | sys::Errno::NOTDIR) => Now::Gone,
             Err(_) => Now::Unknown,
@@ -214,10 +231,10 @@ impl Directory {
         control && self.space.is_intact()
     }
 
-    /// When teams last came or went: nanoseconds since 1970, a clock tick coarse.
-    pub(super) fn changed(&self) -> Result<i128> {
+    /// When something happened in it.
+    pub(super) fn times(&self) -> Result<Times> {
         sys::file::stat(self.teams.as_fd())
-            .map(|stat| stat.changed)
+            .map(|stat| Times::of(&stat))
             .map_err(|errno| problem(&self.path.join("teams"), "fstat", errno))
     }
 
@@ -338,11 +355,24 @@ impl Directory {
         some.filter(|link| is_dead(link)).for_each(|dead| self.remove(dead));
     }
 
+    /// Has its time say that there is news: somebody waits for a name, or was given an area. Whoever publishes or looks for a name sees it at the look at
+    /// the folder that it takes anyway.
+    ///
+    /// Where that cannot be done they see it within a second: nothing depends on it but who waits.
+    pub(super) fn tell(&self) {
+        if let Ok(teams) = self.teams.checked() {
+            let _ = sys::file::touch(teams);
+        }
+    }
+
     /// Wakes those who wait for a name, if there are any: after a record has become visible.
-    pub(super) fn wake_waiters(&self) {
-        if let Some(Joined { control }) = &self.joined {
+    ///
+    /// Whether that could be looked at: then nobody waits who said so before.
+    pub(super) fn wake_waiters(&self) -> bool {
+        match &self.joined {
             // Who waits looks again by itself after a second: a waker that fails costs time only.
-            let _ = super::wait::wake(control.as_fd(), || control.is_intact());
+            Some(Joined { control }) => super::wait::wake(control.as_fd(), || control.is_intact()).is_ok(),
+            None => false,
         }
     }
 

@@ -119,7 +119,7 @@ pub fn find(name: impl AsRef<[u8]>) -> Result<Source> {
 /// [`Kind::NoSuchArea`] if no live area has it,
 /// [`Kind::Unreadable`] if its holder may not be read, [`Kind::Limit`] if a limit of this process is in the way.
 pub fn get(id: AreaId) -> Result<Source> {
-    state::state_up_to_date()?.get(id)
+    state::state()?.get(id)
 }
 
 /// A process's published area that begins at the lowest address above `after`; `None` at the end, however often it is asked.
@@ -391,8 +391,9 @@ pub(crate) struct Publication(state::Key);
 impl Publication {
     /// The area's place, and the id that it has there.
     pub(crate) fn new(area: Announcement) -> Result<(Self, AreaId)> {
-        let mut state = state::state_up_to_date()?;
+        let mut state = state::state()?;
         let (key, id) = state.publish(area)?;
+        state.hear();
         // Withdrawing, if it comes to that, takes the state's mutex.
         drop(state);
         Ok((Publication(key), id))

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::text::{escape_invisible, escape_invisible_bytes};
 
 /// The name of an area: 1 to 255 bytes, any encoding, no NUL. Names need not be unique.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Box<[u8]>);
+pub struct Name(Arc<[u8]>);
 
 impl Name {
     /// The longest name, in bytes.
@@ -39,7 +40,7 @@ impl Name {
     /// As [`new`](Name::new), but for the empty name.
     pub fn new_or_empty(name: impl AsRef<[u8]>) -> Result<Self> {
         match name.as_ref() {
-            [] => Ok(Name(Box::default())),
+            [] => Ok(Name(Arc::default())),
             name => Name::new(name),
         }
     }

@@ -9,17 +9,18 @@
 mod contest;
 mod cut;
 mod looking;
+mod news;
 mod process;
 mod teams;
 mod transfer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use super::by_address::{self, Here, Place, Places};
 use super::claim::Claim;
-use super::directory::{Directory, Link, Now};
+use super::directory::{Directory, Link, Now, Times};
 use super::id::AreaId;
 use super::note::Note;
 use super::offer::Parcel;
@@ -31,6 +32,7 @@ use crate::protection::Protection;
 use crate::sys;
 pub(super) use contest::{publish_alone, rename, taken};
 use looking::Hit;
+use news::Quiet;
 pub(crate) use process::{Whole, whole};
 pub(super) use process::{state, state_up_to_date, withdraw};
 use teams::Known;
@@ -94,6 +96,9 @@ pub(super) struct State {
     teams: HashMap<Link, Known>,
     /// The folder's time when it was last read; `None` if it has to be read again.
     read_at: Option<i128>,
+    /// What the last look at the folder showed; `None` if it showed nothing.
+    seen: Option<Times>,
+    quiet: Quiet,
     names: HashMap<Box<[u8]>, Hit>,
     /// What other teams have given us and the program has not taken yet.
     arrivals: Vec<Arrival>,
@@ -132,6 +137,8 @@ impl State {
             waiting: false,
             teams: HashMap::new(),
             read_at: None,
+            seen: None,
+            quiet: Quiet::default(),
             names: HashMap::new(),
             arrivals: Vec::new(),
             stuck: None,
@@ -298,12 +305,41 @@ impl State {
 
     /// The number of its record, and the id that it has now.
     fn announce(&mut self, area: &Announcement, claim: Option<&Claim>) -> Result<(u32, AreaId)> {
+        self.seen = None;
+        if claim.is_none()
+            && let Some(published) = self.announce_here(area)?
+        {
+            return Ok(published);
+        }
         self.once_more_if_removed(|state| {
             let (directory, team) = state.team(false)?;
             let published = team.publish(directory, area, claim)?;
             directory.wake_waiters();
             Ok(published)
         })
+    }
+
+    /// The same in the folder that we have joined, under an id that is leased: first the record, and then one look, which tells whether the folder is still in use
+    /// and whether there is news in it. `None` where it takes more than that: then nothing is published.
+    fn announce_here(&mut self, area: &Announcement) -> Result<Option<(u32, AreaId)>> {
+        let (Some(directory), Some(team)) = (&self.directory, &mut self.own) else { return Ok(None) };
+        if team.needs_ids() || team.link().empty {
+            return Ok(None);
+        }
+        let (number, id) = team.publish(directory, area, None)?;
+        // Who waits looks for the record once its telling can be seen.
+        fence(Ordering::SeqCst);
+        match directory.now() {
+            Now::Here(times) => self.seen = Some(times),
+            Now::Unknown => {}
+            Now::Gone | Now::OtherUsers => {
+                // Nobody could find it there.
+                team.withdraw(number)?;
+                return Ok(None);
+            }
+        }
+        self.wake_waiters();
+        Ok(Some((number, id)))
     }
 
     /// Our team, which begins here where there was none, with or without an area to be published. One that is there was [healed](State::heal) before.

@@ -4,9 +4,10 @@
 //! second. It is mapped for the futex calls alone, which give an error where the file was cut short; its words are
 //! read and written by calls.
 //!
-//! Who waits sets the flag, looks for the name, and sleeps as long as the count is what it was. Who publishes makes the area
-//! visible, looks at the flag, and only if it is set changes the count and wakes: a publication that nobody waits for costs
-//! one `pread`.
+//! Who waits sets the flag, has the folder's time say that there is news, looks for the name, and sleeps as long as the count is what it
+//! was. Who publishes makes the area visible, looks at the folder, which it does anyway, and where its time is another one than when the flag was last seen
+//! not to be set, looks at the flag (`state/news.rs`); only if it is set it changes the count and wakes. A publication that nobody waits for costs
+//! nothing for it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{Ordering, fence};
@@ -83,6 +84,10 @@ impl Publications {
             self.word = Word::open()?;
         }
         self.count = self.word.as_ref().and_then(|word| word.expect().ok());
+        if self.count.is_some() {
+            // Behind the flag: who sees this looks at that.
+            state::state()?.tell();
+        }
         fence(Ordering::SeqCst);
         Ok(())
     }

@@ -27,6 +27,8 @@ pub(crate) struct Stat {
     pub(crate) held: Option<bool>,
     /// Time of the last change of anything, in nanoseconds since 1970: nobody can set it back, as that of contents.
     pub(crate) changed: i128,
+    /// Time of the last change of its contents, alike: of a folder, when something in it came or went.
+    pub(crate) modified: i128,
 }
 
 /// Device and inode: two descriptors with the same identity are the same file.
@@ -66,6 +68,7 @@ fn stat_of(raw: &fs::Stat) -> Stat {
         uid: raw.st_uid,
         held: None,
         changed: i128::from(raw.st_ctime) * 1_000_000_000 + i128::from(raw.st_ctime_nsec),
+        modified: i128::from(raw.st_mtime) * 1_000_000_000 + i128::from(raw.st_mtime_nsec),
     }
 }
 
@@ -150,6 +153,7 @@ fn look_at(folder: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> Result<Stat> 
             .contains(fs::StatxAttributes::NODUMP)
             .then(|| raw.stx_attributes.contains(fs::StatxAttributes::NODUMP)),
         changed: i128::from(raw.stx_ctime.tv_sec) * 1_000_000_000 + i128::from(raw.stx_ctime.tv_nsec),
+        modified: i128::from(raw.stx_mtime.tv_sec) * 1_000_000_000 + i128::from(raw.stx_mtime.tv_nsec),
     })
 }
 
@@ -161,6 +165,13 @@ pub(crate) fn open_at(folder: BorrowedFd<'_>, name: &CStr, flags: OFlags, mode: 
 /// Opens a folder for what the `*_at` calls need of it.
 pub(crate) fn open_folder(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     open_at(folder, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY, 0)
+}
+
+/// Has a folder's time of change say that something happened, and leaves the time at which something in it came or went.
+pub(crate) fn touch(folder: BorrowedFd<'_>) -> Result<()> {
+    let at = |nanoseconds| fs::Timespec { tv_sec: 0, tv_nsec: nanoseconds };
+    let times = fs::Timestamps { last_access: at(fs::UTIME_NOW), last_modification: at(fs::UTIME_OMIT) };
+    fs::futimens(folder, &times)
 }
 
 /// Makes a folder.

@@ -2,11 +2,11 @@
 
 #![expect(unsafe_code, reason = "sets a flag; the block has its proof")]
 
-use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 pub(crate) use rustix::fs::SealFlags;
 use rustix::fs::{self, FallocateFlags, MemfdFlags};
+use rustix::path::Arg;
 
 use super::descriptor::own_new;
 use super::file::Stat;
@@ -23,7 +23,7 @@ pub(crate) enum Pages {
 
 /// Makes a memory object of size 0: close-on-exec, sealable, never executable as a file where the kernel can promise
 /// that (`MFD_NOEXEC_SEAL`, 6.3).
-pub(crate) fn create(name: &CStr, pages: Pages) -> Result<OwnedFd> {
+pub(crate) fn create(name: impl Arg + Copy, pages: Pages) -> Result<OwnedFd> {
     let mut flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     if let Pages::Pool(log2) = pages {
         flags |= MemfdFlags::HUGETLB | MemfdFlags::from_bits_retain(log2 << 26);

@@ -112,7 +112,8 @@ impl State {
             Some(before) => self.take_place(before, key),
             None => self.show(key, id),
         }
-        self.directory.as_ref().inspect(|directory| directory.wake_waiters());
+        self.seen = None;
+        self.wake_waiters();
         Ok(true)
     }
 

@@ -7,6 +7,7 @@ use super::State;
 use super::teams::Known;
 use crate::error::{Error, Kind, Result};
 use crate::registry::by_address::{Has, Place};
+use crate::registry::directory::{Directory, Now};
 use crate::registry::id::AreaId;
 use crate::registry::info::{Listing, UnreadableTeam, command_of};
 use crate::registry::name::Name;
@@ -89,8 +90,8 @@ impl State {
             return Ok(Some(Source::new(hit.holder.clone(), hit.record.clone())));
         }
         self.names.remove(name);
-        self.look();
         self.read_folder(false)?;
+        self.hear();
         let mut passed = 0;
         loop {
             let own = self.own.as_ref().and_then(|team| {
@@ -169,8 +170,14 @@ impl State {
 
     /// The area of an id.
     pub(in crate::registry) fn get(&mut self, id: AreaId) -> Result<Source> {
+        let now = self.directory.as_ref().map(Directory::now);
+        self.seen = match now {
+            Some(Now::Here(times)) => Some(times),
+            _ => None,
+        };
+        self.hear();
         // What is known needs no look at who else has come: an id has one holder.
-        if self.directory.as_ref().is_some_and(|directory| !directory.is_gone())
+        if matches!(now, Some(Now::Here(_) | Now::Unknown))
             && let Some(known) = self.known(id)
         {
             return Ok(known);

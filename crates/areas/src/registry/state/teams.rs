@@ -5,9 +5,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::looking::Hit;
+use super::news::Quiet;
 use super::{State, claim};
 use crate::error::Result;
-use crate::registry::directory::{Directory, Link, Now};
+use crate::registry::directory::{Directory, Link, Now, Times};
 use crate::registry::peer::{Peer, Reason, State as PeerState, examine, is_proven_dead};
 use crate::registry::source::Holder;
 use crate::sys;
@@ -22,11 +23,19 @@ pub(super) enum Known {
 /// a clock tick coarse.
 const TICKS: i128 = 100_000_000;
 
+/// Whether whatever changes in the folder from now on has another time stamp than the one that was seen. The clock that stamps the folder can be set: if it
+/// has gone on since that change before we look at what is there, what changes later has another stamp, wherever the clock goes meanwhile.
+pub(super) fn is_settled(time: i128) -> bool {
+    i128::from(sys::process::file_time()) - time > TICKS
+}
+
 impl State {
     pub(super) fn forget_teams(&mut self) {
         self.teams.clear();
         self.names.clear();
         self.read_at = None;
+        self.seen = None;
+        self.quiet = Quiet::default();
     }
 
     /// Forgets a team that is proven dead, and clears its link away.
@@ -51,7 +60,7 @@ impl State {
             let _ = self.notice_user();
         }
         let mut looked = match self.directory.as_ref().map(Directory::now) {
-            Some(Now::Here(changed)) => Some(changed),
+            Some(Now::Here(times)) => Some(times),
             Some(Now::OtherUsers) => {
                 let _ = self.become_user();
                 None
@@ -74,15 +83,16 @@ impl State {
                 self.directory = Directory::open()?;
                 self.forget_teams();
             }
-            looked = self.directory.as_ref().map(Directory::changed).transpose()?;
+            looked = self.directory.as_ref().map(Directory::times).transpose()?;
         }
-        let (Some(directory), Some(changed)) = (&self.directory, looked) else { return Ok(()) };
+        self.seen = looked;
+        let (Some(directory), Some(Times { teams: changed, .. })) = (&self.directory, looked) else {
+            return Ok(());
+        };
         if !thoroughly && self.read_at == Some(changed) {
             return Ok(());
         }
-        // The clock that stamps the folder can be set: if it has gone on since that change before we read, what changes later has another
-        // stamp, wherever the clock goes meanwhile.
-        let settled = i128::from(sys::process::file_time()) - changed > TICKS;
+        let settled = is_settled(changed);
         let links = directory.links()?;
         if let Some(team) = &mut self.own
             && !is_there(directory, &links, team.link())?

@@ -291,6 +291,7 @@ impl State {
                 Some(Err(why)) => refused = Some(why),
                 Some(Ok(())) => {
                     if let Some(directory) = &self.directory {
+                        directory.tell();
                         // It may be asleep until something comes.
                         directory.wake_waiters();
                     }

@@ -1,0 +1,81 @@
+//! Whether there is news for this process: an area that another team has given to it, or somebody who waits for a name.
+//!
+//! Either can be asked of the kernel, a call each: the socket's queue, the control file. But whoever brings news has the folder's time of
+//! change say so ([`Directory::tell`]), behind the news itself; and at the folder's time each publication, and each search for a name that is not known, looks anyway. So
+//! as long as that time is the one at which there was no news, there is none.
+//!
+//! A time stamp is a clock tick coarse in some kernels: a time is only remembered once it is [settled](is_settled), as for the list of teams. And
+//! whoever is killed between its news and telling of it has told nobody: so what is remembered counts for a second.
+
+use super::State;
+use super::teams::is_settled;
+use crate::registry::directory::Times;
+use crate::registry::team::Team;
+use crate::sys;
+
+/// For how long one believes that there is no news without having asked: nanoseconds.
+const BELIEVED: u64 = 1_000_000_000;
+
+/// The folder's time at which there was no news of a kind, and until when that is believed.
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    time: i128,
+    until: u64,
+}
+
+impl Since {
+    /// From a folder's time that was seen before it was asked.
+    fn new(time: i128) -> Option<Self> {
+        is_settled(time).then(|| Since { time, until: sys::process::coarse_time() + BELIEVED })
+    }
+
+    fn is_still(self, seen: Times) -> bool {
+        self.time == seen.news && sys::process::coarse_time() < self.until
+    }
+}
+
+/// What is known to be quiet.
+#[derive(Debug, Default)]
+pub(super) struct Quiet {
+    /// Nothing was at our door.
+    door: Option<Since>,
+    /// Nobody waited for a name.
+    waiters: Option<Since>,
+}
+
+impl State {
+    /// Takes in what other teams have transferred to us, if there may be something by what the last look at the folder [showed](State::seen).
+    pub(in crate::registry) fn hear(&mut self) {
+        if self.seen.is_some_and(|seen| self.quiet.door.is_some_and(|since| since.is_still(seen))) {
+            return;
+        }
+        self.quiet.door = None;
+        // What cannot be taken in is told to those who ask for it.
+        let _ = self.look();
+        let is_quiet = self.stuck.is_none()
+            && self.own.as_ref().and_then(Team::door).is_none_or(|door| !door.may_have_offers());
+        if is_quiet {
+            self.quiet.door = self.seen.and_then(|seen| Since::new(seen.news));
+        }
+    }
+
+    /// Wakes those who wait for a name, if there may be any by what the last look at the folder showed, which was behind the record's becoming
+    /// visible.
+    pub(super) fn wake_waiters(&mut self) {
+        let Some(directory) = &self.directory else { return };
+        if self.seen.is_some_and(|seen| self.quiet.waiters.is_some_and(|since| since.is_still(seen))) {
+            return;
+        }
+        self.quiet.waiters = None;
+        if directory.wake_waiters() {
+            self.quiet.waiters = self.seen.and_then(|seen| Since::new(seen.news));
+        }
+    }
+
+    /// Tells all who are in the registry that there is news.
+    pub(in crate::registry) fn tell(&self) {
+        if let Some(directory) = &self.directory {
+            directory.tell();
+        }
+    }
+}
