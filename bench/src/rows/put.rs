@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -13,10 +14,30 @@ use crate::measure::{Side, nanoseconds};
 
 pub fn run(bench: &mut Bench) -> Result<()> {
     crate::machine::pin(false);
-    let size = bench.or_smoke(150_000_000, 1_000_000);
+    for (size, target) in [(150_000_000, 1.0), (2 << 30, 0.9)] {
+        put(bench, size, target)?;
+    }
+    get(bench)
+}
+
+/// A file of that many bytes, which is in the page cache then.
+fn write_file(file: &Path, size: usize) -> Result<()> {
+    let piece: Vec<u8> = (0..1_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let mut to = fs::File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
+    for at in (0..size).step_by(piece.len()) {
+        io::Write::write_all(&mut to, &piece[..piece.len().min(size - at)])?;
+    }
+    Ok(())
+}
+
+fn put(bench: &mut Bench, size: usize, target: f64) -> Result<()> {
+    let case = format!(
+        "{}, in the page cache",
+        if size < 1 << 30 { format!("{} MB", size / 1_000_000) } else { bytes(size) }
+    );
+    let size = bench.or_smoke(size, 1_000_000);
     let file = bench.out.join("put.bin");
-    let contents: Vec<u8> = (0..size).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    fs::write(&file, contents).with_context(|| format!("cannot write {}", file.display()))?;
+    write_file(&file, size)?;
     let copy = format!("/dev/shm/areas-bench-{}-put", std::process::id());
     let areas = bench.command.clone();
     let from = file.clone();
@@ -54,9 +75,28 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         }
         Ok(took)
     });
-    let done = bench.contest(Contest::new("150 MB, in the page cache", LONG, ours).against(cp, 1.0));
+    let done = bench.contest(Contest::new(case, LONG, ours).against(cp, target));
     let _ = fs::remove_file(&copy);
     fs::remove_file(&file)?;
+    done
+}
+
+/// An area's bytes into a new file in /dev/shm, by all processors.
+fn get(bench: &mut Bench) -> Result<()> {
+    let size: usize = bench.or_smoke(2 << 30, 1 << 20);
+    let name = format!("areas-bench-{}-get", std::process::id());
+    let (from, to) = (format!("/dev/shm/{name}-from"), format!("/dev/shm/{name}-to"));
+    let done = (|| {
+        write_file(Path::new(&from), size)?;
+        let mut area = areas::builder(size).name(&name).shared()?;
+        area.fill_from(fs::File::open(&from)?, &mut |_| {})?;
+        // What is there before makes neither slower.
+        let ours = shell("areas get", format!("{} get {name} {to} && rm {to}", bench.command.display()));
+        let peer = shell("cp", format!("cp {from} {to} && rm {to}"));
+        let case = format!("{} from an area into a file in /dev/shm", bytes(size));
+        bench.contest(Contest::new(case, LONG, ours).against(peer, 1.0))
+    })();
+    let _ = (fs::remove_file(&from), fs::remove_file(&to));
     done
 }
 
@@ -66,19 +106,12 @@ pub fn cat(bench: &mut Bench) -> Result<()> {
     let size: usize = bench.or_smoke(2 << 30, 1 << 20);
     let name = format!("areas-bench-{}-cat", std::process::id());
     let file = format!("/dev/shm/{name}");
-    let area = areas::builder(size).name(&name).shared()?;
-    let piece: Vec<u8> = (0..1_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    for at in (0..size).step_by(piece.len()) {
-        area.write_at(at, &piece)?;
-    }
+    let mut area = areas::builder(size).name(&name).shared()?;
     let done = (|| {
-        let mut copy = fs::File::create(&file).with_context(|| file.clone())?;
-        (0..size).step_by(piece.len()).try_for_each(|_| io::Write::write_all(&mut copy, &piece))?;
-        drop(copy);
-        let frozen = areas::builder(size).shared()?;
-        for at in (0..size).step_by(piece.len()) {
-            frozen.write_at(at, &piece)?;
-        }
+        write_file(Path::new(&file), size)?;
+        area.fill_from(fs::File::open(&file)?, &mut |_| {})?;
+        let mut frozen = areas::builder(size).shared()?;
+        frozen.fill_from(fs::File::open(&file)?, &mut |_| {})?;
         let mut frozen = frozen
             .freeze_within(std::time::Duration::from_secs(60))
             .map_err(|rejected| anyhow::anyhow!("{rejected:?}"))?;

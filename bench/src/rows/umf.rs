@@ -59,7 +59,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let _holder = match Holder::start(&umf) {
         Ok(holder) => holder,
         Err(error) => {
-            bench.skip("UMF's handles", &format!("no process could make one: {error:#}"));
+            bench.skip("UMF's handles", format!("no process could make one: {error:#}"));
             return Ok(());
         }
     };

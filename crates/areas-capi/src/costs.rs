@@ -442,3 +442,13 @@ fn amls_allocators_map_what_they_give_and_no_more() {
         assert_eq!(allocations(&does), 0, "allocations of the {what} allocator");
     }
 }
+
+/// One look at our table and one at the folder: who waits for a name, and who gives us an area, show in the latter.
+#[test]
+fn a_publication_takes_two_system_calls() {
+    const SIZE: usize = 4096;
+    let _joined = areas::builder(SIZE).name("costs: joined").shared().unwrap();
+    let made = system_calls(&|| drop(areas::builder(SIZE).shared().unwrap()));
+    let published = system_calls(&|| drop(areas::builder(SIZE).name("costs: published").shared().unwrap()));
+    assert_eq!(published, made + 2);
+}

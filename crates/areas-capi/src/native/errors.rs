@@ -115,9 +115,10 @@ pub(super) fn made<T>(body: impl FnOnce() -> Result<T>) -> *mut T {
 
 /// The same of a part of a wait: nothing where it goes on.
 pub(super) fn made_or_not_yet<T>(body: impl FnOnce() -> Result<Option<T>>) -> Option<*mut T> {
-    let made = guarded(None, || Some(body())).unwrap_or_else(|| Err(panicked()));
-    match made {
-        Ok(value) => value.map(|value| Box::into_raw(Box::new(value))),
+    // In a box at once: a handle is some 500 bytes, which each step outwards would copy.
+    let boxed = || Some(body().map(|value| value.map(|value| Box::into_raw(Box::new(value)))));
+    match guarded(None, boxed).unwrap_or_else(|| Err(panicked())) {
+        Ok(value) => value,
         Err(error) => {
             failed(error);
             Some(std::ptr::null_mut())

@@ -100,6 +100,59 @@ fn a_reader_that_goes_away_ends_cat_quietly() {
     assert_eq!((ran.code, ran.stdout().trim(), ran.stderr.as_str()), (Some(0), "1", ""));
 }
 
+/// The kernel sends an area's own pages where it may, and all arrives wherever it goes.
+#[test]
+fn cat_gives_all_of_it_to_whatever_there_is() {
+    let registry = Registry::new();
+    let len = (3 << 20) + 5;
+    let file = registry.file_of("file", len);
+    let file_folder = file.parent().unwrap();
+    let file = file.display();
+    for freeze in ["", "--freeze"] {
+        let name = format!("x{freeze}");
+        let put = ["put", &file.to_string(), "--name", &name];
+        let _holder = registry.hold(put.into_iter().chain((!freeze.is_empty()).then_some(freeze)));
+        for to in [
+            "| cmp - {file}",
+            "> copy && cmp copy {file}",
+            "> /dev/null",
+            // Nothing is sent to the end of a file: it is written there.
+            "> copy && areas cat {name} >> copy && cat {file} {file} | cmp - copy",
+            "--offset 1M | cmp - {file} 0 1048576",
+            "--offset 5 --length 3M > copy && cmp -n 3145728 copy {file} 0 5",
+        ] {
+            let line = format!("areas cat {name} {to}")
+                .replace("{file}", &file.to_string())
+                .replace("{name}", &name);
+            let ran = registry.shell(&format!("cd {}; {line}", file_folder.display()));
+            assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{line}: {ran:?}");
+        }
+    }
+}
+
+/// Pages that waited in a pipe would be in use: they are copied there as long as the area may still be written.
+#[test]
+fn a_reader_that_stops_reading_keeps_nobody_from_freezing() {
+    let registry = Registry::new();
+    let file = registry.file_of("file", 8 << 20);
+    let _holder = registry.hold(["put", file.to_str().unwrap(), "--name", "x"]);
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut cat = registry.areas(["cat", "x"]).stdout(writer).spawn().unwrap();
+    let mut first = vec![0; 4096];
+    reader.read_exact(&mut first).unwrap();
+    let wchan = format!("/proc/{}/wchan", cat.id());
+    assert!(within(std::time::Duration::from_secs(10), || {
+        std::fs::read_to_string(&wchan).is_ok_and(|place| place.contains("pipe"))
+    }));
+    let ran = registry.run(["freeze", "x"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    // And what is frozen is sent; the reader has all of it.
+    let mut rest = Vec::new();
+    reader.read_to_end(&mut rest).unwrap();
+    assert!([first, rest].concat() == bytes_of(8 << 20));
+    assert_eq!(code_of(wait_for(&mut cat)), 0);
+}
+
 #[test]
 fn a_full_disk_is_told() {
     let registry = Registry::new();

@@ -48,15 +48,30 @@ struct Joined {
 /// When something happened in a folder: nanoseconds since 1970, a clock tick coarse in some kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Times {
-    /// Teams last came or went.
-    pub(super) teams: i128,
-    /// The same; or somebody has [told](Directory::tell) that there is news.
+    pub(super) teams: Coming,
+    /// Teams came or went, or somebody has [told](Directory::tell) that there is news.
     pub(super) news: i128,
 }
 
+/// What is another one when teams have come or gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Coming {
+    /// When they last did.
+    pub(super) time: i128,
+    /// How many there are, in the kernel's measure.
+    size: u64,
+}
+
 impl Times {
-    fn of(stat: &Stat) -> Self {
-        Times { teams: stat.modified, news: stat.changed }
+    /// On tmpfs a folder's size counts its entries, so that the time at which its contents changed can be believed, which anybody may set back: who hides one that came
+    /// would have to remove another one, and who removes links hides as much without. Elsewhere the time of any change is taken, which nobody can set, and news count as
+    /// a coming or going.
+    fn of(stat: &Stat, counts: bool) -> Self {
+        let teams = match counts {
+            true => Coming { time: stat.modified, size: stat.size },
+            false => Coming { time: stat.changed, size: 0 },
+        };
+        Times { teams, news: stat.changed }
     }
 }
 
@@ -85,6 +100,8 @@ pub(super) struct Directory {
     user: u32,
     space: Guarded,
     teams: Guarded,
+    /// Whether its size counts the teams in it.
+    counts: bool,
     joined: Option<Joined>,
 }
 
@@ -118,7 +135,8 @@ impl Directory {
         };
         let (remark, is_fixed) = (places.why_not_first(place), places.is_fixed());
         let (space, teams) = (guarded(space.fd, &path)?, guarded(teams, &path)?);
-        Ok(Some(Directory { path, remark, is_fixed, user, space, teams, joined: None }))
+        let counts = sys::file::is_on_tmpfs(teams.as_fd());
+        Ok(Some(Directory { path, remark, is_fixed, user, space, teams, counts, joined: None }))
     }
 
     /// The folder, made where it is missing, and marked as in use by us. Folders of pid namespaces that are gone are
@@ -154,7 +172,8 @@ impl Directory {
             let (remark, is_fixed) = (places.why_not_first(place), places.is_fixed());
             let (space, teams) = (guarded(space.fd, &path)?, guarded(teams, &path)?);
             let joined = Some(Joined { control: guarded(control, &path)? });
-            return Ok(Directory { path, remark, is_fixed, user, space, teams, joined });
+            let counts = sys::file::is_on_tmpfs(teams.as_fd());
+            return Ok(Directory { path, remark, is_fixed, user, space, teams, counts, joined });
         }
         Err(Error::new(Kind::Registry, "join the registry")
             .detail("its folder is removed again and again, or held by processes that do not go on")
@@ -197,7 +216,7 @@ impl Directory {
         match stat {
             // A folder goes after what is in it.
             Ok(stat) if stat.identity == self.teams.identity() && stat.links > 0 => {
-                Now::Here(Times::of(&stat))
+                Now::Here(Times::of(&stat, self.counts))
             }
             // Its number may be another file's by now, which has no names in it.
             Ok(_) | Err(sys::Errno::BADF | sys::Errno::NOTDIR) => Now::Gone,
@@ -234,7 +253,7 @@ impl Directory {
     /// When something happened in it.
     pub(super) fn times(&self) -> Result<Times> {
         sys::file::stat(self.teams.as_fd())
-            .map(|stat| Times::of(&stat))
+            .map(|stat| Times::of(&stat, self.counts))
             .map_err(|errno| problem(&self.path.join("teams"), "fstat", errno))
     }
 
@@ -485,6 +504,7 @@ mod tests {
             user: sys::process::user(),
             space: open(),
             teams: open(),
+            counts: false,
             joined: None,
         };
         let other = Link { slot: 7, start_time: 1, inode: 1, pid: 1, descriptor: 3, empty: true };

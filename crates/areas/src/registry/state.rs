@@ -20,7 +20,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::by_address::{self, Here, Place, Places};
 use super::claim::Claim;
-use super::directory::{Directory, Link, Now, Times};
+use super::directory::{Coming, Directory, Link, Now, Times};
 use super::id::AreaId;
 use super::note::Note;
 use super::offer::Parcel;
@@ -94,8 +94,8 @@ pub(super) struct State {
     /// Whether some of what we hold is not published yet: what a child inherited.
     waiting: bool,
     teams: HashMap<Link, Known>,
-    /// The folder's time when it was last read; `None` if it has to be read again.
-    read_at: Option<i128>,
+    /// What the folder's time was when it was last read; `None` if it has to be read again.
+    read_at: Option<Coming>,
     /// What the last look at the folder showed; `None` if it showed nothing.
     seen: Option<Times>,
     quiet: Quiet,

@@ -174,6 +174,12 @@ pub(crate) fn touch(folder: BorrowedFd<'_>) -> Result<()> {
     fs::futimens(folder, &times)
 }
 
+/// Whether a folder is on tmpfs, where its size is a constant number of bytes for each of its entries.
+pub(crate) fn is_on_tmpfs(folder: BorrowedFd<'_>) -> bool {
+    #[expect(clippy::useless_conversion, reason = "of another type on some architectures")]
+    fs::fstatfs(folder).is_ok_and(|told| i64::from(told.f_type) == libc::TMPFS_MAGIC)
+}
+
 /// Makes a folder.
 pub(crate) fn make_folder(folder: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     fs::mkdirat(folder, name, Mode::from_raw_mode(mode))

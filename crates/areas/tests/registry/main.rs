@@ -24,6 +24,7 @@ mod machine_memory;
 mod missing;
 mod names;
 mod namespaces;
+mod news;
 mod notes;
 mod pid;
 mod removed;

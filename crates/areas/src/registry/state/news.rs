@@ -49,13 +49,13 @@ impl State {
         if self.seen.is_some_and(|seen| self.quiet.door.is_some_and(|since| since.is_still(seen))) {
             return;
         }
-        self.quiet.door = None;
-        // What cannot be taken in is told to those who ask for it.
-        let _ = self.look();
+        self.quiet.door = self.seen.and_then(|seen| Since::new(seen.news));
         let is_quiet = self.stuck.is_none()
             && self.own.as_ref().and_then(Team::door).is_none_or(|door| !door.may_have_offers());
-        if is_quiet {
-            self.quiet.door = self.seen.and_then(|seen| Since::new(seen.news));
+        if !is_quiet {
+            self.quiet.door = None;
+            // What cannot be taken in is told to those who ask for it.
+            let _ = self.look();
         }
     }
 

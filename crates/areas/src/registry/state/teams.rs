@@ -92,7 +92,7 @@ impl State {
         if !thoroughly && self.read_at == Some(changed) {
             return Ok(());
         }
-        let settled = is_settled(changed);
+        let settled = is_settled(changed.time);
         let links = directory.links()?;
         if let Some(team) = &mut self.own
             && !is_there(directory, &links, team.link())?
