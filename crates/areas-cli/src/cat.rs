@@ -20,7 +20,7 @@ use crate::failure::{Failure, Result, io_error};
 use crate::stdio;
 
 /// Fits into a processor's cache, and is many pages.
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 128 << 10;
 
 pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
     let source = cat.area.find()?;
@@ -70,8 +70,8 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
 /// What one call sends at most, so that a signal is heard.
 const PIECE: u64 = 64 << 20;
 
-/// As large a pipe as every user may have (`/proc/sys/fs/pipe-max-size`): the two who use it wait for each other less often.
-const PIPE: usize = 1 << 20;
+/// A pipe of four times the usual size: the two who use it wait for each other less often, and it still fits into a cache.
+const PIPE: usize = 256 << 10;
 
 /// Whether the kernel may send the area's own pages. Makes a pipe roomy on this occasion.
 fn may_be_sent(output: &File, frozen: bool) -> bool {
