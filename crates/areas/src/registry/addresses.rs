@@ -193,6 +193,7 @@ impl Addresses {
 
     /// The entry that has an address; `None` also where that could not be told. Of one that is [`SURE`] beyond the address, the far words are
     /// 0.
+    #[inline]
     pub(super) fn find(&self, address: u64) -> Option<Entry> {
         self.undisturbed(|| self.look(address))?
     }

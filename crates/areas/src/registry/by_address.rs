@@ -176,6 +176,7 @@ fn half(word: u64) -> Option<i32> {
     u32::try_from(word & 0xffff_ffff).ok().map(u32::cast_signed)
 }
 
+#[inline]
 fn id_of(entry: &Entry) -> Option<AreaId> {
     AreaId::new(half(entry[3] >> 32)?).ok()
 }

@@ -8,10 +8,19 @@
 //! whoever is killed between its news and telling of it has told nobody: so what is remembered counts for a second.
 
 use super::State;
-use super::teams::is_settled;
 use crate::registry::directory::Times;
 use crate::registry::team::Team;
 use crate::sys;
+
+/// A change of the folder (others', or our own removing of dead links) within this time of another does not show in its time stamp, which is
+/// a clock tick coarse.
+const TICKS: i128 = 100_000_000;
+
+/// Whether whatever changes in the folder from now on has another time stamp than the one that was seen. The clock that stamps the folder can be set: if it
+/// has gone on since that change before we look at what is there, what changes later has another stamp, wherever the clock goes meanwhile.
+pub(super) fn is_settled(time: i128) -> bool {
+    i128::from(sys::process::file_time()) - time > TICKS
+}
 
 /// For how long one believes that there is no news without having asked: nanoseconds.
 const BELIEVED: u64 = 1_000_000_000;

@@ -5,28 +5,17 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::looking::Hit;
-use super::news::Quiet;
+use super::news::{Quiet, is_settled};
 use super::{State, claim};
 use crate::error::Result;
 use crate::registry::directory::{Directory, Link, Now, Times};
 use crate::registry::peer::{Peer, Reason, State as PeerState, examine, is_proven_dead};
 use crate::registry::source::Holder;
-use crate::sys;
 
 #[derive(Debug)]
 pub(super) enum Known {
     Readable(Arc<Peer>),
     Unreadable(Reason),
-}
-
-/// A change of the folder (others', or our own removing of dead links) within this time of another does not show in its time stamp, which is
-/// a clock tick coarse.
-const TICKS: i128 = 100_000_000;
-
-/// Whether whatever changes in the folder from now on has another time stamp than the one that was seen. The clock that stamps the folder can be set: if it
-/// has gone on since that change before we look at what is there, what changes later has another stamp, wherever the clock goes meanwhile.
-pub(super) fn is_settled(time: i128) -> bool {
-    i128::from(sys::process::file_time()) - time > TICKS
 }
 
 impl State {
