@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 import numpy as np
 
 from . import _handles, _notes
-from ._areas import Holding, Memory
+from ._areas import Base, Holding, Memory
 from ._array import AreaArray, over
 from ._errors import Closed, InvalidInput
 from ._progress import Progress, told
@@ -69,7 +69,23 @@ def nbytes_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     return nbytes
 
 
-class Area:
+#: Dtypes that the extension knows: by what they were asked for with, or by the text that a note has. With the bytes of an item, and that text.
+KNOWN: dict[Any, tuple[np.dtype[Any], int, str]] = {None: (BYTES, 1, BYTES.str), BYTES.str: (BYTES, 1, BYTES.str)}
+
+
+def known(given: Any, dtype: np.dtype[Any]) -> None:
+    """Has the extension know a plain dtype. (Of structures the names of the fields can be changed in place; so they are never shared.)"""
+    if (
+        len(KNOWN) < 64
+        and (type(given) in (str, type) or given is dtype)
+        and dtype.names is None
+        and dtype.subdtype is None
+        and dtype.metadata is None
+    ):
+        KNOWN[given] = dtype, dtype.itemsize, dtype.str
+
+
+class Area(Base):
     """A chunk of memory that this process holds, by a name or without one.
 
     It is made by :func:`areas.create`, :func:`areas.put`, :func:`areas.find` and their like. Arrays, memoryviews and capsules
@@ -78,23 +94,17 @@ class Area:
     It pickles as a handle, as its arrays do: who unpickles it holds the same memory.
     """
 
-    __slots__ = ("__weakref__", "_dtype", "_holding", "_shape", "_text")
-
-    def __init__(
-        self, holding: Holding, shape: tuple[int, ...] | None = None, dtype: Any = None, text: str | None = None
-    ) -> None:
-        self._holding: Holding | None = holding
-        self._dtype: np.dtype[Any] = BYTES if dtype is None else np.dtype(dtype)
-        self._shape = shape if shape is not None else (holding.nbytes // self._dtype.itemsize,)
-        self._text = text
+    # What it is made of, `close` and the context manager are the base's: one call of the extension each.
+    __slots__ = ()
 
     def _held(self, what: str) -> Holding:
-        if self._holding is None:
+        holding = self._holding
+        if holding is None:
             raise Closed(
                 f"cannot {what}: the area was closed",
                 remedy="find it anew (`areas.find(name)`), or use what was made of it before: arrays stay",
             )
-        return self._holding
+        return holding
 
     # What it lends.
 
@@ -118,7 +128,7 @@ class Area:
         Read-only where the area was opened for reading, or is frozen. As long as the array, or a view of it, lives, the memory
         does; and as long as one lives that may be written, the area cannot be frozen.
         """
-        return over(self._held("make an array").lease(), self._shape, self._dtype)
+        return over(self._held("make an array").lease(), self.shape, self.dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         array = self.array
@@ -131,10 +141,10 @@ class Area:
     @property
     def __array_interface__(self) -> dict[str, Any]:
         """NumPy's array interface, version 3. Its data is a reference to the memory, not an address: who takes it keeps it."""
-        described = np.ndarray((0,), self._dtype).__array_interface__
+        described = np.ndarray((0,), self.dtype).__array_interface__
         return {
             "version": 3,
-            "shape": self._shape,
+            "shape": self.shape,
             "typestr": described["typestr"],
             "descr": described["descr"],
             "data": self.memory,
@@ -146,16 +156,6 @@ class Area:
         return memoryview(self.memory)
 
     # What it is.
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of its array, in items."""
-        return self._shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of its array."""
-        return self._dtype
 
     @property
     def nbytes(self) -> int:
@@ -188,11 +188,6 @@ class Area:
         return self._held("tell whether it may be written").readonly
 
     @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return self._holding is None
-
-    @property
     def placement(self) -> str:
         """What was asked of its place: ``interleave:0-3``. Where it is, :meth:`residency` measures."""
         return self._held("tell the placement").placement
@@ -214,8 +209,8 @@ class Area:
     @note.setter
     def note(self, text: str | None) -> None:
         holding = self._held("note something")
-        holding.set_note(_notes.encode(self._dtype, self._shape, text))
-        self._text = text
+        holding.set_note(_notes.encode(self.dtype, self.shape, text))
+        self._set_text(text)
 
     @property
     def granted(self) -> _measured.Granted:
@@ -255,13 +250,13 @@ class Area:
         """
         dims = shape_of(shape)
         holding = self._held("grow")
-        nbytes = nbytes_of(dims, self._dtype)
+        nbytes = nbytes_of(dims, self.dtype)
         if nbytes > holding.nbytes:
             holding.grow(nbytes)
-        if dims != self._shape:
+        if dims != self.shape:
             # For who finds it from now on.
-            holding.set_note(_notes.encode(self._dtype, dims, self._text))
-        self._shape = dims
+            holding.set_note(_notes.encode(self.dtype, dims, self._text))
+        self._set_shape(dims)
         return self.array
 
     def populate(self, progress: Progress = None) -> None:
@@ -323,15 +318,6 @@ class Area:
 
         return [_measured.Holder(*holder) for holder in self._held("tell who holds it").holders()]
 
-    def close(self) -> None:
-        """Takes the name back, and drops this object's reference to the memory. May be called twice.
-
-        Arrays, memoryviews and capsules over it stay valid: the memory goes with the last of them.
-        """
-        holding, self._holding = self._holding, None
-        if holding is not None:
-            holding.withdraw()
-
     def unlink(self) -> None:
         """Takes the name back: nobody finds it by way of this process any more. This object, and the memory, stay."""
         self._held("take the name back").withdraw()
@@ -343,12 +329,6 @@ class Area:
             ReadOnly: It was opened for reading.
         """
         self._held("retire").retire()
-
-    def __enter__(self) -> Area:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __dlpack__(self, **how: Any) -> Any:
         """A DLPack capsule over its memory, read-only where it is: keeps the memory until it, or what took it, is gone.
@@ -370,9 +350,9 @@ class Area:
         return to_arrow(self)
 
     def __len__(self) -> int:
-        if not self._shape:
+        if not self.shape:
             raise TypeError("an area of shape () has no length")
-        return self._shape[0]
+        return self.shape[0]
 
     # What a person sees.
 
@@ -434,7 +414,9 @@ def of_note(holding: Holding, verb: str, dtype: Any = None, shape: Any = None, n
             remedy="say what it is: `areas.find(name, dtype=…, shape=…)`; `dtype='u1'` gives its bytes",
         ) from None
     if note is None:
-        return Area(holding)
+        return Area(holding, (holding.nbytes,), BYTES, None)
+    if note.text is None:
+        known(note.dtype.str, note.dtype)
     return Area(holding, note.shape, note.dtype, note.text)
 
 
@@ -447,4 +429,4 @@ def _with(holding: Holding, verb: str, dtype: Any, shape: Any, name: Any) -> Are
         raise InvalidInput(
             f"cannot {what}: an array of shape {dims} and dtype {checked} has {wanted} bytes, and the area has {holding.nbytes}"
         )
-    return Area(holding, dims, checked)
+    return Area(holding, dims, checked, None)

@@ -118,7 +118,7 @@ class _Reader:
 
 def _layout(array: np.ndarray[Any, Any], memory: Memory) -> tuple[int, bytes]:
     """Flags, and where in its memory an array is: offset, dtype, shape, strides."""
-    offset = array.__array_interface__["data"][0] - memory.address
+    offset = _areas.address_of(array) - memory.address
     flags, described = _described(array.dtype, array.shape, None if array.flags.c_contiguous else array.strides)
     if array.flags.writeable:
         flags |= _WRITE
@@ -300,7 +300,7 @@ def _area(holding: Holding, write: bool, layout: _Layout) -> Area:
     from ._area import Area
 
     _array(holding, write, layout)
-    return Area(holding, layout.shape, layout.dtype)
+    return Area(holding, layout.shape, layout.dtype, None)
 
 
 def _hold(pid: int, area: int, inode: int, write: bool) -> Holding:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import _areas, _handles, _notes
-from ._area import BYTES, Area, Shape, dtype_of, nbytes_of, of_note, shape_of
+from ._area import BYTES, KNOWN, Area, Shape, dtype_of, known, nbytes_of, of_note, shape_of
 from ._errors import InvalidInput, NameTaken, NotFound, Unsupported
 from ._progress import Progress, told
 
@@ -75,6 +75,15 @@ def create(
         NodeNotAllowed: This process may not use a node.
         NoMemory, Limit: There is not that much.
     """
+    # (Most ask for nothing more, and words that are passed take time.)
+    plain = policy is None and nodes is None and home is None and huge is None and lock is None and max_shape is None
+    plain = plain and dump is True and not populate
+    if name is None:
+        _handles.register()
+    if plain and note is None:
+        made = _areas.make(Area, KNOWN, name, nbytes, shape, dtype, exclusive)
+        if made is not None:
+            return made
     if (nbytes is None) == (shape is None):
         raise InvalidInput("cannot make an area: give either `nbytes` or `shape`", remedy="areas.create(name, shape=(3, 4), dtype='f8')")
     checked = BYTES if dtype is None else dtype_of(dtype)
@@ -82,17 +91,14 @@ def create(
     total = nbytes_of(dims, checked)
     named = None if name is None else name_of(name)
     noted = _notes.encode(checked, dims, note)
-    # (Most ask for nothing more, and words that are passed take time.)
-    plain = policy is None and nodes is None and home is None and huge is None and lock is None and max_shape is None
-    if plain and dump is True and not populate:
+    if plain:
         holding = _areas.create(total, named, noted, exclusive)
     else:
         asked: dict[str, Any] = {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock, "dump": dump}
         asked["max_nbytes"] = _most(max_shape, dims, checked)
         with told(progress if populate or lock == "full" else None, "populate") as tell:
             holding = _areas.create(total, named, noted, exclusive, populate=populate, progress=tell, **asked)
-    if name is None:
-        _handles.register()
+    known(dtype, checked)
     return Area(holding, dims, checked, note)
 
 
@@ -280,7 +286,13 @@ def find(
         InvalidInput: Its note says what cannot be; or dtype and shape take more bytes than it has.
         Unsupported: It may shrink: arrays could lose their memory.
     """
-    holding = _areas.find(name_of(name), write, keep_name)
+    if dtype is None and shape is None:
+        found = _areas.look_up(Area, KNOWN, name, write, keep_name)
+        if isinstance(found, Area):
+            return found
+        holding = _areas.find(name_of(name), write, keep_name) if found is None else found
+    else:
+        holding = _areas.find(name_of(name), write, keep_name)
     return of_note(holding, "open area", dtype, shape, name)
 
 

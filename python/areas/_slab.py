@@ -266,7 +266,7 @@ def describe(memory: Memory) -> tuple[Any, ...]:
 
 def reduce(array: np.ndarray[Any, Any], memory: Memory) -> Any:
     """How an array in a slab pickles."""
-    offset = array.__array_interface__["data"][0] - memory.address
+    offset = _areas.address_of(array) - memory.address
     strides = None if array.flags.c_contiguous else array.strides
     return _open, (describe(memory), array.dtype, array.shape, offset, strides, bool(array.flags.writeable))
 
@@ -352,6 +352,8 @@ def _clear(sender: tuple[int, int, int], ticket: int, serial: int) -> None:
             if known is None:
                 for other in [other for other in _outboxes if not _lives(other[0])]:
                     del _outboxes[other]
+                    # Workers come and go: their tables are not to stay mapped, either.
+                    _areas.forget_dead(other[1])
                 try:
                     pid, area, inode = sender
                     holding = _areas.open_located(pid, area, inode, True, False)

@@ -16,7 +16,7 @@ What changes, and what does not:
 - **What is shared already** (``share_memory_()``, ``model.share_memory()``), sparse and quantized tensors, and those of other devices
   go as ever. So does what does not fit into the slab: ``areas.torch.stats()["left_to_torch"]`` counts these.
 
-Needs torch.
+Works with torch 1.13 and newer.
 """
 
 from __future__ import annotations
@@ -59,6 +59,13 @@ _blocks: weakref.WeakValueDictionary[int, Memory] = weakref.WeakValueDictionary(
 _registered = False
 #: What torch calls for a storage that others will have: a method of one of the class's bases.
 _new_shared = torch.UntypedStorage._new_shared.__func__
+#: The storage of a tensor: torch 1.13 has it under another name.
+_untyped = torch.Tensor.untyped_storage if hasattr(torch.Tensor, "untyped_storage") else torch.Tensor._storage
+
+
+def _itemsize(dtype: torch.dtype) -> int:
+    # (`dtype.itemsize` came with torch 2.1.)
+    return torch.empty((), dtype=dtype).element_size()
 
 
 def _here() -> _State:
@@ -132,7 +139,7 @@ def empty(*shape: int, dtype: torch.dtype | None = None) -> torch.Tensor:
     """
     kind = dtype or torch.get_default_dtype()
     made = torch.Size(shape)
-    storage = _storage(slab()._memory(max(made.numel() * kind.itemsize, 1)))
+    storage = _storage(slab()._memory(max(made.numel() * _itemsize(kind), 1)))
     return torch.empty(0, dtype=kind).set_(storage, 0, made)
 
 
@@ -162,7 +169,7 @@ def _kinds() -> list[type]:
 
 def _storage(memory: Memory) -> torch.UntypedStorage:
     """A storage over a block. It keeps the block."""
-    storage = torch.frombuffer(memory, dtype=torch.uint8).untyped_storage()
+    storage = _untyped(torch.frombuffer(memory, dtype=torch.uint8))
     _blocks[memory.address] = memory
     return storage
 
@@ -184,6 +191,8 @@ def _goes_by_handle(tensor: torch.Tensor) -> bool:
         and not tensor.is_quantized
         and not tensor.is_neg()
         and not tensor.is_conj()
+        and not tensor.is_nested
+        and not tensor.has_names()
         and type(tensor) in (torch.Tensor, torch.nn.Parameter)
     )
 
@@ -192,18 +201,19 @@ def _reduce(tensor: torch.Tensor) -> Any:
     """How a tensor pickles for another process."""
     state = _here()
     if tensor.requires_grad and not tensor.is_leaf:
-        # torch refuses these with a text of its own.
+        # torch refuses these with a text of its own, as it does those with names.
         return reductions.reduce_tensor(tensor)
     if _goes_by_handle(tensor):
+        torch.utils.hooks.warn_if_has_hooks(tensor)
         lies = tensor.detach()
-        memory = _blocks.get(lies.untyped_storage().data_ptr())
+        memory = _blocks.get(_untyped(lies).data_ptr())
         if memory is None and not lies.is_shared():
             try:
                 lies = put(lies)
             except NoMemory:
                 pass
             else:
-                memory = _blocks[lies.untyped_storage().data_ptr()]
+                memory = _blocks[_untyped(lies).data_ptr()]
         if memory is not None:
             state.sent += 1
             about = (tensor.dtype, tuple(lies.size()), lies.stride(), lies.storage_offset(), tensor.requires_grad)
@@ -218,7 +228,7 @@ def _open(parameter: bool, handle: Any, dtype: Any, size: Any, stride: Any, offs
     storage = _storage(memory)
     try:
         reach = offset + 1 + sum((dim - 1) * step for dim, step in zip(size, stride, strict=True)) if 0 not in size else 0
-        if offset < 0 or any(step < 0 for step in stride) or reach * dtype.itemsize > storage.nbytes():
+        if offset < 0 or any(step < 0 for step in stride) or reach * _itemsize(dtype) > storage.nbytes():
             raise ValueError(f"it reaches to item {reach} of a block of {storage.nbytes()} bytes")
         tensor = torch.empty(0, dtype=dtype).set_(storage, offset, size, stride)
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import resource
+import signal
+import subprocess
+import sys
 import time
 
 import areas
@@ -147,7 +151,7 @@ def test_a_loader_does_not_grow_from_epoch_to_epoch(method):
         for at, (values, squares) in enumerate(held):
             assert values[:, 0].tolist() == [float(n) for n in range(8 * at, 8 * at + 8)]
             assert squares.tolist() == [n * n for n in range(8 * at, 8 * at + 8)]
-            assert values.untyped_storage().data_ptr() in areas.torch._blocks
+            assert areas.torch._untyped(values).data_ptr() in areas.torch._blocks
         del held, values, squares
         gc.collect()
         seen.append((descriptors(), mappings()))
@@ -167,3 +171,160 @@ def test_the_slab_cannot_change_its_size():
     with pytest.raises(areas.InvalidInput, match="cannot make the slab"):
         areas.torch.register(size=1 << 20)
     assert kept.sum() == 1000
+
+
+def test_workers_of_each_epoch_leave_nothing_here():
+    """Without persistent workers each epoch has new ones: those that are gone keep no descriptor and no mapping."""
+    loader = torch.utils.data.DataLoader(
+        Squares(), batch_size=8, num_workers=2, multiprocessing_context="fork", worker_init_fn=areas.torch.worker_init
+    )
+    seen = []
+    for _ in range(6):
+        held = list(loader)
+        assert [int(values[0, 0]) for values, _ in held] == list(range(0, 64, 8))
+        del held
+        gc.collect()
+        seen.append((descriptors(), mappings()))
+    # What went is unmapped when something new comes: those of one epoch may still be there.
+    assert max(seen[1:]) <= seen[1]
+
+
+def send_many(pipe, count):
+    areas.torch.register(size=64 << 20)
+    for n in range(count):
+        pipe.send(torch.full((1000,), float(n)))
+    pipe.recv()
+
+
+@pytest.fixture
+def few_descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_ten_thousand_tensors_at_once_with_256_descriptors(method, few_descriptors):
+    context = multiprocessing.get_context(method)
+    pipe, theirs = context.Pipe()
+    process = context.Process(target=send_many, args=(theirs, 10_000))
+    process.start()
+    theirs.close()
+    before = descriptors(), mappings()
+    held = [pipe.recv() for _ in range(10_000)]
+    # The sender's slab and its outbox.
+    assert descriptors() <= before[0] + 4 and mappings() <= before[1] + 4
+    assert [int(one[-1]) for one in held] == list(range(10_000))
+    pipe.send(None)
+    process.join(30)
+    # Who sent them is gone: who has them keeps them.
+    assert [int(one[-1]) for one in held] == list(range(10_000))
+
+
+def of_torch() -> set[str]:
+    return {name for name in os.listdir("/dev/shm") if name.startswith("torch_")}
+
+
+def test_killed_workers_leave_nothing():
+    before = of_torch()
+    loader = torch.utils.data.DataLoader(
+        Squares(), batch_size=1, num_workers=2, multiprocessing_context="fork", persistent_workers=True,
+        worker_init_fn=areas.torch.worker_init,
+    )  # fmt: skip
+    batches = iter(loader)
+    first = next(batches)
+    workers = [worker.pid for worker in batches._workers]
+    assert {info.pid for info in areas.list()} >= set(workers)
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="worker"):
+        list(batches)
+    assert first[0].tolist() == [[0.0] * 1000]
+    assert not {info.pid for info in areas.list()} & set(workers)
+    assert of_torch() == before
+    del first, batches, loader
+    gc.collect()
+    areas._areas.detach_dead()
+    with open("/proc/self/maps") as maps:
+        lines = [line for line in maps if "/memfd:area:torch" in line]
+    # But for the slab of this process.
+    assert len({line.split()[4] for line in lines}) <= 1
+
+
+def test_a_queue_with_a_thread_that_pickles():
+    context = multiprocessing.get_context("spawn")
+    queue, back = context.Queue(), context.Queue()
+    process = context.Process(target=add_one, args=(queue, back))
+    process.start()
+    for n in range(200):
+        queue.put(torch.full((1000,), float(n)))
+    queue.put(None)
+    assert [int(back.get(timeout=60)[0]) for _ in range(200)] == [n + 1 for n in range(200)]
+    process.join(30)
+    assert process.exitcode == 0
+
+
+def add_one(queue, back):
+    areas.torch.register(size=64 << 20)
+    while (given := queue.get()) is not None:
+        back.put(given + 1)
+        del given
+    back.close()
+    back.join_thread()
+
+
+def test_what_torch_refuses_is_refused(other):
+    with pytest.raises(RuntimeError, match="non-leaf"):
+        other.send(torch.ones(10, requires_grad=True) * 2)
+    with pytest.raises(RuntimeError, match="[Nn]amed tensor"):
+        other.send(torch.ones(10, 10, names=("rows", "columns")))
+    hooked = torch.ones(10, requires_grad=True)
+    hooked.register_hook(lambda grad: grad)
+    with pytest.warns(UserWarning, match="hook"):
+        other.send(hooked)
+    assert other.recv().tolist() == [2.0] * 10
+
+
+def test_what_is_more_than_a_storage_and_strides_is_left_to_torch():
+    nested = torch.nested.nested_tensor if hasattr(torch, "nested") else torch.nested_tensor
+    for given in (
+        nested([torch.ones(2), torch.ones(3)]),
+        torch.eye(3).to_sparse(),
+        torch.quantize_per_tensor(torch.ones(3), 1.0, 0, torch.quint8),
+        torch.ones(3, dtype=torch.complex64).conj(),
+        torch.empty(3, device="meta"),
+    ):
+        assert not areas.torch._goes_by_handle(given)
+
+
+def test_a_tensor_does_not_grow_beyond_its_block(other):
+    other.send(torch.ones(1000))
+    back = other.recv()
+    with pytest.raises(RuntimeError, match="resiz"):
+        # (torch changes the shape all the same, of any tensor over memory that is not its own: nothing may be read of it.)
+        back.resize_(1 << 20)
+    assert areas.torch._untyped(back).nbytes() < 8192
+
+
+AT_THE_END = """
+import areas.torch, atexit, multiprocessing, threading, torch
+areas.torch.register(size=16 << 20)
+kept = [areas.torch.put(torch.ones(1000)) for _ in range(10)]
+cycle = [kept[0]]
+cycle.append(cycle)
+atexit.register(lambda: areas.torch.put(torch.ones(10)).sum())
+queue = multiprocessing.get_context("fork").SimpleQueue()
+queue.put(kept[0])
+came = queue.get()
+thread = threading.Thread(target=lambda: kept[1].sum())
+thread.start()
+thread.join()
+print(int(came.sum()))
+"""
+
+
+def test_an_interpreter_that_ends_with_tensors_ends_well():
+    ran = subprocess.run([sys.executable, "-X", "dev", "-c", AT_THE_END], capture_output=True, text=True, timeout=100)
+    assert (ran.returncode, ran.stdout) == (0, "1000\n"), ran.stderr
+    assert "areas" not in ran.stderr

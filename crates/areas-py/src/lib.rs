@@ -11,6 +11,7 @@
 //! - No pages that Python may write through a living object ever become read-only: see `core.rs`.
 //! - What may block does so with the interpreter released, and looks for signals.
 
+mod area;
 mod calls;
 mod core;
 mod errors;
@@ -56,6 +57,8 @@ mod module {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use super::area::{Base, look_up, make};
+    #[pymodule_export]
     use super::calls::{allowed_nodes, create, find, list, nodes, wait};
     #[pymodule_export]
     use super::gate::{Offer, offer, take};
@@ -64,9 +67,9 @@ mod module {
     #[pymodule_export]
     use super::holding::Holding;
     #[pymodule_export]
-    use super::memory::Memory;
+    use super::memory::{Memory, address_of};
     #[pymodule_export]
-    use super::passing::{open_located, receive};
+    use super::passing::{forget_dead, open_located, receive};
     #[pymodule_export]
     use super::slab::{
         Blocks, after_fork_in_child, after_fork_in_parent, before_fork, detach_dead, open_block,

@@ -61,6 +61,13 @@ pub(crate) fn open_located(
     opened.map(Holding::over).map_err(|error| raised(py, &error))
 }
 
+/// Lets go of what this process has of another one's registry table, where that process is gone: an id of its is asked for.
+#[pyfunction]
+pub(crate) fn forget_dead(py: Python<'_>, id: i32) {
+    // Whoever has the id by now is none of the caller's business.
+    py.detach(|| drop(AreaId::new(id).and_then(registry::get)));
+}
+
 /// Takes an area from a connected Unix socket, given by its descriptor, which stays the caller's.
 #[pyfunction]
 #[pyo3(signature = (socket, timeout=None, *, max_nbytes=None))]
