@@ -12,15 +12,13 @@ from . import _handles, _notes
 from ._areas import Base, Holding, Memory
 from ._array import AreaArray, over
 from ._errors import Closed, InvalidInput
+from ._known import BYTES, known
 from ._progress import Progress, told
 
 if TYPE_CHECKING:
     import socket
 
     from . import _measured
-
-#: What an area is of where nothing is said.
-BYTES: np.dtype[Any] = np.dtype("u1")
 
 #: A dimension, or several.
 Shape: TypeAlias = "SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex]"
@@ -67,22 +65,6 @@ def nbytes_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
             f"cannot make an array of shape {shape} and dtype {dtype}: it would have {nbytes} bytes, more than there are addresses"
         )
     return nbytes
-
-
-#: Dtypes that the extension knows: by what they were asked for with, or by the text that a note has. With the bytes of an item, and that text.
-KNOWN: dict[Any, tuple[np.dtype[Any], int, str]] = {None: (BYTES, 1, BYTES.str), BYTES.str: (BYTES, 1, BYTES.str)}
-
-
-def known(given: Any, dtype: np.dtype[Any]) -> None:
-    """Has the extension know a plain dtype. (Of structures the names of the fields can be changed in place; so they are never shared.)"""
-    if (
-        len(KNOWN) < 64
-        and (type(given) in (str, type) or given is dtype)
-        and dtype.names is None
-        and dtype.subdtype is None
-        and dtype.metadata is None
-    ):
-        KNOWN[given] = dtype, dtype.itemsize, dtype.str
 
 
 class Area(Base):

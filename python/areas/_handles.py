@@ -21,6 +21,7 @@ from . import _areas, _notes
 from ._areas import Holding, Memory
 from ._array import AreaArray, memory_of, over
 from ._errors import Error, HolderGone, InvalidInput, NotFound, OtherMachine, OtherPidNamespace
+from ._known import KNOWN, known
 
 if TYPE_CHECKING:
     import socket
@@ -145,6 +146,10 @@ def _described(dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int,
 
 def reduce(array: AreaArray, protocol: int) -> Any:
     """How an array pickles: as a handle while it lies in an area's memory, else as a plain array."""
+    if not _by_value.get():
+        handle = _areas.handle(array, KNOWN, *_machine())
+        if handle is not None:
+            return _open, (handle,)
     memory = memory_of(array)
     if memory is None or _by_value.get():
         return array.view(np.ndarray).__reduce_ex__(protocol)
@@ -154,6 +159,7 @@ def reduce(array: AreaArray, protocol: int) -> Any:
         return _slab.reduce(array, memory)
     if memory.id is None:
         raise _unnamed("an array over an area")
+    known(array.dtype, array.dtype)
     return _open, (_handle(array, memory),)
 
 
@@ -199,13 +205,21 @@ _Located = tuple[Holding, bool, _Layout]
 
 def _open(handle: bytes) -> AreaArray:
     """Opens the handle of an array: what unpickling calls."""
-    return _array(*_located(handle))
+    opened = _areas.open_handle(AreaArray, KNOWN, handle, *_machine())
+    return _array(*_located(handle)) if opened is None else opened
 
 
 def _open_area(handle: bytes) -> Area:
     """Opens the handle of an area: what unpickling calls."""
     return _area(*_located(handle))
 
+
+def _reduce_ex(array: AreaArray, protocol: Any) -> Any:
+    return reduce(array, int(protocol))
+
+
+# (Without an import at each call.)
+AreaArray.__reduce_ex__ = _reduce_ex  # type: ignore[assignment, unused-ignore]
 
 # Short names, because they are in each handle.
 _open.__module__ = _open_area.__module__ = "areas"
@@ -263,6 +277,7 @@ def _read_layout(data: bytes, flags: int) -> _Layout:
     shape = tuple(reader.varint() for _ in range(ndim))
     strides = tuple(reader.signed() for _ in range(ndim)) if flags & _STRIDED else None
     reader.ends()
+    known(text, dtype)
     return _Layout(offset, dtype, shape, strides, *_reach(offset, dtype, shape, strides))
 
 

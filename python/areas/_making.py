@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from . import _areas, _handles, _notes
-from ._area import BYTES, KNOWN, Area, Shape, dtype_of, known, nbytes_of, of_note, shape_of
+from ._area import Area, Shape, dtype_of, nbytes_of, of_note, shape_of
 from ._errors import InvalidInput, NameTaken, NotFound, Unsupported
+from ._known import BYTES, KNOWN, known
 from ._progress import Progress, told
 
 #: What is copied at a time: Ctrl-C and progress in between. (What is larger is written by the kernel, if it can be.)

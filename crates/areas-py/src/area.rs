@@ -99,7 +99,7 @@ const DIMS: usize = 8;
 
 /// A shape of few dimensions.
 #[derive(Clone, Copy, Default)]
-struct Shape {
+pub(crate) struct Shape {
     dims: [usize; DIMS],
     ndim: usize,
 }
@@ -118,18 +118,18 @@ impl Shape {
         Some(made)
     }
 
-    fn push(&mut self, dim: usize) -> Option<()> {
+    pub(crate) fn push(&mut self, dim: usize) -> Option<()> {
         *self.dims.get_mut(self.ndim)? = dim;
         self.ndim += 1;
         Some(())
     }
 
-    fn dims(&self) -> &[usize] {
+    pub(crate) fn dims(&self) -> &[usize] {
         self.dims.get(..self.ndim).unwrap_or_default()
     }
 
     /// The bytes of so large an array, where there can be so many.
-    fn nbytes(&self, itemsize: usize) -> Option<usize> {
+    pub(crate) fn nbytes(&self, itemsize: usize) -> Option<usize> {
         let nbytes = self.dims().iter().try_fold(itemsize, |all, &dim| all.checked_mul(dim))?;
         isize::try_from(nbytes).ok()?;
         Some(nbytes)
@@ -142,15 +142,15 @@ fn size(number: &Bound<'_, PyAny>) -> Option<usize> {
 }
 
 /// A dtype that is known.
-struct Known<'py> {
-    dtype: Bound<'py, PyAny>,
-    itemsize: usize,
-    text: Bound<'py, PyString>,
+pub(crate) struct Known<'py> {
+    pub(crate) dtype: Bound<'py, PyAny>,
+    pub(crate) itemsize: usize,
+    pub(crate) text: Bound<'py, PyString>,
 }
 
 impl<'py> Known<'py> {
     /// What Python has put down: `(dtype, itemsize, text)` by what was given, or by the text.
-    fn of(dtypes: &Bound<'py, PyDict>, key: &Bound<'py, PyAny>) -> Option<Self> {
+    pub(crate) fn of(dtypes: &Bound<'py, PyDict>, key: &Bound<'py, PyAny>) -> Option<Self> {
         // (What cannot be a key raises.)
         let (dtype, itemsize, text) = dtypes.get_item(key).ok()??.extract().ok()?;
         Some(Known { dtype, itemsize, text })

@@ -16,6 +16,7 @@ mod calls;
 mod core;
 mod errors;
 mod gate;
+mod handle;
 mod held;
 mod holding;
 mod measured;
@@ -62,6 +63,8 @@ mod module {
     use super::calls::{allowed_nodes, create, find, list, nodes, wait};
     #[pymodule_export]
     use super::gate::{Offer, offer, take};
+    #[pymodule_export]
+    use super::handle::{handle, open_handle};
     #[pymodule_export]
     use super::held::held;
     #[pymodule_export]

@@ -17,7 +17,7 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// What a handle leads to, opened: the area of that id, if it is of that process and that memory; or, where its holder is gone, any area over the
 /// same memory.
-fn opened(pid: u32, id: i32, inode: u64, write: bool, keep_name: bool) -> Result<Any, Error> {
+pub(crate) fn opened(pid: u32, id: i32, inode: u64, write: bool, keep_name: bool) -> Result<Any, Error> {
     // What was opened is what was looked for: numbers are used again.
     let is_it = |area: &Any| crate::core::inode_of(area) == inode;
     let direct = AreaId::new(id).and_then(registry::get);

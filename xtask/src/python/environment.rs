@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -19,6 +19,8 @@ const ASK_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Environment {
     path: PathBuf,
     pub(crate) interpreter: Interpreter,
+    /// Whether it has what is installed for the interpreter itself, too.
+    over_system: bool,
 }
 
 /// Why there is none, where that is nobody's fault.
@@ -32,7 +34,25 @@ impl Environment {
         interpreter: &Interpreter,
         requirements: &[&str],
     ) -> Result<Result<Self, Missing>> {
-        let environment = Self { path: folder().join(name), interpreter: interpreter.clone() };
+        Self::new(name, interpreter, false).made_of(requirements)
+    }
+
+    /// The same over what the system has installed for its own Python: packages that are too large to be fetched for each environment.
+    pub(crate) fn prepare_over_system(
+        name: &str,
+        interpreter: &Interpreter,
+        requirements: &[&str],
+    ) -> Result<Result<Self, Missing>> {
+        Self::new(name, interpreter, true).made_of(requirements)
+    }
+
+    fn new(name: &str, interpreter: &Interpreter, over_system: bool) -> Self {
+        Self { path: folder().join(name), interpreter: interpreter.clone(), over_system }
+    }
+
+    fn made_of(self, requirements: &[&str]) -> Result<Result<Self, Missing>> {
+        let environment = self;
+        let interpreter = &environment.interpreter;
         let files: Vec<PathBuf> = requirements
             .iter()
             .map(|name| sources().join("requirements").join(format!("{name}.txt")))
@@ -42,7 +62,7 @@ impl Environment {
         if fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == wanted) {
             return Ok(Ok(environment));
         }
-        if !environment.interpreter_has("ensurepip")? {
+        if !interpreter.has("ensurepip")? {
             let why = format!("{interpreter} has no module ensurepip (Debian: python3-venv)");
             return Ok(Err(Missing(why)));
         }
@@ -63,7 +83,7 @@ impl Environment {
 
     /// An empty one, made anew.
     pub(crate) fn empty(name: &str, interpreter: &Interpreter) -> Result<Self> {
-        let environment = Self { path: folder().join(name), interpreter: interpreter.clone() };
+        let environment = Self::new(name, interpreter, false);
         environment.make()?;
         Ok(environment)
     }
@@ -71,8 +91,17 @@ impl Environment {
     fn make(&self) -> Result<()> {
         let _ = fs::remove_dir_all(&self.path);
         let mut venv = Command::new(&self.interpreter.path);
-        command(venv.args(["-I", "-m", "venv"]).arg(&self.path), ASK_LIMIT)?;
+        venv.args(["-I", "-m", "venv"]);
+        if self.over_system {
+            venv.arg("--system-site-packages");
+        }
+        command(venv.arg(&self.path), ASK_LIMIT)?;
         Ok(())
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// A program of the environment.
@@ -99,13 +128,6 @@ impl Environment {
         let mut pip = self.pip("download");
         pip.args(["--no-deps", "--no-cache-dir", "--retries", "1", "--dest"]);
         command(pip.arg(folder().join("probe")).arg("pip"), ASK_LIMIT).is_ok()
-    }
-
-    fn interpreter_has(&self, module: &str) -> Result<bool> {
-        let mut python = Command::new(&self.interpreter.path);
-        let import = python.args(["-I", "-c", &format!("import {module}")]);
-        let output = import.stdin(Stdio::null()).output().context("cannot run Python")?;
-        Ok(output.status.success())
     }
 
     /// What it is made of: another Python, or other requirements, and it is made anew.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::process::{self, Ran};
 
@@ -49,6 +49,19 @@ impl Interpreter {
             return None;
         }
         Self::read(&String::from_utf8(output.stdout).ok()?)
+    }
+
+    /// The system's own, for which its packages are.
+    pub(crate) fn of_system() -> Option<Self> {
+        Self::ask(Path::new("/usr/bin/python3"))
+    }
+
+    /// Whether it can import a module.
+    pub(crate) fn has(&self, module: &str) -> Result<bool> {
+        let mut python = Command::new(&self.path);
+        let import = python.args(["-I", "-c", &format!("import {module}")]);
+        let output = import.stdin(Stdio::null()).output().context("cannot run Python")?;
+        Ok(output.status.success())
     }
 
     fn read(said: &str) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! The Python package, as its users get it: a wheel, the source folder and the source archive are installed by pip, and the tests in
 //! `python/tests` run with the wheel in each Python from 3.11 on that is here: in all of them at once, as most tests wait for other processes. What
-//! measures the whole machine's memory (the kills) comes behind that, by itself.
+//! measures the whole machine's memory (the kills) comes behind that, by itself. What is for torch runs with the one that the system has installed
+//! for its own Python: torch's wheels are too large to be fetched for each run.
 //!
 //! | file | what |
 //! |---|---|
@@ -58,11 +59,13 @@ pub(super) fn run(run: &Run) -> Result<Done> {
             Err(Missing(why)) => note(run, &format!("python{}", python.minor()), &why)?,
         }
     }
+    let torch = with_torch(run, &wheel)?;
     let mut done = Done::default();
     let (ended, checked) = thread::scope(|scope| {
-        let start = |(environment, many)| scope.spawn(move || tests(run, environment, many, Part::Beside));
-        let running: Vec<_> =
-            environments.iter().map(|(environment, many)| start((environment, *many))).collect();
+        let start = |(environment, many, part)| scope.spawn(move || tests(run, environment, many, part));
+        let beside = environments.iter().map(|(environment, many)| (environment, *many, Part::Beside));
+        let torch = torch.iter().map(|environment| (environment, false, Part::Torch));
+        let running: Vec<_> = beside.chain(torch).map(start).collect();
         // A choice of some tests is to be quick.
         let checked = match run.options.filter.is_empty() {
             true => by_pip(run, &builder, first, &wheel),
@@ -87,10 +90,13 @@ enum Part {
     Beside,
     /// Those that measure the memory of the machine.
     Alone,
+    /// Those that are for torch.
+    Torch,
 }
 
 impl Part {
     const ALONE: &str = "test_kills.py";
+    const TORCH: [&str; 2] = ["test_torch.py", "test_dlpack.py::test_torch_takes_it"];
 }
 
 /// Of several failures, the last one tells; all are in the output.
@@ -109,6 +115,31 @@ fn skipped(run: &Run, why: &str) -> Result<Done> {
 fn note(run: &Run, what: &str, why: &str) -> Result<()> {
     eprintln!("python: SKIPPED: {what}: {why}");
     run.skips.note(what, why)
+}
+
+/// An environment with the system's torch, where it has one.
+fn with_torch(run: &Run, wheel: &Path) -> Result<Option<Environment>> {
+    let Some(python) = python::usable(Interpreter::of_system().into_iter().collect()).pop() else {
+        note(run, "torch", "/usr/bin/python3 is not Python 3.11 or newer")?;
+        return Ok(None);
+    };
+    if !python.has("torch")? {
+        let why = format!(
+            "{python} has no torch (Debian: apt-get install --no-install-recommends python3-torch python3-venv, 152 MB to fetch, some minutes)"
+        );
+        note(run, "torch", &why)?;
+        return Ok(None);
+    }
+    match Environment::prepare_over_system("torch", &python, &["torch"])? {
+        Ok(environment) => {
+            environment.install(wheel)?;
+            Ok(Some(environment))
+        }
+        Err(Missing(why)) => {
+            note(run, "torch", &why)?;
+            Ok(None)
+        }
+    }
 }
 
 /// What pip makes of the wheel, the folder and the archive; each is a check.
@@ -142,7 +173,7 @@ fn first_use(run: &Run, environment: &Environment, name: &str) -> Result<()> {
 /// What is in `python/tests`, with what is installed in `environment`. Trials at random are `many` in one Python, and some in the others.
 fn tests(run: &Run, environment: &Environment, many: bool, part: Part) -> Result<Done> {
     let plugin = process::workspace().join("xtask/src/test/python");
-    let registry = Registry::new(&environment.interpreter)?;
+    let registry = Registry::new(&environment.name())?;
     let mut pytest = Command::new(environment.program("pytest"));
     pytest.args(["-p", "areas_ci", "-p", "no:cacheprovider", "-q", "--color=no", "--durations=8"]);
     pytest.args(["--timeout=180", "-o", "faulthandler_timeout=150", "--rootdir"]).arg(python::sources());
@@ -150,6 +181,7 @@ fn tests(run: &Run, environment: &Environment, many: bool, part: Part) -> Result
     match part {
         Part::Beside => pytest.arg("--ignore").arg(alone).arg(tests_folder()),
         Part::Alone => pytest.arg(alone),
+        Part::Torch => pytest.args(Part::TORCH.map(|name| tests_folder().join(name))),
     };
     pytest.current_dir(&registry.0).env("PATH", path_with_flight()?);
     pytest.env("PYTHONPATH", plugin).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -158,7 +190,7 @@ fn tests(run: &Run, environment: &Environment, many: bool, part: Part) -> Result
     pytest.env("AREAS_FUZZ_EXAMPLES", if many { "15" } else { "4" });
     pytest.env("AREAS_TEST_FILTER", run.options.filter.join("\n"));
     let ran = match part {
-        Part::Beside => run.start_beside(&mut pytest, Some(TESTS_LIMIT))?,
+        Part::Beside | Part::Torch => run.start_beside(&mut pytest, Some(TESTS_LIMIT))?,
         Part::Alone => run.start(&mut pytest, Some(TESTS_LIMIT))?,
     };
     let mut counts = Counts::of_pytest(&ran.output);
@@ -188,9 +220,8 @@ fn path_with_flight() -> Result<std::ffi::OsString> {
 struct Registry(PathBuf);
 
 impl Registry {
-    fn new(python: &Interpreter) -> Result<Self> {
-        let folder =
-            std::env::temp_dir().join(format!("areas-python-{}-{}", python.minor(), std::process::id()));
+    fn new(environment: &str) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("areas-python-{environment}-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self(folder))
     }
