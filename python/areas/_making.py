@@ -27,8 +27,12 @@ _PATIENCE = 1.0
 
 def name_of(name: str | bytes) -> bytes:
     """A name as the library has it: bytes."""
-    # (What os.fsencode does.)
-    return name.encode(_ENCODING, _ERRORS) if type(name) is str else os.fsencode(name) if isinstance(name, str) else bytes(name)
+    # (What os.fsencode does. Of a number, `bytes` would make so many zeros.)
+    if isinstance(name, str):
+        return name.encode(_ENCODING, _ERRORS)
+    if isinstance(name, (bytes, bytearray, memoryview)):
+        return bytes(name)
+    raise TypeError(f"a name is text or bytes, and not {name!r}")
 
 
 def create(

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pickle
 import subprocess
 import sys
 
@@ -281,3 +282,42 @@ def test_one_of_many_makes_it(name):
         for process in processes:
             process.kill()
             process.communicate()
+
+
+def test_names_are_text_or_bytes():
+    for name in (7, 10**12, 1.5, True, object()):
+        with pytest.raises(TypeError, match="a name is text or bytes"):
+            areas.create(name, nbytes=8)
+        with pytest.raises(TypeError, match="a name is text or bytes"):
+            areas.find(name)
+
+
+def test_an_area_is_never_of_objects(name):
+    with areas.create(name, nbytes=64) as area:
+        with pytest.raises(TypeError, match="not Python objects"):
+            areas.Area(area._holding, (8,), np.dtype(object), None)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"shape": (2, 3)}, {"shape": [2, 3], "dtype": float}, {"shape": 6, "dtype": "<f4"}, {"shape": (), "dtype": ">i2"},
+        {"shape": (0, 4), "dtype": "f8"}, {"nbytes": 12, "dtype": "u4"}, {"shape": (1,) * 12, "dtype": "i8"},
+        {"shape": (np.int64(2), 3), "dtype": np.dtype("c16")}, {"shape": 3, "dtype": "M8[ns]"}, {"shape": 3, "dtype": "U5"},
+        {"shape": 3, "dtype": np.dtype("f8", metadata={"of": "mine"})}, {"nbytes": 16, "note": "told"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_asked_for_plainly_is_what_is_asked_for_otherwise(name, asked):
+    """The first time Python answers, and then the extension, which knows the dtype by then."""
+    for _ in range(3):
+        with areas.create(name, **asked) as area, areas.find(name) as found, areas.find(name, write=True) as again:
+            wanted = np.dtype(asked.get("dtype", "u1"))
+            shape = asked.get("shape", asked.get("nbytes", 0) // wanted.itemsize)
+            shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+            for one in (area, found, again):
+                assert (one.shape, one.dtype, one.note) == (shape, wanted, asked.get("note"))
+                assert all(type(dim) is int for dim in one.shape)
+            assert area.dtype.metadata == wanted.metadata
+            back = pickle.loads(pickle.dumps(area.array))
+            assert (back.shape, back.dtype, back.strides, back.flags.writeable) == (shape, wanted, area.array.strides, True)

@@ -15,6 +15,7 @@ import pytest
 import areas
 import workers
 from areas import _handles
+from conftest import mapped_areas
 
 METHODS = ("fork", "spawn", "forkserver")
 
@@ -322,3 +323,23 @@ def test_many_threads_open_one_handle_once(name):
     del arrays
     child.kill()
     child.join()
+
+
+def test_what_was_open_twice_for_a_while_is_still_known(name):
+    with areas.create(name, shape=100) as area:
+        handle = pickle.dumps(area.array)
+        areas.find(name, write=True).close()
+        areas.find(name).close()
+        before = mapped_areas()
+        opened = [pickle.loads(handle) for _ in range(3)]
+        assert mapped_areas() == before
+        assert {one.ctypes.data for one in opened} == {area.array.ctypes.data}
+        # The first goes, and the other stays.
+        found = areas.find(name, write=True)
+        del opened
+        area.close()
+        del area
+        before = mapped_areas()
+        assert pickle.loads(pickle.dumps(found.array)).ctypes.data == found.array.ctypes.data
+        assert mapped_areas() == before
+        found.close()

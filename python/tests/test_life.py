@@ -367,3 +367,92 @@ def test_an_area_is_a_buffer(name):
     window.release()
     gc.collect()
     assert mapped_areas() == before
+
+
+FORKS_WHILE_THREADS_MAKE_AREAS = """
+import areas, gc, os, signal, threading
+
+areas.create("before", nbytes=1).close()           # an import in a thread is not to be in the middle as it forks
+done, caught = threading.Event(), []
+
+def churn(name):
+    try:
+        while not done.is_set():
+            with areas.create(name, shape=(100,), dtype="f8") as area:
+                area.array[0] = 1
+                areas.find(name).close()           # a child that has it, too, may be the one that is found, and end
+    except BaseException as error:
+        caught.append(error)
+
+threads = [threading.Thread(target=churn, args=(f"churn {n} {os.getpid()}",)) for n in range(3)]
+for thread in threads:
+    thread.start()
+ends = set()
+for _ in range(40):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)
+        status = 1
+        try:
+            with areas.create(f"child {os.getpid()}", nbytes=100) as area:
+                area.array[0] = 1
+            gc.collect()
+            status = 0
+        finally:
+            os._exit(status)
+    ends.add(os.waitpid(pid, 0)[1])
+done.set()
+for thread in threads:
+    thread.join()
+print(ends, caught)
+"""
+
+
+def test_a_process_forks_while_its_threads_make_areas():
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS_WHILE_THREADS_MAKE_AREAS], capture_output=True, text=True, timeout=150
+    )
+    assert (ran.returncode, ran.stdout) == (0, "{0} []\n"), ran.stderr
+
+
+AT_THE_END = """
+import areas, atexit, gc, numpy as np, sys, threading
+
+area = areas.create("ends", shape=10)
+sys.kept = [area, area.array, memoryview(area.memory)]
+
+class Cycle:
+    def __init__(self):
+        self.area, self.me = areas.create("ends in a cycle", nbytes=10), self
+
+    def __del__(self):
+        self.area.close()
+
+cycle = Cycle()
+atexit.register(lambda: areas.create("ends late", nbytes=5).close())
+atexit.register(area.close)
+threading.Thread(target=lambda: [areas.create("daemon", nbytes=10).close() for _ in range(10**7)], daemon=True).start()
+slab = areas.Slab("ends: slab", 1 << 20)
+kept = slab.put(np.arange(10))
+gc.disable()
+del cycle
+"""
+
+
+@pytest.mark.parametrize("how", [["-X", "dev"], ["-I"]])
+def test_an_interpreter_that_ends_with_areas_ends_well(how):
+    environment = {**os.environ, "PYTHONMALLOC": "debug"}
+    ran = subprocess.run([sys.executable, *how, "-c", AT_THE_END], capture_output=True, text=True, timeout=100, env=environment)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_closed_standard_streams_are_not_taken_for_memory():
+    program = (
+        "import os\nfor stream in range(3): os.close(stream)\n"
+        "import areas\narea = areas.create('no streams', shape=4, dtype='f8')\narea.array[0] = 3\n"
+        "other = areas.find('no streams', write=True)\n"
+        "taken = [stream for stream in range(3) if os.path.lexists(f'/proc/self/fd/{stream}')"
+        " and 'memfd' in os.readlink(f'/proc/self/fd/{stream}')]\n"
+        "os._exit(0 if other.array[0] == 3 and not taken else 1)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0

@@ -5,11 +5,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use areas::registry;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 
-use crate::calls::open;
+use crate::calls::found;
 use crate::core::{Any, of_any};
 use crate::errors::raised;
 use crate::holding::Holding;
@@ -33,8 +33,23 @@ fn unlocked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[pymethods]
 impl Base {
     #[new]
-    fn new(holding: Py<Holding>, shape: Py<PyTuple>, dtype: Py<PyAny>, text: Option<Py<PyString>>) -> Self {
-        Base { holding: Mutex::new(Some(holding)), shape: Mutex::new(shape), dtype, text: Mutex::new(text) }
+    fn new(
+        py: Python<'_>,
+        holding: Py<Holding>,
+        shape: Py<PyTuple>,
+        dtype: Py<PyAny>,
+        text: Option<Py<PyString>>,
+    ) -> PyResult<Self> {
+        // Bytes of others' as addresses of objects would crash the interpreter, whoever calls this.
+        if dtype.getattr(py, pyo3::intern!(py, "hasobject"))?.is_truthy(py)? {
+            return Err(PyTypeError::new_err("an area's items are not Python objects"));
+        }
+        Ok(Base {
+            holding: Mutex::new(Some(holding)),
+            shape: Mutex::new(shape),
+            dtype,
+            text: Mutex::new(text),
+        })
     }
 
     /// What is held; None once it was closed.
@@ -239,7 +254,7 @@ pub(crate) fn look_up<'py>(
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = class.py();
     let Some(name) = plain_name(name) else { return Ok(None) };
-    let found = py.detach(|| open(&registry::find(name)?, write, keep_name));
+    let found = py.detach(|| found(name, write, keep_name));
     let found = found.map_err(|error| raised(py, &error))?;
     let told = of_any!(&found, area => told(dtypes, area.note().as_bytes(), area.size()));
     let holding = Holding::over(found);

@@ -145,11 +145,25 @@ pub(crate) fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any,
     })
 }
 
+/// How often an area that went as it was opened is looked for again.
+const TRIES: usize = 100;
+
+/// The oldest area of that name, opened. Where its holder goes in between (a forked child, say, which holds what its parent does), another one's.
+pub(crate) fn found(name: &[u8], write: bool, keep_name: bool) -> Result<Any, Error> {
+    for _ in 1..TRIES {
+        match open(&registry::find(name)?, write, keep_name) {
+            Err(error) if error.kind() == Kind::NoSuchArea => {}
+            opened => return opened,
+        }
+    }
+    open(&registry::find(name)?, write, keep_name)
+}
+
 /// The oldest area of that name, opened.
 #[pyfunction]
 #[pyo3(signature = (name, write=false, keep_name=true))]
 pub(crate) fn find(py: Python<'_>, name: &[u8], write: bool, keep_name: bool) -> PyResult<Holding> {
-    let found = py.detach(|| open(&registry::find(name)?, write, keep_name));
+    let found = py.detach(|| found(name, write, keep_name));
     found.map(Holding::over).map_err(|error| raised(py, &error))
 }
 

@@ -11,13 +11,15 @@ use pyo3::prelude::*;
 use crate::core::Core;
 use crate::holding::Holding;
 
-/// The newest for each inode, and whether it may be written.
-static HELD: Mutex<BTreeMap<(u64, bool), Weak<Core>>> = Mutex::new(BTreeMap::new());
+type Cores = Vec<Weak<Core>>;
+
+/// By inode, and whether it may be written: each that is open, mostly one.
+static HELD: Mutex<BTreeMap<(u64, bool), Cores>> = Mutex::new(BTreeMap::new());
 
 /// Lets handles find it.
 pub(crate) fn remember(core: &Arc<Core>, write: bool) {
     if let Ok(mut held) = HELD.try_lock() {
-        held.insert((core.inode(), write), Arc::downgrade(core));
+        held.entry((core.inode(), write)).or_default().push(Arc::downgrade(core));
     }
 }
 
@@ -25,7 +27,9 @@ pub(crate) fn remember(core: &Arc<Core>, write: bool) {
 pub(crate) fn forget(inode: u64) {
     if let Ok(mut held) = HELD.try_lock() {
         for write in [false, true] {
-            if held.get(&(inode, write)).is_some_and(|core| core.strong_count() == 0) {
+            let Some(cores) = held.get_mut(&(inode, write)) else { continue };
+            cores.retain(|core| core.strong_count() > 0);
+            if cores.is_empty() {
                 held.remove(&(inode, write));
             }
         }
@@ -36,6 +40,6 @@ pub(crate) fn forget(inode: u64) {
 #[pyfunction]
 pub(crate) fn held(inode: u64, write: bool) -> Option<Holding> {
     let held = HELD.try_lock().ok()?;
-    let find = |write| held.get(&(inode, write)).and_then(Weak::upgrade);
+    let find = |write| held.get(&(inode, write))?.iter().find_map(Weak::upgrade);
     find(true).or_else(|| if write { None } else { find(false) }).map(Holding::again)
 }
