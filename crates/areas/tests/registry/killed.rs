@@ -42,6 +42,15 @@ fn a_reader_lets_go_of_the_tables_of_the_dead() {
         assert!(reader.list().is_empty());
         assert_eq!(tables(&reader), 0);
     }
+    // And by a search alone, as soon as somebody else comes.
+    for i in 3..6 {
+        let mut holder = Agent::start(&folder);
+        holder.publish(&format!("ring-{i}"));
+        reader.find(&format!("ring-{i}")).unwrap();
+        assert_eq!(tables(&reader), 1, "ring-{i}");
+        holder.kill();
+    }
+    assert!(reader.list().is_empty());
     // The same where somebody else has cleared the link away.
     let mut holder = Agent::start(&folder);
     holder.publish("ring");

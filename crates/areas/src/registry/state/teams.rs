@@ -93,7 +93,11 @@ impl State {
         // Whatever else names our own table is no other team's.
         let own = self.own.as_ref().map(|team| (team.link().pid, team.link().inode));
         let known = self.teams.len();
-        self.teams.retain(|link, _| links.contains(link));
+        // A dead one's link may be there for long: who knows its table keeps that, and a descriptor, for as long.
+        self.teams.retain(|link, team| match team {
+            Known::Readable(peer) => links.contains(link) && peer.is_live(),
+            Known::Unreadable(_) => links.contains(link),
+        });
         if self.teams.len() < known {
             forget_names(&mut self.names, &self.teams);
         }
