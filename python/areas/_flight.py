@@ -30,7 +30,7 @@ class Server:
     It is a process of its own, which ends with this one.
     """
 
-    __slots__ = ("_process", "address", "port", "token_file")
+    __slots__ = ("_process", "address", "port", "tls", "token_file")
 
     def __init__(self, process: subprocess.Popen[bytes], ready: dict[str, Any]) -> None:
         self._process = process
@@ -40,11 +40,13 @@ class Server:
         self.port: int = ready["port"]
         #: The file with the token that clients need.
         self.token_file: str = ready["token_file"]
+        #: Whether it encrypts (TLS).
+        self.tls: bool = ready["tls"]
 
     def location(self, name: str | bytes) -> str:
         """What :func:`fetch` takes for the area of that name."""
         host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}/{_named(name)}"
+        return f"{'grpc+tls://' if self.tls else ''}{host}:{self.port}/{_named(name)}"
 
     @property
     def closed(self) -> bool:
@@ -77,6 +79,8 @@ def serve(
     *,
     listen: str = "127.0.0.1:0",
     token_file: str | os.PathLike[str] | None = None,
+    tls_cert: str | os.PathLike[str] | None = None,
+    tls_key: str | os.PathLike[str] | None = None,
 ) -> Server:
     """Serves frozen areas over Arrow Flight, to those who have the token.
 
@@ -84,11 +88,13 @@ def serve(
 
     Args:
         served: Names, or areas that have one. Nothing else is served.
-        listen: The address and the port; port 0 is a free one. What goes to other machines is not encrypted: not the bytes, and not the token.
+        listen: The address and the port; port 0 is a free one. Without ``tls_cert`` nothing is encrypted: not the bytes, and not the token.
         token_file: The file with the token, made with a new one if it is not there; ``None``: ``~/.config/areas/flight.token``.
+        tls_cert, tls_key: The files with the server's certificate and its private key, in PEM: all that comes and goes is encrypted.
 
     Raises:
         NotFound: There is no such area, or it has no name.
+        NotPermitted: Others may read the file with the token, or with the key.
         Busy: One is not frozen.
         Unsupported: ``areas-flight`` is not installed.
     """
@@ -98,22 +104,26 @@ def serve(
     names = [_name(one) for one in all_of_them]
     if not names:
         raise InvalidInput("cannot serve areas: none is named")
-    command = [_program("serve areas"), "serve", "--json", "--quiet", "--while-stdin", "--listen", listen]
-    if token_file is not None:
-        command += ["--token-file", os.fspath(token_file)]
+    command = [_program("serve areas"), "serve", "--json", "--json-errors", "--quiet", "--while-stdin", "--listen", listen]
+    for option, file in [("--token-file", token_file), ("--tls-cert", tls_cert), ("--tls-key", tls_key)]:
+        if file is not None:
+            command += [option, os.fspath(file)]
     process = subprocess.Popen(
         [*command, "--", *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None and process.stderr is not None
     line = process.stdout.readline()
-    if not line:
+    event = json.loads(line) if line else {}
+    if event.get("event") != "serving":
         _, errors = process.communicate()
-        text, _, remedy = errors.decode(errors="replace").strip().removeprefix("areas: ").partition("\n  help: ")
-        kinds: dict[int, type[Error]] = {2: InvalidInput, 3: NotFound}
-        kind = _errors.Busy if "it is not frozen" in text else kinds.get(process.returncode, Error)
-        raise kind(text or "cannot serve areas: the server has ended", remedy=remedy or None)
+        if event:
+            raise _failure(event)
+        # What it was started with makes no sense: that it says in words.
+        said = errors.decode(errors="replace").strip().removeprefix("error: ").partition("\n")[0]
+        kind = InvalidInput if process.returncode == 2 else Error
+        raise kind(f"cannot serve areas: {said or f'the server has ended, with status {process.returncode}'}")
     process.stderr.close()
-    return Server(process, json.loads(line))
+    return Server(process, event)
 
 
 def fetch(
@@ -121,7 +131,10 @@ def fetch(
     name: str | bytes | None = None,
     *,
     token_file: str | os.PathLike[str] | None = None,
+    tls_ca: str | os.PathLike[str] | None = None,
     timeout: float = 30,
+    min_rate: int = 1024,
+    max_time: float | None = None,
     streams: int = 4,
     max_nbytes: int | None = None,
     copy: bool = False,
@@ -138,10 +151,13 @@ def fetch(
     sent but cloned, unless it is to be placed elsewhere.
 
     Args:
-        location: ``"HOST:PORT/NAME"``: the server (``areas serve``, :func:`serve`), and the name there.
+        location: ``"HOST:PORT/NAME"``: the server (``areas serve``, :func:`serve`), and the name there; ``"grpc+tls://HOST:PORT/NAME"`` where it encrypts.
         name: What others find it by here. Without it, it is only this process's.
         token_file: The file with the server's token; of servers at 127.0.0.1 it is found by itself.
+        tls_ca: The file with the certificates that vouch for the server, in PEM: nothing goes unencrypted. ``None``: those that the machine believes.
         timeout: Give up after so many seconds in which nothing comes.
+        min_rate: Give up where fewer bytes come a second, on the average of ``timeout``; 0: never.
+        max_time: Give up after so many seconds, however much has come.
         streams: How many connections at most.
         max_nbytes: Refuse what is larger.
         copy: Have it sent also where it is an area of this machine and registry.
@@ -151,7 +167,7 @@ def fetch(
     Raises:
         NotFound: Nothing is offered under that name.
         NotPermitted: The token is not the server's.
-        TimedOut: Nothing came for too long.
+        TimedOut: Nothing came for too long, or too little.
         Limit, NoMemory: It is larger than ``max_nbytes``, or than what there is.
         Error: The server cannot be reached, or what came is not what it told.
         Unsupported: ``areas-flight`` is not installed.
@@ -159,11 +175,10 @@ def fetch(
     from ._area import of_note
 
     where = {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock}
-    command = [_program("fetch an area"), "fetch", "--timeout", str(timeout), "--streams", str(streams)]
-    if token_file is not None:
-        command += ["--token-file", os.fspath(token_file)]
-    if max_nbytes is not None:
-        command += ["--max-size", str(max_nbytes)]
+    command = [_program("fetch an area"), "fetch", "--timeout", str(timeout), "--streams", str(streams), "--min-rate", str(min_rate)]
+    for option, value in [("--token-file", token_file), ("--tls-ca", tls_ca), ("--max-size", max_nbytes), ("--max-time", max_time)]:
+        if value is not None:
+            command += [option, os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
     if copy or any(value is not None for value in where.values()):
         command.append("--copy")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -201,16 +216,22 @@ def _follow(process: subprocess.Popen[bytes], sock: socket.socket, where: dict[s
         elif event["event"] == "done":
             return _areas.receive(sock.fileno(), 60)
         else:
-            kind = event["kind"]
-            raise getattr(_errors, _CALLED.get(kind, kind), Error)(
-                f"cannot {event['what']}" + (f": {event['detail']}" if event["detail"] else ""), remedy=event["help"]
-            )
+            raise _failure(event)
     _, errors = process.communicate()
     said = errors.decode(errors="replace").strip().splitlines()
     raise Error(
         "cannot fetch an area: the process that does has ended before it was done"
         + (f": {said[-1]}" if said else f", with status {process.returncode}")
     )
+
+
+def _failure(event: dict[str, Any]) -> Error:
+    """What the process says that failed."""
+    kind = event["kind"]
+    failure: Error = getattr(_errors, _CALLED.get(kind, kind), Error)(
+        f"cannot {event['what']}" + (f": {event['detail']}" if event["detail"] else ""), remedy=event["help"]
+    )
+    return failure
 
 
 def _program(what: str) -> str:
@@ -221,7 +242,7 @@ def _program(what: str) -> str:
     if found is None:
         raise Unsupported(
             f"cannot {what}: the program {_PROGRAM} is not in PATH",
-            remedy="in the sources of areas: `cargo install --path crates/areas-flight`",
+            remedy="in the sources of areas: `cargo xtask install`, or `cargo install --path crates/areas-flight`",
         )
     return found
 

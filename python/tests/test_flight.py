@@ -171,6 +171,67 @@ def test_pyarrow_reads_bytes(name, token):
                 writer.close()
 
 
+@pytest.fixture
+def certificate(tmp_path):
+    """The files of a certificate for 127.0.0.1, signed by itself, and of its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not here")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9"]
+    made += ["-subj", "/CN=areas", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    subprocess.run([*made, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    key.chmod(0o600)
+    return cert, key
+
+
+def test_encrypted_for_areas_and_for_pyarrow(name, token, certificate, tmp_path):
+    cert, key = certificate
+    array = np.random.default_rng(1).integers(0, 256, (3 << 20) + 3, dtype="u1")
+    with areas.put(array, name=name), areas.serve(name, token_file=token, tls_cert=cert, tls_key=key) as server:
+        assert server.tls and server.location(name).startswith("grpc+tls://127.0.0.1:")
+        with areas.fetch(server.location(name), token_file=token, tls_ca=cert, copy=True) as fetched:
+            assert np.array_equal(fetched.array, array)
+        with pytest.raises(areas.Error, match="certificate") as caught:
+            areas.fetch(server.location(name), token_file=token)
+        assert "--tls-ca" in caught.value.remedy
+        with pytest.raises(areas.Error) as caught:
+            areas.fetch(f"127.0.0.1:{server.port}/{name}", token_file=token, timeout=2)
+        assert "grpc+tls://" in caught.value.remedy
+        flight = pytest.importorskip("pyarrow.flight")
+        options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer " + token.read_bytes().strip())])
+        with flight.connect(f"grpc+tls://127.0.0.1:{server.port}", tls_root_certs=cert.read_bytes()) as client:
+            (info,) = client.list_flights(options=options)
+            table = client.do_get(info.endpoints[0].ticket, options).read_all()
+            assert np.array_equal(table["bytes"].to_numpy(), array)
+    key.chmod(0o644)
+    with areas.put(array, name=name), pytest.raises(areas.NotPermitted, match="its mode is 0644"):
+        areas.serve(name, token_file=token, tls_cert=cert, tls_key=key)
+    with pytest.raises(areas.InvalidInput, match="--tls-key"):
+        areas.serve(name, token_file=token, tls_cert=cert)
+
+
+def test_an_encrypted_table_of_a_server_of_pyarrow_s(name, certificate):
+    pa = pytest.importorskip("pyarrow")
+    flight = pytest.importorskip("pyarrow.flight")
+    import areas.arrow
+
+    cert, key = certificate
+    table = pa.table({"x": np.arange(150_000)})
+
+    class Theirs(flight.FlightServerBase):
+        def get_flight_info(self, context, descriptor):
+            return flight.FlightInfo(table.schema, descriptor, [flight.FlightEndpoint(b"0", [])], table.num_rows, -1)
+
+        def do_get(self, context, ticket):
+            return flight.RecordBatchStream(table)
+
+    with Theirs("grpc+tls://127.0.0.1:0", tls_certificates=[(cert.read_bytes(), key.read_bytes())]) as server:
+        with areas.fetch(f"grpc+tls://127.0.0.1:{server.port}/table", tls_ca=cert) as fetched:
+            assert areas.arrow.read(fetched, validate="full").equals(table)
+        with pytest.raises(areas.Error):
+            areas.fetch(f"127.0.0.1:{server.port}/table", timeout=2)
+
+
 def test_a_table_of_a_server_of_pyarrow_s(name):
     pa = pytest.importorskip("pyarrow")
     flight = pytest.importorskip("pyarrow.flight")

@@ -226,6 +226,9 @@ pub(crate) struct Ls {
     /// With --at, the file with the server's token; at 127.0.0.1 it is the one that servers make by default
     #[arg(long, value_name = "FILE", requires = "at", value_hint = clap::ValueHint::FilePath)]
     pub(crate) token_file: Option<PathBuf>,
+    /// With --at, encrypt, and believe a server for which these certificates vouch (PEM)
+    #[arg(long, value_name = "FILE", requires = "at", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) tls_ca: Option<PathBuf>,
     /// With --at, give up after so many seconds in which nothing comes
     #[arg(long, value_name = "SECONDS", requires = "at", value_parser = crate::watch::args::seconds)]
     pub(crate) timeout: Option<std::time::Duration>,
@@ -357,6 +360,9 @@ pub(crate) struct Completions {
 #[derive(Debug, clap::Args)]
 #[command(hide = true)]
 pub(crate) struct CompleteNames {
+    /// No ids
+    #[arg(long)]
+    pub(crate) names: bool,
     /// What was typed of it
     #[arg(allow_hyphen_values = true)]
     pub(crate) word: Option<String>,

@@ -15,6 +15,8 @@ use crate::output;
 
 /// What an argument that means an area is called in the help.
 const AREA: &str = "NAME|ID";
+/// The command that takes names alone, and what its argument is called in the code: of an id it has no use.
+const BY_NAME: (&str, &str) = ("serve", "names");
 
 pub(crate) fn run(completions: &Completions) -> Result<ExitCode> {
     let mut command = for_people(Args::command());
@@ -34,10 +36,14 @@ fn for_people(whole: Command) -> Command {
 
 /// The commands that take areas, and what the argument is called there.
 fn taking_areas(command: &Command) -> Vec<(&str, &str)> {
-    let is_area = |arg: &&Arg| {
+    let is_area = |one: &Command, arg: &Arg| {
         arg.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == AREA))
+            || (one.get_name(), arg.get_id().as_str()) == BY_NAME
     };
-    let of = |one| Some((Command::get_name(one), one.get_positionals().find(is_area)?.get_id().as_str()));
+    let of = |one| {
+        let area = Command::get_positionals(one).find(|arg| is_area(one, arg))?;
+        Some((one.get_name(), area.get_id().as_str()))
+    };
     command.get_subcommands().filter_map(of).collect()
 }
 
@@ -77,11 +83,15 @@ fn with_names(shell: Shell, script: &str, command: &Command) -> String {
             script.to_owned() + &BASH.replace("COMMANDS", &names.join("|")).replace("OPTIONS", &options)
         }
         Shell::Fish => {
-            let seen = names.join(" ");
-            let line = format!(
-                "complete -c areas -n \"__fish_seen_subcommand_from {seen}\" -f -a \"(areas complete-names (commandline -ct) 2>/dev/null)\"\n"
-            );
-            script.to_owned() + &line + &words_of_arguments(command)
+            let seen: Vec<&str> = names.iter().copied().filter(|&name| name != BY_NAME.0).collect();
+            let seen = seen.join(" ");
+            let line = |seen: &str, option: &str| {
+                format!(
+                    "complete -c areas -n \"__fish_seen_subcommand_from {seen}\" -f -a \"(areas complete-names{option} (commandline -ct) 2>/dev/null)\"\n"
+                )
+            };
+            let lines = line(&seen, "") + &line(BY_NAME.0, " --names");
+            script.to_owned() + &lines + &words_of_arguments(command)
         }
         Shell::Zsh => {
             let ids: BTreeSet<&str> = taking.iter().map(|(_, id)| *id).collect();
@@ -90,7 +100,9 @@ fn with_names(shell: Shell, script: &str, command: &Command) -> String {
                 let is_area = ids.iter().any(|id| {
                     [":", "::", "*:", "*::"].iter().any(|kind| line.starts_with(&format!("'{kind}{id} -- ")))
                 });
-                text += &if is_area { line.replace(":_default'", ":_areas_names'") } else { line.to_owned() };
+                let by_name = line.starts_with(&format!("'*::{} -- ", BY_NAME.1));
+                let names = if by_name { ":_areas_only_names'" } else { ":_areas_names'" };
+                text += &if is_area { line.replace(":_default'", names) } else { line.to_owned() };
                 // `#compdef` has to be the first line.
                 if number == 0 {
                     text += ZSH;
@@ -121,7 +133,9 @@ _areas_with_names() {
     case "$command" in
         COMMANDS)
             if [[ "$word" != -* ]]; then
-                COMPREPLY=( $(compgen -W "$(areas complete-names "$word" 2>/dev/null)" -- "$word") )
+                local only=()
+                [[ "$command" == serve ]] && only=(--names)
+                COMPREPLY=( $(compgen -W "$(areas complete-names "${only[@]}" "$word" 2>/dev/null)" -- "$word") )
             fi
             ;;
     esac
@@ -135,17 +149,23 @@ _areas_names() {
     names=(${(f)"$(areas complete-names "$PREFIX" 2>/dev/null)"})
     compadd -a names
 }
+_areas_only_names() {
+    local -a names
+    names=(${(f)"$(areas complete-names --names "$PREFIX" 2>/dev/null)"})
+    compadd -a names
+}
 "#;
 
 /// Names of areas, one a line: such that no shell has to be told that they are one word, and nothing in them is obeyed. Others by their ids, and
 /// all of them where digits are typed. Whatever is wrong with the registry, there is nothing to complete then.
 pub(crate) fn names(complete: &CompleteNames) -> Result<ExitCode> {
     let typed = complete.word.as_deref().unwrap_or_default();
-    let digits = typed.starts_with(|c: char| c.is_ascii_digit());
+    let digits = typed.starts_with(|c: char| c.is_ascii_digit()) && !complete.names;
     let mut words = BTreeSet::new();
     for area in registry::list().map(|listing| listing.areas).unwrap_or_default() {
         match std::str::from_utf8(area.name().as_bytes()) {
             Ok(name) if is_plain(name) => _ = words.insert(name.to_owned()),
+            _ if complete.names => {}
             _ => _ = words.insert(area.id().to_string()),
         }
         if digits {
@@ -190,7 +210,7 @@ mod tests {
     fn commands_that_take_areas_are_known() {
         let command = for_people(Args::command());
         let taking: Vec<&str> = taking_areas(&command).into_iter().map(|(name, _)| name).collect();
-        for name in ["ls", "show", "cat", "move", "resize", "doctor"] {
+        for name in ["ls", "show", "cat", "move", "resize", "doctor", "serve"] {
             assert!(taking.contains(&name), "{name}: {taking:?}");
         }
         assert!(!taking.contains(&"put") && !taking.contains(&"nodes"), "{taking:?}");

@@ -44,9 +44,24 @@ pub(crate) struct Serve {
     /// The file with the token; it is made if it is not there
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// The server's certificate, in PEM, and those that vouch for it: all that comes and goes is encrypted
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Cut off who takes less than that a second
+    #[arg(long, value_name = "SIZE", default_value = "1K")]
+    pub(crate) min_rate: Bytes,
+    /// On the average of so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    pub(crate) timeout: Duration,
     /// Tell that it is ready as JSON, on one line
     #[arg(long)]
     pub(crate) json: bool,
+    /// Tell what fails as JSON, too: for a program that started this one
+    #[arg(long)]
+    pub(crate) json_errors: bool,
     /// No remarks
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -61,9 +76,18 @@ pub(crate) struct Reaching {
     /// The file with the server's token
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Whom to believe that the server is the one, in PEM: nothing goes unencrypted
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
     /// Give up after so many seconds in which nothing comes
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) timeout: Duration,
+    /// Give up where less than that comes a second, on the average of that time
+    #[arg(long, value_name = "SIZE", default_value = "1K")]
+    pub(crate) min_rate: Bytes,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) max_time: Option<Duration>,
 }
 
 /// Print what a server offers, as JSON

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use areas::{Error, Kind, escape_invisible, in_words};
+use areas::{Error, Kind, escape_invisible};
 use tonic::{Code, Status};
 
 /// What tonic puts around what it was.
@@ -16,7 +16,7 @@ const MOST_TEXT: usize = 1000;
 
 /// An error of a file, in the library's form: `what` completes "cannot …".
 pub(crate) fn io_error(what: impl Into<Cow<'static, str>>, error: std::io::Error) -> Error {
-    Error::new(Kind::Io, what).detail(in_words(&error))
+    Error::new(Kind::Io, what).detail(areas::in_words(&error))
 }
 
 /// What a client is told of an error here.
@@ -88,6 +88,12 @@ fn words(status: &Status) -> (String, Option<String>) {
         cause = error.source();
     }
     (in_a_line(&text), help.map(in_a_line))
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |error| error.source())
+        .fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }
 
 fn in_a_line(text: &str) -> String {

@@ -167,13 +167,13 @@ fn batch_header(rows: i64, body: i64) -> Vec<u8> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Plain {
     Schema,
-    Bytes(Bytes),
+    /// These of its body.
+    Bytes(Range<usize>),
 }
 
-/// A message of plain bytes, or why it is none.
-pub(crate) fn plain(data: &FlightData) -> Result<Plain, String> {
-    let message =
-        root_as_message(&data.data_header).map_err(|error| format!("a message has no sense: {error}"))?;
+/// A message of plain bytes by its header, whose body has so many; or why it is none.
+pub(crate) fn plain(header: &[u8], body: usize) -> Result<Plain, String> {
+    let message = root_as_message(header).map_err(|error| format!("a message has no sense: {error}"))?;
     if message.header_type() == MessageHeader::Schema {
         return Ok(Plain::Schema);
     }
@@ -185,16 +185,14 @@ pub(crate) fn plain(data: &FlightData) -> Result<Plain, String> {
         buffer.map(|buffers| *buffers.get(1)).ok_or("a record batch is not one column of plain bytes")?;
     let range = usize::try_from(buffer.offset()).ok().zip(usize::try_from(buffer.length()).ok());
     let range = range.and_then(|(from, len)| Some(from..from.checked_add(len)?));
-    let range = range.filter(|range| {
-        range.end <= data.data_body.len() && i64::try_from(range.len()) == Ok(batch.length())
-    });
-    range.map(|range| Plain::Bytes(data.data_body.slice(range))).ok_or_else(|| {
+    let range = range.filter(|range| range.end <= body && i64::try_from(range.len()) == Ok(batch.length()));
+    range.map(Plain::Bytes).ok_or_else(|| {
         format!(
             "a record batch of {} rows says that bytes {}+{} of {} are its column",
             batch.length(),
             buffer.offset(),
             buffer.length(),
-            data.data_body.len()
+            body
         )
     })
 }
@@ -203,6 +201,10 @@ pub(crate) fn plain(data: &FlightData) -> Result<Plain, String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn plain_of(data: &FlightData) -> Result<Plain, String> {
+        plain(&data.data_header, data.data_body.len())
+    }
 
     /// A stream of a schema and batches of plain bytes.
     fn stream(batches: &[&[u8]]) -> Vec<u8> {
@@ -222,11 +224,9 @@ mod tests {
         let bytes = Bytes::from(stream(&[&[1; 100], &[2; 3]]));
         let table = Table::of(&bytes).unwrap();
         assert_eq!((table.rows, table.messages.len()), (103, 3));
-        for (at, expected) in
-            [(0, Plain::Schema), (1, Plain::Bytes(vec![1; 100].into())), (2, Plain::Bytes(vec![2; 3].into()))]
-        {
+        for (at, expected) in [(0, Plain::Schema), (1, Plain::Bytes(0..100)), (2, Plain::Bytes(0..3))] {
             let message = table.message(&bytes, at).unwrap();
-            assert_eq!(plain(&message), Ok(expected));
+            assert_eq!(plain_of(&message), Ok(expected));
             assert!(bytes.as_ptr_range().contains(&message.data_header.as_ptr()), "it is a copy");
         }
         assert_eq!(table.message(&bytes, 3), None);
@@ -261,9 +261,10 @@ mod tests {
                 batch.data_body.as_ptr() == bytes.as_ptr(),
                 "copied only where it must be"
             );
-            assert_eq!(plain(&batch), Ok(Plain::Bytes(bytes)));
+            assert_eq!(plain_of(&batch), Ok(Plain::Bytes(0..len)));
+            assert!(batch.data_body.starts_with(&bytes));
             let cut = FlightData { data_body: batch.data_body.slice(1..), ..batch };
-            assert_eq!(plain(&cut).is_ok(), len % ALIGNMENT != 0, "{len}");
+            assert_eq!(plain_of(&cut).is_ok(), len % ALIGNMENT != 0, "{len}");
         }
     }
 
@@ -277,7 +278,7 @@ mod tests {
             let bytes = Bytes::from(spoilt);
             if let Some(table) = Table::of(&bytes) {
                 for at in 0..table.messages.len() {
-                    let _ = plain(&table.message(&bytes, at).unwrap());
+                    let _ = plain_of(&table.message(&bytes, at).unwrap());
                 }
             }
         }

@@ -9,20 +9,22 @@
 //! | `client/` | the client: connections, ranges of bytes that are fetched at once and go on after a failure, tables of other servers |
 //! | `worker.rs` | what `areas fetch` and `areas.fetch` say to the process that fetches for them, and hear from it |
 //! | `wire.rs` | what our client and our server say to each other beside Arrow's messages |
-//! | `ipc.rs` | Arrow's messages |
-//! | `checksum.rs`, `token.rs`, `host.rs` | whether the bytes are those; who may have them; whether it is the same machine |
+//! | `grpc.rs`, `ipc.rs` | gRPC's messages; Arrow's |
+//! | `checksum.rs`, `token.rs`, `tls.rs`, `host.rs` | whether the bytes are those; who may have them; what is encrypted; whether it is the same machine |
 //! | `failure.rs` | errors |
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to who started it")]
+#![expect(clippy::print_stderr, reason = "a command speaks to who started it")]
 
 mod args;
 mod checksum;
 mod client;
 mod failure;
+mod grpc;
 mod host;
 mod ipc;
 mod place;
 mod server;
+mod tls;
 mod token;
 mod wire;
 mod worker;
@@ -61,6 +63,14 @@ fn code_of(error: &Error) -> u8 {
 fn complain(text: &str) {
     let text = text.split('\n').map(escape_invisible).collect::<Vec<_>>().join("\n");
     eprintln!("areas: {text}");
+}
+
+/// A line for whoever reads the standard output.
+fn print(line: &str) -> areas::Result<()> {
+    use std::io::Write as _;
+    let mut output = std::io::stdout().lock();
+    let written = writeln!(output, "{line}").and_then(|()| output.flush());
+    written.map_err(|error| failure::io_error("write to the standard output", error))
 }
 
 /// What runs the calls of gRPC.

@@ -14,6 +14,15 @@ use crate::wire::unhex;
 pub(crate) struct Place {
     /// `HOST:PORT`.
     authority: String,
+    /// What was said of it in front.
+    pub(crate) scheme: Option<Scheme>,
+}
+
+/// Whether what comes and goes is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Plain,
+    Tls,
 }
 
 /// An area at a server.
@@ -23,8 +32,14 @@ pub(crate) struct Location {
     pub(crate) name: Name,
 }
 
-/// What may stand in front, as Flight's own locations have it.
-const SCHEMES: [&str; 2] = ["grpc://", "grpc+tcp://"];
+/// What may stand in front: as Flight's own locations have it, and as people say it.
+const SCHEMES: [(&str, Scheme); 5] = [
+    ("grpc://", Scheme::Plain),
+    ("grpc+tcp://", Scheme::Plain),
+    ("grpc+tls://", Scheme::Tls),
+    ("grpcs://", Scheme::Tls),
+    ("tls://", Scheme::Tls),
+];
 
 impl FromStr for Place {
     type Err = Error;
@@ -35,9 +50,10 @@ impl FromStr for Place {
                 .detail(detail)
                 .help("say `HOST:PORT`, as `areas serve` shows it"))
         };
-        let rest = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
+        let said = SCHEMES.iter().find_map(|(prefix, scheme)| Some((text.strip_prefix(prefix)?, *scheme)));
+        let (rest, scheme) = said.map_or((text, None), |(rest, scheme)| (rest, Some(scheme)));
         if rest.contains("://") {
-            return refuse("it is none of grpc:// and grpc+tcp://");
+            return refuse("it is none of grpc://, grpc+tcp://, grpc+tls://, grpcs:// and tls://");
         }
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let Some((host, port)) = authority.rsplit_once(':') else { return refuse("it has no port") };
@@ -53,15 +69,15 @@ impl FromStr for Place {
             }
         };
         match fits {
-            true => Ok(Place { authority: authority.to_owned() }),
+            true => Ok(Place { authority: authority.to_owned(), scheme }),
             false => refuse("its host is no name and no address (of IPv6: `[::1]`)"),
         }
     }
 }
 
 impl Place {
-    pub(crate) fn uri(&self) -> String {
-        format!("http://{}", self.authority)
+    pub(crate) fn uri(&self, encrypted: bool) -> String {
+        format!("{}://{}", if encrypted { "https" } else { "http" }, self.authority)
     }
 
     /// Whether it is this machine for sure.
@@ -88,8 +104,8 @@ impl Location {
         };
         let scheme = SCHEMES
             .iter()
-            .find(|scheme| bytes.starts_with(scheme.as_bytes()))
-            .map_or(0, |scheme| scheme.len());
+            .find(|(prefix, _)| bytes.starts_with(prefix.as_bytes()))
+            .map_or(0, |(prefix, _)| prefix.len());
         let slash = bytes[scheme..].iter().position(|&byte| byte == b'/').ok_or_else(refuse)? + scheme;
         let place = std::str::from_utf8(&bytes[..slash]).map_err(|_| refuse())?.parse()?;
         let name = &bytes[slash + 1..];
@@ -113,6 +129,14 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_in_front() {
+        let check = |place: &str| place.parse::<Place>().unwrap().scheme;
+        assert_eq!((check("a:1"), check("grpc+tcp://a:1")), (None, Some(Scheme::Plain)));
+        assert_eq!((check("tls://a:1"), check("grpc+tls://a:1/")), (Some(Scheme::Tls), Some(Scheme::Tls)));
+        assert_eq!("a:1".parse::<Place>().unwrap().uri(true), "https://a:1");
+    }
+
+    #[test]
     fn servers_and_areas_there() {
         let cases = [
             ("a:1/x", Some(("a:1", &b"x"[..]))),
@@ -130,7 +154,10 @@ mod tests {
             ("[::g]:80/x", None),
             ("user@a:1/x", None),
             ("http://a:1/x", None),
-            ("grpc+tls://a:1/x", None),
+            ("grpc+tls://a:1/x", Some(("a:1", b"x"))),
+            ("grpcs://[::1]:1/x", Some(("[::1]:1", b"x"))),
+            ("tls://a:1/x/y", Some(("a:1", b"x/y"))),
+            ("https://a:1/x", None),
             ("a:1/hex:f", None),
         ];
         for (text, expected) in cases {

@@ -38,30 +38,8 @@ impl Token {
 
     /// The one in a file; `None` where there is no such file.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
-        let failed = |error| io_error(format!("read a token from {path:?}"), error);
-        let file = match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(failed)?,
-        };
-        // Asked of what is open, not of what has the name by now.
-        let status = file.metadata().map_err(failed)?;
-        let refuse = |detail: String, help: String| {
-            Error::new(Kind::NotPermitted, format!("read a token from {path:?}")).detail(detail).help(help)
-        };
-        if status.mode() & 0o077 != 0 {
-            let detail = format!("others may read or write it: its mode is {:04o}", status.mode() & 0o7777);
-            return Err(refuse(
-                detail,
-                format!("`chmod 600 {}`; if others may have read it, make a new one", path.display()),
-            ));
-        }
-        let user = rustix::process::geteuid().as_raw();
-        if status.uid() != user && status.uid() != 0 {
-            let detail = format!("it is user {}'s, and this is user {user}", status.uid());
-            return Err(refuse(detail, "use a file of this user's own".to_owned()));
-        }
-        let mut text = String::new();
-        file.take(MOST as u64 + 2).read_to_string(&mut text).map_err(failed)?;
+        let Some(text) = read_secret(path, "a token", MOST as u64 + 2)? else { return Ok(None) };
+        let text = String::from_utf8_lossy(&text);
         Self::new(text.trim_end_matches(['\n', '\r'])).map(Some).ok_or_else(|| {
             Error::new(Kind::InvalidInput, format!("read a token from {path:?}"))
                 .detail(format!("it is not one line of {LEAST} to {MOST} visible ASCII characters"))
@@ -91,8 +69,12 @@ impl Token {
         }
         let token = hex(&random);
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let written = opened.and_then(|mut file| writeln!(file, "{token}"));
-        written.map_err(|error| io_error(what(), error))?;
+        let mut file = opened.map_err(|error| io_error(what(), error))?;
+        if let Err(error) = writeln!(file, "{token}") {
+            // A part of a token would be refused from now on.
+            let _ = std::fs::remove_file(path);
+            return Err(io_error(what(), error));
+        }
         Ok(Token(token))
     }
 
@@ -107,6 +89,35 @@ impl Token {
         let differs = ours.bytes().zip(header).fold(0, |differs, (ours, theirs)| differs | (ours ^ theirs));
         differs == 0 && ours.len() == header.len()
     }
+}
+
+/// What is in a file that only its owner may read, and of which no more than `most` bytes are read; `None` where there is no such file.
+pub(crate) fn read_secret(path: &Path, what: &str, most: u64) -> Result<Option<Vec<u8>>> {
+    let failed = |error| io_error(format!("read {what} from {path:?}"), error);
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
+    // Asked of what is open, not of what has the name by now.
+    let status = file.metadata().map_err(failed)?;
+    let refuse = |detail: String, help: String| {
+        Error::new(Kind::NotPermitted, format!("read {what} from {path:?}")).detail(detail).help(help)
+    };
+    if status.mode() & 0o077 != 0 {
+        let detail = format!("others may read or write it: its mode is {:04o}", status.mode() & 0o7777);
+        return Err(refuse(
+            detail,
+            format!("`chmod 600 {}`; if others may have read it, make a new one", path.display()),
+        ));
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if status.uid() != user && status.uid() != 0 {
+        let detail = format!("it is user {}'s, and this is user {user}", status.uid());
+        return Err(refuse(detail, "use a file of this user's own".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Some(bytes))
 }
 
 /// Where a token is if nobody says where.

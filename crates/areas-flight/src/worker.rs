@@ -13,6 +13,8 @@
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
 
 use areas::{AnyArea, Area, Error, Frozen, Kind, Name, PageSize, ReceiveOptions, Result, registry};
 use arrow_flight::FlightInfo;
@@ -23,7 +25,7 @@ use tokio::runtime::Runtime;
 
 use crate::args::Fetch;
 use crate::checksum::Checksum;
-use crate::client::{Download, Found, Peer, TableDownload};
+use crate::client::{Brought, Download, Found, Peer, TableDownload};
 use crate::place::Location;
 use crate::wire::{self, Offered};
 use crate::{code_of, complain, runtime};
@@ -46,6 +48,8 @@ enum Event<'a> {
     Done {
         checksum: Option<String>,
         sent: u64,
+        /// For so long, without making the area and comparing it.
+        seconds: f64,
         resumed: u32,
         local: bool,
         name: String,
@@ -57,6 +61,26 @@ enum Event<'a> {
         detail: Option<String>,
         help: Option<&'a str>,
     },
+}
+
+impl<'a> Event<'a> {
+    fn failed(error: &'a Error) -> Self {
+        // All that it says in its one line, behind what could not be done.
+        let whole = error.to_string();
+        let detail = whole.strip_prefix("cannot ").and_then(|rest| rest.strip_prefix(error.what()));
+        let detail = detail.and_then(|rest| rest.strip_prefix(": ")).map(str::to_owned);
+        Event::Failed {
+            kind: format!("{:?}", error.kind()),
+            what: error.what(),
+            detail,
+            help: error.remedy(),
+        }
+    }
+}
+
+/// To a program that started this one: what failed.
+pub(crate) fn say_failed(error: &Error) -> Result<()> {
+    say(&Event::failed(error))
 }
 
 fn say(event: &Event<'_>) -> Result<()> {
@@ -73,23 +97,7 @@ pub(crate) fn run(fetch: &Fetch) -> ExitCode {
     match fetched(fetch) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut detail = String::new();
-            if let Some(call) = error.system_call() {
-                detail += call;
-            }
-            if let Some(errno) = error.errno() {
-                detail = format!("{detail}: {errno}");
-            }
-            if let Some(facts) = error.facts() {
-                detail = if detail.is_empty() { facts.to_owned() } else { format!("{detail}; {facts}") };
-            }
-            if let Some(cause) = std::error::Error::source(&error) {
-                detail = format!("{detail} ({cause})");
-            }
-            let kind = format!("{:?}", error.kind());
-            let detail = Some(detail).filter(|detail| !detail.is_empty());
-            let failed = Event::Failed { kind, what: error.what(), detail, help: error.remedy() };
-            if say(&failed).is_err() {
+            if say(&Event::failed(&error)).is_err() {
                 complain(&format!("{error:#}"));
             }
             ExitCode::from(code_of(&error))
@@ -107,8 +115,8 @@ fn fetched(fetch: &Fetch) -> Result<()> {
     let runtime = runtime()?;
     let what = what(&name, &peer);
     let found = runtime.block_on(async {
-        let mut client = peer.connect(crate::client::MOST_MESSAGE).await?;
-        peer.ask(&mut client, &name).await
+        let mut connection = peer.connect().await?;
+        peer.ask(&mut connection.client, &name).await
     });
     match found.map_err(|status| peer.failed(&what, &status))? {
         Found::Ours(offered) => ours(fetch, socket, &runtime, peer, &name, offered),
@@ -130,16 +138,23 @@ fn ours(
     offered: Offered,
 ) -> Result<()> {
     let checksum = checked(&what(asked, &peer), &offered, fetch)?;
+    // Under which name it is published here is not the server's to say.
+    let its = offered.name()?;
+    if its != *asked {
+        return Err(Error::new(Kind::Io, what(asked, &peer))
+            .detail(format!("the server answers with an area of another name: {its:?}"))
+            .help("the server is not one of this version of areas, or not to be trusted"));
+    }
     let (name, note) = (wire::hex(offered.name()?.as_bytes()), wire::hex(offered.note()?.as_bytes()));
-    let done = |sent, resumed, local| {
+    let done = |sent, seconds, resumed, local| {
         let (name, note) = (name.clone(), note.clone());
-        Event::Done { checksum: Some(checksum.to_string()), sent, resumed, local, name, note }
+        Event::Done { checksum: Some(checksum.to_string()), sent, seconds, resumed, local, name, note }
     };
     if !fetch.copy && offered.host.is_some() && offered.host == crate::host::identity() {
         match local(&offered, checksum) {
             Ok(area) => {
                 area.send(socket)?;
-                return say(&done(0, 0, true));
+                return say(&done(0, 0.0, 0, true));
             }
             Err(error) => {
                 complain(&format!(
@@ -153,9 +168,9 @@ fn ours(
     let area = receive(socket, size)?;
     let bar = bar(fetch, Some(size));
     let download = Download::new(peer, asked.clone(), offered, checksum, area, bar);
-    let (frozen, resumed) = runtime.block_on(download.run(usize::from(fetch.streams)))?;
+    let Brought { frozen, resumed, time } = runtime.block_on(download.run(usize::from(fetch.streams)))?;
     frozen.send(socket)?;
-    say(&done(size, resumed, false))
+    say(&done(size, time.as_secs_f64(), resumed, false))
 }
 
 /// From another server of Flight: a table.
@@ -180,11 +195,15 @@ fn foreign(
     say(&Event::Size { size, most: Some(most as u64), name: name.clone(), note: String::new() })?;
     let area = receive(socket, size)?;
     let bar = bar(fetch, u64::try_from(info.total_bytes).ok());
-    let (frozen, sent) = runtime.block_on(TableDownload { peer, what, area, most, bar }.run(info))?;
+    let start = Instant::now();
+    let (frozen, sent) =
+        runtime.block_on(TableDownload { peer, what, area, most, bar, came: Arc::default() }.run(info))?;
+    let seconds = start.elapsed().as_secs_f64();
     frozen.send(socket)?;
     say(&Event::Done {
         checksum: None,
         sent: sent as u64,
+        seconds,
         resumed: 0,
         local: false,
         name,

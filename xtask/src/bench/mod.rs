@@ -6,9 +6,11 @@
 //! | `peers.rs` | compiles the peers in C and C++, installs what they need |
 //! | `instructions.rs` | instructions of the hot paths, against those written down |
 //! | `docs.rs` | the report of a real run, into docs/benchmarks.md |
+//! | `flight.rs` | Arrow Flight: areas and pyarrow as server and as client |
 //! | `python.rs` | the Python package and its peers: rows in Python, in an environment of their own |
 
 mod docs;
+mod flight;
 mod instructions;
 mod peers;
 mod python;
@@ -58,6 +60,7 @@ pub(crate) struct Options {
 #[derive(Clone, Debug, Subcommand)]
 enum Other {
     Python(python::Options),
+    Flight(flight::Options),
 }
 
 /// A whole run takes ten minutes on two cores; one that takes longer than this hangs.
@@ -75,8 +78,10 @@ pub(crate) fn main(options: &Options) -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    if let Some(Other::Python(options)) = &options.other {
-        return python::run(options);
+    match &options.other {
+        Some(Other::Python(options)) => return python::run(options),
+        Some(Other::Flight(options)) => return flight::run(options),
+        None => {}
     }
     if options.instructions {
         let program = build(true)?;
@@ -117,8 +122,11 @@ pub(crate) fn smoke() -> Result<(u64, Vec<String>)> {
         Some(_) => println!("{}", instructions::run(&program, false)?),
         None => skipped.push("instructions: valgrind is not here".to_owned()),
     }
-    let (rows, left_out) = python::smoke()?;
-    skipped.extend(left_out);
+    let mut rows = 0;
+    for (ran, left_out) in [python::smoke()?, flight::smoke()?] {
+        rows += ran;
+        skipped.extend(left_out);
+    }
     Ok((checks + rows, skipped))
 }
 

@@ -23,7 +23,16 @@ struct Package {
     libraries: bool,
 }
 
-const PACKAGES: [Package; 3] = [
+const PACKAGES: [Package; 4] = [
+    Package {
+        name: "areas-flight",
+        section: "utils",
+        summary: "named, placed chunks of shared memory: to and from other machines",
+        text: " What `areas serve` and `areas fetch` start: frozen areas over Arrow Flight,\n encrypted if that is asked for.\n",
+        takes: |file| file == "usr/bin/areas-flight",
+        depends: &["areas (= {version})"],
+        libraries: false,
+    },
     Package {
         name: "areas",
         section: "utils",
@@ -162,6 +171,7 @@ mod tests {
         let of =
             |file: &str| PACKAGES.iter().find(|package| (package.takes)(file)).map(|package| package.name);
         assert_eq!(of("usr/bin/areas"), Some("areas"));
+        assert_eq!(of("usr/bin/areas-flight"), Some("areas-flight"));
         assert_eq!(of("usr/share/man/man1/areas.1"), Some("areas"));
         for file in ["usr/lib/libareas.so.0", "usr/lib/libareas-cut.so.0.1.0"] {
             assert_eq!(of(file), Some("libareas0"));

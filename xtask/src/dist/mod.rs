@@ -98,7 +98,11 @@ pub(crate) fn make(out: &Path, with_deb: bool) -> Result<Vec<PathBuf>> {
     let work = out.join("work");
     remove(&work)?;
     let root = work.join("root");
-    install::install(&install::Options { prefix: "/usr".into(), destdir: Some(root.clone()) })?;
+    install::install(&install::Options {
+        prefix: "/usr".into(),
+        destdir: Some(root.clone()),
+        no_flight: false,
+    })?;
     strip(&root)?;
     let tree = Tree { root, work, epoch: epoch()?, notices: notices::text()? };
     let mut made = vec![archive::make(&tree, out)?];
@@ -130,6 +134,7 @@ pub(crate) fn epoch() -> Result<u64> {
 fn strip(root: &Path) -> Result<()> {
     for (file, how) in [
         ("usr/bin/areas".to_owned(), "--strip-all"),
+        ("usr/bin/areas-flight".to_owned(), "--strip-all"),
         (format!("usr/lib/libareas.so.{VERSION}"), "--strip-unneeded"),
         (format!("usr/lib/libareas-cut.so.{VERSION}"), "--strip-unneeded"),
         ("usr/lib/libareas.a".to_owned(), "--strip-debug"),

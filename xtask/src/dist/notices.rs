@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::metadata;
 
 /// Our packages that are shipped as programs and libraries.
-const SHIPPED: [&str; 3] = ["areas-cli", "areas-capi", "areas-cut"];
+const SHIPPED: [&str; 4] = ["areas-cli", "areas-capi", "areas-cut", "areas-flight"];
 
 /// How files with licences begin.
 const NAMES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];

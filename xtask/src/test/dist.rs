@@ -34,7 +34,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         let root = work.join("root");
         let debs: Vec<&PathBuf> =
             made.iter().filter(|file| file.extension().is_some_and(|e| e == "deb")).collect();
-        ensure!(debs.len() == 3, "{debs:?}");
+        ensure!(debs.len() == PACKAGES.len(), "{debs:?}");
         install(run, &root, &debs)?;
         use_it(run, &work, &root.join("usr"), Some(&root))?;
         passed += 1;
@@ -45,6 +45,9 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     let _ = fs::remove_dir_all(&work);
     Ok(Done::counted(Counts { passed, ..Counts::default() }))
 }
+
+/// The packages.
+const PACKAGES: [&str; 4] = ["areas", "areas-flight", "libareas0", "libareas-dev"];
 
 /// Installs packages below `root`. dpkg is told of this machine's C library, in whose version what they depend on has to be.
 fn install(run: &Run, root: &Path, debs: &[&PathBuf]) -> Result<()> {
@@ -69,12 +72,12 @@ fn install(run: &Run, root: &Path, debs: &[&PathBuf]) -> Result<()> {
     run.command(&mut dpkg)?;
     let mut asked = Command::new("dpkg-query");
     asked.arg(format!("--admindir={}", state.display())).args(["--show", "--showformat=${Status}\n"]);
-    let said = run.command(asked.args(["areas", "libareas0", "libareas-dev"]))?;
+    let said = run.command(asked.args(PACKAGES))?;
     let installed = said.output.lines().filter(|line| line.starts_with("install ok")).count();
-    ensure!(installed == 3, "dpkg does not have all three packages installed:\n{}", said.output);
+    ensure!(installed == PACKAGES.len(), "dpkg does not have all packages installed:\n{}", said.output);
     // What was changed after it was packed would be told here.
     let mut verify = Command::new("dpkg");
-    verify.arg(format!("--root={}", root.display())).args(["--verify", "areas", "libareas0", "libareas-dev"]);
+    verify.arg(format!("--root={}", root.display())).arg("--verify").args(PACKAGES);
     let said = run.command(&mut verify)?;
     ensure!(said.output.trim().is_empty(), "not as it was packed:\n{}", said.output);
     Ok(())

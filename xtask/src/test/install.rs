@@ -13,7 +13,8 @@ use super::{Done, Run, readme};
 use crate::{install, process};
 
 /// What has to be there, whatever else is.
-const FILES: [&str; 24] = [
+const FILES: [&str; 25] = [
+    "bin/areas-flight",
     "lib/libareas.so",
     "lib/libareas.so.0",
     "lib/libareas-cut.so",
@@ -56,7 +57,8 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     let work = process::target_folder().join("install-test");
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    let prefix = install::install(&install::Options { prefix: work.join("prefix"), destdir: None })?;
+    let prefix =
+        install::install(&install::Options { prefix: work.join("prefix"), destdir: None, no_flight: false })?;
     let here = Installed { prefix, work };
     let mut passed = 0;
     here.files()?;

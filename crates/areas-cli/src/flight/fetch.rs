@@ -58,6 +58,10 @@ fn command(fetch: &Fetch, quiet: bool) -> std::process::Command {
 fn tell(fetched: &Fetched) {
     if fetched.local {
         output::complain("it is an area of this machine: cloned, and nothing was sent");
+    } else if fetched.seconds > 0.0 {
+        let (sent, seconds) = (Bytes(fetched.sent), fetched.seconds);
+        let rate = Bytes((fetched.sent as f64 / seconds) as u64);
+        output::complain(&format!("{sent:#} came in {seconds:.3} s, {rate:#} a second"));
     }
     if !fetched.checked {
         output::complain("the server is not one of areas: it told no checksum to compare this table with");

@@ -37,7 +37,7 @@ fn not_started(what: &'static str, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::new(Kind::Unsupported, what)
             .detail(format!("the program {PROGRAM} is neither beside this one nor in PATH"))
-            .help("in the sources of areas: `cargo install --path crates/areas-flight`"),
+            .help("in the sources of areas: `cargo xtask install`, or `cargo install --path crates/areas-flight`"),
         _ => io_error(format!("{what}: start {PROGRAM}"), error),
     }
 }
@@ -47,8 +47,16 @@ fn pass_on(reaching: &Reaching, command: &mut Command) {
     if let Some(path) = &reaching.token_file {
         command.arg("--token-file").arg(path);
     }
-    if let Some(timeout) = reaching.timeout {
-        command.arg("--timeout").arg(timeout.as_secs_f64().to_string());
+    if let Some(path) = &reaching.tls_ca {
+        command.arg("--tls-ca").arg(path);
+    }
+    for (option, time) in [("--timeout", reaching.timeout), ("--max-time", reaching.max_time)] {
+        if let Some(time) = time {
+            command.arg(option).arg(time.as_secs_f64().to_string());
+        }
+    }
+    if let Some(rate) = reaching.min_rate {
+        command.arg("--min-rate").arg(rate.0.to_string());
     }
 }
 

@@ -10,8 +10,18 @@ use crate::failure::Result;
 pub(crate) fn run(serve: &Serve, quiet: bool) -> Result<ExitCode> {
     let mut command = program("serve");
     command.args(["--listen", &serve.listen]);
-    if let Some(path) = &serve.token_file {
-        command.arg("--token-file").arg(path);
+    let files =
+        [("--token-file", &serve.token_file), ("--tls-cert", &serve.tls_cert), ("--tls-key", &serve.tls_key)];
+    for (option, path) in files {
+        if let Some(path) = path {
+            command.arg(option).arg(path);
+        }
+    }
+    if let Some(rate) = serve.min_rate {
+        command.arg("--min-rate").arg(rate.0.to_string());
+    }
+    if let Some(timeout) = serve.timeout {
+        command.arg("--timeout").arg(timeout.as_secs_f64().to_string());
     }
     for (said, option) in [(serve.all, "--all"), (serve.json, "--json"), (quiet, "--quiet")] {
         if said {

@@ -20,9 +20,25 @@ const MOST_LINE: u64 = 1 << 20;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Event {
-    Size { size: u64, most: Option<u64> },
-    Done { checksum: Option<String>, sent: u64, resumed: u32, local: bool, name: String, note: String },
-    Failed { kind: String, what: String, detail: Option<String>, help: Option<String> },
+    Size {
+        size: u64,
+        most: Option<u64>,
+    },
+    Done {
+        checksum: Option<String>,
+        sent: u64,
+        seconds: f64,
+        resumed: u32,
+        local: bool,
+        name: String,
+        note: String,
+    },
+    Failed {
+        kind: String,
+        what: String,
+        detail: Option<String>,
+        help: Option<String>,
+    },
 }
 
 /// What was fetched.
@@ -36,6 +52,8 @@ pub(crate) struct Fetched {
     pub(crate) checked: bool,
     /// Bytes that were sent.
     pub(crate) sent: u64,
+    /// For so long, from the first question to the last byte.
+    pub(crate) seconds: f64,
     /// How often it went on after a failure.
     pub(crate) resumed: u32,
     /// Whether it is an area of this machine.
@@ -77,7 +95,7 @@ impl Worker {
                     // From here on it is the other process's alone: a frozen one has no other writers.
                     area.send(&self.socket)?;
                 }
-                Event::Done { checksum, sent, resumed, local, name, note } => {
+                Event::Done { checksum, sent, seconds, resumed, local, name, note } => {
                     let area = bounds().receive(&self.socket)?;
                     if !area.is_frozen() {
                         return Err(nonsense("what came is not frozen"));
@@ -89,6 +107,7 @@ impl Worker {
                         note,
                         checked: checksum.is_some(),
                         sent,
+                        seconds,
                         resumed,
                         local,
                     });
@@ -113,7 +132,7 @@ impl Worker {
             let ended = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
             return Err(Error::new(Kind::System, WHAT)
                 .detail(format!("the process that does has ended before it was done: {ended}"))
-                .help("nothing was published; fetch it again"));
+                .help("nothing was published; fetch it again (if it was killed: is there enough memory? `dmesg` tells whom the kernel killed for want of it)"));
         }
         serde_json::from_str(&line).map_err(|error| nonsense(&error.to_string()))
     }

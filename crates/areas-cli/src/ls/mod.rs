@@ -32,7 +32,8 @@ const NO_SUCH_AREA: u8 = 3;
 
 pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
     if let Some(at) = &ls.at {
-        let reaching = Reaching { token_file: ls.token_file.clone(), timeout: ls.timeout };
+        let (token_file, tls_ca) = (ls.token_file.clone(), ls.tls_ca.clone());
+        let reaching = Reaching { token_file, tls_ca, timeout: ls.timeout, min_rate: None, max_time: None };
         return flight::list::run(at, &reaching, &ls.areas, ls.json, quiet);
     }
     users::look_into(ls.user.as_deref())?;

@@ -4,17 +4,18 @@
 //! at the end the checksum of all of them must be the one that was told at the beginning.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use areas::{Area, Error, Frozen, Kind, Name, Result, Shared};
-use arrow_flight::{FlightData, Ticket as FlightTicket};
+use arrow_flight::Ticket as FlightTicket;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
-use super::peer::{Client, Found, MOST_MESSAGE, Peer};
+use super::incoming::{Ended, Head, Incoming};
+use super::peer::{Client, Found, Peer};
 use crate::checksum::Checksum;
 use crate::complain;
 use crate::failure::is_broken;
@@ -36,6 +37,18 @@ pub(crate) struct Download {
     bar: ProgressBar,
     /// How often a range went on after a failure.
     resumed: AtomicU32,
+    /// Bytes that are in the area.
+    came: AtomicU64,
+}
+
+/// What was downloaded.
+#[derive(Debug)]
+pub(crate) struct Brought {
+    pub(crate) frozen: Area<Frozen>,
+    /// How often a range went on after a failure.
+    pub(crate) resumed: u32,
+    /// From the first question to the last byte.
+    pub(crate) time: Duration,
 }
 
 /// Why an attempt ended before its range did.
@@ -62,21 +75,30 @@ impl Download {
         area: Area<Shared>,
         bar: ProgressBar,
     ) -> Arc<Self> {
-        let (offered, resumed) = (Mutex::new(offered), AtomicU32::new(0));
-        Arc::new(Download { peer, name, offered, checksum, area, bar, resumed })
+        let (offered, resumed, came) = (Mutex::new(offered), AtomicU32::new(0), AtomicU64::new(0));
+        Arc::new(Download { peer, name, offered, checksum, area, bar, resumed, came })
     }
 
-    /// Brings all bytes, freezes the area, and compares it with the checksum. The area, and how often something went on after a failure.
-    pub(crate) async fn run(self: Arc<Self>, streams: usize) -> Result<(Area<Frozen>, u32)> {
+    /// Brings all bytes, freezes the area, and compares it with the checksum.
+    pub(crate) async fn run(self: Arc<Self>, streams: usize) -> Result<Brought> {
+        let start = Instant::now();
         let mut ranges = JoinSet::new();
         for range in split(self.area.size(), streams) {
             ranges.spawn(Arc::clone(&self).range(range));
         }
-        while let Some(ended) = ranges.join_next().await {
-            // The others end with the set.
-            ended.map_err(|error| Error::new(Kind::System, self.what()).caused_by(error))??;
-        }
+        let all = async {
+            while let Some(ended) = ranges.join_next().await {
+                // The others end with the set.
+                ended.map_err(|error| Error::new(Kind::System, self.what()).caused_by(error))??;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            all = all => all,
+            slow = self.peer.pace.too_slow(self.what(), || self.came.load(Ordering::Relaxed)) => Err(slow),
+        }?;
         drop(ranges);
+        let time = start.elapsed();
         let what = self.what();
         let whole = Arc::into_inner(self)
             .ok_or_else(|| Error::new(Kind::System, what.clone()).detail("a range has not ended"))?;
@@ -84,7 +106,7 @@ impl Download {
         let frozen = whole.area.freeze().map_err(Error::from)?;
         let came = Checksum::of(&frozen);
         match came == whole.checksum {
-            true => Ok((frozen, whole.resumed.into_inner())),
+            true => Ok(Brought { frozen, resumed: whole.resumed.into_inner(), time }),
             false => Err(Error::new(Kind::Io, what)
                 .detail(format!(
                     "the bytes that came have checksum {came}, and those of the area have {}",
@@ -96,6 +118,13 @@ impl Download {
 
     fn what(&self) -> String {
         format!("fetch {:?} from {}", self.name, self.peer.place)
+    }
+
+    fn ended(&self, ended: Ended) -> Trouble {
+        match ended {
+            Ended::Failed(status) => Trouble::Broken(status),
+            Ended::Nonsense(detail) => self.refused(detail),
+        }
     }
 
     fn refused(&self, detail: impl Into<String>) -> Trouble {
@@ -156,22 +185,23 @@ impl Download {
         to: usize,
         again: bool,
     ) -> std::result::Result<(), Trouble> {
-        let mut client = self.peer.connect(MOST_MESSAGE).await?;
+        let mut connection = self.peer.connect().await?;
         if again {
-            self.is_still_the_same(&mut client).await?;
+            self.is_still_the_same(&mut connection.client).await?;
         }
         let ticket = {
             let offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
             Ticket::new(offered.id, offered.object, Form::Bytes, *at as u64, to as u64)
         };
-        let call = client.do_get(FlightTicket::new(wire::encode(&ticket)));
-        let mut stream = self.peer.within(call).await?.into_inner();
+        let ticket = FlightTicket::new(wire::encode(&ticket));
+        let mut incoming = self.peer.get(&mut connection, &ticket).await?;
         let mut has_schema = false;
         while *at < to {
-            let Some(data) = self.next(&mut stream).await? else {
+            let Some(Head { header, body }) = incoming.head().await.map_err(|ended| self.ended(ended))?
+            else {
                 return Err(self.refused(format!("it ended at byte {at}, and {to} were to come")));
             };
-            match ipc::plain(&data).map_err(|detail| self.refused(detail))? {
+            match ipc::plain(&header, body).map_err(|detail| self.refused(detail))? {
                 Plain::Schema if !has_schema => has_schema = true,
                 Plain::Schema => return Err(self.refused("it sent a second schema")),
                 Plain::Bytes(bytes) if bytes.is_empty() => {
@@ -184,26 +214,36 @@ impl Download {
                         to - *at
                     )));
                 }
-                Plain::Bytes(bytes) => {
-                    self.area.write_at(*at, &bytes).map_err(Trouble::Refused)?;
-                    *at += bytes.len();
-                    *moved = Instant::now();
-                    self.bar.inc(bytes.len() as u64);
-                }
+                Plain::Bytes(bytes) => self.take(&mut incoming, bytes, at, moved).await?,
             }
         }
-        match self.next(&mut stream).await {
+        match incoming.head().await {
             Ok(Some(_)) => Err(self.refused(format!("it sent more than the {to} bytes that were to come"))),
             // All is there: how the connection ends does not matter.
             Ok(None) | Err(_) => Ok(()),
         }
     }
 
-    async fn next(
+    /// These bytes of a message's body, as they come.
+    async fn take(
         &self,
-        stream: &mut Streaming<FlightData>,
-    ) -> std::result::Result<Option<FlightData>, Trouble> {
-        Ok(self.peer.within(stream.message()).await?)
+        incoming: &mut Incoming,
+        bytes: Range<usize>,
+        at: &mut usize,
+        moved: &mut Instant,
+    ) -> std::result::Result<(), Trouble> {
+        let mut from = 0;
+        while from < bytes.end {
+            let Some(mut part) = incoming.part().await.map_err(|ended| self.ended(ended))? else { break };
+            let to = from + part.len();
+            part.truncate(bytes.end.saturating_sub(from));
+            let part = part.slice(bytes.start.saturating_sub(from).min(part.len())..);
+            self.area.write_at(*at, &part).map_err(Trouble::Refused)?;
+            (from, *at, *moved) = (to, *at + part.len(), Instant::now());
+            self.came.fetch_add(part.len() as u64, Ordering::Relaxed);
+            self.bar.inc(part.len() as u64);
+        }
+        Ok(())
     }
 
     /// After a failure: whether it would go on with the same bytes.

@@ -1,19 +1,23 @@
 //! `areas ls --at`: what a server offers, as JSON.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use areas::Result;
 use arrow_flight::{Criteria, FlightInfo};
+use prost::Message as _;
 use serde::Serialize;
 use tonic::Status;
 
-use super::peer::{MOST_MESSAGE, Peer};
+use super::peer::Peer;
 use crate::args::List;
-use crate::runtime;
 use crate::wire::{self, Offered};
+use crate::{print, runtime};
 
 /// More areas than so many are not listed: the server may never end.
 const MOST: usize = 100_000;
+/// And what is told of all of them is no larger.
+const MOST_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, Serialize)]
 struct Listing {
@@ -36,20 +40,30 @@ struct Listed {
 pub(crate) fn list(list: &List) -> Result<ExitCode> {
     let peer = Peer::new(list.at.clone(), &list.reaching)?;
     let what = format!("list what {} offers", peer.place);
-    let infos = runtime()?.block_on(ask(&peer)).map_err(|status| peer.failed(&what, &status))?;
+    let came = AtomicU64::new(0);
+    let infos = runtime()?.block_on(async {
+        tokio::select! {
+            infos = ask(&peer, &came) => infos.map_err(|status| peer.failed(&what, &status)),
+            slow = peer.pace.too_slow(what.clone(), || came.load(Ordering::Relaxed)) => Err(slow),
+        }
+    })?;
     let areas = infos.iter().map(listed).collect::<Result<_>>()?;
     let listing = Listing { schema: 1, at: peer.place.to_string(), areas };
-    println!("{}", String::from_utf8_lossy(&wire::encode(&listing)));
+    print(&String::from_utf8_lossy(&wire::encode(&listing)))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn ask(peer: &Peer) -> std::result::Result<Vec<FlightInfo>, Status> {
-    let mut client = peer.connect(MOST_MESSAGE).await?;
-    let mut stream = peer.within(client.list_flights(Criteria::default())).await?.into_inner();
+async fn ask(peer: &Peer, came: &AtomicU64) -> std::result::Result<Vec<FlightInfo>, Status> {
+    let mut connection = peer.connect().await?;
+    let mut stream = peer.within(connection.client.list_flights(Criteria::default())).await?.into_inner();
     let mut infos = Vec::new();
     while let Some(info) = peer.within(stream.message()).await? {
         if infos.len() == MOST {
             return Err(Status::out_of_range(format!("it lists more than {MOST} areas")));
+        }
+        let size = info.encoded_len() as u64;
+        if came.fetch_add(size, Ordering::Relaxed) + size > MOST_BYTES {
+            return Err(Status::out_of_range(format!("what it tells has more than {MOST_BYTES} bytes")));
         }
         infos.push(info);
     }

@@ -1,28 +1,37 @@
-//! A server, as the client sees it: connections, with the token, within a time.
+//! A server, as the client sees it: connections, encrypted or not, with the token, within a time.
 
 use std::time::Duration;
 
 use areas::{Error, Kind, Name, Result};
 use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::{FlightDescriptor, FlightInfo};
+use arrow_flight::{FlightDescriptor, FlightInfo, Ticket};
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, TE};
+use tonic::body::Body;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
+use tower_service::Service as _;
 
+use super::incoming::Incoming;
+use super::pace::Pace;
 use crate::args::Reaching;
-use crate::failure::of_status;
-use crate::place::Place;
+use crate::failure::{in_words, of_status};
+use crate::place::{Place, Scheme};
 use crate::token::{self, Token};
-use crate::wire::{self, Ask, CHUNK, Offered};
+use crate::wire::{self, Ask, Offered};
+use crate::{grpc, tls};
 
 /// A connection that says nothing for so long is given up, and another one is tried.
 const SILENCE: Duration = Duration::from_secs(10);
 /// What may be on its way: enough for a fast network.
 const WINDOW: u32 = 8 << 20;
-/// Of our server's messages: a chunk, and what is around it.
-pub(crate) const MOST_MESSAGE: usize = CHUNK + (64 << 10);
+/// A frame of HTTP/2: a larger one is gathered before any of it is seen, smaller ones are more calls of the kernel.
+const FRAME: u32 = 256 << 10;
+/// What is told of an area is no larger: its schema, mostly.
+const MOST_MESSAGE: usize = 16 << 20;
 
 pub(crate) type Client = FlightServiceClient<InterceptedService<Channel, Auth>>;
 
@@ -44,9 +53,19 @@ impl Interceptor for Auth {
 pub(crate) struct Peer {
     pub(crate) place: Place,
     endpoint: Endpoint,
+    encrypted: bool,
     auth: Auth,
     /// For how long nothing may come before it is given up.
     pub(crate) patience: Duration,
+    /// How slow it may be.
+    pub(crate) pace: Pace,
+}
+
+/// A connection: for what tonic asks, and for what it brings.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    channel: Channel,
 }
 
 /// What a server says of an area.
@@ -61,13 +80,29 @@ pub(crate) enum Found {
 impl Peer {
     pub(crate) fn new(place: Place, reaching: &Reaching) -> Result<Self> {
         let failed = |detail: String| Error::new(Kind::InvalidInput, format!("reach {place}")).detail(detail);
-        let endpoint = Endpoint::from_shared(place.uri()).map_err(|error| failed(error.to_string()))?;
+        let encrypted = match (place.scheme, &reaching.tls_ca) {
+            (Some(Scheme::Plain), Some(_)) => {
+                return Err(failed("grpc:// is not encrypted, and certificates were named".to_owned())
+                    .help("say `grpc+tls://HOST:PORT`, or leave `--tls-ca` out"));
+            }
+            (scheme, ca) => scheme == Some(Scheme::Tls) || ca.is_some(),
+        };
+        let endpoint =
+            Endpoint::from_shared(place.uri(encrypted)).map_err(|error| failed(error.to_string()))?;
+        let endpoint = match encrypted {
+            true => endpoint.tls_config(tls::of_client(reaching.tls_ca.as_deref())?).map_err(|error| {
+                let path = reaching.tls_ca.as_deref().unwrap_or(std::path::Path::new(""));
+                failed(in_words(&error)).help(format!("are there certificates in PEM in {path:?}?"))
+            })?,
+            false => endpoint,
+        };
         let silence = SILENCE.min(reaching.timeout);
         let endpoint = endpoint
             .connect_timeout(silence)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(silence)
             .keep_alive_timeout(silence)
+            .max_frame_size(FRAME)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW);
         let header = token_of(&place, reaching)?.map(|token| {
@@ -79,16 +114,45 @@ impl Peer {
         Ok(Peer {
             place: place.clone(),
             endpoint,
+            encrypted,
             auth: Auth(header.transpose()?),
             patience: reaching.timeout,
+            pace: Pace { least: reaching.min_rate.0, window: reaching.timeout, whole: reaching.max_time },
         })
     }
 
-    pub(crate) async fn connect(&self, most: usize) -> std::result::Result<Client, Status> {
+    pub(crate) async fn connect(&self) -> std::result::Result<Connection, Status> {
         let channel = self.endpoint.connect().await;
         let channel = channel.map_err(|error| Status::from_error(error.into()))?;
-        let client = FlightServiceClient::with_interceptor(channel, self.auth.clone());
-        Ok(client.max_decoding_message_size(most))
+        let client = FlightServiceClient::with_interceptor(channel.clone(), self.auth.clone());
+        Ok(Connection { client: client.max_decoding_message_size(MOST_MESSAGE), channel })
+    }
+
+    /// Begins a `DoGet`.
+    pub(crate) async fn get(
+        &self,
+        connection: &mut Connection,
+        ticket: &Ticket,
+    ) -> std::result::Result<Incoming, Status> {
+        let mut request = http::Request::new(Body::new(Whole(Some(grpc::message(ticket)))));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = http::Uri::from_static(grpc::DO_GET);
+        *request.version_mut() = http::Version::HTTP_2;
+        let headers = request.headers_mut();
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        if let Some(token) =
+            self.auth.0.as_ref().and_then(|token| HeaderValue::from_bytes(token.as_bytes()).ok())
+        {
+            headers.insert(AUTHORIZATION, token);
+        }
+        let channel = &mut connection.channel;
+        let answer = self.within(async {
+            let failed = |error: tonic::transport::Error| Status::from_error(error.into());
+            std::future::poll_fn(|cx| channel.poll_ready(cx)).await.map_err(failed)?;
+            channel.call(request).await.map_err(failed)
+        });
+        Incoming::new(answer.await?, SILENCE.min(self.patience))
     }
 
     /// What comes of a call, if it comes before the server has said nothing for too long.
@@ -116,10 +180,54 @@ impl Peer {
 
     pub(crate) fn failed(&self, what: &str, status: &Status) -> Error {
         let error = of_status(what.to_owned(), status);
-        match status.code() {
+        let error = match status.code() {
             Code::Unavailable if status.message().is_empty() => error.detail("the connection failed"),
             _ => error,
+        };
+        match self.about_encryption(error.facts().unwrap_or_default()) {
+            Some(help) => error.help(help),
+            None => error,
         }
+    }
+
+    /// What to do where one side encrypts and the other does not, and where it is not believed. (What rustls and h2 say of it is in the tests.)
+    fn about_encryption(&self, said: &str) -> Option<String> {
+        match self.encrypted {
+            true if said.contains("InvalidContentType") => {
+                Some(format!("the server does not encrypt, it seems: nothing was sent to it; `areas serve --tls-cert F --tls-key F` does ({})", self.place))
+            }
+            true if said.contains("UnknownIssuer") || said.contains("CaUsedAsEndEntity") => Some(
+                "`--tls-ca F` names the file with the certificate of whoever signed the server's, copied from there"
+                    .to_owned(),
+            ),
+            true if said.contains("not valid for name") => {
+                Some("call the server by a name, or an address, that its certificate has".to_owned())
+            }
+            false if said.contains("frame with invalid size") || said.contains("FRAME_SIZE_ERROR") => Some(format!(
+                "the server encrypts, it seems: `grpc+tls://{}/…`, with `--tls-ca F`",
+                self.place
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// All of a request, at once.
+struct Whole(Option<bytes::Bytes>);
+
+impl http_body::Body for Whole {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<std::result::Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        std::task::Poll::Ready(self.0.take().map(|bytes| Ok(http_body::Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
     }
 }
 
@@ -129,7 +237,7 @@ pub(crate) trait Answer<T>: Future<Output = std::result::Result<T, Status>> {}
 impl<T, F: Future<Output = std::result::Result<T, Status>>> Answer<T> for F {}
 
 /// What comes of a call within that time.
-async fn before<T>(limit: Duration, call: impl Answer<T>) -> std::result::Result<T, Status> {
+pub(crate) async fn before<T>(limit: Duration, call: impl Answer<T>) -> std::result::Result<T, Status> {
     match tokio::time::timeout(limit, call).await {
         Ok(answer) => answer,
         Err(_) => Err(Status::deadline_exceeded(format!("nothing came for {} s", limit.as_secs_f64()))),

@@ -3,17 +3,18 @@
 //! Such a server tells neither how many bytes will come nor their checksum, and sends no part of them again: so there is a bound on how many are
 //! taken, and a connection that fails is the end of it. What came whole is read as a table before it is given back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use areas::{Area, Bytes, Error, Frozen, Kind, PageSize, Result, Shared};
-use arrow_flight::{FlightData, FlightInfo};
+use arrow_flight::FlightInfo;
 use arrow_ipc::{MessageHeader, root_as_message};
 use indicatif::ProgressBar;
 use tonic::Status;
 
+use super::incoming::{Ended, Head, Incoming};
 use super::peer::Peer;
 use crate::ipc::{self, Table};
-
-/// More than so much is not taken of one message: it is in memory before it is in the area.
-pub(crate) const MOST_FOREIGN: usize = 1 << 30;
 
 /// What is being written.
 #[derive(Debug)]
@@ -25,23 +26,18 @@ pub(crate) struct TableDownload {
     /// Bytes at most.
     pub(crate) most: usize,
     pub(crate) bar: ProgressBar,
+    /// Bytes that are in the area.
+    pub(crate) came: Arc<AtomicU64>,
 }
 
 impl TableDownload {
     /// Brings all endpoints' messages, one after the other; the area, and how many bytes of it they are.
-    pub(crate) async fn run(self, info: &FlightInfo) -> Result<(Area<Frozen>, usize)> {
-        let (mut at, mut schema) = (0, None);
-        for endpoint in &info.endpoint {
-            let Some(ticket) = endpoint.ticket.clone() else {
-                return Err(self.refused("an endpoint has no ticket"));
-            };
-            let failed = |status: Status| self.peer.failed(&self.what, &status);
-            let mut client = self.peer.connect(MOST_FOREIGN).await.map_err(failed)?;
-            let mut stream = self.peer.within(client.do_get(ticket)).await.map_err(failed)?.into_inner();
-            while let Some(data) = self.peer.within(stream.message()).await.map_err(failed)? {
-                self.take(&data, &mut at, &mut schema)?;
-            }
-        }
+    pub(crate) async fn run(mut self, info: &FlightInfo) -> Result<(Area<Frozen>, usize)> {
+        let (came, pace, what) = (Arc::clone(&self.came), self.peer.pace, self.what.clone());
+        let mut at = tokio::select! {
+            at = self.bring(info) => at,
+            slow = pace.too_slow(what, || came.load(Ordering::Relaxed)) => Err(slow),
+        }?;
         at = self.write(at, &[&ipc::END])?;
         self.bar.finish_and_clear();
         let frozen = self.area.freeze().map_err(Error::from)?;
@@ -55,49 +51,96 @@ impl TableDownload {
         }
     }
 
+    /// All messages of all endpoints; where they end in the area.
+    async fn bring(&mut self, info: &FlightInfo) -> Result<usize> {
+        let (mut at, mut schema) = (0, None);
+        for endpoint in &info.endpoint {
+            let Some(ticket) = &endpoint.ticket else {
+                return Err(self.refused("an endpoint has no ticket"));
+            };
+            let (peer, what) = (self.peer.clone(), self.what.clone());
+            let failed = |status: Status| peer.failed(&what, &status);
+            let mut connection = peer.connect().await.map_err(failed)?;
+            let mut incoming = peer.get(&mut connection, ticket).await.map_err(failed)?;
+            while let Some(head) = incoming.head().await.map_err(|ended| self.ended(ended))? {
+                self.take(&mut incoming, head, &mut at, &mut schema).await?;
+            }
+        }
+        Ok(at)
+    }
+
     /// One message. The schema comes once for each endpoint, and must be the same.
-    fn take(&self, data: &FlightData, at: &mut usize, schema: &mut Option<bytes::Bytes>) -> Result<()> {
-        if data.data_header.is_empty() && data.data_body.is_empty() {
+    async fn take(
+        &mut self,
+        incoming: &mut Incoming,
+        Head { header, body }: Head,
+        at: &mut usize,
+        schema: &mut Option<bytes::Bytes>,
+    ) -> Result<()> {
+        if header.is_empty() && body == 0 {
             // Metadata of the application's own.
             return Ok(());
         }
-        let message = root_as_message(&data.data_header);
+        let message = root_as_message(&header);
         let message = message.map_err(|error| self.refused(format!("a message has no sense: {error}")))?;
         if message.header_type() == MessageHeader::Schema {
             match schema {
-                Some(before) if *before == data.data_header => return Ok(()),
+                Some(before) if *before == header => return Ok(()),
                 Some(_) => return Err(self.refused("its parts have different schemas")),
-                None => *schema = Some(data.data_header.clone()),
+                None => *schema = Some(header.clone()),
             }
         }
-        if usize::try_from(message.bodyLength()) != Ok(data.data_body.len()) {
+        if usize::try_from(message.bodyLength()) != Ok(body) {
             let told = message.bodyLength();
-            return Err(
-                self.refused(format!("a message has {} bytes, and tells of {told}", data.data_body.len()))
-            );
+            return Err(self.refused(format!("a message has {body} bytes, and tells of {told}")));
         }
-        let (prefix, padding) = ipc::around(data.data_header.len());
-        *at = self.write(*at, &[&prefix, &data.data_header, padding, &data.data_body])?;
+        let (prefix, padding) = ipc::around(header.len());
+        *at = self.write(*at, &[&prefix, &header, padding])?;
+        let end = at.checked_add(body).and_then(|end| end.checked_next_multiple_of(ipc::ALIGNMENT));
+        self.make_room(end)?;
+        while let Some(part) = incoming.part().await.map_err(|ended| self.ended(ended))? {
+            self.area.write_at(*at, &part)?;
+            *at += part.len();
+            self.count(part.len());
+        }
+        *at = at.next_multiple_of(ipc::ALIGNMENT);
         Ok(())
     }
 
+    fn count(&self, bytes: usize) {
+        self.came.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.bar.inc(bytes as u64);
+    }
+
+    fn ended(&self, ended: Ended) -> Error {
+        match ended {
+            Ended::Failed(status) => self.peer.failed(&self.what, &status),
+            Ended::Nonsense(detail) => self.refused(detail),
+        }
+    }
+
     /// Writes parts one after the other, in an area that is made large enough for them; where the next one begins.
-    fn write(&self, mut at: usize, parts: &[&[u8]]) -> Result<usize> {
+    fn write(&mut self, mut at: usize, parts: &[&[u8]]) -> Result<usize> {
         let end = parts.iter().try_fold(at, |end, part| end.checked_add(part.len()));
-        let end =
-            end.and_then(|end| end.checked_next_multiple_of(ipc::ALIGNMENT)).filter(|&end| end <= self.most);
-        let Some(end) = end else {
+        let end = self.make_room(end.and_then(|end| end.checked_next_multiple_of(ipc::ALIGNMENT)))?;
+        for part in parts {
+            self.area.write_at(at, part)?;
+            at += part.len();
+            self.count(part.len());
+        }
+        Ok(end)
+    }
+
+    /// Has the area reach to there, if it may. Its pages are taken at once, so that what they do not fit into is told, and kills nobody.
+    fn make_room(&mut self, end: Option<usize>) -> Result<usize> {
+        let Some(end) = end.filter(|&end| end <= self.most) else {
             return Err(Error::new(Kind::Limit, self.what.clone())
                 .detail(format!("more than {:#} come", Bytes::from(self.most)))
                 .help("`--max-size SIZE` takes more"));
         };
         if end > self.area.size() {
             self.area.grow(end.next_multiple_of(PageSize::base().bytes()))?;
-        }
-        for part in parts {
-            self.area.write_at(at, part)?;
-            at += part.len();
-            self.bar.inc(part.len() as u64);
+            self.area.populate()?;
         }
         Ok(end)
     }

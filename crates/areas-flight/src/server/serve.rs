@@ -11,40 +11,48 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Status};
+use tonic::transport::{Server, ServerTlsConfig};
 
+use super::accept::Accepted;
+use super::admit::Admission;
 use super::allow::{Allowed, Offer};
+use super::get::{Calls, Least, MOST_REQUEST};
 use super::service::Service;
 use crate::args::Serve;
-use crate::failure::io_error;
+use crate::failure::{in_words, io_error};
 use crate::token::{self, Token};
-use crate::{complain, runtime, wire};
+use crate::{complain, print, runtime, tls, wire, worker};
 
-/// No request is larger: a name, or a ticket.
-const MOST_REQUEST: usize = 64 << 10;
 /// So many calls on one connection at once.
 const MOST_STREAMS: u32 = 64;
-/// What a connection may have on its way: enough for a fast network.
-const WINDOW: u32 = 8 << 20;
-/// A frame of HTTP/2: larger ones are fewer.
-const FRAME: u32 = 1 << 20;
+/// What a client may send before it is read: names and tickets are short.
+const WINDOW: u32 = 1 << 20;
 /// A client of which nothing is heard for so long is asked whether it is there, and has as long to answer.
 const SILENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(serve: Serve) -> Result<ExitCode> {
+    serves(&serve).inspect_err(|error| {
+        if serve.json_errors {
+            // Who cannot be told hears it from the standard error.
+            let _ = worker::say_failed(error);
+        }
+    })
+}
+
+fn serves(serve: &Serve) -> Result<ExitCode> {
+    let encryption = serve.tls_cert.as_deref().zip(serve.tls_key.as_deref());
+    let encryption = encryption.map(|(cert, key)| tls::of_server(cert, key)).transpose()?;
     let offer = Arc::new(Offer::new(if serve.all { vec![Allowed::All] } else { serve.names.clone() }));
     offer.check()?;
-    let path = token_path(&serve)?;
+    let path = token_path(serve)?;
     let token = Token::read_or_make(&path)?;
     let listener = listen(serve.listen)?;
     let address = listener.local_addr().map_err(|error| io_error("ask for the port", error))?;
     if serve.while_stdin {
         end_with_input()?;
     }
-    runtime()?
-        .block_on(answer(&serve, offer, token, listener, |offer| tell_ready(&serve, offer, address, &path)))
+    let ready = |offer: &Offer| tell_ready(serve, offer, address, &path);
+    runtime()?.block_on(answer(serve, encryption, offer, token, listener, ready))
 }
 
 /// Ends this process when its standard input ends.
@@ -76,6 +84,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
 /// Until a signal ends it.
 async fn answer(
     serve: &Serve,
+    encryption: Option<ServerTlsConfig>,
     offer: Arc<Offer>,
     token: Token,
     listener: TcpListener,
@@ -87,19 +96,37 @@ async fn answer(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let service = FlightServiceServer::new(Service::new(Arc::clone(&offer)))
+    let service = Service::new(Arc::clone(&offer));
+    let admission = Admission(Arc::new(token));
+    let others = FlightServiceServer::new(service.clone())
         .max_decoding_message_size(MOST_REQUEST)
         .max_encoding_message_size(usize::MAX);
-    let serving = Server::builder()
+    let others = InterceptedService::new(others, {
+        let admission = admission.clone();
+        move |request| admission.intercept(request)
+    });
+    let least = Least { rate: serve.min_rate.0, window: serve.timeout };
+    let calls = Calls { others, service, admission, least, quiet: serve.quiet };
+    let mut server = Server::builder();
+    if let Some(encryption) = encryption {
+        server = server.tls_config(encryption).map_err(|error| {
+            let of = |path: &Option<PathBuf>| path.as_deref().unwrap_or(Path::new("")).to_owned();
+            Error::new(
+                Kind::InvalidInput,
+                format!("encrypt with {:?} and {:?}", of(&serve.tls_cert), of(&serve.tls_key)),
+            )
+            .detail(in_words(&error))
+            .help("the key is to be that of the first certificate in the file")
+        })?;
+    }
+    let serving = server
         .max_concurrent_streams(MOST_STREAMS)
         .initial_connection_window_size(WINDOW)
         .initial_stream_window_size(WINDOW)
-        .max_frame_size(FRAME)
         .http2_keepalive_interval(Some(SILENCE))
         .http2_keepalive_timeout(Some(SILENCE))
-        .add_service(InterceptedService::new(service, move |request| admit(request, &token)))
-        .serve_with_incoming(incoming);
+        .add_service(calls)
+        .serve_with_incoming(Accepted::from(listener));
     ready(&offer)?;
     // What is on its way is cut off: whoever fetches tells that from an end.
     let code = tokio::select! {
@@ -114,17 +141,6 @@ async fn answer(
     Ok(ExitCode::from(code))
 }
 
-/// Before anything else of a request is looked at.
-fn admit(request: Request<()>, token: &Token) -> std::result::Result<Request<()>, Status> {
-    match request.metadata().get("authorization") {
-        Some(given) if token.is_in(given.as_bytes()) => Ok(request),
-        Some(_) => Err(Status::unauthenticated("the token is not this server's")),
-        None => {
-            Err(Status::unauthenticated("no token came: the header `authorization` is to be `Bearer TOKEN`"))
-        }
-    }
-}
-
 /// That it serves.
 #[derive(Debug, Serialize)]
 struct Ready<'a> {
@@ -133,14 +149,16 @@ struct Ready<'a> {
     address: String,
     port: u16,
     token_file: &'a str,
+    tls: bool,
     areas: Vec<String>,
     pid: u32,
 }
 
 fn tell_ready(serve: &Serve, offer: &Offer, address: SocketAddr, token: &Path) -> Result<()> {
-    if !address.ip().is_loopback() && !serve.quiet {
+    let encrypted = serve.tls_cert.is_some();
+    if !address.ip().is_loopback() && !encrypted && !serve.quiet {
         complain(&format!(
-            "whoever can watch the network to {address} sees the token and the bytes: they are not encrypted (a tunnel of ssh or WireGuard would do that)"
+            "whoever can watch the network to {address} sees the token and the bytes: they are not encrypted (`--tls-cert F --tls-key F` encrypts them, as a tunnel of ssh or WireGuard does)"
         ));
     }
     let offered = offer.list()?;
@@ -153,21 +171,21 @@ fn tell_ready(serve: &Serve, offer: &Offer, address: SocketAddr, token: &Path) -
             address: address.ip().to_string(),
             port: address.port(),
             token_file: &token.to_string_lossy(),
+            tls: encrypted,
             areas: names.collect(),
             pid: std::process::id(),
         };
-        println!("{}", String::from_utf8_lossy(&wire::encode(&ready)));
-        return Ok(());
+        return print(&String::from_utf8_lossy(&wire::encode(&ready)));
     }
+    let scheme = if encrypted { "grpc+tls://" } else { "" };
     match serve.quiet {
-        true => println!("{address}"),
+        true => print(&format!("{scheme}{address}")),
         false => {
             let (count, noun) = (offered.len(), if offered.len() == 1 { "area" } else { "areas" });
-            println!(
-                "{count} frozen {noun} served at {address} by process {} until it ends; the token is in {token:?}",
+            print(&format!(
+                "{count} frozen {noun} served at {scheme}{address} by process {} until it ends; the token is in {token:?}",
                 std::process::id()
-            );
+            ))
         }
     }
-    Ok(())
 }

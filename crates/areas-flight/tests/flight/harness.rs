@@ -185,16 +185,21 @@ impl Held {
 
     /// The processes that it has started, and theirs.
     pub(crate) fn all_children(&self) -> Vec<u32> {
-        let mut all = vec![self.child.id()];
-        let mut at = 0;
-        while let Some(pid) = all.get(at) {
-            let children =
-                std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-            all.extend(children.split_whitespace().map(|pid| pid.parse::<u32>().unwrap()));
-            at += 1;
-        }
-        all.split_off(1)
+        children_of(self.child.id())
     }
+}
+
+/// The processes that a process has started, and theirs.
+pub(crate) fn children_of(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
+    let mut at = 0;
+    while let Some(pid) = all.get(at) {
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        all.extend(children.split_whitespace().map(|pid| pid.parse::<u32>().unwrap()));
+        at += 1;
+    }
+    all.split_off(1)
 }
 
 impl Drop for Held {

@@ -25,19 +25,21 @@ type Result<T> = std::result::Result<T, Status>;
 
 /// What a server says that an area has, and the batches that it sends.
 #[derive(Clone, Debug)]
-struct Hostile {
+pub(crate) struct Hostile {
     /// `app_metadata` of the `FlightInfo`.
-    told: serde_json::Value,
+    pub(crate) told: serde_json::Value,
     sent: Vec<FlightData>,
     /// What happens after those.
     then: Then,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
+pub(crate) enum Then {
     End,
     /// The last one again, for ever.
     Again,
+    /// The last one again, ten times a second, for ever.
+    Drips,
     /// Nothing, for ever.
     Silence,
 }
@@ -69,18 +71,18 @@ fn batch_that_says(rows: i64, offset: i64, length: i64, body: Vec<u8>) -> Flight
     FlightData::new().with_data_header(builder.finished_data().to_vec()).with_data_body(body)
 }
 
-fn batch(len: usize) -> FlightData {
+pub(crate) fn batch(len: usize) -> FlightData {
     let rows = i64::try_from(len).unwrap();
     batch_that_says(rows, 0, rows, vec![7; len])
 }
 
 impl Hostile {
-    fn new(size: u64, sent: Vec<FlightData>, then: Then) -> Self {
+    pub(crate) fn new(size: u64, sent: Vec<FlightData>, then: Then) -> Self {
         Hostile { told: told(size), sent, then }
     }
 
     /// Starts it; its port. It ends with the test.
-    fn start(self) -> u16 {
+    pub(crate) fn start(self) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -104,23 +106,40 @@ impl Hostile {
     }
 }
 
-struct Sent {
+pub(crate) struct Sent {
     left: std::vec::IntoIter<FlightData>,
     last: FlightData,
     then: Then,
+    ticks: tokio::time::Interval,
 }
 
 impl Stream for Sent {
     type Item = Result<FlightData>;
 
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match (self.left.next(), self.then) {
             (Some(next), _) => Poll::Ready(Some(Ok(next))),
             (None, Then::End) => Poll::Ready(None),
             (None, Then::Again) => Poll::Ready(Some(Ok(self.last.clone()))),
+            (None, Then::Drips) => self.ticks.poll_tick(cx).map(|_| Some(Ok(self.last.clone()))),
             // Nobody wakes it.
             (None, Then::Silence) => Poll::Pending,
         }
+    }
+}
+
+/// What is listed; and then, perhaps, all of it again.
+struct Listed(std::collections::VecDeque<FlightInfo>, Then);
+
+impl Stream for Listed {
+    type Item = Result<FlightInfo>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.0.pop_front();
+        if self.1 == Then::Again {
+            self.0.extend(next.clone());
+        }
+        Poll::Ready(next.map(Ok))
     }
 }
 
@@ -148,7 +167,8 @@ impl FlightService for Hostile {
 
     async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Sent>> {
         let last = self.sent.last().cloned().unwrap_or_default();
-        Ok(Response::new(Sent { left: self.sent.clone().into_iter(), last, then: self.then }))
+        let ticks = tokio::time::interval(std::time::Duration::from_millis(100));
+        Ok(Response::new(Sent { left: self.sent.clone().into_iter(), last, then: self.then, ticks }))
     }
 
     async fn handshake(
@@ -158,7 +178,13 @@ impl FlightService for Hostile {
         no()
     }
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>> {
-        no()
+        let info = FlightInfo::new().with_app_metadata(self.told.to_string().into_bytes());
+        let path = FlightDescriptor::new_path(vec!["\u{1b}[31m\nred".to_owned()]);
+        let infos = std::collections::VecDeque::from([
+            info.clone(),
+            info.with_app_metadata("").with_descriptor(path),
+        ]);
+        Ok(Response::new(Box::pin(Listed(infos, self.then))))
     }
     async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>> {
         no()
@@ -188,7 +214,7 @@ fn check(hostile: Hostile, code: i32, words: &str) {
     check_with(hostile, &[], code, words);
 }
 
-fn check_with(hostile: Hostile, more: &[&str], code: i32, words: &str) {
+pub(crate) fn check_with(hostile: Hostile, more: &[&str], code: i32, words: &str) {
     let here = Machine::new();
     let shown = format!("{:?} {:?}", hostile.told, hostile.then);
     let port = hostile.start();
@@ -299,6 +325,26 @@ fn tables_of_others_within_bounds() {
     check_with(foreign(vec![lies], Then::End), &[], 1, "has 128 bytes, and tells of 64");
     let nonsense = FlightData::new().with_data_header(vec![0xa5; 64]);
     check_with(foreign(vec![nonsense], Then::End), &[], 1, "a message has no sense");
+}
+
+/// What others find it by here, and what a terminal shows, is not for a server to say.
+#[test]
+fn names_that_a_server_makes_up() {
+    let mut other = Hostile::new(4096, vec![batch(4096)], Then::End);
+    other.told["name"] = json!("62");
+    check(other, 1, "an area of another name: \"b\"");
+    let mut odd = Hostile::new(4096, vec![], Then::End);
+    odd.told["name"] = json!("1b5b33316d0a");
+    let here = Machine::new();
+    let at = format!("127.0.0.1:{}", odd.start());
+    for how in [&[][..], &["--quiet"], &["--json"]] {
+        let ran = here.run([&["ls", "--at", &at], how].concat());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(!ran.output.contains(&0x1b), "{ran:?}");
+    }
+    let endless = Hostile::new(4096, vec![], Then::Again);
+    let ran = here.run(["ls", "--at", &format!("127.0.0.1:{}", endless.start())]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("more than"), "{ran:?}");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-use crate::harness::{Held, Machine, SOON, bytes_of, skipped, within};
+use crate::harness::{Held, Machine, SOON, assert_freed, bytes_of, objects_of, skipped, within};
 
 /// Two network namespaces and a pair of virtual devices. They go with this.
 struct Cable {
@@ -103,6 +104,72 @@ fn from_one_network_to_the_other() {
     assert!(cable.came() > 64 << 20, "{}", cable.came());
 }
 
+/// README's two commands. With `AREAS_FLIGHT_SIZE`, in bytes, of more than 256 MiB: of 1 GiB, say.
+#[test]
+fn two_commands_from_machine_to_machine_and_kills_at_any_moment() {
+    let test = "two_commands_from_machine_to_machine_and_kills_at_any_moment";
+    let Some(cable) = Cable::new(test) else { return };
+    let (there, here) = cable.machines();
+    let size = std::env::var("AREAS_FLIGHT_SIZE").map_or(256 << 20, |size| size.parse().unwrap());
+    eprintln!("{test}: an area of {size} bytes");
+    let bytes = bytes_of(size);
+    let _held = there.put("a", &bytes);
+    let (_server, port) = there.serve(&LISTEN);
+    let start = Instant::now();
+    let fetched = here.hold(fetch(&there, port, &["--policy", "interleave"]));
+    let took = start.elapsed();
+    assert!(here.bytes("a") == bytes, "other bytes came");
+    let shown = here.show("a");
+    assert_eq!((&shown["frozen"], &shown["size"]), (&serde_json::json!(true), &serde_json::json!(size)));
+    // Where its pages are was asked of the kernel; and all of them are somewhere.
+    let nodes = shown["nodes"].as_object().unwrap();
+    let placed: u64 = nodes.values().map(|bytes| bytes.as_u64().unwrap()).sum();
+    assert_eq!(placed, size.next_multiple_of(4096) as u64, "{shown}");
+    assert!(shown["policy"].as_str().unwrap().starts_with("interleave"), "{shown}");
+    drop(fetched);
+    here.assert_empty();
+    // Whichever of the processes is killed, whenever: from before the first byte to after the last.
+    let (mut published, mut nothing) = (0, 0);
+    for round in 0..12_u32 {
+        let (_server, port) = there.serve(&LISTEN);
+        let mut fetching = Held::started(&mut here.areas(fetch(&there, port, &["--timeout", "1"])));
+        std::thread::sleep(took.mul_f64(f64::from(round) / 10.0));
+        // `ip netns exec` becomes the command, which has the worker for a child.
+        let worker = fetching.all_children();
+        let all = [vec![fetching.child.id()], worker.clone()].concat();
+        let objects: Vec<u64> = all.iter().flat_map(|&pid| objects_of(pid)).collect();
+        let was_published = here.run(["show", "a"]).code == Some(0);
+        match (round % 2, worker.first()) {
+            (0, Some(&worker)) => {
+                let pid = rustix::process::Pid::from_raw(i32::try_from(worker).unwrap()).unwrap();
+                // It may have ended.
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                if !was_published
+                    && !within(Duration::from_secs(5), || here.run(["show", "a"]).code == Some(0))
+                {
+                    let ran = fetching.ended();
+                    assert!(ran.code != Some(0) && ran.stderr.contains("areas: cannot"), "{ran:?}");
+                }
+                let _ = fetching.child.kill();
+            }
+            _ => fetching.kill(),
+        }
+        let _ = fetching.child.wait();
+        match was_published {
+            true => published += 1,
+            false => nothing += 1,
+        }
+        here.assert_empty();
+        if !objects.is_empty() {
+            assert_freed(&objects);
+        }
+        let left = || all.iter().any(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok());
+        assert!(within(SOON, || !left()), "a process of {all:?} goes on");
+    }
+    eprintln!("{test}: killed before it was published {nothing} times, after {published} times");
+    assert!(nothing > 0);
+}
+
 /// Begins to fetch, and cuts the cable in the middle.
 fn cut_in_the_middle(cable: &Cable, there: &Machine, here: &Machine, port: u16, more: &[&str]) -> Held {
     let before = cable.came();
@@ -154,7 +221,7 @@ fn a_cut_cable_that_is_mended() {
     let mut fetching = cut_in_the_middle(&cable, &there, &here, port, &["--timeout", "60"]);
     here.assert_empty();
     // Long enough that the silence is noticed.
-    std::thread::sleep(std::time::Duration::from_secs(12));
+    std::thread::sleep(Duration::from_secs(12));
     cable.set("up");
     assert!(within(SOON, || here.run(["show", "a"]).code == Some(0)), "{}", fetching.errors());
     assert!(here.bytes("a") == bytes);
