@@ -97,7 +97,8 @@ def receive(location, size):
         with socket.create_connection((host, int(port))) as server:
             start, at = time.monotonic(), 0
             while at < int(size):
-                at += server.recv_into(into[at:], 8 << 20)
+                with into[at : at + (8 << 20)] as part:
+                    at += server.recv_into(part)
             seconds = time.monotonic() - start
         into.release()
     print(json.dumps({"seconds": seconds, "bytes": at, "peak": None}))
@@ -278,6 +279,7 @@ def measure(bench, network, rounds):
                     result = bench.row(network, *row, servers[row[0]][0])
                     if number > 0:
                         results[row].append(result)
+                    print(f"{network.name} {number}: {row[0]} to {row[1]}: {result['seconds']:.3f} s", file=sys.stderr)
     finally:
         bench.end()
     return results, watch.most["server"]

@@ -196,8 +196,8 @@ fn foreign(
     let area = receive(socket, size)?;
     let bar = bar(fetch, u64::try_from(info.total_bytes).ok());
     let start = Instant::now();
-    let (frozen, sent) =
-        runtime.block_on(TableDownload { peer, what, area, most, bar, came: Arc::default() }.run(info))?;
+    let (frozen, sent) = runtime
+        .block_on(TableDownload { peer, what, area, most, bar, came: Arc::default(), room: 0 }.run(info))?;
     let seconds = start.elapsed().as_secs_f64();
     frozen.send(socket)?;
     say(&Event::Done {

@@ -2,7 +2,7 @@
 
 use std::process::{ExitCode, Stdio};
 
-use areas::{Bytes, Error, Kind, Name};
+use areas::{Bytes, Error, Kind, Name, escape_invisible};
 use serde::{Deserialize, Serialize};
 
 use super::args::Reaching;
@@ -66,9 +66,14 @@ pub(crate) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// As it is named to `areas fetch`.
-fn said(area: &Listed) -> &str {
-    area.name_bytes.as_deref().unwrap_or(&area.name)
+/// As it is named to `areas fetch`; what a terminal would obey, as bytes.
+fn said(area: &Listed) -> String {
+    let bytes = || area.name.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    match &area.name_bytes {
+        Some(bytes) => bytes.clone(),
+        None if escape_invisible(&area.name) != area.name => format!("hex:{}", bytes()),
+        None => area.name.clone(),
+    }
 }
 
 fn is_meant(pattern: &Pattern, area: &Listed) -> bool {
@@ -98,7 +103,7 @@ fn in_a_table(listing: &Listing) -> Result<()> {
     for area in &listing.areas {
         let or_nothing = |value: Option<String>| value.unwrap_or_default();
         table.row([
-            said(area).to_owned(),
+            said(area),
             or_nothing(area.size.map(|size| format!("{:#}", Bytes(size)))),
             or_nothing(area.rows.map(|rows| rows.to_string())),
             or_nothing(area.note.clone()),

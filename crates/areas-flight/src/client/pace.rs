@@ -22,11 +22,14 @@ impl Pace {
         let late = |what: String, detail: String, help: &'static str| {
             Error::new(Kind::TimedOut, what).detail(detail).help(help)
         };
-        let (mut before, mut since, mut nothing) = (came(), start, false);
+        let (mut before, mut since, mut slow_before) = (came(), start, false);
+        // What had come by the last quarter of the window.
+        let mut late_in_window = None;
         loop {
             let left = self.whole.map(|whole| whole.saturating_sub(start.elapsed()));
-            let window = self.window.saturating_sub(since.elapsed());
-            tokio::time::sleep(left.map_or(window, |left| left.min(window))).await;
+            let until = if late_in_window.is_none() { self.window.mul_f64(0.75) } else { self.window };
+            let pause = until.saturating_sub(since.elapsed());
+            tokio::time::sleep(left.map_or(pause, |left| left.min(pause))).await;
             let now = came();
             if let Some(whole) = self.whole.filter(|&whole| start.elapsed() >= whole) {
                 let (all, seconds) = (Bytes(now), whole.as_secs_f64());
@@ -37,26 +40,35 @@ impl Pace {
                 );
             }
             if since.elapsed() < self.window {
+                if since.elapsed() >= until {
+                    late_in_window = late_in_window.or(Some(now));
+                }
                 continue;
             }
             let moved = now - before;
-            // The first time they do.
-            let enough_of_nothing = moved == 0 && nothing;
-            if enough_of_nothing {
-                let seconds = 2.0 * self.window.as_secs_f64();
-                let detail = format!("nothing of it came for {seconds} s");
-                return late(what, detail, "nothing was published; `--timeout SECONDS` waits longer");
+            let is_slow = (moved as f64) < (self.least as f64 * self.window.as_secs_f64()).max(1.0);
+            // What stopped may be on its way to another connection: that has a window more.
+            let goes_on = late_in_window.is_some_and(|late| now > late);
+            if is_slow && (goes_on || slow_before) {
+                let seconds = self.window.as_secs_f64();
+                return match moved {
+                    0 => late(
+                        what,
+                        format!("nothing of it came for {} s", 2.0 * seconds),
+                        "nothing was published; `--timeout SECONDS` waits longer",
+                    ),
+                    _ => late(
+                        what,
+                        format!(
+                            "{:#} came in {seconds} s: that is less than {:#} a second",
+                            Bytes(moved),
+                            Bytes(self.least)
+                        ),
+                        "nothing was published; `--min-rate SIZE` takes it slower, 0 however slow",
+                    ),
+                };
             }
-            nothing = moved == 0;
-            if moved > 0 && (moved as f64) < self.least as f64 * self.window.as_secs_f64() {
-                let (all, least, seconds) = (Bytes(moved), Bytes(self.least), self.window.as_secs_f64());
-                return late(
-                    what,
-                    format!("{all:#} came in {seconds} s: that is less than {least:#} a second"),
-                    "nothing was published; `--min-rate SIZE` takes it slower, 0 however slow",
-                );
-            }
-            (before, since) = (now, Instant::now());
+            (before, since, slow_before, late_in_window) = (now, Instant::now(), is_slow, None);
         }
     }
 }

@@ -196,7 +196,7 @@ impl Peer {
             true if said.contains("InvalidContentType") => {
                 Some(format!("the server does not encrypt, it seems: nothing was sent to it; `areas serve --tls-cert F --tls-key F` does ({})", self.place))
             }
-            true if said.contains("UnknownIssuer") || said.contains("CaUsedAsEndEntity") => Some(
+            true if ["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"].iter().any(|why| said.contains(why)) => Some(
                 "`--tls-ca F` names the file with the certificate of whoever signed the server's, copied from there"
                     .to_owned(),
             ),

@@ -28,7 +28,12 @@ pub(crate) struct TableDownload {
     pub(crate) bar: ProgressBar,
     /// Bytes that are in the area.
     pub(crate) came: Arc<AtomicU64>,
+    /// There was room for so many bytes.
+    pub(crate) room: usize,
 }
+
+/// So much room is asked for at a time.
+const AHEAD: usize = 16 << 20;
 
 impl TableDownload {
     /// Brings all endpoints' messages, one after the other; the area, and how many bytes of it they are.
@@ -131,7 +136,7 @@ impl TableDownload {
         Ok(end)
     }
 
-    /// Has the area reach to there, if it may. Its pages are taken at once, so that what they do not fit into is told, and kills nobody.
+    /// Has the area reach to there, if it may. Whether there is room is asked before, so that what it does not fit into is told, and kills nobody.
     fn make_room(&mut self, end: Option<usize>) -> Result<usize> {
         let Some(end) = end.filter(|&end| end <= self.most) else {
             return Err(Error::new(Kind::Limit, self.what.clone())
@@ -139,10 +144,26 @@ impl TableDownload {
                 .help("`--max-size SIZE` takes more"));
         };
         if end > self.area.size() {
+            self.ask_for_room(end)?;
             self.area.grow(end.next_multiple_of(PageSize::base().bytes()))?;
-            self.area.populate()?;
         }
         Ok(end)
+    }
+
+    /// Asks as one asks who takes pages: by taking them, for a moment. (The area cannot take them ahead: it would keep them.)
+    fn ask_for_room(&mut self, end: usize) -> Result<()> {
+        while self.room < end {
+            let asked =
+                areas::builder(AHEAD.max(end - self.room)).shared().and_then(|mut area| area.populate());
+            asked.map_err(|error| {
+                let full = Error::new(error.kind(), self.what.clone());
+                let detail = format!("{} are here, and more come: {error}", Bytes::from(self.area.size()));
+                let help = error.remedy().unwrap_or("nothing was published").to_owned();
+                full.detail(detail).help(help)
+            })?;
+            self.room = end.max(self.room.saturating_add(AHEAD));
+        }
+        Ok(())
     }
 
     fn refused(&self, detail: impl Into<String>) -> Error {

@@ -232,14 +232,14 @@ pub(crate) fn within(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// The memory objects that a process has mapped or open, by inode.
+/// The memory objects of areas that a process has mapped or open, by inode; not the table that each process has of what it publishes.
 pub(crate) fn objects_of(pid: u32) -> Vec<u64> {
+    let is_area = |line: &str| line.contains("/memfd:area") && !line.contains("/memfd:areas table");
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-    let mapped = maps.lines().filter(|line| line.contains("/memfd:area"));
+    let mapped = maps.lines().filter(|line| is_area(line));
     let mut all: Vec<u64> = mapped.filter_map(|line| line.split_whitespace().nth(4)?.parse().ok()).collect();
     for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-        let is_object =
-            std::fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().contains("memfd:area"));
+        let is_object = std::fs::read_link(entry.path()).is_ok_and(|to| is_area(&to.to_string_lossy()));
         if let Some(status) = is_object.then(|| std::fs::metadata(entry.path()).ok()).flatten() {
             all.push(std::os::unix::fs::MetadataExt::ino(&status));
         }

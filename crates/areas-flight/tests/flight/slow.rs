@@ -17,13 +17,13 @@ use crate::hostile::{Hostile, Then, batch, check_with};
 fn a_server_that_drips() {
     let drips = || Hostile::new(1 << 20, vec![batch(8)], Then::Drips);
     // The last one of the options counts.
-    check_with(drips(), &["--min-rate", "1K"], 4, "less than 1.0 KiB a second");
+    check_with(drips(), &["--min-rate", "1K"], 4, "less than 1.00 KiB a second");
     check_with(drips(), &["--min-rate", "0", "--max-time", "5"], 4, "which was not all");
     let not_ours = |mut hostile: Hostile| {
         hostile.told = serde_json::json!("nothing of ours");
         hostile
     };
-    check_with(not_ours(drips()), &[], 4, "less than 1.0 KiB a second");
+    check_with(not_ours(drips()), &[], 4, "less than 1.00 KiB a second");
     // And one that goes on saying what is not of the area.
     let metadata = arrow_flight::FlightData::new().with_app_metadata("x");
     let talks = Hostile::new(1, vec![metadata], Then::Drips);
