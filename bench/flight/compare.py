@@ -14,6 +14,7 @@ import mmap
 import os
 import pathlib
 import re
+import resource
 import shutil
 import socket
 import statistics
@@ -115,6 +116,21 @@ def peak(pid):
         return None
     found = re.search(r"RssAnon:\s+(\d+) kB", text)
     return int(found[1]) << 10 if found else None
+
+
+def cpu(pids):
+    """The seconds of CPU that processes have had, with those of their children that have ended."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_of_ended():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class Watch:
@@ -224,11 +240,11 @@ class Bench:
         ours, line = self.start(network.command(0, [self.areas, "--quiet", "serve", "x", "--json", *listen]))
         port = json.loads(line)["port"]
         theirs, line = self.start(network.command(0, self.python("serve_pyarrow", network.address, self.size)))
-        _, file_port = self.start(network.command(0, self.python("send_file", network.address, self.size)))
+        files, file_port = self.start(network.command(0, self.python("send_file", network.address, self.size)))
         return {
             "areas": (f"{network.address}:{port}", ours),
             "pyarrow": (f"{network.address}:{int(line)}", theirs),
-            "sendfile": (f"{network.address}:{int(file_port)}", None),
+            "sendfile": (f"{network.address}:{int(file_port)}", files),
         }
 
     def row(self, network, server, client, at):
@@ -276,7 +292,11 @@ def measure(bench, network, rounds):
             # The first one of each is not counted: areas computes a checksum then, once.
             for number in range(rounds + 1):
                 for row in ROWS:
-                    result = bench.row(network, *row, servers[row[0]][0])
+                    at, server = servers[row[0]]
+                    of_server, of_client = cpu(below(server.pid)), cpu_of_ended()
+                    result = bench.row(network, *row, at)
+                    result["server_cpu"] = cpu(below(server.pid)) - of_server
+                    result["client_cpu"] = cpu_of_ended() - of_client
                     if number > 0:
                         results[row].append(result)
                     print(f"{network.name} {number}: {row[0]} to {row[1]}: {result['seconds']:.3f} s", file=sys.stderr)
@@ -291,15 +311,15 @@ def report(network, results, server_peak, size):
 
     base, ceiling = median(ROWS[0], "seconds"), median(ROWS[-1], "seconds")
     print(f"\n{network.name}, {size >> 20} MiB, medians of {len(results[ROWS[0]])}:\n")
-    print("| server | client | GiB/s | to pyarrow's | of sendfile's | client's own memory | with start and end |")
-    print("|---|---|---|---|---|---|---|")
+    print("| server | client | GiB/s | to pyarrow's | of sendfile's | client's own memory | with start and end | CPU of server and client |")
+    print("|---|---|---|---|---|---|---|---|")
     rows = []
     for row in ROWS:
         seconds, every = median(row, "seconds"), median(row, "all")
         own = max(one["peak"] for one in results[row])
         rate = size / seconds / (1 << 30)
         print(
-            f"| {row[0]} | {row[1]} | {rate:.2f} | {base / seconds:.2f} | {ceiling / seconds:.2f} | {own >> 20} MiB | {every:.2f} s |"
+            f"| {row[0]} | {row[1]} | {rate:.2f} | {base / seconds:.2f} | {ceiling / seconds:.2f} | {own >> 20} MiB | {every:.2f} s | {median(row, 'server_cpu'):.2f} s, {median(row, 'client_cpu'):.2f} s |"
         )
         rows.append({"server": row[0], "client": row[1], "seconds": seconds, "all": every, "peak": own, "runs": results[row]})
     print(f"\nareas' server: {server_peak >> 20} MiB of its own at most.")

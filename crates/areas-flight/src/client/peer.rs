@@ -200,6 +200,9 @@ impl Peer {
                 "`--tls-ca F` names the file with the certificate of whoever signed the server's, copied from there"
                     .to_owned(),
             ),
+            true if said.contains("Expired") || said.contains("NotValidYet") => {
+                Some("it needs a new certificate, unless the clock here or there is wrong".to_owned())
+            }
             true if said.contains("not valid for name") => {
                 Some("call the server by a name, or an address, that its certificate has".to_owned())
             }

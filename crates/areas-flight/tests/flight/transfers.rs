@@ -135,9 +135,9 @@ fn another_area_of_that_name_is_no_continuation() {
     let location = location(proxy.port, "a");
     let mut fetching = Held::started(&mut here.areas(fetch(&there, &location)));
     proxy.wait_until_stopped();
-    proxy.cut();
     drop(held);
     let _other = there.put("a", &vec![7; MANY]);
+    proxy.cut();
     proxy.let_pass(u64::MAX);
     let ran = fetching.ended();
     assert_eq!(ran.code, Some(1), "{ran:?}");
