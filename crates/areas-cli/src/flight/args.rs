@@ -20,7 +20,7 @@ use crate::watch::args::seconds;
 #[command(after_help = "\
 Examples:
   areas serve model    # at a free port of 127.0.0.1; the token is in ~/.config/areas/flight.token
-  areas serve 'models/*' --listen 10.0.0.1:7070 --token-file token --tls-cert cert.pem --tls-key key.pem")]
+  areas serve 'models/*' --listen 10.0.0.1:7070 --tls-cert cert.pem --tls-key key.pem")]
 pub(crate) struct Serve {
     /// Names, and patterns of names with `*`, `?` and `[…]`, also of areas to come: `name:a*` is a name always, `hex:ff` its bytes
     #[arg(value_name = "NAME", required_unless_present = "all")]
