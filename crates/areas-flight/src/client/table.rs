@@ -32,8 +32,10 @@ pub(crate) struct TableDownload {
     pub(crate) room: usize,
 }
 
-/// So much room is asked for at a time.
-const AHEAD: usize = 16 << 20;
+/// So much room is asked for at a time, at least
+const LEAST_AHEAD: usize = 4 << 20;
+/// and at most, where messages are smaller.
+const MOST_AHEAD: usize = 64 << 20;
 
 impl TableDownload {
     /// Brings all endpoints' messages, one after the other; the area, and how many bytes of it they are.
@@ -152,16 +154,17 @@ impl TableDownload {
 
     /// Asks as one asks who takes pages: by taking them, for a moment. (The area cannot take them ahead: it would keep them.)
     fn ask_for_room(&mut self, end: usize) -> Result<()> {
-        while self.room < end {
-            let asked =
-                areas::builder(AHEAD.max(end - self.room)).shared().and_then(|mut area| area.populate());
+        if self.room < end {
+            // Seldom, and never much more than there is already: it may all but fit.
+            let ahead = (self.room / 2).clamp(LEAST_AHEAD, MOST_AHEAD).max(end - self.room);
+            let asked = areas::builder(ahead).shared().and_then(|mut area| area.populate());
             asked.map_err(|error| {
                 let full = Error::new(error.kind(), self.what.clone());
                 let detail = format!("{} are here, and more come: {error}", Bytes::from(self.area.size()));
                 let help = error.remedy().unwrap_or("nothing was published").to_owned();
                 full.detail(detail).help(help)
             })?;
-            self.room = end.max(self.room.saturating_add(AHEAD));
+            self.room = self.room.saturating_add(ahead);
         }
         Ok(())
     }
