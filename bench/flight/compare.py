@@ -16,6 +16,7 @@ import pathlib
 import re
 import resource
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -338,6 +339,8 @@ def main():
     options = parser.parse_args()
     if options.smoke:
         options.size, options.rounds = 16 << 20, 1
+    # Whoever is ended takes its networks and servers along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     load = os.getloadavg()
     reports = []
     with cable() as wire:
