@@ -143,13 +143,21 @@ impl<K: Access> Area<K> {
                         .iter()
                         .map(Holder::to_string)
                         .collect();
-                    return Err(Error::new(Kind::Busy, what.to_owned())
-                        .call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", sys::Errno::BUSY)
-                        .detail(match holders.is_empty() {
-                            true => "nobody is seen to have it mapped for writing: pages may be pinned by a transfer".to_owned(),
-                            false => format!("mapped for writing by {}", holders.join(", ")),
-                        })
-                        .help("have them drop it, or clone it for reading only"));
+                    let error = Error::new(Kind::Busy, what.to_owned())
+                        .call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", sys::Errno::BUSY);
+                    return Err(match holders.is_empty() {
+                        true => error
+                            .detail(
+                                "nobody is seen to have it mapped for writing: pages may be pinned by a transfer",
+                            )
+                            .help(
+                                "what pins pages lets go first: unregister io_uring's buffers, deregister what RDMA, UCX or a GPU driver \
+                                 has registered, wait for direct I/O and for pipes that it was spliced into",
+                            ),
+                        false => error
+                            .detail(format!("mapped for writing by {}", holders.join(", ")))
+                            .help("have them drop it, or clone it for reading only"),
+                    });
                 }
                 Err(errno) => {
                     let object = super::object_of(self.object.as_ref());
