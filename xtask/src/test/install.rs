@@ -13,7 +13,7 @@ use super::{Done, Run, readme};
 use crate::{install, process};
 
 /// What has to be there, whatever else is.
-const FILES: [&str; 25] = [
+const FILES: [&str; 26] = [
     "bin/areas-flight",
     "lib/libareas.so",
     "lib/libareas.so.0",
@@ -24,6 +24,7 @@ const FILES: [&str; 25] = [
     "include/areas/aml.h",
     "include/areas/aml/area/hwloc.h",
     "include/areas/aml/area/linux.h",
+    "include/areas/aml/area/opencl.h",
     "include/areas/aml-0.1/aml.h",
     "include/areas/be/OS.h",
     "include/areas/be/kernel/OS.h",

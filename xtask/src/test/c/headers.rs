@@ -23,16 +23,20 @@ pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
             true => &[Language::C11, Language::Cpp17],
             false => Language::OF_AML.as_slice(),
         };
-        let of_hwloc = path == Path::new("aml/area/hwloc.h");
+        // What includes another library's header where that is there.
+        let without = match path.to_str() {
+            Some("aml/area/hwloc.h") => Some(("hwloc", "-DAML_WITHOUT_HWLOC_H")),
+            Some("aml/area/opencl.h") => Some(("OpenCL", "-DAML_WITHOUT_OPENCL_H")),
+            _ => None,
+        };
         for &language in languages {
             let name = format!("header {} in {}", path.display(), language.name());
             let here = path.clone();
             tests.push(Test::new(name.clone(), move |_| Outcome::of(alone(&here, language, &[]))));
-            if of_hwloc {
+            if let Some((library, without)) = without {
                 let here = path.clone();
-                let without = ["-DAML_WITHOUT_HWLOC_H"];
-                let name = format!("{name}, without hwloc");
-                tests.push(Test::new(name, move |_| Outcome::of(alone(&here, language, &without))));
+                let name = format!("{name}, without {library}");
+                tests.push(Test::new(name, move |_| Outcome::of(alone(&here, language, &[without]))));
             }
         }
     }

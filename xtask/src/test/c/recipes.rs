@@ -32,11 +32,17 @@ impl Recipe {
     }
 }
 
-pub(crate) const RECIPES: [Recipe; 3] = [
+pub(crate) const RECIPES: [Recipe; 4] = [
     Recipe { file: "io_uring.c", header: "liburing.h", links: &["-luring"], packages: "liburing-dev" },
     Recipe {
         file: "opencl.c",
         header: "CL/cl.h",
+        links: &["-lOpenCL"],
+        packages: "ocl-icd-opencl-dev pocl-opencl-icd",
+    },
+    Recipe {
+        file: "aml_opencl.c",
+        header: "CL/opencl.h",
         links: &["-lOpenCL"],
         packages: "ocl-icd-opencl-dev pocl-opencl-icd",
     },
