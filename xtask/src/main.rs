@@ -21,6 +21,7 @@ mod metadata;
 mod pictures;
 mod process;
 mod python;
+mod reach;
 mod reliability;
 mod soundness;
 mod storm;
@@ -49,6 +50,7 @@ enum Task {
     Install(install::Options),
     Layers(layers::Options),
     Pictures(pictures::Options),
+    Reach(reach::Options),
     Reliability(reliability::Options),
     Fuzz(fuzz::Options),
     Soundness(soundness::Options),
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Task::Install(options) => install::main(&options),
         Task::Layers(options) => layers::main(&options),
         Task::Pictures(options) => pictures::main(&options),
+        Task::Reach(options) => reach::main(&options),
         Task::Reliability(options) => reliability::main(&options),
         Task::Soundness(options) => soundness::main(&options),
         Task::Fuzz(options) => fuzz::main(&options),

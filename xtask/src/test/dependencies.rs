@@ -17,7 +17,7 @@ use crate::{metadata, process};
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Where each workspace is; of the first, two versions of a crate are a fault.
-const WORKSPACES: [&str; 4] = [".", "bench", "fuzz", "models"];
+const WORKSPACES: [&str; 5] = [".", "bench", "crates/areas-zenoh", "fuzz", "models"];
 
 /// The part of `deny.toml` that is checked here.
 #[derive(Deserialize)]
