@@ -104,7 +104,7 @@ _CALLED = {"list": ("_listing", "list_areas")}
 _PRIVATE = {"_open": "_handles", "_open_area": "_handles"}
 
 #: Submodules that are public.
-_MODULES = ("arrow", "joblib", "shared_memory", "torch")
+_MODULES = ("arrow", "dask", "joblib", "shared_memory", "torch")
 
 _FOUND = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -1,5 +1,6 @@
 //! The module's functions: making areas, finding them, and the machine's nodes.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
@@ -253,6 +254,13 @@ pub(crate) fn nodes(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
         nodes.append(node)?;
     }
     Ok(nodes)
+}
+
+/// The registry's folder, which this process joins; `None` where there is none.
+#[pyfunction]
+pub(crate) fn registry_path(py: Python<'_>) -> PyResult<Option<PathBuf>> {
+    let path = areas::registry::join().and_then(|()| areas::registry::path());
+    path.map_err(|error| raised(py, &error))
 }
 
 /// The nodes that this process may use, as the kernel writes them: `0-3,8`.

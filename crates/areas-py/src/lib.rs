@@ -60,7 +60,7 @@ mod module {
     #[pymodule_export]
     use super::area::{Base, look_up, make};
     #[pymodule_export]
-    use super::calls::{allowed_nodes, create, find, list, nodes, wait};
+    use super::calls::{allowed_nodes, create, find, list, nodes, registry_path, wait};
     #[pymodule_export]
     use super::gate::{Offer, offer, take};
     #[pymodule_export]
