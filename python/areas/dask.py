@@ -41,10 +41,14 @@ _HANDLE = "areas-handle"
 
 def register() -> None:
     """Has Dask pass arrays in areas as handles, where that can be. May be called again."""
-    dask_serialize.register(AreaArray, _dumps)
-    dask_deserialize.register(AreaArray, _loads)
-    if not hasattr(Comm.handshake_info, "_areas"):
-        Comm.handshake_info = _telling(Comm.handshake_info)
+    # Dask has types, but not for all of this.
+    serializers: Any = dask_serialize
+    deserializers: Any = dask_deserialize
+    connection: Any = Comm
+    serializers.register(AreaArray, _dumps)
+    deserializers.register(AreaArray, _loads)
+    if not hasattr(connection.handshake_info, "_areas"):
+        connection.handshake_info = _telling(connection.handshake_info)
 
 
 def dask_setup(_worker: Any) -> None:

@@ -152,13 +152,11 @@ impl AreaBuffer {
     }
 
     /// The area, for the time in which no command uses the buffer.
-    #[must_use]
     pub fn area(&self) -> &Area<Shared> {
         &self.area
     }
 
     /// Releases the buffer; the area stays.
-    #[must_use]
     pub fn into_area(self) -> Area<Shared> {
         let AreaBuffer { buffer, area } = self;
         drop(buffer);

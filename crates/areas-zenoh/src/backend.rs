@@ -49,7 +49,6 @@ impl AreasBackend {
     }
 
     /// The area. Messages lie in it.
-    #[must_use]
     pub fn area(&self) -> &Area<Shared> {
         &self.area
     }
