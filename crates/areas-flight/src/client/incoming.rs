@@ -277,7 +277,7 @@ mod tests {
             data.with_app_metadata(vec![3; body % 7])
         };
         let all: Vec<_> = [data(3, 0), data(200, 300), data(0, 0), data(4, 2000)].to_vec();
-        let bytes = all.iter().flat_map(crate::grpc::message).collect();
+        let bytes = all.iter().flat_map(grpc::message).collect();
         (all, bytes)
     }
 
