@@ -259,7 +259,7 @@ pub(crate) fn nodes(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 /// The registry's folder, which this process joins; `None` where there is none.
 #[pyfunction]
 pub(crate) fn registry_path(py: Python<'_>) -> PyResult<Option<PathBuf>> {
-    let path = areas::registry::join().and_then(|()| areas::registry::path());
+    let path = registry::join().and_then(|()| registry::path());
     path.map_err(|error| raised(py, &error))
 }
 

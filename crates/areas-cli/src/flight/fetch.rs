@@ -1,6 +1,7 @@
 //! `areas fetch`: an area of another machine, placed, published and held here.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use areas::{Area, Bytes, Shared};
 
@@ -60,7 +61,8 @@ fn tell(fetched: &Fetched) {
         output::complain("it is an area of this machine: cloned, and nothing was sent");
     } else if fetched.seconds > 0.0 {
         let (sent, seconds) = (Bytes(fetched.sent), fetched.seconds);
-        let rate = Bytes((fetched.sent as f64 / seconds) as u64);
+        let micros = Duration::try_from_secs_f64(seconds).map_or(1, |time| time.as_micros().max(1));
+        let rate = Bytes(u64::try_from(u128::from(fetched.sent) * 1_000_000 / micros).unwrap_or(u64::MAX));
         output::complain(&format!("{sent:#} came in {seconds:.3} s, {rate:#} a second"));
     }
     if !fetched.checked {
