@@ -210,6 +210,13 @@ impl Peer {
                 "the server encrypts, it seems: `grpc+tls://{}/…`, with `--tls-ca F`",
                 self.place
             )),
+            // Who closes before it is read what it said says nothing.
+            false if ["closed because of a broken pipe", "Connection reset by peer"].iter().any(|why| said.contains(why)) => {
+                Some(format!(
+                    "it closed the connection; if the server encrypts: `grpc+tls://{}/…`, with `--tls-ca F`",
+                    self.place
+                ))
+            }
             _ => None,
         }
     }

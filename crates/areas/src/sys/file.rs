@@ -167,13 +167,6 @@ pub(crate) fn open_folder(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd
     open_at(folder, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY, 0)
 }
 
-/// Has a folder's time of change say that something happened, and leaves the time at which something in it came or went.
-pub(crate) fn touch(folder: BorrowedFd<'_>) -> Result<()> {
-    let at = |nanoseconds| fs::Timespec { tv_sec: 0, tv_nsec: nanoseconds };
-    let times = fs::Timestamps { last_access: at(fs::UTIME_NOW), last_modification: at(fs::UTIME_OMIT) };
-    fs::futimens(folder, &times)
-}
-
 /// Whether a folder is on tmpfs, where its size is a constant number of bytes for each of its entries.
 pub(crate) fn is_on_tmpfs(folder: BorrowedFd<'_>) -> bool {
     #[expect(clippy::useless_conversion, reason = "of another type on some architectures")]
