@@ -249,7 +249,7 @@ pub(crate) static RULES: &[Rule] = &[
         .leaving(),
     // A mark in an object's file mode.
     rule(&["openat", "fcntl(F_OFD_SETLK)"], "the record lock under which a file mode is changed: without it two who change it in the same moment could undo each other's")
-        .of(&["retire", "freeze"]),
+        .of(&["retire", "freeze", "freeze-locked"]),
     // Areas that are offered at a socket.
     rule(&["openat", "read"], "the number that the kernel says of users who have none: where it cannot be read, it is asked whether all have one")
         .about(&["/overflowuid"])
@@ -268,6 +268,11 @@ pub(crate) static RULES: &[Rule] = &[
         .about(&["/dev/shm/areas-reliability-"])
         .of(&["take"]),
     // The registry's folder.
+    rule(&["fstatfs"], "whether the folder's size counts the teams in it: where that is not known, the time of any change of it says that some may have come")
+        .about(&["/teams"]),
+    rule(&["fstat", "fchmod"], "the folder's time of change, by which others are told that somebody waits or gives: they ask for it themselves once a second")
+        .about(&["/teams"])
+        .of(&["wait", "wait-in-vain", "transfer"]),
     rule(&["mkdirat", "openat"], "the folder may be removed while somebody joins: all of it is tried again")
         .only(&[ENOENT])
         .about(FOLDERS)
