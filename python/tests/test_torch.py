@@ -235,12 +235,16 @@ def test_killed_workers_leave_nothing():
     )  # fmt: skip
     batches = iter(loader)
     first = next(batches)
-    workers = [worker.pid for worker in batches._workers]
+    processes = list(batches._workers)
+    workers = [worker.pid for worker in processes]
     assert {info.pid for info in areas.list()} >= set(workers)
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
     with pytest.raises(RuntimeError, match="worker"):
         list(batches)
+    # One is enough for that: the other may still be ending.
+    for process in processes:
+        process.join(30)
     assert first[0].tolist() == [[0.0] * 1000]
     assert not {info.pid for info in areas.list()} & set(workers)
     assert of_torch() == before
