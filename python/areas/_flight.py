@@ -104,6 +104,11 @@ def serve(
     names = [_name(one) for one in all_of_them]
     if not names:
         raise InvalidInput("cannot serve areas: none is named")
+    if (tls_cert is None) != (tls_key is None):
+        given, missing = ("tls_cert", "tls_key") if tls_key is None else ("tls_key", "tls_cert")
+        raise InvalidInput(
+            f"cannot serve areas: {given} without {missing}", remedy="give both, the certificate and its private key"
+        )
     command = [_program("serve areas"), "serve", "--json", "--json-errors", "--quiet", "--while-stdin", "--listen", listen]
     for option, file in [("--token-file", token_file), ("--tls-cert", tls_cert), ("--tls-key", tls_key)]:
         if file is not None:

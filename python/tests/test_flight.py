@@ -206,8 +206,10 @@ def test_encrypted_for_areas_and_for_pyarrow(name, token, certificate, tmp_path)
     key.chmod(0o644)
     with areas.put(array, name=name), pytest.raises(areas.NotPermitted, match="its mode is 0644"):
         areas.serve(name, token_file=token, tls_cert=cert, tls_key=key)
-    with pytest.raises(areas.InvalidInput, match="--tls-key"):
+    with pytest.raises(areas.InvalidInput, match="tls_cert without tls_key"):
         areas.serve(name, token_file=token, tls_cert=cert)
+    with pytest.raises(areas.InvalidInput, match="tls_key without tls_cert"):
+        areas.serve(name, token_file=token, tls_key=key)
 
 
 def test_an_encrypted_table_of_a_server_of_pyarrow_s(name, certificate):
