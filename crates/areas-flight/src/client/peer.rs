@@ -210,17 +210,19 @@ impl Peer {
                 "the server encrypts, it seems: `grpc+tls://{}/…`, with `--tls-ca F`",
                 self.place
             )),
-            // Who closes before it is read what it said says nothing.
-            false if ["closed because of a broken pipe", "Connection reset by peer"].iter().any(|why| said.contains(why)) => {
-                Some(format!(
-                    "it closed the connection; if the server encrypts: `grpc+tls://{}/…`, with `--tls-ca F`",
-                    self.place
-                ))
-            }
+            // Whoever closes the connection before his answer is read says no more than that.
+            false if CLOSED.iter().any(|why| said.contains(why)) => Some(format!(
+                "it closed the connection; if the server encrypts: `grpc+tls://{}/…`, with `--tls-ca F`",
+                self.place
+            )),
             _ => None,
         }
     }
 }
+
+/// What hyper and h2 say where a server that was asked in plain ends the connection, as one does that encrypts.
+const CLOSED: [&str; 4] =
+    ["broken pipe", "Connection reset by peer", "operation was canceled", "connection closed"];
 
 /// All of a request, at once.
 struct Whole(Option<bytes::Bytes>);
