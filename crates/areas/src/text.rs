@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
-use std::ops::{Deref, RangeInclusive};
+use std::ops::RangeInclusive;
 
 /// Characters that Unicode calls printable and that show nothing: those of Default_Ignorable_Code_Point (DerivedCoreProperties.txt,
 /// Unicode 16) that are letters or marks. The others are format characters or not assigned.
@@ -17,51 +17,6 @@ const IGNORED: [RangeInclusive<char>; 8] = [
     '\u{ffa0}'..='\u{ffa0}',   // half-width Hangul filler
     '\u{e0100}'..='\u{e01ef}', // variation selectors
 ];
-
-/// Bytes that never change: a few of them in the value itself, more in memory of their own.
-#[derive(Clone)]
-pub(crate) struct ShortBytes(Bytes);
-
-/// As many as fit beside their number and the mark into the 24 bytes that the other kind takes, too.
-const SHORT: usize = 22;
-
-#[derive(Clone)]
-enum Bytes {
-    Short { len: u8, bytes: [u8; SHORT] },
-    Long(Box<[u8]>),
-}
-
-const _: () = assert!(size_of::<ShortBytes>() <= 24);
-
-impl From<&[u8]> for ShortBytes {
-    fn from(bytes: &[u8]) -> Self {
-        let mut short = [0; SHORT];
-        match (short.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
-            (Some(place), Ok(len)) => {
-                place.copy_from_slice(bytes);
-                ShortBytes(Bytes::Short { len, bytes: short })
-            }
-            _ => ShortBytes(Bytes::Long(bytes.into())),
-        }
-    }
-}
-
-impl Deref for ShortBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match &self.0 {
-            Bytes::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
-            Bytes::Long(bytes) => bytes,
-        }
-    }
-}
-
-impl fmt::Debug for ShortBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "b\"{}\"", self.escape_ascii())
-    }
-}
 
 /// At most so many bytes of a text, and no half character. (`str::floor_char_boundary` is younger than our oldest Rust.)
 pub(crate) fn shortened(text: &str, most: usize) -> &str {

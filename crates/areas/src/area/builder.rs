@@ -18,14 +18,13 @@ use crate::provider::{
 };
 use crate::registry::{LABEL, Name, Note};
 use crate::size::Bytes;
-use crate::text::ShortBytes;
 
 /// What is asked of a new area. It can be used many times: the terminal calls take `&self`.
 #[derive(Clone, Debug)]
 #[must_use = "an area is made by `private` or `shared`"]
 pub struct AreaBuilder<'a> {
     pub(super) size: usize,
-    name: Option<ShortBytes>,
+    name: Option<Arc<[u8]>>,
     note: Option<Vec<u8>>,
     exclusive: bool,
     placement: Placement,
@@ -287,7 +286,7 @@ impl<'a> AreaBuilder<'a> {
     /// # Errors
     /// As [`private`](AreaBuilder::private); [`Kind::Registry`] if it cannot be published.
     pub fn shared(&self) -> Result<Area<Shared>> {
-        let name = self.name.as_deref().map(Name::new).transpose()?;
+        let name = self.named()?;
         if self.size == 0 && self.extent == Wanted::Fixed {
             return Err(Error::new(Kind::InvalidInput, self.what("shared")).detail("the size is 0"));
         }
@@ -299,7 +298,7 @@ impl<'a> AreaBuilder<'a> {
     /// # Errors
     /// As [`shared`](AreaBuilder::shared).
     pub fn shared_or_empty(&self) -> Result<Area<Shared>> {
-        self.shared_of_any_size(self.name.as_deref().map(Name::new).transpose()?)
+        self.shared_of_any_size(self.named()?)
     }
 
     fn shared_of_any_size(&self, name: Option<Name>) -> Result<Area<Shared>> {
@@ -333,6 +332,10 @@ impl<'a> AreaBuilder<'a> {
         }
     }
 
+    fn named(&self) -> Result<Option<Name>> {
+        self.name.as_ref().map(Name::shared).transpose()
+    }
+
     fn noted(&self) -> Result<Note> {
         self.note.as_deref().map_or_else(|| Ok(Note::default()), Note::new)
     }
@@ -354,7 +357,7 @@ impl<'a> AreaBuilder<'a> {
     /// # Errors
     /// As [`shared`](AreaBuilder::shared) and [`CloneBuilder::open`](super::CloneBuilder::open); [`Kind::Busy`] where somebody was stopped in the middle of taking the name.
     pub fn create_or_open(&self) -> Result<CreatedOrOpened> {
-        let name = self.name.as_deref().map(Name::new).transpose()?;
+        let name = self.named()?;
         let Some(name) = name else {
             return Err(Error::new(Kind::InvalidInput, self.what("shared"))
                 .detail("it has no name by which it could be there")
@@ -421,7 +424,7 @@ impl<'a> AreaBuilder<'a> {
     /// # Errors
     /// As [`shared`](AreaBuilder::shared); [`Kind::InvalidInput`] for a lock with a reserve, as a reserve cannot be locked.
     pub fn resizable(&self, max: usize) -> Result<Area<Resizable>> {
-        let name = self.name.as_deref().map(Name::new).transpose()?;
+        let name = self.named()?;
         let note = self.noted()?;
         let what = || self.what("resizable");
         if self.size == 0 {

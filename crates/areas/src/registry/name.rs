@@ -21,17 +21,12 @@ impl Name {
     /// [`Kind::InvalidInput`] if it is empty, longer than [`Name::MAX`] bytes, or holds a NUL.
     pub fn new(name: impl AsRef<[u8]>) -> Result<Self> {
         let bytes = name.as_ref();
-        let wrong = |why: String| {
-            Err(Error::new(Kind::InvalidInput, format!("name an area {}", shown(bytes)))
-                .detail(why)
-                .help("a name has 1 to 255 bytes, in any encoding, and no NUL"))
-        };
-        match bytes.len() {
-            0 => wrong("the name is empty".to_owned()),
-            1..=Name::MAX if bytes.contains(&0) => wrong("it holds a NUL".to_owned()),
-            1..=Name::MAX => Ok(Name(bytes.into())),
-            len => wrong(format!("it has {len} bytes")),
-        }
+        check(bytes).map(|()| Name(bytes.into()))
+    }
+
+    /// Of bytes that are shared: they are not copied.
+    pub(crate) fn shared(bytes: &Arc<[u8]>) -> Result<Self> {
+        check(bytes).map(|()| Name(Arc::clone(bytes)))
     }
 
     /// The same, the empty name included: BeOS's interface has it.
@@ -54,6 +49,21 @@ impl Name {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// Whether bytes are a name.
+fn check(bytes: &[u8]) -> Result<()> {
+    let wrong = |why: String| {
+        Err(Error::new(Kind::InvalidInput, format!("name an area {}", shown(bytes)))
+            .detail(why)
+            .help("a name has 1 to 255 bytes, in any encoding, and no NUL"))
+    };
+    match bytes.len() {
+        0 => wrong("the name is empty".to_owned()),
+        1..=Name::MAX if bytes.contains(&0) => wrong("it holds a NUL".to_owned()),
+        1..=Name::MAX => Ok(()),
+        len => wrong(format!("it has {len} bytes")),
     }
 }
 
