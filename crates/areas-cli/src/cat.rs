@@ -5,11 +5,10 @@
 //! The kernel sends them by itself (`sendfile`) where nobody can tell: pages that wait in a pipe or a socket keep their area from being
 //! frozen for as long as the reader likes, so that there only what is frozen already is sent. All else is copied.
 
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::process::ExitCode;
 
 use areas::registry::Source;
@@ -40,10 +39,16 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
     // Of physical memory, and of what is left of an area that was cut, the object is a part of its file.
     let mut at = offset + object.offset();
     let mut first = io::stdout().is_terminal();
-    if !first && may_be_sent(&output, object.is_frozen().unwrap_or(false)) {
-        let sent = send(&file, &output, at, left);
-        at += sent;
-        left -= sent;
+    // What cannot be asked is copied to, and the first write says what is wrong with it.
+    if let Ok(kind) = output.metadata().map(|metadata| metadata.file_type()) {
+        if kind.is_fifo() {
+            widen(&output);
+        }
+        if !first && may_be_sent(kind, object.is_frozen().unwrap_or(false)) {
+            let sent = send(&file, &output, at, left);
+            at += sent;
+            left -= sent;
+        }
     }
     let mut buffer = vec![0; if left > 0 { BUFFER } else { 0 }];
     while left > 0 {
@@ -73,17 +78,16 @@ const PIECE: u64 = 64 << 20;
 /// A pipe of four times the usual size: the two who use it wait for each other less often, and it still fits into a cache.
 const PIPE: usize = 256 << 10;
 
-/// Whether the kernel may send the area's own pages. Makes a pipe roomy on this occasion.
-fn may_be_sent(output: &File, frozen: bool) -> bool {
-    let Ok(kind) = output.metadata().map(|metadata| metadata.file_type()) else { return false };
-    if kind.is_fifo() {
-        // It works as well without; and who has made it larger keeps that.
-        let size = rustix::pipe::fcntl_getpipe_size(output).unwrap_or(PIPE);
-        if size < PIPE {
-            let _ = rustix::pipe::fcntl_setpipe_size(output, PIPE);
-        }
+/// Makes a pipe roomy; one that somebody made larger stays so, and it works as well without.
+fn widen(pipe: &File) {
+    if rustix::pipe::fcntl_getpipe_size(pipe).is_ok_and(|size| size < PIPE) {
+        let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE);
     }
-    frozen || !(kind.is_fifo() || kind.is_socket())
+}
+
+/// Whether the kernel may send the area's own pages to such an output.
+fn may_be_sent(output: FileType, frozen: bool) -> bool {
+    frozen || !(output.is_fifo() || output.is_socket())
 }
 
 /// Has the kernel send bytes from `at` on; how many it has. What is left is to be copied: there are files to which it sends nothing (those that are open for
