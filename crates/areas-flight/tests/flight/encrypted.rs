@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::harness::{Held, Machine, Ran, SOON, bytes_of, skipped, within};
+use crate::harness::{Held, Machine, Ran, SOON, bytes_of, check, skipped, within};
 use crate::proxy::Proxy;
 
 /// A certificate for 127.0.0.1, signed by itself, and its key.
@@ -65,13 +65,6 @@ fn fetch(here: &Machine, there: &Machine, location: &str, more: &[&str]) -> Ran 
     );
     here.assert_empty();
     ran
-}
-
-fn check(ran: &Ran, code: i32, words: &[&str]) {
-    assert_eq!(ran.code, Some(code), "{ran:?}");
-    for words in words {
-        assert!(ran.stderr.contains(words), "{words:?} is not said: {ran:?}");
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::harness::{Machine, Ran, SOON, bytes_of, skipped, within};
+use crate::harness::{Machine, Ran, SOON, bytes_of, check, skipped, within};
 use crate::hostile::{Hostile, Then, batch};
 
 /// A control group with a limit of memory. It goes with this.
@@ -66,13 +66,6 @@ impl Drop for Group {
     }
 }
 
-fn check(ran: &Ran, words: &[&str]) {
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    for words in words {
-        assert!(ran.stderr.contains(words), "{words:?} is not said: {ran:?}");
-    }
-}
-
 #[test]
 fn a_control_group_that_is_smaller_than_the_area() {
     let (there, here) = (Machine::new(), Machine::new());
@@ -81,7 +74,7 @@ fn a_control_group_that_is_smaller_than_the_area() {
     let (_server, port) = there.serve(&["a"]);
     let (location, token) = (format!("127.0.0.1:{port}/a"), there.token());
     let ran = group.run(&here.areas(["fetch", &location, "--token-file", token.to_str().unwrap()]));
-    check(&ran, &["control group", "help: "]);
+    check(&ran, 1, &["control group", "help: "]);
     here.assert_empty();
     // Nothing was taken; the group may still have the program's file in its cache.
     assert!(within(SOON, || group.usage() < 24 << 20), "{} bytes", group.usage());
@@ -96,7 +89,7 @@ fn a_table_that_outgrows_its_control_group() {
     hostile.told = serde_json::json!("nothing of ours");
     let location = format!("127.0.0.1:{}/a", hostile.start());
     let ran = group.run(&here.areas(["fetch", &location]));
-    check(&ran, &["control group", "help: "]);
+    check(&ran, 1, &["control group", "help: "]);
     here.assert_empty();
     assert!(within(SOON, || group.usage() < 32 << 20), "{} bytes", group.usage());
 }
@@ -112,7 +105,7 @@ fn addresses_that_are_not_there() {
     limited.arg("--as=209715200").arg(fetch.get_program()).args(fetch.get_args());
     limited.envs(fetch.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
     match limited.output() {
-        Ok(output) => check(&Ran::from(output), &["areas: cannot", "help: "]),
+        Ok(output) => check(&Ran::from(output), 1, &["areas: cannot", "help: "]),
         Err(error) => skipped("full::addresses_that_are_not_there", &format!("prlimit: {error}")),
     }
     here.assert_empty();
@@ -141,7 +134,7 @@ fn a_disk_without_room_for_the_token() {
             return skipped("full::a_disk_without_room_for_the_token", &format!("unshare: {error}"));
         }
     };
-    check(&ran, &["make a token", "no space left"]);
+    check(&ran, 1, &["make a token", "no space left"]);
     assert_eq!(String::from_utf8_lossy(&ran.output), "filler\n", "nothing of a token is left");
 }
 
@@ -155,10 +148,10 @@ fn an_output_without_room_for_the_answer() {
         let arguments = [&["fetch", &location, "--token-file", token.to_str().unwrap()], how].concat();
         let full = File::options().write(true).open("/dev/full").unwrap();
         let ran = Ran::from(here.areas(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap());
-        check(&ran, &["no space left"]);
+        check(&ran, 1, &["no space left"]);
         here.assert_empty();
     }
     let full = File::options().write(true).open("/dev/full").unwrap();
     let ran = Ran::from(there.areas(["serve", "a"]).stdout(full).stderr(Stdio::piped()).output().unwrap());
-    check(&ran, &["no space left"]);
+    check(&ran, 1, &["no space left"]);
 }

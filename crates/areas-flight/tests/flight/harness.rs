@@ -119,6 +119,15 @@ impl Machine {
     }
 }
 
+/// Whether a command ended so, and said all of that.
+#[track_caller]
+pub(crate) fn check(ran: &Ran, code: i32, words: &[&str]) {
+    assert_eq!(ran.code, Some(code), "{ran:?}");
+    for words in words {
+        assert!(ran.stderr.contains(words), "{words:?} is not said: {ran:?}");
+    }
+}
+
 /// What a command did.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,

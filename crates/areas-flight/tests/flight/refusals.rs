@@ -1,19 +1,12 @@
 //! What is not served, and to whom not: each is a clear error, and nothing is published.
 
-use crate::harness::{Machine, Ran, bytes_of};
+use crate::harness::{Machine, Ran, bytes_of, check};
 
 fn fetched(here: &Machine, port: u16, name: &str, token: &str, more: &[&str]) -> Ran {
     let location = format!("127.0.0.1:{port}/{name}");
     let ran = here.run([&["fetch", &location, "--token-file", token], more].concat());
     here.assert_empty();
     ran
-}
-
-fn check(ran: &Ran, code: i32, words: &[&str]) {
-    assert_eq!(ran.code, Some(code), "{ran:?}");
-    for words in words {
-        assert!(ran.stderr.contains(words), "{words:?} is not said: {ran:?}");
-    }
 }
 
 #[test]
