@@ -45,37 +45,11 @@ impl One {
     }
 
     pub fn make(&mut self) -> Result<u64> {
-        match &mut self.held {
-            Held::Areas(held) => {
-                for name in &self.own {
-                    held.push(areas::builder(SIZE).name(name).shared()?);
-                }
-                Ok(held.len() as u64)
-            }
-            Held::Posix(held) => {
-                for name in &self.own {
-                    held.push(posix(name, libc::O_CREAT | libc::O_EXCL)?);
-                }
-                Ok(held.len() as u64)
-            }
-        }
+        self.held.take(&self.own, true)
     }
 
     pub fn open(&mut self) -> Result<u64> {
-        match &mut self.held {
-            Held::Areas(held) => {
-                for name in &self.next {
-                    held.push(registry::find(name)?.open()?);
-                }
-                Ok(held.len() as u64)
-            }
-            Held::Posix(held) => {
-                for name in &self.next {
-                    held.push(posix(name, 0)?);
-                }
-                Ok(held.len() as u64)
-            }
-        }
+        self.held.take(&self.next, false)
     }
 
     pub fn drop(&mut self) -> Result<u64> {
@@ -98,13 +72,31 @@ impl One {
     }
 }
 
+impl Held {
+    /// Makes or opens one of each name; how many there are then.
+    fn take(&mut self, names: &[String], fresh: bool) -> Result<u64> {
+        for name in names {
+            match self {
+                Held::Areas(held) if fresh => held.push(areas::builder(SIZE).name(name).shared()?),
+                Held::Areas(held) => held.push(registry::find(name)?.open()?),
+                Held::Posix(held) => held.push(posix(name, fresh)?),
+            }
+        }
+        Ok(match self {
+            Held::Areas(held) => held.len(),
+            Held::Posix(held) => held.len(),
+        } as u64)
+    }
+}
+
 /// Makes or opens one, maps it and closes the descriptor, as its manual page shows it.
-fn posix(name: &str, flags: libc::c_int) -> Result<Mapped> {
+fn posix(name: &str, fresh: bool) -> Result<Mapped> {
+    let flags = if fresh { libc::O_CREAT | libc::O_EXCL } else { 0 };
     let text = CString::new(name)?;
     // SAFETY: a string and numbers.
     let fd = unsafe { libc::shm_open(text.as_ptr(), libc::O_RDWR | flags, 0o600) };
     ensure!(fd >= 0, "shm_open({name}): {}", io::Error::last_os_error());
-    let mapped = map(fd, flags != 0).with_context(|| name.to_owned());
+    let mapped = map(fd, fresh).with_context(|| name.to_owned());
     // SAFETY: opened above, and used by nobody else.
     unsafe { libc::close(fd) };
     mapped
