@@ -16,7 +16,9 @@ mod missing;
 mod object;
 mod taking;
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::anothers;
@@ -117,43 +119,74 @@ fn locate(link: &Link) -> Place {
     if let Ok(true) = shows_table(&folder) {
         return Place::At(folder);
     }
-    // The leader may have left while other threads live, and a thread can have descriptors of its own.
-    let threads = match sys::text::names_in(format!("{process}/task"), usize::MAX) {
-        Ok(threads) => threads,
-        Err(_) if !sys::process::exists(link.pid) => return Place::Dead,
-        Err(error) => {
-            let text = format!("{process}/task cannot be read ({})", in_words(&error));
-            return Place::Unreadable(Reason::of_file(text, &error));
-        }
-    };
+    match among_threads(&process, shows_table) {
+        Among::At(folder) => Place::At(folder),
+        Among::Nowhere => Place::Dead,
+        Among::Unreadable(_) if !sys::process::exists(link.pid) => Place::Dead,
+        Among::Unreadable(reason) => Place::Unreadable(reason),
+    }
+}
+
+/// What a process's threads show of its table.
+enum Among {
+    /// In this folder of `/proc`.
+    At(String),
+    Nowhere,
+    Unreadable(Reason),
+}
+
+/// The leader may have left while other threads live, and a thread can have descriptors of its own.
+fn among_threads(process: &str, shows_table: impl Fn(&str) -> sys::Result<bool>) -> Among {
+    /// How often its threads are looked at: one that came while we looked may have been started by one that has ended since.
+    const LOOKS: usize = 16;
+    let mut known = HashSet::new();
     let mut refused = None;
-    for thread in threads {
-        let thread = format!("{process}/task/{}", thread.display());
-        let folder = format!("{thread}/fd");
-        match shows_table(&folder) {
-            Ok(true) => return Place::At(folder),
-            Ok(false) => {}
-            Err(errno) => match ProcessStat::read(&format!("{thread}/stat")) {
-                // The kernel shows a zombie's descriptors, of which there are none, to root alone.
-                Ok(stat) if stat.holds_nothing() => {}
-                // A thread that has ended in between.
-                Err(_) if std::fs::metadata(thread).is_err() => {}
-                _ => refused = Some(errno),
-            },
+    for _ in 0..LOOKS {
+        let threads = match sys::text::names_in(format!("{process}/task"), usize::MAX) {
+            Ok(threads) => threads,
+            Err(error) => {
+                let text = format!("{process}/task cannot be read ({})", in_words(&error));
+                return Among::Unreadable(Reason::of_file(text, &error));
+            }
+        };
+        let mut any_new = false;
+        for thread in threads {
+            let folder = format!("{process}/task/{}/fd", thread.display());
+            if !known.insert(thread) {
+                continue;
+            }
+            any_new = true;
+            match shows_table(&folder) {
+                Ok(true) => return Among::At(folder),
+                Ok(false) => {}
+                Err(errno) => {
+                    let thread = folder.trim_end_matches("/fd");
+                    match ProcessStat::read(&format!("{thread}/stat")) {
+                        // The kernel shows a zombie's descriptors, of which there are none, to root alone.
+                        Ok(stat) if stat.holds_nothing() => {}
+                        // A thread that has ended in between.
+                        Err(_) if std::fs::metadata(thread).is_err() => {}
+                        _ => refused = Some(errno),
+                    }
+                }
+            }
+        }
+        if !any_new {
+            let Some(errno) = refused else { return Among::Nowhere };
+            return Among::Unreadable(Reason::new(
+                format!(
+                    "{process}/fd cannot be read ({}): another group, a capability that we lack, not dumpable (a process that has changed its user is \
+                     not, until it calls prctl(PR_SET_DUMPABLE, 1)), or another user namespace",
+                    crate::Errno::from(errno)
+                ),
+                Some(errno),
+            ));
         }
     }
-    match refused {
-        None => Place::Dead,
-        Some(_) if !sys::process::exists(link.pid) => Place::Dead,
-        Some(errno) => Place::Unreadable(Reason::new(
-            format!(
-                "{folder} cannot be read ({}): another group, a capability that we lack, not dumpable (a process that has changed its user is \
-                 not, until it calls prctl(PR_SET_DUMPABLE, 1)), or another user namespace",
-                crate::Errno::from(errno)
-            ),
-            Some(errno),
-        )),
-    }
+    Among::Unreadable(Reason::new(
+        format!("{process}/task: its threads come and go faster than they can be looked at"),
+        None,
+    ))
 }
 
 /// Whether it is proven that the team that a link names is no more: without opening its table.
@@ -185,6 +218,9 @@ pub(super) struct Peer {
     table: Arc<Guarded>,
     /// Where its descriptors were seen last: the thread through which we looked may have ended since.
     folder: Mutex<Arc<str>>,
+    /// Whether it was seen to be no more. A process that ends has no descriptors that could be opened some time before its record lock
+    /// goes: the kernel takes them all away first, and then closes each.
+    gone: AtomicBool,
     /// A handle for `pidfd_getfd`, where there is one.
     handle: OnceLock<Option<Guarded>>,
     taking: Taking,
@@ -270,6 +306,7 @@ impl Peer {
             view,
             table,
             folder: Mutex::new(folder.into()),
+            gone: AtomicBool::new(false),
             handle: OnceLock::new(),
             taking: Taking::default(),
             missing: Missing::default(),
@@ -289,8 +326,20 @@ impl Peer {
         self.link.pid
     }
 
+    /// Where its descriptors can be seen now.
+    fn locate(&self) -> Place {
+        let place = locate(&self.link);
+        if matches!(place, Place::Dead) {
+            self.gone.store(true, Ordering::Relaxed);
+        }
+        place
+    }
+
     /// Whether it lives now: one `fcntl` where it does.
     pub(super) fn is_live(&self) -> bool {
+        if self.gone.load(Ordering::Relaxed) {
+            return false;
+        }
         // A record lock of our own would not show.
         if let Ok(Some(owner)) = sys::record_lock::owner(self.table.as_fd())
             && u32::try_from(owner) == Ok(self.link.pid)
@@ -298,7 +347,7 @@ impl Peer {
             return true;
         }
         // The record lock can be lost without a death: whoever closes a second descriptor of the table drops it.
-        match locate(&self.link) {
+        match self.locate() {
             Place::At(folder) => stat_under(&folder, self.link.descriptor)
                 .is_ok_and(|stat| stat.identity == self.table.identity()),
             Place::Unreadable(_) => true,
@@ -318,7 +367,7 @@ impl Peer {
 
     /// Where its descriptors can be seen now, if that is elsewhere than before.
     fn moved(&self) -> Option<Arc<str>> {
-        let Place::At(folder) = locate(&self.link) else { return None };
+        let Place::At(folder) = self.locate() else { return None };
         let folder: Arc<str> = folder.into();
         let _asking = asking();
         let mut known = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
@@ -378,7 +427,7 @@ impl Peer {
                 .detail("it went in between: its holder dropped it or died")
                 .help("look for the name again: another holder may be there")
         };
-        let folder = match locate(&self.link) {
+        let folder = match self.locate() {
             Place::At(folder) => folder,
             Place::Dead => return went(what()),
             Place::Unreadable(reason) => {

@@ -61,6 +61,36 @@ fn a_reader_lets_go_of_the_tables_of_the_dead() {
     assert_eq!(tables(&reader), 0);
 }
 
+/// A process that ends has no descriptors to look at from one moment on, and keeps its record lock until the kernel has closed all that came before its
+/// table: here, as much as may be open.
+#[test]
+fn a_holder_that_takes_long_to_end_is_passed_over() {
+    /// The moment is met in some of them.
+    const ROUNDS: usize = 20;
+    let folder = Folder::new();
+    let mut reader = Agent::start(&folder);
+    for _ in 0..ROUNDS {
+        let mut holder = Agent::start(&folder);
+        holder.tell("open-many 200000");
+        holder.publish("ring");
+        let mut other = Agent::start(&folder);
+        other.publish("ring");
+        assert_eq!(reader.find("ring").unwrap().pid, holder.pid(), "the oldest");
+        holder.signal(Signal::KILL);
+        let mut failures = 0;
+        while reader.find("ring").unwrap().pid != other.pid() {
+            match reader.clone_of("ring") {
+                Ok(clone) => reader.drop_area(clone),
+                Err(why) => {
+                    assert_eq!(why.kind, "NoSuchArea", "{why:?}");
+                    failures += 1;
+                }
+            }
+        }
+        assert!(failures <= 1, "an ending process was found again, {failures} times");
+    }
+}
+
 #[test]
 fn a_dropped_area_is_gone_and_its_team_stays() {
     let folder = Folder::new();
