@@ -23,6 +23,7 @@ mod process;
 mod python;
 mod reach;
 mod reliability;
+mod selection;
 mod soundness;
 mod storm;
 mod test;

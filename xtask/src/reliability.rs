@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Parser};
 
-use crate::{process, storm, vm};
+use crate::{process, selection, storm, vm};
 
 /// Kills operations at each of their system calls, has each call fail, has a peer change what they look at before each, counts calls at
 /// scale; writes what came of it to
@@ -100,7 +100,7 @@ fn all(options: &Options) -> Result<()> {
 
 /// Counts and times what looking costs on a machine that nobody else uses.
 fn in_guest(folder: &str) -> Result<()> {
-    let mut build = process::cargo(["build", "--release", "--locked", "--package", "areas-reliability"]);
+    let mut build = selection::optimised("areas-reliability");
     eprintln!("$ {}", process::shown(&build));
     ensure!(build.status()?.success(), "{} failed", process::shown(&build));
     let program = process::target_folder().join("release/areas-reliability");

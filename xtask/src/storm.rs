@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
-use crate::process;
+use crate::{process, selection};
 
 /// Processes that create, clone, resize, fork and die at random; `cargo xtask storm --help` asks the program itself.
 #[derive(Args, Clone, Debug)]
@@ -40,8 +40,8 @@ fn run(options: &Options) -> Result<ExitCode> {
 
 /// Builds the program, optimised: what it is to find is found by doing much.
 pub(crate) fn build() -> Result<PathBuf> {
-    let args = ["build", "--release", "--locked", "--package", "areas-storm"];
-    let status = process::cargo(args).status().context("cannot run cargo")?;
-    ensure!(status.success(), "cargo {} failed ({status})", args.join(" "));
+    let mut command = selection::optimised("areas-storm");
+    let status = command.status().context("cannot run cargo")?;
+    ensure!(status.success(), "{} failed ({status})", process::shown(&command));
     Ok(process::target_folder().join("release/areas-storm"))
 }

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use super::folder;
-use crate::process;
 use crate::python::{self, Environment, Missing};
+use crate::{process, selection};
 
 /// Compares `areas serve` and `areas fetch` with pyarrow.flight, each as server and as client, and with `sendfile`.
 ///
@@ -78,12 +78,13 @@ fn prepared(smoke: bool) -> Result<Result<Command, Missing>> {
         Err(missing) => return Ok(Err(missing)),
     };
     // A short run tells nothing of speed: it takes what the tests build anyhow.
-    let (profile, built) = if smoke { ("dev", "debug") } else { ("release", "release") };
-    let build =
-        ["build", "--locked", "--profile", profile, "--package", "areas-cli", "--package", "areas-flight"];
-    eprintln!("$ cargo {}", build.join(" "));
-    let status = process::cargo(build).status().context("cannot run cargo")?;
-    ensure!(status.success(), "cargo {} failed ({status})", build.join(" "));
+    let (mut build, built) = match smoke {
+        true => (selection::workspace(), "debug"),
+        false => (selection::optimised("areas-flight"), "release"),
+    };
+    eprintln!("$ {}", process::shown(&build));
+    let status = build.status().context("cannot run cargo")?;
+    ensure!(status.success(), "{} failed ({status})", process::shown(&build));
     let mut program = Command::new(environment.program("python"));
     program.arg(process::workspace().join("bench/flight/compare.py"));
     program.arg("--areas").arg(process::target_folder().join(built).join("areas")).arg("--out").arg(folder());

@@ -89,10 +89,7 @@ fn count(program: &Path) -> Result<Counts> {
     let output = Command::new(program).args(["hot-paths", "--list"]).output()?;
     ensure!(output.status.success(), "areas-bench hot-paths --list failed ({})", output.status);
     let paths = read(&String::from_utf8(output.stdout)?)?;
-    let args = ["build", "--release", "--quiet", "--locked", "--package", "areas-capi"];
-    eprintln!("$ cargo {}", args.join(" "));
-    let status = process::cargo(args).status().context("cannot run cargo")?;
-    ensure!(status.success(), "cargo {} failed ({status})", args.join(" "));
+    super::built_for_peers()?;
     let work = Work::new()?;
     let out = work.0.join("callgrind");
     let mut command = Command::new("valgrind");

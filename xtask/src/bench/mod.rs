@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand};
 
-use crate::process;
+use crate::{process, selection};
 
 /// Compares areas with other ways to the same, side by side, and writes target/bench/report.md, report.json and pictures.
 ///
@@ -142,12 +142,7 @@ fn prepared(program: &Path, smoke: bool) -> Result<Command> {
     fs::create_dir_all(&peers).with_context(|| format!("cannot make {}", peers.display()))?;
     // A short run takes what is there: it is to be short.
     peers::compile(&peers, !smoke)?;
-    let areas =
-        ["build", "--release", "--quiet", "--locked", "--package", "areas-cli", "--package", "areas-capi"];
-    // It says nothing itself, for as long as it takes.
-    eprintln!("$ cargo {}", areas.join(" "));
-    let status = process::cargo(areas).status().context("cannot run cargo")?;
-    ensure!(status.success(), "cargo {} failed ({status})", areas.join(" "));
+    built_for_peers()?;
     let mut command = Command::new(program);
     command
         .arg("run")
@@ -163,6 +158,17 @@ fn prepared(program: &Path, smoke: bool) -> Result<Command> {
         command.arg("--smoke");
     }
     Ok(command)
+}
+
+/// Builds what is measured beside the peers: the command, and the library for C.
+fn built_for_peers() -> Result<()> {
+    let mut command = selection::optimised("areas-capi");
+    command.arg("--quiet");
+    // It says nothing itself, for as long as it takes.
+    eprintln!("$ {}", process::shown(&command));
+    let status = command.status().context("cannot run cargo")?;
+    ensure!(status.success(), "{} failed ({status})", process::shown(&command));
+    Ok(())
 }
 
 /// What compiled both sides.

@@ -21,7 +21,7 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
-use crate::process;
+use crate::{process, selection};
 use scenes::SCENES;
 
 /// Pictures that are drawn from a text of the same name beside them, and what they show.
@@ -124,10 +124,7 @@ fn file_of(name: &str) -> PathBuf {
 
 /// The command, built as the tests have it.
 fn program() -> Result<PathBuf> {
-    let status = process::cargo(["build", "--locked", "--workspace", "--bin", "areas"])
-        .stdin(Stdio::null())
-        .status()
-        .context("cannot run cargo")?;
+    let status = selection::workspace().stdin(Stdio::null()).status().context("cannot run cargo")?;
     ensure!(status.success(), "the command could not be built ({status})");
     Ok(process::target_folder().join("debug/areas"))
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::Run;
-use crate::process;
+use crate::{process, selection};
 
 /// What the static library needs besides.
 const NATIVE_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-lc"];
@@ -27,7 +27,7 @@ pub(super) fn build(run: &Run) -> Result<Vec<(String, PathBuf, PathBuf)>> {
     sources.sort();
     let work = process::target_folder().join("c-guests");
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    run.command(&mut process::cargo(["build", "--package", "areas-capi", "--locked"]))?;
+    run.command(&mut selection::workspace())?;
     let archive = process::target_folder().join("debug/libareas.a");
     let mut programs = Vec::new();
     for source in sources {

@@ -29,7 +29,10 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     ));
     ensure!(faults.is_empty(), "crates cannot be published: {}", faults.join("; "));
     // Those that need another of them are built with its package. What is not committed is packed as well.
+    // They are only to build.
+    let quick = ["--config", "profile.dev.debug=false"];
     let mut command = process::cargo(["package", "--locked", "--allow-dirty"]);
+    command.args(quick);
     PUBLISHED.iter().for_each(|name| {
         command.args(["--package", name]);
     });

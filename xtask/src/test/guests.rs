@@ -43,7 +43,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     let library = process::workspace().join("crates/areas");
     let mut sources = sources(&library.join("tests"))?;
     let build = |args: &[&str], kind| {
-        let mut build = process::cargo(["test", "--package", "areas", "--locked", "--no-run"]);
+        let mut build = process::cargo(["test", "--workspace", "--locked", "--no-run"]);
         run.executables(build.arg("--message-format=json-render-diagnostics").args(args), kind)
     };
     let args: Vec<&str> = sources.iter().flat_map(|(name, _)| ["--test", name]).collect();
@@ -99,7 +99,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
 /// The command's own tests that want a guest, each with its name and source: the command travels along, as one of the guest's programs.
 fn of_the_command(run: &Run) -> Result<Vec<(String, PathBuf, PathBuf)>> {
     let sources = sources(&process::workspace().join("crates/areas-cli/tests"))?;
-    let mut build = process::cargo(["test", "--package", COMMAND, "--locked", "--no-run"]);
+    let mut build = process::cargo(["test", "--workspace", "--locked", "--no-run"]);
     build.arg("--message-format=json-render-diagnostics");
     build.args(sources.iter().flat_map(|(name, _)| ["--test", name]));
     let built = run.executables(&mut build, "test")?;

@@ -5,14 +5,14 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::counts::Counts;
 use super::native::native_dependencies;
 use super::{Done, Run, set_up};
 use crate::api::Compared;
-use crate::{metadata, process, storm};
+use crate::{metadata, process, selection, storm};
 
 /// The command's tests that start containers.
 const CONTAINERS: &str = "containers";
@@ -76,14 +76,14 @@ pub(super) fn tests(run: &Run) -> Result<Done> {
 
 /// The command in real containers. Where there can be none, each test says so.
 pub(super) fn containers(run: &Run) -> Result<Done> {
-    let mut command = process::cargo(["test", "--package", "areas-cli", "--test", CONTAINERS, "--locked"]);
+    let mut command = process::cargo(["test", "--workspace", "--test", CONTAINERS, "--locked"]);
     // They measure the machine's RAM.
     command.args(["--", "--test-threads=1"]).args(&run.options.filter);
     run.counted(&mut command, Counts::of_libtest)
 }
 
 pub(super) fn doctests(run: &Run) -> Result<Done> {
-    let mut command = process::cargo(["test", "--doc", "--package", "areas", "--locked", "--"]);
+    let mut command = process::cargo(["test", "--doc", "--workspace", "--locked", "--"]);
     command.args(&run.options.filter);
     run.counted(&mut command, Counts::of_libtest)
 }
@@ -118,32 +118,25 @@ pub(super) fn fuzz(_: &Run) -> Result<Done> {
 
 /// Every example of the library runs and ends well.
 pub(super) fn examples(run: &Run) -> Result<Done> {
+    let mut build = selection::workspace();
+    let programs = run.executables(build.arg("--message-format=json-render-diagnostics"), "example")?;
     let mut passed = 0;
     for package in ["areas", "areas-slab"] {
         let folder = process::workspace().join("crates").join(package).join("examples");
-        let args = [
-            "build",
-            "--examples",
-            "--package",
-            package,
-            "--locked",
-            "--message-format=json-render-diagnostics",
-        ];
-        let programs = run.executables(&mut process::cargo(args), "example")?;
-        let sources = fs::read_dir(&folder)?
-            .filter_map(Result::ok)
-            .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"))
-            .count();
-        ensure!(
-            programs.len() >= sources,
-            "{package}: {sources} examples, but cargo built {}",
-            programs.len()
-        );
-        for (_, program) in &programs {
+        for entry in fs::read_dir(&folder)? {
+            let source = entry?.path();
+            if source.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
+            let name = source.file_stem().unwrap_or_default().to_string_lossy();
+            let (_, program) = programs
+                .iter()
+                .find(|(built, _)| *built == name)
+                .with_context(|| format!("{package}: cargo built no example {name}"))?;
             run.program(&mut Command::new(program), PROGRAM_LIMIT)?;
+            // Each is a check of its own.
+            passed += 1;
         }
-        // Each is a check of its own.
-        passed += programs.len() as u64;
     }
     Ok(Done::counted(Counts { passed, ..Counts::default() }))
 }

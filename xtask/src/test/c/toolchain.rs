@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::crate_folder;
-use crate::process;
 use crate::test::Run;
+use crate::{process, selection};
 
 /// The interfaces, and the folders of `include/` that a program of theirs is told of.
 const INTERFACES: [(&str, &[&str]); 6] = [
@@ -142,16 +142,8 @@ pub(super) struct Toolchain {
 impl Toolchain {
     /// Builds the library.
     pub(super) fn build(run: &Run) -> Result<Self> {
-        let args = [
-            "build",
-            "--package",
-            "areas-capi",
-            "--package",
-            "areas-cut",
-            "--locked",
-            "--message-format=json-render-diagnostics",
-        ];
-        let mut command = process::cargo(args);
+        let mut command = selection::workspace();
+        command.arg("--message-format=json-render-diagnostics");
         eprintln!("$ {}", process::shown(&command));
         let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
         ensure!(output.status.success(), "{} failed ({})", process::shown(&command), output.status);
@@ -164,7 +156,7 @@ impl Toolchain {
         let work = process::target_folder().join("c-tests");
         fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
         let _ = run;
-        let (shared, archive, cut) = (find("libareas.so")?, find("libareas.a")?, find("libareas_cut.so")?);
+        let (shared, archive, cut) = (find("/libareas.so")?, find("/libareas.a")?, find("/libareas_cut.so")?);
         Ok(Self { shared, cut, archive, work })
     }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::process;
+use crate::{process, selection};
 
 /// What all tests use.
 pub(super) struct Built {
@@ -53,9 +53,8 @@ impl Built {
 
 /// The library, the command and the Python module: the files that cargo names.
 fn by_cargo() -> Result<Vec<PathBuf>> {
-    // All of it, as the tests build it: with some packages alone, their dependencies would be built once more, with other features.
-    let args = ["build", "--workspace", "--locked", "--message-format=json-render-diagnostics"];
-    let mut command = process::cargo(args);
+    let mut command = selection::workspace();
+    command.arg("--message-format=json-render-diagnostics");
     eprintln!("$ {}", process::shown(&command));
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "{} failed ({})", process::shown(&command), output.status);

@@ -17,8 +17,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::counts::Counts;
 use super::{Done, Run};
-use crate::process;
 use crate::python::{self, Builder, Environment, Interpreter, Missing};
+use crate::{process, selection};
 
 /// For all tests in one Python.
 const TESTS_LIMIT: Duration = Duration::from_secs(900);
@@ -47,7 +47,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         Err(Missing(why)) => return skipped(run, &why),
     };
     // What `areas.serve` and `areas.fetch` start.
-    run.command(&mut process::cargo(["build", "--package", "areas-flight", "--locked"]))?;
+    run.command(&mut selection::workspace())?;
     let wheel = builder.wheel(&process::target_folder().join("python/wheels"), &[])?;
     let mut environments = Vec::new();
     for python in &pythons {
