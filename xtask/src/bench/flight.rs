@@ -28,13 +28,20 @@ pub(crate) struct Options {
     rounds: Option<u32>,
 }
 
+impl Options {
+    /// For a table that has other rows, too.
+    pub(crate) fn measuring(size: u64, rounds: u32) -> Self {
+        Self { smoke: false, size: Some(size), rounds: Some(rounds) }
+    }
+}
+
 /// A whole run takes minutes.
 const LIMIT: Duration = Duration::from_secs(3_600);
 /// Each row once.
 const SMOKE_LIMIT: Duration = Duration::from_secs(300);
 
 /// The command.
-pub(super) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     let mut program = match prepared(options.smoke)? {
         Ok(program) => program,
         Err(Missing(why)) => bail!("{why}"),

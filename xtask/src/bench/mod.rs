@@ -10,7 +10,7 @@
 //! | `python.rs` | the Python package and its peers: rows in Python, in an environment of their own |
 
 mod docs;
-mod flight;
+pub(crate) mod flight;
 mod instructions;
 mod peers;
 mod python;

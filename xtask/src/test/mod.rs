@@ -26,7 +26,7 @@ mod dependencies;
 mod dist;
 mod guests;
 mod install;
-mod mpi;
+pub(crate) mod mpi;
 mod native;
 #[cfg(test)]
 mod papers;

@@ -72,6 +72,55 @@ fn links(text: &str) -> Vec<&str> {
     targets.filter(|target| !target.is_empty() && !target.contains([':', ' '])).collect()
 }
 
+/// The columns of a comment, from the margin on.
+const COLUMNS: usize = 100;
+
+/// Lines of comments that are wider, but for those that cannot be broken: tables, code, addresses, and what guests' tests say of
+/// their machines.
+fn wide_comments(source: &str) -> Vec<usize> {
+    let (mut wide, mut is_code) = (Vec::new(), false);
+    for (number, line) in source.lines().enumerate() {
+        let Some(text) = line.trim_start().strip_prefix("//") else {
+            is_code = false;
+            continue;
+        };
+        let text = text.trim_start_matches(['/', '!']).trim_start();
+        if text.starts_with("```") {
+            is_code = !is_code;
+        }
+        let is_whole = is_code || text.starts_with(['|', '[', '<']) || text.starts_with("vm: ");
+        if line.chars().count() > COLUMNS && !is_whole && !text.contains("://") {
+            wide.push(number + 1);
+        }
+    }
+    wide
+}
+
+#[test]
+fn comments_are_not_wider_than_people_read() {
+    let mut wide = Vec::new();
+    // What a compiler says of these has the numbers of their lines.
+    for name in all().iter().filter(|name| name.ends_with(".rs") && !name.contains("compile_fail/")) {
+        let source = fs::read_to_string(process::workspace().join(name)).unwrap();
+        wide.extend(wide_comments(&source).iter().map(|line| format!("{name}:{line}")));
+    }
+    assert!(
+        wide.is_empty(),
+        "comments of more than {COLUMNS} columns, at {} places:\n{}",
+        wide.len(),
+        wide.join("\n")
+    );
+}
+
+#[test]
+fn what_cannot_be_broken_may_be_wide() {
+    let long = "word ".repeat(30);
+    let source = format!(
+        "//! {long}\n//! | {long}\n    // {long}\n/// ```\n/// {long}\n/// ```\n/// {long}\n// vm: {long}\n// https://example.org {long}\nlet x = 1; // {long}\n"
+    );
+    assert_eq!(wide_comments(&source), [1, 3, 7]);
+}
+
 #[test]
 fn the_map_names_what_is_there() {
     let all = all();

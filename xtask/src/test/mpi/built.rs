@@ -28,8 +28,20 @@ pub(super) struct Built {
 const FLAGS: &str = "-O2 -Werror -pedantic";
 
 impl Built {
+    /// As the tests have it.
     pub(super) fn build() -> Result<Self> {
-        let files = by_cargo()?;
+        Self::of(selection::workspace())
+    }
+
+    /// With optimised libraries: for what is timed.
+    pub(super) fn optimised() -> Result<Self> {
+        let mut command = selection::optimised("areas-capi");
+        command.args(["--package", "areas-py"]);
+        Self::of(command)
+    }
+
+    fn of(build: Command) -> Result<Self> {
+        let files = by_cargo(build)?;
         let find = |end: &str| {
             let file = files.iter().find(|file| file.to_string_lossy().ends_with(end));
             file.cloned().with_context(|| format!("cargo built no {end}"))
@@ -52,8 +64,7 @@ impl Built {
 }
 
 /// The library, the command and the Python module: the files that cargo names.
-fn by_cargo() -> Result<Vec<PathBuf>> {
-    let mut command = selection::workspace();
+fn by_cargo(mut command: Command) -> Result<Vec<PathBuf>> {
     command.arg("--message-format=json-render-diagnostics");
     eprintln!("$ {}", process::shown(&command));
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;

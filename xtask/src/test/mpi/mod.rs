@@ -9,12 +9,14 @@
 //! | `spread.rs` | what `areas-spread` promises |
 //! | `deaths.rs` | ranks, daemons and `mpirun` killed, at any moment |
 //! | `windows.rs` | MPI_Win_create over areas |
+//! | `measure.rs` | how fast it is, which no test looks at |
 //! | `hooks.c`, `spoil.c` | programs for tests alone: Open MPI's memory hooks; bytes that change on the way, a file that cannot be read |
 
 mod built;
 mod deaths;
 mod hosts;
 mod job;
+mod measure;
 mod spread;
 mod windows;
 
@@ -24,6 +26,7 @@ use super::counts::Counts;
 use super::{Done, Run};
 use crate::process;
 use built::Built;
+pub(crate) use measure::{Measured, measure};
 
 /// How a test ended that did not fail.
 enum Ended {

@@ -1,5 +1,11 @@
-//! `cargo xtask reach zenoh`: builds `crates/areas-zenoh`, a workspace of its own that takes minutes to build, runs its tests, and prints what they
-//! measured. No step of `cargo xtask test` does that.
+//! `cargo xtask reach`: areas with engines that reach other machines, built and measured. No step of `cargo xtask test` does
+//! that: Zenoh takes minutes to build, and figures want a machine that does nothing else.
+//!
+//! | file | what |
+//! |---|---|
+//! | `table.rs` | Flight, MPI and Zenoh in one run, and the table that docs/reach.md has |
+
+mod table;
 
 use std::fs;
 use std::process::ExitCode;
@@ -25,6 +31,8 @@ enum Engine {
         #[arg(value_name = "FILTER")]
         filter: Vec<String>,
     },
+    /// Flight, MPI and Zenoh, all in one run, beside what a socket takes: the table of docs/reach.md
+    Table(table::Options),
 }
 
 /// Building takes a quarter of an hour on two cores, the tests a minute.
@@ -32,8 +40,11 @@ const LIMIT: Duration = Duration::from_secs(3_600);
 
 /// The command.
 pub(crate) fn main(options: &Options) -> ExitCode {
-    let Engine::Zenoh { filter } = &options.engine;
-    match zenoh(filter) {
+    let done = match &options.engine {
+        Engine::Zenoh { filter } => zenoh(filter).map(|report| print!("{report}")),
+        Engine::Table(options) => table::run(options),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask reach: {error:#}");
@@ -42,7 +53,8 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     }
 }
 
-fn zenoh(filter: &[String]) -> Result<()> {
+/// Builds Zenoh and runs its tests. What they measured, and what was skipped.
+fn zenoh(filter: &[String]) -> Result<String> {
     // Apart from the workspace's: another lock file.
     let folder = process::target_folder().join("reach/zenoh");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -60,7 +72,5 @@ fn zenoh(filter: &[String]) -> Result<()> {
     let ran = process::tee(&mut command, Some(LIMIT))?;
     ensure!(!ran.timed_out, "it was still running after {LIMIT:?}");
     ensure!(ran.status.success(), "the tests of areas-zenoh failed ({})", ran.status);
-    print!("{}", fs::read_to_string(&report)?);
-    print!("{}", fs::read_to_string(&skips)?);
-    Ok(())
+    Ok(fs::read_to_string(&report)? + &fs::read_to_string(&skips)?)
 }
