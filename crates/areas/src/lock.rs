@@ -32,19 +32,22 @@ impl fmt::Display for Demand {
 ///
 /// Locking takes RAM from everybody else on the machine: lock what has to meet a deadline or must not reach the swap
 /// device, not what would merely be nice to have at hand.
+//
+// Its numbers stand in tables, which other versions of the library read: none is used for another lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[repr(u8)]
 pub enum Lock {
     /// Pages come and go as the kernel sees fit.
     #[default]
-    None,
+    None = 0,
     /// A page stays once it has come in (`mlock2` with `MLOCK_ONFAULT`). Where that call is missing (valgrind 3.19), such a lock cannot be had, and
     /// the error says so.
     #[doc(alias = "B_LAZY_LOCK")]
-    Lazy,
+    Lazy = 1,
     /// All pages are in RAM from the start and stay (`mlock`, after they were brought in).
     #[doc(alias = "B_FULL_LOCK")]
-    Full,
+    Full = 2,
     /// As full, and physically contiguous: each page follows on the one before, for devices that know no page tables.
     ///
     /// That is one page of the pool, or several side by side, or base pages that the kernel gathers, in this order, if [`Pages::Base`],
@@ -55,18 +58,18 @@ pub enum Lock {
     /// [`Pages::Base`]: crate::Pages::Base
     /// [`Pages::Pool`]: crate::Pages::Pool
     #[doc(alias = "B_CONTIGUOUS")]
-    Contiguous,
+    Contiguous = 3,
     /// As contiguous, below 16 MiB, for ISA DMA: in memory that was set aside when the machine booted (`memmap=4M$8M` on the kernel's
     /// command line), by way of `/dev/mem` (`CAP_SYS_RAWIO`). It never moves.
     #[doc(alias = "B_LOMEM")]
-    Low,
+    Low = 4,
     /// As full, at physical addresses below 4 GiB, for devices with 32 address bits. Proved when the area is made
     /// (`CAP_SYS_ADMIN`).
     #[doc(alias = "B_32_BIT_FULL_LOCK")]
-    Full32,
+    Full32 = 5,
     /// As contiguous, at physical addresses below 4 GiB.
     #[doc(alias = "B_32_BIT_CONTIGUOUS")]
-    Contiguous32,
+    Contiguous32 = 6,
 }
 
 impl Lock {
@@ -99,6 +102,7 @@ impl Lock {
         }
     }
 
+    /// What stands for it in a table.
     pub(crate) const fn number(self) -> u8 {
         self as u8
     }
