@@ -82,10 +82,11 @@ impl Process {
     /// Has it go on, if it is stopped. Mostly it is not: who has us go on does that for the whole job. And if it has been stopped once more since
     /// we have looked, that is to stay so.
     fn go_on(&self) {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
-        let is_new = matches!(waitid(WaitId::Pid(self.pid), options | WaitIdOptions::NOWAIT), Ok(Some(_)));
         let pid = self.pid.as_raw_pid().unsigned_abs();
         let is_stopped = ProcessStat::of(pid).is_ok_and(|stat| stat.state == b'T');
+        // Asked behind that: a stop in between would else be taken for an old one.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        let is_new = matches!(waitid(WaitId::Pid(self.pid), options | WaitIdOptions::NOWAIT), Ok(Some(_)));
         if is_stopped && !is_new {
             self.send(Signal::CONT);
         }
