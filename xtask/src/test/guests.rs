@@ -10,9 +10,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
@@ -55,8 +58,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         built.push((name.clone(), program));
         sources.push((name, source));
     }
-    let mut counts = Counts::default();
-    let (mut failures, mut notes, mut whole) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut waiting = Vec::new();
     for (name, source) in sources {
         let (_, program) = built
             .iter()
@@ -70,23 +72,24 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         let forgotten: Vec<_> =
             all.iter().filter(|test| !boots.iter().any(|plan| plan.tests.contains(test))).collect();
         ensure!(forgotten.is_empty(), "{}: no vm: line runs {forgotten:?}", source.display());
-        for plan in boots {
+        for mut plan in boots {
             let filter = &run.options.filter;
-            let wanted = |test: &&String| filter.is_empty() || filter.iter().any(|word| test.contains(word));
-            let tests: Vec<&String> = plan.tests.iter().filter(wanted).collect();
-            if tests.is_empty() {
-                continue;
+            plan.tests.retain(|test| filter.is_empty() || filter.iter().any(|word| test.contains(word)));
+            if !plan.tests.is_empty() {
+                let what = format!("{name}, vm: {}", plan.options.join(" "));
+                waiting.push(Waiting { what, plan, program: program.clone(), source: source.clone() });
             }
-            let what = format!("{name}, vm: {}", plan.options.join(" "));
-            eprintln!("--- guest: {what}");
-            let Booted { counts: these, passed, skipped, failure } =
-                boot(run, &plan, &tests, program, &source).with_context(|| what.clone())?;
-            counts += these;
-            notes.push(note(&what, &passed));
-            let short = passed.iter().map(|test| skips::short(test).to_owned());
-            whole.extend(short.filter(|test| !skipped.contains(test)));
-            failures.extend(failure.map(|why| format!("{what}: {why}")));
         }
+    }
+    let mut counts = Counts::default();
+    let (mut failures, mut notes, mut whole) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for (what, booted) in several_at_a_time(run, &waiting) {
+        let Booted { counts: these, passed, skipped, failure } = booted.with_context(|| what.to_owned())?;
+        counts += these;
+        notes.push(note(what, &passed));
+        let short = passed.iter().map(|test| skips::short(test).to_owned());
+        whole.extend(short.filter(|test| !skipped.contains(test)));
+        failures.extend(failure.map(|why| format!("{what}: {why}")));
     }
     let mut done = match failures.is_empty() {
         true => Done::counted(counts),
@@ -94,6 +97,55 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     };
     (done.notes, done.in_guests) = (notes, whole);
     Ok(done)
+}
+
+/// A boot that is to come.
+struct Waiting {
+    what: String,
+    plan: Plan,
+    program: PathBuf,
+    source: PathBuf,
+}
+
+/// At most: an emulated processor that has something to do keeps one of ours, and mostly one of a guest's has.
+const GUESTS_AT_ONCE: usize = 4;
+
+/// Boots a guest for each processor that we have, until all have been. What one says is shown in one piece.
+fn several_at_a_time<'a>(run: &Run, waiting: &'a [Waiting]) -> Vec<(&'a str, Result<Booted>)> {
+    let next = AtomicUsize::new(0);
+    let ended = Mutex::new(Vec::new());
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(GUESTS_AT_ONCE);
+    thread::scope(|scope| {
+        for worker in 0..workers {
+            let (next, ended) = (&next, &ended);
+            scope.spawn(move || {
+                while let Some((index, one)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    waiting.get(index).map(|one| (index, one))
+                } {
+                    let mut said = Said::default();
+                    let booted = boot(run, one, worker, &mut said);
+                    let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+                    eprintln!("--- guest: {}", one.what);
+                    let _ = io::stderr()
+                        .write_all(&said.errors)
+                        .and_then(|()| io::stdout().write_all(&said.output));
+                    let _ = io::stdout().flush();
+                    ended.push((index, one.what.as_str(), booted));
+                }
+            });
+        }
+    });
+    let mut ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ended.sort_by_key(|(index, ..)| *index);
+    ended.into_iter().map(|(_, what, booted)| (what, booted)).collect()
+}
+
+/// What a guest said.
+#[derive(Default)]
+struct Said {
+    output: Vec<u8>,
+    errors: Vec<u8>,
 }
 
 /// The command's own tests that want a guest, each with its name and source: the command travels along, as one of the guest's programs.
@@ -168,9 +220,9 @@ struct Booted {
     failure: Option<String>,
 }
 
-fn boot(run: &Run, plan: &Plan, tests: &[&String], program: &Path, source: &Path) -> Result<Booted> {
-    let options = &plan.options;
-    let back = process::target_folder().join("guest-out");
+fn boot(run: &Run, one: &Waiting, worker: usize, said: &mut Said) -> Result<Booted> {
+    let Waiting { plan: Plan { options, tests }, program, source, .. } = one;
+    let back = process::target_folder().join(format!("guest-out-{worker}"));
     let log = back.join("skips.txt");
     let mut args = vec!["--env".into(), format!("{}=/out/skips.txt", skips::VARIABLE)];
     args.extend(["--env".into(), "RUST_BACKTRACE=1".into(), "--out".into(), back.display().to_string()]);
@@ -185,18 +237,17 @@ fn boot(run: &Run, plan: &Plan, tests: &[&String], program: &Path, source: &Path
     }
     // The tests have the machine to themselves, one after the other.
     args.extend(["--".into(), program.display().to_string(), "--test-threads=1".into(), "--exact".into()]);
-    args.extend(tests.iter().map(ToString::to_string));
+    args.extend(tests.iter().cloned());
 
     if log.exists() {
         fs::remove_file(&log)?;
     }
     let boot = Boot::try_parse_from(args).map_err(|error| anyhow::anyhow!("{}", error.render()))?;
-    let mut stdout = Kept { to: io::stdout(), kept: Vec::new() };
-    let outcome = vm::run(&boot.options, &mut stdout, &mut io::stderr())?;
+    let outcome = vm::run(&boot.options, &mut said.output, &mut said.errors)?;
     run.skips.add(&log)?;
     let skipped = fs::read_to_string(&log).unwrap_or_default();
     let skipped = skips::by_test(&skipped).into_keys().map(|test| skips::short(&test).to_owned()).collect();
-    let output = String::from_utf8_lossy(&stdout.kept);
+    let output = String::from_utf8_lossy(&said.output);
     let (counts, passed) = (Counts::of_libtest(&output), passed_tests(&output));
     let failure = match outcome.message {
         Some(message) => Some(message),
@@ -260,24 +311,6 @@ fn words(line: &str) -> Result<Vec<String>> {
     words.extend(word);
     ensure!(words.iter().all(|word| word != "--out"), "a vm: line cannot have --out: the test step needs it");
     Ok(words)
-}
-
-/// Output passed on and kept.
-struct Kept<W> {
-    to: W,
-    kept: Vec<u8>,
-}
-
-impl<W: Write> Write for Kept<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.kept.extend_from_slice(bytes);
-        self.to.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
 }
 
 #[cfg(test)]
