@@ -54,7 +54,8 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     // Unit tests that want more than one node, swap or an old kernel, too.
     built.extend(build(&["--lib"], "lib")?);
     sources.push((UNIT_TESTS.into(), library.join("src/testing.rs")));
-    for (name, program, source) in c_guests::build(run)?.into_iter().chain(of_the_command(run)?) {
+    let of_others = OTHERS.iter().map(|package| of_another(run, package)).collect::<Result<Vec<_>>>()?;
+    for (name, program, source) in c_guests::build(run)?.into_iter().chain(of_others.into_iter().flatten()) {
         built.push((name.clone(), program));
         sources.push((name, source));
     }
@@ -148,9 +149,9 @@ struct Said {
     errors: Vec<u8>,
 }
 
-/// The command's own tests that want a guest, each with its name and source: the command travels along, as one of the guest's programs.
-fn of_the_command(run: &Run) -> Result<Vec<(String, PathBuf, PathBuf)>> {
-    let sources = sources(&process::workspace().join("crates/areas-cli/tests"))?;
+/// Another package's tests that want a guest, each with its name and source.
+fn of_another(run: &Run, package: &str) -> Result<Vec<(String, PathBuf, PathBuf)>> {
+    let sources = sources(&process::workspace().join("crates").join(package).join("tests"))?;
     let mut build = process::cargo(["test", "--workspace", "--locked", "--no-run"]);
     build.arg("--message-format=json-render-diagnostics");
     build.args(sources.iter().flat_map(|(name, _)| ["--test", name]));
@@ -162,9 +163,12 @@ fn of_the_command(run: &Run) -> Result<Vec<(String, PathBuf, PathBuf)>> {
     Ok(found.collect())
 }
 
-/// The package of the command, and its program.
+/// The package of the command, and its program, which travels along with the tests of that package.
 const COMMAND: &str = "areas-cli";
 const PROGRAM: &str = "areas";
+
+/// Packages beside the library that have tests for guests.
+const OTHERS: [&str; 2] = [COMMAND, "areas-recipes"];
 
 /// One boot: the machine, and the tests that are for it.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::setup::{BUSYBOX, Kernel};
 use crate::process;
 
 /// Drivers that a test may ask for, and those that the guest's own ports need in kernels without them built in.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 13] = [
     "virtio_pci",
     "virtio_console",
     "virtio_blk",
@@ -25,6 +25,7 @@ const MODULES: [&str; 12] = [
     "nd_e820",
     "nd_pmem",
     "dax_pmem",
+    "vivid",
 ];
 
 /// Whether a kernel's folder is whole, with all modules that are picked today.

@@ -76,7 +76,7 @@ pub(crate) struct Options {
     /// Swap space on a disk of this many MiB
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
     swap: Option<u32>,
-    /// Modules to load, of zram brd loop virtio_blk device_dax kmem nd_e820 nd_pmem dax_pmem: "zram brd:rd_size=65536,rd_nr=1"
+    /// Modules to load, of zram brd loop virtio_blk device_dax kmem nd_e820 nd_pmem dax_pmem vivid: "zram brd:rd_size=65536,rd_nr=1"
     #[arg(long, value_name = "NAMES", default_value = "", hide_default_value = true)]
     modules: String,
     /// Set an environment variable for the program; repeat
