@@ -44,7 +44,7 @@ pub(crate) struct Options {
 /// The command.
 pub(crate) fn main(options: &Options) -> ExitCode {
     let out = options.out.clone().unwrap_or_else(|| process::target_folder().join("dist"));
-    let made = if options.as_built { make(&out, !options.no_deb) } else { apart(options, &out) };
+    let made = if options.as_built { make(&out, !options.no_deb, false) } else { apart(options, &out) };
     match made {
         Ok(made) => {
             made.iter().for_each(|file| println!("{}", file.display()));
@@ -94,7 +94,7 @@ struct Tree {
 }
 
 /// Makes all of it from what is built, and gives the files. What else is in the folder stays there.
-pub(crate) fn make(out: &Path, with_deb: bool) -> Result<Vec<PathBuf>> {
+pub(crate) fn make(out: &Path, with_deb: bool, flight_of_tests: bool) -> Result<Vec<PathBuf>> {
     let work = out.join("work");
     remove(&work)?;
     let root = work.join("root");
@@ -102,6 +102,7 @@ pub(crate) fn make(out: &Path, with_deb: bool) -> Result<Vec<PathBuf>> {
         prefix: "/usr".into(),
         destdir: Some(root.clone()),
         no_flight: false,
+        flight_of_tests,
     })?;
     strip(&root)?;
     let tree = Tree { root, work, epoch: epoch()?, notices: notices::text()? };

@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
-use crate::process;
+use crate::{process, selection};
 
 /// The version of everything here.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -36,6 +36,10 @@ pub(crate) struct Options {
     /// Without areas-flight, which `areas serve` and `areas fetch` start: 130 crates fewer are built
     #[arg(long)]
     pub(crate) no_flight: bool,
+    /// With the areas-flight that the tests have built, which is not optimised: for tests of where things are, as it takes minutes
+    /// to build another one.
+    #[arg(skip)]
+    pub(crate) flight_of_tests: bool,
 }
 
 /// The command.
@@ -66,7 +70,10 @@ pub(crate) fn install(options: &Options) -> Result<PathBuf> {
         write(&root.join("lib/cmake/Areas").join(name), &text)?;
     }
     command(&root)?;
-    if !options.no_flight {
+    if options.flight_of_tests {
+        run(&mut selection::workspace())?;
+        put_program("areas-flight", "debug", &root)?;
+    } else if !options.no_flight {
         program("areas-flight", &root)?;
     }
     Ok(root)
@@ -143,8 +150,12 @@ fn command(root: &Path) -> Result<()> {
 fn program(name: &str, root: &Path) -> Result<PathBuf> {
     let package = if name == "areas" { "areas-cli" } else { name };
     run(&mut process::cargo(["build", "--release", "--package", package, "--locked"]))?;
+    put_program(name, "release", root)
+}
+
+fn put_program(name: &str, profile: &str, root: &Path) -> Result<PathBuf> {
     let program = root.join("bin").join(name);
-    copy(&process::target_folder().join("release").join(name), &program, 0o755)?;
+    copy(&process::target_folder().join(profile).join(name), &program, 0o755)?;
     Ok(program)
 }
 

@@ -18,8 +18,8 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
     let with_deb = process::which("dpkg-deb").is_some();
-    let made = dist::make(&work.join("first"), with_deb)?;
-    let again = dist::make(&work.join("again"), with_deb)?;
+    let made = dist::make(&work.join("first"), with_deb, true)?;
+    let again = dist::make(&work.join("again"), with_deb, true)?;
     ensure!(made.len() == again.len(), "once {made:?}, then {again:?}");
     for (one, other) in made.iter().zip(&again) {
         let same = fs::read(one)? == fs::read(other)?;

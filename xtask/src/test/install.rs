@@ -58,8 +58,12 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     let work = process::target_folder().join("install-test");
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    let prefix =
-        install::install(&install::Options { prefix: work.join("prefix"), destdir: None, no_flight: false })?;
+    let prefix = install::install(&install::Options {
+        prefix: work.join("prefix"),
+        destdir: None,
+        no_flight: false,
+        flight_of_tests: true,
+    })?;
     let here = Installed { prefix, work };
     let mut passed = 0;
     here.files()?;
