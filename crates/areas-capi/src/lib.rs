@@ -9,7 +9,7 @@
 //! three interfaces is exported. No panic crosses the edge, and no thread is cancelled inside of a call
 //! ([`edge`]), but where it waits ([`waiting`]). Areas that C holds by id are kept in [`held`], the words of the last error of each thread
 //! in [`error`], in places that are there to the end of a thread ([`slot`]); what a forked child has to find whole of all that, in [`forking`].
-//! What the edge costs is tested in `costs.rs`.
+//! What the edge costs is tested in `costs/`, for each function that is exported.
 
 mod aml;
 mod be;

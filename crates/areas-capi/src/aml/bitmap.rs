@@ -51,11 +51,13 @@ impl Bitmap {
     }
 
     /// `[0110…]`, bit 0 first.
-    fn to_text(self) -> Vec<u8> {
-        let mut text = vec![b'['];
-        text.extend((0..BITS).map(|bit| if self.has(bit) { b'1' } else { b'0' }));
-        text.push(b']');
-        text
+    fn to_text(self) -> [u8; BITS + 2] {
+        std::array::from_fn(|at| match at {
+            0 => b'[',
+            bit @ 1..=BITS if self.has(bit - 1) => b'1',
+            1..=BITS => b'0',
+            _ => b']',
+        })
     }
 
     /// From what [`Bitmap::to_text`] makes, from a word for all or none, or from numbers: `0,3-5`.
@@ -384,8 +386,8 @@ unsafe extern "C" fn aml_bitmap_to_string(map: *const Bitmap) -> *mut c_char {
         let Some(&map) = (unsafe { read(map) }) else {
             return null(invalid("print a bitmap", NO_MAP));
         };
-        let mut text = map.to_text();
-        text.push(0);
+        let mut text = [0; BITS + 3];
+        text[..BITS + 2].copy_from_slice(&map.to_text());
         // SAFETY: asks for memory of that size; what is given is checked.
         let to = unsafe { libc::malloc(text.len()) }.cast::<u8>();
         if to.is_null() {
@@ -451,7 +453,7 @@ mod tests {
     fn text_and_back() {
         for text in ["0", "0,3-5", "2047", "63-64,128", "all", "none"] {
             let map = Bitmap::from_text(text).unwrap();
-            let printed = String::from_utf8(map.to_text()).unwrap();
+            let printed = String::from_utf8(map.to_text().to_vec()).unwrap();
             assert_eq!(printed.len(), BITS + 2);
             assert_eq!(Bitmap::from_text(&printed), Some(map), "{text}");
         }

@@ -4,6 +4,8 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fmt;
+use std::io::Write as _;
 use std::ptr::NonNull;
 
 use areas::{Error, Kind};
@@ -185,19 +187,27 @@ unsafe extern "C" {
 unsafe extern "C" fn aml_perror(message: *const c_char) {
     guarded((), || {
         let meaning = text(ERRNO.with(Cell::get)).to_bytes();
-        let mut line = Vec::new();
-        if !message.is_null() {
+        let before: [&[u8]; 2] = match message.is_null() {
+            true => [b"", b""],
             // SAFETY: a string (the caller's promise) that is not null (checked).
-            line.extend_from_slice(unsafe { CStr::from_ptr(message) }.to_bytes());
-            line.extend_from_slice(b": ");
-        }
-        line.extend_from_slice(meaning);
-        line.push(b'\n');
+            false => [unsafe { CStr::from_ptr(message) }.to_bytes(), b": "],
+        };
+        let line = [before[0], before[1], meaning, b"\n"].concat();
         // SAFETY: it is there as long as libc, which sets it up before `main`; who writes to it meanwhile answers for the order, as in C.
         let stream = unsafe { stderr };
         // Where stderr is closed, there is nobody to tell.
         let _ = print(stream, &line);
     });
+}
+
+/// Writes a line to a C stream, behind a prefix, in one piece; a failure as a number.
+pub(super) fn print_line(stream: *mut libc::FILE, before: &[u8], line: fmt::Arguments<'_>) -> c_int {
+    // Room for most lines at once.
+    let mut text = Vec::with_capacity(before.len() + 128);
+    text.extend_from_slice(before);
+    // A vector takes it all.
+    let _ = writeln!(text, "{line}");
+    print(stream, &text)
 }
 
 /// Writes to a C stream, and gives a failure back as a number.

@@ -15,7 +15,7 @@ use super::area::{Area, Data, Ops, Options, prefix};
 use super::asked::{Asked, Wish, check_allowed};
 use super::bitmap::Bitmap;
 use super::error::{
-    ADDRESSES, SUCCESS, broken, failed, failed_at, failed_for, invalid, no_memory, null, print,
+    ADDRESSES, SUCCESS, broken, failed, failed_at, failed_for, invalid, no_memory, null, print_line,
 };
 use super::nodes::{self, Bitmask, Owned, of_bitmap};
 use crate::edge::guarded;
@@ -407,8 +407,7 @@ unsafe extern "C" fn aml_area_linux_fprintf(
             Err(error) => return failed(error),
         };
         // SAFETY: the caller's promise, passed on.
-        let mut line = unsafe { prefix(before) }.to_vec();
-        line.extend_from_slice(format!("linux area: {asked}\n").as_bytes());
-        print(stream, &line)
+        let before = unsafe { prefix(before) };
+        print_line(stream, before, format_args!("linux area: {asked}"))
     })
 }

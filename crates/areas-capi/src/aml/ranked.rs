@@ -13,7 +13,7 @@ use areas::topology::{CpuSet, Topology};
 use areas::{Error, Kind, Node, NodeSet, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
-use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null, print};
+use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null, print_line};
 use super::hwloc_sets::{self, Bitmap};
 use super::linux::unmap;
 use crate::edge::guarded;
@@ -291,8 +291,7 @@ unsafe extern "C" fn fprintf(data: *const Data, stream: *mut libc::FILE, before:
             Err(error) => return failed(error),
         };
         // SAFETY: the caller's promise, passed on.
-        let mut line = unsafe { prefix(before) }.to_vec();
-        line.extend_from_slice(format!("hwloc area: one after the other, nodes {nodes}\n").as_bytes());
-        print(stream, &line)
+        let before = unsafe { prefix(before) };
+        print_line(stream, before, format_args!("hwloc area: one after the other, nodes {nodes}"))
     })
 }

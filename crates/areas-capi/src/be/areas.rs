@@ -284,12 +284,6 @@ fn protect(id: i32, protection: u32) -> Result<Status, Status> {
     })
 }
 
-/// Where an area is that was handed over.
-enum Moved {
-    Here(Box<Held>),
-    There(AreaId),
-}
-
 /// Where an area is to be handed over to.
 #[derive(Clone, Copy)]
 struct Target {
@@ -335,10 +329,12 @@ unsafe fn transfer_once(
             return Err(wrong(BAD_TEAM_ID, "transfer an area", "no team has that number: 0 or less"));
         };
         let Some(mut area) = held.take() else { return Err(BAD_VALUE) };
-        let (mapped, span) = (area.mapped(), area.reserve());
+        let span = area.reserve();
         if spec == Spec::Clone {
             spec = Spec::Exact(area.as_ptr().addr());
         }
+        // How large it is, is the kernel's to say: it is asked where that makes a difference.
+        let mapped = if spec == Spec::Any { 0 } else { area.mapped() };
         let at = match spec.address(mapped) {
             Ok(at) => at,
             Err(status) => {
@@ -355,36 +351,39 @@ unsafe fn transfer_once(
             entered.look_at(&(start..start + mapped));
         }
         places::trim_for(spec, &mut area);
-        match hand_over(area, number, at, inside) {
-            Ok(Moved::There(id)) => Ok(id.get()),
-            Ok(Moved::Here(area)) => {
+        match hand_over(area, number, at, inside, held) {
+            Ok(Some(id)) => Ok(id.get()),
+            Ok(None) => {
+                let Some(area) = held.take() else { return Err(ERROR) };
                 // SAFETY: C's promise, as above.
                 unsafe { tell(address, &area) };
-                entered.keep(*area).map_err(status_of)
+                entered.keep(area).map_err(status_of)
             }
-            Err((error, area)) => {
+            Err(error) => {
                 if let (Spec::Exact(start), true, Kind::AddressInUse | Kind::OutOfRange) =
                     (spec, is_here, error.kind())
                 {
                     *blocked = Some(start..start + mapped);
                 }
-                *held = area.map(|mut area| {
-                    places::untrim(&mut area, span);
-                    area
-                });
+                if let Some(area) = held {
+                    places::untrim(area, span);
+                }
                 Err(status_of(error))
             }
         }
     })
 }
 
-/// Hands an area over to addresses of a team, or into reserved addresses of this one.
+/// Hands an area over to addresses of a team, or into reserved addresses of this one: its id there,
+/// or `None` where it is this one's again. Then it is put into `here`, as is what could not be
+/// handed over.
 fn hand_over(
     area: Held,
     team: u32,
     at: Address,
     inside: Option<(Arc<Reservation>, usize)>,
-) -> Result<Moved, (Error, Option<Held>)> {
+    here: &mut Option<Held>,
+) -> Result<Option<AreaId>, Error> {
     macro_rules! hand_over {
         ($area:expr, $kind:path) => {{
             let done = match inside {
@@ -392,11 +391,17 @@ fn hand_over(
                 None => $area.transfer(team, at),
             };
             match done {
-                Ok(areas::Transfer::Own(area)) => Ok(Moved::Here(Box::new($kind(area)))),
-                Ok(areas::Transfer::Given(id)) => Ok(Moved::There(id)),
+                Ok(areas::Transfer::Own(area)) => {
+                    *here = Some($kind(area));
+                    Ok(None)
+                }
+                Ok(areas::Transfer::Given(id)) => Ok(Some(id)),
                 // No other outcome is known to this edge: the area is not here any more.
-                Ok(_) => Err((Error::new(Kind::System, "transfer an area"), None)),
-                Err(rejected) => Err((rejected.error, Some($kind(rejected.value)))),
+                Ok(_) => Err(Error::new(Kind::System, "transfer an area")),
+                Err(rejected) => {
+                    *here = Some($kind(rejected.value));
+                    Err(rejected.error)
+                }
             }
         }};
     }
@@ -406,7 +411,8 @@ fn hand_over(
         Held::Frozen(area) => hand_over!(area, Held::Frozen),
         // BeOS's calls make none, and none has an id.
         Held::Private(_) | Held::Stored(_) => {
-            Err((Error::new(Kind::Unsupported, "transfer an area"), Some(area)))
+            *here = Some(area);
+            Err(Error::new(Kind::Unsupported, "transfer an area"))
         }
     }
 }

@@ -96,25 +96,40 @@ impl Stat {
     }
 }
 
-/// The numbers behind a key of a `status` file.
-pub(super) fn status(id: i32, key: &str) -> Option<Vec<u32>> {
-    let text = files::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-    Some(line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
+/// A `status` file of `/proc`.
+pub(super) struct Words(String);
+
+impl Words {
+    /// Of a process, or of a thread by its own number.
+    pub(super) fn read(id: i32) -> Option<Self> {
+        files::read_to_string(format!("/proc/{id}/status")).ok().map(Words)
+    }
+
+    /// The numbers behind a key, in order.
+    pub(super) fn numbers(&self, key: &str) -> impl Iterator<Item = u32> {
+        let line = self.0.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        line.unwrap_or_default().split_ascii_whitespace().filter_map(|word| word.parse().ok())
+    }
+
+    /// The process that it is of.
+    fn team(&self) -> Option<i32> {
+        i32::try_from(self.numbers("Tgid").next()?).ok()
+    }
 }
 
 /// The process of a thread.
 pub(super) fn team_of(thread: i32) -> Option<i32> {
-    i32::try_from(*status(thread, "Tgid")?.first()?).ok()
+    Words::read(thread)?.team()
 }
 
 /// What the kernel says of a process, if one of that number is a team: not one that has ended and was not waited for, none of the kernel's
 /// own threads, and no thread's number.
-pub(super) fn team(id: i32) -> Option<Stat> {
-    if id <= 0 || team_of(id)? != id {
+pub(super) fn team(id: i32) -> Option<(Stat, Words)> {
+    if id <= 0 {
         return None;
     }
-    Stat::read(id).filter(|stat| is_alive(id, stat))
+    let words = Words::read(id).filter(|words| words.team() == Some(id))?;
+    Stat::read(id).filter(|stat| is_alive(id, stat)).map(|stat| (stat, words))
 }
 
 /// Whether a process is a team. Where its first thread has ended, others may live.

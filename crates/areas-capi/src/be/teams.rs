@@ -18,10 +18,10 @@ fn describe(team: i32) -> Result<TeamInfo, Status> {
     let gone = || wrong(BAD_TEAM_ID, WHAT, "no process that lives has that number");
     let id = if team == 0 { i32::try_from(std::process::id()).unwrap_or(0) } else { team };
     registry::join_once();
-    let stat = proc::team(id).ok_or_else(gone)?;
+    let (stat, words) = proc::team(id).ok_or_else(gone)?;
     let ids = |key| {
-        let ids = proc::status(id, key).unwrap_or_default();
-        (ids.first().copied().unwrap_or(u32::MAX), ids.get(1).copied().unwrap_or(u32::MAX))
+        let mut ids = words.numbers(key);
+        (ids.next().unwrap_or(u32::MAX), ids.next().unwrap_or(u32::MAX))
     };
     let ((real_uid, uid), (real_gid, gid)) = (ids("Uid"), ids("Gid"));
     let arguments = files::read(format!("/proc/{id}/cmdline")).unwrap_or_default();

@@ -84,19 +84,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 ///
 /// The thread may be cancelled while it waits: there is nothing here to drop.
 fn wait(id: i32) -> Result<i32, Status> {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let (why, can_wait) = match id {
-        id if id == gettid().as_raw_nonzero().get() || id == own => ("it would wait for itself", false),
-        id => (NO_THREAD, id > 0),
-    };
-    if !can_wait {
-        return Err(bad(why));
+    if id <= 0 {
+        return Err(bad(NO_THREAD));
     }
     match wait_for_child(id) {
         Ok(status) if libc::WIFEXITED(status) => return Ok(libc::WEXITSTATUS(status)),
         Ok(_) => return Ok(-1),
         Err(Errno::INTR) => return Err(guarded(ERROR, || wrong(INTERRUPTED, WAIT, "a signal came"))),
         Err(_) => {}
+    }
+    // Nobody is a child of its own, so that a child needs no question who asks.
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    if id == own || id == gettid().as_raw_nonzero().get() {
+        return Err(bad("it would wait for itself"));
     }
     // No child of ours. Linux tells nobody else how it ended.
     let found = || Stat::read(id).filter(|stat| !stat.is_kernels()).map(|stat| stat.started());

@@ -125,8 +125,11 @@ impl Provider for Shared {
         }
         // SAFETY: a mapping of `areas_request_map`, given away (C's promise): a box of its own.
         let Mapped(mut mapping) = *unsafe { Box::from_raw(mapped) };
-        let (address, span) = (mapping.as_ptr().addr(), mapping.span());
-        mapping.attach(Gone { custom: custom.clone(), address, span });
+        // Who is told of no end needs nothing that is dropped then.
+        if custom.operations.unmapped.is_some() || custom.operations.done.is_some() {
+            let (address, span) = (mapping.as_ptr().addr(), mapping.span());
+            mapping.attach(Gone { custom: custom.clone(), address, span });
+        }
         Ok(mapping)
     }
 }

@@ -35,14 +35,14 @@ pub unsafe extern "C-unwind" fn areas_wait(name: *const c_char, milliseconds: i6
         let mut goes_on = false;
         let answer = number(|| {
             // SAFETY: NULL or a string (C's promise).
-            let name = Name::new(unsafe { text(name, "wait for an area") }?.to_bytes())?;
-            match registry::wait(name.as_bytes(), step.time) {
+            let name = unsafe { text(name, "wait for an area") }?.to_bytes();
+            match registry::wait(name, step.time) {
                 Err(error) if error.kind() == Kind::TimedOut && !step.last => {
                     goes_on = true;
                     Ok(0)
                 }
                 Err(error) if error.kind() == Kind::TimedOut => {
-                    Err(Error::new(Kind::TimedOut, format!("wait for area {name:?}"))
+                    Err(Error::new(Kind::TimedOut, format!("wait for area {:?}", Name::new(name)?))
                         .detail(format!("nobody published it within {:?}", whole.unwrap_or_default())))
                 }
                 found => Ok(found?.id().get()),

@@ -20,19 +20,27 @@ use crate::edge::guarded;
 /// areas_provider_release: areas and layers that came from it keep what they need of it.
 #[derive(Clone)]
 pub struct Source {
-    provider: Arc<dyn Provider>,
+    /// `None` is the kernel.
+    provider: Option<Arc<dyn Provider>>,
     /// The same one, where it is a layer that counts.
     counted: Option<Arc<Counted<Source>>>,
 }
 
 impl Source {
+    const SYSTEM: Source = Source { provider: None, counted: None };
+
     pub(super) fn new(provider: impl Provider + 'static) -> Self {
-        Source { provider: Arc::new(provider), counted: None }
+        Source { provider: Some(Arc::new(provider)), counted: None }
     }
 
     fn counting(inner: Source) -> Self {
         let counted = Arc::new(inner.counted());
-        Source { provider: counted.clone(), counted: Some(counted) }
+        Source { provider: Some(counted.clone()), counted: Some(counted) }
+    }
+
+    fn provider(&self) -> &dyn Provider {
+        const SYSTEM: &System = &System::new();
+        self.provider.as_deref().unwrap_or(SYSTEM)
     }
 }
 
@@ -65,17 +73,17 @@ const _: () = assert!(size_of::<Counts>() == 48);
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.provider.fmt(f)
+        self.provider().fmt(f)
     }
 }
 
 impl Provider for Source {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
-        self.provider.map(request)
+        self.provider().map(request)
     }
 
     fn unmap(&self, mapping: Mapping) -> Result<(), Rejected<Mapping>> {
-        self.provider.unmap(mapping)
+        self.provider().unmap(mapping)
     }
 }
 
@@ -94,7 +102,7 @@ pub(super) unsafe fn source(from: *const Source) -> Option<Source> {
 /// As for [`source`].
 pub(super) unsafe fn source_or_system(from: *const Source) -> Source {
     // SAFETY: the caller's promise.
-    unsafe { source(from) }.unwrap_or_else(|| Source::new(System::new()))
+    unsafe { source(from) }.unwrap_or(Source::SYSTEM)
 }
 
 /// The nodes that C points to.
