@@ -152,12 +152,13 @@ impl TableDownload {
         Ok(end)
     }
 
-    /// Asks as one asks who takes pages: by taking them, for a moment. (The area cannot take them ahead: it would keep them.)
+    /// Asks for more than comes next, so that it is asked seldom. No page is taken for that: a page that
+    /// were taken ahead would be zeroed first, and the area would keep it.
     fn ask_for_room(&mut self, end: usize) -> Result<()> {
         if self.room < end {
-            // Seldom, and never much more than there is already: it may all but fit.
+            // Never much more than there is already: it may all but fit.
             let ahead = (self.room / 2).clamp(LEAST_AHEAD, MOST_AHEAD).max(end - self.room);
-            let asked = areas::builder(ahead).shared().and_then(|mut area| area.populate());
+            let asked = areas::machine::refuse_what_cannot_fit(ahead as u64);
             asked.map_err(|error| {
                 let full = Error::new(error.kind(), self.what.clone());
                 let detail = format!("{} are here, and more come: {error}", Bytes::from(self.area.size()));

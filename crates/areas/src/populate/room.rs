@@ -43,6 +43,19 @@ pub(super) fn admit(job: &Job<'_>, placement: Placement) -> Result<Watch> {
     Ok(watch)
 }
 
+/// Whether so many bytes plainly cannot be had from the nodes and control groups of this process: for
+/// programs that take pages by writing, as bytes come in, and do not know how many will come.
+///
+/// # Errors
+/// [`Kind::NoMemory`], with what there is.
+pub fn refuse_what_cannot_fit(bytes: u64) -> Result<()> {
+    let asked = Asked { what: "it".to_owned(), nodes: sys::policy::allowed_nodes().ok() };
+    match Watch::admit(asked.clone(), bytes, bytes) {
+        Ok(_) => Ok(()),
+        Err(short) => Err(short.error(format!("take {:#}", Bytes(bytes)), &asked)),
+    }
+}
+
 /// What is asked for, for the question and for its answer.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
@@ -144,6 +157,10 @@ pub(super) struct Short {
 impl Short {
     /// Before anything was taken. `verb` is what was tried.
     pub(super) fn refuse(self, job: &Job<'_>, asked: &Asked, verb: &str) -> Error {
+        self.error(format!("{verb} {}", job.whose), asked)
+    }
+
+    fn error(self, what: String, asked: &Asked) -> Error {
         let Short { needed, room, taken, whose, raise } = self;
         let others = match taken {
             0 => String::new(),
@@ -155,7 +172,7 @@ impl Short {
             || "allow more nodes, or free some memory".to_owned(),
             |raise| format!("{raise}, or free some memory"),
         );
-        Error::new(Kind::NoMemory, format!("{verb} {}", job.whose))
+        Error::new(Kind::NoMemory, what)
             .detail(detail)
             .help(format!("ask for less, {elsewhere} (swap does not count: what is populated is in RAM)"))
     }
