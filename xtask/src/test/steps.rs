@@ -17,7 +17,7 @@ use crate::{metadata, process, selection, storm};
 /// The command's tests that start containers.
 const CONTAINERS: &str = "containers";
 /// For each of the fuzz targets.
-const FUZZ_SECONDS: u32 = 8;
+const FUZZ_SECONDS: u32 = 5;
 /// For an example, or the tour: they are to be read while they run.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(180);
 

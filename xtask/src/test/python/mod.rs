@@ -96,6 +96,9 @@ enum Part {
 
 impl Part {
     const ALONE: &str = "test_kills.py";
+    /// What is about the machine, other programs and texts, whichever Python looks: in the first one only.
+    const ONCE: [&str; 5] =
+        ["test_dev_shm.py", "test_docs.py", "test_examples.py", "test_flight.py", "test_gate.py"];
     const TORCH: [&str; 2] = ["test_torch.py", "test_dlpack.py::test_torch_takes_it"];
 }
 
@@ -170,7 +173,8 @@ fn first_use(run: &Run, environment: &Environment, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is in `python/tests`, with what is installed in `environment`. Trials at random are `many` in one Python, and some in the others.
+/// What is in `python/tests`, with what is installed in `environment`. In one Python there are `many` trials at random, and the tests that are
+/// the same in all of them.
 fn tests(run: &Run, environment: &Environment, many: bool, part: Part) -> Result<Done> {
     let plugin = process::workspace().join("xtask/src/test/python");
     let registry = Registry::new(&environment.name())?;
@@ -179,7 +183,13 @@ fn tests(run: &Run, environment: &Environment, many: bool, part: Part) -> Result
     pytest.args(["--timeout=180", "-o", "faulthandler_timeout=150", "--rootdir"]).arg(python::sources());
     let alone = tests_folder().join(Part::ALONE);
     match part {
-        Part::Beside => pytest.arg("--ignore").arg(alone).arg(tests_folder()),
+        Part::Beside => {
+            let once = Part::ONCE.iter().filter(|_| !many).map(|name| tests_folder().join(name));
+            for file in once.chain([alone]) {
+                pytest.arg("--ignore").arg(file);
+            }
+            pytest.arg(tests_folder())
+        }
         Part::Alone => pytest.arg(alone),
         Part::Torch => pytest.args(Part::TORCH.map(|name| tests_folder().join(name))),
     };
