@@ -84,7 +84,7 @@ class Area(Base):
         if holding is None:
             raise Closed(
                 f"cannot {what}: the area was closed",
-                remedy="find it anew (`areas.find(name)`), or use what was made of it before: arrays stay",
+                remedy="find it again (`areas.find(name)`), or use what was made of it before: arrays stay",
             )
         return holding
 
@@ -142,42 +142,42 @@ class Area(Base):
     @property
     def nbytes(self) -> int:
         """Its bytes. One that can grow has whole pages."""
-        return self._held("tell the size").nbytes
+        return self._held("get the size").nbytes
 
     @property
     def max_nbytes(self) -> int | None:
         """How far it may grow, in bytes; ``None`` where it may not."""
-        return self._held("tell the size").max_nbytes
+        return self._held("get the size").max_nbytes
 
     @property
     def name(self) -> str | bytes | None:
         """Its name: text, or bytes where it is no text; ``None`` where it has none."""
-        return self._held("tell the name").name
+        return self._held("get the name").name
 
     @property
     def id(self) -> int | None:
         """Its id in the registry, or ``None`` where it is not published. A forked child has another one."""
-        return self._held("tell the id").id
+        return self._held("get the id").id
 
     @property
     def frozen(self) -> bool:
         """Whether no process can write it any more."""
-        return self._held("tell whether it is frozen").frozen
+        return self._held("check whether it is frozen").frozen
 
     @property
     def readonly(self) -> bool:
         """Whether this process may not write it through this area."""
-        return self._held("tell whether it may be written").readonly
+        return self._held("check whether it may be written").readonly
 
     @property
     def placement(self) -> str:
         """What was asked of its place: ``interleave:0-3``. Where it is, :meth:`residency` measures."""
-        return self._held("tell the placement").placement
+        return self._held("get the placement").placement
 
     @property
     def lock(self) -> str:
         """Its lock, as was asked: ``none``, ``lazy``, ``full`` …"""
-        return self._held("tell the lock").lock
+        return self._held("get the lock").lock
 
     @property
     def note(self) -> str | None:
@@ -185,7 +185,7 @@ class Area(Base):
 
         (The note of the library, in which dtype and shape are too, is what :func:`areas.list` gives.)
         """
-        self._held("tell the note")
+        self._held("get the note")
         return self._text
 
     @note.setter
@@ -199,7 +199,7 @@ class Area(Base):
         """What it was actually given: page size, addresses, and what differs from what was asked, where that was allowed."""
         from . import _measured
 
-        return _measured.granted(self._held("tell what was granted").granted)
+        return _measured.granted(self._held("get what was granted").granted)
 
     # What is done with it.
 
@@ -298,11 +298,11 @@ class Area(Base):
         """The processes that have its memory, mapped or as a descriptor: those that this one may look into."""
         from . import _measured
 
-        return [_measured.Holder(*holder) for holder in self._held("tell who holds it").holders()]
+        return [_measured.Holder(*holder) for holder in self._held("list its holders").holders()]
 
     def unlink(self) -> None:
         """Takes the name back: nobody finds it by way of this process any more. This object, and the memory, stay."""
-        self._held("take the name back").withdraw()
+        self._held("unpublish").withdraw()
 
     def retire(self) -> None:
         """Marks the memory itself: nobody finds it any more, by whatever process that holds it. Who has it keeps it.
@@ -392,7 +392,7 @@ def of_note(holding: Holding, verb: str, dtype: Any = None, shape: Any = None, n
     except _notes.Malformed as error:
         what = verb if name is None else f"{verb} {name!r}"
         raise InvalidInput(
-            f"cannot {what}: its note tells of no array: {error}",
+            f"cannot {what}: its note describes no array: {error}",
             remedy="say what it is: `areas.find(name, dtype=…, shape=…)`; `dtype='u1'` gives its bytes",
         ) from None
     if note is None:

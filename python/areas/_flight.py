@@ -225,7 +225,7 @@ def _follow(process: subprocess.Popen[bytes], sock: socket.socket, where: dict[s
     _, errors = process.communicate()
     said = errors.decode(errors="replace").strip().splitlines()
     raise Error(
-        "cannot fetch an area: the process that does has ended before it was done"
+        "cannot fetch an area: the process that does it ended before it was done"
         + (f": {said[-1]}" if said else f", with status {process.returncode}")
     )
 
@@ -259,7 +259,7 @@ def _name(served: str | bytes | Area) -> str:
         name = served.name
     if name is None:
         raise NotFound(
-            "cannot serve an area that nobody publishes: nobody could find it",
+            "cannot serve an area that no process publishes: it could not be found",
             remedy="give it a name: `areas.create(NAME, …)`, `areas.put(…, name=NAME)`",
         )
     return _named(name)

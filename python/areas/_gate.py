@@ -120,7 +120,7 @@ def offer(
     """
     if area.id is None:
         raise NotFound(
-            "cannot offer an area that nobody publishes: nobody could see whether it is still there",
+            "cannot offer an area that no process publishes: whether it is still there could not be checked",
             remedy="give it a name: `areas.create(NAME, …)`, `areas.put(…, name=NAME)`",
         )
     users, everybody = _numbers(to)

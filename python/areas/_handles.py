@@ -331,7 +331,7 @@ def _hold(pid: int, area: int, inode: int, write: bool) -> Holding:
             holding = _areas.open_located(pid, area, inode, write, True)
         except NotFound as error:
             raise HolderGone(
-                f"cannot open a handle of an array: process {pid} holds area {area} no more, and no other process does"
+                f"cannot open a handle of an array: process {pid} does not hold area {area} any more, and no other process does"
                 f" ({'the process has ended' if not _lives(pid) else 'it was dropped there'}); {error}",
                 remedy="hold the area (keep the `Area`, or an array over it) until the other side has opened the handle",
             ) from None

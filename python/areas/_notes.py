@@ -160,9 +160,9 @@ def _read(note: bytes) -> Note:
     try:
         items = json.loads(note[len(_MAGIC) :].decode())
     except (ValueError, RecursionError) as error:
-        raise Malformed(f"it is no JSON: {error}") from None
+        raise Malformed(f"it is not JSON: {error}") from None
     if not isinstance(items, list) or len(items) not in (2, 3):
-        raise Malformed("it is no list of dtype and shape")
+        raise Malformed("it is not a list of dtype and shape")
     dtype, shape = decode_dtype(items[0]), decode_shape(items[1])
     text = items[2] if len(items) == 3 else None
     if text is not None and not isinstance(text, str):

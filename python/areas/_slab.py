@@ -155,13 +155,13 @@ class Slab:
     @property
     def used(self) -> int:
         """The bytes of all blocks. What was dropped elsewhere counts until the next :meth:`put` or :meth:`collect`."""
-        self._own("tell how full is")
+        self._own("get the usage of")
         return self._blocks.usage()[0]
 
     @property
     def blocks(self) -> int:
         """How many arrays lie in it."""
-        self._own("tell how full is")
+        self._own("get the usage of")
         return self._blocks.usage()[3]
 
     def collect(self) -> int:
@@ -222,7 +222,7 @@ class _Outbox:
                 self.collect()
             if not self._free:
                 raise Limit(
-                    f"cannot pickle an array in a slab: {_TICKETS} are on their way, and nobody has opened them",
+                    f"cannot pickle an array in a slab: {_TICKETS} are on their way, and no process has opened them",
                     remedy="send as much as is received; an array of a slab is pickled to be opened elsewhere, once",
                 )
             ticket = self._free.popleft()
@@ -371,7 +371,7 @@ def _before_fork() -> None:
     why = _areas.before_fork()
     if why is not None:
         warnings.warn(
-            f"a forked child has no part of its own in an areas.Slab, so the blocks that are in use now stay so for good: {why}"
+            f"a forked child has no part of its own in an areas.Slab, so the blocks that are in use now stay so permanently: {why}"
             " (make the slab with more `readers`)",
             RuntimeWarning,
             stacklevel=2,

@@ -66,7 +66,7 @@ class Mutex:
 
     Raises:
         OutOfRange: It is beyond the area's bytes.
-        InvalidInput: The offset is no multiple of 8.
+        InvalidInput: The offset is not a multiple of 8.
         ReadOnly, Frozen: The area was opened for reading; it is frozen.
         Unsupported: The area is made of pages of the pool.
     """
@@ -161,7 +161,7 @@ class Event:
 
     Raises:
         OutOfRange: It is beyond the area's bytes.
-        InvalidInput: The offset is no multiple of 4.
+        InvalidInput: The offset is not a multiple of 4.
         Frozen: The area is frozen: nobody can signal.
     """
 
@@ -222,7 +222,7 @@ class SeqLock:
 
     Raises:
         OutOfRange: It reaches beyond the area's bytes.
-        InvalidInput: The offset is no multiple of 8.
+        InvalidInput: The offset is not a multiple of 8.
         Frozen: The area is frozen.
         Unsupported: The area is made of pages of the pool.
     """

@@ -188,7 +188,7 @@ class SharedMemory:
             raise ValueError(f"cannot unlink {self._name!r}: the name holds a NUL")
         if self._unlinked or not self._retire():
             raise FileNotFoundError(
-                errno.ENOENT, "cannot unlink shared memory: somebody did so before, and it has no name any more", self.name
+                errno.ENOENT, "cannot unlink shared memory: it was unlinked before, and has no name any more", self.name
             )
 
     def _retire(self) -> bool:
@@ -330,4 +330,4 @@ def _retire(area: areas.Area) -> bool:
 
 def _object(area: areas.Area) -> int:
     """Which memory it is: equal for all who have the same."""
-    return area._held("tell its memory").inode
+    return area._held("get its memory").inode

@@ -95,7 +95,7 @@ def register(size: int = _SIZE, **where: Any) -> None:
     with state.guard:
         if state.slab is not None and (size, where) != (state.size, state.where):
             raise InvalidInput(
-                f"cannot make the slab for tensors anew: it has {state.size} bytes, and {state.slab.blocks} tensors lie in it",
+                f"cannot make the slab for tensors again: it has {state.size} bytes, and {state.slab.blocks} tensors lie in it",
                 remedy="call areas.torch.register(size=…) before the first tensor is sent",
             )
         state.size, state.where = size, where

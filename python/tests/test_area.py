@@ -190,7 +190,7 @@ HOSTILE = [
 def test_hostile_notes_are_refused(name, note):
     with areas.create(name, nbytes=16) as a:
         a._holding.set_note(b"numpy:" + note)
-        with pytest.raises(areas.InvalidInput, match="its note tells of no array") as caught:
+        with pytest.raises(areas.InvalidInput, match="its note describes no array") as caught:
             areas.find(name)
         assert "dtype='u1'" in caught.value.remedy
         assert areas.find(name, dtype="u1").shape == (16,)

@@ -94,7 +94,7 @@ def test_what_is_refused(name, token, tmp_path):
             location = server.location(name)
         with pytest.raises(areas.Error, match="refused"):
             areas.fetch(location, token_file=token, timeout=1)
-    with areas.put(np.arange(3)) as nameless, pytest.raises(areas.NotFound, match="nobody publishes"):
+    with areas.put(np.arange(3)) as nameless, pytest.raises(areas.NotFound, match="no process publishes"):
         areas.serve(nameless, token_file=token)
 
 

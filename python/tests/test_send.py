@@ -66,7 +66,7 @@ def test_what_is_wrong_with_a_socket(pair):
         assert caught.value.remedy
         areas.receive(pair[1]).close()
         pair[0].sendall(b"nonsense")
-        with pytest.raises(areas.InvalidInput, match="no message of ours"):
+        with pytest.raises(areas.InvalidInput, match="is not of this library"):
             areas.receive(pair[1], 1.0)
         pair[1].close()
         with pytest.raises(areas.Error) as caught:

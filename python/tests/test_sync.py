@@ -186,7 +186,7 @@ def test_an_event_wakes_a_process_that_may_only_read(area, name):
         assert waiter.stdout.readline() == "1 77\n"
         assert waiter.wait(30) == 0
     assert event.count == 1 and event.wait(0) == 1
-    with pytest.raises(areas.TimedOut, match="nobody signalled at count 1 within 0ns"):
+    with pytest.raises(areas.TimedOut, match="it was not signalled at count 1 within 0ns"):
         event.wait(1, 0)
     with areas.find(name, keep_name=False) as reading:
         with pytest.raises(areas.ReadOnly):

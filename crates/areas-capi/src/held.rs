@@ -177,7 +177,9 @@ impl Entered {
     pub(crate) fn new() -> Result<Self> {
         let status = forking::ready();
         if status != 0 {
-            return Err(Error::new(Kind::System, "use areas").detail(format!("pthread_atfork gave {status}")));
+            return Err(
+                Error::new(Kind::System, "use areas").detail(format!("pthread_atfork returned {status}"))
+            );
         }
         let entered = Entered(GATE.read().unwrap_or_else(PoisonError::into_inner));
         if take_moved() {

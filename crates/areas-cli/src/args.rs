@@ -33,7 +33,7 @@ use crate::watch::args::{Wait, Watch};
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// No progress and no remarks; only ids where put, create and ls would tell more
+    /// No progress and no remarks; only ids where put, create and ls would print more
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 }
@@ -42,8 +42,7 @@ const AFTER_LONG_HELP: &str = "\
 Start with `areas tour`: it shows everything on a real file, in under a minute.
 
 Sizes: bytes, or a number with K, M, G, T or P (powers of 1024): 4096, 0x1000, 64M, 1.5GiB.
-Nodes: numbers and ranges, as `areas nodes` lists them: 0-3,8; or `all` for those allowed; or `fastest`, `nearest`, \
-`roomiest` for the one that is that for the CPU on which this command runs; or a memory space of `areas nodes`: \
+Nodes: numbers and ranges, as `areas nodes` lists them: 0-3,8; or `all` for those allowed; or `fastest`, `nearest`, `roomiest` (the most free memory), as seen from the CPU on which this command runs; or a memory space of `areas nodes`: \
 `highest-capacity`, `highest-bandwidth`, `lowest-latency`. Both are seen from elsewhere with `@`: `lowest-latency@node1`, \
 `fastest@cpu3`.
 
@@ -51,7 +50,7 @@ Exit status: 0, 1 failed, 2 wrong usage, 3 no such area, 4 timed out; 128+n when
 there is one.
 
 Environment: AREAS_DIR is the registry's folder, a path from / on, by default /dev/shm/areas-UID; \
-AREAS_WITHOUT names system calls that a sandbox kills for (pidfd_getfd,cachestat,mincore,move_pages); \
+AREAS_WITHOUT names system calls for which a sandbox kills the process (pidfd_getfd,cachestat,mincore,move_pages); \
 NO_COLOR, TERM, COLUMNS and the locale are respected.";
 
 /// What to do.
@@ -95,8 +94,8 @@ pub(crate) enum Command {
 
 /// Put files into named areas, and hold them
 ///
-/// An area is filled first and published when it is complete: whoever finds it finds all of it. Of several files, all are put, or none. They are held until a
-/// signal ends this command, or until COMMAND ends.
+/// An area is filled first and published when it is complete: a process that finds it finds all of it. Of several files, all are put, or none. They
+/// are held until a signal ends this command, or until COMMAND ends.
 ///
 /// With --follow, the area is published at once and grows as the stream comes in. Its size is in whole pages; how many bytes are there stands in its note:
 /// `bytes=81920 ended=no`.
@@ -120,13 +119,13 @@ pub(crate) struct Put {
     pub(crate) publishing: Publishing,
     #[command(flatten)]
     pub(crate) holding: Holding,
-    /// Freeze it: nobody can change it any more, root included; with --follow, at the stream's end
+    /// Freeze it: no process can change it any more, not even root's; with --follow, at the stream's end
     #[arg(long)]
     pub(crate) freeze: bool,
-    /// Let the area grow as the stream comes in, for all who have it at once
+    /// Let the area grow as the stream comes in, for all its holders at once
     #[arg(long, conflicts_with_all = ["note", "detach", "split"])]
     pub(crate) follow: bool,
-    /// Up to where it may grow: addresses that each who has it takes
+    /// Up to where it may grow: each of its holders takes that many addresses
     #[arg(long, value_name = "MAX", requires = "follow", default_value = "64G")]
     pub(crate) growable: Bytes,
     #[command(flatten)]
@@ -148,10 +147,10 @@ pub(crate) struct Create {
     pub(crate) publishing: Publishing,
     #[command(flatten)]
     pub(crate) holding: Holding,
-    /// Let it grow up to this size, for all who have a clone at once
+    /// Let it grow up to this size, for all holders of a clone at once
     #[arg(long, value_name = "MAX")]
     pub(crate) growable: Option<Bytes>,
-    /// Let it grow up to this size, and shrink, for all who have a clone at once
+    /// Let it grow up to this size, and shrink, for all holders of a clone at once
     #[arg(long, value_name = "MAX", conflicts_with = "growable")]
     pub(crate) resizable: Option<Bytes>,
     /// Map it at this address or not at all: `0x700000000000`
@@ -170,7 +169,7 @@ pub(crate) struct Publishing {
     /// Refuse if another area has that name: of several that ask for that at once, one gets it
     #[arg(long)]
     pub(crate) exclusive: bool,
-    /// Note something beside it for those who find it: up to 256 bytes that mean what you say, a type and a shape for instance
+    /// Note something beside it for processes that find it: up to 256 bytes that mean what you say, a type and a shape for instance
     #[arg(long, value_name = "NOTE", value_parser = OsStringValueParser::new().try_map(note))]
     pub(crate) note: Option<Note>,
 }
@@ -178,7 +177,7 @@ pub(crate) struct Publishing {
 /// How areas are held.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Holding {
-    /// Tell that it is ready as JSON, on one line each
+    /// Print readiness as JSON, on one line each
     #[arg(long, conflicts_with = "command")]
     pub(crate) json: bool,
     /// Hold it in the background: this command ends as soon as a process of its own, in a session of its own, has it; `areas drop` ends that one
@@ -189,16 +188,16 @@ pub(crate) struct Holding {
     ///
     /// The standard output is the command's alone: nothing is printed when the area is ready, the command is started.
     ///
-    /// Passed on are HUP, INT, QUIT, ALRM, TERM, USR1, USR2, VTALRM, PROF, IO, PWR, STKFLT, WINCH and all real-time signals (without what
-    /// was sent along with them), but for INT, QUIT and WINCH where the terminal sends them to the command itself. What this command was told to
-    /// ignore stays ignored. What stops and continues processes (STOP, TSTP, CONT) is not passed on.
+    /// Passed on are HUP, INT, QUIT, ALRM, TERM, USR1, USR2, VTALRM, PROF, IO, PWR, STKFLT, WINCH and all real-time signals (without what was
+    /// sent along with them), but for INT, QUIT and WINCH where the terminal sends them to the command itself. Signals that this command ignores
+    /// stay ignored. What stops and continues processes (STOP, TSTP, CONT) is not passed on.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
 
 /// List all areas that can be seen
 ///
-/// The last line has what all take together (memory that several areas share counts once), what processes hold that nobody publishes, and the
+/// The last line has what all take together (memory that several areas share counts once), what processes hold without publishing it, and the
 /// registry that was looked in.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -226,7 +225,7 @@ pub(crate) struct Ls {
     /// With --at, the file with the server's token; at 127.0.0.1 it is the one that servers make by default
     #[arg(long, value_name = "FILE", requires = "at", value_hint = clap::ValueHint::FilePath)]
     pub(crate) token_file: Option<PathBuf>,
-    /// With --at, encrypt, and believe a server for which these certificates vouch (PEM)
+    /// With --at, encrypt, and trust a server for which these certificates vouch (PEM)
     #[arg(long, value_name = "FILE", requires = "at", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tls_ca: Option<PathBuf>,
     /// With --at, give up after so many seconds in which nothing comes
@@ -272,10 +271,10 @@ pub(crate) struct Show {
     pub(crate) json: bool,
 }
 
-/// Move an area's pages to other nodes, and measure what came of it
+/// Move an area's pages to other nodes, and measure the result
 ///
-/// New pages of it come from there too. Huge pages move whole. What would not move is told, with the reason: pages that several processes
-/// have mapped move only for those who may do that (CAP_SYS_NICE). Where nothing would move, its policy is as it was.
+/// New pages of it come from there too. Huge pages move whole. What would not move is reported, with the reason: pages that several processes have
+/// mapped move only with CAP_SYS_NICE. Where nothing would move, its policy is as it was.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -292,7 +291,7 @@ pub(crate) struct Move {
     pub(crate) json: bool,
 }
 
-/// Change an area's size, for all who have a clone at once
+/// Change an area's size, for all holders of a clone at once
 ///
 /// Growable areas grow; resizable ones shrink as well. No address changes.
 #[derive(Debug, clap::Args)]
@@ -322,8 +321,8 @@ pub(crate) struct Cat {
 
 /// Show the machine's memory nodes: size, free memory, CPUs, caches, huge pages, distances, speed
 ///
-/// What the kernel does not tell is left out. A file of sysfs that cannot be read, or makes no sense, is named on standard error, and
-/// what it should have told is left out, or `?`. CACHE is a cache on the memory's own side, in front of that node.
+/// What the kernel does not report is left out. A file of sysfs that cannot be read, or is invalid, is named on standard error, and what it should
+/// have reported is left out, or `?`. CACHE is a cache on the memory's own side, in front of that node.
 ///
 /// Then the memory spaces: the nodes that are best at something, equals together, for --nodes of other commands. UNKNOWN are those of which it
 /// is not known. Without --from, bandwidth and latency are the best for each node with CPUs.
@@ -342,7 +341,7 @@ pub(crate) struct Nodes {
 
 /// Show what areas are for, on a real file: under a minute, everything that it says is measured
 ///
-/// With --quiet it tells what does not hold, and how much does.
+/// With --quiet it prints what does not hold, and how much does.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Tour {
     /// The file to take; by default the Rust compiler's own library, some 150 MB
@@ -394,7 +393,7 @@ fn address(text: &str) -> Result<usize, String> {
         Some(digits) => usize::from_str_radix(digits, 16),
         None => text.parse(),
     }
-    .map_err(|_| "it is no address: digits, or hexadecimal ones after `0x`".to_owned())
+    .map_err(|_| "it is not an address: digits, or hexadecimal ones after `0x`".to_owned())
 }
 
 fn note(text: OsString) -> areas::Result<Note> {

@@ -131,12 +131,12 @@ fn ask(source: &Source) -> Result<()> {
             .help("send it to a file or to another program: `areas cat NAME > FILE`")
     };
     if !io::stdin().is_terminal() {
-        return Err(refused("it has bytes that are no text").into());
+        return Err(refused("it has bytes that are not text").into());
     }
     // Where stderr is closed the question is not seen, and the answer is awaited all the same.
     let _ = write!(
         io::stderr(),
-        "area {} {:?} has bytes that are no text: write it to the terminal all the same? [y/N] ",
+        "area {} {:?} has bytes that are not text: write it to the terminal all the same? [y/N] ",
         source.id(),
         source.name()
     );

@@ -134,7 +134,7 @@ fn one(best: Best, from: Option<Origin>, targets: Targets<'_>) -> areas::Result<
     let Some(first) = ranked.first() else { return Ok((NodeSet::EMPTY, String::new())) };
     let why = match ClosedSource::from(first.source) {
         ClosedSource::Distance if best == Best::Fastest => {
-            format!("distance {}: the firmware tells no bandwidth", first.value)
+            format!("distance {}: the firmware reports no bandwidth", first.value)
         }
         _ => figure(first, "MB/s"),
     };

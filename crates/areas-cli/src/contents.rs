@@ -103,7 +103,7 @@ impl Stage {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    let what = format!("read on after {}", Bytes::from(total));
+                    let what = format!("continue reading after {}", Bytes::from(total));
                     return Err(io_error(what, error));
                 }
             }

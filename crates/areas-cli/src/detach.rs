@@ -77,7 +77,7 @@ fn ready(output: &mut BufReader<ChildStdout>) -> Result<Ready> {
 }
 
 fn ended() -> Failure {
-    Error::new(Kind::System, WHAT).detail("it has ended without having the areas").into()
+    Error::new(Kind::System, WHAT).detail("it ended before it held the areas").into()
 }
 
 /// This program once more.

@@ -95,7 +95,7 @@ impl Growing {
             },
             Came::End(Ok(())) => self.end(None),
             Came::End(Err(error)) => {
-                self.end(Some(io_error(format!("read on after {} bytes", self.so_far), error)));
+                self.end(Some(io_error(format!("continue reading after {} bytes", self.so_far), error)));
             }
         }
         if let Err(error) = area.set_note(self.note()) {
@@ -124,7 +124,7 @@ impl Growing {
 
 fn append(area: &AnyArea, at: usize, bytes: &[u8]) -> areas::Result<()> {
     let AnyArea::Shared(area) = area else {
-        return Err(Error::new(Kind::Frozen, format!("write {area}")).detail("somebody has frozen it"));
+        return Err(Error::new(Kind::Frozen, format!("write {area}")).detail("another process has frozen it"));
     };
     let end = at.saturating_add(bytes.len());
     if end > area.size() {

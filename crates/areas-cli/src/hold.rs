@@ -231,8 +231,9 @@ impl Holder {
 
 fn id_of(area: &AnyArea) -> areas::Result<AreaId> {
     // It was published, and is ours: only a closed descriptor takes its id.
-    area.id()
-        .ok_or_else(|| Error::new(Kind::NoSuchArea, format!("find {area}")).detail("it is published no more"))
+    area.id().ok_or_else(|| {
+        Error::new(Kind::NoSuchArea, format!("find {area}")).detail("it is not published any more")
+    })
 }
 
 fn done(outcome: areas::Result<AreaId>) -> Answer {

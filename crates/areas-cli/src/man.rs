@@ -24,7 +24,10 @@ const FILES: [(&str, &str); 3] = [
         "/dev/shm/areas-UID",
         "the registry of a user: a link for each process that publishes areas, into /proc. AREAS_DIR names another one.",
     ),
-    ("/proc/PID/fd, /proc/PID/maps", "where the memory of a process's areas is found, and who else has it."),
+    (
+        "/proc/PID/fd, /proc/PID/maps",
+        "where the memory of a process's areas is found, and its other holders.",
+    ),
     ("/sys/devices/system/node", "the machine's memory nodes."),
 ];
 

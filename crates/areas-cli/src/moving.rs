@@ -15,7 +15,7 @@ pub(crate) fn run(moving: &Move, quiet: bool) -> Result<ExitCode> {
     let placement = moving.place.placement(quiet)?;
     if placement.is_default() {
         return Err(areas::Error::new(areas::Kind::InvalidInput, "move an area")
-            .detail("it is not said where to")
+            .detail("no destination is given")
             .help("name the nodes: `--nodes 1`")
             .into());
     }

@@ -34,7 +34,7 @@ pub(crate) fn run(nodes: &Nodes) -> Result<ExitCode> {
         output::complain(&oddity.to_string());
     }
     if oddities.len() > MOST_ODDITIES {
-        output::complain(&format!("and {} more: --json tells all", oddities.len() - MOST_ODDITIES));
+        output::complain(&format!("and {} more: --json lists all", oddities.len() - MOST_ODDITIES));
     }
     Ok(ExitCode::SUCCESS)
 }

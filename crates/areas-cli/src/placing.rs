@@ -17,8 +17,8 @@ pub(crate) struct Place {
     /// Which nodes its pages come from; with --nodes alone it is `bind`
     #[arg(long, value_parser = PossibleValuesParser::new(Policy::NAMES))]
     pub(crate) policy: Option<String>,
-    /// The nodes of the policy: `0-3,8`, `fastest`, `nearest`, `roomiest`, or a memory space: `highest-bandwidth`; interleaving without
-    /// it takes all that are allowed
+    /// The nodes of the policy: `0-3,8`, `fastest`, `nearest`, `roomiest` (the most free memory), or a memory space: `highest-bandwidth`;
+    /// interleaving without it takes all that are allowed
     #[arg(long)]
     pub(crate) nodes: Option<Choice>,
     /// While the machine balances (kernel.numa_balancing), the kernel may move pages to the node of the CPU that uses them, among
@@ -88,7 +88,7 @@ impl FromStr for Split {
         };
         text.split(',').map(part).collect::<Option<_>>().map(Split).ok_or_else(|| {
             Error::new(Kind::InvalidInput, format!("split an area into {text:?}"))
-                .detail("it is no list of nodes, each with a weight of 1 or more")
+                .detail("it is not a list of nodes, each with a weight of 1 or more")
                 .help("name the nodes in order: `0:1,1:3`")
         })
     }

@@ -116,7 +116,7 @@ fn name_of(path: &Path, pattern: Option<&OsStr>) -> areas::Result<Name> {
             _ => {
                 return Err(Error::new(Kind::InvalidInput, format!("name an area after {path:?}"))
                     .detail("it has no name")
-                    .help("say the name: `--name NAME`"));
+                    .help("give the name: `--name NAME`"));
             }
         };
         name.splice(at..at + PLACE.len(), file.iter().copied());

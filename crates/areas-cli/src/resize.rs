@@ -39,7 +39,7 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
                 Kind::Unsupported,
                 format!("resize area {} to {}", before.id, resize.size),
             )
-            .detail(format!("it has {:#} for as long as it lives", Bytes::from(before.size)))
+            .detail(format!("its size is fixed at {:#}", Bytes::from(before.size)))
             .help("create it with `--growable MAX` or `--resizable MAX` if its size is to change")
             .into());
         }

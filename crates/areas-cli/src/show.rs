@@ -90,7 +90,7 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], namesakes: &[i32], term
     lines.extend(on_nodes(report));
     lines.extend(report.misplaced.filter(|bytes| *bytes > 0).map(|bytes| {
         let of = report.resident.map_or(String::new(), |resident| format!(" of {:#}", Bytes(resident)));
-        ("misplaced", format!("{:#}{of}: `areas doctor {}` tells why", Bytes(bytes), info.id))
+        ("misplaced", format!("{:#}{of}: `areas doctor {}` shows why", Bytes(bytes), info.id))
     }));
     lines.push(("pages", pages(report)));
     lines.push((
@@ -107,7 +107,7 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], namesakes: &[i32], term
         report.frozen.map_or("unknown", |frozen| if frozen { "yes" } else { "no" }).to_owned(),
     ));
     if info.retired {
-        lines.push(("retired", "yes: who has it keeps it, nobody else gets it".to_owned()));
+        lines.push(("retired", "yes: its holders keep it, no other process gets it".to_owned()));
     }
     if !info.note.is_empty() {
         lines.push(("note", format!("{} ({} B)", info.note, info.note.as_bytes().len())));

@@ -43,9 +43,7 @@ impl Target {
                 None => {
                     return Err(Error::new(Kind::NoSuchArea, format!("look at area {digits}"))
                         .detail("no area ever has that id")
-                        .help(format!(
-                            "`areas ls` lists the ids; an area that is called so is `name:{digits}`"
-                        )));
+                        .help(format!("`areas ls` lists the ids; an area of that name is `name:{digits}`")));
                 }
             },
         };
@@ -62,7 +60,9 @@ fn looked_in() -> String {
     match registry::path() {
         Ok(Some(path)) => format!("looked in {}, the registry of user {of}", path.display()),
         _ => match std::env::var_os("AREAS_DIR").filter(|named| !named.is_empty()) {
-            Some(named) => format!("there is no registry yet in {}, where AREAS_DIR has it", named.display()),
+            Some(named) => {
+                format!("there is no registry yet in {}, the folder of AREAS_DIR", named.display())
+            }
             None => format!("there is no registry of user {of} yet (/dev/shm/areas-{of})"),
         },
     }
@@ -84,7 +84,7 @@ impl Pattern {
                 glob::Pattern::new(pattern).map(Pattern::Names).map_err(|error| {
                     Error::new(Kind::InvalidInput, format!("read {pattern:?} as a pattern of names"))
                         .detail(format!("at character {}: {}", error.pos + 1, error.msg))
-                        .help(format!("an area that is called so is `name:{pattern}`"))
+                        .help(format!("an area of that name is `name:{pattern}`"))
                 })
             }
             _ => Target::new(text).map(Pattern::One),
@@ -139,7 +139,7 @@ fn of_hex(digits: &[u8]) -> areas::Result<Vec<u8>> {
         let text = String::from_utf8_lossy(digits);
         Error::new(Kind::InvalidInput, format!("read a name from \"{HEX}{text}\""))
             .detail("bytes have two hexadecimal digits each")
-            .help(format!("an area that is called so is `name:{HEX}{text}`"))
+            .help(format!("an area of that name is `name:{HEX}{text}`"))
     })
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn look_into(named: Option<&str>) -> areas::Result<()> {
     let user = user.ok_or_else(|| {
         Error::new(Kind::InvalidInput, format!("look into the registry of user {named:?}"))
             .detail("/etc/passwd has no user of that name")
-            .help("tell the user's number: `id -u NAME`")
+            .help("give the user's number: `id -u NAME`")
     })?;
     registry::look_into(Some(user))
 }
@@ -110,7 +110,7 @@ pub(crate) fn is_there(what: &'static str) -> areas::Result<()> {
         )
         .detail(format!("AREAS_DIR names {}, and there is no such folder", named.display()))
         .help(
-            "whoever first publishes an area there makes it; without AREAS_DIR, /dev/shm/areas-UID is listed",
+            "the first process that publishes an area there makes it; without AREAS_DIR, /dev/shm/areas-UID is listed",
         )),
         // What else may be wrong with it the registry says.
         _ => Ok(()),

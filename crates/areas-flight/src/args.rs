@@ -50,16 +50,16 @@ pub(crate) struct Serve {
     /// The certificate's private key, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Cut off who takes less than that a second
+    /// Cut off a client that takes less than that a second
     #[arg(long, value_name = "SIZE", default_value = "1K")]
     pub(crate) min_rate: Bytes,
     /// On the average of so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// Tell that it is ready as JSON, on one line
+    /// Print readiness as JSON, on one line
     #[arg(long)]
     pub(crate) json: bool,
-    /// Tell what fails as JSON, too: for a program that started this one
+    /// Report what fails as JSON, too: for a program that started this one
     #[arg(long)]
     pub(crate) json_errors: bool,
     /// No remarks
@@ -76,7 +76,7 @@ pub(crate) struct Reaching {
     /// The file with the server's token
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Whom to believe that the server is the one, in PEM: nothing goes unencrypted
+    /// The certificates that vouch for the server, in PEM: nothing goes unencrypted
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_ca: Option<PathBuf>,
     /// Give up after so many seconds in which nothing comes
@@ -102,7 +102,7 @@ pub(crate) struct List {
 
 /// Fetch an area for the process that started this one
 ///
-/// The standard input is a Unix socket, over which areas are handed; the standard output gets a line of JSON for each thing that happens.
+/// The standard input is a Unix socket, over which areas are passed; the standard output gets a line of JSON for each thing that happens.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Fetch {
     /// Where it is, and its name there
@@ -128,5 +128,5 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|&seconds: &f64| seconds > 0.0);
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "it is no number of seconds".to_owned())
+        .ok_or_else(|| "it is not a number of seconds".to_owned())
 }

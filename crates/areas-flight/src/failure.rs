@@ -51,7 +51,7 @@ pub(crate) fn of_status(what: impl Into<Cow<'static, str>>, status: &Status) -> 
     let error = Error::new(kind, what).detail(detail);
     match status.code() {
         Code::Unauthenticated => {
-            error.help("the file with the server's token, copied from there, is named by `--token-file F`")
+            error.help("`--token-file F` names the file with the server's token, copied from there")
         }
         Code::NotFound => error.help("`areas ls --at HOST:PORT` lists what is offered there"),
         _ => help.into_iter().fold(error, Error::help),

@@ -173,13 +173,13 @@ pub(crate) enum Plain {
 
 /// A message of plain bytes by its header, whose body has so many; or why it is none.
 pub(crate) fn plain(header: &[u8], body: usize) -> Result<Plain, String> {
-    let message = root_as_message(header).map_err(|error| format!("a message has no sense: {error}"))?;
+    let message = root_as_message(header).map_err(|error| format!("a message is invalid: {error}"))?;
     if message.header_type() == MessageHeader::Schema {
         return Ok(Plain::Schema);
     }
     let batch = message
         .header_as_record_batch()
-        .ok_or_else(|| format!("a message is a {:?}, and no record batch", message.header_type()))?;
+        .ok_or_else(|| format!("a message is a {:?}, and not a record batch", message.header_type()))?;
     let buffer = batch.buffers().filter(|buffers| buffers.len() == 2 && batch.compression().is_none());
     let buffer =
         buffer.map(|buffers| *buffers.get(1)).ok_or("a record batch is not one column of plain bytes")?;

@@ -58,7 +58,7 @@ impl FromStr for Place {
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let Some((host, port)) = authority.rsplit_once(':') else { return refuse("it has no port") };
         if port.parse::<u16>().map_or(true, |port| port == 0) {
-            return refuse("its port is no number from 1 to 65535");
+            return refuse("its port is not a number from 1 to 65535");
         }
         let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let fits = match inside {
@@ -70,7 +70,7 @@ impl FromStr for Place {
         };
         match fits {
             true => Ok(Place { authority: authority.to_owned(), scheme }),
-            false => refuse("its host is no name and no address (of IPv6: `[::1]`)"),
+            false => refuse("its host is neither a name nor an address (of IPv6: `[::1]`)"),
         }
     }
 }
@@ -99,7 +99,7 @@ impl Location {
         let bytes = text.as_bytes();
         let refuse = || {
             Error::new(Kind::InvalidInput, format!("find an area at {text:?}"))
-                .detail("it is no server and a name behind a slash")
+                .detail("it is not a server and a name after a slash")
                 .help("say `HOST:PORT/NAME`; `areas ls --at HOST:PORT` lists the names")
         };
         let scheme = SCHEMES

@@ -63,9 +63,8 @@ impl Token {
         let got = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
             .map_err(|errno| Error::new(Kind::System, what()).call("getrandom(32 bytes)", errno))?;
         if got != RANDOM {
-            return Err(
-                Error::new(Kind::System, what()).detail(format!("getrandom gave {got} bytes of {RANDOM}"))
-            );
+            return Err(Error::new(Kind::System, what())
+                .detail(format!("getrandom returned {got} bytes of {RANDOM}")));
         }
         let token = hex(&random);
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -112,7 +111,7 @@ pub(crate) fn read_secret(path: &Path, what: &str, most: u64) -> Result<Option<V
     }
     let user = rustix::process::geteuid().as_raw();
     if status.uid() != user && status.uid() != 0 {
-        let detail = format!("it is user {}'s, and this is user {user}", status.uid());
+        let detail = format!("it belongs to user {}, and this is user {user}", status.uid());
         return Err(refuse(detail, "use a file of this user's own".to_owned()));
     }
     let mut bytes = Vec::new();

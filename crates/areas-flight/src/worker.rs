@@ -90,7 +90,7 @@ fn say(event: &Event<'_>) -> Result<()> {
     output
         .write_all(&line)
         .and_then(|()| output.flush())
-        .map_err(|error| crate::failure::io_error("speak to who started this", error))
+        .map_err(|error| crate::failure::io_error("talk to the process that started this", error))
 }
 
 pub(crate) fn run(fetch: &Fetch) -> ExitCode {
@@ -225,7 +225,7 @@ fn checked(what: &str, offered: &Offered, fetch: &Fetch) -> Result<Checksum> {
     if size.is_none() {
         return Err(refuse(Kind::Io, format!("it is said to have {} bytes", offered.size)));
     }
-    offered.checksum.ok_or_else(|| refuse(Kind::Io, "its checksum is not told".to_owned()))
+    offered.checksum.ok_or_else(|| refuse(Kind::Io, "its checksum is missing".to_owned()))
 }
 
 /// The area itself, where it is one of this registry. That it is the one is looked at here.
@@ -263,11 +263,11 @@ fn receive(socket: BorrowedFd<'_>, size: u64) -> Result<Area<areas::Shared>> {
 
 /// Whoever started this holds all that comes of it: without it there is nothing to do.
 fn end_with_the_other(socket: BorrowedFd<'_>) -> Result<()> {
-    let what = "watch who started this";
+    let what = "watch the process that started this";
     let socket = socket.try_clone_to_owned().map_err(|error| crate::failure::io_error(what, error))?;
     if rustix::net::sockopt::socket_domain(&socket).ok() != Some(rustix::net::AddressFamily::UNIX) {
         return Err(Error::new(Kind::InvalidInput, "fetch an area")
-            .detail("the standard input is no Unix socket")
+            .detail("the standard input is not a Unix socket")
             .help("`areas fetch` starts this program"));
     }
     let watch = move || {

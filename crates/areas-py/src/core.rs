@@ -173,9 +173,9 @@ impl Core {
                 py,
                 &Error::new(Kind::Busy, "use an area")
                     .detail(format!(
-                        "it is in the middle of `{what}`: this is its progress function, or a child that was forked meanwhile"
+                        "it is in the middle of `{what}`: this is its progress function, or a child that was forked during it"
                     ))
-                    .help("use it when that call has returned; in a child, find the area anew"),
+                    .help("use it when that call has returned; in a child, find the area again"),
             ));
         }
         py.detach(|| std::thread::sleep(SLICE));

@@ -109,7 +109,7 @@ impl Words {
             Any::Shared(area) => Some((area.as_fd().try_clone_to_owned(), area.object().file_id())),
         })?;
         let Some((copied, file)) = copied else {
-            return Err(refused("it is frozen: nobody can write it any more"));
+            return Err(refused("it is frozen: no process can write it any more"));
         };
         match AnyArea::from_descriptor(copied?).map_err(|rejected| failed(rejected.error))? {
             AnyArea::Shared(area) if area.object().file_id() == file => Ok(Words { area, _memory: memory }),
@@ -121,7 +121,7 @@ impl Words {
                     .detail(
                         "the program has closed the area's descriptor, whose number is another file's now",
                     )
-                    .help("close only descriptors that you opened; find the area anew"),
+                    .help("close only descriptors that you opened; find the area again"),
             )),
         }
     }
@@ -179,7 +179,7 @@ impl Words {
         let seen = u32::try_from(seen)
             .map_err(|_| PyOverflowError::new_err("cannot wait for an event: a count has 32 bits"))?;
         let event = self.event(py, offset)?;
-        in_steps(py, timeout, &format!("nobody signalled at count {seen}"), |time| event.wait(seen, time))
+        in_steps(py, timeout, &format!("it was not signalled at count {seen}"), |time| event.wait(seen, time))
     }
 
     /// Looks whether there can be a sequence lock.
@@ -246,7 +246,7 @@ impl Writing {
                 py,
                 &Error::new(Kind::Busy, "write a sequence lock")
                     .detail("this writer was ended, or another thread is just writing with it")
-                    .help("become its writer anew; or have threads take turns"),
+                    .help("become its writer again; or have threads take turns"),
             ));
         };
         let (area, bytes) = (&self.words.get().area, bytes.as_bytes());

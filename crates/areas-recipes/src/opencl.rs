@@ -107,7 +107,7 @@ impl Provider for Svm {
         // SAFETY: flags that the devices have (checked when the provider was made), and an alignment that OpenCL has for all.
         let given = unsafe { svm_alloc(self.context.get(), flags, bytes, 128) };
         let start = given.ok().and_then(|start| NonNull::new(start.cast::<u8>())).ok_or_else(|| {
-            Error::new(Kind::NoMemory, what()).detail("clSVMAlloc gave NULL, which does not say why").help(
+            Error::new(Kind::NoMemory, what()).detail("clSVMAlloc returned NULL, without a reason").help(
                 "ask for less: CL_DEVICE_MAX_MEM_ALLOC_SIZE is the most that a device allocates at once",
             )
         })?;

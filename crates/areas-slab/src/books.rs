@@ -360,7 +360,7 @@ impl Books {
                 Bytes::from(usage.read),
                 Bytes::from(usage.largest)
             ))
-            .help("drop slices; wait for readers: `alloc_within`; take back what nobody took: `take_back`; or make it larger, or growable")
+            .help("drop slices; wait for readers: `alloc_within`; take back what was not taken: `take_back`; or make it larger, or growable")
     }
 }
 

@@ -83,7 +83,7 @@ impl Handle {
     pub(crate) fn gone(&self, why: &str) -> Error {
         Error::new(Kind::NoSuchArea, format!("open {self}"))
             .detail(why.to_owned())
-            .help("somebody has to hold it until it is opened: its owner, or who has opened it; or its owner gives it: `Slice::give`, `take`")
+            .help("a process must hold it until it is opened: its owner, or one that has opened it; or its owner gives it: `Slice::give`, `take`")
     }
 
     /// The error for a handle of what cannot be.

@@ -108,7 +108,7 @@ impl SlabBuilder {
                 .help("make an area of its own for each slab")
         };
         let presence = Presence::take(area.object(), OWNER..OWNER + 1)?
-            .ok_or_else(|| was_taken(busy("another slab is in it, whose owner lives")))?;
+            .ok_or_else(|| was_taken(busy("another slab is in it, whose owner is alive")))?;
         if Presence::is_taken(area.object(), 1..MAX_READERS + 1)? {
             return Err(busy("a slab was in it, and others still read its slices"));
         }
@@ -234,7 +234,7 @@ impl Slab {
         const WHAT: &str = "take a block from a slab";
         if layout.align() > 4096 {
             return Err(Error::new(Kind::InvalidInput, WHAT).detail(format!(
-                "an alignment of {} bytes was asked for, and at most 4096 are to be had",
+                "an alignment of {} bytes was asked for, and at most 4096 are possible",
                 layout.align()
             )));
         }

@@ -50,7 +50,7 @@ impl Reader {
         if !area.protection().contains(Protection::READ_WRITE) {
             return Err(Error::new(Kind::ReadOnly, format!("read the slab in {area}"))
                 .detail(format!(
-                    "its protection is {}, and readers say in it what they read",
+                    "its protection is {}, and readers record in it what they read",
                     area.protection()
                 ))
                 .help("open it for writing, too"));

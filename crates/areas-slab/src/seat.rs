@@ -111,7 +111,7 @@ impl Seat {
             if Instant::now() >= deadline {
                 at.say(reader, Word { reads: false, ..before })?;
                 return Err(Error::new(Kind::Busy, "open a slice")
-                    .detail("its owner looks whether anybody reads it, and was stopped in the middle of that")
+                    .detail("its owner was stopped in the middle of looking for readers")
                     .help("try again when it goes on"));
             }
             std::thread::sleep(Duration::from_micros(20));

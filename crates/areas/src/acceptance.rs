@@ -89,7 +89,7 @@ impl Acceptance {
         });
         if size > most {
             let detail = format!(
-                "it is said to be locked ({lock}) with {}, and at most {} are locked on another process's word",
+                "it is said to be locked ({lock}) with {}, and at most {} are locked at another process's request",
                 Bytes(size),
                 Bytes(most)
             );

@@ -41,7 +41,7 @@ pub fn with_policy<T>(placement: impl Into<Placement>, call: impl FnOnce() -> T)
         match errno {
             // The nodes were looked at.
             sys::Errno::INVAL | sys::Errno::NOSYS => {
-                error(Kind::Unsupported).help("`areas doctor` tells which policies this kernel has")
+                error(Kind::Unsupported).help("`areas doctor` lists the policies of this kernel")
             }
             _ => error(Kind::System).help("a sandbox may forbid it: allow set_mempolicy and get_mempolicy"),
         }

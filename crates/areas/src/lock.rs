@@ -170,7 +170,7 @@ impl Lock {
                     .help("free some memory, or see the limit of the control group (memory.max)"),
                 sys::Errno::NOSYS if on_fault => error(Kind::Unsupported)
                     .detail("mlock2 is missing here, without which no page can be locked as it comes in")
-                    .help("use a full lock, which takes mlock alone, or none; debuggers and sandboxes may lack mlock2 (valgrind 3.19 does)"),
+                    .help("use a full lock, which needs only mlock, or none; debuggers and sandboxes may lack mlock2 (valgrind 3.19 does)"),
                 _ => error(Kind::System),
             }
         })

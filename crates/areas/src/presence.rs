@@ -63,7 +63,7 @@ impl Presence {
     /// # Errors
     /// [`Kind::System`] if the program has closed the object's descriptor.
     pub fn is_taken(object: &Object, numbers: Range<u32>) -> Result<bool> {
-        const WHAT: &str = "look whether a process still uses an area's memory";
+        const WHAT: &str = "check whether a process still uses an area's memory";
         let file = object.own_fd().map_err(|_| crate::object::closed(WHAT.to_owned()))?;
         range_lock::in_the_way(file, &(FIRST + u64::from(numbers.start)..FIRST + u64::from(numbers.end)))
             .map(|found| found.is_some())

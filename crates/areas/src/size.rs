@@ -85,7 +85,7 @@ fn read(text: &str) -> Result<u64, &'static str> {
     const TOO_LARGE: &str = "it is more than 2^64 - 1 bytes";
     if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err("behind 0x there are hexadecimal digits and no unit");
+            return Err("after 0x only hexadecimal digits are allowed, no unit");
         }
         return u64::from_str_radix(digits, 16).map_err(|_| TOO_LARGE);
     }
@@ -98,7 +98,7 @@ fn read(text: &str) -> Result<u64, &'static str> {
         None => ("0", behind),
     };
     if fraction.is_empty() {
-        return Err("behind the point there is no digit");
+        return Err("no digit follows the point");
     }
     let shift = match unit.trim_start().to_ascii_uppercase().as_str() {
         "" | "B" => 0,
@@ -110,7 +110,7 @@ fn read(text: &str) -> Result<u64, &'static str> {
         _ => return Err("the unit is unknown"),
     };
     if shift == 0 && behind.starts_with('.') {
-        return Err("there is no part of a byte: a number with a point has a unit");
+        return Err("a byte has no fractions: a number with a point needs a unit");
     }
     let whole: u64 = whole.parse().map_err(|_| TOO_LARGE)?;
     whole

@@ -122,7 +122,7 @@ pub(crate) fn epoch() -> Result<u64> {
         let said = said.to_string_lossy();
         return said
             .parse()
-            .with_context(|| format!("SOURCE_DATE_EPOCH is {said:?}, which is no number of seconds"));
+            .with_context(|| format!("SOURCE_DATE_EPOCH is {said:?}, which is not a number of seconds"));
     }
     let mut command = Command::new("git");
     command.arg("-C").arg(process::workspace()).args(["log", "-1", "--format=%ct"]);

@@ -73,7 +73,7 @@ unsafe extern "C" fn aml_allocator_area_free(data: *mut Data, start: *mut c_void
     let give_back = |state: &State<Table>, start| {
         // Out of the table first: once it is unmapped, another thread may be given the same address.
         let Some(size) = state.table.with(|table| table.remove(&start)) else {
-            return invalid("free", "the allocator did not give that address, or has it back already");
+            return invalid("free", "the allocator did not hand out that address, or it was freed already");
         };
         match state.source.unmap(start, size) {
             Ok(()) => SUCCESS,

@@ -72,7 +72,7 @@ impl Table {
     /// Takes a block back, its chunk with it.
     fn give_back(&mut self, source: &Source, start: usize) -> c_int {
         let Some(spare) = self.blocks.give_back(start) else {
-            return invalid("free", "the allocator did not give that address, or has it back already");
+            return invalid("free", "the allocator did not hand out that address, or it was freed already");
         };
         if !self.chunks.is_empty()
             && let Some(chunk) = self.chunks.remove(&start)
@@ -130,7 +130,7 @@ unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator)
                 if table.blocks.is_in_use() {
                     return failed(
                         Error::new(Kind::Busy, "end a buddy allocator")
-                            .detail("not all that it gave has come back")
+                            .detail("not all that it handed out was freed")
                             .help("free it first"),
                     );
                 }
@@ -194,7 +194,9 @@ unsafe extern "C" fn aml_allocator_buddy_free_chunk(data: *mut Data, chunk: *mut
         state.table.with(|table| match table.owners.get(&chunk.addr()).copied() {
             // By its address alone: what is no chunk of ours is not read.
             Some(start) => table.give_back(&state.source, start),
-            None => invalid("free a chunk", "the allocator did not give that chunk, or has it back already"),
+            None => {
+                invalid("free a chunk", "the allocator did not hand out that chunk, or it was freed already")
+            }
         })
     })
 }

@@ -105,7 +105,7 @@ pub(super) fn no_memory(what: &'static str) -> c_int {
 
 /// The same for functions that give pointers.
 pub(super) fn null<T>(failure: c_int) -> *mut T {
-    debug_assert!(failure < 0, "the failure was told to aml_errno already");
+    debug_assert!(failure < 0, "the failure was reported to aml_errno already");
     std::ptr::null_mut()
 }
 

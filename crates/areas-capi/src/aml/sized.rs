@@ -61,7 +61,7 @@ impl Table {
                 self.free.push(start);
                 SUCCESS
             }
-            false => invalid("free", "the allocator did not give that address, or has it back already"),
+            false => invalid("free", "the allocator did not hand out that address, or it was freed already"),
         }
     }
 }

@@ -222,7 +222,7 @@ fn with_own<T>(
     let mut held = open(&place);
     // Another thread may have deleted it, and made another one there.
     if held.as_ref().and_then(Held::id) != Some(source.id()) {
-        return Err(wrong(BAD_VALUE, what, "it was deleted meanwhile"));
+        return Err(wrong(BAD_VALUE, what, "it was deleted concurrently"));
     }
     let mut address = source.address();
     entered.settle(&place, &mut held).map_err(status_of)?;

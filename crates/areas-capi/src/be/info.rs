@@ -14,7 +14,7 @@ use super::words::{bits_of, number_of};
 use crate::edge::guarded;
 use crate::held::Entered;
 
-const WHAT: &str = "tell of an area";
+const WHAT: &str = "describe an area";
 
 /// What is told of an area: its size and the bytes of it in RAM as the kernel has them now.
 fn describe(source: &Source) -> Result<AreaInfo, Status> {

@@ -70,7 +70,7 @@ impl Spec {
                     return Err(wrong(
                         BAD_VALUE,
                         "place an area",
-                        "the address is no multiple of the page size",
+                        "the address is not a multiple of the page size",
                     ));
                 }
                 Address::Exactly(address)

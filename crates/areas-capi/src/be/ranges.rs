@@ -83,7 +83,7 @@ unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status,
 }
 
 fn unreserve(address: usize, size: usize) -> Result<Status, Status> {
-    const WHAT: &str = "give reserved addresses back";
+    const WHAT: &str = "release reserved addresses";
     let entered = Entered::new().map_err(status_of)?;
     let end = address.checked_add(size).and_then(|end| end.checked_next_multiple_of(page()));
     let (Some(start), Some(end)) = (address.checked_next_multiple_of(page()), end) else {

@@ -77,7 +77,7 @@ fn version_number(release: &str) -> i64 {
 unsafe extern "C" fn get_system_info(info: *mut SystemInfo) -> i32 {
     guarded(ERROR, || {
         if info.is_null() {
-            return wrong(BAD_ADDRESS, "tell of the machine", "the pointer to the structure is NULL");
+            return wrong(BAD_ADDRESS, "describe the machine", "the pointer to the structure is NULL");
         }
         // SAFETY: not NULL, and then it points to a structure (the caller).
         unsafe { layout::put(info, describe()) };

@@ -12,10 +12,10 @@ use super::layout::{self, TeamInfo};
 use super::proc;
 use crate::edge::guarded;
 
-const WHAT: &str = "tell of a team";
+const WHAT: &str = "describe a team";
 
 fn describe(team: i32) -> Result<TeamInfo, Status> {
-    let gone = || wrong(BAD_TEAM_ID, WHAT, "no process that lives has that number");
+    let gone = || wrong(BAD_TEAM_ID, WHAT, "no live process has that number");
     let id = if team == 0 { i32::try_from(std::process::id()).unwrap_or(0) } else { team };
     registry::join_once();
     let (stat, words) = proc::team(id).ok_or_else(gone)?;

@@ -22,7 +22,7 @@ use crate::waiting::{sleep, wait_for_child};
 const LINUX_NAME: usize = 15;
 
 fn describe(thread: i32) -> Result<ThreadInfo, Status> {
-    let gone = || wrong(BAD_THREAD_ID, "tell of a thread", "no thread has that number");
+    let gone = || wrong(BAD_THREAD_ID, "describe a thread", "no thread has that number");
     if thread <= 0 {
         return Err(gone());
     }
@@ -136,10 +136,10 @@ unsafe extern "C" fn find_thread(name: *const c_char) -> i32 {
 unsafe extern "C" fn _get_thread_info(thread: i32, info: *mut ThreadInfo, size: usize) -> i32 {
     guarded(ERROR, || {
         if info.is_null() {
-            return wrong(BAD_ADDRESS, "tell of a thread", "the pointer to the structure is NULL");
+            return wrong(BAD_ADDRESS, "describe a thread", "the pointer to the structure is NULL");
         }
         if size != size_of::<ThreadInfo>() {
-            return wrong(BAD_VALUE, "tell of a thread", "the structure has another size");
+            return wrong(BAD_VALUE, "describe a thread", "the structure has another size");
         }
         match describe(thread) {
             Ok(found) => {

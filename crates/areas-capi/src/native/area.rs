@@ -60,7 +60,7 @@ impl Handle {
 
 fn empty(what: &'static str) -> Error {
     Error::new(Kind::NoSuchArea, what)
-        .detail("it was handed over to another team, and is this process's no more")
+        .detail("it was transferred to another team, and does not belong to this process any more")
         .help("release the handle")
 }
 
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn areas_release(area: *mut Handle) {
 pub unsafe extern "C" fn areas_address(area: *const Handle) -> *mut c_void {
     guarded(std::ptr::null_mut(), || {
         // SAFETY: C's promise.
-        match unsafe { look(area, "tell where an area is") } {
+        match unsafe { look(area, "get the address of an area") } {
             Ok(area) => each!(area, area => area.as_ptr()).cast(),
             Err(error) => {
                 failed(error);
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn areas_address(area: *const Handle) -> *mut c_void {
 pub unsafe extern "C" fn areas_size(area: *const Handle) -> usize {
     guarded(0, || {
         // SAFETY: C's promise.
-        match unsafe { look(area, "tell the size of an area") } {
+        match unsafe { look(area, "get the size of an area") } {
             Ok(area) => each!(area, area => area.size()),
             Err(error) => {
                 failed(error);
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn areas_size(area: *const Handle) -> usize {
 pub unsafe extern "C" fn areas_id(area: *const Handle) -> i32 {
     number(|| {
         // SAFETY: C's promise.
-        let area = unsafe { look(area, "tell the id of an area") }?;
+        let area = unsafe { look(area, "get the id of an area") }?;
         Ok(each!(area, area => area.id()).map_or(0, areas::AreaId::get))
     })
 }
@@ -156,7 +156,7 @@ pub unsafe extern "C" fn areas_id(area: *const Handle) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_descriptor(area: *const Handle) -> c_int {
     number(|| {
-        const WHAT: &str = "tell the descriptor of an area";
+        const WHAT: &str = "get the descriptor of an area";
         // SAFETY: C's promise.
         let area = unsafe { look(area, WHAT) }?;
         let none = || {

@@ -84,7 +84,7 @@ impl Attributes {
             return Err(invalid(WHAT, "max is for growable and resizable areas"));
         }
         if self.flags & !(AREAS_NOT_DUMPED | AREAS_EXCLUSIVE) != 0 {
-            return Err(invalid(WHAT, "its attributes have a flag that means nothing"));
+            return Err(invalid(WHAT, "its attributes have an unknown flag"));
         }
         let Some(address) = words::address(self.address_form, self.address)? else {
             return Err(invalid(WHAT, "only a clone has a source's address"));
@@ -122,7 +122,7 @@ impl Attributes {
             AREAS_RESIZABLE => Any::Resizable(builder.resizable(self.max.max(self.size))?),
             AREAS_STORED => Any::Stored(builder.stored()?),
             AREAS_FROZEN => {
-                return Err(invalid(WHAT, "nobody could fill a frozen area")
+                return Err(invalid(WHAT, "a frozen area could never be filled")
                     .help("make a shared one, fill it, areas_freeze"));
             }
             other => {

@@ -62,7 +62,7 @@ unsafe fn publish(area: *mut Handle, name: *const c_char, exclusive: bool) -> i3
 pub unsafe extern "C" fn areas_unpublish(area: *mut Handle) -> c_int {
     number(|| {
         // SAFETY: C's promise.
-        let area = unsafe { change(area, "take the name of an area back") }?;
+        let area = unsafe { change(area, "unpublish an area") }?;
         Ok(i32::from(area.unpublish().is_some()))
     })
 }
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn areas_widen(area: *mut Handle, span: usize) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_trim(area: *mut Handle, span: usize) -> c_int {
     status(|| {
-        const WHAT: &str = "give back addresses behind an area";
+        const WHAT: &str = "release addresses behind an area";
         // SAFETY: C's promise.
         match unsafe { change(area, WHAT) }? {
             Any::Resizable(area) => {

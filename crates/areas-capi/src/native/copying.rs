@@ -178,7 +178,7 @@ pub unsafe extern "C" fn areas_fill(
             Any::Shared(area) => area.fill_from(file, &mut teller(on_progress, context)),
             Any::Frozen(area) => Err(frozen(area.to_string())),
             Any::Private(_) | Any::Resizable(_) | Any::Stored(_) => Err(Error::new(Kind::Unsupported, WHAT)
-                .detail("it is private or stored memory, or may shrink meanwhile")
+                .detail("it is private or stored memory, or may shrink concurrently")
                 .help("read the file into it, or make it shared: kind AREAS_SHARED")),
         }
     })
@@ -248,11 +248,12 @@ fn allowed(protection: Protection, needed: Protection, what: &'static str) -> Re
 }
 
 fn frozen(area: String) -> Error {
-    Error::new(Kind::Frozen, format!("write to {area}")).detail("it is frozen: nobody can write it any more")
+    Error::new(Kind::Frozen, format!("write to {area}"))
+        .detail("it is frozen: no process can write it any more")
 }
 
 fn not_in_one() -> Error {
     Error::new(Kind::Unsupported, "copy from one area to another")
-        .detail("one is resizable, and may shrink meanwhile")
+        .detail("one is resizable, and may shrink concurrently")
         .help("copy by way of memory of your own: areas_read_at, areas_write_at")
 }

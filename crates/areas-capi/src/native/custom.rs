@@ -117,11 +117,11 @@ impl Provider for Shared {
         // As it was, words and all: the program may have them still, and has been told of no failure since.
         crate::error::put_back(before);
         if answer != 0 {
-            let plain = || Error::new(kind_of(answer), what()).detail(format!("its map gave {answer}"));
+            let plain = || Error::new(kind_of(answer), what()).detail(format!("its map returned {answer}"));
             return Err(told.map_or_else(plain, Kept::into_error));
         }
         if mapped.is_null() {
-            return Err(Error::new(Kind::InvalidInput, what()).detail("its map gave 0 and no mapping"));
+            return Err(Error::new(Kind::InvalidInput, what()).detail("its map returned 0 and no mapping"));
         }
         // SAFETY: a mapping of `areas_request_map`, given away (C's promise): a box of its own.
         let Mapped(mut mapping) = *unsafe { Box::from_raw(mapped) };

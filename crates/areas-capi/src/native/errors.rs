@@ -88,7 +88,7 @@ pub(super) fn invalid(what: &'static str, detail: &'static str) -> Error {
 }
 
 fn panicked() -> Error {
-    Error::new(Kind::System, "do it").detail("libareas panicked: a bug of its own, told on stderr")
+    Error::new(Kind::System, "do it").detail("libareas panicked: a bug of its own, reported on stderr")
 }
 
 /// Keeps an error as this thread's last one, and gives its number.

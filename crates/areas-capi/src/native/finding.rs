@@ -43,7 +43,7 @@ pub unsafe extern "C-unwind" fn areas_wait(name: *const c_char, milliseconds: i6
                 }
                 Err(error) if error.kind() == Kind::TimedOut => {
                     Err(Error::new(Kind::TimedOut, format!("wait for area {:?}", Name::new(name)?))
-                        .detail(format!("nobody published it within {:?}", whole.unwrap_or_default())))
+                        .detail(format!("no process published it within {:?}", whole.unwrap_or_default())))
                 }
                 found => Ok(found?.id().get()),
             }
@@ -172,7 +172,7 @@ pub type OnHolder = Option<unsafe extern "C" fn(holder: *const Holding, context:
 pub unsafe extern "C" fn areas_holders(id: i32, on_holder: OnHolder, context: *mut c_void) -> c_int {
     number(|| {
         let Some(tell) = on_holder else {
-            return Err(invalid("tell the holders of an area", "the function to tell is NULL"));
+            return Err(invalid("list the holders of an area", "the callback is NULL"));
         };
         let source = AreaId::new(id).and_then(registry::get)?;
         let mut told = 0;
@@ -201,7 +201,10 @@ pub unsafe extern "C" fn areas_holders(id: i32, on_holder: OnHolder, context: *m
 pub unsafe extern "C" fn areas_resident(id: i32, bytes: *mut u64) -> c_int {
     status(|| {
         if bytes.is_null() {
-            return Err(invalid("tell how much of an area is in RAM", "the pointer to the number is NULL"));
+            return Err(invalid(
+                "measure how much of an area is in RAM",
+                "the pointer to the number is NULL",
+            ));
         }
         let resident = AreaId::new(id).and_then(registry::get)?.resident()?;
         // SAFETY: not NULL (checked), and then room for a number (C's promise).

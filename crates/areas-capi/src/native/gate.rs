@@ -165,7 +165,7 @@ pub unsafe extern "C" fn areas_offer_open(
             // SAFETY: as many bytes as it says (C's promise).
             let how = unsafe { read(how) }?;
             if how.flags > (AREAS_OFFER_READ_ONLY | AREAS_OFFER_SEAL | AREAS_OFFER_ANY) || how.reserved != 0 {
-                return Err(invalid(WHAT, "the flags mean nothing"));
+                return Err(invalid(WHAT, "the flags are unknown"));
             }
             // SAFETY: NULL or so many numbers (C's promise).
             for user in unsafe { users(how.users, how.user_count, WHAT) }? {
@@ -209,7 +209,7 @@ pub unsafe extern "C-unwind" fn areas_offer_answer(
         let came = number(|| {
             // SAFETY: NULL or an offer of ours that nothing else uses (C's promise).
             let offer = unsafe { offer.as_mut() }
-                .ok_or_else(|| invalid("answer who takes an area", "the offer is NULL"))?;
+                .ok_or_else(|| invalid("answer a process that takes an area", "the offer is NULL"))?;
             let room = match answer.is_null() {
                 true => None,
                 // SAFETY: as many bytes as it says (C's promise).
@@ -298,7 +298,7 @@ unsafe fn taken(
         // SAFETY: as many bytes as it says (the caller).
         let how = unsafe { read(how) }?;
         if how.flags & !AREAS_OFFER_ANY != 0 || how.reserved != 0 {
-            return Err(invalid(WHAT, "the flags mean nothing"));
+            return Err(invalid(WHAT, "the flags are unknown"));
         }
         // SAFETY: NULL or so many numbers (the caller).
         for user in unsafe { users(how.users, how.user_count, WHAT) }? {

@@ -54,7 +54,7 @@ pub unsafe extern "C" fn areas_granted(
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(grant) }?;
         // SAFETY: C's promise.
-        let granted = each!(unsafe { look(area, "tell what an area was given") }?, area => area.granted());
+        let granted = each!(unsafe { look(area, "list what an area was granted") }?, area => area.granted());
         let words = |text: &str| CString::new(text).unwrap_or_default();
         let mut fallbacks = Vec::new();
         if on_fallback.is_some() {

@@ -164,7 +164,7 @@ pub type OnNode = Option<unsafe extern "C" fn(node: *const MachineNode, context:
 pub unsafe extern "C" fn areas_nodes(on_node: OnNode, context: *mut c_void) -> c_int {
     number(|| {
         let Some(tell) = on_node else {
-            return Err(invalid("tell the machine's nodes", "the function to tell is NULL"));
+            return Err(invalid("list the machine's nodes", "the callback is NULL"));
         };
         let machine = Topology::read()?;
         let allowed = areas::allowed_nodes()?;
@@ -193,9 +193,9 @@ pub extern "C" fn areas_distance(from: u32, to: u32) -> c_int {
         distance.and_then(|distance| c_int::try_from(distance).ok()).ok_or_else(|| {
             areas::Error::new(
                 areas::Kind::NodeNotAllowed,
-                format!("tell the distance from node {from} to node {to}"),
+                format!("get the distance from node {from} to node {to}"),
             )
-            .detail("the machine does not have both, or does not tell")
+            .detail("the machine does not have both, or does not report it")
         })
     })
 }

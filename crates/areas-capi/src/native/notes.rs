@@ -50,7 +50,7 @@ pub unsafe extern "C" fn areas_set_note(area: *mut Handle, bytes: *const c_void,
         let note = unsafe { note(bytes, size, WHAT) }?.unwrap_or_default();
         match area {
             Any::Private(_) | Any::Stored(_) => Err(Error::new(Kind::Unsupported, WHAT)
-                .detail("it is private or stored memory, which nobody finds")
+                .detail("it is private or stored memory, which no other process can find")
                 .help("make it shared: kind AREAS_SHARED")),
             area => area.set_note(note),
         }

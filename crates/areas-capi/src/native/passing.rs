@@ -85,8 +85,9 @@ pub unsafe extern "C-unwind" fn areas_take(milliseconds: i64, from: *mut u32) ->
             let transferred = match registry::wait_transferred(step.time) {
                 Err(error) if error.kind() == Kind::TimedOut && !step.last => return Ok(None),
                 Err(error) if error.kind() == Kind::TimedOut => {
-                    return Err(Error::new(Kind::TimedOut, "wait for an area from another team")
-                        .detail(format!("nobody transferred one within {:?}", whole.unwrap_or_default())));
+                    return Err(Error::new(Kind::TimedOut, "wait for an area from another team").detail(
+                        format!("no process transferred one within {:?}", whole.unwrap_or_default()),
+                    ));
                 }
                 other => other?,
             };
@@ -132,14 +133,14 @@ pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) 
         let area = unsafe { look(area, WHAT) }?;
         let to = socket(to, WHAT)?;
         match (area, flags) {
-            (_, flags) if flags > AREAS_SEND_READ_ONLY => Err(invalid(WHAT, "the flags mean nothing")),
+            (_, flags) if flags > AREAS_SEND_READ_ONLY => Err(invalid(WHAT, "the flags are unknown")),
             (Any::Shared(area), 0) => area.send(to),
             (Any::Shared(area), _) => Area::send_read_only(area, to),
             (Any::Frozen(area), _) => area.send(to),
             (Any::Private(_), _) => Err(Error::new(Kind::Unsupported, WHAT).detail("it is private memory")),
             (Any::Stored(_), _) => Err(stored(WHAT)),
             (Any::Resizable(_), _) => Err(Error::new(Kind::Unsupported, WHAT)
-                .detail("its size may shrink under the receiver, and with it what could be accessed")
+                .detail("its size may shrink while the receiver has it mapped, and accesses beyond its new end would fault")
                 .help("freeze it, or make it growable")),
         }
     })
@@ -217,7 +218,7 @@ impl Receiving {
                 options.pages(sizes.ok_or_else(|| invalid(WHAT, "no machine has pages of such sizes"))?);
         }
         if self.flags & !known != 0 {
-            return Err(invalid(WHAT, "the flags mean nothing"));
+            return Err(invalid(WHAT, "the flags are unknown"));
         }
         if self.flags & AREAS_RECEIVE_TIMEOUT != 0 {
             options = options.timeout(Duration::from_millis(self.milliseconds));

@@ -252,7 +252,7 @@ pub unsafe extern "C" fn areas_provider_statistics(
     statistics: *mut Counts,
 ) -> c_int {
     status(|| {
-        const WHAT: &str = "tell the statistics of a provider";
+        const WHAT: &str = "get the statistics of a provider";
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(statistics) }?;
         // SAFETY: NULL or a provider that was not released (C's promise).
@@ -361,7 +361,7 @@ pub unsafe extern "C" fn areas_provider_file(file: c_int, flags: u32) -> *mut So
     made(|| {
         const WHAT: &str = "make a provider over a file";
         if flags > AREAS_FILE_COPIED {
-            return Err(invalid(WHAT, "the flags mean nothing"));
+            return Err(invalid(WHAT, "the flags are unknown"));
         }
         let storage = areas::provider::Storage::of_number(file)?;
         Ok(Source::new(if flags == AREAS_FILE_COPIED { storage.copied() } else { storage }))

@@ -92,7 +92,7 @@ pub unsafe extern "C" fn areas_mutex_consistent(area: *const Handle, offset: usi
 pub unsafe extern "C" fn areas_mutex_owner(area: *const Handle, offset: usize) -> c_int {
     number(|| {
         // SAFETY: C's promise.
-        let area = unsafe { shared(area, "tell whose a mutex is") }?;
+        let area = unsafe { shared(area, "get the owner of a mutex") }?;
         Ok(match Mutex::new(area, offset)?.owner()? {
             Owner::Nobody => AREAS_OWNER_NOBODY,
             Owner::ThisThread => AREAS_OWNER_THIS_THREAD,
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn areas_event_signal(area: *const Handle, offset: usize) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_event_count(area: *const Handle, offset: usize, count: *mut u32) -> c_int {
     status(|| {
-        const WHAT: &str = "tell the count of an event";
+        const WHAT: &str = "get the count of an event";
         // SAFETY: C's promise.
         let event = Event::new(unsafe { place(area, WHAT) }?, offset)?;
         // SAFETY: C's promise.
@@ -302,7 +302,7 @@ unsafe fn place<'a>(area: *const Handle, what: &'static str) -> Result<Place<'a>
 
 fn refused(area: &Any, what: &'static str) -> Error {
     match area {
-        Any::Frozen(_) => Error::new(Kind::Frozen, what).detail("nobody can write it any more"),
+        Any::Frozen(_) => Error::new(Kind::Frozen, what).detail("no process can write it any more"),
         Any::Resizable(_) => Error::new(Kind::Unsupported, what)
             .detail(
                 "the area may shrink at any moment, so that no word in it can be accessed without a fault",
@@ -328,7 +328,7 @@ fn ended(error: Error, step: &Step, whole: Option<Duration>, goes_on: &mut bool)
         return Ok(0);
     }
     let told = Error::new(Kind::TimedOut, error.what().to_owned());
-    Err(told.detail(format!("it did not come to that within {:?}", whole.unwrap_or_default())))
+    Err(told.detail(format!("that did not happen within {:?}", whole.unwrap_or_default())))
 }
 
 /// Gives C a number.

@@ -133,7 +133,7 @@ pub unsafe extern "C" fn areas_rank(
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let wanted = unsafe { read(targets) }?;
         let Some(tell) = on_ranked else {
-            return Err(invalid(WHAT, "the function to tell is NULL"));
+            return Err(invalid(WHAT, "the callback is NULL"));
         };
         let machine = Topology::read()?;
         let question = wanted.question(WHAT, &machine)?;
@@ -171,7 +171,7 @@ pub unsafe extern "C" fn areas_space(
     unknown: *mut Nodes,
 ) -> c_int {
     number(|| {
-        const WHAT: &str = "tell the nodes of a memory space";
+        const WHAT: &str = "list the nodes of a memory space";
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let wanted = unsafe { read(targets) }?;
         if nodes.is_null() {

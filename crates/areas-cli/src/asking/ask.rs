@@ -102,7 +102,7 @@ impl Holder {
                     "its holder, process {}, was asked, and has not answered within {:?}: it may still do it",
                     self.pid, within.given
                 ))
-                .help("look what has become of it: `areas ls`; or give it more time: `--timeout`")),
+                .help("look for the result: `areas ls`; or give it more time: `--timeout`")),
             Ok(Answer::Holds { .. }) | Err(NoAnswer::NoHolder) => {
                 Err(Error::new(Kind::Unsupported, what.to_owned())
                     .detail(format!("its holder, process {}, does not answer any more", self.pid)))
@@ -185,7 +185,7 @@ pub(crate) fn does_not_answer(
     if is_stopped(pid) {
         return Error::new(Kind::TimedOut, what)
             .detail(format!("its holder, process {pid}{command}, is stopped, so that it cannot answer"))
-            .help(format!("have it go on: `kill -CONT {pid}`"));
+            .help(format!("continue it: `kill -CONT {pid}`"));
     }
     match why {
         NoAnswer::Silent => Error::new(Kind::TimedOut, what)
@@ -193,9 +193,11 @@ pub(crate) fn does_not_answer(
                 "its holder, process {pid}{command}, listens, and has not answered within {:?}",
                 within.given
             ))
-            .help(format!("give it more time: `--timeout`; where it hangs, `kill {pid}` ends it")),
+            .help(format!("give it more time: `--timeout`; if it hangs, `kill {pid}` ends it")),
         NoAnswer::NoHolder => Error::new(Kind::Unsupported, what)
-            .detail(format!("its holder, process {pid}{command}, is no `areas` command that answers here"))
+            .detail(format!(
+                "its holder, process {pid}{command}, is not an `areas` command that answers here"
+            ))
             .help(otherwise),
     }
 }

@@ -133,7 +133,7 @@ const USES: [Use; 15] = [
             "sandbox.policies",
             "asking for policies",
             &["get_mempolicy"],
-            "which policy an area has is not told",
+            "the policy of an area is not reported",
         )
     },
     Use {
@@ -146,7 +146,7 @@ const USES: [Use; 15] = [
             "sandbox.nodes",
             "nodes of pages",
             &["move_pages"],
-            "nodes of pages are told as totals, and `areas move` is an error",
+            "nodes of pages are reported as totals, and `areas move` is an error",
         )
     },
     useful(

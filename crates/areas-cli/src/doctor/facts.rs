@@ -106,7 +106,7 @@ impl Facts {
         let there = self.path(path);
         // A copy of another machine's files may hold anything: what is no plain file could keep us waiting.
         if !std::fs::metadata(&there).map_err(failed)?.is_file() {
-            return Err(Unread::Odd(path.to_owned(), "nothing: it is no file".to_owned()));
+            return Err(Unread::Odd(path.to_owned(), "nothing: it is not a file".to_owned()));
         }
         let mut bytes = Vec::new();
         let file = std::fs::File::open(there).map_err(failed)?;
@@ -312,7 +312,7 @@ mod tests {
         let why = |path: &str| facts.number(path).unwrap_err().to_string();
         assert_eq!(why("/proc/sys/vm/odd"), "/proc/sys/vm/odd says \"\\u{1b}[2J\u{fffd} many\"");
         assert_eq!(why("/proc/sys/vm/none"), "there is no /proc/sys/vm/none");
-        assert_eq!(why("/proc/sys/vm/folder"), "/proc/sys/vm/folder says \"nothing: it is no file\"");
+        assert_eq!(why("/proc/sys/vm/folder"), "/proc/sys/vm/folder says \"nothing: it is not a file\"");
         assert_eq!(facts.user(), Ok(1000));
         assert_eq!((facts.has_capability(23), facts.has_capability(21)), (Ok(true), Ok(false)));
         assert_eq!(facts.bytes("/proc/self/status", "VmLck"), Ok(12 << 10));

@@ -91,7 +91,7 @@ const FEATURES: [Feature; 13] = [
         "page sizes",
         "PAGEMAP_SCAN",
         "6.7",
-        "which pages are huge is told as a total and not page by page",
+        "huge pages are reported as a total, not page by page",
     ),
     feature(
         "kernel.procmap-query",
@@ -152,12 +152,12 @@ impl Feature {
         match errno.as_str() {
             // A filter may answer so as well.
             "ENOSYS" if is_filtered(facts) => {
-                let hidden = format!("the kernel has it not, or the filter hides it ({errno}): {cost}");
+                let hidden = format!("the kernel does not have it, or the filter hides it ({errno}): {cost}");
                 let check = Check::fine(id, title, hidden).in_state(without);
                 check.words(format!("boot Linux {since} or later; if it is one: {PROFILE}"))
             }
             "EINVAL" | "ENOSYS" | "ENOTTY" => {
-                let missing = format!("the kernel has it not ({errno}): {cost}");
+                let missing = format!("the kernel does not have it ({errno}): {cost}");
                 Check::fine(id, title, missing)
                     .in_state(without)
                     .words(format!("boot Linux {since} or later"))

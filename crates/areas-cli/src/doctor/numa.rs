@@ -56,7 +56,7 @@ fn odd(facts: &Facts, topology: &Topology) -> Option<Check> {
     let first = there(facts, &topology.oddities().first()?.to_string());
     let more = match topology.oddities().len() {
         1 => String::new(),
-        count => format!(" (and {} more: `areas nodes` tells all)", count - 1),
+        count => format!(" (and {} more: `areas nodes` lists all)", count - 1),
     };
     Some(Check::unknown("numa.odd", "what makes no sense", format!("{first}{more}")))
 }
@@ -97,7 +97,7 @@ fn balancing(facts: &Facts) -> Check {
             id,
             title,
             format!(
-                "kernel.numa_balancing is {mode}: areas with policy `default` move to who uses them; those with a policy \
+                "kernel.numa_balancing is {mode}: areas with policy `default` move to the node of the CPU that uses them; those with a policy \
                  stay, unless `--balanced` was asked for"
             ),
         )
@@ -125,7 +125,7 @@ fn tiers(facts: &Facts, topology: &Topology) -> Check {
         })
         .collect();
     let tiers = match each.len() {
-        0 => "the kernel tells none".to_owned(),
+        0 => "the kernel reports none".to_owned(),
         1 => format!("all nodes are in one ({})", each.join(", ")),
         _ => each.join("; "),
     };
@@ -146,10 +146,10 @@ fn told(topology: &Topology) -> Check {
     let silent: NodeSet =
         with_memory.iter().filter(|info| info.access.is_empty()).map(|info| info.node).collect();
     if silent.is_empty() {
-        return Check::fine(id, title, "the firmware tells bandwidth and latency (HMAT)");
+        return Check::fine(id, title, "the firmware reports bandwidth and latency (HMAT)");
     }
     let finding = format!(
-        "of {} the firmware tells neither bandwidth nor latency (no HMAT): `--nodes highest-bandwidth` and \
+        "of {} the firmware reports neither bandwidth nor latency (no HMAT): `--nodes highest-bandwidth` and \
          `lowest-latency` leave them out",
         if silent.len() == 1 { format!("node {silent}") } else { format!("nodes {silent}") }
     );

@@ -73,7 +73,7 @@ fn shared_memory(facts: &Facts) -> Check {
         Err(errno) => Check::unknown(
             id,
             title,
-            format!("{finding}; how much of it is free is not told: {}", areas::Errno::from(errno)),
+            format!("{finding}; how much of it is free is not known: {}", areas::Errno::from(errno)),
         ),
     }
 }
@@ -230,7 +230,7 @@ fn entries(facts: &Facts, folder: &Path) -> Check {
     let mut check = Check::remark(
         id,
         title,
-        format!("{finding}; {} entries are no part of a registry ({first}, for one)", strangers.len()),
+        format!("{finding}; {} entries are not part of a registry ({first}, for one)", strangers.len()),
     );
     check.remedies.push(Remedy::Shell(format!("rm -r {path}")));
     check

@@ -33,11 +33,11 @@ const FOUND_BY: &[(&str, &[&str])] = &[
     ("AREAS_DIR", &["registry.folder"]),
     ("chmod 700", &["registry.folder"]),
     ("the file system is full", &["registry.shm"]),
-    ("no link of a living team's", &["registry.entries"]),
+    ("not a link of a live team", &["registry.entries"]),
     ("cpuset", &["numa.cpuset"]),
     ("ACPI HMAT", &["numa.hmat"]),
     (
-        "`areas doctor` tells which policies",
+        "`areas doctor` lists the policies",
         &[
             "kernel.preferred-many",
             "kernel.weighted-interleave",

@@ -30,7 +30,7 @@ pub(super) fn text(groups: &[Group], all: bool, terminal: Terminal) -> String {
 fn summary(counts: Counts, all: bool) -> String {
     let Counts { fine, remarks, broken, unknown } = counts;
     let noun = if remarks == 1 { "remark" } else { "remarks" };
-    let more = if all || fine == 0 { "" } else { " (--all tells of what is fine)" };
+    let more = if all || fine == 0 { "" } else { " (--all lists what is fine)" };
     format!("{fine} fine, {remarks} {noun}, {broken} broken, {unknown} unknown{more}")
 }
 
@@ -211,7 +211,7 @@ mod tests {
                            # rm -r /dev/shm/areas-1000 # a line that is longer than the page
           ? entries        there is no /x
 
-        2 fine, 1 remark, 1 broken, 1 unknown (--all tells of what is fine)
+        2 fine, 1 remark, 1 broken, 1 unknown (--all lists what is fine)
         ");
         let pipe = Terminal { columns: None, ..terminal };
         insta::assert_snapshot!(text(&sample(), true, pipe), @"
@@ -244,7 +244,7 @@ mod tests {
                                 # rm -r /dev/shm/areas-1000 # a line that is longer than the page
           ?      entries        there is no /x
 
-        2 fine, 1 remark, 1 broken, 1 unknown (--all tells of what is fine)
+        2 fine, 1 remark, 1 broken, 1 unknown (--all lists what is fine)
         ");
     }
 }

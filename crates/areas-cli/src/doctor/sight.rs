@@ -68,7 +68,7 @@ fn hidden(facts: &Facts) -> Check {
         return Check::remark(
             id,
             title,
-            "/proc is mounted with subset=pid: nothing of the machine is told, limits among it",
+            "/proc is mounted with subset=pid: nothing of the machine is shown, nor its limits",
         )
         .root("mount -t proc proc /proc");
     }
@@ -116,7 +116,7 @@ fn users(facts: &Facts) -> Check {
     let numbers: Vec<u64> = map.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
     match numbers.as_slice() {
         [0, 0, count] if *count >= u64::from(u32::MAX) => Check::fine(id, title, "the machine's own"),
-        [] => Check::remark(id, title, "this one maps no users: everybody is nobody here")
+        [] => Check::remark(id, title, "this one maps no users: every user is `nobody` here")
             .words("map them: `unshare --map-root-user`, `--userns` of the container"),
         _ => Check::remark(
             id,
@@ -126,7 +126,7 @@ fn users(facts: &Facts) -> Check {
                 map.replace('\n', "; ")
             ),
         )
-        .words("hand areas over a socket: `areas offer`, `areas take`"),
+        .words("pass areas over a socket: `areas offer`, `areas take`"),
     }
 }
 
@@ -151,13 +151,14 @@ fn yama(facts: &Facts) -> Check {
 
 fn landlock(facts: &Facts) -> Check {
     let (id, title) = ("sight.landlock", "Landlock");
-    const UNTOLD: &str = "and does not tell whether it restricts this process: what that would hide shows at `other processes`";
+    const UNTOLD: &str =
+        "and does not report whether it restricts this process: what it hides shows at `other processes`";
     match facts.answer("landlock_create_ruleset") {
         Some(Answer::Works(version)) => {
             return Check::fine(id, title, format!("the kernel has it (version {version}), {UNTOLD}"));
         }
         Some(Answer::Refused(errno)) if errno.to_string() == "ENOSYS" => {
-            return Check::fine(id, title, "the kernel has it not");
+            return Check::fine(id, title, "the kernel does not have it");
         }
         Some(Answer::Refused(errno)) if errno.to_string() == "EOPNOTSUPP" => {
             return Check::fine(id, title, "it is not in use on this machine");
@@ -244,7 +245,7 @@ fn capabilities(facts: &Facts) -> Check {
     if missing.is_empty() {
         return Check::fine(id, title, "all that areas have a use for");
     }
-    Check::fine(id, title, format!("it has not: {}", missing.join(", ")))
+    Check::fine(id, title, format!("it does not have: {}", missing.join(", ")))
         .root("setcap cap_sys_nice+ep PROGRAM")
         .words("AmbientCapabilities=CAP_SYS_NICE in the systemd unit; `--cap-add SYS_NICE` of the container")
 }

@@ -40,22 +40,23 @@ pub(crate) struct Serve {
     /// The certificate's private key, in PEM; refused if others may read it
     #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Cut off a client that takes less than that a second, and holds memory meanwhile; 0: never [default: 1K]
+    /// Cut off a client that takes less than that a second, while memory is held for it; 0: never [default: 1K]
     #[arg(long, value_name = "SIZE")]
     pub(crate) min_rate: Option<Bytes>,
     /// For --min-rate: on the average of so many seconds [default: 300]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
-    /// Tell that it is ready as JSON, on one line
+    /// Print readiness as JSON, on one line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 /// Fetch an area from another machine, publish it here, and hold it
 ///
-/// It comes into a new area of its size, all of whose pages were taken first, where they are wanted. Then it is frozen, compared with the checksum that the
-/// server told, and published: whoever finds it finds all of it. Where a connection fails, it goes on where it was. An area of this machine and
-/// registry is not sent at all but cloned, unless it is to be placed elsewhere. The program areas-flight does it, which `cargo xtask install` brings.
+/// It comes into a new area of its size, all of whose pages were taken first, where they are wanted. Then it is frozen, compared with the checksum
+/// that the server sent, and published: a process that finds it finds all of it. Where a connection fails, it goes on where it was. An area of this
+/// machine and registry is not sent at all but cloned, unless it is to be placed elsewhere. The program areas-flight does it, which `cargo xtask
+/// install` brings.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -63,7 +64,7 @@ Examples:
   areas fetch grpc+tls://host:7070/model --token-file token --tls-ca ca.pem
   areas fetch 10.0.0.1:7070/model --name model --policy interleave -- python serve.py")]
 pub(crate) struct Fetch {
-    /// The server, and the area's name there: `hex:ff` tells its bytes
+    /// The server, and the area's name there: `hex:ff` gives its bytes
     #[arg(value_name = "HOST:PORT/NAME")]
     pub(crate) location: OsString,
     /// The name that others find it by here; without it, the one that it has there
@@ -94,7 +95,8 @@ pub(crate) struct Reaching {
     /// The file with the server's token; of servers at this machine's own addresses (127.0.0.1) it is the one that they make by default
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) token_file: Option<PathBuf>,
-    /// Encrypt, and believe a server for which these certificates vouch (PEM); without it, as for `grpc+tls://HOST:PORT`, those that the machine believes
+    /// Encrypt, and trust a server for which these certificates vouch (PEM); without it, as for `grpc+tls://HOST:PORT`, those that the machine
+    /// trusts
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tls_ca: Option<PathBuf>,
     /// Give up after so many seconds in which nothing comes [default: 30]

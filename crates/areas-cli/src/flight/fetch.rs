@@ -66,7 +66,7 @@ fn tell(fetched: &Fetched) {
         output::complain(&format!("{sent:#} came in {seconds:.3} s, {rate:#} a second"));
     }
     if !fetched.checked {
-        output::complain("the server is not one of areas: it told no checksum to compare this table with");
+        output::complain("the server is not one of areas: it sent no checksum to compare this table with");
     }
     if fetched.resumed > 0 {
         let (times, sent) = (fetched.resumed, Bytes(fetched.sent));

@@ -127,12 +127,12 @@ impl Worker {
             .by_ref()
             .take(MOST_LINE)
             .read_line(&mut line)
-            .map_err(|error| io_error(format!("{WHAT}: hear from the process that does"), error))?;
+            .map_err(|error| io_error(format!("{WHAT}: receive from the process that does it"), error))?;
         if line.is_empty() {
             let ended = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
             return Err(Error::new(Kind::System, WHAT)
-                .detail(format!("the process that does has ended before it was done: {ended}"))
-                .help("nothing was published; fetch it again (if it was killed: is there enough memory? `dmesg` tells whom the kernel killed for want of it)"));
+                .detail(format!("the process that does it ended before it was done: {ended}"))
+                .help("nothing was published; fetch it again (if it was killed: is there enough memory? `dmesg` shows which processes the kernel killed for lack of it)"));
         }
         serde_json::from_str(&line).map_err(|error| nonsense(&error.to_string()))
     }
@@ -153,7 +153,7 @@ fn bounds() -> ReceiveOptions {
 
 fn nonsense(detail: &str) -> Error {
     Error::new(Kind::System, WHAT)
-        .detail(format!("the process that does says what makes no sense: {detail}"))
+        .detail(format!("the process that does it sent something invalid: {detail}"))
         .help("install `areas` and `areas-flight` of one version")
 }
 

@@ -150,7 +150,7 @@ fn tell_ready(offer: &Offer, source: &Source, gate: &gate::Offer, quiet: bool) -
     }
     if gate.reach() == Reach::Everybody && !offer.to.contains(&User::Any) && !quiet {
         output::complain(
-            "the file system of the socket has no access lists: whoever gets to its folder can connect, and is refused unless named by --to",
+            "the file system of the socket has no access lists: any user with access to its folder can connect, and is refused unless named by --to",
         );
     }
     if quiet {
@@ -158,7 +158,7 @@ fn tell_ready(offer: &Offer, source: &Source, gate: &gate::Offer, quiet: bool) -
     }
     let place = gate.path().map_or_else(|| "a supervisor's socket".to_owned(), |path| format!("{path:?}"));
     let users = match users.as_deref() {
-        None => "whoever connects".to_owned(),
+        None => "any user that connects".to_owned(),
         Some([]) => format!("user {}", rustix::process::geteuid().as_raw()),
         Some([user]) => format!("user {user}"),
         Some(users) => format!("users {}", users.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),

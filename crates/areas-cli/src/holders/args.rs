@@ -11,11 +11,11 @@ use crate::watch::args::seconds;
 
 /// Hold areas that are there, under the names that they have
 ///
-/// Each is cloned, once however often it is named, and published under its own name once more: it stays, and is found, when the process goes that holds it now. So a server hands its memory to
-/// its next version.
+/// Each is cloned, once however often it is named, and published under its own name once more: it stays, and is found, when the process that holds it
+/// now ends. So a server passes its memory to its next version.
 ///
-/// Whoever holds an area keeps it. If this command is killed (SIGKILL), COMMAND goes on, and an area is there as long as another process
-/// holds it: COMMAND itself, if it has opened it.
+/// A process that holds an area keeps it. If this command is killed (SIGKILL), COMMAND goes on, and an area is there as long as another process holds
+/// it: COMMAND itself, if it has opened it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -53,8 +53,8 @@ pub(crate) struct Publish {
 
 /// Publish an area under another name instead of its own
 ///
-/// Its holder does it, which has to be an `areas` command; it gets a new id. Where it cannot, its name and its id stay. Who has the area keeps it. A program of your own gives its areas other names
-/// by itself; `areas publish` gives them one more.
+/// Its holder does it, which has to be an `areas` command; it gets a new id. Where it cannot, its name and its id stay. Its other holders keep it. A
+/// program of your own gives its areas other names by itself; `areas publish` gives them one more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -80,16 +80,16 @@ pub(crate) struct Rename {
     pub(crate) json: bool,
 }
 
-/// Freeze an area: from then on nobody can change it, root included
+/// Freeze an area: from then on no process can change it, not even root's
 ///
-/// The kernel does it when no process has the area mapped for writing any more. `areas` commands that hold it let go of that by themselves; of other
-/// programs it is waited for as long as --timeout says, and then told which of them can still write. Nothing has changed then.
+/// The kernel does it when no process has the area mapped for writing any more. `areas` commands that hold it release that mapping by themselves;
+/// other programs are waited for as long as --timeout says, and then those that can still write are reported. Nothing has changed then.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   areas freeze model
   areas freeze model --timeout 60                # wait a minute for writers to finish
-  areas freeze ring --no-new-writers             # who writes goes on; nobody else begins
+  areas freeze ring --no-new-writers             # writers go on; no new one begins
 
 Exit status: 0, 1 failed, 2 wrong usage, 3 no such area, 4 timed out: some process can still write, or does not \
 answer.")]
@@ -100,7 +100,7 @@ pub(crate) struct Freeze {
     /// Wait so many seconds for its holders and for those who can still write, 0.1 at least
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// Do not freeze it: only let nobody write it who cannot write it yet. That is for good
+    /// Do not freeze it: only prevent processes that cannot write it yet from writing it. That is permanent
     #[arg(long, conflicts_with = "timeout")]
     pub(crate) no_new_writers: bool,
     /// As JSON
@@ -110,15 +110,15 @@ pub(crate) struct Freeze {
 
 /// Ask an area's holder to end, and wait until it has
 ///
-/// The holder has to be an `areas` command: it is asked by a signal (TERM), which reaches no other process. One that holds several areas drops this one, and goes
-/// on. Others who hold the memory keep it, and are named: `gone` and `kept_by` with --json.
+/// The holder has to be an `areas` command: it is asked by a signal (TERM), which reaches no other process. One that holds several areas drops this
+/// one, and goes on. Other holders of the memory keep it, and are named: `gone` and `kept_by` with --json.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   areas drop model
   areas drop server-state --with-command         # held for a command: the signal is passed on to it
 
-Exit status: 0 its holder has ended, or holds it no more, also where others keep the memory; 1 failed; 2 wrong usage; 3 no such area; \
+Exit status: 0 its holder has ended, or does not hold it any more, also where others keep the memory; 1 failed; 2 wrong usage; 3 no such area; \
 4 its holder has not ended, or answered, in time.")]
 pub(crate) struct Drop {
     /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes

@@ -32,7 +32,7 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
     } else if !ended(&holder, &within)? {
         return Err(Error::new(Kind::TimedOut, format!("drop {whose}"))
             .detail(format!("process {} has not ended within {:?}", holder.pid, drop.timeout))
-            .help("it may be told to ignore the signal, or be stopped: `kill -CONT PID`; `kill -KILL PID` ends it in any case")
+            .help("it may ignore the signal, or be stopped: `kill -CONT PID`; `kill -KILL PID` ends it in any case")
             .into());
     }
     let kept = kept_by(&others, before, within.left());
@@ -42,7 +42,8 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
         let (id, pid, gone) = (info.id.get(), holder.pid, kept.is_empty());
         json::print(DropJson { id, pid, ended: ends, gone, kept_by }, false)
     } else if !quiet {
-        let what = if ends { "which held it, has ended" } else { "which holds others, holds it no more" };
+        let what =
+            if ends { "which held it, has ended" } else { "which holds others, does not hold it any more" };
         let mut text = format!("{whose}: process {}, {what}", holder.pid);
         if kept.is_empty() {
             text += "; its memory is gone";
@@ -57,7 +58,7 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
     };
     let done = || match ends {
         true => format!("{whose}: process {}, which held it, has ended", holder.pid),
-        false => format!("{whose}: process {} holds it no more", holder.pid),
+        false => format!("{whose}: process {} does not hold it any more", holder.pid),
     };
     output::after(done, told)?;
     // Others were not asked.

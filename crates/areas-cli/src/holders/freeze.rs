@@ -35,7 +35,7 @@ pub(crate) fn run(freeze: &Freeze, quiet: bool) -> Result<ExitCode> {
             (true, _) => format!("{whose}: it was frozen already\n"),
             (false, true) => format!("{whose}: frozen\n"),
             (false, false) => format!(
-                "{whose}: nobody else can write it from now on; who has it mapped for writing still can\n"
+                "{whose}: no further process can write it from now on; those that have it mapped for writing still can\n"
             ),
         })
     } else {
@@ -43,7 +43,7 @@ pub(crate) fn run(freeze: &Freeze, quiet: bool) -> Result<ExitCode> {
     };
     let done = || match frozen {
         true => format!("{whose} is frozen"),
-        false => format!("{whose} lets no more writers in"),
+        false => format!("{whose} is sealed against new writers"),
     };
     output::after(done, told)?;
     Ok(ExitCode::SUCCESS)
@@ -143,11 +143,11 @@ fn by_a_clone(source: &Source, within: &Within) -> areas::Result<()> {
 }
 
 fn refuse_new_writers(source: &Source, whose: &str) -> Result<()> {
-    let what = || format!("let no more writers into {whose}");
+    let what = || format!("seal {whose} against new writers");
     let area = source.open_any()?;
     if !area.protection().contains(Protection::WRITE) && !area.is_frozen() {
         return Err(Error::new(Kind::ReadOnly, what())
-            .detail("its holder may not write it, or lets no more writers in already")
+            .detail("its holder may not write it, or it is sealed against new writers already")
             .into());
     }
     match area.descriptor() {

@@ -13,8 +13,8 @@ use crate::target::Target;
 /// before leaves no file, and an older one as it was. Where a file system has no files without a name, it is called `.FILE.areas-PID` until then, and SIGKILL
 /// leaves that behind.
 ///
-/// A frozen area is copied exactly. Of any other, what processes write while it is copied may be in the file in part: the command says which of
-/// the two it was. An area that another process makes smaller meanwhile is an error.
+/// A frozen area is copied exactly. Of any other, what processes write while it is copied may be in the file in part: the command says which of the
+/// two it was. An area that another process shrinks during the copy is an error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -51,7 +51,7 @@ pub(crate) struct Get {
 
 /// Compare an area with a file, byte by byte, in parallel
 ///
-/// Tells the first byte that differs, counted from 0 as --offset is, or which of the two ends first.
+/// Prints the first byte that differs, counted from 0 as --offset is, or which of the two ends first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -79,8 +79,8 @@ pub(crate) struct Cmp {
 
 /// Write a file's bytes into an area that is there
 ///
-/// Others who have the area see the bytes as they come. It is looked first whether all of them fit; the area never becomes larger. Holes of the file are
-/// zeros. What was written before something went wrong stays written, and the error says how much that is at most.
+/// Other holders of the area see the bytes as they come. Whether all of them fit is checked first; the area never becomes larger. Holes of the file
+/// are zeros. What was written before something went wrong stays written, and the error says how much that is at most.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -106,7 +106,7 @@ impl Part {
                     "it had {} when this began, and another process has made it shorter",
                     Bytes(self.len)
                 ))
-                .help("try again when nobody changes it"),
+                .help("try again when no process changes it"),
             _ => io_error(format!("read {} at byte {at}", self.whose), error),
         })
     }

@@ -68,13 +68,13 @@ impl Destination {
         let area = source.open_any()?;
         if area.is_frozen() {
             return Err(Error::new(Kind::Frozen, what())
-                .detail("it is frozen: nobody writes it any more")
+                .detail("it is frozen: no process can write it any more")
                 .help("put the file into a new area: `areas put FILE --name NEW`")
                 .into());
         }
         if !area.protection().contains(Protection::WRITE) {
             let holder = format!(
-                "its holder, process {}, may not write it itself, or lets no more writers in",
+                "its holder, process {}, may not write it itself, or it is sealed against new writers",
                 source.pid()
             );
             return Err(Error::new(Kind::ReadOnly, what()).detail(holder).into());
@@ -112,7 +112,7 @@ impl Destination {
                 file.write_all_at(bytes, start + offset as u64).map_err(|error| match error.kind() {
                     io::ErrorKind::PermissionDenied => {
                         Error::new(Kind::Frozen, format!("write {}", self.whose))
-                            .detail("it was frozen meanwhile")
+                            .detail("it was frozen concurrently")
                     }
                     _ => io_error(format!("write {} at byte {offset}", self.whose), error),
                 })

@@ -30,7 +30,7 @@ pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
     let bytes = AreaBytes::open(&source, get.offset, get.length)?;
     if get.exact && !bytes.frozen {
         return Err(Error::new(Kind::Unsupported, format!("copy {} exactly", bytes.part.whose))
-            .detail("it is not frozen: whoever has it may write it while it is copied")
+            .detail("it is not frozen: its holders may write it while it is copied")
             .help("freeze it first: `areas freeze`; or leave `--exact` out")
             .into());
     }
@@ -64,7 +64,7 @@ pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
     } else if !quiet {
         let exact = match bytes.frozen {
             true => "exact, as it is frozen",
-            false => "not frozen: what others wrote meanwhile may be there in part",
+            false => "not frozen: what others wrote during the copy may be there in part",
         };
         output::print(&format!("{} to {:?}: {size:#}, {exact}\n", bytes.part.whose, get.file))
     } else {

@@ -51,7 +51,7 @@ impl NewFile {
             Ok(metadata) if metadata.is_dir() => return refuse("it is a directory", "name a file in it"),
             Ok(metadata) if !metadata.is_file() => {
                 return refuse(
-                    "it is no regular file",
+                    "it is not a regular file",
                     "`-` writes to the standard output: `areas get NAME - > FILE`",
                 );
             }
@@ -106,7 +106,7 @@ impl NewFile {
             }
             self.name_it().map_err(|errno| match errno {
                 Errno::EXIST => Error::new(Kind::Io, format!("write {path:?}"))
-                    .detail("another process has made it meanwhile")
+                    .detail("another process has made it concurrently")
                     .help("`--force` replaces it"),
                 errno => failed(errno.into()),
             })?;

@@ -56,7 +56,7 @@ pub(crate) fn tell_granted<K: Access>(area: &Area<K>, asked: Option<String>, qui
     if let Some(asked) = asked {
         match area.verify() {
             Ok(verification) if verification.holds() => {}
-            Ok(verification) => complain(&format!("asked was {asked}: {verification}")),
+            Ok(verification) => complain(&format!("requested {asked}: {verification}")),
             Err(error) => complain(&format!("where the pages are is not known: {error}")),
         }
     }

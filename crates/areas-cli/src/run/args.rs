@@ -10,14 +10,14 @@ use clap::ValueEnum;
 use crate::choice::Choice;
 use crate::placing::Place;
 
-/// Run a program under a memory policy, on the CPUs that are wanted, and tell where its memory was
+/// Run a program under a memory policy, on chosen CPUs, and report where its memory was
 ///
 /// The program knows nothing of it: policy and CPUs are what it starts with, and what it starts inherits them. They count for memory that has no policy of its
 /// own; pages of files that are in RAM already stay where they are.
 ///
-/// Where its memory was is looked up while it runs (/proc/PID/numa_maps), with all processes that it has started: soon after the start, then
-/// once a second, or less often where looking takes long. The last look is told, with how long before the end it was. Between two looks, and after the last one,
-/// nothing is seen. It is told on the standard error; the standard output is the program's alone.
+/// Where its memory was is looked up while it runs (/proc/PID/numa_maps), with all processes that it has started: soon after the start, then once a
+/// second, or less often where looking takes long. The last look is reported, with how long before the end it was. Between two looks, and after the
+/// last one, nothing is seen. The report goes to the standard error; the standard output is the program's alone.
 ///
 /// There is no --lock: the kernel undoes locks as a program is started.
 #[derive(Debug, clap::Args)]
@@ -41,10 +41,10 @@ pub(crate) struct Run {
     /// Transparent huge pages: none at all (never), or also for the heap of programs that use glibc's malloc (malloc; glibc 2.35)
     #[arg(long, value_enum, value_name = "PAGES")]
     pub(crate) huge: Option<Huge>,
-    /// Tell it as JSON
+    /// Print it as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write what is told into this file
+    /// Write the report into this file
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// The program and its arguments
@@ -79,7 +79,7 @@ impl FromStr for Cpus {
         let mut cpus: Vec<usize> = ranges
             .ok_or_else(|| {
                 Error::new(Kind::InvalidInput, format!("read {text:?} as CPUs"))
-                    .detail("it is no list of numbers and ranges")
+                    .detail("it is not a list of numbers and ranges")
                     .help("`0-3,8`; `areas nodes` shows the CPUs of each node")
             })?
             .into_iter()

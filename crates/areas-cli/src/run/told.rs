@@ -96,7 +96,7 @@ impl Told {
         let Some(nodes) = self.nodes.as_ref().filter(|nodes| !nodes.is_empty()) else {
             let why = match self.unreadable {
                 Some(some) if some > 0 => "it may not be looked into",
-                _ => "it ended before anybody had looked, or the kernel does not tell (numa_maps)",
+                _ => "it ended before it was looked at, or the kernel does not report it (numa_maps)",
             };
             return text + &format!("where its memory was is not known: {why}\n");
         };

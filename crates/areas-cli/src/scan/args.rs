@@ -7,21 +7,22 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::target;
 
-/// List all shared memory that can be seen, of areas and of others: how large, who holds it, and whether anybody does
+/// List all shared memory that can be seen, of areas and of others: how large, who holds it, and whether any process does
 ///
-/// What is leaked comes first: no process holds it, and the kernel itself says so. It stays in RAM, or in swap, until somebody removes it;
-/// the row has the command that does. What is `idle` no process holds at this moment, while its maker still runs. Of what is `unknown` no holder
-/// is seen, and that nobody holds it cannot be proved.
+/// What is leaked comes first: no process holds it, and the kernel itself says so. It stays in RAM, or in swap, until it is removed; the row has the
+/// command that does. `idle` memory is held by no process at this moment, while its maker still runs. Of `unknown` memory no holder is seen, and it
+/// cannot be proved that there is none.
 ///
 /// KIND is python (multiprocessing.shared_memory), shm (POSIX shared memory), sem (POSIX semaphores), file (in folders of /dev/shm), sysv (System V), huge
 /// (files of hugetlbfs), memfd, area (published or not), anonymous (shared without a name) or registry (the tables in which processes publish areas: a few pages
 /// each, listed only where they are asked for, with --all or --kind registry; the last lines count them always).
 ///
-/// Where a registry cannot be read, all else is listed: areas' memory stands under the name that it was made with, and why is said on the standard error.
+/// Where a registry cannot be read, all else is listed: areas' memory stands under the name that it was made with, and the reason is printed on the
+/// standard error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  areas scan --leaked                  # what nobody holds, with the commands that free it
+  areas scan --leaked                  # what no process holds, with the commands that free it
   areas scan --kind python,sysv
   areas scan --sort size --no-headings --bytes
   sudo areas scan --all-users          # with the names of all users' areas
@@ -29,8 +30,7 @@ Examples:
 Exit status: 0; 1 failed, or a registry could not be read, so that the names of its areas are not known; 2 wrong usage; with --leaked 3 where nothing is \
 leaked.
 
-To ask the kernel, a file that nobody is seen to hold is opened for some microseconds, in \
-which another process that opens it waits.")]
+To ask the kernel, a file that no process is seen to hold is opened for some microseconds. Another process that opens it waits for that long.")]
 pub(crate) struct Scan {
     /// Only these kinds
     #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
@@ -70,11 +70,11 @@ impl Scan {
 
 /// Free shared memory that no process holds: only after --yes, and only if the kernel proves it at that moment
 ///
-/// Without --yes it says what it would do. What a process has open or mapped, or has sent on its way through a socket, is refused; so is what
-/// cannot be proved. What is freed is gone: nobody finds it any more by its name. Areas cannot leak, and are never freed.
+/// Without --yes it says what it would do. What a process has open or mapped, or has sent on its way through a socket, is refused; so is what cannot
+/// be proved. What is freed is gone: no process finds it any more by its name. Areas cannot leak, and are never freed.
 ///
-/// A file is renamed first, and gets its name back where a process opens it at that very moment. Where this command is killed in between, the file stays
-/// under a name that tells what it was (`.areas-reap-PID-N.NAME`): `areas scan` lists it as leaked, and this command frees it like any other.
+/// A file is renamed first, and gets its name back where a process opens it at that very moment. If this command is killed before that, the file
+/// stays under a name that says what it was (`.areas-reap-PID-N.NAME`): `areas scan` lists it as leaked, and this command frees it like any other.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -83,8 +83,7 @@ Examples:
   areas reap sysv 32769 --yes
   areas reap huge /dev/hugepages/pool --yes
 
-Exit status: 0 all freed, or would be; 1 one or more refused or failed; 2 wrong usage; 3 there is no such memory, and nothing was to be done. Of \
-several that end in different ways it is 1; what became of each is said.")]
+Exit status: 0 all freed, or would be; 1 one or more refused or failed; 2 wrong usage; 3 there is no such memory, and nothing was to be done. Of several that end in different ways it is 1; the result of each is reported.")]
 pub(crate) struct Reap {
     /// What it is, as `areas scan` says
     pub(crate) kind: Kind,

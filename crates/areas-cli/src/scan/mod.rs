@@ -44,8 +44,7 @@ use walk::{Walk, Wanted};
 const NOTHING_LEAKED: u8 = 3;
 
 /// Who holds memory of which the kernel says that it is held, and no process is seen.
-const UNSEEN: &str = "held by somebody who is not seen: a process that may not be looked into, or a descriptor on its way \
-     through a socket";
+const UNSEEN: &str = "its holder is not seen: a process that may not be looked into, or a descriptor on its way through a socket";
 
 /// All that was found.
 #[derive(Debug)]

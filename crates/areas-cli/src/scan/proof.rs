@@ -105,11 +105,11 @@ impl Looked {
         let raw = error.raw_os_error();
         let is = |errno: Errno| raw == Some(errno.raw_os_error());
         if is(Errno::ACCESS) || is(Errno::PERM) {
-            format!("it is user {}'s: only that user and root may ask the kernel", self.stat.st_uid)
+            format!("it belongs to user {}: only that user and root may ask the kernel", self.stat.st_uid)
         } else if is(Errno::INVAL) {
-            "its file system has no leases, by which the kernel would tell".to_owned()
+            "its file system has no leases, by which the kernel reports holders".to_owned()
         } else {
-            format!("the kernel does not tell: {}", areas::in_words(error))
+            format!("the kernel does not answer: {}", areas::in_words(error))
         }
     }
 }

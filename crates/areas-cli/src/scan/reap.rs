@@ -78,7 +78,7 @@ fn tell(reap: &Reap, label: &Label, outcome: &areas::Result<Outcome>, quiet: boo
         Ok(Outcome::Freed(bytes)) => format!("freed {:#}: {what}\n", Bytes(*bytes)),
         Ok(Outcome::WouldFree(bytes)) => {
             format!(
-                "would free {:#}: {what}: nobody holds it, says the kernel; --yes frees it\n",
+                "would free {:#}: {what}: no process holds it, says the kernel; --yes frees it\n",
                 Bytes(*bytes)
             )
         }
@@ -106,13 +106,13 @@ fn free(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
             .help(format!("`nsenter --ipc --target {} areas reap …`", reap.inside.unwrap_or_default()))),
         Kind::Area => Err(refused(reap.kind, label, Fault::InvalidInput)
             .detail("an area cannot leak: its memory goes with its last process")
-            .help("`areas show NAME` tells who holds it; end these processes")),
+            .help("`areas show NAME` shows its holders; end these processes")),
         Kind::Registry => Err(refused(reap.kind, label, Fault::InvalidInput)
             .detail("it is the registry's own: it goes with the process that publishes areas in it")
-            .help("`areas scan --kind registry` tells which process that is")),
+            .help("`areas scan --kind registry` shows that process")),
         Kind::Memfd | Kind::Anonymous => Err(refused(reap.kind, label, Fault::InvalidInput)
             .detail("it has no name in a file system, and cannot leak: it goes with its last process")
-            .help("`areas scan` tells who holds it; end these processes")),
+            .help("`areas scan` shows its holders; end these processes")),
     }
 }
 
@@ -213,21 +213,21 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     }
     if let Some(why) = posix::kept(&entry.name) {
         return Err(refused(kind, label, Fault::Busy)
-            .detail(format!("nobody holds it now, but {why}"))
-            .help(format!("if you know that nobody needs it: `rm {}`", path_of(reap, label))));
+            .detail(format!("no process holds it now, but {why}"))
+            .help(format!("if you know that it is not needed: `rm {}`", path_of(reap, label))));
     }
     let lease = match looked.prove() {
         Proof::Nobody(lease) => lease,
         Proof::Somebody => {
             return Err(refused(kind, label, Fault::Busy)
                 .detail(super::UNSEEN)
-                .help("root sees more (`sudo areas scan`); `areas scan` tells what cannot be seen"));
+                .help("root sees more (`sudo areas scan`); `areas scan` lists what cannot be seen"));
         }
         Proof::Unknown(why) => {
             return Err(refused(kind, label, Fault::NotPermitted)
-                .detail(format!("that nobody holds it cannot be proved: {why}"))
+                .detail(format!("it cannot be proved that no process holds it: {why}"))
                 .help(format!(
-                    "as that user or as root; or, if you know that nobody needs it: `rm {}`",
+                    "as that user or as root; or, if you know that it is not needed: `rm {}`",
                     path_of(reap, label)
                 )));
         }
@@ -236,7 +236,7 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     if names > 1 {
         return Err(refused(kind, label, Fault::Busy)
             .detail(format!("it has {names} names: its memory stays as long as there is one"))
-            .help("find the others with `find /dev/shm -samefile`, and remove those that nobody needs"));
+            .help("find the others with `find /dev/shm -samefile`, and remove those that are not needed"));
     }
     let bytes = u64::try_from(looked.stat.st_blocks).unwrap_or(0).saturating_mul(512);
     if !reap.yes {
@@ -265,7 +265,7 @@ fn held(kind: Kind, label: &Label, holders: &[Holder]) -> Error {
     let more = if holders.len() > 5 { format!(", and {} more", holders.len() - 5) } else { String::new() };
     refused(kind, label, Fault::Busy)
         .detail(format!("held by process {}{more}", told.join(", ")))
-        .help("what is held is not freed; end these processes first, if nobody needs them")
+        .help("what is held is not freed; end these processes first, if they are not needed")
 }
 
 /// Takes a file away, which nobody has: by way of another name, from which it comes back if it is not what was looked at, or if somebody has opened it.
@@ -283,7 +283,7 @@ fn take_away(kind: Kind, label: &Label, entry: &Entry, looked: &Looked, lease: &
         .find(|(renamed, _)| *renamed != Err(Errno::EXIST))
         .ok_or_else(|| failed("renameat2(RENAME_NOREPLACE)", Errno::EXIST))?;
     renamed.map_err(|errno| match errno {
-        Errno::NOENT => refused(kind, label, Fault::NoSuchArea).detail("somebody has just removed it"),
+        Errno::NOENT => refused(kind, label, Fault::NoSuchArea).detail("another process has just removed it"),
         errno => failed("renameat2(RENAME_NOREPLACE)", errno),
     })?;
     std::thread::sleep(SETTLE);
@@ -345,7 +345,7 @@ fn free_segment(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     }
     if let Some(user) = sysv::user_of(segment.maker, segment.last, segment.changed) {
         return Err(refused(reap.kind, label, Fault::Busy)
-            .detail(format!("nobody has it attached, but {user}, and may attach it again"))
+            .detail(format!("no process has it attached, but {user}, and may attach it again"))
             .help(format!("end that process first; or, if you know that it does not: `ipcrm -m {id}`")));
     }
     let bytes = sysv::allocated(id).unwrap_or(segment.size);

@@ -99,11 +99,11 @@ fn held_by(memory: &Memory, breaks: bool) -> String {
                 .free_with()
                 .filter(|_| !breaks)
                 .map_or(String::new(), |command| format!(": {command}"));
-            format!("nobody{left}{command}")
+            format!("none{left}{command}")
         }
-        State::Unknown => "nobody that we may see".to_owned(),
-        State::Idle => format!("nobody now: {}", memory.why.as_deref().unwrap_or_default()),
-        State::Held if told.is_empty() => "somebody who is not seen".to_owned(),
+        State::Unknown => "no process that we may see".to_owned(),
+        State::Idle => format!("none now: {}", memory.why.as_deref().unwrap_or_default()),
+        State::Held if told.is_empty() => "a holder that is not seen".to_owned(),
         State::Held if memory.kind == Kind::Area && memory.areas.is_empty() => {
             told + if memory.is_unpublished { "; not published" } else { "; its name is not known" }
         }

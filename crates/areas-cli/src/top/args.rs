@@ -23,8 +23,7 @@ Examples:
   areas top --json                        # for programs, and without a terminal
   areas top --once --interval 10 --sort per-second    # what grew in 10 s
 
-However it ends, the terminal is as it was: of its two processes each sees to that when the other one is killed. \
-Only where both are killed at once (SIGKILL) nobody is left to do it: type `reset`.")]
+However it ends, the terminal is as it was: each of its two processes ensures that when the other one is killed. Only if both are killed at once (SIGKILL), no process is left to do it: type `reset`.")]
 pub(crate) struct Top {
     /// Only memories with an area whose name has this in it, or fits a pattern with `*`, `?` and `[…]`; or with this id
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]

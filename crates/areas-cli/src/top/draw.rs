@@ -37,7 +37,7 @@ const HELP: [(&str, &str); 17] = [
     ("o", "by number of holders"),
     ("i", "by id"),
     ("R  < >", "reverse; next column"),
-    ("^L  ^Z", "draw anew; suspend"),
+    ("^L  ^Z", "redraw; suspend"),
 ];
 
 /// What else there is to say about a picture.

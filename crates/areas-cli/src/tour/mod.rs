@@ -32,7 +32,7 @@ pub(crate) fn run(tour: &Tour, quiet: bool) -> Result<ExitCode> {
     };
     let Contents::File(contents, size) = Contents::open(&file)? else {
         return Err(Error::new(Kind::Io, format!("take {file:?} on a tour"))
-            .detail("it is empty, or no regular file")
+            .detail("it is empty, or not a regular file")
             .help("name a file with some contents: `areas tour FILE`")
             .into());
     };

@@ -152,7 +152,7 @@ fn look(claims: &mut Claims, subject: &Subject<'_>, area: &Area<Shared>) -> Resu
         claims.display(&format!("  node {node}: {:#}, {} pages", Bytes(bytes), bytes / page))?;
     }
     let verification = area.verify()?;
-    claims.claim(verification.holds(), &format!("asked was {}: {verification}", area.placement()))?;
+    claims.claim(verification.holds(), &format!("requested {}: {verification}", area.placement()))?;
     let nodes = subject.allowed.len();
     if nodes > 1 {
         claims.claim(is_even(&residency, subject.allowed), &format!("each of {nodes} nodes has its part"))?;
@@ -169,7 +169,7 @@ fn is_even(residency: &Residency, nodes: NodeSet) -> bool {
 
 /// Freezes it; gives also a descriptor that was opened for writing before.
 fn freeze(claims: &mut Claims, subject: &Subject<'_>, area: Area<Shared>) -> Result<(Area<Frozen>, File)> {
-    claims.step("Freeze it: from now on nobody can change it")?;
+    claims.step("Freeze it: from now on no process can change it")?;
     let writer = area.as_fd().try_clone_to_owned().map_err(|error| io_error("copy a descriptor", error))?;
     let start = Instant::now();
     let area = area.freeze().map_err(Error::from)?;
@@ -224,7 +224,7 @@ fn lend(claims: &mut Claims, subject: &Subject<'_>, holders: &mut [Holder; 2]) -
 }
 
 fn kill_one(claims: &mut Claims, subject: &Subject<'_>, first: Holder, second: Holder) -> Result<Holder> {
-    claims.step("Its maker lets go of it, and one of the two others is killed")?;
+    claims.step("Its maker releases it, and one of the two others is killed")?;
     let rows = subject.rows()?;
     claims.claim(
         rows.len() == 2 && rows.iter().all(|row| row.info.pid != std::process::id()),
@@ -270,7 +270,7 @@ fn kill_last(claims: &mut Claims, subject: &Subject<'_>, source: &Source, last: 
         ),
     )?;
     if !gone {
-        claims.say("(Other programs may have taken shared memory meanwhile.)")?;
+        claims.say("(Other programs may have taken shared memory at the same time.)")?;
     }
     Ok(())
 }

@@ -8,12 +8,12 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use crate::args::name;
 use crate::target::Pattern;
 
-/// Tell what happens to areas, a line an event: published, cloned, resized, frozen, moved, retired, gone
+/// Report what happens to areas, a line an event: published, cloned, resized, frozen, moved, retired, gone
 ///
-/// First it says which are `there`. A publication, and the end of a process that holds an area, are told at once: the kernel tells of them. Of all else it tells
-/// nothing, so that areas are looked at every --interval; what comes and goes between two looks is missed. `cloned` is an area over memory
-/// that was there under another id; `moved` says that new pages come from elsewhere now, as after `areas move`. It runs until a signal ends it, or nobody reads
-/// its output any more.
+/// First it says which are `there`. A publication, and the end of a process that holds an area, are reported at once: the kernel reports them. It
+/// reports nothing else, so that areas are looked at every --interval; what comes and goes between two looks is missed. `cloned` is an area over
+/// memory that was there under another id; `moved` says that new pages come from elsewhere now, as after `areas move`. It runs until a signal ends
+/// it, or no process reads its output any more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +26,7 @@ pub(crate) struct Watch {
     /// Only these: ids, names, and patterns of names with `*`, `?` and `[…]`
     #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Pattern::new))]
     pub(crate) areas: Vec<Pattern>,
-    /// How often to look for what the kernel does not tell
+    /// How often to look for what the kernel does not report
     #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = interval)]
     pub(crate) interval: Duration,
     /// End after so many events; those that were there at the start do not count
@@ -42,8 +42,8 @@ pub(crate) struct Watch {
 
 /// Wait until there is an area of that name; or until it is frozen, or gone
 ///
-/// A publication is told by whoever publishes, and the end of the holder by the kernel. For a holder that takes its area back, and for freezing, it is looked ten
-/// times a second.
+/// A publication is reported by the process that publishes, and the end of the holder by the kernel. For a holder that unpublishes its area, and for
+/// freezing, it looks ten times a second.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Wait {
     /// The name
@@ -55,20 +55,20 @@ pub(crate) struct Wait {
     /// Until there is one that is frozen
     #[arg(long)]
     pub(crate) frozen: bool,
-    /// Give up after so many seconds, with exit status 4; without it, wait for ever
+    /// Give up after so many seconds, with exit status 4; without it, wait indefinitely
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
-    /// Tell what was found as JSON
+    /// Print what was found as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 /// Seconds, with a fraction if wanted.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
+    let seconds: f64 = text.parse().map_err(|_| "it is not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|_| match seconds < 0.0 {
         true => "a time is not negative".to_owned(),
-        false => "it is no number of seconds that a clock can count".to_owned(),
+        false => "it is not a number of seconds that a clock can count".to_owned(),
     })
 }
 

@@ -65,7 +65,7 @@ fn until_gone(name: &Name, timeout: Option<Duration>) -> areas::Result<()> {
         let Some(slice) = slice(begun, timeout) else {
             let why = format!("process {} holds it", source.pid());
             return Err(
-                too_long(name, "gone", timeout, why).help(format!("`areas show {name}` tells who holds it"))
+                too_long(name, "gone", timeout, why).help(format!("`areas show {name}` shows its holders"))
             );
         };
         deaths.expect([source.pid()]);

@@ -110,7 +110,7 @@ while True:
     if sys.argv[2] != 'silent': c.send(sys.argv[2].encode())";
     for (says, code, told) in [
         ("silent", 4, "listens there, and has not answered within 300ms"),
-        ("hello", 1, "sends is no area of this version"),
+        ("hello", 1, "sends is not an area of this version"),
         ("AREAno\u{1}", 1, "cannot take"),
     ] {
         let mut python = registry.program("python3");

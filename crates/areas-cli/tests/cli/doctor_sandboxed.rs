@@ -102,7 +102,10 @@ fn calls_that_kill() {
     // And it looks at an area without any of them.
     let (told, _) = examined(&mut under(registry.areas(["doctor", "x", "--json"]), rules()));
     assert_eq!(state(&told, "area.policy").0, "unknown");
-    assert!(state(&told, "area.policy").1.contains("a sandbox kills for get_mempolicy"), "{told}");
+    assert!(
+        state(&told, "area.policy").1.contains("a sandbox kills the process for get_mempolicy"),
+        "{told}"
+    );
 }
 
 /// A filter that answers what the kernel never would.

@@ -55,7 +55,7 @@ fn offered_taken_and_held_on() {
     holder.signal(Signal::KILL);
     holder.wait();
     assert_eq!(offer.wait(), 3);
-    assert!(offer.errors().contains("it is gone: nobody publishes it any more"));
+    assert!(offer.errors().contains("it is gone: no process publishes it any more"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the socket went with it");
     assert!(elsewhere.run(["cat", "mine"]).output == bytes_of(300_000));
     let ran = elsewhere.run(["take", socket]);
@@ -121,12 +121,12 @@ fn wrong_words_are_told() {
         (&["offer", "model"][..], 2, "no supervisor has given this process a socket"),
         (&["offer", "model", "--socket", "@abstract"], 2, "it looks like an abstract address"),
         (&["offer", "nothing", "--socket", socket], 3, "nothing"),
-        (&["offer", "model", "--socket", socket, "--to", "root"], 2, "it is no number of a user"),
-        (&["offer", "model", "--socket", socket, "--read-only"], 1, "nothing would keep user"),
+        (&["offer", "model", "--socket", socket, "--to", "root"], 2, "it is neither a user's number"),
+        (&["offer", "model", "--socket", socket, "--read-only"], 1, "could still write it"),
         (&["offer", "model", "--socket", "/none/of/these"], 1, "the folder of the socket must be there"),
         (&["take", "/none/of/these"], 1, "the folder of the socket must be there"),
         (&["take", socket], 3, "nothing is offered there"),
-        (&["take", "/dev/null"], 2, "what is there is no socket"),
+        (&["take", "/dev/null"], 2, "what is there is not a socket"),
     ] {
         let ran = registry.run(arguments);
         assert_eq!((ran.code, ran.stdout().as_str()), (Some(code), ""), "{arguments:?}: {ran:?}");
@@ -345,12 +345,12 @@ fn a_user_without_a_number_is_nobody_in_particular() {
     let inner = inner.to_str().unwrap();
     let ran = Ran::of(&mut inside(own.path(), &["offer", "inner", "--socket", inner, "--to", &nobody]));
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains(&format!("{nobody} is no user here")), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("{nobody} is not a user here")), "{ran:?}");
     // It is offered to its own user, and whoever comes from outside is refused, also who really is 65534, and root.
     let offer = Holder::start(&mut inside(own.path(), &["offer", "inner", "--socket", inner]));
     let ran = registry.run(["take", inner, "--from", "100000"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.contains("who has no number in its user namespace"), "{ran:?}");
+    assert!(ran.stderr.contains("which has no number in its user namespace"), "{ran:?}");
     drop(offer);
     // Only to everybody.
     let offer = Holder::start(&mut inside(own.path(), &["offer", "inner", "--socket", inner, "--to", "any"]));

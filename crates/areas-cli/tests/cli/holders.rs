@@ -170,7 +170,7 @@ fn who_does_not_answer_is_neither_renamed_nor_dropped() {
         let ran = registry.run(arguments);
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.stderr.starts_with(&format!("areas: cannot {what} area ")), "{ran:?}");
-        assert!(ran.stderr.contains("is no `areas` command that answers here"), "{ran:?}");
+        assert!(ran.stderr.contains("is not an `areas` command that answers here"), "{ran:?}");
     }
     assert_eq!(registry.list()[0]["pid"], worker.id());
     // It has it for reading only: who may not write it may not take that from others.
@@ -363,7 +363,10 @@ fn of_several_areas_one_is_dropped() {
     let mut holder = registry.hold(["put", one.to_str().unwrap(), two.to_str().unwrap()]);
     let ran = registry.run(["drop", "one"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.stdout().contains("which holds others, holds it no more; its memory is gone"), "{ran:?}");
+    assert!(
+        ran.stdout().contains("which holds others, does not hold it any more; its memory is gone"),
+        "{ran:?}"
+    );
     assert!(holder.is_running());
     assert_eq!(registry.list().len(), 1);
     assert!(registry.run(["cat", "two"]).output == bytes_of(6000));
@@ -406,7 +409,7 @@ fn nobody_answers_for_another_process() {
     for arguments in [&["drop", "x"][..], &["rename", "x", "y"]] {
         let ran = registry.run(arguments);
         assert_eq!(ran.code, Some(1), "{ran:?}");
-        assert!(ran.stderr.contains("is no `areas` command that answers here"), "{ran:?}");
+        assert!(ran.stderr.contains("is not an `areas` command that answers here"), "{ran:?}");
     }
     assert_eq!(registry.list().len(), 1);
     squatter.kill().unwrap();

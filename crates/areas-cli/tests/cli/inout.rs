@@ -95,7 +95,7 @@ fn what_is_there_stays_unless_it_is_to_be_replaced() {
     let nowhere = registry.file("nothing/below");
     for (path, message) in [
         (folder.as_path(), "it is a directory"),
-        ("/dev/null".as_ref(), "it is no regular file"),
+        ("/dev/null".as_ref(), "it is not a regular file"),
         (nowhere.as_path(), "no such file or directory"),
     ] {
         let ran = registry.run(["get".as_ref(), "x".as_ref(), path.as_os_str(), "--force".as_ref()]);
@@ -304,7 +304,7 @@ fn what_may_not_be_written_is_not() {
     let _holder = registry.hold(["put", file, "--name", "x", "--freeze"]);
     let ran = registry.run(["fill", "x", "--from", file]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.contains("it is frozen: nobody writes it any more"), "{ran:?}");
+    assert!(ran.stderr.contains("it is frozen: no process can write it any more"), "{ran:?}");
 }
 
 /// An area that gets smaller under the copy: an error, and no file.

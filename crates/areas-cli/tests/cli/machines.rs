@@ -130,8 +130,8 @@ fn memory_spaces_are_shown() {
     SPACE              NODES  BY
     all                0-2
     highest-capacity   0-1    504 GiB
-    highest-bandwidth  ?      the kernel does not tell the bandwidth of nodes 0-2
-    lowest-latency     ?      the kernel does not tell the latency of nodes 0-2
+    highest-bandwidth  ?      the kernel does not report the bandwidth of nodes 0-2
+    lowest-latency     ?      the kernel does not report the latency of nodes 0-2
     ");
     insta::assert_snapshot!(from("node3").stderr, @"
     areas: cannot choose a node among all for node 3: node 3 does not exist; nodes 0-2 are online
@@ -145,7 +145,7 @@ fn memory_spaces_are_shown() {
         registry.run([&sysfs[..], &["--from", "node2", "--json"].map(AsRef::as_ref)].concat());
     let told: Value = serde_json::from_str(&machine_readable.stdout()).unwrap();
     assert_eq!(told["spaces"][3]["nodes"], Value::Null);
-    assert_eq!(told["spaces"][3]["why"], "the kernel does not tell the latency of nodes 0-2");
+    assert_eq!(told["spaces"][3]["why"], "the kernel does not report the latency of nodes 0-2");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn what_cannot_be_read_is_unknown_and_said_so() {
     areas: [SYS]/devices/system/node/node1/memory_side_cache/index1/size: "96 GB\n" is not a number
     areas: [SYS]/devices/system/node/node2/cpulist: "none?" is not a number
     areas: [SYS]/devices/system/node/node2/distance: "17 28\n" has 2 distances, and nodes 0-2 are online
-    areas: [SYS]/devices/system/node/has_memory: it does not have node 1: meminfo tells memory
+    areas: [SYS]/devices/system/node/has_memory: it does not have node 1: meminfo reports memory
     "#);
     let told = json(&registry, &root);
     assert_eq!(told["nodes"][0]["free"], Value::Null);
@@ -212,7 +212,7 @@ fn a_tree_that_is_odd_all_over() {
     let (table, errors) = text(&registry, &odd);
     assert_eq!(table.split_once("\n\n").unwrap().0.lines().count(), 41);
     assert_eq!(errors.lines().count(), 11);
-    assert!(errors.ends_with("areas: and 30 more: --json tells all\n"), "{errors}");
+    assert!(errors.ends_with("areas: and 30 more: --json lists all\n"), "{errors}");
     assert!(!errors.contains('\u{1b}') && errors.contains("is not a number"), "{errors}");
     assert_eq!(json(&registry, &odd)["oddities"].as_array().unwrap().len(), 40);
 

@@ -23,7 +23,7 @@ fn a_folder_that_others_can_reach_into() {
         let folder = registry.file("open");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
-        assert_refused(&registry, &folder, &format!("its mode is {mode:04o}: others could reach into it"));
+        assert_refused(&registry, &folder, &format!("its mode is {mode:04o}: other users could access it"));
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     }
 }

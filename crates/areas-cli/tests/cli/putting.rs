@@ -132,7 +132,7 @@ fn split_and_spaces() {
     assert_eq!(registry.show("x")["resident"], 3 << 20);
     for (options, code, text) in [
         (&["--split", "0:1", "--nodes", "0"][..], 2, "cannot be used with"),
-        (&["--split", "0:0"], 2, "it is no list of nodes"),
+        (&["--split", "0:0"], 2, "it is not a list of nodes"),
         (&["--split", "1023"], 1, "may not be used"),
         (&["--nodes", "highest-capacity@cpu99999"], 2, "CPU 99999 is on no node"),
         (&["--nodes", "highest-capacity@9"], 2, "it names neither a CPU nor a node"),

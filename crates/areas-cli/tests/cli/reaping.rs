@@ -101,7 +101,7 @@ fn machine_what_is_not_leaked_is_refused() {
     drop(path);
     let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
     crate::scanning::send(&one, memory.open().into());
-    refused("shm", name, 1, "held by somebody who is not seen");
+    refused("shm", name, 1, "its holder is not seen");
     drop((one, _other));
     let link = memory.path.with_extension("link");
     std::fs::hard_link(&memory.path, &link).unwrap();

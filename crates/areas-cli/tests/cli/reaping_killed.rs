@@ -119,7 +119,7 @@ fn is_told_and_freed(registry: &Registry, path: &Path, name: &str) {
     assert_eq!(told["free_with"], format!("areas reap python {called} --yes"));
     let text = registry.run(["scan", "--leaked"]).stdout();
     let line = text.lines().find(|line| line.contains(called)).unwrap();
-    assert!(line.contains("nobody, an interrupted reap left it: areas reap python "), "{line}");
+    assert!(line.contains("none, an interrupted reap left it: areas reap python "), "{line}");
     let ran = registry.shell(told["free_with"].as_str().unwrap());
     assert_eq!((ran.code, ran.stderr.as_str(), path.exists()), (Some(0), "", false), "{ran:?}");
     assert!(ran.stdout().starts_with("freed 12.0 KiB: "), "{ran:?}");

@@ -92,12 +92,12 @@ fn nothing_is_started_that_cannot_be_had() {
     let cases: [(&[&str], i32, &str); 8] = [
         (&["--nodes", "1023"], 1, "node 1023 does not exist or may not be used"),
         (&["--cpus", "1023"], 1, "does not exist or may not be used"),
-        (&["--cpus", "3-1"], 2, "it is no list of numbers and ranges"),
+        (&["--cpus", "3-1"], 2, "it is not a list of numbers and ranges"),
         (&["--cpunodebind", "900"], 1, "there is no node 900"),
         (&["--policy", "bind"], 2, "it needs nodes, and none are given"),
         (&["--cpus", "0", "--cpunodebind", "0"], 2, "cannot be used with"),
         (&["--output", "/nowhere/at/all"], 1, "cannot write \"/nowhere/at/all\""),
-        (&["--balanced", "--policy", "interleave"], 2, "knows no balancing"),
+        (&["--balanced", "--policy", "interleave"], 2, "does not support balancing"),
     ];
     for (options, code, message) in cases {
         let ran = registry.run([&["run"][..], options, &touch].concat());

@@ -134,7 +134,7 @@ fn machine_a_killed_pythons_memory_is_leaked() {
     assert_eq!(text.code, Some(0), "{text:?}");
     let line = text.stdout().lines().find(|line| line.contains(&name)).unwrap().to_owned();
     assert!(line.starts_with("python") && line.contains("3.00 MiB"), "{line}");
-    assert!(line.ends_with(&format!("nobody: areas reap python {name} --yes")), "{line}");
+    assert!(line.ends_with(&format!("none: areas reap python {name} --yes")), "{line}");
 }
 
 #[test]

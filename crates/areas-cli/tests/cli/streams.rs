@@ -276,7 +276,7 @@ fn a_stream_that_fails_leaves_nothing_behind() {
     let registry = Registry::new();
     let ran = Ran::of(registry.areas(["put", "/proc/self/mem", "--name", "x"]).stdin(Stdio::null()));
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
-    assert!(ran.stderr.starts_with("areas: cannot read on after 0 B: "), "{ran:?}");
+    assert!(ran.stderr.starts_with("areas: cannot continue reading after 0 B: "), "{ran:?}");
     registry.assert_empty();
 }
 

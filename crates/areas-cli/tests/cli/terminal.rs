@@ -94,7 +94,7 @@ fn bytes_that_are_no_text_are_not_written_to_a_terminal_unasked() {
         let ran = Ran::fed(&mut command, typed.as_bytes());
         let text = ran.stdout();
         assert!(
-            text.contains("has bytes that are no text: write it to the terminal all the same? [y/N]"),
+            text.contains("has bytes that are not text: write it to the terminal all the same? [y/N]"),
             "{text:?}"
         );
         assert_eq!(text.contains('\x1b'), expected, "{typed:?}: {text:?}");
@@ -102,7 +102,7 @@ fn bytes_that_are_no_text_are_not_written_to_a_terminal_unasked() {
     }
     // Nobody can be asked.
     let text = shown(&registry, "cat escapes < /dev/null", &[]).unwrap();
-    assert!(text.contains("it has bytes that are no text") && !text.contains('\x1b'), "{text:?}");
+    assert!(text.contains("it has bytes that are not text") && !text.contains('\x1b'), "{text:?}");
     assert_eq!(registry.run(["cat", "escapes"]).output, b"some text \x1b[31m red");
 }
 

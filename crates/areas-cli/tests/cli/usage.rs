@@ -8,7 +8,7 @@ fn wrong_usage_is_told_and_ends_with_2() {
     let cases: [(&[&str], &str); 25] = [
         (&[], "Usage: areas"),
         (&["frobnicate"], "unrecognized subcommand 'frobnicate'"),
-        (&["put", "-"], "say the name: `--name NAME`"),
+        (&["put", "-"], "give the name: `--name NAME`"),
         (&["put", "--name", "x"], "<FILE>..."),
         (&["put", "x", "--name", ""], "cannot name an area \"\": the name is empty"),
         (&["put", "x", "--name", "x", "--policy", "best"], "[possible values: default, local, bind, "),
@@ -26,13 +26,13 @@ fn wrong_usage_is_told_and_ends_with_2() {
         (&["create", "--name", "x", "--size", "9000P"], "more than"),
         (&["show", "name:"], "the name is empty"),
         (&["cat", "x", "--offset", "-1"], "unexpected argument '-1'"),
-        (&["freeze", "x", "--timeout", "abc"], "it is no number of seconds\n"),
+        (&["freeze", "x", "--timeout", "abc"], "it is not a number of seconds\n"),
         (&["drop", "x", "--timeout=-1"], "a time is not negative\n"),
-        (&["take", "x", "--timeout", "1e400"], "it is no number of seconds that a clock can count\n"),
-        (&["top", "--once", "--interval", "nan"], "it is no number of seconds"),
+        (&["take", "x", "--timeout", "1e400"], "it is not a number of seconds that a clock can count\n"),
+        (&["top", "--once", "--interval", "nan"], "it is not a number of seconds"),
         (
             &["create", "--name", "x", "--size", "1M", "--at", "top"],
-            "it is no address: digits, or hexadecimal ones",
+            "it is not an address: digits, or hexadecimal ones",
         ),
     ];
     for (arguments, message) in cases {
@@ -57,7 +57,7 @@ fn what_is_not_there_ends_with_3() {
             assert!(ran.stderr.contains("\n  help: `areas ls` lists "), "{ran:?}");
             if area == "nothing" || area == "name:7" || area == "1" {
                 let folder = format!(
-                    "there is no registry yet in {}, where AREAS_DIR has it",
+                    "there is no registry yet in {}, the folder of AREAS_DIR",
                     registry.path().display()
                 );
                 assert!(ran.stderr.contains(&folder), "{ran:?}");

@@ -147,7 +147,7 @@ fn alignment(bench: &Bench<'_>, notes: &mut Notes) {
     }
     if let Ok(mapping) = bench.map(&bench.request(bench.small()).aligned(5000)) {
         notes.wrong(format!(
-            "asked for a multiple of 5000 B, which is no power of two, got {:p}",
+            "asked for a multiple of 5000 B, which is not a power of two, got {:p}",
             mapping.as_ptr()
         ));
     }

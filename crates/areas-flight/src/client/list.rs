@@ -63,7 +63,7 @@ async fn ask(peer: &Peer, came: &AtomicU64) -> std::result::Result<Vec<FlightInf
         }
         let size = info.encoded_len() as u64;
         if came.fetch_add(size, Ordering::Relaxed) + size > MOST_BYTES {
-            return Err(Status::out_of_range(format!("what it tells has more than {MOST_BYTES} bytes")));
+            return Err(Status::out_of_range(format!("what it lists has more than {MOST_BYTES} bytes")));
         }
         infos.push(info);
     }

@@ -197,7 +197,7 @@ impl Peer {
                 Some(format!("the server does not encrypt, it seems: nothing was sent to it; `areas serve --tls-cert F --tls-key F` does ({})", self.place))
             }
             true if ["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"].iter().any(|why| said.contains(why)) => Some(
-                "`--tls-ca F` names the file with the certificate of whoever signed the server's, copied from there"
+                "`--tls-ca F` names the file with the certificate that signed the server's, copied from there"
                     .to_owned(),
             ),
             true if said.contains("Expired") || said.contains("NotValidYet") => {
@@ -275,7 +275,7 @@ fn token_of(place: &Place, reaching: &Reaching) -> Result<Option<Token>> {
         (Some(path), _) => Token::read(path)?.map(Some).ok_or_else(|| {
             Error::new(Kind::Io, format!("read a token from {path:?}"))
                 .detail("no such file or directory")
-                .help("copy it from where the server runs, which tells its path")
+                .help("copy it from the server's machine: the server prints its path")
         }),
         (None, Some(path)) => Token::read(&path),
         (None, None) => Ok(None),

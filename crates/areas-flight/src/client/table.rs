@@ -51,9 +51,10 @@ impl TableDownload {
         match Table::of(&frozen) {
             Some(table) if info.total_records < 0 || table.rows == info.total_records => Ok((frozen, at)),
             Some(table) => Err(Error::new(Kind::Io, self.what)
-                .detail(format!("{} rows came, and {} were told", table.rows, info.total_records))),
+                .detail(format!("{} rows came, and {} were announced", table.rows, info.total_records))),
             None => {
-                Err(Error::new(Kind::Io, self.what).detail("what came is no table in Arrow's stream format"))
+                Err(Error::new(Kind::Io, self.what)
+                    .detail("what came is not a table in Arrow's stream format"))
             }
         }
     }
@@ -89,7 +90,7 @@ impl TableDownload {
             return Ok(());
         }
         let message = root_as_message(&header);
-        let message = message.map_err(|error| self.refused(format!("a message has no sense: {error}")))?;
+        let message = message.map_err(|error| self.refused(format!("a message is invalid: {error}")))?;
         if message.header_type() == MessageHeader::Schema {
             match schema {
                 Some(before) if *before == header => return Ok(()),
@@ -99,7 +100,7 @@ impl TableDownload {
         }
         if usize::try_from(message.bodyLength()) != Ok(body) {
             let told = message.bodyLength();
-            return Err(self.refused(format!("a message has {body} bytes, and tells of {told}")));
+            return Err(self.refused(format!("a message has {body} bytes, and announces {told}")));
         }
         let (prefix, padding) = ipc::around(header.len());
         *at = self.write(*at, &[&prefix, &header, padding])?;

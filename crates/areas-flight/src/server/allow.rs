@@ -39,7 +39,7 @@ impl Allowed {
             Some(pattern) => glob::Pattern::new(pattern).map(Allowed::Pattern).map_err(|error| {
                 Error::new(Kind::InvalidInput, format!("read {pattern:?} as a pattern of names"))
                     .detail(format!("at character {}: {}", error.pos + 1, error.msg))
-                    .help(format!("an area that is called so is `name:{pattern}`"))
+                    .help(format!("an area of that name is `name:{pattern}`"))
             }),
             None => Name::new(bytes).map(Allowed::Name),
         }

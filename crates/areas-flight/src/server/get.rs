@@ -125,7 +125,7 @@ async fn ticket(body: Body) -> Result<Ticket, Status> {
     bytes.advance(grpc::PREFIX);
     match grpc::length_of(prefix) {
         Some(length) if length == bytes.len() => Ticket::decode(bytes.freeze())
-            .map_err(|error| refused(&format!("the request is no ticket: {error}"))),
+            .map_err(|error| refused(&format!("the request is not a ticket: {error}"))),
         _ => Err(refused("the request is not one message, or it is compressed")),
     }
 }

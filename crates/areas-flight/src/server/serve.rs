@@ -158,7 +158,7 @@ fn tell_ready(serve: &Serve, offer: &Offer, address: SocketAddr, token: &Path) -
     let encrypted = serve.tls_cert.is_some();
     if !address.ip().is_loopback() && !encrypted && !serve.quiet {
         complain(&format!(
-            "whoever can watch the network to {address} sees the token and the bytes: they are not encrypted (`--tls-cert F --tls-key F` encrypts them, as a tunnel of ssh or WireGuard does)"
+            "the token and the bytes can be read on the network to {address}: they are not encrypted (`--tls-cert F --tls-key F` encrypts them, as a tunnel of ssh or WireGuard does)"
         ));
     }
     let offered = offer.list()?;

@@ -115,7 +115,7 @@ fn messages(offer: &Offer, ticket: &Ticket) -> areas::Result<Messages> {
             Ok(Messages::Table { bytes: opened.bytes, table: Arc::clone(table), at: 0 })
         }
         (Form::Table, None) => {
-            Err(unknown("a ticket", "there is no table in that area: ask for its `FlightInfo` anew"))
+            Err(unknown("a ticket", "there is no table in that area: ask for its `FlightInfo` again"))
         }
         (Form::Bytes, _) => {
             let range = usize::try_from(ticket.from).ok().zip(usize::try_from(ticket.to).ok());

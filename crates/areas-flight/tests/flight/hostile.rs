@@ -279,8 +279,8 @@ fn lengths_that_no_machine_has() {
 fn messages_without_sense() {
     let size = 1 << 20;
     let nonsense = FlightData::new().with_data_header(vec![0xa5; 64]).with_data_body(vec![0; 64]);
-    check(Hostile::new(size, vec![nonsense], Then::End), 1, "a message has no sense");
-    check(Hostile::new(size, vec![FlightData::new()], Then::End), 1, "a message has no sense");
+    check(Hostile::new(size, vec![nonsense], Then::End), 1, "a message is invalid");
+    check(Hostile::new(size, vec![FlightData::new()], Then::End), 1, "a message is invalid");
     for (rows, offset, length) in
         [(64, 0, 65), (64, 8, 64), (64, -8, 64), (-1, 0, -1), (64, i64::MAX, 64), (8, 0, 64)]
     {
@@ -306,7 +306,7 @@ fn what_is_told_without_sense() {
     }
     let mut hostile = Hostile::new(4096, vec![batch(4096)], Then::End);
     hostile.told["checksum"] = json!(null);
-    check(hostile, 1, "its checksum is not told");
+    check(hostile, 1, "its checksum is missing");
 }
 
 /// A server that is none of areas': a table of unknown length.
@@ -320,12 +320,12 @@ fn tables_of_others_within_bounds() {
         "more than 16.0 MiB come",
     );
     check_with(foreign(vec![batch(8)], Then::Silence), &[], 4, "nothing came for 2 s");
-    check_with(foreign(vec![batch(8)], Then::End), &[], 1, "no table in Arrow's stream format");
-    check_with(foreign(vec![], Then::End), &[], 1, "no table in Arrow's stream format");
+    check_with(foreign(vec![batch(8)], Then::End), &[], 1, "not a table in Arrow's stream format");
+    check_with(foreign(vec![], Then::End), &[], 1, "not a table in Arrow's stream format");
     let lies = batch_that_says(64, 0, 64, vec![0; 64]).with_data_body(vec![0; 128]);
-    check_with(foreign(vec![lies], Then::End), &[], 1, "has 128 bytes, and tells of 64");
+    check_with(foreign(vec![lies], Then::End), &[], 1, "has 128 bytes, and announces 64");
     let nonsense = FlightData::new().with_data_header(vec![0xa5; 64]);
-    check_with(foreign(vec![nonsense], Then::End), &[], 1, "a message has no sense");
+    check_with(foreign(vec![nonsense], Then::End), &[], 1, "a message is invalid");
 }
 
 /// What others find it by here, and what a terminal shows, is not for a server to say.

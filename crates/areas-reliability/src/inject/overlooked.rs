@@ -332,7 +332,7 @@ pub(crate) static RULES: &[Rule] = &[
         .about(&["/maps"])
         .of(&["create-contiguous"]),
     rule(&["fcntl(F_GETLK)"], "whether a team lives is asked of its descriptor in /proc instead"),
-    rule(&["fcntl(F_GET_SEALS)"], "the answer that it is no memory object, and so no table")
+    rule(&["fcntl(F_GET_SEALS)"], "the answer that it is not a memory object, and so no table")
         .about(&["areas table"])
         .of(LOOKING),
     rule(&["kill"], "the answer that a process is there, and another user's: a team that cannot be read is told")

@@ -379,7 +379,7 @@ impl AnyArea {
     }
 
     fn nobody_finds(&self, what: String) -> Error {
-        let why = format!("it is {} memory, which nobody finds", self.kind_word());
+        let why = format!("it is {} memory, which no other process can find", self.kind_word());
         Error::new(Kind::Unsupported, what).detail(why)
     }
 

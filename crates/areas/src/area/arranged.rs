@@ -129,9 +129,9 @@ impl AreaBuilder<'_> {
         let Some(demand) = self.lock.demand() else { return Ok(()) };
         Err(Error::new(Kind::Unsupported, format!("{} {demand}", self.what("private")))
             .detail(format!(
-                "after a fork, whoever writes {} first gets a copy, which is elsewhere",
+                "after a fork, the process that writes {} first gets a copy, which is elsewhere",
                 Bytes::from(self.size)
             ))
-            .help("make it shared, without a name if nobody is to find it: `.shared()`"))
+            .help("make it shared, without a name if no process is to find it: `.shared()`"))
     }
 }

@@ -327,7 +327,7 @@ impl<'a> AreaBuilder<'a> {
             (false, _) => Ok(()),
             (true, Some(name)) => crate::registry::refuse_taken(name),
             (true, None) => Err(Error::new(Kind::InvalidInput, self.what("shared"))
-                .detail("it is to have its name alone, and has none")
+                .detail("its name is to be exclusive, and it has none")
                 .help("give it a name: `.name()`")),
         }
     }

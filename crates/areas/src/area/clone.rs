@@ -218,7 +218,7 @@ impl<'a> CloneBuilder<'a> {
         let what = || format!("clone area {} {:?} with protection {protection}", record.id, record.name);
         let frozen = || {
             Error::new(Kind::Frozen, what())
-                .detail("it is frozen: nobody writes it any more")
+                .detail("it is frozen: no process can write it any more")
                 .help("clone it for reading: `open_frozen`, `open_read_only`")
         };
         if write && let Some(why) = self.source.forbids_writing() {
@@ -231,7 +231,7 @@ impl<'a> CloneBuilder<'a> {
         }
         if let Extent::Resizable { .. } = record.extent {
             return Err(Error::new(Kind::Unsupported, what())
-                .detail("its size may shrink under us, and with it what could be accessed")
+                .detail("its size may shrink while it is mapped, and accesses beyond its new end would fault")
                 .help("clone it as what it is: `open_resizable`"));
         }
         let object = self.object(write, frozen)?;

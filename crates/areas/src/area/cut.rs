@@ -81,7 +81,7 @@ impl<K: Access> Area<K> {
             match self.object.as_ref().map(Object::again).transpose() {
                 Ok(object) => objects.push(object),
                 Err(error) => {
-                    let what = format!("let go of the addresses of {self} that the program has unmapped");
+                    let what = format!("release the addresses of {self} that the program has unmapped");
                     return Err(Rejected::new(Error::new(error.kind(), what).caused_by(error), self));
                 }
             }
@@ -247,7 +247,7 @@ impl Area<Resizable> {
         let others = others.unwrap_or_default();
         if !known || others.iter().any(|other| other.start < to && other.end > from) {
             return Err(Error::new(Kind::AddressInUse, what())
-                .detail("the program has unmapped its end, and what was there is other holders', or another part's")
+                .detail("the program has unmapped its end, and what was there belongs to other holders, or to another part")
                 .help("make a larger one, and copy what it holds"));
         }
         let is_last = others.iter().all(|other| other.end <= from);
@@ -298,10 +298,10 @@ impl Area<Resizable> {
             true => Ok(()),
             false => Err(Error::new(Kind::AddressInUse, what())
                 .detail(format!(
-                    "the program has unmapped what was behind it, so that its size is its own; and others have its end, who would not follow: {}",
+                    "the program has unmapped what was behind it, so that it is resized alone; other holders have its end mapped, and would not be resized with it: {}",
                     holders.join(", ")
                 ))
-                .help("have these clones dropped; or unmap its end, which is one's own business")),
+                .help("have these clones dropped; or unmap its end, which needs no other holder")),
         }
     }
 

@@ -109,7 +109,7 @@ impl ReceiveOptions {
         };
         if !self.resizable {
             return refuse(
-                "its size may shrink under us: it is not sealed against that",
+                "its size may shrink while it is mapped: it is not sealed against that",
                 "seal it (F_SEAL_SHRINK), or take it as a resizable area: `ReceiveOptions::resizable`",
             );
         }

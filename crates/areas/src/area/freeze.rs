@@ -72,11 +72,11 @@ fn cover(mapping: &mut Mapping, object: &Object, file: &OwnedFd, what: &str) -> 
     mapping.extend(size, file.as_fd()).map_err(|error| {
         Error::new(error.kind(), what.to_owned())
             .detail(format!(
-                "somebody had made it larger, {}, and it has addresses for {} only: it is frozen now, and cannot be lent whole from here",
+                "another holder had grown it to {}, and it has addresses for {} only: it is frozen now, and not fully mapped here",
                 Bytes::from(size),
                 Bytes::from(mapping.span())
             ))
-            .help("clone it anew: `open_frozen`")
+            .help("clone it again: `open_frozen`")
             .caused_by(error)
     })
 }
@@ -95,7 +95,7 @@ impl<K: Access> Area<K> {
         if !before.contains(Protection::WRITE) {
             return Err(Error::new(Kind::ReadOnly, what)
                 .detail(format!("its protection is {before}"))
-                .help("who may not write may not take that from others: freeze it where it can be written"));
+                .help("freezing requires write access: freeze it where it can be written"));
         }
         // Nobody locks here any more, and the marks of who did would be in the way as what may be written.
         self.owners.release();
@@ -125,7 +125,7 @@ impl<K: Access> Area<K> {
         }
         whole?;
         // What was populated above may have been taken away again before the seal was on.
-        self.take_missing_of_frozen(|| format!("{what}: it is frozen now, and cannot be lent whole"))
+        self.take_missing_of_frozen(|| format!("{what}: it is frozen now, and not fully mapped"))
     }
 
     fn seal(&self, what: &str, patience: Duration) -> Result<()> {
@@ -148,10 +148,10 @@ impl<K: Access> Area<K> {
                     return Err(match holders.is_empty() {
                         true => error
                             .detail(
-                                "nobody is seen to have it mapped for writing: pages may be pinned by a transfer",
+                                "no writable mapping was found: pages may be pinned by a transfer",
                             )
                             .help(
-                                "what pins pages lets go first: unregister io_uring's buffers, deregister what RDMA, UCX or a GPU driver \
+                                "release the pinned pages first: unregister io_uring's buffers, deregister what RDMA, UCX or a GPU driver \
                                  has registered, wait for direct I/O and for pipes that it was spliced into",
                             ),
                         false => error

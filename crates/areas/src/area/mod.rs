@@ -329,9 +329,9 @@ impl<K: Access> Area<K> {
         };
         let error = match transparent::forbidden(Path::new("/"), self.object.is_some()) {
             Some(why) => error.detail(why),
-            None if refused == Refused::ByKernel(sys::Errno::NOMEM.into()) => {
-                error.detail("no huge page is to be had on the node that it was to be on: its memory is full, or scattered")
-            }
+            None if refused == Refused::ByKernel(sys::Errno::NOMEM.into()) => error.detail(
+                "no huge page is available on the node that it belongs on: its memory is full, or fragmented",
+            ),
             None => error,
         };
         let given = match self.gathered {
@@ -370,7 +370,7 @@ impl<K: Access> Area<K> {
             return error;
         }
         Error::new(Kind::Frozen, format!("change the protection of {self} to {protection}"))
-            .detail("it is frozen: nobody writes it any more")
+            .detail("it is frozen: no process can write it any more")
             .help("copy what it holds into an area of your own")
             .caused_by(error)
     }
@@ -451,7 +451,7 @@ impl<K: Access> Area<K> {
         }
         if object.is_retired().unwrap_or(false) {
             return Err(Error::new(Kind::InvalidInput, format!("publish {self} as {name:?}"))
-                .detail("its memory is retired: nobody finds it any more")
+                .detail("its memory is retired: no process can find it any more")
                 .help("copy what it holds into a new area"));
         }
         if matches!(object.extent(), Extent::Resizable { .. }) {
@@ -487,7 +487,7 @@ impl<K: Access> Area<K> {
         };
         if object.is_retired().unwrap_or(false) {
             return Err(Error::new(Kind::InvalidInput, what)
-                .detail("its memory is retired: nobody finds it any more")
+                .detail("its memory is retired: no process can find it any more")
                 .help("copy what it holds into a new area"));
         }
         if object.own_fd().is_err() {

@@ -220,7 +220,7 @@ impl ReceiveOptions {
             never: true,
         };
         let Some(message) = Message::decode(&parcel.bytes) else {
-            return Err(never("what the message says of the area makes no sense"));
+            return Err(never("the message describes an area that cannot be"));
         };
         let descriptor = match <[OwnedFd; 1]>::try_from(parcel.descriptors) {
             Ok([descriptor]) if !parcel.lacks => descriptor,
@@ -330,7 +330,7 @@ fn look(socket: BorrowedFd<'_>, stream: bool) -> Result<Seen> {
         || !stream && (len > 0 && len < bytes.len() || cut && !lacks)
     {
         return Err(Error::new(Kind::InvalidInput, WHAT)
-            .detail("what is first in the socket's queue is no message of ours; it stays there")
+            .detail("the first message in the socket's queue is not of this library; it stays there")
             .help("the other side must send with `Area::send`, of the same version"));
     }
     if lacks && descriptors.is_empty() {
@@ -350,7 +350,7 @@ fn no_descriptor(socket: BorrowedFd<'_>) -> Error {
     const CALL: &str = "recvmsg(MSG_PEEK, SCM_RIGHTS)";
     match socket.try_clone_to_owned() {
         Ok(_) => Error::new(Kind::NotPermitted, WHAT).call(CALL, sys::Errno::ACCESS).detail(
-            "the kernel keeps the descriptor from this process: a security module may; it stays in the queue",
+            "the kernel did not pass the descriptor to this process: a security module may forbid it; it stays in the queue",
         ),
         Err(error) => {
             let errno = error.raw_os_error().map_or(sys::Errno::MFILE, sys::Errno::from_raw_os_error);

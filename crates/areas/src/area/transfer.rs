@@ -102,14 +102,14 @@ impl<K: Access> Area<K> {
             return Ok(());
         }
         Err(Error::new(Kind::NoSuchArea, format!("transfer {self} to process {team}"))
-            .detail("its memory is retired: whoever has it keeps it, and nobody else gets it by its id")
+            .detail("its memory is retired: its holders keep it, and no other process gets it by its id")
             .help("send it over a socket: `Area::send`"))
     }
 
     fn published(&self, what: impl FnOnce() -> String) -> Result<&Publication> {
         self.publication.as_ref().ok_or_else(|| {
             Error::new(Kind::InvalidInput, what())
-                .detail("it is not published: it has no id that could change hands")
+                .detail("it is not published: it has no id that could be transferred")
                 .help("publish it first; or send it over a socket: `Area::send`")
         })
     }
@@ -258,7 +258,7 @@ impl Transferred {
                     self.from()
                 ),
             )
-            .detail("somebody has taken it already"));
+            .detail("it was taken already"));
         };
         let resizable = matches!(object.extent(), Extent::Resizable { .. });
         let mut area: Area<Shared> = Area::over(mapping, Some(object), placement);

@@ -35,7 +35,7 @@ pub(crate) fn locked_memory(error: Error, wanted: usize) -> Error {
     ));
     if needed <= limit {
         return error.help(format!(
-            "the limit is not what stands in the way: a sandbox may be, or vm.max_map_count ({})",
+            "that limit is not exceeded: seccomp or vm.max_map_count ({}) is the likely cause",
             mappings()
         ));
     }
@@ -149,8 +149,7 @@ fn machine_files(error: Error) -> Error {
         None => "the machine has as many files open as fs.file-max says, so that not even their number can be read".to_owned(),
     };
     error.detail(detail).help(
-        "it is the whole machine's limit, of all processes together but root's: raise it as root (`sysctl fs.file-max=N`), or find \
-         who has so many open; /proc/sys/fs/file-nr tells how many there are, and the limit",
+        "it limits all processes of the machine together, except root's: raise it as root (`sysctl fs.file-max=N`), or find the process that has so many open; /proc/sys/fs/file-nr shows their number, and the limit",
     )
 }
 
@@ -173,7 +172,7 @@ pub(crate) fn file_size(error: Error, wanted: u64) -> Error {
 pub(crate) fn frame_numbers(error: Error) -> Error {
     error
         .detail(
-            "/proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only, and this process has it not",
+            "/proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only, which this process does not have",
         )
         .help(FRAME_NUMBERS)
 }
@@ -212,8 +211,7 @@ pub(crate) fn dev_mem(error: Error, range: &std::ops::Range<u64>) -> Error {
     error
         .detail(format!("/dev/mem does not let {:#x}-{:#x} be mapped", range.start, range.end.saturating_sub(1)))
         .help(
-            "the range has to be set aside when the machine boots (`memmap=4M$8M`), and neither a driver's nor locked down: `areas doctor` \
-             tells what there is",
+            "the range must be set aside at boot (`memmap=4M$8M`), not used by a driver and not locked down: `areas doctor` shows what there is",
         )
 }
 

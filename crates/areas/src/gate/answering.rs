@@ -168,11 +168,11 @@ impl Offer {
 
     /// Waits until something happens: whether `wake` has something to read, and whether somebody connects. Forgets who is done.
     fn wait(&mut self, left: Option<Duration>, wake: Option<BorrowedFd<'_>>) -> Result<(bool, bool)> {
-        const WHAT: &str = "wait for who takes an area";
+        const WHAT: &str = "wait for a process that takes an area";
         let listener = self.listener.checked().map_err(|errno| {
             failed(WHAT.to_owned(), "fstat", errno)
-                .detail("somebody closed the socket at which it is offered")
-                .help("leave descriptors alone that are not yours (close_range, closefrom)")
+                .detail("this process has closed the socket at which it is offered")
+                .help("do not close descriptors that are not yours (close_range, closefrom)")
         })?;
         let pause = self.answers.pause.map(|until| until.saturating_duration_since(Instant::now()));
         let pause = pause.filter(|pause| !pause.is_zero());
@@ -200,7 +200,7 @@ impl Offer {
             Err(errno) => {
                 // It is still in line, and would have us turn round and round.
                 self.answers.pause = Instant::now().checked_add(PAUSE);
-                Err(failed("answer who takes an area".to_owned(), "accept4", errno))
+                Err(failed("answer a process that takes an area".to_owned(), "accept4", errno))
             }
         }
     }
@@ -283,7 +283,7 @@ impl Answers {
         };
         let gone = || {
             Error::new(Kind::NoSuchArea, format!("offer area {} {:?}", self.source.id(), self.source.name()))
-                .detail("it is gone: nobody publishes it any more, or it is retired")
+                .detail("it is gone: no process publishes it any more, or it is retired")
                 .help("takers keep what they have; offer what has taken its place, if anything has")
         };
         let found = match registry::get(self.source.id()) {
@@ -305,7 +305,11 @@ impl Answers {
         let peer = match Peer::of(socket.as_fd()) {
             Ok(peer) => peer,
             Err(errno) => {
-                let error = failed("see who takes an area".to_owned(), "getsockopt(SO_PEERCRED)", errno);
+                let error = failed(
+                    "identify the process that takes an area".to_owned(),
+                    "getsockopt(SO_PEERCRED)",
+                    errno,
+                );
                 return Answer { peer: Peer { user: None, process: None }, outcome: Outcome::Failed(error) };
             }
         };
@@ -394,7 +398,7 @@ impl Given {
         }
         if let Extent::Resizable { .. } = object.extent() {
             return refuse(
-                "its size may shrink under who takes it, and with it what could be accessed",
+                "its size may shrink while the receiver has it mapped, and accesses beyond its new end would fault",
                 "freeze it, or make it growable instead",
             );
         }
@@ -420,15 +424,15 @@ impl Given {
         let stat = sys::file::stat(self.object.as_fd()).map_err(|errno| failed(what(), "fstat", errno))?;
         Ok(match user {
             None => {
-                Some("it has no number in this user namespace, and may be anybody outside of it".to_owned())
+                Some("it has no number in this user namespace, and may be any user outside of it".to_owned())
             }
-            Some(0) => Some("root may open all memory anew (/proc/PID/fd), whatever its mode".to_owned()),
+            Some(0) => Some("root may reopen all memory (/proc/PID/fd), whatever its mode".to_owned()),
             Some(user) if user == stat.uid => {
-                Some("the memory is that user's, who may open it anew (/proc/PID/fd)".to_owned())
+                Some("the memory belongs to that user, who may reopen it (/proc/PID/fd)".to_owned())
             }
             // As its maker gave them. What is ours is changed before it is given.
             Some(_) if stat.mode & 0o022 != 0 && stat.uid != sys::process::user() => {
-                Some(format!("the memory is user {}'s, with mode {:04o}", stat.uid, stat.mode & 0o7777))
+                Some(format!("the memory belongs to user {}, with mode {:04o}", stat.uid, stat.mode & 0o7777))
             }
             Some(_) => None,
         })

@@ -25,7 +25,7 @@ pub(super) fn listener(what: &dyn Fn() -> String) -> Result<Option<OwnedFd>> {
         Some(1) => {}
         count => {
             let detail = format!(
-                "the supervisor gives {} sockets (LISTEN_FDS), and one is needed",
+                "the supervisor passes {} sockets (LISTEN_FDS), and one is needed",
                 count.unwrap_or(0)
             );
             return Err(refuse(
@@ -39,7 +39,7 @@ pub(super) fn listener(what: &dyn Fn() -> String) -> Result<Option<OwnedFd>> {
     match sys::listening::is_listening(socket.as_fd()) {
         Ok(true) => Ok(Some(socket)),
         Ok(false) | Err(sys::Errno::NOTSOCK) => Err(refuse(
-            "descriptor 3, which the supervisor gives, is no socket that listens for packets (SOCK_SEQPACKET)".to_owned(),
+            "descriptor 3, which the supervisor passes, is not a socket that listens for packets (SOCK_SEQPACKET)".to_owned(),
             "have ListenSequentialPacket= in the socket unit, and not Accept=yes",
         )),
         Err(errno) => Err(Error::new(Kind::Io, what()).call("getsockopt(3)", errno)),

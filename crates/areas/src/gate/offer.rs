@@ -132,7 +132,7 @@ impl OfferOptions {
         self.users.check(what)?;
         if self.users == Users::Default && who::own().is_none() {
             return Err(Error::new(Kind::NotPermitted, what())
-                .detail("this process's own user has no number in its user namespace, so that it could not be told from others")
+                .detail("this process's own user has no number in its user namespace, so that it cannot be distinguished from others")
                 .help("name the users to whom it is offered"));
         }
         let given = Given::open(source, self.read_only && !self.seal, what)?;
@@ -149,7 +149,7 @@ impl OfferOptions {
         for user in named {
             if let Some(why) = given.lets_write(Some(user), what)? {
                 return Err(Error::new(Kind::NotPermitted, what())
-                    .detail(format!("it is to be for reading only, and nothing would keep user {user} from writing: {why}"))
+                    .detail(format!("it is to be for reading only, and user {user} could still write it: {why}"))
                     .help(
                         "freeze it (`areas put --freeze`, `Area::freeze`); or seal it against new writers, for good (`--seal`); or offer it to another user than root and \
                          its maker",

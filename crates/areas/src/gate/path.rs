@@ -25,9 +25,9 @@ pub(super) fn folder_of(path: &Path, what: &dyn Fn() -> String) -> Result<(Owned
     let bytes = path.as_os_str().as_bytes();
     if bytes.first() == Some(&0) || bytes.first() == Some(&b'@') {
         return Err(invalid(
-            "it looks like an abstract address, which has no owner and no mode: anybody could have it",
+            "it looks like an abstract address, which has no owner and no mode: any process could bind it",
         )
-        .help("use a path in a file system; a file that is called so is `./@…`"));
+        .help("use a path in a file system; a file of that name is `./@…`"));
     }
     let name = match path.components().next_back() {
         Some(Component::Normal(name)) if !bytes.ends_with(b"/") => name,

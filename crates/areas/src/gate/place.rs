@@ -79,7 +79,7 @@ impl Place {
                 Err(errno @ sys::Errno::NAMETOOLONG) => return Err(self.is_too_long(what(), errno)),
                 Err(errno) => {
                     return Err(failed("bind")(errno).help(
-                        "the folder must be there, this user must have the right to write it, and its file system must know sockets",
+                        "the folder must be there, this user must have the right to write it, and its file system must support sockets",
                     ));
                 }
             }
@@ -131,7 +131,7 @@ impl Place {
             if !stat.is_socket() {
                 return refuse(
                     Kind::Io,
-                    "something is there that is no socket".to_owned(),
+                    "something is there that is not a socket".to_owned(),
                     "name another path; what is there stays as it is",
                 );
             }
@@ -168,7 +168,7 @@ impl Place {
                 Err(errno) => {
                     return Err(failed("flock(LOCK_EX), of the folder")(errno)
                         .detail("a dead socket is there, and is removed by one process at a time: another one has locked the folder")
-                        .help("see who has (`lsof`, /proc/locks); or remove the socket by hand"));
+                        .help("find the process that holds the lock (`lsof`, /proc/locks); or remove the socket by hand"));
                 }
             }
         }
@@ -203,12 +203,12 @@ impl Place {
     fn is_in_use(&self, what: String) -> Error {
         Error::new(Kind::Busy, what)
             .detail(format!("a process listens at {:?} already", self.shown))
-            .help("end that one, or name another path: `ss -lxp` tells who listens")
+            .help("end that one, or name another path: `ss -lxp` shows the listening process")
     }
 
     fn is_replaced(&self, what: String) -> Error {
         Error::new(Kind::Busy, what)
-            .detail(format!("another process put something else at {:?} in the same moment", self.shown))
+            .detail(format!("another process concurrently put something else at {:?}", self.shown))
             .help("name a path in a folder that only trusted users may write")
     }
 
@@ -232,7 +232,7 @@ impl Place {
         let stat = sys::file::look(entry.as_fd()).map_err(failed("statx"))?;
         if !stat.is_socket() {
             return Err(Error::new(Kind::InvalidInput, what())
-                .detail("what is there is no socket")
+                .detail("what is there is not a socket")
                 .help("name the socket at which the area is offered; a link to it is not followed"));
         }
         let socket = sys::listening::new().map_err(failed("socket(AF_UNIX, SOCK_SEQPACKET)"))?;
@@ -242,18 +242,22 @@ impl Place {
                 "connect",
                 errno,
                 "nothing is offered there any more: the process that did has ended, and left its socket",
-                "offer it again, or wait until somebody does: `--timeout`",
+                "offer it again, or wait until it is offered: `--timeout`",
             ),
             Err(sys::Errno::AGAIN) => Ok(Err(Error::new(Kind::Busy, what())
                 .call("connect", sys::Errno::AGAIN)
-                .detail("more processes wait there than the kernel lets wait")
+                .detail("more processes wait there than the kernel allows")
                 .help("try again, or wait: `--timeout`; the process that offers may be stopped"))),
             Err(sys::Errno::PROTOTYPE) => Err(Error::new(Kind::InvalidInput, what())
                 .call("connect", sys::Errno::PROTOTYPE)
                 .detail("another program's socket is there")
                 .help("name the socket at which the area is offered")),
             Err(errno @ (sys::Errno::ACCESS | sys::Errno::PERM)) => Err(failed("connect")(errno)
-                .detail(format!("the socket is user {}'s, with mode {:04o}", stat.uid, stat.mode & 0o7777))
+                .detail(format!(
+                    "the socket belongs to user {}, with mode {:04o}",
+                    stat.uid,
+                    stat.mode & 0o7777
+                ))
                 .help("have it offered to this user: `areas offer NAME --socket PATH --to USER`")),
             Err(errno) => Err(failed("connect")(errno)),
         }

@@ -51,7 +51,7 @@ impl fmt::Display for Refusal {
             Refusal::NotOffered => "it is not offered to that user",
             Refusal::Gone => "the area is gone",
             Refusal::Busy => "too many were given to that user and not fetched",
-            Refusal::NotEnforced => "it is for reading only, and nothing would keep that user from writing",
+            Refusal::NotEnforced => "it is for reading only, and that user could still write it",
             Refusal::Failed => "it could not be opened or sent",
         })
     }
@@ -106,7 +106,7 @@ impl Packet {
     pub(super) fn error(self, what: String, offerer: &str) -> Error {
         let us = match self.user {
             Some(user) => format!("user {user}, as which it knows this process"),
-            None => "this process's user, who has no number in its user namespace".to_owned(),
+            None => "this process's user, which has no number in its user namespace".to_owned(),
         };
         let (kind, detail, help) = match self.why {
             Some(Refusal::NotOffered) => (
@@ -116,20 +116,18 @@ impl Packet {
             ),
             Some(Refusal::Gone) => (
                 Kind::NoSuchArea,
-                format!("{offerer} refuses: the area is gone, nobody new gets it"),
+                format!("{offerer} refuses: the area is gone, no further process gets it"),
                 "have its maker publish it, and offer it, again",
             ),
             Some(Refusal::Busy) => (
                 Kind::Busy,
                 format!("{offerer} refuses: too many were given to {us} and not fetched"),
-                "try again later; end what connects there and does not read",
+                "try again later; end the processes that connect there and do not read",
             ),
             Some(Refusal::NotEnforced) => (
                 Kind::NotPermitted,
-                format!(
-                    "{offerer} refuses: it is for reading only, and nothing would keep {us} from writing"
-                ),
-                "have it frozen, or sealed against new writers (`areas offer --seal`); or take it as another user, who is not root",
+                format!("{offerer} refuses: it is for reading only, and {us} could still write it"),
+                "have it frozen, or sealed against new writers (`areas offer --seal`); or take it as another user than root",
             ),
             Some(Refusal::Failed) => (
                 Kind::System,

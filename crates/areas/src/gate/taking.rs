@@ -184,8 +184,8 @@ impl TakeOptions {
         received.map_err(|error| match error.kind() {
             Kind::InvalidInput => Error::new(Kind::Unsupported, what())
                 .detail(format!(
-                    "what {offerer} sends is no area of this version: {}",
-                    error.facts().unwrap_or("it makes no sense")
+                    "what {offerer} sends is not an area of this version: {}",
+                    error.facts().unwrap_or("it is invalid")
                 ))
                 .help("name a socket at which `areas offer` offers one; use versions of the library that go together"),
             _ => error,
@@ -214,7 +214,7 @@ fn answered(
                 return Err(match Packet::decode(&beginning[..len]) {
                     Some(packet) => packet.error(what(), &who),
                     None => Error::new(Kind::Unsupported, what())
-                        .detail(format!("{who} refuses, in words of another version"))
+                        .detail(format!("{who} refuses, with an answer that only another version knows"))
                         .help("use versions of the library that go together"),
                 });
             }

@@ -74,9 +74,9 @@ impl Users {
             None => Ok(()),
             Some(user) => Err(Error::new(Kind::InvalidInput, what())
                 .detail(format!(
-                    "{user} is no user here: in this user namespace the kernel says {user} of all who have no number in it"
+                    "{user} is not a user here: in this user namespace the kernel reports {user} for all users without a number in it"
                 ))
-                .help("do it outside of the user namespace; or give that user a number in it (/proc/PID/uid_map)")),
+                .help("do it outside of the user namespace; or map that user into it (/proc/PID/uid_map)")),
         }
     }
 }

@@ -182,7 +182,7 @@ impl Mapping {
             return Ok(at);
         }
         Err(Error::new(Kind::Unsupported, "exchange a word of a mapping").detail(
-            "it has pages of the pool, which may be taken away: there the kernel copies words, and exchanges none",
+            "it has pages of the pool, which may be taken away: there the kernel can copy words, but not exchange them",
         ))
     }
 
@@ -271,7 +271,7 @@ unsafe fn by_kernel(from: *const u8, to: *mut u8, len: usize) -> Result<()> {
         Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(Kind::NoMemory, what())
             .call("process_vm_writev", sys::Errno::FAULT)
             .detail("a page is missing, and the pool has none: a process that may write the area has taken it away, or it never was there")
-            .help("fill the pool (nr_hugepages in /sys/kernel/mm/hugepages, or that of the node that the area is bound to: `areas nodes`); or freeze the area once it is written: then nobody takes its pages away")),
+            .help("fill the pool (nr_hugepages in /sys/kernel/mm/hugepages, or that of the node that the area is bound to: `areas nodes`); or freeze the area once it is written: then no process can take its pages away")),
         Err(errno) => Err(Error::new(Kind::NotPermitted, what())
             .call("process_vm_writev", errno)
             .help("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
@@ -297,7 +297,7 @@ pub(crate) fn overlapping(len: usize) -> Error {
 #[inline(never)]
 fn unaligned(offset: usize, len: usize) -> Error {
     Error::new(Kind::InvalidInput, format!("access {len} bytes at offset {offset} as one word"))
-        .detail("the offset is no multiple of its size")
+        .detail("the offset is not a multiple of its size")
 }
 
 #[cold]

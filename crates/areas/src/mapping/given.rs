@@ -183,7 +183,7 @@ impl Reservation {
         let offset = base.addr().get() - self.address();
         let mut parts = self.hold();
         let removed = parts.taken.remove(&(offset..offset + span));
-        debug_assert!(removed, "only what was taken is given back");
+        debug_assert!(removed, "only what was taken is released");
         parts.free.give_back(offset as u64, span as u64);
         Ok(())
     }

@@ -149,7 +149,7 @@ impl Plan<'_> {
             (sys::Errno::PERM, Some(false)) if self.may_be_undecided() && self.is_forbidden(self.at) => {
                 Error::new(Kind::NotPermitted, format!("map {}", Bytes::from(self.size)))
                     .call(call, errno)
-                    .detail("no memory object may be mapped so: a sandbox forbids it")
+                    .detail("no memory object may be mapped like this: a sandbox forbids it")
                     .help("have the seccomp filter or the security module allow mmap with PROT_WRITE and MAP_SHARED")
             }
             (sys::Errno::PERM, Some(true)) if self.protection.contains(Protection::WRITE) => {
@@ -161,7 +161,7 @@ impl Plan<'_> {
                     .detail(match written {
                         // Not frozen: earlier mappings write on.
                         true => "another process has sealed it against new mappings for writing (F_SEAL_FUTURE_WRITE)",
-                        false => "somebody has frozen it: nobody writes it any more",
+                        false => "it was frozen: no process can write it any more",
                     })
                     .help("map it for reading")
             }

@@ -262,9 +262,7 @@ impl Mapping {
     fn lendable(&self, needed: Protection, what: &'static str) -> Result<()> {
         if self.is_shared() {
             return Err(Error::new(Kind::Unsupported, what)
-                .detail(
-                    "other processes may write this memory, and Rust's references promise that nobody does",
-                )
+                .detail("other processes may write this memory, and Rust's references require that none does")
                 .help("copy in and out: `read_at`, `write_at`; or freeze the area"));
         }
         if !self.protection.contains(needed) {

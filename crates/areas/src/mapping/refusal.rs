@@ -63,7 +63,7 @@ pub(crate) fn refused_placement(len: usize, placement: &Placement, call: String,
     let what = format!("place {} as {placement}", Bytes::from(len));
     match errno {
         sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(Kind::Unsupported, what).call(call, errno).help(
-            "this kernel does not know the policy: `areas doctor` tells which policies it has, and which Linux brought each",
+            "this kernel does not know the policy: `areas doctor` lists the policies that it has, and the Linux version that added each",
         ),
         sys::Errno::PERM => Error::new(Kind::NotPermitted, what).call(call, errno).help(
             "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind",

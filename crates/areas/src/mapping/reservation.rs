@@ -143,7 +143,7 @@ impl Reservation {
             return Err(wrong("the size is 0"));
         }
         if !align.is_power_of_two() {
-            return Err(wrong("the alignment is no power of two"));
+            return Err(wrong("the alignment is not a power of two"));
         }
         let span = page.round_up(size).ok_or_else(|| wrong("it is more than there are addresses"))?;
         let plan = reserved(At::Anywhere, span);
@@ -222,7 +222,7 @@ impl Reservation {
     /// many mappings as it may have): some of it may have been given back then.
     #[doc(alias = "_kern_unreserve_address_range")]
     pub fn release(&self, part: Range<usize>) -> Result<()> {
-        let what = || format!("give {} of a reservation back", Bytes::from(part.len()));
+        let what = || format!("release {} of a reservation", Bytes::from(part.len()));
         let page = PageSize::base().bytes();
         if !part.start.is_multiple_of(page) || !part.end.is_multiple_of(page) {
             return Err(Error::new(Kind::InvalidInput, what()).detail("it is not in whole pages"));
@@ -286,7 +286,7 @@ impl Reservation {
         })?;
         if !(self.address() + offset).is_multiple_of(page.bytes()) {
             return Err(Error::new(Kind::InvalidInput, what())
-                .detail(format!("that is no multiple of the page size, {page}")));
+                .detail(format!("that is not a multiple of the page size, {page}")));
         }
         let mut parts = self.hold();
         self.reclaim(&mut parts, offset..end);
@@ -396,7 +396,7 @@ impl Reservation {
             unsafe { sys::memory::unmap(base, len) }?;
         }
         let known = parts.taken.remove(&whole);
-        debug_assert!(known, "only what was taken is given back");
+        debug_assert!(known, "only what was taken is released");
         for (range, released) in parts.released.parts(whole.clone()) {
             // SAFETY: `range` is a part of what the caller owns.
             let at = unsafe { base.add(range.start - start) };
@@ -422,7 +422,7 @@ impl Reservation {
     fn give_back(&self, base: NonNull<u8>, len: usize) {
         let offset = base.addr().get() - self.address();
         let removed = self.hold().taken.remove(&(offset..offset + len));
-        debug_assert!(removed, "only what was taken is given back");
+        debug_assert!(removed, "only what was taken is released");
     }
 }
 

@@ -89,7 +89,7 @@ fn copied_all(copied: sys::Result<usize>, offset: usize, len: usize, verb: &str)
         Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(Kind::OutOfRange, what())
             .call("process_vm_writev", sys::Errno::FAULT)
             .detail("the file has become shorter, its file system has no room for a hole, or the device does not answer")
-            .help("nobody is to cut the file while it is in use; fill its holes before (fallocate)")),
+            .help("do not truncate the file while it is in use; fill its holes before (fallocate)")),
         Err(errno) => Err(Error::new(Kind::NotPermitted, what())
             .call("process_vm_writev", errno)
             .help("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),

@@ -49,10 +49,10 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::Busy => f.write_str("held by somebody (pinned, or being written back)"),
+            Why::Busy => f.write_str("in use (pinned, or being written back)"),
             Why::MappedByOthers => f.write_str("mapped by other processes too, which takes CAP_SYS_NICE"),
             Why::NoRoom => f.write_str("the node has no room"),
-            Why::Gone => f.write_str("gone meanwhile"),
+            Why::Gone => f.write_str("freed concurrently"),
             Why::Other(errno) => errno.fmt(f),
         }
     }

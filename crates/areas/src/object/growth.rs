@@ -76,15 +76,15 @@ impl Object {
             sys::Errno::BADF if self.own_fd().is_err() => closed(what()),
             sys::Errno::PERM => Error::new(Kind::Frozen, what())
                 .call("ftruncate", errno)
-                .detail("it is sealed against changes of its size: somebody has frozen it"),
+                .detail("it is sealed against changes of its size: it was frozen"),
             _ if self.is_frozen().unwrap_or(false) => Error::new(Kind::Frozen, what())
                 .call("ftruncate", errno)
-                .detail("it is frozen: its size is fixed for ever"),
+                .detail("it is frozen: its size is permanently fixed"),
             // What the kernel says of a descriptor that is open for reading only.
             sys::Errno::INVAL | sys::Errno::BADF => Error::new(Kind::ReadOnly, what())
                 .call("ftruncate", errno)
                 .detail("it was opened for reading only")
-                .help("who may not write may not resize: clone it for writing"),
+                .help("resizing requires write access: clone it for writing"),
             _ => Error::new(Kind::System, what()).call("ftruncate", errno),
         })?;
         self.seen.store(size as u64, std::sync::atomic::Ordering::Relaxed);
@@ -118,16 +118,14 @@ impl Object {
         }
         let error = |kind| Error::new(kind, what).call(call, errno);
         match errno {
-            sys::Errno::PERM => {
-                error(Kind::Frozen).detail("it is sealed against growth: somebody has frozen it")
-            }
+            sys::Errno::PERM => error(Kind::Frozen).detail("it is sealed against growth: it was frozen"),
             _ if self.is_frozen().unwrap_or(false) => {
-                error(Kind::Frozen).detail("it is frozen: its size is fixed for ever")
+                error(Kind::Frozen).detail("it is frozen: its size is permanently fixed")
             }
             // What the kernel says of a descriptor that is open for reading only.
             sys::Errno::INVAL | sys::Errno::BADF => error(Kind::ReadOnly)
                 .detail("it was opened for reading only")
-                .help("who may not write may not grow: clone it for writing"),
+                .help("growing requires write access: clone it for writing"),
             _ => error(Kind::System),
         }
     }

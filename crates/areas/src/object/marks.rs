@@ -79,7 +79,7 @@ impl Object {
         }
         match sys::file::stat(self.as_fd()) {
             Ok(stat) if stat.identity == self.identity() => Ok(is_retired(&stat)),
-            _ => Err(closed("look whether an area is retired".to_owned())),
+            _ => Err(closed("check whether an area is retired".to_owned())),
         }
     }
 

@@ -226,7 +226,9 @@ impl Object {
         let no_object = |detail: String| Error::new(Kind::InvalidInput, ADOPT).detail(detail);
         let resizable = matches!(told, Extent::Resizable { .. });
         if !seals.contains(SealFlags::SHRINK) && !resizable {
-            return Err(no_object("its size may shrink under us: it is not sealed against that".to_owned()));
+            return Err(no_object(
+                "its size may shrink while it is mapped: it is not sealed against that".to_owned(),
+            ));
         }
         let size = usize::try_from(stat.size)
             .map_err(|_| no_object(format!("its size of {} bytes is too large", stat.size)))?;
@@ -500,8 +502,9 @@ impl Object {
             let mode = if flags.contains(sys::file::OFlags::RDWR) { "O_RDWR" } else { "O_RDONLY" };
             let error = |kind| Error::new(kind, what).call(format!("open({path:?}, {mode})"), errno);
             match errno {
-                sys::Errno::ACCESS | sys::Errno::PERM if mode == "O_RDWR" => error(Kind::NotPermitted)
-                    .help("it may be opened for reading only: ask for a right to write it"),
+                sys::Errno::ACCESS | sys::Errno::PERM if mode == "O_RDWR" => {
+                    error(Kind::NotPermitted).help("it may be opened for reading only: ask for write access")
+                }
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
                 _ => error(Kind::System).help("/proc must be mounted"),
             }
@@ -538,7 +541,7 @@ const ADOPT: &str = "use the descriptor as an area's memory";
 fn refuse_others(looked: &SealedStat) -> Result<SealFlags> {
     let no_object = |detail: String| Error::new(Kind::InvalidInput, ADOPT).detail(detail);
     if !looked.stat.is_file() {
-        return Err(no_object(format!("it is no memory object (file mode {:o})", looked.stat.mode)));
+        return Err(no_object(format!("it is not a memory object (file mode {:o})", looked.stat.mode)));
     }
     looked.seals.map_err(|errno| no_object("it has no seals".to_owned()).call("fcntl(F_GET_SEALS)", errno))
 }
@@ -553,8 +556,8 @@ const NO_WRITERS: SealFlags = SealFlags::WRITE.union(SealFlags::FUTURE_WRITE);
 pub(crate) fn closed(what: String) -> Error {
     Error::new(Kind::System, what)
         .call("fstat", sys::Errno::BADF)
-        .detail("somebody closed the descriptor of its memory")
-        .help("leave descriptors alone that are not yours (close_range, closefrom); what is mapped stays usable")
+        .detail("this process has closed the descriptor of its memory")
+        .help("do not close descriptors that are not yours (close_range, closefrom); what is mapped stays usable")
 }
 
 fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {

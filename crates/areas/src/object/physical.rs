@@ -37,7 +37,7 @@ impl Object {
         match self.physical {
             None => Ok(()),
             Some(start) => Err(Error::new(Kind::Unsupported, what()).detail(format!(
-                "it is physical memory at {start:#x}, which was set aside when the machine booted, and no memory object of the kernel's"
+                "it is physical memory at {start:#x}, which was set aside when the machine booted, and not a memory object of the kernel"
             ))),
         }
     }

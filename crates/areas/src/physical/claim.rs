@@ -122,9 +122,8 @@ pub(crate) fn share(memory: OwnedFd, start: u64, size: u64) -> Result<Object> {
         return Err(wrong());
     }
     range_lock::take(memory.as_fd(), Hold::Shared, &(start..end)).map_err(|errno| match errno {
-        sys::Errno::AGAIN | sys::Errno::ACCESS => {
-            Error::new(Kind::NoSuchArea, what()).detail("it went in between, and another area has it now")
-        }
+        sys::Errno::AGAIN | sys::Errno::ACCESS => Error::new(Kind::NoSuchArea, what())
+            .detail("it was released concurrently, and another area has it now"),
         _ => Error::new(Kind::System, what()).call("fcntl(F_OFD_SETLK, F_RDLCK)", errno),
     })?;
     Object::of_physical(memory, start, size)

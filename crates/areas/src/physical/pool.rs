@@ -73,7 +73,7 @@ pub(crate) fn arrange(
     }
     Err(remedy::pool_run(
         Error::new(Kind::NoMemory, what())
-            .detail("others took and gave back pages at the same time, again and again"),
+            .detail("other processes took and released pages concurrently, again and again"),
         page,
         &placement,
     ))
@@ -129,7 +129,7 @@ impl Spare {
         for &index in chosen.iter().rev() {
             let (offset, len) = (index * self.page.bytes(), self.page.bytes());
             sys::object::punch(self.object.as_fd(), offset as u64, len as u64).map_err(|errno| {
-                Error::new(Kind::System, "give a page back to the pool")
+                Error::new(Kind::System, "return a page to the pool")
                     .call(format!("fallocate({offset}, PUNCH_HOLE)"), errno)
             })?;
         }

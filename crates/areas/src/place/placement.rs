@@ -119,7 +119,7 @@ impl Placement {
         let knows_more = matches!(self.policy, Policy::Bind(_) | Policy::PreferredMany(_));
         if self.balanced && !knows_more {
             return Err(Error::new(Kind::InvalidInput, what())
-                .detail(format!("policy {} knows no balancing", self.policy.name()))
+                .detail(format!("policy {} does not support balancing", self.policy.name()))
                 .help(
                     "use `bind` or `preferred-many`; memory with policy `default` is balanced by itself, where the machine does so",
                 ));
@@ -127,7 +127,7 @@ impl Placement {
         if let Some(home) = self.home {
             if !knows_more {
                 return Err(Error::new(Kind::InvalidInput, what())
-                    .detail(format!("policy {} knows no home node", self.policy.name()))
+                    .detail(format!("policy {} does not support a home node", self.policy.name()))
                     .help("use `bind` or `preferred-many`, or leave the home node out"));
             }
             not_allowed(NodeSet::single(home) - allowed, allowed, what)?;

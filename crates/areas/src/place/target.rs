@@ -281,14 +281,14 @@ impl<'a> Targets<'a> {
 
     pub(super) fn unknown_speed(&self, property: &str, nodes: NodeSet) -> Error {
         self.unknown(property, nodes).help(
-            "the firmware's ACPI HMAT would tell it; choose by distance instead, or allow that fallback",
+            "the firmware's ACPI HMAT would report it; choose by distance instead, or allow that fallback",
         )
     }
 
     fn unknown(&self, property: &str, nodes: NodeSet) -> Error {
         let noun = if nodes.len() == 1 { "node" } else { "nodes" };
         Error::new(Kind::Unsupported, format!("{} by {property}", self.question()))
-            .detail(format!("the kernel does not tell the {property} of {noun} {nodes}"))
+            .detail(format!("the kernel does not report the {property} of {noun} {nodes}"))
     }
 }
 

@@ -105,8 +105,8 @@ fn read(job: &Job<'_>, file: BorrowedFd<'_>, at: usize, part: &mut [u8]) -> Resu
     })?;
     if got < part.len() {
         return Err(Error::new(Kind::Io, format!("fill {} from a file", job.whose))
-            .detail(format!("the file ended after {} of {} bytes: it shrank meanwhile", at + got, job.len))
-            .help("try again when nobody changes it"));
+            .detail(format!("the file ended after {} of {} bytes: it shrank concurrently", at + got, job.len))
+            .help("try again when no process changes it"));
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ fn write(job: &Job<'_>, size: usize, at: usize, part: &[u8]) -> Result<()> {
                     }
                     sys::Errno::PERM => Error::new(Kind::Frozen, format!("fill {}", job.whose))
                         .call(call, errno)
-                        .detail("it is sealed: nobody writes it any more"),
+                        .detail("it is sealed: no process can write it any more"),
                     sys::Errno::BADF => {
                         Error::new(Kind::ReadOnly, format!("fill {}", job.whose)).call(call, errno)
                     }

@@ -45,10 +45,10 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::ByKernel(errno) => write!(f, "the kernel said {errno}"),
-            Refused::Elsewhere => f.write_str("pages of it would not come to the node that it was to be on"),
+            Refused::Elsewhere => f.write_str("pages of it would not move to the node that it belongs on"),
             Refused::Apart => f.write_str("parts of it were placed apart"),
             Refused::Unknown => f.write_str(
-                "on which node it would come to be cannot be told: a sandbox forbids move_pages, or the weights cannot be read",
+                "the node that it would come to be on cannot be determined: a sandbox forbids move_pages, or the weights cannot be read",
             ),
         }
     }

@@ -211,8 +211,8 @@ impl Way {
             _ if writable => Ok(Way::Write),
             (Sharing::Shared | Sharing::PrivateFile, _) if readable => Ok(Way::Read),
             (Sharing::Exclusive, _) if readable => refuse(
-                "reading private memory that nobody has written takes no memory",
-                "populate first, then take the right to write away",
+                "reading private memory that was never written takes no memory",
+                "populate first, then remove the write access",
             ),
             _ => refuse(
                 "pages that may not be accessed cannot be faulted in",
@@ -272,7 +272,7 @@ fn explain(
             .help("the file behind it is shorter than the mapping, or its file system is full"),
         sys::Errno::HWPOISON => error(Kind::Io)
             .detail(format!("a page in bytes {}..{} lies in RAM that is broken", range.start, range.end))
-            .help("the kernel's log names the address; drop the area and make it anew"),
+            .help("the kernel's log names the address; drop the area and make it again"),
         sys::Errno::INVAL => {
             error(Kind::Unsupported).help(format!("populating needs Linux 5.14, which brought {name}"))
         }

@@ -116,8 +116,8 @@ fn what_may_not_be_accessed_is_refused() {
     let error = populate(&job(&mapping, None)).unwrap_err();
     assert_eq!(error.kind(), Kind::ReadOnly);
     insta::assert_snapshot!(format!("{error:#}"), @r#"
-    cannot populate area "ring": its protection is r--; reading private memory that nobody has written takes no memory
-      help: populate first, then take the right to write away
+    cannot populate area "ring": its protection is r--; reading private memory that was never written takes no memory
+      help: populate first, then remove the write access
     "#);
     let mapping = private(Protection::empty());
     insta::assert_snapshot!(format!("{:#}", populate(&job(&mapping, None)).unwrap_err()), @r#"

@@ -123,7 +123,7 @@ impl<'m> Fixed<'m> {
 
     fn take(&self, size: usize, align: usize) -> Result<Mapping> {
         if size == 0 || !align.is_power_of_two() {
-            let wrong = if size == 0 { "the size is 0" } else { "the alignment is no power of two" };
+            let wrong = if size == 0 { "the size is 0" } else { "the alignment is not a power of two" };
             return Err(Error::new(
                 Kind::InvalidInput,
                 format!("take {} of memory that was given", Bytes::from(size)),
@@ -179,7 +179,7 @@ fn whole_pages(start: NonNull<u8>, len: usize) -> Result<(NonNull<u8>, usize)> {
     let span = len.saturating_sub(before) / page * page;
     if span == 0 {
         return Err(Error::new(Kind::InvalidInput, format!("make areas out of {len} bytes at {start:p}"))
-            .detail(format!("there is no whole page of {page} bytes in them")));
+            .detail(format!("they do not contain a whole page of {page} bytes")));
     }
     // SAFETY: `before < len`, since there is a whole page behind it: inside the range.
     Ok((unsafe { start.add(before) }, span))
@@ -193,7 +193,7 @@ impl Provider for Fixed<'static> {
         };
         if !matches!(request.backing(), Backing::Private) {
             return refused(
-                "it is private memory, and nobody else can map it".to_owned(),
+                "it is private memory, which no other process can map".to_owned(),
                 "ask for a private area, or take shared ones from the kernel: `fixed.or(System::new())`",
             );
         }

@@ -120,7 +120,7 @@ impl Storage {
         if len == 0 {
             return Err(Error::new(Kind::InvalidInput, what)
                 .detail(format!("it has {} bytes, and a page is {page}", stat.size))
-                .help("make it as long as all areas in it together before (fallocate)"));
+                .help("make it first as long as all areas in it together (fallocate)"));
         }
         prepare(usize::try_from(len).unwrap_or(usize::MAX))?;
         let free = Mutex::new(Extents::of(0..len));
@@ -202,7 +202,7 @@ impl Storage {
         };
         if let Some(place) = place.filter(|_| self.shared || self.pool.device.is_some()) {
             return refused(
-                format!("{place}, and neither the page cache nor a device knows memory policies"),
+                format!("{place}, and neither the page cache nor a device supports memory policies"),
                 "leave the placement out; or take a private copy of a file: `storage.copied()`",
             );
         }
@@ -230,12 +230,12 @@ impl Storage {
         let file = self.pool.file.checked().map_err(|errno| {
             Error::new(Kind::Io, what())
                 .call("fstat", errno)
-                .detail("its descriptor was closed, or its number is another file's now")
+                .detail("its descriptor was closed, or its number belongs to another file now")
                 .help("keep the descriptors that were given to a provider")
         })?;
         if !align.is_power_of_two() {
             return Err(Error::new(Kind::InvalidInput, what())
-                .detail(format!("an alignment of {align} bytes is no power of two")));
+                .detail(format!("an alignment of {align} bytes is not a power of two")));
         }
         let chosen = match (request.home(), request.address()) {
             (Some((reservation, offset)), _) => Some(reservation.address().saturating_add(offset)),
@@ -249,7 +249,7 @@ impl Storage {
         let unit = page.bytes().max(align);
         if let Some(address) = chosen.filter(|address| *address == 0 || !address.is_multiple_of(unit)) {
             return Err(Error::new(Kind::InvalidInput, what()).detail(format!(
-                "the address asked for is {address:#x}, and it is to be a multiple of {unit}"
+                "the address asked for is {address:#x}, and it must be a multiple of {unit}"
             )));
         }
         let (sharing, flags) = match self.shared {
@@ -272,8 +272,8 @@ impl Storage {
         mapped.map_err(|error| match (error.errno(), self.pool.device) {
             (Some(errno), Some(_)) => Error::new(error.kind(), what())
                 .call(format!("mmap(…, {}, MAP_SHARED, {:#x})", Bytes::from(span), part.offset), errno)
-                .detail("the device does not let itself be mapped so: its driver may have let go of it")
-                .help("look at /sys/bus/dax/devices: its driver is to be device_dax"),
+                .detail("the device cannot be mapped so: its driver may have released it")
+                .help("look at /sys/bus/dax/devices: its driver must be device_dax"),
             _ => error,
         })
     }
@@ -329,7 +329,7 @@ fn dax(sysfs: &Path, (major, minor): (u32, u32)) -> Result<(u64, PageSize, Devic
     let bus = std::fs::read_link(folder.join("subsystem")).ok();
     if bus.as_deref().and_then(Path::file_name).is_none_or(|name| name != "dax") {
         return Err(Error::new(Kind::Unsupported, what)
-            .detail(format!("device {major}:{minor} is no memory device (its subsystem is not `dax`)"))
+            .detail(format!("device {major}:{minor} is not a memory device (its subsystem is not `dax`)"))
             .help("open a regular file, or a device as /dev/dax0.0"));
     }
     let told = |name: &str| sys::text::read_to_string(folder.join(name)).ok();
@@ -338,7 +338,7 @@ fn dax(sysfs: &Path, (major, minor): (u32, u32)) -> Result<(u64, PageSize, Devic
         let number = text.as_deref().and_then(|text| text.trim().parse::<u64>().ok());
         number.ok_or_else(|| {
             Error::new(Kind::Io, what).detail(match &text {
-                Some(text) => format!("{} says {text:?}, which is no number", folder.join(name).display()),
+                Some(text) => format!("{} says {text:?}, which is not a number", folder.join(name).display()),
                 None => format!("{} cannot be read", folder.join(name).display()),
             })
         })
@@ -402,11 +402,11 @@ mod tests {
         assert_eq!(dax(&folder.0, (252, 0)).unwrap().1, PageSize::HUGE_2M);
         let error = |files: &[(&str, &str)], bus| dax(&device(files, bus).0, (252, 0)).unwrap_err();
         for (files, bus, kind, text) in [
-            (&all[..], "mem", Kind::Unsupported, "is no memory device"),
+            (&all[..], "mem", Kind::Unsupported, "is not a memory device"),
             (&[], "dax", Kind::Io, "size cannot be read"),
-            (&[("size", "much\n")], "dax", Kind::Io, "which is no number"),
+            (&[("size", "much\n")], "dax", Kind::Io, "which is not a number"),
             (&[("size", "1\n"), ("align", "3\n")], "dax", Kind::Io, "of 3 bytes"),
-            (&[("size", "1\n"), ("align", "-1\n")], "dax", Kind::Io, "which is no number"),
+            (&[("size", "1\n"), ("align", "-1\n")], "dax", Kind::Io, "which is not a number"),
             (&[("size", "1\n"), ("align", "18446744073709551615\n")], "dax", Kind::Io, "said to be of"),
         ] {
             let error = error(files, bus);

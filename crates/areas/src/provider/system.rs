@@ -177,7 +177,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
             Kind::InvalidInput,
             format!("map {} from offset {offset}", Bytes::from(size)),
         )
-        .detail(format!("the offset is no multiple of the page size, {page}")));
+        .detail(format!("the offset is not a multiple of the page size, {page}")));
     }
     if file.is_none() && pool {
         flags |= MapFlags::HUGETLB | MapFlags::from_bits_retain(u32::from(page.log2()) << 26);
@@ -196,12 +196,12 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
         // Root may map there, and could not hold what it got: Rust's pointers to memory are never null.
         Address::Exactly(0) => {
             return Err(Error::new(Kind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
-                .detail("address 0 is no place for memory")
+                .detail("memory cannot be mapped at address 0")
                 .help("choose another address, or let the kernel choose one"));
         }
         Address::Exactly(address) if !address.is_multiple_of(page.bytes()) => {
             return Err(Error::new(Kind::InvalidInput, format!("map {} at {address:#x}", Bytes::from(size)))
-                .detail(format!("the address is no multiple of the page size, {page}")));
+                .detail(format!("the address is not a multiple of the page size, {page}")));
         }
         Address::Exactly(address) => At::Exactly(address),
     };
@@ -285,7 +285,7 @@ fn check_alignment(request: &Request<'_>) -> Result<()> {
         format!("map {} at a multiple of {}", Bytes::from(request.size()), Bytes::from(request.alignment()))
     };
     if !align.is_power_of_two() {
-        return Err(Error::new(Kind::InvalidInput, what()).detail("that is no power of two"));
+        return Err(Error::new(Kind::InvalidInput, what()).detail("that is not a power of two"));
     }
     let chosen = match (request.home(), request.address()) {
         (Some((reservation, offset)), _) => reservation.address().saturating_add(offset),

@@ -174,7 +174,7 @@ pub fn place_and_move(start: NonNull<u8>, len: usize, placement: &Placement) -> 
 pub fn place_in_order(start: NonNull<u8>, len: usize, nodes: &[Node]) -> Result<()> {
     let Some((&last, others)) = nodes.split_last() else {
         return Err(Error::new(Kind::InvalidInput, format!("place {} on nodes in turn", Bytes::from(len)))
-            .detail("there is no node"));
+            .detail("no node is given"));
     };
     let page = PageSize::base().bytes();
     let mut at = 0;
@@ -219,7 +219,7 @@ fn place_by(
             sys::Errno::FAULT => error(Kind::OutOfRange).detail("not all of the range is mapped"),
             sys::Errno::INVAL if !start.addr().get().is_multiple_of(sys::page_size()) => {
                 error(Kind::InvalidInput)
-                    .detail(format!("the address is no multiple of {}", PageSize::base()))
+                    .detail(format!("the address is not a multiple of {}", PageSize::base()))
             }
             _ => refused_placement(len, placement, call.clone(), errno),
         }

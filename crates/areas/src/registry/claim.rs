@@ -87,7 +87,7 @@ impl Claim {
         }
         Err(Error::new(Kind::Busy, what.to_owned())
             .detail(format!("{claimed} of the ids that it could have there are claimed by other givers"))
-            .help("try again when the target has taken in what waits for it"))
+            .help("try again when the target has accepted what waits for it"))
     }
 
     /// A claim that came with an offer, if the file that came is this process's own control file; else the file.

@@ -362,7 +362,7 @@ impl Directory {
             }
         }
         Err(Error::new(Kind::Registry, "join the registry")
-            .detail("every slot that was tried went to somebody else"))
+            .detail("every slot that was tried was claimed concurrently"))
     }
 
     /// Clears away what dead teams left that had published nothing: a few of them, so that whoever comes removes more than one leaves.
@@ -476,7 +476,7 @@ fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Err
         sys::Errno::NOENT => error.help("make the folder above it, or set AREAS_DIR to a folder of your own"),
         sys::Errno::OVERFLOW => error
             .detail("it has more entries than there can be teams")
-            .help("a process of this user has put them there: stop it, and remove what is no link of a living team's (or all: teams publish anew)"),
+            .help("a process of this user has put them there: stop it, and remove what is not a link of a live team (or all: teams publish again)"),
         _ => error.help("set AREAS_DIR to a folder of your own"),
     }
 }

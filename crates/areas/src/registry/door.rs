@@ -36,8 +36,9 @@ impl Door {
     pub(super) fn make(directory: &Directory, start_time: u64) -> Result<Self> {
         let failed = |call: &'static str| {
             move |errno| {
-                let error =
-                    |kind| Error::new(kind, "make a door at which areas can be offered").call(call, errno);
+                let error = |kind| {
+                    Error::new(kind, "make the socket at which areas can be offered").call(call, errno)
+                };
                 match errno {
                     sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
                     sys::Errno::PERM | sys::Errno::ACCESS | sys::Errno::AFNOSUPPORT => {
@@ -136,13 +137,12 @@ impl Door {
 /// To look at what came is to have its descriptors, which may have to be kept.
 #[cold]
 fn too_many_strangers() -> Error {
-    Error::new(Kind::Limit, "take in an area that another team has transferred")
+    Error::new(Kind::Limit, "accept an area that another team has transferred")
         .detail(format!(
-            "{} descriptors of files that are no memory of ours came to this process from others, and are kept open: to close one can wait for its \
-             file system for ever",
+            "{} descriptors of files that are not areas' memory came from other processes, and are kept open: closing one can block permanently on its file system",
             sys::foreign::MAX_KEPT
         ))
-        .help("nothing more is taken in by this process: start it again, and find out who sends them (`/proc/PID/fd` shows the files)")
+        .help("this process accepts nothing more: restart it, and find the process that sends them (`/proc/PID/fd` shows the files)")
 }
 
 /// What is first in line at a socket, and stays there; `None` if nothing is. What is no offer is `Ok(None)`.
@@ -153,7 +153,7 @@ fn look(socket: BorrowedFd<'_>, control: Option<Identity>) -> Option<Result<Opti
         drop(Unasked::new(packet.descriptors, control));
         return Some(Err(remedy::open_files(Error::new(
             Kind::Limit,
-            "take in an area that another team has transferred",
+            "accept an area that another team has transferred",
         ))));
     }
     Some(Parcel::open(packet, &bytes, control))

@@ -167,7 +167,7 @@ pub(crate) fn list_of(object: Identity) -> Result<Listing> {
 /// An error where somebody has that name already: before anything is made for it.
 pub(crate) fn refuse_taken(name: &Name) -> Result<()> {
     match state::state()?.find(name.as_bytes())? {
-        Some(source) => Err(state::taken(format!("publish area {name:?} alone"), &source)),
+        Some(source) => Err(state::taken(format!("publish area {name:?} exclusively"), &source)),
         None => Ok(()),
     }
 }
@@ -220,10 +220,9 @@ pub fn at(address: usize) -> Result<Source> {
 fn lost(error: Error, name: &Name) -> Error {
     error
         .detail(format!(
-            "area {name:?} of this process is there, and its memory is usable; but its descriptor was closed, and without it no process can be led \
-             to it: it is published no more"
+            "area {name:?} of this process is there, and its memory is usable; but its descriptor was closed, and without it no other process can open it: it is not published any more"
         ))
-        .help("leave descriptors alone that are not yours (close_range, closefrom: begin behind the last one that was open before the first area)")
+        .help("do not close descriptors that are not yours (close_range, closefrom: begin behind the last one that was open before the first area)")
 }
 
 /// The id of this process's own published area that holds an address, as [`at`] finds it.
@@ -339,7 +338,7 @@ pub fn wait_transferred(timeout: Option<Duration>) -> Result<Transferred> {
     let first = || Ok(transferred()?.into_iter().next());
     wait::wait_until(timeout, first)?.ok_or_else(|| {
         Error::new(Kind::TimedOut, "wait for an area from another team")
-            .detail(format!("nobody transferred one within {:?}", timeout.unwrap_or_default()))
+            .detail(format!("no process transferred one within {:?}", timeout.unwrap_or_default()))
     })
 }
 

@@ -159,8 +159,8 @@ impl Parcel {
             return Ok(None);
         }
         let unknown = || {
-            Error::new(Kind::System, format!("take in what process {} has transferred", sender.pid)).help(
-                "it stays in line: `registry::transferred` tries again, `registry::refuse_transfer` drops it",
+            Error::new(Kind::System, format!("accept what process {} has transferred", sender.pid)).help(
+                "it stays in the queue: `registry::transferred` tries again, `registry::refuse_transfer` drops it",
             )
         };
         let writable = sys::file::is_writable(descriptor.as_fd())
@@ -227,15 +227,15 @@ impl Parcel {
             let read_only = self.object.reopen_read_only()?;
             self.object
                 .replace_descriptor(&read_only)
-                .map_err(|errno| Error::new(Kind::System, "take in a frozen area").call("dup3", errno))?;
+                .map_err(|errno| Error::new(Kind::System, "accept a frozen area").call("dup3", errno))?;
         }
         let Offer { record, address, .. } = &self.offer;
         let whose = format!("area {:?}, which process {} has transferred", record.name, self.from);
-        let what = format!("take in {whose}");
+        let what = format!("accept {whose}");
         headroom::keep(|| what.clone())?;
         // By the bounds that a receiver has who sets none. None of them makes the lock a weaker one.
         Acceptance::DEFAULT.check(&self.object, record.lock, &what).map_err(|error| {
-            error.help("`registry::refuse_transfer` drops it; a giver can send it over a socket instead, to who accepts more (`ReceiveOptions`)")
+            error.help("`registry::refuse_transfer` drops it; its sender can send it over a socket instead, to a receiver that accepts more (`ReceiveOptions`)")
         })?;
         // The policy of base pages lies on the object, that of pool pages on each mapping.
         let placement = match record.page != PageSize::base() && !record.placement.is_default() {

@@ -73,9 +73,9 @@ fn lost(record: &Record, what: &str) -> Error {
     match super::state::state().is_ok_and(|state| state.lists_own(record.id)) {
         true => error
             .detail("this process has closed its descriptor, or another file has the number")
-            .help("leave descriptors alone that are not yours (close_range, closefrom); areas that are mapped stay usable"),
+            .help("do not close descriptors that are not yours (close_range, closefrom); areas that are mapped stay usable"),
         false => error
-            .detail("it went in between: its holder dropped it or died")
+            .detail("it was released concurrently: its holder dropped it or died")
             .help("look for the name again: another holder may be there"),
     }
 }
@@ -89,7 +89,7 @@ fn without_proc(record: &Record, rights: Rights, error: Error) -> Result<Opened>
         let user = sys::process::user();
         match error.kind() == Kind::Unreadable && owner != user {
             true => error
-                .detail(format!("it is user {owner}'s, and we are user {user}: it came over a socket, or was made before this process changed its user"))
+                .detail(format!("it belongs to user {owner}, and we are user {user}: it came over a socket, or was made before this process changed its user"))
                 .help("clone it for what its descriptor is open for; or make areas after the change of user"),
             false => error,
         }

@@ -424,7 +424,7 @@ impl Peer {
     fn explain(&self, record: &Record, what: impl FnOnce() -> String) -> Error {
         let went = |what| {
             Error::new(Kind::NoSuchArea, what)
-                .detail("it went in between: its holder dropped it or died")
+                .detail("it was released concurrently: its holder dropped it or died")
                 .help("look for the name again: another holder may be there")
         };
         let folder = match self.locate() {
@@ -446,7 +446,7 @@ impl Peer {
         }
         let why = match found {
             Some(stat) if is_object(&stat, record).is_ok_and(|yes| !yes) => {
-                "is no memory that areas are made of"
+                "is not memory that areas are made of"
             }
             // It came back.
             Some(_) => return went(what()),
@@ -513,7 +513,7 @@ impl Peer {
         self.taking.remember(record);
         self.take_object(record, rights).ok_or_else(|| {
             error.detail(format!(
-                "it is user {}'s, and we are user {}: it came over a socket, or was made before its holder changed its user",
+                "it belongs to user {}, and we are user {}: it came over a socket, or was made before its holder changed its user",
                 stat.uid,
                 sys::process::user()
             ))

@@ -144,7 +144,7 @@ impl Source {
             peer.pass_over(self.record.id);
         }
         Err(Error::new(Kind::NoSuchArea, format!("open area {} {:?}", self.record.id, self.record.name))
-            .detail(format!("it is retired: process {} keeps it, and nobody else gets it", self.pid()))
+            .detail(format!("it is retired: process {} keeps it, and no other process gets it", self.pid()))
             .help("look for the name again: what has taken its place may be there"))
     }
 
@@ -270,7 +270,7 @@ impl Source {
             return Ok(());
         }
         Err(Error::new(Kind::NoSuchArea, format!("open area {} {:?}", self.record.id, self.record.name))
-            .detail("its holder unmapped a part of it in between")
+            .detail("its holder unmapped a part of it concurrently")
             .help("look for it again: what is left of it has the same name"))
     }
 
@@ -358,7 +358,7 @@ impl Source {
                 Kind::NoSuchArea,
                 format!("open area {} {:?}", self.record.id, self.record.name),
             )
-            .detail("it went in between: its holder dropped it or died")),
+            .detail("it was released concurrently: its holder dropped it or died")),
             Err(error) => Err(error),
         }
     }

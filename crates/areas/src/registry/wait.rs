@@ -184,7 +184,8 @@ fn word_at(control: BorrowedFd<'_>, offset: u64) -> sys::Result<u32> {
 pub(super) fn wake(control: BorrowedFd<'_>, is_ours: impl Fn() -> bool) -> Result<()> {
     fence(Ordering::SeqCst);
     let failed = |errno| {
-        Error::new(Kind::Registry, "wake those who wait for a name").call("pread, pwrite, futex", errno)
+        Error::new(Kind::Registry, "wake the processes that wait for a name")
+            .call("pread, pwrite, futex", errno)
     };
     if word_at(control, WAITERS).map_err(failed)? == 0 || !is_ours() {
         return Ok(());

@@ -297,7 +297,7 @@ fn bring_in_view(view: &View, range: &Range<usize>) -> Result<()> {
                         .help("measuring shared memory needs Linux 5.14, which brought MADV_POPULATE_READ"),
                     sys::Errno::HWPOISON => error(Kind::Io)
                         .detail("a page of it lies in RAM that is broken")
-                        .help("the kernel's log names the address; drop the area and make it anew"),
+                        .help("the kernel's log names the address; drop the area and make it again"),
                     sys::Errno::NOMEM => error(Kind::NoMemory).detail("there is no memory for page tables"),
                     _ => error(Kind::System),
                 });

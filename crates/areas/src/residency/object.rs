@@ -133,8 +133,7 @@ impl<'a> Cache<'a> {
         }
         Err(Error::new(Kind::Unsupported, format!("measure an object of {}", Bytes(size)))
             .detail(format!(
-                "{} of it are pages of the pool, {} of which this process has mapped; for the others the kernel does \
-                 not tell which they are without taking the missing ones",
+                "{} of it are pages of the pool, {} of which this process has mapped; of the others the kernel cannot report which they are without taking the missing ones",
                 Bytes(allocated),
                 Bytes(mapped)
             ))
@@ -407,7 +406,7 @@ pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
             }
             Err(Error::new(Kind::Unsupported, "ask how much of an object is in RAM")
                 .call("cachestat", errno)
-                .detail("the object belongs to another user, and the kernel tells only its owner")
+                .detail("the object belongs to another user, and the kernel answers only its owner")
                 .help("ask as that user, or with Linux 6.5 or later"))
         }
         Err(errno) => Err(failed("cachestat", errno)),

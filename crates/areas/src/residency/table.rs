@@ -420,7 +420,7 @@ impl Table {
             let error = |kind| Error::new(kind, WHAT).call(format!("get_mempolicy({address:p}, MPOL_F_NODE)"), errno);
             match errno {
                 sys::Errno::FAULT => error(Kind::ReadOnly)
-                    .detail("its protection allows no access, and this kernel tells the node of accessible pages only")
+                    .detail("its protection allows no access, and this kernel reports the node of accessible pages only")
                     .help("allow reading first, or use Linux 6.6 or later"),
                 _ => error(Kind::System),
             }

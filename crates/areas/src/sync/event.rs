@@ -127,11 +127,11 @@ impl<'a> Event<'a> {
             let left = timeout.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 return Err(Error::new(Kind::TimedOut, self.what("wait for"))
-                    .detail(format!("nobody signalled within {timeout:?}: its count is {count} still")));
+                    .detail(format!("it was not signalled within {timeout:?}: its count is still {count}")));
             }
             if self.object().is_frozen()? {
                 return Err(Error::new(Kind::Frozen, self.what("wait for"))
-                    .detail(format!("the area was frozen at count {count}: nobody can signal")));
+                    .detail(format!("the area was frozen at count {count}: it cannot be signalled")));
             }
             once_more(sys::futex::wait(self.address()?, seen, left.min(SLICE)))
                 .map_err(|errno| self.failed("wait for", errno))?;
@@ -150,7 +150,7 @@ impl<'a> Event<'a> {
         };
         if !protection.contains(Protection::WRITE) {
             return Err(Error::new(Kind::ReadOnly, self.what("signal"))
-                .detail(format!("its protection is {protection}, and who signals writes to it"))
+                .detail(format!("its protection is {protection}, and signalling requires write access"))
                 .help("open the area for writing, too: `open` instead of `open_read_only`"));
         }
         sys::futex::add_one_and_wake_all(self.address()?).map_err(|errno| self.failed("signal", errno))

@@ -44,7 +44,7 @@ fn check_memory(area: &Area<Shared>, what: impl Fn() -> String) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::Unsupported, what())
-        .detail("it is made of pages of the pool, which whoever may write it can take away: no word in them can be accessed without a fault")
+        .detail("it is made of pages of the pool, which any process that may write it can take away: no word in them can be accessed without a fault")
         .help("put it into a small area of its own, of base pages (events work in pages of the pool)"))
 }
 

@@ -74,7 +74,7 @@ impl<'a> Mutex<'a> {
         if !area.protection().contains(Protection::READ_WRITE) {
             return Err(Error::new(Kind::ReadOnly, what())
                 .detail(format!(
-                    "its protection is {}, and who locks a mutex writes to it",
+                    "its protection is {}, and locking a mutex requires write access",
                     area.protection()
                 ))
                 .help("open the area for writing, too: `open` instead of `open_read_only`"));
@@ -187,14 +187,14 @@ impl<'a> Mutex<'a> {
 
     fn not_ours(&self, verb: &str) -> Error {
         Error::new(Kind::NotPermitted, self.what(verb))
-            .detail("this thread does not have it: it never locked it, or another process has written over the word, or it is a forked child's parent that has it")
-            .help("take what it guards for inconsistent")
+            .detail("this thread does not own it: it never locked it, or another process has written over the word, or the parent of this forked child owns it")
+            .help("treat what it guards as inconsistent")
     }
 
     fn garbage(&self, verb: &str, word: u64) -> Error {
         Error::new(Kind::InvalidInput, self.what(verb))
             .detail(format!("the word there is {word:#x}, which is not a mutex's: something else is there, or a process has written over it"))
-            .help("where nobody uses it, store 0: that is a mutex which is free")
+            .help("if no process uses it, store 0: that is an unlocked mutex")
     }
 }
 

@@ -197,7 +197,7 @@ pub(super) fn give_back(owner: Owner) {
 
 /// Whether an owner lives, in whatever process.
 pub(super) fn is_alive(object: &Object, number: u64) -> Result<bool> {
-    const WHAT: &str = "look whether a lock's owner lives";
+    const WHAT: &str = "check whether a lock's owner is alive";
     let file = object.own_fd().map_err(|_| object::closed(WHAT.to_owned()))?;
     range_lock::is_alone(file, &byte(number))
         .map_err(|errno| Error::new(Kind::System, WHAT).call("fcntl(F_OFD_GETLK, F_RDLCK)", errno))

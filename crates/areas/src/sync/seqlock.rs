@@ -94,7 +94,7 @@ impl<'a> SeqLock<'a> {
         match outcome {
             Outcome::Garbage(word) => Err(Error::new(Kind::InvalidInput, what())
                 .detail(format!("its writer's word is {word:#x}, which is not one: something else is there, or a process has written over it"))
-                .help("where nobody uses it, write 16 zeros there")),
+                .help("if no process uses it, write 16 zeros there")),
             _ => Err(Error::new(Kind::Busy, what())
                 .detail("it has a writer, which is alive")
                 .help("it has one writer at a time: end the other one, or have writers take turns by a mutex")),
@@ -255,8 +255,8 @@ impl DetachedWriter {
         let word = area.load(lock.offset + WRITER, Ordering::Relaxed)?;
         if !self.mark.is_own() || protocol::owner(word) != Some(self.mark.number) {
             return Err(Error::new(Kind::NotPermitted, what())
-                .detail("this is not its writer any more: it is a forked child's parent, or another process has written over the word")
-                .help("become its writer anew: `writer`"));
+                .detail("this is not its writer any more: the parent of this forked child is, or another process has written over the word")
+                .help("become its writer again: `writer`"));
         }
         let put = || area.write_at(lock.offset + SeqLock::HEADER, bytes);
         self.count = sequence::write(&lock, self.count, put)?;

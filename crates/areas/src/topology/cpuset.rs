@@ -118,7 +118,7 @@ impl CpuSet {
         let mut halves = Vec::new();
         for group in list::line(text).rsplit(',') {
             if group.is_empty() || group.len() > 8 || !group.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return wrong("is no mask of hexadecimal groups");
+                return wrong("is not a mask of hexadecimal groups");
             }
             halves.push(u64::from_str_radix(group, 16).unwrap_or(0));
         }

@@ -219,7 +219,7 @@ impl<'a> Tree<'a> {
             [(those(true), "does not have", "memory"), (those(false), "has", "no memory")]
         {
             if !nodes.is_empty() {
-                self.nodes.note(name, format!("it {says} {}: meminfo tells {but}", nodes.in_words()));
+                self.nodes.note(name, format!("it {says} {}: meminfo reports {but}", nodes.in_words()));
             }
         }
     }
@@ -350,6 +350,6 @@ fn memory_side_caches(folder: &Folder<'_>) -> Vec<MemorySideCache> {
 fn weight(text: &str) -> Result<u8, String> {
     match u8::try_from(file::number(text)?) {
         Ok(weight @ 1..) => Ok(weight),
-        _ => Err(format!("{} is no weight from 1 to 255", excerpt(text))),
+        _ => Err(format!("{} is not a weight from 1 to 255", excerpt(text))),
     }
 }

@@ -23,7 +23,7 @@ fn beyond_the_end() {
     OutOfRange: cannot access 8 bytes at offset 4996: the size is 5000 bytes
       help: stay inside `0..size()`
     "#);
-    assert_snapshot!(failure(area.load::<u64>(4, Ordering::Relaxed)), @"InvalidInput: cannot access 8 bytes at offset 4 as one word: the offset is no multiple of its size");
+    assert_snapshot!(failure(area.load::<u64>(4, Ordering::Relaxed)), @"InvalidInput: cannot access 8 bytes at offset 4 as one word: the offset is not a multiple of its size");
     assert_snapshot!(failure(area.slice(4000, 1001)), @r#"
     OutOfRange: cannot access 1001 bytes at offset 4000: the size is 5000 bytes
       help: stay inside `0..size()`
@@ -89,7 +89,7 @@ fn clones() {
     NotPermitted: cannot change the protection of 8 KiB from r-- to rw-: mprotect(0xADDRESS, 8192, rw-): EACCES
 
     ReadOnly: cannot grow an area of 4 KiB to 8 KiB: ftruncate: EINVAL; it was opened for reading only
-      help: who may not write may not grow: clone it for writing
+      help: growing requires write access: clone it for writing
 
     InvalidInput: cannot clone area ID "ring" as frozen: it is not frozen: others may still write it
       help: clone it as shared: `open_read_only`; or have its holder freeze it

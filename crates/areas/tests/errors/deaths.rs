@@ -30,16 +30,16 @@ fn a_team_that_is_killed_between_find_and_clone() {
         told.join("\n\n")
     });
     assert_snapshot!(told, @r#"
-    NoSuchArea: cannot open area ID "brief": it went in between: its holder dropped it or died
+    NoSuchArea: cannot open area ID "brief": it was released concurrently: its holder dropped it or died
       help: look for the name again: another holder may be there
 
-    NoSuchArea: cannot open area ID "brief": it went in between: its holder dropped it or died
+    NoSuchArea: cannot open area ID "brief": it was released concurrently: its holder dropped it or died
       help: look for the name again: another holder may be there
 
-    NoSuchArea: cannot look at area ID "brief": it went in between: its holder dropped it or died
+    NoSuchArea: cannot look at area ID "brief": it was released concurrently: its holder dropped it or died
       help: look for the name again: another holder may be there
 
-    NoSuchArea: cannot open area ID "brief": it went in between: its holder dropped it or died
+    NoSuchArea: cannot open area ID "brief": it was released concurrently: its holder dropped it or died
       help: look for the name again: another holder may be there
 
     NoSuchArea: cannot find area "brief": no live process of this user and pid namespace holds an area of that name
@@ -61,10 +61,10 @@ fn an_area_that_is_dropped_between_find_and_clone() {
         [failure(source.open()), failure(source.info()), failure(areas::registry::find("brief"))].join("\n\n")
     });
     assert_snapshot!(told, @r#"
-    NoSuchArea: cannot open area ID "brief": it went in between: its holder dropped it or died
+    NoSuchArea: cannot open area ID "brief": it was released concurrently: its holder dropped it or died
       help: look for the name again: another holder may be there
 
-    NoSuchArea: cannot look at area ID "brief": it went in between: its holder dropped it or died
+    NoSuchArea: cannot look at area ID "brief": it was released concurrently: its holder dropped it or died
       help: look for the name again: another holder may be there
 
     NoSuchArea: cannot find area "brief": no live process of this user and pid namespace holds an area of that name

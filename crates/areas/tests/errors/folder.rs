@@ -79,8 +79,8 @@ fn a_folder_that_others_can_write() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o777, "it was not changed");
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
     assert_snapshot!(told, @r#"
-    Registry: cannot use TMP/areas-stage-N/open as the registry: its mode is 0777: others could reach into it
-      help: make it yours alone: `chmod 700 TMP/areas-stage-N/open`
+    Registry: cannot use TMP/areas-stage-N/open as the registry: its mode is 0777: other users could access it
+      help: make it private: `chmod 700 TMP/areas-stage-N/open`
     "#);
 }
 

@@ -69,15 +69,15 @@ fn what_is_frozen() {
     Frozen: cannot freeze an area of 4 KiB: it is frozen already
       help: open it as what it is: `find(name)?.open_frozen()`
 
-    Frozen: cannot change the protection of area "ice" to rw-: it is frozen: nobody writes it any more (cannot change the protection of 4 KiB from r-- to rw-: mprotect(0xADDRESS, 4096, rw-): EACCES)
+    Frozen: cannot change the protection of area "ice" to rw-: it is frozen: no process can write it any more (cannot change the protection of 4 KiB from r-- to rw-: mprotect(0xADDRESS, 4096, rw-): EACCES)
       help: copy what it holds into an area of your own
 
-    Frozen: cannot clone area ID "ice" with protection rw-: it is frozen: nobody writes it any more
+    Frozen: cannot clone area ID "ice" with protection rw-: it is frozen: no process can write it any more
       help: clone it for reading: `open_frozen`, `open_read_only`
 
-    Frozen: cannot grow an area of 4 KiB to 8 KiB: ftruncate: EINVAL; it is frozen: its size is fixed for ever
+    Frozen: cannot grow an area of 4 KiB to 8 KiB: ftruncate: EINVAL; it is frozen: its size is permanently fixed
 
     ReadOnly: cannot freeze an area of 1 B: its protection is r--
-      help: who may not write may not take that from others: freeze it where it can be written
+      help: freezing requires write access: freeze it where it can be written
     "#);
 }

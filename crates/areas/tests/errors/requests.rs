@@ -75,8 +75,8 @@ fn combinations() {
       help: choose a fixed size: `.shared()` without `.growable()`
     "#);
     assert_snapshot!(failure(areas::builder(4096).lock(Lock::Full).protection(Protection::READ).private()), @r#"
-    ReadOnly: cannot populate an area of 4 KiB: its protection is r--; reading private memory that nobody has written takes no memory
-      help: populate first, then take the right to write away
+    ReadOnly: cannot populate an area of 4 KiB: its protection is r--; reading private memory that was never written takes no memory
+      help: populate first, then remove the write access
     "#);
 }
 
@@ -140,7 +140,7 @@ fn nodes() {
     "#);
     let home = areas::Placement::new(Policy::Local).home(areas::Node::of::<0>());
     assert_snapshot!(failure(areas::builder(4096).place(home).shared()), @r#"
-    InvalidInput: cannot place memory as local, home 0: policy local knows no home node
+    InvalidInput: cannot place memory as local, home 0: policy local does not support a home node
       help: use `bind` or `preferred-many`, or leave the home node out
     "#);
 }
@@ -153,9 +153,9 @@ fn addresses() {
     AddressInUse: cannot map 4 KiB: mmap(0xADDRESS, 4 KiB, rw-, MAP_PRIVATE): EEXIST; something is mapped in 0xADDRESS..0xADDRESS
       help: choose another address, or let the kernel choose one; `/proc/self/maps` shows what is there
     "#);
-    assert_snapshot!(at(4097), @"InvalidInput: cannot map 4 KiB at 0xADDRESS: the address is no multiple of the page size, 4 KiB");
+    assert_snapshot!(at(4097), @"InvalidInput: cannot map 4 KiB at 0xADDRESS: the address is not a multiple of the page size, 4 KiB");
     assert_snapshot!(at(0), @r#"
-    InvalidInput: cannot map 4 KiB at 0xADDRESS: address 0 is no place for memory
+    InvalidInput: cannot map 4 KiB at 0xADDRESS: memory cannot be mapped at address 0
       help: choose another address, or let the kernel choose one
     "#);
     assert_snapshot!(at(1 << 47), @"AddressInUse: cannot map 4 KiB: mmap(0xADDRESS, 4 KiB, rw-, MAP_PRIVATE): ENOMEM; the range ends beyond the addresses of a process");
@@ -187,7 +187,7 @@ fn machine_pools() {
       help: the sizes that it has are the folders of /sys/kernel/mm/hugepages
     "#);
     let at = Address::Exactly((1 << 30) + 4096);
-    assert_snapshot!(failure(pool(PageSize::HUGE_2M).at(at).private()), @"InvalidInput: cannot map 5 MiB at 0xADDRESS: the address is no multiple of the page size, 2 MiB");
+    assert_snapshot!(failure(pool(PageSize::HUGE_2M).at(at).private()), @"InvalidInput: cannot map 5 MiB at 0xADDRESS: the address is not a multiple of the page size, 2 MiB");
 }
 
 #[test]

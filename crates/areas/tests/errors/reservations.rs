@@ -28,6 +28,6 @@ fn growing_into_them() {
 
     OutOfRange: cannot map 4 KiB at offset 0xADDRESS of a reservation: it has 32 KiB of addresses
 
-    InvalidInput: cannot map 4 KiB at offset 0xADDRESS of a reservation: that is no multiple of the page size, 4 KiB
+    InvalidInput: cannot map 4 KiB at offset 0xADDRESS of a reservation: that is not a multiple of the page size, 4 KiB
     ");
 }

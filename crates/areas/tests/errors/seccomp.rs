@@ -118,7 +118,7 @@ fn placing() {
 
         mbind, without NUMA in the kernel
         Unsupported: cannot place 64 KiB as local: mbind(0xADDRESS, 64 KiB, local): ENOSYS
-          help: this kernel does not know the policy: `areas doctor` tells which policies it has, and which Linux brought each
+          help: this kernel does not know the policy: `areas doctor` lists the policies that it has, and the Linux version that added each
 
         get_mempolicy, as a container refuses it
         what /proc/self/status says
@@ -190,7 +190,7 @@ fn making() {
         System: cannot map 64 KiB: mmap(0xADDRESS, 64 KiB, rw-, MAP_SHARED): ENODEV
 
         mmap, for writing together with others
-        NotPermitted: cannot map 64 KiB: mmap(0xADDRESS, 64 KiB, rw-, MAP_SHARED): EPERM; no memory object may be mapped so: a sandbox forbids it
+        NotPermitted: cannot map 64 KiB: mmap(0xADDRESS, 64 KiB, rw-, MAP_SHARED): EPERM; no memory object may be mapped like this: a sandbox forbids it
           help: have the seccomp filter or the security module allow mmap with PROT_WRITE and MAP_SHARED
 
         growing
@@ -223,7 +223,7 @@ fn filling_and_locking() {
 
         madvise, broken RAM
         Io: cannot populate an area of 64 KiB: madvise(0xADDRESS, 64 KiB, MADV_POPULATE_READ): EHWPOISON; a page in bytes 0..65536 lies in RAM that is broken
-          help: the kernel's log names the address; drop the area and make it anew
+          help: the kernel's log names the address; drop the area and make it again
 
         fallocate, nothing left
         NoMemory: cannot populate an area of 64 KiB: fallocate(0, 64 KiB): ENOSPC; 0 B of 64 KiB were in; AMOUNT available
@@ -234,7 +234,7 @@ fn filling_and_locking() {
 
         mlock2, a lazy lock, over the limit
         Limit: cannot lock an area of 64 KiB: mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 64 KiB, AMOUNT in use, 64 KiB wanted
-          help: the limit is not what stands in the way: a sandbox may be, or vm.max_map_count (COUNT mappings in use)
+          help: that limit is not exceeded: seccomp or vm.max_map_count (COUNT mappings in use) is the likely cause
 
         mlock2, a page that does not come
         NoMemory: cannot lock an area of 64 KiB: mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): EAGAIN; some of its pages could not be brought in
@@ -242,7 +242,7 @@ fn filling_and_locking() {
 
         mlock2, a lazy lock, missing
         Unsupported: cannot lock an area of 64 KiB: mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): ENOSYS; mlock2 is missing here, without which no page can be locked as it comes in
-          help: use a full lock, which takes mlock alone, or none; debuggers and sandboxes may lack mlock2 (valgrind 3.19 does)
+          help: use a full lock, which needs only mlock, or none; debuggers and sandboxes may lack mlock2 (valgrind 3.19 does)
 
         mlock, a full lock, not allowed
         Limit: cannot lock an area of 64 KiB: mlock(0xADDRESS, 64 KiB): EPERM; RLIMIT_MEMLOCK is 64 KiB, AMOUNT in use, 64 KiB wanted

@@ -26,7 +26,7 @@ fn takers_keep_what_they_have_and_nobody_new_gets_it() {
     assert!(matches!(answer.outcome, Outcome::Refused(Refusal::Gone)), "{answer}");
     let refused = refused.unwrap_err();
     assert_eq!(refused.kind(), Kind::NoSuchArea);
-    assert!(refused.to_string().contains("the area is gone, nobody new gets it"), "{refused}");
+    assert!(refused.to_string().contains("the area is gone, no further process gets it"), "{refused}");
     drop(offer);
     let refused = gate::take(folder.socket()).unwrap_err();
     assert_eq!(refused.kind(), Kind::NoSuchArea);

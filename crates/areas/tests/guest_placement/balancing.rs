@@ -146,7 +146,7 @@ fn balancing_is_for_bind_and_preferred_many() {
     ] {
         let error = placed(Sort::Private, 1, Placement::new(policy).balanced()).unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidInput, "{error:#}");
-        assert!(error.to_string().contains("knows no balancing"), "{error:#}");
+        assert!(error.to_string().contains("does not support balancing"), "{error:#}");
     }
     for sort in Sort::BASE {
         let mode =

@@ -210,7 +210,7 @@ fn what_cannot_be_told_apart_is_not_gathered() {
             area.populate().unwrap();
             let told: Vec<String> =
                 area.granted().fallbacks.iter().map(|fallback| fallback.because.to_string()).collect();
-            assert!(told.iter().any(|why| why.contains("cannot be told")), "{told:?}");
+            assert!(told.iter().any(|why| why.contains("cannot be determined")), "{told:?}");
             line.go();
         });
         contained.wait();

@@ -82,7 +82,7 @@ fn what_would_change_the_memory_is_refused() {
         (Request::new(1).placed(Policy::Bind(node().into())), "wants its pages placed as bind"),
         (Request::new(1).at(Address::Exactly(fixed.size())), "its addresses are those of the memory"),
         (Request::new(1).at(Address::AtOrAbove(0)), "its addresses are those of the memory"),
-        (Request::new(1).backed_by(Backing::Inherited), "nobody else can map it"),
+        (Request::new(1).backed_by(Backing::Inherited), "which no other process can map"),
         (Request::new(1).pages(Pages::Pool(PageSize::HUGE_2M)), "and not 2 MiB"),
     ] {
         let error = fixed.map(&request).unwrap_err();

@@ -181,7 +181,7 @@ fn what_it_cannot_do_is_refused() {
     assert!(error.to_string().contains("asked for a file or a device, given private memory"), "{error}");
     // What is no file.
     let error = Storage::of(File::open("/dev/null").unwrap()).unwrap_err();
-    assert!(error.to_string().contains("is no memory device"), "{error}");
+    assert!(error.to_string().contains("is not a memory device"), "{error}");
     let error = Storage::of(File::open("/").unwrap()).unwrap_err();
     assert!(error.to_string().contains("neither a file nor a memory device"), "{error}");
     std::fs::write(folder.join("short"), b"short").unwrap();

@@ -147,7 +147,7 @@ fn a_holder_that_dies_between_find_and_clone() {
     holder.kill();
     for command in ["remembered clone", "remembered size"] {
         let text = refused(reader.try_tell(command), Kind::NoSuchArea);
-        assert!(text.contains("it went in between"), "{text}");
+        assert!(text.contains("it was released concurrently"), "{text}");
     }
 }
 

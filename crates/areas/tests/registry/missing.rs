@@ -46,7 +46,7 @@ fn a_younger_area_of_the_same_name_is_found() {
     lose(&folder, &mut first, area);
     let text = refused(reader.clone_of("ring"), Kind::NoSuchArea);
     assert!(text.contains(&format!("process {} lists it as its descriptor", first.pid())), "{text}");
-    assert!(!text.contains("in between"), "{text}");
+    assert!(!text.contains("concurrently"), "{text}");
     assert_eq!(reader.find("ring").unwrap().pid, second.pid());
     assert!(reader.clone_of("ring").is_ok());
     // One of the same team, too.

@@ -228,7 +228,7 @@ fn a_file_that_came_unasked_is_not_closed() {
     send(&door, &good, &[memory.as_fd()]);
     for _ in 0..3 {
         let text = refused(target.try_tell("transferred"), Kind::Limit);
-        assert!(text.contains("files that are no memory of ours"), "{text}");
+        assert!(text.contains("files that are not areas' memory"), "{text}");
         assert_eq!(descriptors(&mut target), before + KEPT);
     }
     assert_eq!(target.tell("refuse"), "true");
@@ -289,7 +289,7 @@ fn a_door_whose_number_leads_elsewhere_is_given_nothing() {
         let area = Held::parse(&giver.tell("make shared ring 4096 0"));
         let transfer = format!("transfer {} {} any", area.handle, target.pid());
         let said = refused(giver.try_tell(&transfer), Kind::NoSuchTeam);
-        assert!(said.contains("door"), "{said}");
+        assert!(said.contains("closed its socket for transfers"), "{said}");
         assert_eq!(giver.find("ring").unwrap().id, area.id.unwrap());
         assert_eq!(target.list().names(), ["ring"]);
     }
@@ -368,5 +368,5 @@ fn a_lock_is_measured_and_bounded() {
     for lock in [3, 6] {
         claim("none", lock, Kind::InvalidInput, "contiguous");
     }
-    claim("65536", 2, Kind::Limit, "at most 64 KiB are locked on another process's word");
+    claim("65536", 2, Kind::Limit, "at most 64 KiB are locked at another process's request");
 }

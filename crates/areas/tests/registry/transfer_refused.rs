@@ -17,22 +17,22 @@ fn who_cannot_be_given_anything() {
         assert_eq!(describe(&mut giver, area), before, "it comes back as it was");
     };
     for nobody in [0, 1 << 30, u32::MAX] {
-        refuse(nobody, Kind::NoSuchTeam, "no process");
+        refuse(nobody, Kind::NoSuchTeam, "no live process");
     }
     refuse(stranger.pid(), Kind::NoSuchTeam, "registry::join");
     let dead = Agent::start(&folder);
     let pid = dead.pid();
     dead.kill();
-    refuse(pid, Kind::NoSuchTeam, "no process");
+    refuse(pid, Kind::NoSuchTeam, "no live process");
     let mut gone = Agent::start(&folder);
     gone.publish("briefly");
-    refuse(stranger.pid(), Kind::NoSuchTeam, "no team");
+    refuse(stranger.pid(), Kind::NoSuchTeam, "has not joined the registry");
     let pid = gone.kill();
-    refuse(pid, Kind::NoSuchTeam, "no process");
+    refuse(pid, Kind::NoSuchTeam, "no live process");
     // exec ends the team, too.
     stranger.tell("join");
     stranger.exec();
-    refuse(stranger.pid(), Kind::NoSuchTeam, "no team");
+    refuse(stranger.pid(), Kind::NoSuchTeam, "has not joined the registry");
     let unnamed = make(&mut giver, "shared - 4096 0");
     stranger.tell("join");
     let text = refused(
@@ -211,7 +211,7 @@ fn who_has_no_door_is_not_given_anything_and_has_all_the_rest() {
     let before = describe(&mut giver, area);
     let said =
         refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Unsupported);
-    assert!(said.contains("has no door") && said.contains("registry::join"), "{said}");
+    assert!(said.contains("has no socket for transfers") && said.contains("registry::join"), "{said}");
     assert_eq!(describe(&mut giver, area), before);
     // There the reason is told.
     let said = refused(target.try_tell("join"), Kind::NotPermitted);

@@ -119,7 +119,9 @@ fn after_a_change_of_user_areas_are_the_new_users() {
         assert!(of_user.clone_of("before").is_ok());
         let text = refused(of_user.try_tell("read-only before"), Kind::Unreadable);
         assert!(
-            text.contains("it is user 0's, and we are user 65533: it came over a socket, or was made before"),
+            text.contains(
+                "it belongs to user 0, and we are user 65533: it came over a socket, or was made before"
+            ),
             "{text}"
         );
         // Its maker as well: by a copy of its descriptor.
@@ -128,7 +130,9 @@ fn after_a_change_of_user_areas_are_the_new_users() {
         assert!(daemon.has_bytes_of(before, "own"));
         let text = refused(daemon.try_tell("read-only before"), Kind::Unreadable);
         assert!(
-            text.contains("it is user 0's, and we are user 65533: it came over a socket, or was made before"),
+            text.contains(
+                "it belongs to user 0, and we are user 65533: it came over a socket, or was made before"
+            ),
             "{text}"
         );
         // The old team is gone for root's processes: not unreadable, not alive.

@@ -103,13 +103,13 @@ fn nonsense_in_one_file_is_one_unknown_that_is_named() {
         (
             "kernel/mm/mempolicy/weighted_interleave/node0",
             b"0\n",
-            "\"0\\n\" is no weight from 1 to 255",
+            "\"0\\n\" is not a weight from 1 to 255",
             "0 weight",
         ),
         (
             "kernel/mm/mempolicy/weighted_interleave/node0",
             b"256\n",
-            "\"256\\n\" is no weight from 1 to 255",
+            "\"256\\n\" is not a weight from 1 to 255",
             "0 weight",
         ),
         ("devices/system/node/has_generic_initiator", b"6-\n", "a number is missing", ""),

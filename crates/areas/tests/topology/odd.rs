@@ -112,8 +112,8 @@ fn a_stale_has_memory() {
         odd(&topology),
         [
             "it has node 5: not online",
-            "it does not have node 4: meminfo tells memory",
-            "it has node 6: meminfo tells no memory"
+            "it does not have node 4: meminfo reports memory",
+            "it has node 6: meminfo reports no memory"
         ]
     );
     // Where a node says nothing of itself, the list does.

@@ -36,8 +36,8 @@ fn targets_by_property() {
     }
     let report = |answer: areas::Result<Vec<Ranked>>| format!("{:#}", answer.unwrap_err());
     insta::assert_snapshot!(report(all.within(set("0,6")).from_cpu(2).highest_bandwidth()), @"
-    cannot choose a node among 0,6 for CPU 2 by bandwidth: the kernel does not tell the bandwidth of nodes 0,6
-      help: the firmware's ACPI HMAT would tell it; choose by distance instead, or allow that fallback
+    cannot choose a node among 0,6 for CPU 2 by bandwidth: the kernel does not report the bandwidth of nodes 0,6
+      help: the firmware's ACPI HMAT would report it; choose by distance instead, or allow that fallback
     ");
     insta::assert_snapshot!(report(all.from_cpu(3).nearest()), @"cannot choose a node among all for CPU 3: CPU 3 is on no node; CPUs 0-2 are online");
     insta::assert_snapshot!(report(all.within(set("2")).nearest()), @"
@@ -109,8 +109,8 @@ fn spaces_by_property() {
         assert_eq!(space(answer), expected, "case {at}");
     }
     insta::assert_snapshot!(format!("{:#}", all.within(set("0,6")).from_cpu(2).space(LowestLatency).unwrap_err()), @"
-    cannot choose a node among 0,6 for CPU 2 by latency: the kernel does not tell the latency of nodes 0,6
-      help: the firmware's ACPI HMAT would tell it; choose by distance instead, or allow that fallback
+    cannot choose a node among 0,6 for CPU 2 by latency: the kernel does not report the latency of nodes 0,6
+      help: the firmware's ACPI HMAT would report it; choose by distance instead, or allow that fallback
     ");
     insta::assert_snapshot!(format!("{:#}", "highest".parse::<Space>().unwrap_err()), @r#"
     cannot use memory space "highest": no memory space has that name

@@ -153,7 +153,7 @@ static void refused(void)
 	CHECK_EQ(areas_offer_answer(offer, 10000, &answer), 1);
 	CHECK_EQ(answer.outcome, AREAS_ANSWER_GIVEN);
 	check_child(child, 0);
-	/* Once it is published no more. */
+	/* Once it is not published any more. */
 	areas_release(area);
 	child = check_fork();
 	if (child == 0) {

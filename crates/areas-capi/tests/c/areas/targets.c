@@ -139,7 +139,7 @@ static void spaces(void)
 		found = areas_space(&wanted, &nodes, &unknown);
 		if (found == AREAS_ERROR_UNSUPPORTED) {
 			CHECK(memcmp(&nodes, &before, sizeof nodes) == 0);
-			CHECK(strstr(areas_error_text(), "does not tell") != NULL);
+			CHECK(strstr(areas_error_text(), "does not report") != NULL);
 		} else {
 			CHECK(found >= 1 && bits(&unknown) + found >= 1);
 		}

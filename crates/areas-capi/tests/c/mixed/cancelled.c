@@ -198,7 +198,7 @@ static void in_time(void)
 	long from = now_ms();
 	CHECK_EQ(areas_wait("nobody", 300), AREAS_ERROR_TIMED_OUT);
 	CHECK(now_ms() - from >= 300);
-	CHECK_STR(areas_error_text(), "cannot wait for area \"nobody\": nobody published it within 300ms");
+	CHECK_STR(areas_error_text(), "cannot wait for area \"nobody\": no process published it within 300ms");
 	from = now_ms();
 	CHECK(areas_take(50, NULL) == NULL);
 	CHECK_EQ(areas_error_number(), AREAS_ERROR_TIMED_OUT);

@@ -77,7 +77,7 @@ fn unseen(facts: &Facts) -> usize {
 fn freezing(looked: &Looked<'_>) -> Check {
     let (id, title) = ("area.freezing", "freezing");
     if looked.look.is_frozen() {
-        return Check::fine(id, title, "it is frozen: nobody writes it any more");
+        return Check::fine(id, title, "it is frozen: no process can write it any more");
     }
     if looked.look.is_sealed_shut() == Some(true) {
         return Check::remark(
@@ -93,13 +93,16 @@ fn freezing(looked: &Looked<'_>) -> Check {
     };
     let others: Vec<&Holder> = writers.iter().filter(|writer| writer.pid != looked.info.pid).collect();
     if others.is_empty() {
-        return Check::fine(id, title, "nobody but its holder is seen to have it mapped for writing");
+        return Check::fine(id, title, "no process except its holder is seen to have it mapped for writing");
     }
     let pids: Vec<String> = others.iter().map(|writer| writer.pid.to_string()).collect();
     Check::remark(
         id,
         title,
-        format!("in the way are those who have it mapped for writing, or may: {}", list(&others)),
+        format!(
+            "it is kept from being frozen by processes that have it mapped for writing, or may: {}",
+            list(&others)
+        ),
     )
     .shell(format!("kill {}", pids.join(" ")))
     .words("or have them drop it, or clone it for reading only")
@@ -123,13 +126,13 @@ fn pinned(looked: &Looked<'_>) -> Check {
             id,
             title,
             format!(
-                "none by its holders for long; {count} on the machine, of whatever: a transfer that is going on pins for a moment"
+                "none by its holders for long; {count} on the machine, of any memory: a transfer in progress pins for a moment"
             ),
         ),
         None => Check::unknown(
             id,
             title,
-            "none by its holders for long; of the machine's the kernel does not tell",
+            "none by its holders for long; the kernel does not report those of the machine",
         ),
     }
 }
@@ -178,7 +181,7 @@ fn moving(looked: &Looked<'_>) -> Check {
         ),
         (several, _) => {
             let finding = format!(
-                "pages that several have mapped move only with CAP_SYS_NICE, which this process has not: {}",
+                "pages that several have mapped move only with CAP_SYS_NICE, which this process does not have: {}",
                 list(several)
             );
             Check::remark(id, title, finding)

@@ -29,12 +29,11 @@ struct Looked<'a> {
 /// `Kind::NoSuchArea` if it went in between, `Kind::Unreadable` if it may not be looked into.
 pub(super) fn groups(facts: &Facts, source: &Source) -> areas::Result<Vec<Group>> {
     let look = source.look()?;
-    let policies =
-        match calls::deadly(facts).contains(&"get_mempolicy") {
-            false => source.policies(),
-            true => Err(Error::new(Kind::NotPermitted, "ask for its policy")
-                .detail("a sandbox kills for get_mempolicy")),
-        };
+    let policies = match calls::deadly(facts).contains(&"get_mempolicy") {
+        false => source.policies(),
+        true => Err(Error::new(Kind::NotPermitted, "ask for its policy")
+            .detail("a sandbox kills the process for get_mempolicy")),
+    };
     // We have it open as well, as long as we look.
     let others = |holder: &Holder| holder.pid != std::process::id();
     let looked = Looked {

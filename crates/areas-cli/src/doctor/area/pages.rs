@@ -25,7 +25,7 @@ fn resident(looked: &Looked<'_>) -> Check {
     let finding = format!("{:#} of {size:#}", Bytes(residency.resident()));
     match residency.swapped() {
         Some(0) => Check::fine(id, title, finding),
-        None => Check::fine(id, title, format!("{finding}; whether the rest is swapped out or was never touched is not told")),
+        None => Check::fine(id, title, format!("{finding}; whether the rest is swapped out or was never touched is not reported")),
         Some(swapped) => Check::remark(
             id,
             title,
@@ -64,7 +64,7 @@ fn locked(looked: &Looked<'_>) -> Check {
         check = check.root(format!("prlimit --pid {pid} --memlock={}", used.saturating_add(locked.lost)));
     }
     check.finding = finding;
-    check.words("have that process lock it again, or make it anew: `areas create --lock full`")
+    check.words("have that process lock it again, or make it again: `areas create --lock full`")
 }
 
 /// What is smaller gains little.
@@ -79,7 +79,7 @@ fn huge(looked: &Looked<'_>) -> Check {
         return Check::unknown(id, title, "its pages cannot be measured");
     };
     let Some(sizes) = residency.page_sizes() else {
-        return Check::unknown(id, title, "the kernel does not tell the sizes of its pages");
+        return Check::unknown(id, title, "the kernel does not report the sizes of its pages");
     };
     let huge: u64 = sizes.filter(|(page, _)| *page > looked.info.page_size).map(|(_, bytes)| bytes).sum();
     let resident = residency.resident();

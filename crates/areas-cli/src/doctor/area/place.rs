@@ -29,7 +29,7 @@ fn policy(looked: &Looked<'_>) -> Check {
             id,
             title,
             format!(
-                "{now} now; its holder asked for {asked}: another process placed it anew, or a cpuset did"
+                "{now} now; its holder asked for {asked}: another process changed its placement, or a cpuset did"
             ),
         )
         .shell(move_line(looked, &asked)),
@@ -75,7 +75,7 @@ fn placed(looked: &Looked<'_>) -> Check {
         };
         return Check::fine(id, title, finding);
     }
-    let finding = format!("asked was {placement}, and {shares}: {}", in_place(&verification));
+    let finding = format!("requested {placement}, and {shares}: {}", in_place(&verification));
     why(looked, &placement, &verification, Check::broken(id, title, finding))
         .shell(move_line(looked, &placement))
 }
@@ -168,7 +168,7 @@ fn cpuset(looked: &Looked<'_>) -> Option<Check> {
         return Some(Check::fine(id, title, format!("{} may use {allowed}", looked.holder())));
     }
     let finding = format!(
-        "asked was for {asked}, and the cpuset of {} allows {allowed}: nothing comes from {left_out}",
+        "{asked} was requested, and the cpuset of {} allows {allowed}: nothing comes from {left_out}",
         looked.holder()
     );
     let check = match numa::cpuset_file(looked.facts, &looked.info.pid.to_string()) {

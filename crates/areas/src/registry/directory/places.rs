@@ -182,7 +182,7 @@ impl Candidates {
         }
         let shared = self.paths.len() - self.own;
         let told = |(path, refusal): (&PathBuf, &Option<Error>)| {
-            let why = refusal.as_ref().and_then(Error::facts).unwrap_or("it comes and goes");
+            let why = refusal.as_ref().and_then(Error::facts).unwrap_or("it appears and disappears");
             format!("{}: {why}", path.display())
         };
         let all: Vec<String> = self.paths.iter().zip(&self.refusals).map(told).collect();
@@ -190,7 +190,7 @@ impl Candidates {
         Error::new(Kind::Registry, "join the registry")
             .detail(format!("all {shared} names of its folder are taken, or cannot be made ({first} …); {}", own.join("; ")))
             .help(
-                "set AREAS_DIR to a folder of your own, for all processes that share areas; or have what is in the way removed (`ls -ld`, root)",
+                "set AREAS_DIR to a folder of your own, for all processes that share areas; or have the entries that block it removed (`ls -ld`, root)",
             )
     }
 
@@ -348,10 +348,10 @@ fn open_root(path: &Path, c_path: &CStr, user: u32) -> Result<Folder> {
         }));
     }
     if mode & 0o077 != 0 {
-        let error = unusable(path, format!("its mode is {:04o}: others could reach into it", mode & 0o7777));
+        let error = unusable(path, format!("its mode is {:04o}: other users could access it", mode & 0o7777));
         // What is in use for something else (`/tmp`, `/etc`) must not be closed to others by who believes us.
         return Err(match mode & 0o1000 == 0 && is_for_areas_alone(fd.as_fd()) {
-            true => error.help(format!("make it yours alone: `chmod 700 {}`", path.display())),
+            true => error.help(format!("make it private: `chmod 700 {}`", path.display())),
             false => error.help("set AREAS_DIR to a folder for areas alone: `mktemp -d` makes one"),
         });
     }
@@ -369,7 +369,7 @@ fn owner(path: &Path, c_path: &CStr, user: u32) -> String {
         Ok(stat) if stat.uid != user => format!("it belongs to user {}, and we are user {user}", stat.uid),
         Ok(stat) if stat.mode & 0o077 != 0 => {
             format!(
-                "its mode is {:04o}: others could reach into it; `chmod 700` makes it yours alone",
+                "its mode is {:04o}: other users could access it; `chmod 700` makes it private",
                 stat.mode & 0o7777
             )
         }

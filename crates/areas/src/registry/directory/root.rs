@@ -40,7 +40,7 @@ pub(super) fn space_name() -> Result<CString> {
     let time = match sys::file::read_link(CWD, c"/proc/thread-self/ns/time") {
         Err(sys::Errno::NOENT) => None,
         other => Some(other.map_err(|errno| {
-            refuse("our time namespace is not told".to_owned())
+            refuse("our time namespace cannot be read".to_owned())
                 .call("readlink(/proc/thread-self/ns/time)", errno)
         })?),
     };

@@ -188,7 +188,7 @@ pub(in crate::registry) fn open_object_at(folder: &str, record: &Record, rights:
             .detail("/proc does not show this process's descriptors: none is mounted here (a chroot?), or another pid namespace's")
             .help("areas are opened through /proc: `mount -t proc proc /proc`, in a chroot, too; or open them before")),
         Ok(None) => Err(Error::new(Kind::NoSuchArea, what())
-            .detail("it went in between: its holder dropped it or died")
+            .detail("it was released concurrently: its holder dropped it or died")
             .help("look for the name again: another holder may be there")),
         Err((call, errno)) => {
             let kind = match errno {
@@ -202,7 +202,7 @@ pub(in crate::registry) fn open_object_at(folder: &str, record: &Record, rights:
             Err(match kind {
                 Kind::Limit => crate::error::remedy::open_files(error),
                 Kind::Busy => error
-                    .detail("somebody has a lease on it (F_SETLEASE), and may keep it for most of a minute")
+                    .detail("another process has a lease on it (F_SETLEASE), and may keep it for most of a minute")
                     .help("try again later"),
                 Kind::Unreadable => error.help(
                     "the holder's memory may not be opened so: run with the same user, group and capabilities, or \

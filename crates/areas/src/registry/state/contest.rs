@@ -56,7 +56,7 @@ impl State {
                 Known::Unreadable(reason) if reason.own_limit => {
                     return Err(Error::new(
                         Kind::Limit,
-                        format!("look who has the name {:?}", Name::from_table(name)),
+                        format!("look up the holder of the name {:?}", Name::from_table(name)),
                     )
                     .detail(format!(
                         "process {} holds areas and could not be looked into: {}",
@@ -186,7 +186,7 @@ impl Drop for One {
 /// # Errors
 /// [`Kind::NameTaken`]; [`Kind::Busy`] where somebody claims it and does not go on.
 pub(in crate::registry) fn publish_alone(area: Announcement, patience: Duration) -> Result<(Key, AreaId)> {
-    let what = format!("publish area {:?} alone", area.name);
+    let what = format!("publish area {:?} exclusively", area.name);
     get_alone(area, None, patience, &what)
 }
 
@@ -213,7 +213,9 @@ pub(in crate::registry) fn rename(
     };
     drop(state);
     get_alone(area, Some(before), patience, what).map_err(|error| match error.kind() {
-        Kind::NameTaken => error.help("choose another name, or rename it without asking for the name alone"),
+        Kind::NameTaken => {
+            error.help("choose another name, or rename it without asking for an exclusive name")
+        }
         _ => error,
     })
 }
@@ -243,7 +245,7 @@ fn get_alone(
             let command = command_of(pid).map_or(String::new(), |command| format!(" ({command})"));
             Err(Error::new(Kind::Busy, what())
                 .detail(format!(
-                    "process {pid}{command} is in the middle of taking the name, and has not gone on within {patience:?}: it may be stopped"
+                    "process {pid}{command} is in the middle of taking the name, and has not continued within {patience:?}: it may be stopped"
                 ))
                 .help(format!("continue it (`kill -CONT {pid}`) or end it, and try again")))
         }

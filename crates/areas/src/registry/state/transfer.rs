@@ -141,7 +141,7 @@ impl State {
         }
         let extended = object
             .own_fd()
-            .map_err(|_| closed("take in an area that has grown".to_owned()))
+            .map_err(|_| closed("accept an area that has grown".to_owned()))
             .and_then(|fd| mapping.extend(size, fd));
         if let Err(error) = extended {
             if let (Some(number), Some(team)) = (self.forget(key), &mut self.own) {
@@ -150,9 +150,9 @@ impl State {
             }
             return Err(Error::new(
                 Kind::AddressInUse,
-                "take in an area that another holder has grown on its way",
+                "accept an area that another holder has grown on its way",
             )
-            .help("look again: it comes to lie elsewhere then")
+            .help("look again: it is mapped elsewhere then")
             .caused_by(error));
         }
         object.widen(size);
@@ -279,7 +279,7 @@ impl State {
                 && peer.maps().is_some_and(|maps| !is_free(&maps, start, used))
             {
                 return Err(Error::new(Kind::AddressInUse, what)
-                    .detail(format!("{start:#x} is no address at which process {pid} has {used} bytes free"))
+                    .detail(format!("process {pid} does not have {used} bytes free at {start:#x}"))
                     .help("choose another address, or let its kernel choose one"));
             }
             let Some(directory) = self.directory.as_ref().filter(|_| peer.has_door()) else { continue };
@@ -303,7 +303,7 @@ impl State {
             Some(refused) => explain(what, refused),
             None => Error::new(Kind::Unsupported, what)
                 .detail(format!(
-                    "process {pid} has no door: no socket could be made when it joined, or its library is of another version"
+                    "process {pid} has no socket for transfers: none could be made when it joined, or its library is of another version"
                 ))
                 .help("`registry::join` there says why, and tries again"),
         })
@@ -363,10 +363,10 @@ impl State {
         match hidden {
             Some(reason) => unreadable(what, reason),
             None if !process_lives(pid) => {
-                Error::new(Kind::NoSuchTeam, what).detail("there is no process of that number that lives")
+                Error::new(Kind::NoSuchTeam, what).detail("no live process has that number")
             }
             None => Error::new(Kind::NoSuchTeam, what)
-                .detail("that process is no team: it has published no area, or is another user's")
+                .detail("that process has not joined the registry: it has published no area, or belongs to another user")
                 .help("have it call `registry::join`; to another user, send it over a socket: `Area::send`"),
         }
     }
@@ -421,16 +421,16 @@ fn explain(what: String, Refused { call, errno }: Refused) -> Error {
                 "as many offers as fit (net.unix.max_dgram_qlen is {}) wait for it already",
                 sys::text::read_to_string("/proc/sys/net/unix/max_dgram_qlen").unwrap_or_default().trim()
             ))
-            .help("it takes them in at its next call into the registry, as long as its program takes what has come: try again then"),
+            .help("it accepts them at its next call into the registry, as long as its program takes what has come: try again then"),
         sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
         sys::Errno::TOOMANYREFS => error(Kind::Limit)
             .detail("this user has too many descriptors on their way (RLIMIT_NOFILE counts them)")
             .help("have them taken, or raise the limit (`ulimit -n`, LimitNOFILE=)"),
         sys::Errno::ACCESS | sys::Errno::PERM => error(Kind::NotPermitted)
-            .detail("it lets itself be read, but not be given anything")
+            .detail("it can be read, but nothing can be sent to it")
             .help("send it over a socket: `Area::send`, `receive`"),
         sys::Errno::NOENT | sys::Errno::SRCH | sys::Errno::CONNREFUSED => {
-            error(Kind::NoSuchTeam).detail("it went in between, or has closed its door")
+            error(Kind::NoSuchTeam).detail("it ended concurrently, or has closed its socket for transfers")
         }
         _ => error(Kind::System),
     }
