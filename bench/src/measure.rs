@@ -80,7 +80,7 @@ pub struct Pair {
     pub rounds: usize,
 }
 
-const MOST_ROUNDS: usize = 1_001;
+const MAX_ROUNDS: usize = 1_001;
 
 /// Compares two sides.
 pub fn pair(ours: &mut Side<'_>, peer: &mut Side<'_>, plan: Plan) -> Result<Pair> {
@@ -88,7 +88,7 @@ pub fn pair(ours: &mut Side<'_>, peer: &mut Side<'_>, plan: Plan) -> Result<Pair
     let peer_times = warm(peer, plan)?;
     let mut times = (Vec::new(), Vec::new());
     let start = Instant::now();
-    while times.0.len() < plan.rounds || (times.0.len() < MOST_ROUNDS && start.elapsed() < plan.budget) {
+    while times.0.len() < plan.rounds || (times.0.len() < MAX_ROUNDS && start.elapsed() < plan.budget) {
         // Who is first takes turns.
         let (a, b) = if times.0.len() % 2 == 0 {
             let a = once(ours, our_times)?;
@@ -114,7 +114,7 @@ pub fn alone(side: &mut Side<'_>, plan: Plan) -> Result<Spread> {
     let times = warm(side, plan)?;
     let mut values = Vec::new();
     let start = Instant::now();
-    while values.len() < plan.rounds || (values.len() < MOST_ROUNDS && start.elapsed() < plan.budget) {
+    while values.len() < plan.rounds || (values.len() < MAX_ROUNDS && start.elapsed() < plan.budget) {
         values.push(once(side, times)?);
     }
     Ok(Spread::of(values))

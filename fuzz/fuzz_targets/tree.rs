@@ -12,7 +12,7 @@ use areas::Topology;
 use areas::place::Targets;
 
 /// As many files as a tree is made of at most, and folders below each other.
-const MOST: usize = 64;
+const MAX: usize = 64;
 const DEPTH: usize = 9;
 
 /// In memory, and another one for each process.
@@ -22,7 +22,7 @@ static ROOT: LazyLock<PathBuf> =
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = fs::remove_dir_all(&*ROOT);
     fs::create_dir_all(&*ROOT).unwrap();
-    bytes.split(|&byte| byte == 0x1e).take(MOST).for_each(put);
+    bytes.split(|&byte| byte == 0x1e).take(MAX).for_each(put);
     let read = Topology::read_from(&*ROOT);
     match &read {
         Ok(topology) => consistent(topology),

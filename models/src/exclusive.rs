@@ -14,11 +14,11 @@ mod tests {
 
     use super::exclusive::{Contender, Outcome, Seen, contend};
 
-    const MOST: usize = 3;
+    const MAX: usize = 3;
 
     /// What each has told: 0 is nothing, an even number a claim of that age, an odd one that it has the name.
     struct Tables {
-        words: [AtomicU64; MOST],
+        words: [AtomicU64; MAX],
         clock: AtomicU64,
         fenced: bool,
     }
@@ -46,7 +46,7 @@ mod tests {
                 fence(SeqCst);
             }
             let mut claims = Vec::new();
-            for number in (0..MOST).filter(|&number| number != self.number) {
+            for number in (0..MAX).filter(|&number| number != self.number) {
                 match self.tables.words[number].load(Relaxed) {
                     0 => {}
                     word if word % 2 == 1 => return Ok(Seen::Taken(number)),

@@ -9,17 +9,17 @@ use crate::measure::Side;
 use crate::peers::Work;
 
 pub fn copies(bench: &mut Bench) -> Result<()> {
-    const MOST: usize = 64 << 20;
+    const MAX: usize = 64 << 20;
     let raw = bench.library("raw").context("compiled by the same command")?;
     // What it takes to be sure that a copy is right.
     let floor = bench.library("floor").context("compiled by the same command")?;
-    let from = areas::builder(MOST).shared()?;
-    let to = areas::builder(MOST).shared()?;
-    let mut bytes_here = vec![1_u8; MOST];
+    let from = areas::builder(MAX).shared()?;
+    let to = areas::builder(MAX).shared()?;
+    let mut bytes_here = vec![1_u8; MAX];
     for area in [&from, &to] {
         area.write_at(0, &bytes_here)?;
     }
-    for size in [64, 256, 1 << 10, 4 << 10, 64 << 10, 1 << 20, MOST] {
+    for size in [64, 256, 1 << 10, 4 << 10, 64 << 10, 1 << 20, MAX] {
         let target = if size < 4096 { 1.4 } else { 1.05 };
         let here = bytes_here.as_mut_ptr();
         {

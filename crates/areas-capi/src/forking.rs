@@ -14,7 +14,7 @@ use crate::{aml, held, interposer};
 /// In the order in which a thread comes to hold them: an allocator's area is the program's own code, which may make areas.
 extern "C" fn before() {
     aml::tables::take_all();
-    held::take_gate();
+    held::lock_for_fork();
     aml::nodes::take_known();
 }
 

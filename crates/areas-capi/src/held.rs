@@ -143,7 +143,7 @@ thread_local! {
 }
 
 /// Takes the gate, for a thread that is about to fork; [`let_go`] gives it back, in the parent and in the child.
-pub(crate) fn take_gate() {
+pub(crate) fn lock_for_fork() {
     FORKING.with(|held| {
         // Called twice, it must not wait for itself: `forking::ready` says when that can be.
         let gate = held.take().unwrap_or_else(|| GATE.write().unwrap_or_else(PoisonError::into_inner));

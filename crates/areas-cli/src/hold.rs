@@ -11,7 +11,7 @@ use areas::{AnyArea, AreaId, Bytes, Error, Kind, Name, Note};
 
 use crate::args::Holding;
 use crate::asking::listen::{self, Asked};
-use crate::asking::{Answer, MOST_IDS, Request};
+use crate::asking::{Answer, MAX_IDS, Request};
 use crate::command;
 use crate::detach;
 use crate::failure::{Result, code_of_signal};
@@ -173,7 +173,7 @@ impl Holder {
     fn answer(&mut self, asked: Asked) {
         let answer = match &asked.request {
             Request::Holds => {
-                let ids = self.held.iter().filter_map(|area| Some(area.id()?.get())).take(MOST_IDS).collect();
+                let ids = self.held.iter().filter_map(|area| Some(area.id()?.get())).take(MAX_IDS).collect();
                 Answer::Holds { ids, command: self.runs.clone() }
             }
             Request::Freeze { id, patience } => {

@@ -30,11 +30,11 @@ pub(crate) fn run(nodes: &Nodes) -> Result<ExitCode> {
     let spaces = spaces_table(&spaces).render(Terminal::stdout());
     output::print(&(table + &beside_nodes(&topology) + "\n" + &spaces))?;
     let oddities = topology.oddities();
-    for oddity in oddities.iter().take(MOST_ODDITIES) {
+    for oddity in oddities.iter().take(MAX_ODDITIES) {
         output::complain(&oddity.to_string());
     }
-    if oddities.len() > MOST_ODDITIES {
-        output::complain(&format!("and {} more: --json lists all", oddities.len() - MOST_ODDITIES));
+    if oddities.len() > MAX_ODDITIES {
+        output::complain(&format!("and {} more: --json lists all", oddities.len() - MAX_ODDITIES));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -84,7 +84,7 @@ fn why(error: &Error) -> String {
 }
 
 /// More are not told but in JSON.
-const MOST_ODDITIES: usize = 10;
+const MAX_ODDITIES: usize = 10;
 
 /// The CPUs that are in no row of the table.
 fn beside_nodes(topology: &Topology) -> String {

@@ -16,7 +16,7 @@ use crate::wire::{hex, unhex};
 const PIECE: usize = 2 << 20;
 
 /// More threads than this read no faster.
-const MOST_THREADS: usize = 8;
+const MAX_THREADS: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Checksum(u128);
@@ -25,7 +25,7 @@ impl Checksum {
     /// Of bytes.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let pieces = bytes.len().div_ceil(PIECE);
-        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
         let mut sums = vec![0; pieces];
         let each = pieces.div_ceil(threads).max(1);
         thread::scope(|scope| {

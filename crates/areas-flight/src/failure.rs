@@ -12,7 +12,7 @@ const NOTHING: &str = "transport error";
 const HELP: &str = "\n  help: ";
 
 /// Of what another machine says no more is told.
-const MOST_TEXT: usize = 1000;
+const MAX_TEXT: usize = 1000;
 
 /// An error of a file, in the library's form: `what` completes "cannot …".
 pub(crate) fn io_error(what: impl Into<Cow<'static, str>>, error: std::io::Error) -> Error {
@@ -97,7 +97,7 @@ pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
 }
 
 fn in_a_line(text: &str) -> String {
-    let short: String = text.chars().take(MOST_TEXT).map(|c| if c == '\n' { ' ' } else { c }).collect();
+    let short: String = text.chars().take(MAX_TEXT).map(|c| if c == '\n' { ' ' } else { c }).collect();
     escape_invisible(&short).into_owned()
 }
 

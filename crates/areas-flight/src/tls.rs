@@ -12,7 +12,7 @@ use crate::failure::io_error;
 use crate::token::read_secret;
 
 /// Certificates, all of them, are no larger.
-const MOST: u64 = 16 << 20;
+const MAX: u64 = 16 << 20;
 
 /// To agree on keys takes no longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// What a server needs. The key's file is as secret as the token's.
 pub(crate) fn of_server(cert: &Path, key: &Path) -> Result<ServerTlsConfig> {
     let certificate = read(cert, "a certificate")?;
-    let secret = read_secret(key, "a key", MOST)?.ok_or_else(|| missing(key, "a key"))?;
+    let secret = read_secret(key, "a key", MAX)?.ok_or_else(|| missing(key, "a key"))?;
     has(&certificate, cert, "CERTIFICATE")?;
     has(&secret, key, "PRIVATE KEY")?;
     Ok(ServerTlsConfig::new().identity(Identity::from_pem(certificate, secret)).timeout(HANDSHAKE))
@@ -38,7 +38,7 @@ pub(crate) fn of_client(ca: Option<&Path>) -> Result<ClientTlsConfig> {
 /// A file that is no secret.
 fn read(path: &Path, what: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes));
+    let read = File::open(path).and_then(|file| file.take(MAX).read_to_end(&mut bytes));
     read.map_err(|error| io_error(format!("read {what} from {path:?}"), error))?;
     Ok(bytes)
 }

@@ -13,9 +13,9 @@ use crate::wire::hex;
 /// A new token has so many random bytes.
 const RANDOM: usize = 32;
 /// A token has so many characters at least,
-const LEAST: usize = 16;
+const MIN: usize = 16;
 /// and at most.
-const MOST: usize = 4096;
+const MAX: usize = 4096;
 
 /// A secret text. It is not shown by `{:?}`.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,17 +38,17 @@ impl Token {
 
     /// The one in a file; `None` where there is no such file.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
-        let Some(text) = read_secret(path, "a token", MOST as u64 + 2)? else { return Ok(None) };
+        let Some(text) = read_secret(path, "a token", MAX as u64 + 2)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&text);
         Self::new(text.trim_end_matches(['\n', '\r'])).map(Some).ok_or_else(|| {
             Error::new(Kind::InvalidInput, format!("read a token from {path:?}"))
-                .detail(format!("it is not one line of {LEAST} to {MOST} visible ASCII characters"))
+                .detail(format!("it is not one line of {MIN} to {MAX} visible ASCII characters"))
                 .help("remove it, and `areas serve` makes a new one")
         })
     }
 
     fn new(text: &str) -> Option<Self> {
-        let fits = (LEAST..=MOST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let fits = (MIN..=MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| Token(text.to_owned()))
     }
 

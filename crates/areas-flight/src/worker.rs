@@ -31,7 +31,7 @@ use crate::wire::{self, Offered};
 use crate::{code_of, complain, runtime};
 
 /// Of a server that does not tell how much there is, no more is taken without being told to.
-const MOST_UNTOLD: u64 = 1 << 30;
+const MAX_UNTOLD: u64 = 1 << 30;
 
 /// What is said of a fetch.
 #[derive(Debug, Serialize)]
@@ -184,7 +184,7 @@ fn foreign(
 ) -> Result<()> {
     let what = what(asked, &peer);
     let page = PageSize::base().bytes();
-    let most = fetch.max_size.map_or(MOST_UNTOLD, |most| most.0);
+    let most = fetch.max_size.map_or(MAX_UNTOLD, |most| most.0);
     let most = usize::try_from(most).ok().filter(|&most| most >= page && isize::try_from(most).is_ok());
     let most = most.ok_or_else(|| {
         Error::new(Kind::InvalidInput, what.clone())

@@ -36,7 +36,7 @@ pub(crate) struct Row {
 }
 
 /// After so many an operation has had enough.
-const MOST_WRONG: usize = 3;
+const MAX_WRONG: usize = 3;
 
 pub(crate) fn main(options: &Options) -> Result<bool> {
     let operations = options.operations()?;
@@ -111,7 +111,7 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
                     "{} killed at {side:?} of call {index}, {call}: {error:#}",
                     operation.name
                 ));
-                if row.wrong.len() == MOST_WRONG {
+                if row.wrong.len() == MAX_WRONG {
                     break;
                 }
                 // What is wrong now shall not be found again at the next point.

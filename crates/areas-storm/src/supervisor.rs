@@ -47,7 +47,7 @@ pub(crate) struct Options {
 }
 
 /// Enough to know what is wrong.
-const MOST_FINDINGS: usize = 25;
+const MAX_FINDINGS: usize = 25;
 const TICK: Duration = Duration::from_millis(20);
 /// Of a thousand times that others are disturbed, those at which a group is killed; before them, one process is.
 const KILL_GROUP: Range<u32> = 120..135;
@@ -179,7 +179,7 @@ impl Supervisor {
         let length = Duration::from_secs_f64(self.options.minutes * 60.0);
         let mut ticks = 0_u64;
         // The board itself takes shared memory, and is no area's.
-        while self.started.elapsed() < length && self.findings.all().len() < MOST_FINDINGS {
+        while self.started.elapsed() < length && self.findings.all().len() < MAX_FINDINGS {
             while self.workers.len() < self.options.processes {
                 self.begin_worker()?;
             }

@@ -13,7 +13,7 @@ use syn::{Attribute, Item, ItemUse, Macro, UseTree};
 pub(super) type Names = Vec<String>;
 
 /// Import chains are short; whatever leads on longer leads in a circle.
-const MOST_REEXPORTS: usize = 16;
+const MAX_REEXPORTS: usize = 16;
 
 /// One module.
 #[derive(Debug, Default)]
@@ -103,7 +103,7 @@ impl Crate {
                 }
                 let known = module.imports.get(first).filter(|target| *target != path)?;
                 let whole = [known.as_slice(), rest].concat();
-                (depth < MOST_REEXPORTS).then(|| self.resolve(from, &whole, depth + 1)).flatten()
+                (depth < MAX_REEXPORTS).then(|| self.resolve(from, &whole, depth + 1)).flatten()
             }
         }
     }
@@ -124,7 +124,7 @@ impl Crate {
         if self.modules.contains_key(&child) {
             return self.walk(&child, rest, depth);
         }
-        if module.items.contains(first) || depth >= MOST_REEXPORTS {
+        if module.items.contains(first) || depth >= MAX_REEXPORTS {
             return Some(at);
         }
         if let Some(target) = module.imports.get(first) {

@@ -14,7 +14,7 @@ pub(crate) const PUBLISHED: [&str; 4] = ["areas", "areas-slab", "areas-conforman
 const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
 
 /// More of them crates.io refuses.
-const MOST_KEYWORDS: usize = 5;
+const MAX_KEYWORDS: usize = 5;
 
 /// The step.
 pub(super) fn run(run: &Run) -> Result<Done> {
@@ -61,8 +61,8 @@ fn faults(metadata: &Value) -> Result<Vec<String>> {
         }
         for field in ["keywords", "categories"] {
             let count = package[field].as_array().map_or(0, Vec::len);
-            if count == 0 || count > MOST_KEYWORDS {
-                faults.push(format!("{name} has {count} {field}, and crates.io takes 1 to {MOST_KEYWORDS}"));
+            if count == 0 || count > MAX_KEYWORDS {
+                faults.push(format!("{name} has {count} {field}, and crates.io takes 1 to {MAX_KEYWORDS}"));
             }
         }
     }

@@ -135,7 +135,7 @@ unsafe fn clone(
         }
         match make_clone(&entered, &source, &info, (spec, room), protection) {
             // Its holder has unmapped a part of it just now.
-            Err(BAD_VALUE) if attempts < MOST_CUTS && is_cut(&source) => attempts += 1,
+            Err(BAD_VALUE) if attempts < MAX_CUTS && is_cut(&source) => attempts += 1,
             made => break made?,
         }
     };
@@ -147,7 +147,7 @@ unsafe fn clone(
 }
 
 /// How often an area may be cut under a clone that is being made.
-const MOST_CUTS: usize = 16;
+const MAX_CUTS: usize = 16;
 
 /// Whether an area has become a part of what it was since it was found.
 fn is_cut(source: &Source) -> bool {
@@ -475,7 +475,7 @@ unsafe extern "C" fn find_area(name: *const c_char) -> i32 {
 
 /// The oldest area of a name: of this team's own, one of which the program has not unmapped all.
 fn find(name: &[u8]) -> areas::Result<AreaId> {
-    for _ in 0..MOST_CUTS {
+    for _ in 0..MAX_CUTS {
         let source = registry::find(name)?;
         if !source.is_own() || interposer::is_there() {
             return Ok(source.id());

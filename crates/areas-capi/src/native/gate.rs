@@ -33,7 +33,7 @@ pub const AREAS_OFFER_ANY: u32 = 4;
 /// How long an answer may take from who listens.
 const ANSWER: Duration = Duration::from_secs(10);
 /// The most users that an areas_offering or areas_taking names.
-const MOST_USERS: usize = 256;
+const MAX_USERS: usize = 256;
 
 /// To whom an area is offered, and how. Begin with AREAS_OFFERING: to this process's own user, with the rights that it has.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +126,7 @@ unsafe fn users<'a>(users: *const u32, count: usize, what: &'static str) -> Resu
         (true, 0) => Ok(&[]),
         (true, _) => Err(invalid(what, "its users are NULL, and their count is not 0")),
         (false, 0) => Err(invalid(what, "its users are named, and their count is 0")),
-        (false, count) if count > MOST_USERS => Err(invalid(what, "it names more than 256 users")),
+        (false, count) if count > MAX_USERS => Err(invalid(what, "it names more than 256 users")),
         // SAFETY: so many are there (the caller), few enough for a slice.
         (false, count) => Ok(unsafe { std::slice::from_raw_parts(users, count) }),
     }

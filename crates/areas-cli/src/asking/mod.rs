@@ -43,7 +43,7 @@ pub(crate) enum Answer {
 /// No request and no answer is longer: a holder of more areas than that names the first ones.
 const LONGEST: u64 = 64 << 10;
 /// Ids that an answer has room for.
-pub(crate) const MOST_IDS: usize = 4096;
+pub(crate) const MAX_IDS: usize = 4096;
 
 /// Where a process of our pid namespace listens: a name in the abstract namespace.
 fn address(pid: u32) -> io::Result<String> {

@@ -184,7 +184,7 @@ impl Facts {
 
     /// The names in a folder, in order.
     pub(crate) fn names(&self, path: impl AsRef<Path>) -> Known<Vec<String>> {
-        const MOST: usize = 100_000;
+        const MAX: usize = 100_000;
         let path = path.as_ref();
         let failed = |error: std::io::Error| match error.kind() {
             ErrorKind::NotFound => Unread::Missing(path.to_owned()),
@@ -194,7 +194,7 @@ impl Facts {
         let name = |entry: std::io::Result<std::fs::DirEntry>| {
             Some(entry.ok()?.file_name().to_string_lossy().into_owned())
         };
-        let mut names: Vec<String> = entries.take(MOST).filter_map(name).collect();
+        let mut names: Vec<String> = entries.take(MAX).filter_map(name).collect();
         names.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
         Ok(names)
     }
@@ -242,8 +242,8 @@ impl Facts {
 }
 
 fn odd(path: &Path, text: &str) -> Unread {
-    const MOST: usize = 60;
-    let mut short: String = text.chars().take(MOST).collect();
+    const MAX: usize = 60;
+    let mut short: String = text.chars().take(MAX).collect();
     if short.len() < text.len() {
         short.push('…');
     }

@@ -180,7 +180,7 @@ fn landlock(facts: &Facts) -> Check {
 }
 
 /// More are not looked at.
-const MOST_PROCESSES: usize = 10_000;
+const MAX_PROCESSES: usize = 10_000;
 
 /// Whether processes of the same user can be looked into.
 fn others(facts: &Facts) -> Check {
@@ -198,7 +198,7 @@ fn others(facts: &Facts) -> Check {
     let same: Vec<&String> = processes
         .iter()
         .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-        .take(MOST_PROCESSES)
+        .take(MAX_PROCESSES)
         .filter(|pid| same(pid))
         .collect();
     // A process that has just ended is no process that hides.

@@ -14,7 +14,7 @@ use crate::target::bytes_of;
 
 const WHAT: &str = "fetch an area";
 /// A line that is longer makes no sense.
-const MOST_LINE: u64 = 1 << 20;
+const MAX_LINE: u64 = 1 << 20;
 
 /// What it says.
 #[derive(Debug, Deserialize)]
@@ -125,7 +125,7 @@ impl Worker {
         let mut line = String::new();
         self.events
             .by_ref()
-            .take(MOST_LINE)
+            .take(MAX_LINE)
             .read_line(&mut line)
             .map_err(|error| io_error(format!("{WHAT}: receive from the process that does it"), error))?;
         if line.is_empty() {

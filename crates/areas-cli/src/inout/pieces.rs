@@ -10,7 +10,7 @@ const PIECE: u64 = 8 << 20;
 /// Fits into a processor's cache, and is many pages.
 pub(super) const BUFFER: usize = 512 << 10;
 /// Memory is slower than so many processors.
-const MOST_THREADS: usize = 16;
+const MAX_THREADS: usize = 16;
 
 /// Has `work` done for all pieces of `0..total`, the first ones first. Each thread has a buffer of twice [`BUFFER`] bytes. `tell` is told on this thread how
 /// much is done, and whether to go on is its answer. The first error ends it early.
@@ -23,7 +23,7 @@ pub(super) fn each(
     work: impl Fn(Range<u64>, &mut [u8]) -> areas::Result<()> + Sync,
 ) -> areas::Result<()> {
     let pieces = total.div_ceil(PIECE);
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     let threads = u64::try_from(threads).unwrap_or(1).min(pieces);
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let one = |index: u64, buffer: &mut [u8]| {

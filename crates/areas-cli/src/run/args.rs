@@ -64,7 +64,7 @@ pub(crate) enum Huge {
 pub(crate) struct Cpus(pub(crate) Vec<usize>);
 
 /// No machine has more, as the kernel counts them (NR_CPUS).
-const MOST: usize = 8192;
+const MAX: usize = 8192;
 
 impl FromStr for Cpus {
     type Err = Error;
@@ -73,7 +73,7 @@ impl FromStr for Cpus {
         let range = |part: &str| {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-            (first <= last && last < MOST).then_some(first..=last)
+            (first <= last && last < MAX).then_some(first..=last)
         };
         let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
         let mut cpus: Vec<usize> = ranges

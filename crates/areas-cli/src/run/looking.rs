@@ -15,7 +15,7 @@ const SELDOMEST: Duration = Duration::from_secs(1);
 const SHARE: u32 = 50;
 const FIRST_SHARE: u32 = 5;
 /// Processes that are looked at.
-const MOST: usize = 1024;
+const MAX: usize = 1024;
 
 /// What was seen at the last look.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ fn processor_time() -> Duration {
 fn with_descendants(pid: u32) -> Vec<u32> {
     let (mut found, mut known) = (vec![pid], BTreeSet::from([pid]));
     let mut at = 0;
-    while at < found.len() && found.len() < MOST {
+    while at < found.len() && found.len() < MAX {
         for child in children(found[at]) {
             if known.insert(child) {
                 found.push(child);

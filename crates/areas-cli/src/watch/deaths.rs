@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// Of so many processes at most the end is waited for; of others it is found out by looking.
-const MOST: usize = 256;
+const MAX: usize = 256;
 
 /// Processes whose end is waited for.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl Deaths {
     pub(super) fn expect(&mut self, pids: impl IntoIterator<Item = u32>) -> bool {
         let mut before = std::mem::take(&mut self.handles);
         let mut late = BTreeSet::new();
-        for pid in pids.into_iter().take(MOST) {
+        for pid in pids.into_iter().take(MAX) {
             match before.remove(&pid).map_or_else(|| open(pid), Ok) {
                 Ok(handle) => _ = self.handles.insert(pid, handle),
                 Err(Errno::SRCH) => _ = late.insert(pid),

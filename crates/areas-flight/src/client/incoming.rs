@@ -14,7 +14,7 @@ use super::peer::before;
 use crate::grpc::{self, PREFIX};
 
 /// The head of a message of Arrow is as large as its schema, or as the table has columns. More makes no sense.
-const MOST_HEADER: usize = 16 << 20;
+const MAX_HEADER: usize = 16 << 20;
 
 /// Why nothing more comes.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Incoming {
             match (u32::try_from(key >> 3), key & 7) {
                 (Ok(grpc::HEADER), 2) if header.is_empty() => {
                     let length = self.length().await?;
-                    if length > MOST_HEADER {
+                    if length > MAX_HEADER {
                         return Err(nonsense(&format!("the head of a message has {length} bytes")));
                     }
                     header = self.all(length).await?;

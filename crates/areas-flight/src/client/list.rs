@@ -15,9 +15,9 @@ use crate::wire::{self, Offered};
 use crate::{print, runtime};
 
 /// More areas than so many are not listed: the server may never end.
-const MOST: usize = 100_000;
+const MAX: usize = 100_000;
 /// And what is told of all of them is no larger.
-const MOST_BYTES: u64 = 256 << 20;
+const MAX_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, Serialize)]
 struct Listing {
@@ -58,12 +58,12 @@ async fn ask(peer: &Peer, came: &AtomicU64) -> std::result::Result<Vec<FlightInf
     let mut stream = peer.within(connection.client.list_flights(Criteria::default())).await?.into_inner();
     let mut infos = Vec::new();
     while let Some(info) = peer.within(stream.message()).await? {
-        if infos.len() == MOST {
-            return Err(Status::out_of_range(format!("it lists more than {MOST} areas")));
+        if infos.len() == MAX {
+            return Err(Status::out_of_range(format!("it lists more than {MAX} areas")));
         }
         let size = info.encoded_len() as u64;
-        if came.fetch_add(size, Ordering::Relaxed) + size > MOST_BYTES {
-            return Err(Status::out_of_range(format!("what it lists has more than {MOST_BYTES} bytes")));
+        if came.fetch_add(size, Ordering::Relaxed) + size > MAX_BYTES {
+            return Err(Status::out_of_range(format!("what it lists has more than {MAX_BYTES} bytes")));
         }
         infos.push(info);
     }

@@ -31,7 +31,7 @@ const WINDOW: u32 = 8 << 20;
 /// A frame of HTTP/2: a larger one is gathered before any of it is seen, smaller ones are more calls of the kernel.
 const FRAME: u32 = 256 << 10;
 /// What is told of an area is no larger: its schema, mostly.
-const MOST_MESSAGE: usize = 16 << 20;
+const MAX_MESSAGE: usize = 16 << 20;
 
 pub(crate) type Client = FlightServiceClient<InterceptedService<Channel, Auth>>;
 
@@ -125,7 +125,7 @@ impl Peer {
         let channel = self.endpoint.connect().await;
         let channel = channel.map_err(|error| Status::from_error(error.into()))?;
         let client = FlightServiceClient::with_interceptor(channel.clone(), self.auth.clone());
-        Ok(Connection { client: client.max_decoding_message_size(MOST_MESSAGE), channel })
+        Ok(Connection { client: client.max_decoding_message_size(MAX_MESSAGE), channel })
     }
 
     /// Begins a `DoGet`.

@@ -35,7 +35,7 @@ pub(crate) struct TableDownload {
 /// So much room is asked for at a time, at least
 const LEAST_AHEAD: usize = 4 << 20;
 /// and at most, where messages are smaller.
-const MOST_AHEAD: usize = 64 << 20;
+const MAX_AHEAD: usize = 64 << 20;
 
 impl TableDownload {
     /// Brings all endpoints' messages, one after the other; the area, and how many bytes of it they are.
@@ -158,7 +158,7 @@ impl TableDownload {
     fn ask_for_room(&mut self, end: usize) -> Result<()> {
         if self.room < end {
             // Never much more than there is already: it may all but fit.
-            let ahead = (self.room / 2).clamp(LEAST_AHEAD, MOST_AHEAD).max(end - self.room);
+            let ahead = (self.room / 2).clamp(LEAST_AHEAD, MAX_AHEAD).max(end - self.room);
             let asked = areas::machine::refuse_what_cannot_fit(ahead as u64);
             asked.map_err(|error| {
                 let full = Error::new(error.kind(), self.what.clone());

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::transport::server::Connected;
 
 /// So many at once; whoever comes then waits. Each takes two descriptors, and a process has 1024, mostly.
-const MOST: usize = 256;
+const MAX: usize = 256;
 /// Who has not made a call with the token by then has nothing to say.
 const FIRST_CALL: Duration = Duration::from_secs(20);
 /// After a connection could not be taken: there may be descriptors again.
@@ -81,7 +81,7 @@ impl Accepted {
 }
 
 async fn accept(listener: TcpListener, sender: mpsc::Sender<Wire>) {
-    let room = Arc::new(Semaphore::new(MOST));
+    let room = Arc::new(Semaphore::new(MAX));
     while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
         let accepted = listener.accept().await;
         let Ok(wire) = accepted.and_then(|(stream, peer)| Wire::new(stream, peer, permit)) else {

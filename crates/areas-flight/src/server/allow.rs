@@ -72,7 +72,7 @@ struct Known {
 }
 
 /// More than so many are computed again as they are asked for.
-const MOST_KNOWN: usize = 4096;
+const MAX_KNOWN: usize = 4096;
 
 /// An area that is offered, open.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl Offer {
         let mut fresh = Known::default();
         let found = compute(&mut fresh, &opened.bytes);
         let mut all = lock();
-        if all.len() >= MOST_KNOWN {
+        if all.len() >= MAX_KNOWN {
             all.clear();
         }
         let kept = all.entry(key).or_default();

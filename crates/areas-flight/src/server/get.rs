@@ -24,7 +24,7 @@ use super::stream::Messages;
 use crate::{complain, grpc};
 
 /// No request is larger: a name, or a ticket.
-pub(crate) const MOST_REQUEST: usize = 64 << 10;
+pub(crate) const MAX_REQUEST: usize = 64 << 10;
 /// A request is short: it is there at once, or there is something wrong.
 const REQUEST: Duration = Duration::from_secs(20);
 /// So much is handed to the connection at a time.
@@ -115,8 +115,8 @@ async fn ticket(body: Body) -> Result<Ticket, Status> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
         if let Ok(data) = frame?.into_data() {
-            if bytes.len() + data.len() > MOST_REQUEST {
-                return Err(Status::out_of_range(format!("a request has {MOST_REQUEST} bytes at most")));
+            if bytes.len() + data.len() > MAX_REQUEST {
+                return Err(Status::out_of_range(format!("a request has {MAX_REQUEST} bytes at most")));
             }
             bytes.extend_from_slice(&data);
         }

@@ -16,7 +16,7 @@ use tonic::transport::{Server, ServerTlsConfig};
 use super::accept::Accepted;
 use super::admit::Admission;
 use super::allow::{Allowed, Offer};
-use super::get::{Calls, Least, MOST_REQUEST};
+use super::get::{Calls, Least, MAX_REQUEST};
 use super::service::Service;
 use crate::args::Serve;
 use crate::failure::{in_words, io_error};
@@ -24,7 +24,7 @@ use crate::token::{self, Token};
 use crate::{complain, print, runtime, tls, wire, worker};
 
 /// So many calls on one connection at once.
-const MOST_STREAMS: u32 = 64;
+const MAX_STREAMS: u32 = 64;
 /// What a client may send before it is read: names and tickets are short.
 const WINDOW: u32 = 1 << 20;
 /// A client of which nothing is heard for so long is asked whether it is there, and has as long to answer.
@@ -99,7 +99,7 @@ async fn answer(
     let service = Service::new(Arc::clone(&offer));
     let admission = Admission(Arc::new(token));
     let others = FlightServiceServer::new(service.clone())
-        .max_decoding_message_size(MOST_REQUEST)
+        .max_decoding_message_size(MAX_REQUEST)
         .max_encoding_message_size(usize::MAX);
     let others = InterceptedService::new(others, {
         let admission = admission.clone();
@@ -120,7 +120,7 @@ async fn answer(
         })?;
     }
     let serving = server
-        .max_concurrent_streams(MOST_STREAMS)
+        .max_concurrent_streams(MAX_STREAMS)
         .initial_connection_window_size(WINDOW)
         .initial_stream_window_size(WINDOW)
         .http2_keepalive_interval(Some(SILENCE))

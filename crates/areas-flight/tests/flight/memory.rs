@@ -14,7 +14,7 @@ use crate::hostile::{Hostile, Then, batch};
 
 const AREA: usize = 256 << 20;
 /// For programs of this size, with buffers for four connections: a quarter of what one copy would be.
-const MOST: u64 = (AREA / 4) as u64;
+const MAX: u64 = (AREA / 4) as u64;
 
 /// What a process has of its own, in bytes: not what it shares, as an area is.
 fn own(pid: u32) -> u64 {
@@ -58,8 +58,8 @@ fn neither_side_has_a_copy_beyond_the_area() {
     assert!(came);
     eprintln!("of {} MiB: server {} MiB, client {} MiB", AREA >> 20, of_server >> 20, of_client >> 20);
     assert!(of_server > 0 && of_client > 0, "{of_server} {of_client}");
-    assert!(of_server < MOST, "the server had {of_server} bytes");
-    assert!(of_client < MOST, "the client had {of_client} bytes");
+    assert!(of_server < MAX, "the server had {of_server} bytes");
+    assert!(of_client < MAX, "the client had {of_client} bytes");
 }
 
 /// Into the area from a server of others, whose messages may be as large as they like.
@@ -76,7 +76,7 @@ fn a_large_batch_of_another_server_is_gathered_nowhere() {
     let children = || [vec![fetcher], crate::harness::children_of(fetcher)].concat();
     let (of_client, ran) = most(children, || fetching.ended());
     assert!(ran.stderr.contains("not a table in Arrow's stream format"), "{ran:?}");
-    assert!(0 < of_client && of_client < MOST, "the client had {of_client} bytes");
+    assert!(0 < of_client && of_client < MAX, "the client had {of_client} bytes");
 }
 
 /// A table's batch is one message, as large as it was written; and the server sends it from where it lies.
@@ -131,5 +131,5 @@ fn a_large_batch_of_a_table_is_copied_nowhere_on_the_server() {
         },
     );
     assert_eq!(came, AREA);
-    assert!(0 < of_server && of_server < MOST, "the server had {of_server} bytes");
+    assert!(0 < of_server && of_server < MAX, "the server had {of_server} bytes");
 }

@@ -79,7 +79,7 @@ struct Targets {
 impl Targets {
     /// Some of each team, all over the place. They are met here, and not yet looked for by name.
     fn choose(size: Size) -> Result<Self> {
-        const MOST: usize = 1_000;
+        const MAX: usize = 1_000;
         let listing = registry::list()?;
         ensure!(listing.unreadable.is_empty(), "{:?}", listing.unreadable);
         let (own, foreign): (Vec<Source>, Vec<Source>) = listing.areas.into_iter().partition(Source::is_own);
@@ -88,7 +88,7 @@ impl Targets {
         // A step that has no divisor in common with the count meets each once.
         let spread = |sources: &[Source]| -> Vec<Source> {
             let step = (7_919 % sources.len()).max(1);
-            (0..sources.len().min(MOST)).map(|i| sources[i * step % sources.len()].clone()).collect()
+            (0..sources.len().min(MAX)).map(|i| sources[i * step % sources.len()].clone()).collect()
         };
         let foreign = spread(&foreign);
         Ok(Targets {

@@ -17,7 +17,7 @@ use crate::op::Op;
 /// What areas of threads are called: a child that was forked meanwhile has them too, and nobody in it to drop them.
 pub(super) const THREADS: &str = "of-a-thread";
 /// Children at once.
-const MOST_CHILDREN: usize = 3;
+const MAX_CHILDREN: usize = 3;
 
 /// Whether a process may end like that: by itself, or by a signal that we send.
 pub(crate) fn is_planned(status: WaitStatus) -> bool {
@@ -29,9 +29,7 @@ pub(crate) fn is_planned(status: WaitStatus) -> bool {
 
 impl Worker {
     fn may_fork(&self) -> bool {
-        self.options.depth < DEEPEST
-            && self.children.len() < MOST_CHILDREN
-            && self.shared.call() == Call::GoOn
+        self.options.depth < DEEPEST && self.children.len() < MAX_CHILDREN && self.shared.call() == Call::GoOn
     }
 
     pub(super) fn fork(&mut self) {

@@ -3,7 +3,7 @@
 use areas::{Address, Area, Lock, NodeSet, Policy, Protection, Shared, registry};
 
 use super::held::{Held, Memory, inode};
-use super::{MOST_HELD, Worker};
+use super::{MAX_HELD, Worker};
 use crate::finding::Rule;
 use crate::op::Op;
 
@@ -209,7 +209,7 @@ impl Worker {
 
     /// A resizable area that nobody else has: what is cut off is freed, and comes back as zeros.
     pub(super) fn resize_alone(&mut self) {
-        if self.held.len() >= MOST_HELD {
+        if self.held.len() >= MAX_HELD {
             return;
         }
         let (large, small) = (self.pages() + PAGE, PAGE);

@@ -27,7 +27,7 @@ pub(crate) use family::is_planned;
 use held::{Held, Memory};
 
 /// Areas that a process holds at most, so that all processes fit into the machine.
-const MOST_HELD: usize = 24;
+const MAX_HELD: usize = 24;
 /// Children of children, at most.
 const DEEPEST: u64 = 3;
 
@@ -174,7 +174,7 @@ impl Worker {
     }
 
     fn step(&mut self) {
-        let full = self.held.len() >= MOST_HELD;
+        let full = self.held.len() >= MAX_HELD;
         match self.random.u32(0..1000) {
             0..200 if full => self.drop_one(),
             0..40 => self.create_fixed(),

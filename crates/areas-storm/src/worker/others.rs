@@ -6,7 +6,7 @@ use areas::registry::{self, Source};
 use areas::{AreaId, Extent, Kind, Protection};
 
 use super::held::{Held, Memory, inode};
-use super::{MOST_HELD, Worker};
+use super::{MAX_HELD, Worker};
 use crate::board::SLOTS;
 use crate::finding::Rule;
 use crate::op::Op;
@@ -180,7 +180,7 @@ impl Worker {
         if held.id().is_some() {
             self.record(&mut held);
         }
-        if self.held.len() < MOST_HELD {
+        if self.held.len() < MAX_HELD {
             self.held.push(held);
         } else {
             self.let_go(held);

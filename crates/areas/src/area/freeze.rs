@@ -106,9 +106,9 @@ impl<K: Access> Area<K> {
         unsafe { self.mapping.replace(Protection::READ, (read_only.as_fd(), 0)) }.map_err(|errno| {
             Error::new(Kind::System, what.clone()).call("mmap(MAP_FIXED, PROT_READ)", errno)
         })?;
-        super::dress(&self.mapping, self.object.as_ref(), self.undumped);
+        super::exclude_reserve_from_dump(&self.mapping, self.object.as_ref(), self.undumped);
         if let Err(error) = self.lock_again().and_then(|()| self.seal(&what, patience))
-            && let Some(error) = self.thaw(before, error)
+            && let Some(error) = self.rollback_freeze(before, error)
         {
             return Err(error);
         }
@@ -179,7 +179,7 @@ impl<K: Access> Area<K> {
 
     /// Puts things back as they were before freezing was tried. `None` where another holder has frozen it meanwhile: then that
     /// cannot be done, and need not.
-    fn thaw(&mut self, before: Protection, error: Error) -> Option<Error> {
+    fn rollback_freeze(&mut self, before: Protection, error: Error) -> Option<Error> {
         let object = super::object_of(self.object.as_ref());
         // SAFETY: as in `try_freeze`: no references, and the object's own descriptor. Another holder who is trying to seal it now
         // is waited for there.
@@ -193,12 +193,12 @@ impl<K: Access> Area<K> {
                     unsafe { self.mapping.replace(Protection::READ, (fd, 0)) }
                 }),
             };
-            super::dress(&self.mapping, Some(object), self.undumped);
+            super::exclude_reserve_from_dump(&self.mapping, Some(object), self.undumped);
             if readable.is_ok() && self.lock_again().is_ok() {
                 return None;
             }
         }
-        super::dress(&self.mapping, Some(object), self.undumped);
+        super::exclude_reserve_from_dump(&self.mapping, Some(object), self.undumped);
         let restored = replaced
             .map_err(|errno| {
                 Error::new(Kind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno)

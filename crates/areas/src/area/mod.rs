@@ -121,7 +121,7 @@ impl<K: Access> Area<K> {
     /// An area over a mapping: without a name, and not locked yet.
     #[inline]
     fn over(mapping: Mapping, object: Option<Object>, placement: Placement) -> Self {
-        dress(&mapping, object.as_ref(), false);
+        exclude_reserve_from_dump(&mapping, object.as_ref(), false);
         if let Some(object) = &object {
             object.hand_out();
         }
@@ -293,7 +293,7 @@ impl<K: Access> Area<K> {
             return Ok(());
         }
         // Others may shrink a resizable area meanwhile: what they cut off need not come in.
-        const MOST_CUTS: usize = 100;
+        const MAX_CUTS: usize = 100;
         for cuts in 0.. {
             let job = Job {
                 mapping: &self.mapping,
@@ -308,7 +308,7 @@ impl<K: Access> Area<K> {
                     self.note_gathering(&done);
                     break;
                 }
-                Err(error) if cuts < MOST_CUTS && self.was_cut(job.len, &error) => {}
+                Err(error) if cuts < MAX_CUTS && self.was_cut(job.len, &error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -793,7 +793,7 @@ impl<K: Access> fmt::Debug for Area<K> {
 }
 
 /// Keeps reserves out of core dumps, and what was asked to be kept out. A mapping that takes the place of another has to be told again.
-fn dress(mapping: &Mapping, object: Option<&Object>, undumped: bool) {
+fn exclude_reserve_from_dump(mapping: &Mapping, object: Option<&Object>, undumped: bool) {
     let has_reserve = object.is_some_and(|object| !matches!(object.extent(), Extent::Fixed));
     if has_reserve || undumped {
         // Only the size of a core dump depends on it.

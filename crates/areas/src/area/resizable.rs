@@ -236,7 +236,7 @@ impl Area<Resizable> {
                 self.own().mark_uneven()?;
             }
             self.widen(wanted)?;
-            super::dress(&self.mapping, self.object.as_ref(), self.undumped);
+            super::exclude_reserve_from_dump(&self.mapping, self.object.as_ref(), self.undumped);
             self.note_span();
         }
         Ok(())
@@ -382,14 +382,14 @@ impl<K: Access> Area<K> {
     pub(super) fn widen(&mut self, span: usize) -> Result<()> {
         let object = super::object_of(self.object.as_ref());
         self.mapping.extend(span, own_file(object)?)?;
-        self.dress_tail(span)
+        self.exclude_tail_from_dump(span)
     }
 
     /// The same, past the end of its reservation and over others: what they were is known to the claim.
     fn cover(&mut self, span: usize, over: &[Arc<Reservation>]) -> Result<Claim> {
         let object = super::object_of(self.object.as_ref());
         let claim = self.mapping.cover(span, own_file(object)?, over)?;
-        match self.dress_tail(span) {
+        match self.exclude_tail_from_dump(span) {
             Ok(()) => Ok(claim),
             Err(error) => {
                 self.mapping.uncover(claim);
@@ -398,12 +398,12 @@ impl<K: Access> Area<K> {
         }
     }
 
-    fn dress_tail(&mut self, span: usize) -> Result<()> {
+    fn exclude_tail_from_dump(&mut self, span: usize) -> Result<()> {
         if !self.placement.is_default() {
             self.mapping.place(0..span, &self.placement)?;
         }
         // Where it shrinks again, the new part is a reserve.
-        super::dress(&self.mapping, self.object.as_ref(), self.undumped);
+        super::exclude_reserve_from_dump(&self.mapping, self.object.as_ref(), self.undumped);
         Ok(())
     }
 }

@@ -172,7 +172,7 @@ impl<K: Access> Area<K> {
                 mapping.place(range, &placement)?;
             }
         }
-        super::dress(&mapping, self.object.as_ref(), self.undumped);
+        super::exclude_reserve_from_dump(&mapping, self.object.as_ref(), self.undumped);
         let unlocked = self.lock_as_well(&mapping, whose)?;
         // Locked first: what may not be accessed cannot be brought in.
         let guarded = if self.mapping.is_guarded() { mapping.guard_lowest_page() } else { Ok(()) };

@@ -161,11 +161,11 @@ fn of_nodes(
     let facts = match pools.len() {
         1 => format!("node {first}'s pool of {page} pages has {total} pages, {free} free"),
         _ => {
-            const MOST: usize = 8;
-            let each = pools.iter().take(MOST);
+            const MAX: usize = 8;
+            let each = pools.iter().take(MAX);
             let each = each
                 .map(|(node, _, pool)| format!("node {node}: {} of {}", told(pool.free), told(pool.total)));
-            let more = if pools.len() > MOST { ", …" } else { "" };
+            let more = if pools.len() > MAX { ", …" } else { "" };
             let each = each.collect::<Vec<_>>().join(", ");
             format!(
                 "the pools of {page} pages on {} have {total} pages, {free} free ({each}{more})",

@@ -23,11 +23,11 @@ use crate::sys::guarded::Guarded;
 use crate::sys::listening::Until;
 
 /// So many connections of one user may have an area that is not fetched.
-const MOST_OF_ONE: usize = 32;
+const MAX_OF_ONE: usize = 32;
 /// So many of all users together.
-const MOST_OF_ALL: usize = 256;
+const MAX_OF_ALL: usize = 256;
 /// So many ended connections are told of, where nobody asks for them meanwhile: the last ones.
-const MOST_ENDED: usize = MOST_OF_ALL;
+const MAX_ENDED: usize = MAX_OF_ALL;
 /// Where no descriptor is free for who connects, it is tried again after this.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -254,7 +254,7 @@ impl Answers {
             if !has_ended.next().copied().unwrap_or(false) {
                 return true;
             }
-            if ended.len() == MOST_ENDED {
+            if ended.len() == MAX_ENDED {
                 ended.pop_front();
             }
             ended.push_back(Ended {
@@ -344,7 +344,7 @@ impl Answers {
             return Err(No::Refused(Refusal::NotOffered));
         }
         let of_it = self.given.iter().filter(|given| given.peer.user == peer.user).count();
-        if of_it >= MOST_OF_ONE || self.given.len() >= MOST_OF_ALL {
+        if of_it >= MAX_OF_ONE || self.given.len() >= MAX_OF_ALL {
             return Err(No::Refused(Refusal::Busy));
         }
         let failed = |error: Error| match error.kind() {

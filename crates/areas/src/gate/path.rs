@@ -15,7 +15,7 @@ use crate::sys;
 use crate::sys::file::{CWD, OFlags, Stat};
 
 /// As many links as the kernel follows.
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// The folder of what a path names, open for nothing but to go on from there (`O_PATH`), and its name in it.
 ///
@@ -60,7 +60,7 @@ fn walk(path: &Path, what: &dyn Fn() -> String) -> Result<OwnedFd> {
             return Err(failed("openat(O_PATH)", sys::Errno::NOTDIR));
         }
         links += 1;
-        if links > MOST_LINKS {
+        if links > MAX_LINKS {
             return Err(failed("openat(O_PATH)", sys::Errno::LOOP));
         }
         check_link(&stat, &step, what)?;

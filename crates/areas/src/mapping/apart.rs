@@ -18,7 +18,7 @@ use crate::page::PageSize;
 use crate::sys::memory::At;
 
 /// How many mappings stand apart at a time.
-const MOST: usize = 8192;
+const MAX_UNMERGED: usize = 8192;
 
 /// How far below the anchor addresses are wished for, in bytes: far enough for much memory, and not so far that it would come near to what
 /// grows upwards (the heap).
@@ -58,7 +58,7 @@ impl Room {
     /// Where `span` bytes would lie below all others, a page from the next: no two threads are told the same. `None` where the kernel
     /// shall choose.
     fn wish(&self, span: usize) -> Option<usize> {
-        if self.apart.load(Ordering::Relaxed) >= MOST {
+        if self.apart.load(Ordering::Relaxed) >= MAX_UNMERGED {
             return None;
         }
         let huge = PageSize::HUGE_2M.bytes();
@@ -217,7 +217,7 @@ mod tests {
     fn not_all_stand_apart() {
         let room = room();
         let mut last = 0;
-        for _ in 0..MOST {
+        for _ in 0..MAX_UNMERGED {
             last = room.wish(gap()).unwrap();
             assert!(room.took(Some(last), last));
         }

@@ -84,8 +84,8 @@ pub(crate) fn excerpt(text: &str) -> String {
 }
 
 fn cut(text: &str) -> &str {
-    const MOST: usize = 60;
-    shortened(text, MOST)
+    const MAX: usize = 60;
+    shortened(text, MAX)
 }
 
 #[cfg(test)]

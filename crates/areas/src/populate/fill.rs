@@ -7,9 +7,9 @@
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, PoisonError};
 
-use super::crew::Crew;
 use super::gather::Gather;
 use super::watch::Watch;
+use super::workers::Workers;
 use super::{CHUNK, Chunks, Job, Populated, Progress, Way, piece, room};
 use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
@@ -58,7 +58,7 @@ pub(crate) fn run(
     };
     let before = if gather.is_some() { parts.start } else { 0 };
     let chunks = Chunks { total: job.len, step: CHUNK, before };
-    let crew = Crew::of(placement)?;
+    let workers = Workers::of(placement)?;
     // One for each thread that is at work.
     let buffers: Mutex<Vec<Vec<u8>>> = Mutex::default();
     let spare = || buffers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +87,7 @@ pub(crate) fn run(
         spare().push(buffer);
         Ok(())
     };
-    let threads = crew.share_out(chunks.count(), &fill, &mut |index| {
+    let threads = workers.for_each_chunk(chunks.count(), &fill, &mut |index| {
         done += chunks.at(index).len();
         if done < job.len {
             progress(Progress { done, total: job.len });

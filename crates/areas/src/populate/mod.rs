@@ -2,24 +2,24 @@
 //!
 //! It is the guarantee that there is memory: what plainly cannot fit is refused before the first page is taken
 //! ([`room`]), because a policy that confines pages to nodes, or a control group's limit, ends in the out-of-memory killer, not in an
-//! error. Others who take the same room are seen along the way ([`promise`], [`watch`]). The threads ([`crew`]) end before the call does.
+//! error. Others who take the same room are seen along the way ([`promise`], [`watch`]). The threads ([`workers`]) end before the call does.
 
-mod crew;
 mod dry;
 mod fill;
 mod gather;
 pub(crate) mod promise;
 pub(crate) mod room;
 mod watch;
+mod workers;
 
 use std::ops::Range;
 use std::ptr::NonNull;
 
-use crew::Crew;
 pub(crate) use dry::pool_ran_dry;
 pub(crate) use fill::run as fill;
 use gather::Gather;
 pub(crate) use gather::Refused;
+use workers::Workers;
 
 use crate::error::{Error, Kind, Result, remedy};
 use crate::mapping::{Mapping, Sharing};
@@ -99,7 +99,7 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
     let step = if gather.is_some() { PageSize::transparent().bytes() } else { page.bytes() };
     // A huge page lies in one chunk.
     let chunks = Chunks { total: pages, step: CHUNK.max(step), before: parts.start };
-    let crew = if chunks.count() > 1 { Crew::of(placement)? } else { Crew::alone() };
+    let workers = if chunks.count() > 1 { Workers::of(placement)? } else { Workers::alone() };
     let work = |index| {
         let chunk = chunks.at(index);
         let mut at = chunk.start;
@@ -115,7 +115,7 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
         Ok(())
     };
     let mut done = 0;
-    let threads = crew.share_out(chunks.count(), &work, &mut |index| {
+    let threads = workers.for_each_chunk(chunks.count(), &work, &mut |index| {
         done += chunks.at(index).len();
         // The last report comes at the very end.
         if done < pages {

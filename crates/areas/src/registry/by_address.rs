@@ -14,7 +14,7 @@ use super::addresses::{Addresses, END, Entry, Keeper, START, SURE, WORDS};
 use super::id::AreaId;
 use super::table::Announcement;
 use crate::error::{Error, Kind, Result};
-use crate::mapping::Canary;
+use crate::mapping::ForkDetector;
 use crate::object::Extent;
 use crate::sys;
 use crate::sys::file::Identity;
@@ -28,7 +28,7 @@ static ADDRESSES: Addresses = Addresses::new();
 #[derive(Debug)]
 pub(super) struct Here {
     /// Not set in a forked child that has not begun anew: what it inherited are its parent's ids.
-    pub(super) canary: Canary,
+    pub(super) fork_detector: ForkDetector,
     /// Whether this process is a team, as far as was seen last: what [`join_once`](super::join_once) asks first.
     pub(super) is_team: AtomicBool,
 }
@@ -40,7 +40,7 @@ pub(super) type Places = Keeper<&'static Addresses>;
 pub(super) fn begin() -> Result<(&'static Here, Places)> {
     if HERE.get().is_none() {
         // Nobody else is here: the mutex.
-        let _ = HERE.set(Here { canary: Canary::new()?, is_team: AtomicBool::new(false) });
+        let _ = HERE.set(Here { fork_detector: ForkDetector::new()?, is_team: AtomicBool::new(false) });
     }
     let here = HERE.get().ok_or_else(|| Error::new(Kind::System, "use the registry"))?;
     let mut places = Keeper::new(&ADDRESSES);
@@ -184,14 +184,14 @@ fn id_of(entry: &Entry) -> Option<AreaId> {
 /// Whether this process is known to be a team. A forked child that has not begun anew is none.
 #[inline]
 pub(super) fn is_team() -> bool {
-    HERE.get().is_some_and(|here| here.canary.is_set() && here.is_team.load(Ordering::Relaxed))
+    HERE.get().is_some_and(|here| here.fork_detector.is_set() && here.is_team.load(Ordering::Relaxed))
 }
 
 /// The id of the area that has an address, as far as it is known here. `None` says nothing.
 #[inline]
 pub(super) fn id_at(address: u64) -> Option<AreaId> {
     let here = HERE.get()?;
-    if !here.canary.is_set() {
+    if !here.fork_detector.is_set() {
         return None;
     }
     let entry = ADDRESSES.find(address)?;
@@ -219,7 +219,7 @@ pub enum AtAddress {
 #[inline]
 pub(super) fn mapped_at(address: u64) -> AtAddress {
     let unknown = AtAddress::Unknown;
-    let Some(here) = HERE.get().filter(|here| here.canary.is_set()) else { return unknown };
+    let Some(here) = HERE.get().filter(|here| here.fork_detector.is_set()) else { return unknown };
     let Some(place) = ADDRESSES.find_whole(address).and_then(|entry| Place::read(&entry)) else {
         return unknown;
     };
@@ -234,14 +234,15 @@ pub(super) fn mapped_at(address: u64) -> AtAddress {
         At::NotAsked => AtAddress::NotAsked(place.id),
     };
     // A child that was forked meanwhile (by a signal handler) has asked by its parent's descriptor.
-    if here.canary.is_set() { told } else { unknown }
+    if here.fork_detector.is_set() { told } else { unknown }
 }
 
 /// Whether a range may reach into an area of ours. Only `false` says something.
 pub(super) fn may_overlap(start: u64, len: u64) -> bool {
     let Some(here) = HERE.get() else { return false };
     // A forked child has what its parent had, and nobody has said here what that is.
-    !here.canary.is_set() || len > 0 && ADDRESSES.reach_into(start, start.saturating_add(len)).unwrap_or(true)
+    !here.fork_detector.is_set()
+        || len > 0 && ADDRESSES.reach_into(start, start.saturating_add(len)).unwrap_or(true)
 }
 
 #[cfg(test)]

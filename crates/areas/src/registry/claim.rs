@@ -50,7 +50,7 @@ impl Claim {
         is_live: impl Fn(AreaId) -> bool,
     ) -> Result<Self> {
         /// As many as a queue can hold, and as many again.
-        const MOST_CLAIMED: u32 = 1024;
+        const MAX_CLAIMED: u32 = 1024;
         let failed = |call: &'static str, errno| {
             let error = |kind| Error::new(kind, what.to_owned()).call(call, errno);
             match errno {
@@ -81,7 +81,7 @@ impl Claim {
                 Ok(()) | Err(sys::Errno::AGAIN | sys::Errno::ACCESS) => claimed += 1,
                 Err(errno) => return Err(failed("fcntl(F_OFD_SETLK, F_WRLCK)", errno)),
             }
-            if claimed > MOST_CLAIMED {
+            if claimed > MAX_CLAIMED {
                 break;
             }
         }

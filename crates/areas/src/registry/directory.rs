@@ -269,8 +269,8 @@ impl Directory {
 
     fn read_links(&self, empty_too: bool) -> Result<Vec<Link>> {
         /// More than there are slots, with room for what is dead and not yet cleared.
-        const MOST: usize = 4 * SLOTS as usize;
-        let names = sys::file::names_in(self.teams.as_fd(), MOST)
+        const MAX: usize = 4 * SLOTS as usize;
+        let names = sys::file::names_in(self.teams.as_fd(), MAX)
             .map_err(|errno| problem(&self.path.join("teams"), "openat, getdents64", errno))?;
         let mut links = Vec::new();
         for name in names.iter().filter(|name| empty_too || !Link::is_empty_teams(name.as_bytes())) {

@@ -96,13 +96,13 @@ impl Door {
         control: Option<Identity>,
     ) -> Result<Option<Parcel>> {
         /// What is no offer costs a caller no more than so many times the system calls.
-        const MOST_NONSENSE: usize = 64;
+        const MAX_NONSENSE: usize = 64;
         if is_full() {
             return Ok(None);
         }
         // To read from somebody else's socket would be to take what is not ours.
         let Ok(socket) = self.socket.checked() else { return Ok(None) };
-        for _ in 0..MOST_NONSENSE {
+        for _ in 0..MAX_NONSENSE {
             if !sys::foreign::may_take() {
                 // Nothing may be there any more.
                 return if sys::socket::may_have_packet(socket) {

@@ -58,7 +58,7 @@ pub(crate) enum Outcome<H, C> {
 }
 
 /// How often others may not have seen our claim all the while.
-const MOST_UNSEEN: u32 = 100;
+const MAX_UNSEEN: u32 = 100;
 
 /// What came of a claim.
 enum Ended<H, C> {
@@ -96,7 +96,7 @@ pub(crate) fn contend<C: Contender>(who: &mut C) -> Result<Outcome<C::Holder, C:
             Ended::BehindOlder(_) => {}
             Ended::Unseen => {
                 unseen += 1;
-                if unseen >= MOST_UNSEEN {
+                if unseen >= MAX_UNSEEN {
                     return Ok(Outcome::Restless);
                 }
             }

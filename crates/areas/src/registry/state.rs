@@ -109,7 +109,7 @@ pub(super) struct State {
 }
 
 /// How often the folder may be removed under a call, one time after the other, before the call gives up.
-const MOST_REMOVALS: u32 = 100;
+const MAX_REMOVALS: u32 = 100;
 
 impl State {
     /// Shows readers where an area of ours is, and under which id.
@@ -148,15 +148,15 @@ impl State {
 
     /// Whether this process was forked from the one whose state this is.
     fn is_inherited(&self) -> bool {
-        !self.here.canary.is_set()
+        !self.here.fork_detector.is_set()
     }
 
     /// Begins anew in a forked child: what is the parent's is left to it, and what was inherited waits to be published.
     fn become_child(&mut self) {
-        // Our parent's ids, first: with the canary set they would be believed.
+        // Our parent's ids, first: with the fork_detector set they would be believed.
         self.places.clear();
         sys::maps::leave_to_parent();
-        self.here.canary.set();
+        self.here.fork_detector.set();
         self.here.is_team.store(false, Ordering::Relaxed);
         self.not_again_before = 0;
         if let Some(team) = self.own.take() {
@@ -291,8 +291,8 @@ impl State {
 
     /// Does what needs the folder, and once more where that was removed meanwhile. What has another reason is told at once: who may not
     /// make the folder anew may not the next time either.
-    fn once_more_if_removed<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
-        for _ in 0..MOST_REMOVALS {
+    fn retry_if_removed<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        for _ in 0..MAX_REMOVALS {
             match call(self) {
                 Err(error)
                     if error.errno() == Some(sys::Errno::NOENT.into())
@@ -311,7 +311,7 @@ impl State {
         {
             return Ok(published);
         }
-        self.once_more_if_removed(|state| {
+        self.retry_if_removed(|state| {
             let (directory, team) = state.team(false)?;
             let published = team.publish(directory, area, claim)?;
             directory.wake_waiters();
@@ -379,7 +379,7 @@ impl State {
         self.notice_user()?;
         self.heal()?;
         self.publish_inherited()?;
-        self.once_more_if_removed(|state| {
+        self.retry_if_removed(|state| {
             let (directory, team) = state.team(true)?;
             team.open_door(directory)
         })
@@ -407,7 +407,7 @@ impl State {
         self.notice_user()?;
         self.heal()?;
         self.publish_inherited()?;
-        self.once_more_if_removed(Self::try_to_keep)?;
+        self.retry_if_removed(Self::try_to_keep)?;
         match self.held.values().filter(|held| held.number.is_none()).count() {
             0 => Ok(()),
             lost => Err(Error::new(Kind::Registry, "keep this process's areas published")

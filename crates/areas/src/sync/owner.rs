@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::protocol::{OWNER_BITS, is_number};
 use crate::error::{Error, Kind, Result};
-use crate::mapping::{Canary, Mapping};
+use crate::mapping::{ForkDetector, Mapping};
 use crate::object::{self, Object};
 use crate::presence;
 use crate::sys;
@@ -35,7 +35,7 @@ static GATE: Mutex<()> = Mutex::new(());
 /// All marks of this process. Nothing else is waited for by who holds it.
 static BOOK: Mutex<Book> = Mutex::new(Book { memory: Vec::new(), marks: Vec::new() });
 /// Not set in a forked child that has not noticed yet that it is one.
-static CANARY: OnceLock<Canary> = OnceLock::new();
+static CANARY: OnceLock<ForkDetector> = OnceLock::new();
 /// Counts the forks that led to this process, as far as each child came here.
 static LIFE: AtomicU64 = AtomicU64::new(1);
 /// Numbers for areas and threads.
@@ -248,7 +248,7 @@ fn life() -> Result<u64> {
             .map_err(|errno| Error::new(Kind::System, WHAT).call("pthread_atfork", errno))?;
         let _gate = gate();
         if CANARY.get().is_none() {
-            let canary = Canary::new()
+            let canary = ForkDetector::new()
                 .map_err(|error| Error::new(error.kind(), "use locks in areas").caused_by(error))?;
             let _ = CANARY.set(canary);
         }

@@ -48,7 +48,7 @@ struct Probe {
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// With so many calls that are not answered at all, no more are made.
-const MOST_SILENT: usize = 3;
+const MAX_SILENT: usize = 3;
 /// Announces a call, where an error number would stand otherwise.
 const BEGUN: u8 = u8::MAX;
 /// Bytes of what the child writes at once: which call, what came of it, what it gave, and one that is not used.
@@ -60,7 +60,7 @@ pub fn answers() -> Vec<(&'static str, Answer)> {
     let mut answers = vec![Answer::Unasked; PROBES.len()];
     let mut next = 0;
     while next < PROBES.len()
-        && answers.iter().filter(|answer| **answer == Answer::Silent).count() < MOST_SILENT
+        && answers.iter().filter(|answer| **answer == Answer::Silent).count() < MAX_SILENT
     {
         match ask_from(next, &mut answers) {
             Some(after) if after > next => next = after,

@@ -8,16 +8,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::oddity::{MOST_ODDITIES, Oddity};
+use super::oddity::{MAX_ODDITIES, Oddity};
 use crate::error::Errno;
 use crate::place::Node;
 use crate::place::list::{self, excerpt};
 use crate::sys;
 
 /// More than any file that is read here has: a list of 8192 CPUs, every other one, is 21 KiB.
-const MOST_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: u64 = 64 * 1024;
 /// More than any folder that is listed here has.
-const MOST_ENTRIES: usize = 64 * 1024;
+const MAX_ENTRIES: usize = 64 * 1024;
 
 /// What was found that cannot be believed, in the order of reading.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Notes {
     fn add(&self, oddity: Oddity) {
         let mut all = self.0.borrow_mut();
         // A tree that lies in everything is not told in full. A file that is read twice is told once.
-        if all.len() < MOST_ODDITIES && !all.contains(&oddity) {
+        if all.len() < MAX_ODDITIES && !all.contains(&oddity) {
             all.push(oddity);
         }
     }
@@ -90,11 +90,11 @@ impl<'a> Folder<'a> {
 
     /// The *n* of all entries that are called `prefix`*n*, in ascending order.
     pub(super) fn numbered(&self, prefix: &str, suffix: &str, max: u32) -> Vec<u32> {
-        let names = match sys::text::names_in(&self.path, MOST_ENTRIES) {
+        let names = match sys::text::names_in(&self.path, MAX_ENTRIES) {
             Ok(names) => names,
             Err(error) => {
                 if error.raw_os_error() == Some(libc::EOVERFLOW) {
-                    self.note("", format!("it has more than {MOST_ENTRIES} entries"));
+                    self.note("", format!("it has more than {MAX_ENTRIES} entries"));
                 } else if !is_absent(&error) {
                     self.note("", in_words("open, getdents64", &error));
                 }
@@ -144,8 +144,8 @@ fn text(path: &Path) -> Result<Option<String>, String> {
         Err(error) => return Err(in_words("open", &error)),
     };
     let mut bytes = bounded(&mut file).map_err(|error| in_words("read", &error))?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(format!("it is longer than {MOST_BYTES} bytes"));
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!("it is longer than {MAX_BYTES} bytes"));
     }
     // Some kernels (seen up to 5.15) print the NUL that ends their string, too.
     bytes.truncate(bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1));
@@ -160,7 +160,7 @@ fn text(path: &Path) -> Result<Option<String>, String> {
 
 fn bounded(file: &mut File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -7,7 +7,7 @@ use crate::place::Node;
 use crate::text::escape_invisible;
 
 /// More are not kept of one tree.
-pub(super) const MOST_ODDITIES: usize = 256;
+pub(super) const MAX_ODDITIES: usize = 256;
 
 /// A file of sysfs that could not be read, makes no sense, or contradicts others. What it should have told is unknown; all else stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -281,7 +281,7 @@ fn too_many_mappings() {
         let facts = mappings.facts().unwrap();
         assert!(facts.split(" of ").next().unwrap().parse::<usize>().unwrap() > most - 100, "{mappings}");
         // The machine's limit, and what follows from it, are facts of this run.
-        let numbers = [(most * 4, "FOUR TIMES"), (most, "MOST"), (most / 16, "LEFT")];
+        let numbers = [(most * 4, "FOUR TIMES"), (most, "MAX"), (most / 16, "LEFT")];
         let areas = numbers
             .iter()
             .fold(super::report(&areas), |text, (number, name)| text.replace(&number.to_string(), name));
@@ -290,7 +290,7 @@ fn too_many_mappings() {
     });
     if !told.is_empty() {
         assert_snapshot!(told, @r#"
-        Limit: cannot make a private area of 4 KiB: vm.max_map_count is MOST, COUNT mappings in use, 1 wanted; the last LEFT are left to the rest of the program
+        Limit: cannot make a private area of 4 KiB: vm.max_map_count is MAX, COUNT mappings in use, 1 wanted; the last LEFT are left to the rest of the program
           help: raise it: `sysctl vm.max_map_count=FOUR TIMES` as root; or make fewer and larger areas, or hold them in several processes
 
         NoMemory: cannot map 4 KiB: mmap(NULL, 4 KiB, r--, MAP_PRIVATE): ENOMEM; COUNT mappings in use; vm.overcommit_memory is N, AMOUNT free

@@ -300,7 +300,7 @@ fn a_door_whose_number_leads_elsewhere_is_given_nothing() {
 #[test]
 fn a_flood_leaves_descriptors_to_the_program() {
     const FILES: usize = 256;
-    const MOST: usize = FILES / 8;
+    const MAX: usize = FILES / 8;
     let folder = Folder::new();
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
     target.tell("join");
@@ -323,11 +323,11 @@ fn a_flood_leaves_descriptors_to_the_program() {
         }
         // It looks, and takes nothing.
         refused(target.find("absent"), Kind::NoSuchArea);
-        assert!(given <= 4 * MOST + 1000, "there is an end to it");
+        assert!(given <= 4 * MAX + 1000, "there is an end to it");
     }
-    assert_eq!(target.tell("transferred").split('\u{1e}').count(), MOST);
-    assert_eq!(descriptors(&mut target), before + MOST);
-    assert!(given > MOST, "the kernel has the rest");
+    assert_eq!(target.tell("transferred").split('\u{1e}').count(), MAX);
+    assert_eq!(descriptors(&mut target), before + MAX);
+    assert!(given > MAX, "the kernel has the rest");
     // What is taken makes room, and all that was given comes.
     for left in (0..given).rev() {
         let taken = Held::parse(&target.tell("take"));
@@ -335,7 +335,7 @@ fn a_flood_leaves_descriptors_to_the_program() {
         target.tell(&format!("release {}", taken.handle));
         let untaken = target.tell("transferred");
         let untaken = untaken.split('\u{1e}').filter(|line| !line.is_empty()).count();
-        assert_eq!(untaken, left.min(MOST));
+        assert_eq!(untaken, left.min(MAX));
     }
 }
 

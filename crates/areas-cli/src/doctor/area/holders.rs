@@ -18,10 +18,10 @@ pub(super) fn checks(looked: &Looked<'_>) -> Vec<Check> {
 
 /// `1234 (python3), 1235 (python3)`, and how many more.
 fn list(holders: &[&Holder]) -> String {
-    const MOST: usize = 8;
-    let mut words: Vec<String> = holders.iter().take(MOST).map(ToString::to_string).collect();
-    if holders.len() > MOST {
-        words.push(format!("{} more", holders.len() - MOST));
+    const MAX: usize = 8;
+    let mut words: Vec<String> = holders.iter().take(MAX).map(ToString::to_string).collect();
+    if holders.len() > MAX {
+        words.push(format!("{} more", holders.len() - MAX));
     }
     words.join(", ")
 }
@@ -62,7 +62,7 @@ fn alive(looked: &Looked<'_>) -> Check {
 /// How many programs there are that this process may not look into: those of other users, mostly.
 fn unseen(facts: &Facts) -> usize {
     /// More are not counted.
-    const MOST: usize = 10_000;
+    const MAX: usize = 10_000;
     let processes = facts.names("/proc").unwrap_or_default();
     let hides = |pid: &&String| {
         // Threads of the kernel, and who has ended, have no command line and no memory.
@@ -70,7 +70,7 @@ fn unseen(facts: &Facts) -> usize {
             && facts.text(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
     };
     let processes = processes.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-    processes.take(MOST).filter(hides).count()
+    processes.take(MAX).filter(hides).count()
 }
 
 /// Who keeps it from being frozen, but for its holder, who does it.

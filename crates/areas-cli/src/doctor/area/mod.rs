@@ -80,12 +80,12 @@ impl Looked<'_> {
 }
 
 /// No more holders are asked.
-const MOST_HOLDERS: usize = 16;
+const MAX_HOLDERS: usize = 16;
 
 /// What control groups leave to those who hold it: what is over a limit, or one line where nothing is.
 fn limits(looked: &Looked<'_>) -> Vec<Check> {
     let mut found: Vec<Check> = Vec::new();
-    for holder in looked.holders.iter().take(MOST_HOLDERS) {
+    for holder in looked.holders.iter().take(MAX_HOLDERS) {
         let process = holder.pid.to_string();
         let mut checks = groups::memory(looked.facts, &process);
         if looked.info.page_size != areas::PageSize::base() {

@@ -83,7 +83,7 @@ impl State {
                 return Ok(Seen::Taken(source));
             }
         }
-        dead.iter().for_each(|holder| self.bury(holder));
+        dead.iter().for_each(|holder| self.remove_dead_peer(holder));
         Ok(Seen::Claimed(claims))
     }
 

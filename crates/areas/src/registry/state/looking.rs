@@ -31,10 +31,10 @@ pub(super) struct Hit {
 
 /// So many retired areas of one name are passed over in one search: more are made up, by who writes new ones as we look, or by a wild write
 /// into our own table.
-const MOST_RETIRED: usize = 4096;
+const MAX_RETIRED: usize = 4096;
 
 /// Names remembered at most: a program that looks for ever new ones does not grow for ever.
-const MOST_NAMES: usize = 4096;
+const MAX_NAMES: usize = 4096;
 
 fn view_of<'a>(own: Option<&'a Team>, holder: &'a Holder) -> Option<&'a View> {
     match holder {
@@ -121,18 +121,18 @@ impl State {
                         Holder::Peer(peer) => peer.pass_over(hit.record.id),
                     }
                     passed += 1;
-                    if passed >= MOST_RETIRED {
+                    if passed >= MAX_RETIRED {
                         return Ok(None);
                     }
                     continue;
                 }
-                if self.names.len() >= MOST_NAMES {
+                if self.names.len() >= MAX_NAMES {
                     self.names.clear();
                 }
                 self.names.insert(name.into(), hit.clone());
                 return Ok(Some(source));
             }
-            self.bury(&hit.holder);
+            self.remove_dead_peer(&hit.holder);
         }
     }
 
@@ -163,7 +163,7 @@ impl State {
             }
         }
         for holder in dead {
-            self.bury(&holder);
+            self.remove_dead_peer(&holder);
         }
         alive
     }
@@ -220,7 +220,7 @@ impl State {
             }
         }
         for holder in dead {
-            self.bury(&holder);
+            self.remove_dead_peer(&holder);
         }
         let what = || format!("look for the areas of process {pid}");
         match (next, unreadable) {
@@ -294,7 +294,7 @@ impl State {
             }
         }
         for holder in dead {
-            self.bury(&holder);
+            self.remove_dead_peer(&holder);
         }
         if let Some(team) = &self.own {
             let own = team.table().view().records().filter(|(_, _, record)| is_wanted(record));

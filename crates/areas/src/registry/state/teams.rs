@@ -28,7 +28,7 @@ impl State {
     }
 
     /// Forgets a team that is proven dead, and clears its link away.
-    pub(super) fn bury(&mut self, holder: &Holder) {
+    pub(super) fn remove_dead_peer(&mut self, holder: &Holder) {
         if let Holder::Peer(peer) = holder {
             if let Some(directory) = &self.directory {
                 directory.remove(peer.link());
@@ -40,7 +40,7 @@ impl State {
 
     /// Meets the teams that came, forgets those that went. Without a change of the folder it is one `fstat`.
     pub(super) fn read_folder(&mut self, thoroughly: bool) -> Result<()> {
-        self.once_more_if_removed(|state| state.try_to_read_folder(thoroughly))
+        self.retry_if_removed(|state| state.try_to_read_folder(thoroughly))
     }
 
     fn try_to_read_folder(&mut self, thoroughly: bool) -> Result<()> {

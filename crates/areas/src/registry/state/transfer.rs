@@ -54,8 +54,8 @@ impl State {
     /// What comes behind it waits in the kernel's queue. So does what would be more than a program may have untaken ([`is_full`]).
     pub(in crate::registry) fn look(&mut self) -> Option<Error> {
         /// The rest can wait for the next call.
-        const MOST_AT_ONCE: usize = 64;
-        for _ in 0..MOST_AT_ONCE {
+        const MAX_AT_ONCE: usize = 64;
+        for _ in 0..MAX_AT_ONCE {
             let next = match self.stuck.take() {
                 Some(parcel) => Ok(Some(parcel)),
                 None if !self.own.as_ref().and_then(Team::door).is_some_and(Door::may_have_offers) => {
@@ -327,7 +327,7 @@ impl State {
                 .collect();
             peers.sort_by_key(|peer| peer.link().slot);
             let (live, dead): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.is_live());
-            dead.into_iter().for_each(|peer| self.bury(&Holder::Peer(peer)));
+            dead.into_iter().for_each(|peer| self.remove_dead_peer(&Holder::Peer(peer)));
             // One that has moved to another slot has another link by now, and ids of that slot.
             if !live.is_empty() && (thoroughly == Some(true) || live.iter().all(|peer| peer.is_in_its_slot()))
             {
@@ -384,7 +384,7 @@ fn unreadable(what: String, reason: &Reason) -> Error {
 /// addresses and memory, too.
 fn is_full(untaken: &[Arrival]) -> bool {
     /// So many.
-    const MOST: usize = 256;
+    const MAX: usize = 256;
     /// Of the descriptors that a process may have, one in so many.
     const DESCRIPTORS: u64 = 8;
     /// Bytes of addresses.
@@ -396,7 +396,7 @@ fn is_full(untaken: &[Arrival]) -> bool {
         return false;
     }
     let files = limit(Limit::OpenFiles).unwrap_or(u64::MAX) / DESCRIPTORS;
-    if untaken.len() >= MOST || untaken.len() as u64 >= files {
+    if untaken.len() >= MAX || untaken.len() as u64 >= files {
         return true;
     }
     let (ram, _) = sys::process::memory();

@@ -15,9 +15,9 @@ use crate::sys::memory::{Advice, At, MapFlags};
 /// # Invariants
 /// The mapping is private, of one page, readable and writable; no reference to its bytes is ever made.
 #[derive(Debug)]
-pub(crate) struct Canary(Mapping);
+pub(crate) struct ForkDetector(Mapping);
 
-impl Canary {
+impl ForkDetector {
     /// One that is set.
     ///
     /// # Errors
@@ -40,9 +40,9 @@ impl Canary {
                 .call("madvise(MADV_WIPEONFORK)", errno)
                 .help("this needs Linux 4.14")
         })?;
-        let canary = Canary(mapping);
-        canary.set();
-        Ok(canary)
+        let fork_detector = ForkDetector(mapping);
+        fork_detector.set();
+        Ok(fork_detector)
     }
 
     /// Whether it is set. If so, what was done before it was set is seen behind this.

@@ -14,16 +14,16 @@ use crate::topology::CpuSet;
 
 /// The processors to work on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Crew {
+pub(super) struct Workers {
     threads: usize,
     /// The processors to stay on, where they are not simply all that are allowed.
     pinned: Option<Vec<usize>>,
 }
 
-impl Crew {
+impl Workers {
     /// The calling thread and nobody else.
     pub(super) fn alone() -> Self {
-        Crew { threads: 1, pinned: None }
+        Workers { threads: 1, pinned: None }
     }
 
     /// The processors near to where the pages are to be.
@@ -46,14 +46,14 @@ impl Crew {
     fn choose(allowed: Vec<usize>, near: &[usize]) -> Self {
         let both: Vec<usize> = allowed.iter().copied().filter(|cpu| near.contains(cpu)).collect();
         if both.is_empty() || both.len() == allowed.len() {
-            return Crew { threads: allowed.len().max(1), pinned: None };
+            return Workers { threads: allowed.len().max(1), pinned: None };
         }
-        Crew { threads: both.len(), pinned: Some(both) }
+        Workers { threads: both.len(), pinned: Some(both) }
     }
 
     /// Has `work` done for every piece from 0 to `pieces`, and tells this thread of each as it is `finished`. The first error
     /// ends it early. Gives the number of threads.
-    pub(super) fn share_out(
+    pub(super) fn for_each_chunk(
         &self,
         pieces: usize,
         work: &(impl Fn(usize) -> Result<()> + Sync),
@@ -118,7 +118,7 @@ impl Crew {
         })
     }
 
-    /// Keeps the calling thread, which is one of ours, on the crew's processors.
+    /// Keeps the calling thread, which is one of ours, on the workers's processors.
     fn stay(&self) -> Result<()> {
         let Some(processors) = &self.pinned else { return Ok(()) };
         sys::process::stay_on(processors).map_err(|errno| {
@@ -175,23 +175,24 @@ mod tests {
 
     #[test]
     fn processors_near_to_the_pages_if_there_are_any() {
-        let crew = |threads, pinned: Option<&[usize]>| Crew { threads, pinned: pinned.map(<[_]>::to_vec) };
-        let cases: [(&[usize], &[usize], Crew); 6] = [
-            (&[0, 1, 2, 3], &[2, 3], crew(2, Some(&[2, 3]))),
-            (&[0, 1, 2, 3], &[], crew(4, None)),
-            (&[0, 1], &[4, 5], crew(2, None)),
-            (&[0, 1], &[0, 1, 2, 3], crew(2, None)),
-            (&[1, 2], &[2, 3], crew(1, Some(&[2]))),
-            (&[], &[], crew(1, None)),
+        let workers =
+            |threads, pinned: Option<&[usize]>| Workers { threads, pinned: pinned.map(<[_]>::to_vec) };
+        let cases: [(&[usize], &[usize], Workers); 6] = [
+            (&[0, 1, 2, 3], &[2, 3], workers(2, Some(&[2, 3]))),
+            (&[0, 1, 2, 3], &[], workers(4, None)),
+            (&[0, 1], &[4, 5], workers(2, None)),
+            (&[0, 1], &[0, 1, 2, 3], workers(2, None)),
+            (&[1, 2], &[2, 3], workers(1, Some(&[2]))),
+            (&[], &[], workers(1, None)),
         ];
         for (allowed, near, expected) in cases {
-            assert_eq!(Crew::choose(allowed.to_vec(), near), expected, "{allowed:?} {near:?}");
+            assert_eq!(Workers::choose(allowed.to_vec(), near), expected, "{allowed:?} {near:?}");
         }
     }
 
     #[test]
     fn every_piece_once_and_told_to_the_caller() {
-        let crew = Crew { threads: 4, pinned: None };
+        let workers = Workers { threads: 4, pinned: None };
         let me = thread::current().id();
         let counts: Vec<_> = (0..100).map(|_| AtomicUsize::new(0)).collect();
         let mut told = Vec::new();
@@ -204,7 +205,7 @@ mod tests {
             assert_eq!(thread::current().id(), me);
             told.push(piece);
         };
-        assert_eq!(crew.share_out(100, &work, &mut finished).unwrap(), 4);
+        assert_eq!(workers.for_each_chunk(100, &work, &mut finished).unwrap(), 4);
         assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
         told.sort_unstable();
         assert_eq!(told, (0..100).collect::<Vec<_>>());
@@ -217,13 +218,13 @@ mod tests {
             assert_eq!(thread::current().id(), me);
             Ok(())
         };
-        assert_eq!(Crew { threads: 4, pinned: None }.share_out(1, &work, &mut |_| {}).unwrap(), 1);
-        assert_eq!(Crew { threads: 4, pinned: None }.share_out(0, &work, &mut |_| {}).unwrap(), 1);
+        assert_eq!(Workers { threads: 4, pinned: None }.for_each_chunk(1, &work, &mut |_| {}).unwrap(), 1);
+        assert_eq!(Workers { threads: 4, pinned: None }.for_each_chunk(0, &work, &mut |_| {}).unwrap(), 1);
     }
 
     #[test]
     fn the_first_error_wins_and_ends_the_others() {
-        let crew = Crew { threads: 2, pinned: None };
+        let workers = Workers { threads: 2, pinned: None };
         let begun = AtomicUsize::new(0);
         let work = |piece: usize| {
             begun.fetch_add(1, Ordering::Relaxed);
@@ -235,14 +236,14 @@ mod tests {
                 }
             }
         };
-        let error = crew.share_out(100_000, &work, &mut |_| {}).unwrap_err();
+        let error = workers.for_each_chunk(100_000, &work, &mut |_| {}).unwrap_err();
         assert_eq!(error.what(), "do piece 3");
         assert!(begun.load(Ordering::Relaxed) < 1000);
     }
 
     #[test]
     fn a_panic_of_the_callback_ends_the_threads() {
-        let crew = Crew { threads: 2, pinned: None };
+        let workers = Workers { threads: 2, pinned: None };
         let begun = AtomicUsize::new(0);
         let work = |_| {
             begun.fetch_add(1, Ordering::Relaxed);
@@ -250,7 +251,7 @@ mod tests {
             Ok(())
         };
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            crew.share_out(100_000, &work, &mut |_| std::panic::resume_unwind(Box::new("enough")))
+            workers.for_each_chunk(100_000, &work, &mut |_| std::panic::resume_unwind(Box::new("enough")))
         }));
         assert!(caught.is_err());
         assert!(begun.load(Ordering::Relaxed) < 1000);
@@ -265,8 +266,8 @@ mod tests {
             Ok(())
         };
         for threads in [1, 2] {
-            let crew = Crew { threads, pinned: Some(expected.clone()) };
-            assert_eq!(crew.share_out(8, &work, &mut |_| {}).unwrap(), threads);
+            let workers = Workers { threads, pinned: Some(expected.clone()) };
+            assert_eq!(workers.for_each_chunk(8, &work, &mut |_| {}).unwrap(), threads);
         }
         assert_eq!(sys::process::processors().unwrap(), before);
     }
